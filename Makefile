@@ -1,0 +1,58 @@
+# Everything a person does here is one of these words. `make` alone lists them.
+
+PYTHON ?= python3
+UV ?= uv
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-reset test lint types schema lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(STAMP) ## Set everything up and run Treue with a demo business; Ctrl-C ends it (ARGS="..." are passed on)
+	@$(BIN)/treue demo $(ARGS)
+
+demo-reset: $(STAMP) ## Delete the demo's database and everything else in .treue
+	@env -u DATABASE_URL -u TREUE_DATA_DIR $(BIN)/treue database reset --yes
+	@rm -rf .treue
+
+test: $(STAMP) ## Run every test, on a real PostgreSQL of its own (ARGS="-k name" for some)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## Check style, format and the layers of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-logo
+
+types: $(STAMP) ## Check the types
+	$(BIN)/mypy
+
+schema: $(STAMP) ## Write schema/schema.graphql anew
+	@$(BIN)/treue schema > schema/schema.graphql.new
+	@mv schema/schema.graphql.new schema/schema.graphql
+
+lock: ## Make the locks anew from pyproject.toml (needs uv)
+	$(UV) pip compile pyproject.toml --extra embedded $(LOCK_OPTIONS) --output-file requirements.txt
+	$(UV) pip compile pyproject.toml --extra embedded --extra dev --constraint requirements.txt $(LOCK_OPTIONS) --output-file requirements-dev.txt
+
+clean: ## Delete what was built and cached; the demo's data stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.treue/*' -prune -exec rm -rf {} +
+
+# The environment, from the lock and nothing else. The stamp tells that it is as the lock wants it.
+$(STAMP): requirements-dev.txt pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "Treue needs Python 3.11 or newer, and '$(PYTHON)' was not found." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else "Treue needs Python 3.11 or newer; $(PYTHON) is %d.%d. Name another one: make PYTHON=python3.11" % v[:2])'
+	@echo "Installing into $(VENV) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment: is the package python3-venv missing?" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --progress-bar off --no-input --require-hashes --requirement requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --progress-bar off --no-input --no-deps --no-build-isolation --no-index --editable .
+	@touch $(STAMP)
