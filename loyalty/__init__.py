@@ -1,0 +1,1 @@
+"""The product: what loyalty points are, apart from how they are served."""

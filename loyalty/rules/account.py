@@ -1,0 +1,129 @@
+"""The account of one customer, and what a credit or a debit does to it.
+
+The balance is available + held - debt and equals the sum of all entries. Debt exists only where a policy allows a
+debit below zero, and the next credit pays it before anything becomes available.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from loyalty.rules.errors import InsufficientPoints, LimitReached
+from loyalty.rules.ids import CustomerId, TierId
+from loyalty.rules.points import MAX_POINTS
+
+
+class Overdraft(StrEnum):
+    """What happens when a debit takes more than is available."""
+
+    REJECT = "REJECT"
+    """Nothing is taken; the request is refused."""
+    CLAMP = "CLAMP"
+    """What is available is taken, the rest is forgotten."""
+    ALLOW_NEGATIVE = "ALLOW_NEGATIVE"
+    """All of it is taken; what was not available becomes debt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The cached numbers of one customer, all in points and none negative except `qualifying`.
+
+    `pending` is earned but not yet spendable, `held` is set aside at a checkout, `lifetime_earned` is all that was
+    earned with purchases. `qualifying` counts for the tier: it is the sum of all entries that qualify, below zero when
+    corrections outweigh what was earned. `sequence` is the number of the account's last entry.
+    """
+
+    customer_id: CustomerId
+    available: int = 0
+    pending: int = 0
+    held: int = 0
+    debt: int = 0
+    lifetime_earned: int = 0
+    qualifying: int = 0
+    tier_id: TierId | None = None
+    sequence: int = 0
+
+    @property
+    def balance(self) -> int:
+        """The sum of all entries: available + held - debt."""
+        return self.available + self.held - self.debt
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The account after a credit, how many of the points paid debt, and how many a new lot holds."""
+
+    account: Account
+    paid_debt: int
+    lot_remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """The account after a debit: `points_taken` = `from_lots` + `new_debt`.
+
+    With CLAMP and nothing available nothing is taken, the account is unchanged and no entry is due.
+    """
+
+    account: Account
+    from_lots: int
+    new_debt: int
+    points_taken: int
+
+
+def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> Credit:
+    """Add points: debt is paid first, the rest becomes available.
+
+    `earned` counts them as lifetime points, `qualifying` counts them for the tier. Raises ValueError unless points are
+    positive, and LimitReached when a number of the account would pass MAX_POINTS.
+    """
+    _require_positive(points)
+    paid_debt = min(account.debt, points)
+    after = replace(
+        account,
+        available=account.available + points - paid_debt,
+        debt=account.debt - paid_debt,
+        lifetime_earned=account.lifetime_earned + (points if earned else 0),
+        qualifying=account.qualifying + (points if qualifying else 0),
+        sequence=account.sequence + 1,
+    )
+    _refuse_beyond_limit(after)
+    return Credit(after, paid_debt, points - paid_debt)
+
+
+def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bool) -> Debit:
+    """Take points from what is available; held points are never touched.
+
+    `qualifying` takes them from the points for the tier as well. Raises InsufficientPoints when not enough is available
+    and overdraft is REJECT, ValueError unless points are positive, LimitReached when a number would pass MAX_POINTS.
+    """
+    _require_positive(points)
+    from_lots = min(account.available, points)
+    if from_lots < points and overdraft is Overdraft.REJECT:
+        raise InsufficientPoints(available=account.available, required=points)
+    new_debt = points - from_lots if overdraft is Overdraft.ALLOW_NEGATIVE else 0
+    taken = from_lots + new_debt
+    if not taken:
+        return Debit(account, from_lots=0, new_debt=0, points_taken=0)
+    after = replace(
+        account,
+        available=account.available - from_lots,
+        debt=account.debt + new_debt,
+        qualifying=account.qualifying - (taken if qualifying else 0),
+        sequence=account.sequence + 1,
+    )
+    _refuse_beyond_limit(after)
+    return Debit(after, from_lots, new_debt, taken)
+
+
+def _require_positive(points: int) -> None:
+    if points <= 0:
+        message = "points to move must be positive"
+        raise ValueError(message)
+
+
+def _refuse_beyond_limit(account: Account) -> None:
+    """Refuse before anything is written what could not be shown exactly afterwards."""
+    numbers = (account.available + account.held, account.debt, account.lifetime_earned, abs(account.qualifying))
+    if max(numbers) > MAX_POINTS:
+        what = "points in one account"
+        raise LimitReached(what, MAX_POINTS)

@@ -1,0 +1,73 @@
+"""Manual corrections: two ways to write one, a single stored form (signed points), and what counts for the tier."""
+
+from enum import StrEnum
+
+from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
+from loyalty.rules.points import MAX_POINTS, check_points
+from loyalty.rules.text import check_text
+
+INTERNAL_NOTE_MAX_LENGTH = 2_000
+CUSTOMER_DESCRIPTION_MAX_LENGTH = 500
+
+
+class AdjustmentReason(StrEnum):
+    """Why points were corrected by hand."""
+
+    CORRECTION = "CORRECTION"
+    """Something was recorded wrongly before."""
+    BONUS = "BONUS"
+    LOYALTY_BONUS = "LOYALTY_BONUS"
+    GOODWILL = "GOODWILL"
+    PROMOTION = "PROMOTION"
+    OTHER = "OTHER"
+
+
+class Direction(StrEnum):
+    """Whether an adjustment gives or takes."""
+
+    ADD = "ADD"
+    REMOVE = "REMOVE"
+
+
+def signed_points(amount: int | None, direction: Direction | None, points: int | None) -> int:
+    """Turn either form of an adjustment into signed points.
+
+    The forms are a signed `amount` (-50), or a `direction` with positive `points`. Raises InvalidInput unless exactly
+    one form is given, completely, not zero and within MAX_POINTS: a negative number in an "add" box is refused, never
+    turned around.
+    """
+    if amount is not None:
+        if direction is not None or points is not None:
+            raise InvalidInput.one("amount", reason="must not stand beside direction and points")
+        if not 1 <= abs(amount) <= MAX_POINTS:
+            raise InvalidInput.one("amount", reason=f"must not be 0, and at most {MAX_POINTS} either way")
+        return amount
+    if direction is None and points is None:
+        raise InvalidInput.one("amount", reason="is required, or direction and points")
+    if direction is None:
+        raise InvalidInput.one("direction", reason="is required beside points")
+    if points is None:
+        raise InvalidInput.one("points", reason="is required beside direction")
+    refuse_problems([check_points(points)])
+    return points if direction is Direction.ADD else -points
+
+
+def default_qualifying(signed: int, reason: AdjustmentReason) -> bool:
+    """Tell whether an adjustment counts for the tier when the caller does not say.
+
+    What is added does; what is removed does only when it corrects a mistake.
+    """
+    return signed > 0 or reason is AdjustmentReason.CORRECTION
+
+
+def validate_notes(internal_note: str | None, customer_description: str | None) -> list[Problem]:
+    """Return everything wrong with the two optional texts.
+
+    The internal note has at most 2,000 characters, what the customer reads at most 500; both may be empty.
+    """
+    texts = (
+        (internal_note, "internal_note", INTERNAL_NOTE_MAX_LENGTH),
+        (customer_description, "customer_description", CUSTOMER_DESCRIPTION_MAX_LENGTH),
+    )
+    checks = [check_text(text, (name,), limit, min_length=0) for text, name, limit in texts if text is not None]
+    return [problem for problem in checks if problem is not None]

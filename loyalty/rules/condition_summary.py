@@ -1,0 +1,120 @@
+"""Conditions as one readable line, in English or German."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from loyalty.rules.catalog import SOLD_KINDS, CatalogKind
+from loyalty.rules.earning_rule import WEEKDAYS, Conditions, Weekday
+from loyalty.rules.money import format_amount
+from loyalty.rules.zones import language_of
+
+SUMMARY_MAX_VALUES = 10
+"""How many names of one condition are spelled out; the rest is counted."""
+
+Names = Mapping[tuple[CatalogKind, str], str]
+
+
+class _Wording(NamedTuple):
+    always: str
+    service_category: str
+    service: str
+    customer_category: str
+    location: str
+    staff: str
+    either: str
+    more: str
+    over: str
+    under: str
+    decimal_mark: str
+    weekdays: Mapping[Weekday, str]
+
+
+_ENGLISH = _Wording(
+    always="Always",
+    service_category="Service category",
+    service="Service",
+    customer_category="Customer category",
+    location="Location",
+    staff="Staff",
+    either="or",
+    more="more",
+    over="total over",
+    under="total under",
+    decimal_mark=".",
+    weekdays=dict(zip(WEEKDAYS, ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"), strict=True)),
+)
+_GERMAN = _Wording(
+    always="Immer",
+    service_category="Leistungskategorie",
+    service="Leistung",
+    customer_category="Kundenkategorie",
+    location="Standort",
+    staff="Personal",
+    either="oder",
+    more="weitere",
+    over="Gesamtbetrag über",
+    under="Gesamtbetrag unter",
+    decimal_mark=",",
+    weekdays=dict(zip(WEEKDAYS, ("Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"), strict=True)),
+)
+
+
+def condition_summary(conditions: Conditions, names: Names, locale: str, currency: str) -> str:
+    """Say in one line when a rule applies: "Service: Colour or Haircut · Mon, Tue · total over 100.00 EUR".
+
+    Names come from the catalogue, where it has none the external id stands; they are sorted, and after ten the rest is
+    counted. The line is German for German locales, else English. `currency` is that of the totals.
+    """
+    wording = _GERMAN if language_of(locale) == "de" else _ENGLISH
+    parts = [*_value_parts(conditions, names, wording), *_other_parts(conditions, wording, currency)]
+    return " · ".join(parts) or wording.always
+
+
+def list_values(values: Iterable[str], kinds: Iterable[CatalogKind], names: Names, either: str, more: str) -> str:
+    """Join the names of external ids: "A, B or C"; the first catalogue kind that knows an id names it."""
+    kinds = tuple(kinds)
+    found = sorted((_name_of(value, kinds, names) for value in values), key=_reading_order)
+    shown, hidden = found[:SUMMARY_MAX_VALUES], len(found) - SUMMARY_MAX_VALUES
+    if hidden > 0:
+        shown.append(f"{hidden} {more}")
+    if len(shown) == 1:
+        return shown[0]
+    return f"{', '.join(shown[:-1])} {either} {shown[-1]}"
+
+
+def _value_parts(conditions: Conditions, names: Names, wording: _Wording) -> list[str]:
+    kinds_of: tuple[tuple[str, frozenset[str], tuple[CatalogKind, ...]], ...] = (
+        (wording.service_category, conditions.service_categories, (CatalogKind.CATEGORY,)),
+        (wording.service, conditions.services, SOLD_KINDS),
+        (wording.customer_category, conditions.customer_categories, ()),
+        (wording.location, conditions.locations, (CatalogKind.LOCATION,)),
+        (wording.staff, conditions.staff, (CatalogKind.STAFF,)),
+    )
+    return [
+        f"{label}: {list_values(values, kinds, names, wording.either, wording.more)}"
+        for label, values, kinds in kinds_of
+        if values
+    ]
+
+
+def _other_parts(conditions: Conditions, wording: _Wording, currency: str) -> list[str]:
+    parts = []
+    if conditions.weekdays:
+        parts.append(", ".join(wording.weekdays[day] for day in WEEKDAYS if day in conditions.weekdays))
+    limits = (
+        (wording.over, conditions.total_greater_than_minor),
+        (wording.under, conditions.total_less_than_minor),
+    )
+    for label, amount_minor in limits:
+        if amount_minor is not None:
+            amount = format_amount(amount_minor, currency).replace(".", wording.decimal_mark)
+            parts.append(f"{label} {amount} {currency}")
+    return parts
+
+
+def _name_of(value: str, kinds: tuple[CatalogKind, ...], names: Names) -> str:
+    return next((names[kind, value] for kind in kinds if (kind, value) in names), value)
+
+
+def _reading_order(name: str) -> tuple[str, str]:
+    return (name.casefold(), name)

@@ -1,0 +1,219 @@
+"""What an earning rule is: conditions, an award, a window; and what makes one valid.
+
+Conditions of different kinds must all hold (AND), the values of one kind are alternatives (OR), no condition is global.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from loyalty.rules.errors import Problem
+from loyalty.rules.ids import RuleId
+from loyalty.rules.money import FACTOR_MAX_DECIMALS, MAX_AMOUNT_MINOR, Ratio
+from loyalty.rules.points import check_points
+from loyalty.rules.rounding import Rounding
+from loyalty.rules.text import check_external_id, check_text
+
+RULE_NAME_MAX_LENGTH = 120
+CONDITION_MAX_VALUES = 200
+MAX_FACTOR = 100
+MAX_PRIORITY = 1_000_000
+
+
+class Weekday(StrEnum):
+    """A day of the week in the time zone of the purchase's location, else of the tenant."""
+
+    MON = "MON"
+    TUE = "TUE"
+    WED = "WED"
+    THU = "THU"
+    FRI = "FRI"
+    SAT = "SAT"
+    SUN = "SUN"
+
+
+WEEKDAYS = tuple(Weekday)
+"""Monday first, as `datetime.weekday()` counts."""
+
+
+class Stacking(StrEnum):
+    """What happens when several rules match one purchase."""
+
+    SUM = "SUM"
+    """All of them give their points."""
+    BEST = "BEST"
+    """Only the one that gives most; among equals the first by priority."""
+    FIRST_BY_PRIORITY = "FIRST_BY_PRIORITY"
+    """Only the first by priority that gives points at all."""
+
+
+class EarnScope(StrEnum):
+    """Which items take part."""
+
+    ALL = "ALL"
+    """Everything earns."""
+    OPT_IN = "OPT_IN"
+    """Only lines whose item is enrolled count, for every rule."""
+
+
+class WeekdayOf(StrEnum):
+    """Whose weekday counts."""
+
+    SERVICE_START = "SERVICE_START"
+    """That of the start of the service; without one, as BOOKED_AT."""
+    BOOKED_AT = "BOOKED_AT"
+    """That of the booking; without one, that of the evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """When a rule applies. Values are external ids; totals are minor units of the program's currency, both strict."""
+
+    service_categories: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    customer_categories: frozenset[str] = frozenset()
+    locations: frozenset[str] = frozenset()
+    staff: frozenset[str] = frozenset()
+    weekdays: frozenset[Weekday] = frozenset()
+    total_greater_than_minor: int | None = None
+    total_less_than_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedAward:
+    """So many points, once per purchase."""
+
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerAmountAward:
+    """So many points for every `per_minor` minor units, rounded once at the end.
+
+    Items with points per unit of their own give those instead, and their amount does not count.
+    """
+
+    points: int
+    per_minor: int
+    rounding: Rounding = Rounding.FLOOR
+
+
+@dataclass(frozen=True, slots=True)
+class PerUnitAward:
+    """So many points for every unit of an enrolled item; the item's own points per unit win."""
+
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class MultiplierAward:
+    """All other rules' points times a factor; the rule itself gives what is above one time, rounded down."""
+
+    factor: Ratio
+
+
+Award = FixedAward | PerAmountAward | PerUnitAward | MultiplierAward
+
+
+@dataclass(frozen=True, slots=True)
+class EarningRule:
+    """What a purchase is worth. The name is internal: customers never read it.
+
+    A lower `priority` comes first. The window is half-open, [starts_at, ends_at), in aware UTC instants.
+    """
+
+    id: RuleId
+    name: str
+    version: int
+    priority: int
+    active: bool
+    award: Award
+    conditions: Conditions = Conditions()
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarningPolicy:
+    """The settings of the program that evaluation needs; currency by ISO 4217, time zone by IANA."""
+
+    stacking: Stacking
+    earn_scope: EarnScope
+    weekday_of: WeekdayOf
+    currency: str
+    time_zone: str
+
+
+def validate_rule(rule: EarningRule) -> list[Problem]:
+    """Return everything wrong with a rule, in the order of its fields.
+
+    Name 1–120 characters; priority 0..1,000,000; points 1..MAX_POINTS; amounts positive; factor above 1, at most 100,
+    at most 4 decimals; at most 200 values per condition; greater-than below less-than; the window ends after its start.
+    """
+    return [problem for problem in _rule_problems(rule) if problem is not None]
+
+
+def _rule_problems(rule: EarningRule) -> Iterator[Problem | None]:
+    yield check_text(rule.name, ("name",), RULE_NAME_MAX_LENGTH)
+    if not 0 <= rule.priority <= MAX_PRIORITY:
+        yield Problem(("priority",), f"must be between 0 and {MAX_PRIORITY}")
+    yield from _award_problems(rule.award)
+    yield from _condition_problems(rule.conditions)
+    yield from _window_problems(rule.starts_at, rule.ends_at)
+
+
+def _award_problems(award: Award) -> Iterator[Problem | None]:
+    match award:
+        case FixedAward(points):
+            yield check_points(points, ("award", "fixed", "points"))
+        case PerAmountAward(points, per_minor):
+            yield check_points(points, ("award", "per_amount", "points"))
+            if not 1 <= per_minor <= MAX_AMOUNT_MINOR:
+                yield Problem(("award", "per_amount", "per"), "must be a positive amount")
+        case PerUnitAward(points):
+            yield check_points(points, ("award", "per_unit", "points"))
+        case MultiplierAward(factor):
+            yield _check_factor(factor)
+
+
+def _check_factor(factor: Ratio) -> Problem | None:
+    path = ("award", "multiplier", "factor")
+    if not factor.denominator < factor.numerator <= MAX_FACTOR * factor.denominator:
+        return Problem(path, f"must be greater than 1 and at most {MAX_FACTOR}")
+    if factor.numerator * 10**FACTOR_MAX_DECIMALS % factor.denominator:
+        return Problem(path, f"must have at most {FACTOR_MAX_DECIMALS} decimals")
+    return None
+
+
+def _condition_problems(conditions: Conditions) -> Iterator[Problem | None]:
+    for name in ("service_categories", "services", "customer_categories", "locations", "staff"):
+        yield from _value_problems(getattr(conditions, name), ("conditions", name))
+    over, under = conditions.total_greater_than_minor, conditions.total_less_than_minor
+    yield _check_total(over, ("conditions", "total_greater_than"))
+    yield _check_total(under, ("conditions", "total_less_than"))
+    if over is not None and under is not None and over >= under:
+        yield Problem(("conditions", "total_less_than"), "must be greater than total_greater_than")
+
+
+def _value_problems(values: frozenset[str], path: tuple[str, ...]) -> Iterator[Problem]:
+    if len(values) > CONDITION_MAX_VALUES:
+        yield Problem(path, f"must have at most {CONDITION_MAX_VALUES} values")
+        return
+    found = {check_external_id(value, path) for value in values}
+    yield from sorted(problem for problem in found if problem is not None)
+
+
+def _check_total(amount_minor: int | None, path: tuple[str, ...]) -> Problem | None:
+    if amount_minor is None or 0 <= amount_minor <= MAX_AMOUNT_MINOR:
+        return None
+    return Problem(path, "must be an amount that is not negative")
+
+
+def _window_problems(starts_at: datetime | None, ends_at: datetime | None) -> Iterator[Problem]:
+    given = {"starts_at": starts_at, "ends_at": ends_at}
+    naive = [name for name, instant in given.items() if instant is not None and instant.utcoffset() is None]
+    for name in naive:
+        yield Problem((name,), "must have an offset")
+    if not naive and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        yield Problem(("ends_at",), "must be after the start")

@@ -1,0 +1,190 @@
+"""Every refusal a caller can act on, as a tree; anything else that is raised is a bug.
+
+The errors know neither HTTP nor GraphQL. Paths name fields in Python's spelling (`min_points`); the edge translates.
+A refusal changes nothing: whoever raises one has not written anything, or rolls it back.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Self
+
+
+class Problem(NamedTuple):
+    """What is wrong with one field: where it stands in the input, and a sentence fragment that says what is allowed."""
+
+    path: tuple[str, ...]
+    reason: str
+
+
+class LoyaltyError(Exception):
+    """A refusal with a stable `code` for programs and a `message` for people.
+
+    `path` names the input field that caused it, empty when no single field did. `transient` tells whether the same call
+    may succeed later without being changed.
+    """
+
+    code: ClassVar[str] = "LOYALTY_ERROR"
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = path
+
+
+class NotFound(LoyaltyError):
+    """It does not exist, or not for this caller: the two cannot be told apart from outside."""
+
+    code: ClassVar[str] = "NOT_FOUND"
+
+    def __init__(self, what: str, path: tuple[str, ...] = ()) -> None:
+        super().__init__(f"There is no such {what}.", path)
+        self.what = what
+
+
+class InvalidInput(LoyaltyError):
+    """One or more fields hold values that are not allowed; `problems` lists all of them, in the order of the checks."""
+
+    code: ClassVar[str] = "INVALID_INPUT"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        sentences = "; ".join(f"{'.'.join(path) or 'input'}: {reason}" for path, reason in self.problems)
+        super().__init__(sentences or "The input is not valid.", self.problems[0].path if self.problems else ())
+
+    @classmethod
+    def one(cls, *path: str, reason: str) -> Self:
+        """Build the error for a single field."""
+        return cls((Problem(path, reason),))
+
+
+def refuse_problems(problems: Sequence[Problem | None]) -> None:
+    """Raise InvalidInput when at least one of the checks found a problem; None entries are checks that passed."""
+    found = [problem for problem in problems if problem is not None]
+    if found:
+        raise InvalidInput(found)
+
+
+class Conflict(LoyaltyError):
+    """The request contradicts something that is already stored."""
+
+    code: ClassVar[str] = "CONFLICT"
+
+
+class IdempotencyConflict(Conflict):
+    """The idempotency key was used before with another input; nothing happened this time."""
+
+    code: ClassVar[str] = "IDEMPOTENCY_CONFLICT"
+
+    def __init__(self, key: str) -> None:
+        super().__init__("This idempotency key was used before with another input.", ("idempotency_key",))
+        self.key = key
+
+
+class VersionConflict(Conflict):
+    """Somebody else changed it since the caller read it: read again, decide again."""
+
+    code: ClassVar[str] = "VERSION_CONFLICT"
+
+    def __init__(self, expected: int, actual: int) -> None:
+        super().__init__(f"Version {expected} was expected, but version {actual} is stored.", ("version",))
+        self.expected = expected
+        self.actual = actual
+
+
+class DuplicateName(Conflict):
+    """The name is taken by another one of the same kind in this program."""
+
+    code: ClassVar[str] = "DUPLICATE_NAME"
+
+    def __init__(self, name: str, path: tuple[str, ...] = ("name",)) -> None:
+        super().__init__(f"The name {name!r} is taken.", path)
+        self.name = name
+
+
+class DuplicateMinimum(Conflict):
+    """Another tier begins at the same number of points, so neither would be the higher one."""
+
+    code: ClassVar[str] = "DUPLICATE_MINIMUM"
+
+    def __init__(self, min_points: int, path: tuple[str, ...] = ("min_points",)) -> None:
+        super().__init__(f"Another tier begins at {min_points} points.", path)
+        self.min_points = min_points
+
+
+class PurchaseOfAnotherCustomer(Conflict):
+    """The purchase is recorded already, for somebody else; it cannot change hands."""
+
+    code: ClassVar[str] = "PURCHASE_OF_ANOTHER_CUSTOMER"
+
+    def __init__(self, path: tuple[str, ...] = ("customer",)) -> None:
+        super().__init__("This purchase is recorded for another customer.", path)
+
+
+class Refused(LoyaltyError):
+    """The input is well formed, but the rules of the program do not allow it now."""
+
+    code: ClassVar[str] = "REFUSED"
+
+
+class InsufficientPoints(Refused):
+    """Fewer points are available than the request takes."""
+
+    code: ClassVar[str] = "INSUFFICIENT_POINTS"
+
+    def __init__(self, available: int, required: int, path: tuple[str, ...] = ("points",)) -> None:
+        super().__init__(f"{required} points are required, {available} are available.", path)
+        self.available = available
+        self.required = required
+
+
+class LimitReached(Refused):
+    """One more would pass a limit of the service."""
+
+    code: ClassVar[str] = "LIMIT_REACHED"
+
+    def __init__(self, what: str, limit: int, path: tuple[str, ...] = ()) -> None:
+        super().__init__(f"The limit of {limit} {what} is reached.", path)
+        self.what = what
+        self.limit = limit
+
+
+class StatusRunsBackwards(Refused):
+    """The purchase has gone further already; the reported status is older and changes nothing."""
+
+    code: ClassVar[str] = "STATUS_RUNS_BACKWARDS"
+
+    def __init__(self, current: str, requested: str, path: tuple[str, ...] = ("status",)) -> None:
+        super().__init__(f"The purchase is {current} and cannot become {requested}.", path)
+        self.current = current
+        self.requested = requested
+
+
+class CurrencyMismatch(Refused):
+    """The amount is in another currency than the program counts in; nothing is converted silently."""
+
+    code: ClassVar[str] = "CURRENCY_MISMATCH"
+
+    def __init__(self, expected: str, actual: str, path: tuple[str, ...] = ("currency",)) -> None:
+        super().__init__(f"The amount must be in {expected}, not in {actual}.", path)
+        self.expected = expected
+        self.actual = actual
+
+
+class PermissionDenied(LoyaltyError):
+    """The caller lacks a permission; the permission is named, what it would have shown is not."""
+
+    code: ClassVar[str] = "FORBIDDEN"
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"The permission {permission} is missing.")
+        self.permission = permission
+
+
+class FeatureDisabled(LoyaltyError):
+    """The feature is switched off for this tenant."""
+
+    code: ClassVar[str] = "FEATURE_DISABLED"
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(f"The feature {feature} is switched off.")
+        self.feature = feature

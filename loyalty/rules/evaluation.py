@@ -1,0 +1,117 @@
+"""What an evaluation says: the points, and for every rule what became of it and why, in a readable sentence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from loyalty.rules.catalog import SOLD_KINDS, CatalogKind
+from loyalty.rules.condition_summary import Names, list_values
+from loyalty.rules.earning_rule import WEEKDAYS, Conditions, EarningRule, Weekday
+from loyalty.rules.ids import RuleId
+from loyalty.rules.money import format_amount
+
+
+class Outcome(StrEnum):
+    """What became of a rule in one evaluation."""
+
+    APPLIED = "APPLIED"
+    """It matched and gave points."""
+    NOT_MATCHED = "NOT_MATCHED"
+    """A condition did not hold; `failed_condition` names the first."""
+    NOT_STACKED = "NOT_STACKED"
+    """It matched, but another rule counts in its place."""
+    NOTHING_TO_COUNT = "NOTHING_TO_COUNT"
+    """It matched, but what it counts comes to no points."""
+
+
+class ConditionKind(StrEnum):
+    """Which condition did not hold. They are tested in this order."""
+
+    EARN_SCOPE = "EARN_SCOPE"
+    WINDOW = "WINDOW"
+    LOCATIONS = "LOCATIONS"
+    STAFF = "STAFF"
+    CUSTOMER_CATEGORIES = "CUSTOMER_CATEGORIES"
+    WEEKDAYS = "WEEKDAYS"
+    TOTAL_GREATER_THAN = "TOTAL_GREATER_THAN"
+    TOTAL_LESS_THAN = "TOTAL_LESS_THAN"
+    SERVICE_CATEGORIES = "SERVICE_CATEGORIES"
+    SERVICES = "SERVICES"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationLine:
+    """What one rule gave and why. `points` is 0 unless the outcome is APPLIED.
+
+    `basis_minor` is the amount that was counted (minor units), `units` the number of enrolled units; None where the
+    award counts neither. `failed_condition` is a ConditionKind.
+    """
+
+    rule_id: RuleId
+    rule_name: str
+    rule_version: int
+    outcome: Outcome
+    points: int
+    explanation: str
+    failed_condition: str | None = None
+    basis_minor: int | None = None
+    units: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a purchase earns: the points are the sum of the lines, one line per active rule in order of priority.
+
+    `weekday` is the day that conditions saw, in `time_zone`; `basis_minor` is the part of the total that takes part in
+    the program, in minor units of `currency`.
+    """
+
+    points: int
+    lines: tuple[EvaluationLine, ...]
+    weekday: Weekday
+    time_zone: str
+    basis_minor: int
+    currency: str
+    evaluated_at: datetime
+
+
+def reasons_not_matched(rule: EarningRule, names: Names, currency: str) -> Mapping[ConditionKind, str]:
+    """Say for every condition that a rule can fail on why it did, as the end of a sentence."""
+    reasons = {ConditionKind.EARN_SCOPE: "no line of the purchase is enrolled in the program"}
+    if rule.starts_at is not None or rule.ends_at is not None:
+        reasons[ConditionKind.WINDOW] = "the purchase lies outside the time in which the rule is valid"
+    reasons.update(_value_reasons(rule.conditions, names))
+    reasons.update(_total_reasons(rule.conditions, currency))
+    return reasons
+
+
+def _value_reasons(conditions: Conditions, names: Names) -> Iterator[tuple[ConditionKind, str]]:
+    beginnings: tuple[tuple[ConditionKind, str, frozenset[str], tuple[CatalogKind, ...]], ...] = (
+        (ConditionKind.LOCATIONS, "the location is not", conditions.locations, (CatalogKind.LOCATION,)),
+        (ConditionKind.STAFF, "the staff is not", conditions.staff, (CatalogKind.STAFF,)),
+        (ConditionKind.CUSTOMER_CATEGORIES, "the customer's category is not", conditions.customer_categories, ()),
+        (
+            ConditionKind.SERVICE_CATEGORIES,
+            "no line is in the category",
+            conditions.service_categories,
+            (CatalogKind.CATEGORY,),
+        ),
+        (ConditionKind.SERVICES, "no line that counts is", conditions.services, SOLD_KINDS),
+    )
+    for condition, beginning, values, kinds in beginnings:
+        if values:
+            yield condition, f"{beginning} {list_values(values, kinds, names, 'or', 'more')}"
+    if conditions.weekdays:
+        days = [day.capitalize() for day in WEEKDAYS if day in conditions.weekdays]
+        yield ConditionKind.WEEKDAYS, f"the weekday is not {' or '.join(days)}"
+
+
+def _total_reasons(conditions: Conditions, currency: str) -> Iterator[tuple[ConditionKind, str]]:
+    limits = (
+        (ConditionKind.TOTAL_GREATER_THAN, "over", conditions.total_greater_than_minor),
+        (ConditionKind.TOTAL_LESS_THAN, "under", conditions.total_less_than_minor),
+    )
+    for condition, word, amount_minor in limits:
+        if amount_minor is not None:
+            yield condition, f"the total is not {word} {format_amount(amount_minor, currency)} {currency}"

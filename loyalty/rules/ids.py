@@ -1,0 +1,20 @@
+"""One type per kind of id, so that a customer's id cannot stand where a tenant's belongs.
+
+Ids are UUIDs made by the services; rules only compare and carry them.
+"""
+
+from typing import NewType
+from uuid import UUID
+
+TenantId = NewType("TenantId", UUID)
+CustomerId = NewType("CustomerId", UUID)
+PurchaseId = NewType("PurchaseId", UUID)
+RuleId = NewType("RuleId", UUID)
+TierId = NewType("TierId", UUID)
+EntryId = NewType("EntryId", UUID)
+LotId = NewType("LotId", UUID)
+AccrualId = NewType("AccrualId", UUID)
+AdjustmentId = NewType("AdjustmentId", UUID)
+EventId = NewType("EventId", UUID)
+JobId = NewType("JobId", UUID)
+TokenId = NewType("TokenId", UUID)

@@ -1,0 +1,174 @@
+"""What a purchase says (facts) and how its status may move: forward, the same again, or too late.
+
+Statuses arrive out of order and more than once; the rule for that is here and has no memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from loyalty.rules.errors import Problem
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, is_currency
+from loyalty.rules.text import check_external_id
+
+PURCHASE_MAX_LINES = 500
+LINE_MAX_QUANTITY = 1_000_000
+
+
+class PurchaseKind(StrEnum):
+    """What was bought. Together with the external id it names the purchase."""
+
+    APPOINTMENT = "APPOINTMENT"
+    CLASS = "CLASS"
+    ORDER = "ORDER"
+
+
+class PurchaseStatus(StrEnum):
+    """How far a purchase has come."""
+
+    CREATED = "CREATED"
+    CONFIRMED = "CONFIRMED"
+    PAID = "PAID"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    NO_SHOW = "NO_SHOW"
+    REFUNDED = "REFUNDED"
+
+
+class StatusStep(StrEnum):
+    """What a reported status does to a purchase."""
+
+    ADVANCE = "ADVANCE"
+    """The purchase takes the new status."""
+    SAME = "SAME"
+    """The purchase has this status already: a replay."""
+    STALE = "STALE"
+    """The purchase has gone further: the report came late, and nothing moves backwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseLine:
+    """One position of a purchase. Amounts are minor units of the purchase's currency, prices include tax.
+
+    `item` and `category` are external ids; `discount_minor` is the discount of the whole line, `tax_minor` the tax that
+    its amount contains.
+    """
+
+    item: str | None
+    category: str | None
+    quantity: int
+    unit_price_minor: int
+    discount_minor: int = 0
+    tax_minor: int = 0
+
+    @property
+    def amount_minor(self) -> int:
+        """What is payable for this line, tax included."""
+        return self.quantity * self.unit_price_minor - self.discount_minor
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseFacts:
+    """All that the earning rules may know about a purchase. Names are external ids, instants are aware UTC."""
+
+    kind: PurchaseKind
+    external_id: str
+    total: Money
+    lines: tuple[PurchaseLine, ...] = ()
+    location: str | None = None
+    staff: str | None = None
+    booked_at: datetime | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    customer_category: str | None = None
+
+
+_RANKS = {
+    PurchaseStatus.CREATED: 0,
+    PurchaseStatus.CONFIRMED: 1,
+    PurchaseStatus.PAID: 2,
+    PurchaseStatus.COMPLETED: 3,
+    PurchaseStatus.REFUNDED: 4,
+}
+_CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
+
+
+def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusStep:
+    """Decide what a reported status does to a purchase.
+
+    CREATED < CONFIRMED < PAID < COMPLETED < REFUNDED only rises, steps may be skipped. CANCELLED and NO_SHOW are
+    reachable from everything but REFUNDED, which is final. From CANCELLED or NO_SHOW every status is reachable.
+    """
+    if current is requested:
+        return StatusStep.SAME
+    if current is PurchaseStatus.REFUNDED:
+        return StatusStep.STALE
+    if requested in _CALLED_OFF or current in _CALLED_OFF:
+        return StatusStep.ADVANCE
+    return StatusStep.ADVANCE if _RANKS[requested] > _RANKS[current] else StatusStep.STALE
+
+
+def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
+    """Tell whether a step brings a purchase that was called off back to life, so that it may earn anew."""
+    return current in _CALLED_OFF and requested not in _CALLED_OFF and requested is not PurchaseStatus.REFUNDED
+
+
+def validate_facts(facts: PurchaseFacts) -> list[Problem]:
+    """Return everything wrong with the facts of a purchase, in the order of the fields.
+
+    At most 500 lines; quantities 1–1,000,000; no negative amounts; the discount of a line is at most its price and its
+    tax at most its amount; instants are aware and the end is not before the start.
+    """
+    return [problem for problem in _fact_problems(facts) if problem is not None]
+
+
+def _fact_problems(facts: PurchaseFacts) -> Iterator[Problem | None]:
+    yield check_external_id(facts.external_id, ("external_id",))
+    yield _check_amount(facts.total.amount_minor, ("total", "amount"))
+    if not is_currency(facts.total.currency):
+        yield Problem(("total", "currency"), "must be an ISO 4217 currency code")
+    if len(facts.lines) > PURCHASE_MAX_LINES:
+        yield Problem(("lines",), f"must have at most {PURCHASE_MAX_LINES} lines")
+    else:
+        for position, line in enumerate(facts.lines):
+            yield from _line_problems(line, ("lines", str(position)))
+    for name in ("location", "staff", "customer_category"):
+        yield _check_optional_id(getattr(facts, name), (name,))
+    yield from _instant_problems(facts)
+
+
+def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Problem | None]:
+    yield _check_optional_id(line.item, (*path, "item"))
+    yield _check_optional_id(line.category, (*path, "category"))
+    if not 1 <= line.quantity <= LINE_MAX_QUANTITY:
+        yield Problem((*path, "quantity"), f"must be between 1 and {LINE_MAX_QUANTITY}")
+    yield _check_amount(line.unit_price_minor, (*path, "unit_price"))
+    if line.quantity * line.unit_price_minor > MAX_AMOUNT_MINOR:
+        yield Problem((*path, "unit_price"), "makes the line too large")
+    if not 0 <= line.discount_minor <= line.quantity * line.unit_price_minor:
+        yield Problem((*path, "discount"), "must be between 0 and the price of the line")
+    elif not 0 <= line.tax_minor <= line.amount_minor:
+        yield Problem((*path, "tax"), "must be between 0 and the amount of the line")
+
+
+def _instant_problems(facts: PurchaseFacts) -> Iterator[Problem]:
+    naive = [name for name in ("booked_at", "starts_at", "ends_at") if _is_naive(getattr(facts, name))]
+    for name in naive:
+        yield Problem((name,), "must have an offset")
+    if not naive and facts.starts_at is not None and facts.ends_at is not None and facts.ends_at < facts.starts_at:
+        yield Problem(("ends_at",), "must not be before the start")
+
+
+def _is_naive(instant: datetime | None) -> bool:
+    return instant is not None and instant.utcoffset() is None
+
+
+def _check_optional_id(value: str | None, path: tuple[str, ...]) -> Problem | None:
+    return None if value is None else check_external_id(value, path)
+
+
+def _check_amount(amount_minor: int, path: tuple[str, ...]) -> Problem | None:
+    if 0 <= amount_minor <= MAX_AMOUNT_MINOR:
+        return None
+    return Problem(path, "must not be negative" if amount_minor < 0 else "is too large")

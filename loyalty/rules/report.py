@@ -1,0 +1,66 @@
+"""The arithmetic of reports: the redemption rate, and which instants a range of local days covers."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.entry import DisplayColor, EntryKind, display_color, entry_color
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.money import Ratio
+from loyalty.rules.rounding import Rounding, divide
+from loyalty.rules.zones import find_time_zone
+
+__all__ = [
+    "DisplayColor",
+    "EntryKind",
+    "day_range",
+    "display_color",
+    "entry_color",
+    "redemption_rate",
+    "redemption_ratio",
+]
+
+FIRST_REPORT_DAY = date(1970, 1, 1)
+LAST_REPORT_DAY = date(9998, 12, 31)
+"""One year before the last one Python knows, so that the day after it exists in every zone."""
+
+MAX_RATE_PERCENT = 2**31 - 1
+"""Readers take the rate as a 32-bit number. It is a bound for nonsense: 21 million times more redeemed than earned."""
+
+
+def redemption_rate(earned: int, redeemed: int) -> int:
+    """Return redeemed ÷ earned in whole percent, rounded up; 0 when nothing was earned (or redeemed).
+
+    Both are points, redeemed as a positive number. The rate may be above 100.
+    """
+    if earned <= 0 or redeemed <= 0:
+        return 0
+    return min(divide(100 * redeemed, earned, Rounding.CEIL), MAX_RATE_PERCENT)
+
+
+def redemption_ratio(earned: int, redeemed: int) -> Ratio | None:
+    """Return redeemed ÷ earned exactly, or None when nothing was earned."""
+    return Ratio(redeemed, earned) if earned > 0 else None
+
+
+def day_range(first_day: date, last_day: date, time_zone: str) -> tuple[datetime, datetime]:
+    """Return the instants (aware UTC, half-open) that local days cover, both days included.
+
+    A day may have 23 or 25 hours. Raises InvalidInput when the last day is before the first, a day lies outside
+    1970–9998, or the zone does not exist.
+    """
+    zone = find_time_zone(time_zone)
+    for name, day in (("from", first_day), ("to", last_day)):
+        if not FIRST_REPORT_DAY <= day <= LAST_REPORT_DAY:
+            raise InvalidInput.one(name, reason=f"must be between {FIRST_REPORT_DAY} and {LAST_REPORT_DAY}")
+    if last_day < first_day:
+        raise InvalidInput.one("to", reason="must not be before the first day")
+    return _begin_of_day(first_day, zone), _begin_of_day(last_day + timedelta(days=1), zone)
+
+
+def _begin_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a local day.
+
+    Where clocks go forward at midnight there is no 00:00; fold 0 reads it with the offset before the change, which is
+    the instant of the change. Where clocks go back past midnight, fold 0 is the first of the two (PEP 495).
+    """
+    return datetime.combine(day, time.min, zone).astimezone(UTC)

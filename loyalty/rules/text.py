@@ -1,0 +1,47 @@
+"""What free text and foreign ids may hold, so that every layer down to PostgreSQL can store them unchanged.
+
+PostgreSQL refuses NUL, and UTF-8 has no lone surrogates: both would fail in the middle of a write.
+Lengths are counted in Unicode code points.
+"""
+
+from unicodedata import category
+
+from loyalty.rules.errors import Problem
+
+EXTERNAL_ID_MAX_LENGTH = 255
+_CONTROL = "Cc"
+
+
+def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: int = 1) -> Problem | None:
+    """Return the first thing wrong with a text, or None. With a min_length of at least 1 it may not be blank either."""
+    if len(value) > max_length:
+        return Problem(path, f"must have at most {max_length} characters")
+    if not is_storable(value):
+        return Problem(path, "must not hold NUL characters or unpaired surrogates")
+    if len(value) < min_length:
+        return Problem(path, f"must have at least {min_length} characters")
+    if min_length and not value.strip():
+        return Problem(path, "must not be blank")
+    return None
+
+
+def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:
+    """Return what is wrong with an id of the caller's own system (or an idempotency key), or None.
+
+    1–255 characters, not blank, no control characters.
+    """
+    problem = check_text(value, path, EXTERNAL_ID_MAX_LENGTH)
+    if problem is None and any(category(character) == _CONTROL for character in value):
+        return Problem(path, "must not hold control characters")
+    return problem
+
+
+def is_storable(value: str) -> bool:
+    """Tell whether a text has neither NUL nor unpaired surrogates."""
+    if "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

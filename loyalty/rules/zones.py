@@ -1,0 +1,60 @@
+"""Names of time zones (IANA) and languages (BCP 47): which ones exist, and how a filter matches."""
+
+import re
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from loyalty.rules.errors import InvalidInput
+
+LOCALE_MAX_LENGTH = 35
+"""The length RFC 5646, section 4.4.1 advises to provide for."""
+
+_NOT_PLACES = frozenset({"Factory", "localtime", "posixrules"})
+"""Entries of the zone database that mean "whatever this machine has"."""
+
+_LOCALE = re.compile(
+    r"(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})"  # language, with extended languages
+    r"(?:-[a-z]{4})?"  # script
+    r"(?:-(?:[a-z]{2}|[0-9]{3}))?"  # region
+    r"(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*",  # variants
+    re.ASCII | re.IGNORECASE,
+)
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NOT_PLACES)
+
+
+def is_time_zone(name: str) -> bool:
+    """Tell whether the IANA database has a zone of exactly this name, such as Europe/Berlin."""
+    return name in _time_zones()
+
+
+def find_time_zone(name: str, path: tuple[str, ...] = ("time_zone",)) -> ZoneInfo:
+    """Return the zone of an IANA name; InvalidInput when there is none."""
+    if not is_time_zone(name):
+        raise InvalidInput.one(*path, reason="must be the name of an IANA time zone")
+    return ZoneInfo(name)
+
+
+def is_locale(tag: str) -> bool:
+    """Tell whether a tag has the form language[-script][-region][-variants] of BCP 47 (RFC 5646, section 2.1).
+
+    Extensions, private use and grandfathered tags are not taken; whether the subtags are registered is not checked.
+    """
+    return len(tag) <= LOCALE_MAX_LENGTH and _LOCALE.fullmatch(tag) is not None
+
+
+def locale_matches(wanted: str, locale: str) -> bool:
+    """Tell whether a locale is the wanted one or lies below it: de takes de and de-AT, but not den.
+
+    Basic filtering of RFC 4647, section 3.3.1, without the wildcard; upper and lower case are the same.
+    """
+    wanted, locale = wanted.lower(), locale.lower()
+    return locale == wanted or locale.startswith(wanted + "-")
+
+
+def language_of(locale: str) -> str:
+    """Return the primary language of a tag in lower case: de for de-AT."""
+    return locale.split("-", 1)[0].lower()

@@ -1,0 +1,77 @@
+import pytest
+
+from loyalty.rules.adjustment import AdjustmentReason, Direction, default_qualifying, signed_points, validate_notes
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.points import MAX_POINTS
+
+
+@pytest.mark.parametrize(
+    ("amount", "direction", "points", "signed"),
+    [
+        pytest.param(None, Direction.ADD, 50, 50, id="BK-43 add"),
+        pytest.param(None, Direction.REMOVE, 50, -50, id="BK-43 remove"),
+        pytest.param(50, None, None, 50, id="C-18 signed, added"),
+        pytest.param(-50, None, None, -50, id="SB-25 signed, removed"),
+        pytest.param(MAX_POINTS, None, None, MAX_POINTS, id="largest"),
+        pytest.param(None, Direction.REMOVE, MAX_POINTS, -MAX_POINTS, id="largest removed"),
+    ],
+)
+def test_both_forms_become_signed_points(
+    amount: int | None, direction: Direction | None, points: int | None, signed: int
+) -> None:
+    """C-18: type and positive number, or one signed number; one stored form."""
+    assert signed_points(amount, direction, points) == signed
+
+
+@pytest.mark.parametrize(
+    ("amount", "direction", "points", "path"),
+    [
+        pytest.param(None, None, None, "amount", id="neither form"),
+        pytest.param(50, Direction.ADD, 50, "amount", id="both forms"),
+        pytest.param(50, Direction.ADD, None, "amount", id="signed with a direction"),
+        pytest.param(50, None, 50, "amount", id="signed with points"),
+        pytest.param(None, Direction.ADD, None, "points", id="direction without points"),
+        pytest.param(None, None, 50, "direction", id="points without direction"),
+        pytest.param(0, None, None, "amount", id="BK-45 zero"),
+        pytest.param(MAX_POINTS + 1, None, None, "amount", id="too many"),
+        pytest.param(-MAX_POINTS - 1, None, None, "amount", id="too many removed"),
+        pytest.param(None, Direction.ADD, 0, "points", id="BK-45 zero points"),
+        pytest.param(None, Direction.ADD, -50, "points", id="F-43 negative in an add box"),
+        pytest.param(None, Direction.REMOVE, -50, "points", id="F-43 negative in a remove box"),
+    ],
+)
+def test_refuses_anything_but_exactly_one_form(
+    amount: int | None, direction: Direction | None, points: int | None, path: str
+) -> None:
+    """C-18, BK-45: exactly one form, whole, never zero; the wrong field is named."""
+    with pytest.raises(InvalidInput) as refusal:
+        signed_points(amount, direction, points)
+    assert refusal.value.path == (path,)
+
+
+@pytest.mark.parametrize("reason", AdjustmentReason)
+def test_what_is_added_counts_for_the_tier(reason: AdjustmentReason) -> None:
+    """C-07."""
+    assert default_qualifying(1, reason)
+
+
+@pytest.mark.parametrize("reason", AdjustmentReason)
+def test_what_is_removed_counts_only_when_it_corrects(reason: AdjustmentReason) -> None:
+    """C-07, BK-47."""
+    assert default_qualifying(-1, reason) is (reason is AdjustmentReason.CORRECTION)
+
+
+def test_has_the_reasons_of_every_seed() -> None:
+    """BK-47, PB-09."""
+    assert set(AdjustmentReason) == {"CORRECTION", "BONUS", "LOYALTY_BONUS", "GOODWILL", "PROMOTION", "OTHER"}
+
+
+@pytest.mark.parametrize(("note", "description"), [(None, None), ("", ""), ("x" * 2_000, "x" * 500), ("a\nb", None)])
+def test_notes_are_optional(note: str | None, description: str | None) -> None:
+    """BK-45, C-17: an internal note and a description for the customer, either or none."""
+    assert validate_notes(note, description) == []
+
+
+def test_refuses_notes_that_are_too_long_or_cannot_be_stored() -> None:
+    paths = [problem.path for problem in validate_notes("x" * 2_001, "\0")]
+    assert paths == [("internal_note",), ("customer_description",)]

@@ -1,0 +1,81 @@
+import pytest
+
+from loyalty.rules.errors import (
+    Conflict,
+    CurrencyMismatch,
+    DuplicateMinimum,
+    DuplicateName,
+    FeatureDisabled,
+    IdempotencyConflict,
+    InsufficientPoints,
+    InvalidInput,
+    LimitReached,
+    LoyaltyError,
+    NotFound,
+    PermissionDenied,
+    Problem,
+    PurchaseOfAnotherCustomer,
+    Refused,
+    StatusRunsBackwards,
+    VersionConflict,
+    refuse_problems,
+)
+
+EVERY_ERROR = [
+    (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),
+    (InvalidInput.one("award", "points", reason="must be positive"), "INVALID_INPUT", ("award", "points")),
+    (IdempotencyConflict("key-1"), "IDEMPOTENCY_CONFLICT", ("idempotency_key",)),
+    (VersionConflict(3, 4), "VERSION_CONFLICT", ("version",)),
+    (DuplicateName("Gold"), "DUPLICATE_NAME", ("name",)),
+    (DuplicateMinimum(500), "DUPLICATE_MINIMUM", ("min_points",)),
+    (PurchaseOfAnotherCustomer(), "PURCHASE_OF_ANOTHER_CUSTOMER", ("customer",)),
+    (InsufficientPoints(available=5, required=7), "INSUFFICIENT_POINTS", ("points",)),
+    (LimitReached("earning rules", 500), "LIMIT_REACHED", ()),
+    (StatusRunsBackwards("PAID", "CREATED"), "STATUS_RUNS_BACKWARDS", ("status",)),
+    (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
+    (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
+    (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "path"), EVERY_ERROR)
+def test_every_refusal_has_a_code_a_sentence_and_a_path(error: LoyaltyError, code: str, path: tuple[str, ...]) -> None:
+    assert (error.code, error.path, error.transient) == (code, path, False)
+    assert error.message
+    assert str(error) == error.message
+
+
+def test_codes_are_unique() -> None:
+    codes = [code for _, code, _ in EVERY_ERROR]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_table_has_every_refusal() -> None:
+    def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
+        below = kind.__subclasses__()
+        return set().union(*(leaves(child) for child in below)) if below else {kind}
+
+    of_rules = {kind for kind in leaves(LoyaltyError) if kind.__module__ == "loyalty.rules.errors"}
+    assert of_rules == {type(error) for error, _, _ in EVERY_ERROR}
+
+
+def test_refusals_keep_their_numbers() -> None:
+    short = InsufficientPoints(available=5, required=7)
+    assert (short.available, short.required) == (5, 7)
+    assert isinstance(short, Refused)
+    conflict = VersionConflict(3, 4)
+    assert (conflict.expected, conflict.actual) == (3, 4)
+    assert isinstance(conflict, Conflict)
+
+
+def test_invalid_input_lists_every_problem() -> None:
+    error = InvalidInput([Problem(("name",), "must not be blank"), Problem((), "is empty")])
+    assert error.path == ("name",)
+    assert error.message == "name: must not be blank; input: is empty"
+
+
+def test_refuses_problems_only_when_there_are_some() -> None:
+    refuse_problems([None, None])
+    with pytest.raises(InvalidInput) as refusal:
+        refuse_problems([None, Problem(("points",), "must be positive")])
+    assert refusal.value.problems == (Problem(("points",), "must be positive"),)

@@ -1,0 +1,68 @@
+import json
+from uuid import UUID
+
+import pytest
+
+from loyalty.rules.events import (
+    Event,
+    EventKind,
+    PointsAdjusted,
+    PointsEarned,
+    TierDowngraded,
+    TierUpgraded,
+    event_from_json,
+)
+from loyalty.rules.ids import AccrualId, AdjustmentId, CustomerId, EntryId, PurchaseId, TierId
+from loyalty.rules.tiers import TierChangeCause
+
+CUSTOMER = CustomerId(UUID(int=1))
+SILVER, GOLD = TierId(UUID(int=2)), TierId(UUID(int=3))
+EVENTS: list[Event] = [
+    PointsEarned(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10, 110),
+    PointsAdjusted(CUSTOMER, EntryId(UUID(int=4)), AdjustmentId(UUID(int=7)), -10, 90),
+    TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000),
+    TierUpgraded(CUSTOMER, None, SILVER, TierChangeCause.PROGRAM_CHANGE, 0),
+    TierDowngraded(CUSTOMER, GOLD, SILVER, TierChangeCause.ADJUSTMENT, 999),
+    TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_events_survive_the_outbox(event: Event) -> None:
+    stored = json.loads(json.dumps(event.to_json()))
+    assert event_from_json(event.kind, stored) == event
+
+
+def test_every_kind_of_event_is_tried() -> None:
+    assert {event.kind for event in EVENTS} == set(EventKind)
+
+
+def test_events_are_named_for_what_happened() -> None:
+    """BK-100, BK-107."""
+    assert {kind.value for kind in EventKind} == {
+        "points.earned",
+        "points.adjusted",
+        "tier.upgraded",
+        "tier.downgraded",
+    }
+
+
+def test_an_upgrade_tells_its_cause() -> None:
+    """BK-100, C-27."""
+    assert EVENTS[2].to_json() == {
+        "customer_id": str(CUSTOMER),
+        "previous_tier_id": str(SILVER),
+        "tier_id": str(GOLD),
+        "cause": "ACCRUAL",
+        "qualifying_points": 1_000,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"customer_id": None}, {"customer_id": "x"}, {"cause": "WEATHER"}, {"qualifying_points": "1"},
+     {"qualifying_points": True}, {"qualifying_points": 1.0}, {"tier_id": 3}],
+)  # fmt: skip
+def test_refuses_payloads_that_are_malformed(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        event_from_json(EventKind.TIER_UPGRADED, {**EVENTS[2].to_json(), **change})

@@ -1,0 +1,197 @@
+"""Random programs, purchases, tiers, lots and accounts. Names come from small sets, so that rules often match."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import strategies as st
+
+from loyalty.rules.account import Account
+from loyalty.rules.earning import (
+    Award,
+    CatalogItem,
+    CatalogKind,
+    Conditions,
+    EarningPolicy,
+    EarningRule,
+    EarnScope,
+    FixedAward,
+    MultiplierAward,
+    PerAmountAward,
+    PerUnitAward,
+    Ratio,
+    Stacking,
+    Weekday,
+    WeekdayOf,
+)
+from loyalty.rules.ids import CustomerId, LotId, RuleId, TierId
+from loyalty.rules.lots import OpenLot
+from loyalty.rules.money import MINOR_DIGITS, Money
+from loyalty.rules.points import MAX_POINTS
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine
+from loyalty.rules.rounding import Rounding
+from loyalty.rules.tiers import Tier
+
+ZONES = (
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",  # clocks change by half an hour
+    "America/Santiago",  # clocks change at midnight
+    "Asia/Kathmandu",  # 45 minutes off the hour
+    "Pacific/Kiritimati",  # 14 hours ahead
+    "UTC",
+)
+ITEMS, CATEGORIES, PLACES, PEOPLE, GROUPS = "abc", "xyz", ("mitte", "soho", "kyoto"), ("anna", "ben"), ("vip", "new")
+SEASON = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC))
+
+currencies = st.sampled_from(sorted(MINOR_DIGITS))
+points = st.integers(1, 10_000)
+amounts = st.integers(0, 1_000_000)
+
+
+def instants() -> st.SearchStrategy[datetime]:
+    """Aware UTC instants within three years, to the second."""
+    seconds = int((SEASON[1] - SEASON[0]).total_seconds())
+    return st.integers(0, seconds).map(lambda second: SEASON[0] + timedelta(seconds=second))
+
+
+def some_of(values: tuple[str, ...] | str) -> st.SearchStrategy[frozenset[str]]:
+    """No value half of the time: then there is no such condition."""
+    return st.just(frozenset[str]()) | st.frozensets(st.sampled_from(values), min_size=1)
+
+
+conditions = st.builds(
+    Conditions,
+    service_categories=some_of(CATEGORIES),
+    services=some_of(ITEMS),
+    customer_categories=some_of(GROUPS),
+    locations=some_of(PLACES),
+    staff=some_of(PEOPLE),
+    weekdays=st.just(frozenset[Weekday]()) | st.frozensets(st.sampled_from(Weekday), min_size=3),
+    total_greater_than_minor=st.none() | amounts,
+    total_less_than_minor=st.none() | amounts,
+)
+factors = st.integers(10_001, 1_000_000).map(lambda scaled: Ratio(scaled, 10_000))
+per_amount_awards = st.builds(PerAmountAward, points, st.integers(1, 10_000), st.sampled_from(Rounding))
+base_awards: st.SearchStrategy[Award] = (
+    st.builds(FixedAward, points) | per_amount_awards | st.builds(PerUnitAward, points)
+)
+awards: st.SearchStrategy[Award] = base_awards | st.builds(MultiplierAward, factors)
+
+
+@st.composite
+def rules(draw: st.DrawFn, award: st.SearchStrategy[Award] = awards) -> EarningRule:
+    """A rule that is valid, mostly active and seldom bound to a window."""
+    starts_at = draw(st.none() | instants())
+    return EarningRule(
+        id=RuleId(UUID(int=draw(st.integers(0, 2**128 - 1)))),
+        name="Rule",
+        version=draw(st.integers(1, 9)),
+        priority=draw(st.integers(0, 3)),
+        active=draw(st.sampled_from((True, True, True, False))),
+        award=draw(award),
+        conditions=draw(st.just(Conditions()) | conditions),
+        starts_at=starts_at,
+        ends_at=draw(st.none() | st.just((starts_at or SEASON[0]) + timedelta(days=200))),
+    )
+
+
+def rule_sets(award: st.SearchStrategy[Award] = awards, max_size: int = 5) -> st.SearchStrategy[list[EarningRule]]:
+    """Several rules with different ids."""
+    return st.lists(rules(award), max_size=max_size, unique_by=lambda rule: rule.id)
+
+
+catalogs = st.tuples(
+    st.lists(
+        st.builds(
+            CatalogItem,
+            kind=st.sampled_from((CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT)),
+            external_id=st.sampled_from(ITEMS),
+            name=st.just("Item"),
+            category=st.none() | st.sampled_from(CATEGORIES),
+            enrolled=st.booleans(),
+            points_per_unit=st.none() | points,
+        ),
+        unique_by=lambda item: (item.kind, item.external_id),
+    ),
+    st.lists(
+        st.builds(
+            CatalogItem,
+            kind=st.just(CatalogKind.LOCATION),
+            external_id=st.sampled_from(PLACES),
+            name=st.just("Place"),
+            time_zone=st.none() | st.sampled_from(ZONES),
+        ),
+        unique_by=lambda item: item.external_id,
+    ),
+).map(lambda parts: (*parts[0], *parts[1]))
+
+
+def policies(stackings: Iterable[Stacking] = Stacking) -> st.SearchStrategy[EarningPolicy]:
+    """Programs in EUR."""
+    return st.builds(
+        EarningPolicy,
+        stacking=st.sampled_from(tuple(stackings)),
+        earn_scope=st.sampled_from(EarnScope),
+        weekday_of=st.sampled_from(WeekdayOf),
+        currency=st.just("EUR"),
+        time_zone=st.sampled_from(ZONES),
+    )
+
+
+lines = st.builds(
+    PurchaseLine,
+    item=st.none() | st.sampled_from(ITEMS),
+    category=st.none() | st.sampled_from(CATEGORIES),
+    quantity=st.integers(1, 5),
+    unit_price_minor=st.integers(0, 100_000),
+)
+purchases = st.builds(
+    PurchaseFacts,
+    kind=st.sampled_from(PurchaseKind),
+    external_id=st.just("1"),
+    total=amounts.map(lambda amount: Money(amount, "EUR")),
+    lines=st.lists(lines, max_size=4).map(tuple),
+    location=st.none() | st.sampled_from(PLACES),
+    staff=st.none() | st.sampled_from(PEOPLE),
+    booked_at=st.none() | instants(),
+    starts_at=st.none() | instants(),
+    customer_category=st.none() | st.sampled_from(GROUPS),
+)
+
+
+@st.composite
+def tier_ladders(draw: st.DrawFn, min_size: int = 0) -> list[Tier]:
+    """Tiers with different minimums, in any order."""
+    minimums = draw(st.lists(st.integers(0, 5_000), unique=True, min_size=min_size, max_size=6))
+    return [Tier(TierId(UUID(int=minimum)), f"Tier {minimum}", "#C0C0C0", minimum) for minimum in minimums]
+
+
+@st.composite
+def lot_sets(draw: st.DrawFn) -> list[OpenLot]:
+    """Open lots, many of which expire or were opened at the same instant."""
+    days = st.integers(0, 3).map(lambda day: SEASON[0] + timedelta(days=day))
+    made = []
+    for number in range(draw(st.integers(0, 6))):
+        remaining, expires_at, opened_at = draw(st.integers(0, 50)), draw(st.none() | days), draw(days)
+        made.append(OpenLot(LotId(UUID(int=number)), remaining, expires_at, opened_at))
+    return draw(st.permutations(made))
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> Account:
+    """An account as it can be: whoever owes points has none available."""
+    debt = draw(st.just(0) | st.integers(0, 1_000))
+    return Account(
+        customer_id=CustomerId(UUID(int=1)),
+        available=0 if debt else draw(st.integers(0, 1_000)),
+        pending=draw(st.integers(0, 1_000)),
+        held=draw(st.integers(0, 1_000)),
+        debt=debt,
+        lifetime_earned=draw(st.integers(0, 10_000)),
+        qualifying=draw(st.integers(-1_000, 10_000)),
+        sequence=draw(st.integers(0, 100)),
+    )
+
+
+large_points = st.integers(1, MAX_POINTS)
