@@ -1,0 +1,64 @@
+"""Who is calling. An actor comes from a credential only, and so does its tenant."""
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from permissions.catalog import Permission
+from permissions.roles import SYSTEM_PERMISSIONS
+
+MAX_DISPLAY_LENGTH = 120
+
+
+class ActorKind(enum.StrEnum):
+    """What sort of caller it is."""
+
+    STAFF = "STAFF"
+    """A person of the tenant's team."""
+    API_TOKEN = "API_TOKEN"  # noqa: S105 - a kind of caller, not a secret
+    """A system with an API token."""
+    CUSTOMER = "CUSTOMER"
+    """A customer, by a short-lived token in the tenant's own app."""
+    SYSTEM = "SYSTEM"
+    """Treue itself: background work. Never made from a credential."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The caller of one operation.
+
+    `subject` is stable and goes into the audit trail; `display` is for people (a name) and may change. `expires_at`
+    is the end of the credential (aware UTC), None for one without end. `customer_id` is set for customers only,
+    `token_id` for API tokens only.
+    """
+
+    kind: ActorKind
+    tenant_id: TenantId
+    subject: str
+    permissions: frozenset[Permission]
+    display: str
+    customer_id: CustomerId | None = None
+    expires_at: datetime | None = None
+    token_id: TokenId | None = None
+    loyalty_enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse an actor that contradicts itself: a customer without an id would read nobody's data or everybody's."""
+        if (self.kind is ActorKind.CUSTOMER) != (self.customer_id is not None):
+            raise ValueError("customer_id is set exactly for actors of kind CUSTOMER")
+        if self.kind is ActorKind.CUSTOMER and self.permissions - {Permission.SELF_READ}:
+            raise ValueError("A customer holds no permission but SELF_READ")
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise ValueError("expires_at needs a time zone")
+
+
+def system_actor(tenant_id: TenantId, subject: str) -> Actor:
+    """The actor of background work for one tenant; `subject` names the job, such as `worker:maturing`."""
+    return Actor(
+        kind=ActorKind.SYSTEM,
+        tenant_id=tenant_id,
+        subject=subject,
+        permissions=SYSTEM_PERMISSIONS,
+        display="Treue",
+    )

@@ -1,0 +1,52 @@
+"""The roles and what each may do. A role is a default set of permissions, nothing more."""
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from permissions.catalog import LOYALTY_PERMISSIONS, Permission
+
+
+class Role(enum.StrEnum):
+    """The part a credential plays in its tenant."""
+
+    OWNER = "OWNER"
+    """Runs the business: everything, API tokens included."""
+    MANAGER = "MANAGER"
+    """Runs the loyalty program, but hands out no credentials."""
+    STAFF = "STAFF"
+    """Works at the counter: looks customers and reports up, changes nothing."""
+    CUSTOMER = "CUSTOMER"
+    """Collects points: sees only their own."""
+    INTEGRATION = "INTEGRATION"
+    """A booking system or shop: reads, and records purchases."""
+
+
+ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.OWNER: LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD, Permission.TOKENS_MANAGE},
+        Role.MANAGER: LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD},
+        Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT}),
+        Role.CUSTOMER: frozenset({Permission.SELF_READ}),
+        Role.INTEGRATION: frozenset({Permission.LOYALTY_READ, Permission.PURCHASES_RECORD}),
+    }
+)
+
+SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD}
+"""What background work may do inside the tenant it works for: no credentials."""
+
+TEAM_ROLES = frozenset({Role.OWNER, Role.MANAGER, Role.STAFF})
+"""The roles of people who work for the tenant."""
+
+
+def permission_matrix() -> str:
+    """The table of roles and permissions as text, for the documentation and the test that keeps it."""
+    roles = tuple(Role)
+    rows = [("permission", *roles)]
+    rows += [
+        (permission.wire_name, *("yes" if permission in ROLE_PERMISSIONS[role] else "-" for role in roles))
+        for permission in Permission
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines) + "\n"
