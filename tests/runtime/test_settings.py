@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from runtime.problems import SetupProblem
+from runtime.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", *(f"TREUE_{field.upper()}" for field in Settings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_needs_no_variable_at_all() -> None:
+    settings = load_settings()
+    assert settings.database_url is None
+    assert settings.data_dir == Path(".treue")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8321)
+
+
+def test_takes_database_url_without_our_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://admin:pw@db/postgres")
+    assert load_settings().database_url == "postgresql://admin:pw@db/postgres"
+
+
+def test_takes_everything_else_with_our_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "1")
+    monkeypatch.setenv("TREUE_PORT", "9000")
+    monkeypatch.setenv("TREUE_LOG_LEVEL", "debug")
+    settings = load_settings()
+    assert settings.port == 9000
+    assert settings.log_level == "DEBUG"
+
+
+def test_an_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "")
+    monkeypatch.setenv("TREUE_PORT", "")
+    assert load_settings().database_url is None
+    assert load_settings().port == 8321
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TREUE_PORT", "65536"),
+        ("TREUE_PORT", "-1"),
+        ("TREUE_PORT", "http"),
+        ("TREUE_POOL_SIZE", "0"),
+        ("TREUE_LOG_LEVEL", "LOUD"),
+        ("TREUE_DATABASE_NAME", 'treue"; DROP'),
+        ("DATABASE_URL", "mysql://admin:hunter2@db/x"),
+        ("TREUE_APP_URL", "hunter2"),
+        ("TREUE_APP_URL", "postgresql://treue_app:hunter2@db/treue?no_such_option=1"),
+    ],
+)
+def test_names_a_wrong_variable_but_not_its_value(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SetupProblem) as refusal:
+        load_settings()
+    assert f"  {name}: " in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_refuses_the_app_without_the_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREUE_APP_URL", "postgresql://treue_app:pw@db/treue")
+    with pytest.raises(SetupProblem, match="set together"):
+        load_settings()
+
+
+def test_never_shows_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "TREUE_OWNER_URL", "TREUE_APP_URL", "TREUE_RELAY_URL"):
+        monkeypatch.setenv(name, "postgresql://someone:hunter2@db/treue")
+    assert "hunter2" not in repr(load_settings())
+    assert "hunter2" not in str(load_settings())
