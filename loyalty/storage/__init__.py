@@ -1,0 +1,1 @@
+"""Tables and SQL: takes a transaction, returns rows and the rules' dataclasses. Nobody here commits."""

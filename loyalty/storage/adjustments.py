@@ -1,0 +1,41 @@
+"""Manual corrections, with who made them and why."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from loyalty.rules.adjustment import AdjustmentReason
+from loyalty.rules.ids import AdjustmentId, CustomerId
+from loyalty.storage.tables import adjustments
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+
+class AdjustmentRow(NamedTuple):
+    """An adjustment as clients see it; which note a viewer may read is decided at the edge of the API."""
+
+    id: AdjustmentId
+    customer_id: CustomerId
+    points: int
+    requested_points: int
+    reason: AdjustmentReason
+    internal_note: str | None
+    customer_description: str | None
+    qualifying: bool
+    actor_kind: str
+    actor: str
+    actor_subject: str
+    created_at: datetime
+
+
+_BY_IDS = select(*(adjustments.c[name] for name in AdjustmentRow._fields)).where(
+    adjustments.c.tenant_id == tenant_parameter(),
+    adjustments.c.id.in_(bindparam("ids", expanding=True)),
+)
+
+
+async def read_adjustments_by_id(tx: Transaction, ids: Sequence[AdjustmentId]) -> dict[AdjustmentId, AdjustmentRow]:
+    """The adjustments among ``ids``."""
+    return {row.id: AdjustmentRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

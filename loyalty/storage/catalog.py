@@ -1,0 +1,117 @@
+"""The tenant's catalogue: names, categories, zones and points of what purchases refer to by external id."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, delete, func, select, tuple_
+
+from loyalty.rules.earning import CatalogItem, CatalogKind
+from loyalty.storage.tables import catalog_items
+from loyalty.storage.window import Window
+from tenancy.database import Transaction
+from tenancy.table import insert_rows, tenant_parameter
+
+
+class CatalogPlace(NamedTuple):
+    """Where an item stands in the list: by kind, then by external id."""
+
+    kind: str
+    external_id: str
+
+
+_COLUMNS = (
+    catalog_items.c.kind,
+    catalog_items.c.external_id,
+    catalog_items.c.name,
+    catalog_items.c.category,
+    catalog_items.c.time_zone,
+    catalog_items.c.enrolled,
+    catalog_items.c.points_per_unit,
+)
+_LISTED = select(*_COLUMNS).where(catalog_items.c.tenant_id == tenant_parameter())
+_COUNT = select(func.count()).where(catalog_items.c.tenant_id == tenant_parameter())
+
+
+def _upsert() -> Any:
+    statement = insert_rows(catalog_items, "items", ordered_by="external_id")
+    changing = ("name", "category", "time_zone", "enrolled", "points_per_unit", "updated_at")
+    return statement.on_conflict_do_update(
+        index_elements=["tenant_id", "kind", "external_id"],
+        set_={name: statement.excluded[name] for name in changing},
+    )
+
+
+_UPSERT = _upsert()
+_DELETE = delete(catalog_items).where(
+    catalog_items.c.tenant_id == tenant_parameter(),
+    tuple_(catalog_items.c.kind, catalog_items.c.external_id).in_(bindparam("keys", expanding=True)),
+)
+
+
+async def save_items(tx: Transaction, items: Sequence[CatalogItem], now: datetime) -> None:
+    """Insert or replace items, each whole."""
+    rows = [
+        {
+            "kind": item.kind,
+            "external_id": item.external_id,
+            "name": item.name,
+            "category": item.category,
+            "time_zone": item.time_zone,
+            "enrolled": item.enrolled,
+            "points_per_unit": item.points_per_unit,
+            "updated_at": now,
+        }
+        for item in items
+    ]
+    await tx.run(_UPSERT, items=rows)
+
+
+async def delete_items(tx: Transaction, keys: Sequence[CatalogPlace]) -> int:
+    """Remove items; returns how many there were."""
+    return await tx.run(_DELETE, keys=[tuple(key) for key in keys])
+
+
+async def count_items(tx: Transaction) -> int:
+    """How many items the catalogue has."""
+    row = await tx.row(_COUNT)
+    return int(row[0]) if row else 0
+
+
+async def read_items(
+    tx: Transaction,
+    *,
+    kind: CatalogKind | None,
+    window: Window[CatalogPlace],
+) -> list[CatalogItem]:
+    """A page of items in the order of kind and external id, or towards the first when the window is backwards."""
+    statement = _LISTED
+    parameters: dict[str, Any] = {}
+    if kind is not None:
+        statement = statement.where(catalog_items.c.kind == bindparam("only_kind"))
+        parameters["only_kind"] = kind
+    order = (catalog_items.c.kind, catalog_items.c.external_id)
+    if window.beyond is not None:
+        mark = tuple_(
+            bindparam("after_kind", type_=catalog_items.c.kind.type),
+            bindparam("after_id", type_=catalog_items.c.external_id.type),
+        )
+        place = tuple_(*order)
+        statement = statement.where(place < mark if window.backwards else place > mark)
+        parameters |= {"after_kind": window.beyond.kind, "after_id": window.beyond.external_id}
+    statement = statement.order_by(*([column.desc() for column in order] if window.backwards else order)).limit(
+        window.limit
+    )
+    return [_item(row) for row in await tx.rows(statement, **parameters)]
+
+
+def _item(row: Any) -> CatalogItem:
+    return CatalogItem(
+        kind=CatalogKind(row.kind),
+        external_id=row.external_id,
+        name=row.name,
+        category=row.category,
+        time_zone=row.time_zone,
+        enrolled=row.enrolled,
+        points_per_unit=row.points_per_unit,
+    )

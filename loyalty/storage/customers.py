@@ -1,0 +1,333 @@
+"""Customers with their account, tier and the way to the next tier: values that must agree, read in one statement."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, and_, bindparam, false, or_, select, true, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.account import Account
+from loyalty.rules.ids import CustomerId, TierId
+from loyalty.rules.money import Money, PointValue, value_of
+from loyalty.rules.tiers import Tier, progress
+from loyalty.storage.search import folded
+from loyalty.storage.tables import accounts, customers, programs, tiers
+from loyalty.storage.tiers import TierRow
+from loyalty.storage.window import Window
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+
+class PointsRow(NamedTuple):
+    """A customer's account as clients see it."""
+
+    available: int
+    pending: int
+    held: int
+    debt: int
+    lifetime_earned: int
+    qualifying: int
+    value: Money
+
+
+class TierProgressRow(NamedTuple):
+    """How far a customer is from the next tier."""
+
+    current: TierRow | None
+    next: TierRow | None
+    points_to_next: int | None
+    percent: int
+    unlimited: bool
+
+
+class CustomerRow(NamedTuple):
+    """A customer as clients see it."""
+
+    id: CustomerId
+    external_id: str
+    full_name: str
+    email: str | None
+    avatar_url: str | None
+    locale: str | None
+    category: str | None
+    marketing_consent: bool
+    points: PointsRow
+    tier: TierRow | None
+    tier_progress: TierProgressRow
+    created_at: datetime
+
+
+class PointsFilter(StrEnum):
+    """Which customers a list shows, by their points."""
+
+    AVAILABLE = "AVAILABLE"
+    PENDING = "PENDING"
+    DEBT = "DEBT"
+    NONE = "NONE"
+    ANY = "ANY"
+
+
+class CustomerOrder(StrEnum):
+    """How a list of customers is ordered."""
+
+    NAME = "NAME"
+    POINTS = "POINTS"
+    NEWEST = "NEWEST"
+
+
+class CustomerPlace(NamedTuple):
+    """Where a customer stands in a list: the value it is ordered by, then its id."""
+
+    value: str | int | UUID
+    id: CustomerId
+
+
+class CustomerFilter(NamedTuple):
+    """What a list of customers is narrowed to."""
+
+    having: PointsFilter
+    search: str | None
+    tier_id: TierId | None
+
+
+_PROFILE = (
+    customers.c.id,
+    customers.c.external_id,
+    customers.c.full_name,
+    customers.c.email,
+    customers.c.avatar_url,
+    customers.c.locale,
+    customers.c.category,
+    customers.c.marketing_consent,
+    customers.c.created_at,
+)
+_ACCOUNT = (
+    accounts.c.available,
+    accounts.c.pending,
+    accounts.c.held,
+    accounts.c.debt,
+    accounts.c.lifetime_earned,
+    accounts.c.qualifying,
+)
+_above = tiers.alias("above")
+_next_tier = (
+    select(_above.c.id, _above.c.name, _above.c.color, _above.c.min_points)
+    .where(
+        _above.c.tenant_id == tenant_parameter(),
+        _above.c.deleted_at.is_(None),
+        _above.c.min_points > accounts.c.qualifying,
+    )
+    .order_by(_above.c.min_points)
+    .limit(1)
+    .correlate(accounts)
+    .lateral("next_tier")
+)
+_point_value = programs.c.settings["redemption"]["point_value"]
+
+_CUSTOMERS = (
+    select(
+        *_PROFILE,
+        *_ACCOUNT,
+        tiers.c.id.label("tier_id"),
+        tiers.c.name.label("tier_name"),
+        tiers.c.color.label("tier_color"),
+        tiers.c.min_points.label("tier_min_points"),
+        _next_tier.c.id.label("next_id"),
+        _next_tier.c.name.label("next_name"),
+        _next_tier.c.color.label("next_color"),
+        _next_tier.c.min_points.label("next_min_points"),
+        _point_value.label("point_value"),
+        customers.c.search_name,
+    )
+    .select_from(
+        customers.join(
+            accounts,
+            and_(accounts.c.tenant_id == customers.c.tenant_id, accounts.c.customer_id == customers.c.id),
+        )
+        .join(programs, programs.c.tenant_id == customers.c.tenant_id)
+        .outerjoin(tiers, and_(tiers.c.tenant_id == accounts.c.tenant_id, tiers.c.id == accounts.c.tier_id))
+        .outerjoin(_next_tier, true()),
+    )
+    .where(customers.c.tenant_id == tenant_parameter())
+)
+_BY_IDS = _CUSTOMERS.where(customers.c.id.in_(bindparam("ids", expanding=True)))
+_BY_EXTERNAL_IDS = _CUSTOMERS.where(customers.c.external_id.in_(bindparam("external_ids", expanding=True)))
+_BY_EMAIL = _CUSTOMERS.where(customers.c.email == bindparam("email")).order_by(customers.c.id).limit(1)
+
+_ID_BY_EXTERNAL_ID = select(customers.c.id).where(
+    customers.c.tenant_id == tenant_parameter(),
+    customers.c.external_id == bindparam("external_id"),
+)
+_ID_BY_EMAIL = (
+    select(customers.c.id)
+    .where(customers.c.tenant_id == tenant_parameter(), customers.c.email == bindparam("email"))
+    .order_by(customers.c.id)
+    .limit(1)
+)
+
+_HAVING: dict[PointsFilter, ColumnElement[bool]] = {
+    PointsFilter.AVAILABLE: accounts.c.available > 0,
+    PointsFilter.PENDING: accounts.c.pending > 0,
+    PointsFilter.DEBT: accounts.c.debt > 0,
+    PointsFilter.NONE: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
+    PointsFilter.ANY: true(),
+}
+_ORDER: dict[CustomerOrder, tuple[Any, bool]] = {
+    CustomerOrder.NAME: (customers.c.search_name, False),
+    CustomerOrder.POINTS: (accounts.c.available, True),
+    # Ids are UUIDv7: their order is the order of creation, and the primary key is the index.
+    CustomerOrder.NEWEST: (customers.c.id, True),
+}
+
+
+async def read_customers_by_id(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
+    """The customers among ``ids``."""
+    return {row.id: _customer(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow | None:
+    """One customer by id."""
+    return (await read_customers_by_id(tx, [customer_id])).get(customer_id)
+
+
+async def read_customer_by_external_id(tx: Transaction, external_id: str) -> CustomerRow | None:
+    """One customer by the id that the caller's own system has for it."""
+    rows = await tx.rows(_BY_EXTERNAL_IDS, external_ids=[external_id])
+    return _customer(rows[0]) if rows else None
+
+
+async def read_customer_by_email(tx: Transaction, email: str) -> CustomerRow | None:
+    """The oldest customer with an e-mail address, compared without case."""
+    row = await tx.row(_BY_EMAIL, email=email.lower())
+    return _customer(row) if row else None
+
+
+async def find_customer_id(tx: Transaction, *, external_id: str | None, email: str | None) -> CustomerId | None:
+    """The id behind an external id, or behind an e-mail address (the oldest customer that has it)."""
+    if external_id is not None:
+        row = await tx.row(_ID_BY_EXTERNAL_ID, external_id=external_id)
+    else:
+        row = await tx.row(_ID_BY_EMAIL, email=(email or "").lower())
+    return CustomerId(row.id) if row else None
+
+
+async def read_customer_page(
+    tx: Transaction,
+    wanted: CustomerFilter,
+    *,
+    order: CustomerOrder,
+    window: Window[CustomerPlace],
+) -> list[tuple[CustomerPlace, CustomerRow]]:
+    """A page of customers with their places, in reading direction."""
+    statement = _CUSTOMERS.where(_HAVING[wanted.having])
+    parameters: dict[str, Any] = {}
+    if wanted.search is not None:
+        statement = statement.where(_found_by_search())
+        parameters["prefix"] = folded(wanted.search)
+        parameters["exact_prefix"] = wanted.search.strip()
+        parameters["email_prefix"] = wanted.search.strip().lower()
+    if wanted.tier_id is not None:
+        statement = statement.where(accounts.c.tier_id == bindparam("tier"))
+        parameters["tier"] = wanted.tier_id
+    value, descending = _ORDER[order]
+    statement = _page(
+        statement, value, descending=descending != window.backwards, beyond=window.beyond is not None
+    ).limit(window.limit)
+    if window.beyond is not None:
+        parameters |= {"after_value": window.beyond.value, "after_id": window.beyond.id}
+    return [(_place(row, order), _customer(row)) for row in await tx.rows(statement, **parameters)]
+
+
+def customer_row(
+    profile: Any,
+    account: Account,
+    *,
+    tier: Tier | None,
+    next_tier: Tier | None,
+    point_value: PointValue,
+) -> CustomerRow:
+    """A customer as clients see it, from a stored profile and an account, whoever read or computed them."""
+    current = TierRow(tier.id, tier.name, tier.color, tier.min_points) if tier else None
+    following = TierRow(next_tier.id, next_tier.name, next_tier.color, next_tier.min_points) if next_tier else None
+    way = progress([one for one in (tier, next_tier) if one], account.qualifying)
+    return CustomerRow(
+        id=profile.id,
+        external_id=profile.external_id,
+        full_name=profile.full_name,
+        email=profile.email,
+        avatar_url=profile.avatar_url,
+        locale=profile.locale,
+        category=profile.category,
+        marketing_consent=profile.marketing_consent,
+        points=PointsRow(
+            available=account.available,
+            pending=account.pending,
+            held=account.held,
+            debt=account.debt,
+            lifetime_earned=account.lifetime_earned,
+            qualifying=account.qualifying,
+            value=value_of(account.available, point_value),
+        ),
+        tier=current,
+        tier_progress=TierProgressRow(
+            current=current,
+            next=following,
+            points_to_next=way.points_to_next,
+            percent=way.percent,
+            unlimited=way.unlimited,
+        ),
+        created_at=profile.created_at,
+    )
+
+
+def _customer(row: Any) -> CustomerRow:
+    stored = row.point_value
+    return customer_row(
+        row,
+        Account(
+            customer_id=row.id,
+            available=row.available,
+            pending=row.pending,
+            held=row.held,
+            debt=row.debt,
+            lifetime_earned=row.lifetime_earned,
+            qualifying=row.qualifying,
+            tier_id=row.tier_id,
+            sequence=0,
+        ),
+        tier=Tier(row.tier_id, row.tier_name, row.tier_color, row.tier_min_points) if row.tier_id else None,
+        next_tier=Tier(row.next_id, row.next_name, row.next_color, row.next_min_points) if row.next_id else None,
+        point_value=PointValue(stored["points"], Money(stored["amount_minor"], stored["currency"])),
+    )
+
+
+def _found_by_search() -> ColumnElement[bool]:
+    """A prefix of the name, of the family name, of the e-mail address or of the external id."""
+    return or_(
+        false(),
+        customers.c.search_name.op("^@", is_comparison=True)(bindparam("prefix")),
+        customers.c.search_family_name.op("^@", is_comparison=True)(bindparam("prefix")),
+        customers.c.email.op("^@", is_comparison=True)(bindparam("email_prefix")),
+        customers.c.external_id.op("^@", is_comparison=True)(bindparam("exact_prefix")),
+    )
+
+
+def _page(statement: Select[Any], value: Any, *, descending: bool, beyond: bool) -> Select[Any]:
+    if beyond:
+        place = tuple_(value, customers.c.id)
+        mark = tuple_(bindparam("after_value", type_=value.type), bindparam("after_id", type_=customers.c.id.type))
+        statement = statement.where(place < mark if descending else place > mark)
+    columns = (value, customers.c.id)
+    return statement.order_by(*(column.desc() for column in columns) if descending else columns)
+
+
+def _place(row: Any, order: CustomerOrder) -> CustomerPlace:
+    value = {
+        CustomerOrder.NAME: row.search_name,
+        CustomerOrder.POINTS: row.available,
+        CustomerOrder.NEWEST: row.id,
+    }[order]
+    return CustomerPlace(value, row.id)

@@ -1,0 +1,231 @@
+"""Earning rules: what is in force, and every version there ever was."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, func, insert, select, tuple_, update
+
+from loyalty.rules.earning import (
+    Award,
+    Conditions,
+    FixedAward,
+    MultiplierAward,
+    PerAmountAward,
+    PerUnitAward,
+    Weekday,
+)
+from loyalty.rules.ids import RuleId
+from loyalty.rules.money import Ratio
+from loyalty.rules.rounding import Rounding
+from loyalty.storage.tables import earning_rule_versions, earning_rules
+from loyalty.storage.window import Window
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+
+class EarningRuleRow(NamedTuple):
+    """An earning rule at its newest version."""
+
+    id: RuleId
+    name: str
+    priority: int
+    active: bool
+    version: int
+    award: Award
+    conditions: Conditions
+    starts_at: datetime | None
+    ends_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+_DEFINITION = ("name", "priority", "active", "version", "award", "conditions", "starts_at", "ends_at")
+_COLUMNS = [earning_rules.c[name] for name in EarningRuleRow._fields]
+_LISTED = select(*_COLUMNS).where(
+    earning_rules.c.tenant_id == tenant_parameter(),
+    earning_rules.c.deleted_at.is_(None),
+)
+_PLACE = tuple_(earning_rules.c.priority, earning_rules.c.id)
+_AFTER = tuple_(bindparam("after_priority", type_=earning_rules.c.priority.type), bindparam("after_id"))
+
+_BY_IDS = _LISTED.where(earning_rules.c.id.in_(bindparam("ids", expanding=True)))
+_LOCK = _LISTED.where(earning_rules.c.id == bindparam("id")).with_for_update()
+_COUNT = select(func.count()).where(
+    earning_rules.c.tenant_id == tenant_parameter(),
+    earning_rules.c.deleted_at.is_(None),
+)
+_INSERT = insert(earning_rules).values(
+    tenant_id=tenant_parameter(),
+    id=bindparam("id"),
+    created_at=bindparam("now"),
+    updated_at=bindparam("now"),
+    **{name: bindparam(name) for name in _DEFINITION},
+)
+_INSERT_VERSION = insert(earning_rule_versions).values(
+    tenant_id=tenant_parameter(),
+    rule_id=bindparam("id"),
+    created_at=bindparam("now"),
+    created_by=bindparam("created_by"),
+    **{name: bindparam(name) for name in _DEFINITION},
+)
+_UPDATE = (
+    update(earning_rules)
+    .where(earning_rules.c.tenant_id == tenant_parameter(), earning_rules.c.id == bindparam("rule"))
+    .values(updated_at=bindparam("now"), **{name: bindparam(name) for name in _DEFINITION})
+)
+_DELETE = (
+    update(earning_rules)
+    .where(earning_rules.c.tenant_id == tenant_parameter(), earning_rules.c.id == bindparam("rule"))
+    .values(deleted_at=bindparam("now"), updated_at=bindparam("now"))
+)
+
+
+class RulePlace(NamedTuple):
+    """Where a rule stands in the list: by priority, then by age."""
+
+    priority: int
+    id: RuleId
+
+
+async def read_rules(
+    tx: Transaction,
+    *,
+    active: bool | None,
+    window: Window[RulePlace],
+) -> list[EarningRuleRow]:
+    """A page of rules in the order of their priority, or towards the first when the window is backwards."""
+    statement = _LISTED
+    if active is not None:
+        statement = statement.where(earning_rules.c.active.is_(active))
+    parameters: dict[str, Any] = {}
+    if window.beyond is not None:
+        statement = statement.where(_PLACE < _AFTER if window.backwards else _PLACE > _AFTER)
+        parameters = {"after_priority": window.beyond.priority, "after_id": window.beyond.id}
+    order = (earning_rules.c.priority, earning_rules.c.id)
+    statement = statement.order_by(*([column.desc() for column in order] if window.backwards else order)).limit(
+        window.limit
+    )
+    return [_row(row) for row in await tx.rows(statement, **parameters)]
+
+
+async def read_rules_by_id(tx: Transaction, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:
+    """The rules among ``ids`` that exist and are not deleted."""
+    return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=ids)}
+
+
+async def lock_rule(tx: Transaction, rule_id: RuleId) -> EarningRuleRow | None:
+    """A rule, locked for an edit."""
+    row = await tx.row(_LOCK, id=rule_id)
+    return _row(row) if row else None
+
+
+async def count_rules(tx: Transaction) -> int:
+    """How many rules the tenant has that are not deleted."""
+    row = await tx.row(_COUNT)
+    return int(row[0]) if row else 0
+
+
+async def insert_rule(tx: Transaction, rule: EarningRuleRow, created_by: str) -> None:
+    """A new rule with its first version."""
+    definition = _definition(rule)
+    await tx.run(_INSERT, id=rule.id, now=rule.updated_at, **definition)
+    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, created_by=created_by, **definition)
+
+
+async def update_rule(tx: Transaction, rule: EarningRuleRow, created_by: str) -> None:
+    """The next version of a rule; earlier versions stay."""
+    definition = _definition(rule)
+    await tx.run(_UPDATE, rule=rule.id, now=rule.updated_at, **definition)
+    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, created_by=created_by, **definition)
+
+
+async def delete_rule(tx: Transaction, rule_id: RuleId, now: datetime) -> None:
+    """Take a rule out of force; what it earned stays explained by its versions."""
+    await tx.run(_DELETE, rule=rule_id, now=now)
+
+
+def award_document(award: Award) -> dict[str, Any]:
+    """An award as it is stored."""
+    match award:
+        case FixedAward():
+            return {"kind": "FIXED", "points": award.points}
+        case PerAmountAward():
+            return {
+                "kind": "PER_AMOUNT",
+                "points": award.points,
+                "per_minor": award.per_minor,
+                "rounding": award.rounding,
+            }
+        case PerUnitAward():
+            return {"kind": "PER_UNIT", "points": award.points}
+        case MultiplierAward():
+            return {
+                "kind": "MULTIPLIER",
+                "numerator": award.factor.numerator,
+                "denominator": award.factor.denominator,
+            }
+
+
+def award_from_document(stored: dict[str, Any]) -> Award:
+    """An award as the rules know it."""
+    match stored["kind"]:
+        case "FIXED":
+            return FixedAward(points=stored["points"])
+        case "PER_AMOUNT":
+            return PerAmountAward(
+                points=stored["points"],
+                per_minor=stored["per_minor"],
+                rounding=Rounding(stored["rounding"]),
+            )
+        case "PER_UNIT":
+            return PerUnitAward(points=stored["points"])
+        case "MULTIPLIER":
+            return MultiplierAward(factor=Ratio(stored["numerator"], stored["denominator"]))
+    message = f"unknown award {stored['kind']!r}"
+    raise ValueError(message)
+
+
+_SETS = ("service_categories", "services", "customer_categories", "locations", "staff")
+
+
+def conditions_document(conditions: Conditions) -> dict[str, Any]:
+    """Conditions as they are stored, lists sorted so that equal conditions are equal documents."""
+    return {
+        **{name: sorted(getattr(conditions, name)) for name in _SETS},
+        "weekdays": sorted(conditions.weekdays, key=list(Weekday).index),
+        "total_greater_than_minor": conditions.total_greater_than_minor,
+        "total_less_than_minor": conditions.total_less_than_minor,
+    }
+
+
+def conditions_from_document(stored: dict[str, Any]) -> Conditions:
+    """Conditions as the rules know them."""
+    return Conditions(
+        **{name: frozenset(stored[name]) for name in _SETS},
+        weekdays=frozenset(Weekday(day) for day in stored["weekdays"]),
+        total_greater_than_minor=stored["total_greater_than_minor"],
+        total_less_than_minor=stored["total_less_than_minor"],
+    )
+
+
+def _definition(rule: EarningRuleRow) -> dict[str, Any]:
+    return {
+        "name": rule.name,
+        "priority": rule.priority,
+        "active": rule.active,
+        "version": rule.version,
+        "award": award_document(rule.award),
+        "conditions": conditions_document(rule.conditions),
+        "starts_at": rule.starts_at,
+        "ends_at": rule.ends_at,
+    }
+
+
+def _row(row: Any) -> EarningRuleRow:
+    return EarningRuleRow(
+        **{
+            **row._mapping,
+            "award": award_from_document(row.award),
+            "conditions": conditions_from_document(row.conditions),
+        },
+    )

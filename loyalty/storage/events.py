@@ -1,0 +1,125 @@
+"""Events: written with the change they tell of, positioned by the relay, read by subscriptions from any position."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from sqlalchemy import bindparam, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loyalty.rules.ids import CustomerId, EventId, TenantId
+from loyalty.storage.tables import event_positions, events
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+RELAY_BATCH = 1_000
+CHANNEL = "treue_events"
+MAX_PAYLOAD_BYTES = 7_500
+"""PostgreSQL refuses a payload of 8,000 bytes or more."""
+MAX_HINT_BYTES = 61
+"""One tenant and a position of 19 digits in a payload, with quotes, brackets and commas."""
+HINTS_PER_PAYLOAD = (MAX_PAYLOAD_BYTES - 2) // MAX_HINT_BYTES
+
+
+class EventRow(NamedTuple):
+    """A committed event at its place in the tenant's log."""
+
+    id: EventId
+    position: int
+    kind: str
+    customer_id: CustomerId
+    payload: dict[str, Any]
+    occurred_at: datetime
+
+
+_AFTER = (
+    select(*(events.c[name] for name in EventRow._fields))
+    .where(events.c.tenant_id == tenant_parameter(), events.c.position > bindparam("after"))
+    .order_by(events.c.position)
+    .limit(bindparam("limit"))
+)
+_LAST = select(func.coalesce(func.max(event_positions.c.last_position), 0)).where(
+    event_positions.c.tenant_id == tenant_parameter(),
+)
+
+# Rows are locked in order and without skipping, so a second relay waits for the first and then finds nothing left:
+# two relays never give one customer's events positions in the wrong order.
+_POSITION = text(
+    """
+    WITH locked AS (
+        SELECT tenant_id, id, recorded_at FROM events
+        WHERE position IS NULL
+        ORDER BY recorded_at, id
+        LIMIT :batch
+        FOR UPDATE
+    ), numbered AS (
+        SELECT tenant_id, id, row_number() OVER (PARTITION BY tenant_id ORDER BY recorded_at, id) AS ordinal
+        FROM locked
+    ), counted AS (
+        SELECT tenant_id, count(*) AS arrived FROM numbered GROUP BY tenant_id
+    ), advanced AS (
+        INSERT INTO event_positions AS p (tenant_id, last_position)
+        SELECT tenant_id, arrived FROM counted ORDER BY tenant_id
+        ON CONFLICT (tenant_id) DO UPDATE SET last_position = p.last_position + excluded.last_position
+        RETURNING p.tenant_id, p.last_position
+    ), positioned AS (
+        UPDATE events e SET position = a.last_position - c.arrived + n.ordinal
+        FROM numbered n JOIN counted c USING (tenant_id) JOIN advanced a USING (tenant_id)
+        WHERE e.tenant_id = n.tenant_id AND e.id = n.id
+        RETURNING e.tenant_id
+    )
+    SELECT a.tenant_id, a.last_position, c.arrived
+    FROM advanced a JOIN counted c USING (tenant_id)
+    WHERE EXISTS (SELECT FROM positioned)
+    """,
+)
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+
+
+async def read_events(tx: Transaction, *, after: int, limit: int) -> list[EventRow]:
+    """The events after a position, in order."""
+    return [EventRow._make(row) for row in await tx.rows(_AFTER, after=after, limit=limit)]
+
+
+async def read_last_position(tx: Transaction) -> int:
+    """The position of the newest event, 0 when there is none yet."""
+    row = await tx.row(_LAST)
+    return int(row[0]) if row else 0
+
+
+class Positioned(NamedTuple):
+    """How far a tenant's log reaches after a relay batch."""
+
+    tenant_id: TenantId
+    last_position: int
+    arrived: int
+
+
+async def position_events(connection: AsyncConnection) -> list[Positioned]:
+    """Give the next committed events of all tenants their positions; runs as the relay role, outside any tenant."""
+    rows = await connection.execute(_POSITION, {"batch": RELAY_BATCH})
+    return [Positioned._make(row) for row in rows]
+
+
+def encode_hints(positioned: Sequence[Positioned]) -> list[str]:
+    """The payloads that tell how far logs have grown: JSON lists of [tenant, last position], each short enough."""
+    return [
+        orjson.dumps([log[:2] for log in positioned[start : start + HINTS_PER_PAYLOAD]]).decode()
+        for start in range(0, len(positioned), HINTS_PER_PAYLOAD)
+    ]
+
+
+def decode_hints(payload: str) -> list[tuple[TenantId, int]]:
+    """How far which logs have grown; ValueError when the payload is not one of ours."""
+    try:
+        return [(TenantId(UUID(tenant)), int(position)) for tenant, position in orjson.loads(payload)]
+    except (AttributeError, TypeError) as error:
+        raise ValueError("not a list of [tenant, position]") from error
+
+
+async def notify(connection: AsyncConnection, payloads: Sequence[str]) -> None:
+    """Hint to every listening process, at commit, that logs have grown."""
+    for payload in payloads:
+        await connection.execute(_NOTIFY, {"channel": CHANNEL, "payload": payload})

@@ -1,0 +1,40 @@
+"""Idempotency keys: kept for ever, in the same transaction as what they stand for."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from loyalty.rules.errors import IdempotencyConflict
+from loyalty.storage.tables import idempotency_keys
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+
+class KeptKey(NamedTuple):
+    """What an idempotency key was used for."""
+
+    operation: str
+    fingerprint: str
+    result_id: UUID
+
+
+_BY_KEY = select(
+    idempotency_keys.c.operation,
+    idempotency_keys.c.fingerprint,
+    idempotency_keys.c.result_id,
+).where(idempotency_keys.c.tenant_id == tenant_parameter(), idempotency_keys.c.key == bindparam("key"))
+
+
+async def read_replayed_result(tx: Transaction, key: str, operation: str, fingerprint: str) -> UUID | None:
+    """The result that this very request had before, or None when the key is new.
+
+    Raises IdempotencyConflict when the key stands for another operation or another input.
+    """
+    row = await tx.row(_BY_KEY, key=key)
+    if row is None:
+        return None
+    kept = KeptKey._make(row)
+    if (kept.operation, kept.fingerprint) != (operation, fingerprint):
+        raise IdempotencyConflict(key)
+    return kept.result_id

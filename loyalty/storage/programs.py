@@ -1,0 +1,259 @@
+"""The tenant's settings, and everything that evaluating a purchase needs, read in one statement."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+
+from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
+from loyalty.rules.ids import RuleId, TierId
+from loyalty.rules.money import Money, PointValue
+from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.tiers import Tier
+from loyalty.storage.earning_rules import award_from_document, conditions_from_document
+from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+from tenancy.tables import tenants
+
+
+class ProgramRow(NamedTuple):
+    """A tenant's program as clients see it."""
+
+    tenant_id: Any
+    settings: ProgramSettings
+    version: int
+    config_version: int
+    currency: str
+    time_zone: str
+    locale: str
+    updated_at: datetime
+
+
+class ProgramConfig(NamedTuple):
+    """All that rules are evaluated with, at one ``config_version``."""
+
+    program: ProgramRow
+    rules: tuple[EarningRule, ...]
+    tiers: tuple[Tier, ...]
+    former_tiers: tuple[Tier, ...]
+    catalog: tuple[CatalogItem, ...]
+
+
+_PROGRAM = (
+    select(
+        programs.c.tenant_id,
+        programs.c.enabled,
+        programs.c.settings,
+        programs.c.version,
+        programs.c.config_version,
+        programs.c.updated_at,
+        tenants.c.currency,
+        tenants.c.time_zone,
+        tenants.c.locale,
+    )
+    .join_from(programs, tenants, programs.c.tenant_id == tenants.c.tenant_id)
+    .where(programs.c.tenant_id == tenant_parameter())
+)
+
+_CONFIG_VERSION = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter())
+_LOCK_PROGRAM = _PROGRAM.with_for_update(of=programs)
+
+
+def _all_of(table: Any, condition: Any, order: Any) -> Any:
+    row = func.to_jsonb(sql(table.name))
+    gathered = select(func.jsonb_agg(aggregate_order_by(row, order), type_=JSONB)).select_from(table)
+    return gathered.where(table.c.tenant_id == tenant_parameter(), condition).scalar_subquery()
+
+
+_CONFIG = _PROGRAM.add_columns(
+    _all_of(earning_rules, earning_rules.c.deleted_at.is_(None), earning_rules.c.priority).label("rules"),
+    # Deleted tiers too: an account may still stand in one until the re-tiering has come to it.
+    _all_of(tiers, sql("true"), tiers.c.min_points).label("tiers"),
+    _all_of(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
+)
+
+_CREATE = insert(programs).values(
+    tenant_id=tenant_parameter(),
+    enabled=bindparam("enabled"),
+    settings=bindparam("settings"),
+    version=1,
+    config_version=1,
+    updated_at=bindparam("now"),
+)
+_CREATE_VERSION = insert(program_versions).values(
+    tenant_id=tenant_parameter(),
+    version=bindparam("version"),
+    settings=bindparam("settings"),
+    created_at=bindparam("now"),
+    created_by=bindparam("created_by"),
+)
+_UPDATE = (
+    update(programs)
+    .where(programs.c.tenant_id == tenant_parameter())
+    .values(
+        enabled=bindparam("enabled"),
+        settings=bindparam("settings"),
+        version=bindparam("version"),
+        config_version=programs.c.config_version + 1,
+        updated_at=bindparam("now"),
+    )
+)
+_TOUCH_CONFIG = (
+    update(programs)
+    .where(programs.c.tenant_id == tenant_parameter())
+    .values(config_version=programs.c.config_version + 1)
+)
+
+
+async def read_program(tx: Transaction) -> ProgramRow | None:
+    """The tenant's program, or None while the tenant has none."""
+    row = await tx.row(_PROGRAM)
+    return _program_row(row) if row else None
+
+
+async def read_config_version(tx: Transaction) -> int | None:
+    """Which configuration is in force, or None while the tenant has no program."""
+    row = await tx.row(_CONFIG_VERSION)
+    return int(row.config_version) if row else None
+
+
+async def lock_program(tx: Transaction) -> ProgramRow | None:
+    """The tenant's program, locked: edits of settings, rules, tiers and catalogue happen one after another."""
+    row = await tx.row(_LOCK_PROGRAM)
+    return _program_row(row) if row else None
+
+
+async def read_config(tx: Transaction) -> ProgramConfig | None:
+    """Settings, rules, tiers and catalogue as one moment saw them."""
+    row = await tx.row(_CONFIG)
+    if row is None:
+        return None
+    return ProgramConfig(
+        program=_program_row(row),
+        rules=tuple(_rule(item) for item in row.rules or ()),
+        tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is None),
+        former_tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is not None),
+        catalog=tuple(_catalog_item(item) for item in row.catalog or ()),
+    )
+
+
+async def create_program(tx: Transaction, settings: ProgramSettings, now: datetime, created_by: str) -> None:
+    """The first version of a tenant's settings."""
+    stored = settings_document(settings)
+    await tx.run(_CREATE, enabled=settings.enabled, settings=stored, now=now)
+    await tx.run(_CREATE_VERSION, version=1, settings=stored, now=now, created_by=created_by)
+
+
+async def save_program(
+    tx: Transaction, settings: ProgramSettings, version: int, now: datetime, created_by: str
+) -> None:
+    """A new version of a tenant's settings; earlier versions stay."""
+    stored = settings_document(settings)
+    await tx.run(_UPDATE, enabled=settings.enabled, settings=stored, version=version, now=now)
+    await tx.run(_CREATE_VERSION, version=version, settings=stored, now=now, created_by=created_by)
+
+
+async def touch_config(tx: Transaction) -> None:
+    """Tell every process, at this commit, that what it has compiled for the tenant is old."""
+    await tx.run(_TOUCH_CONFIG)
+
+
+def settings_document(settings: ProgramSettings) -> dict[str, Any]:
+    """Settings as they are stored."""
+    redemption = settings.redemption
+    return {
+        "enabled": settings.enabled,
+        "stacking": settings.stacking,
+        "earn_scope": settings.earn_scope,
+        "weekday_of": settings.weekday_of,
+        "redemption": {
+            "enabled": redemption.enabled,
+            "point_value": {
+                "points": redemption.point_value.points,
+                "amount_minor": redemption.point_value.money.amount_minor,
+                "currency": redemption.point_value.money.currency,
+            },
+            "method": redemption.method,
+            "max_discount_amount_minor": redemption.max_discount_amount_minor,
+            "max_discount_percent": redemption.max_discount_percent,
+            "min_balance": redemption.min_balance,
+            "min_points_per_redemption": redemption.min_points_per_redemption,
+        },
+    }
+
+
+def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
+    """Settings as the rules know them."""
+    redemption = stored["redemption"]
+    value = redemption["point_value"]
+    return ProgramSettings(
+        enabled=stored["enabled"],
+        stacking=Stacking(stored["stacking"]),
+        earn_scope=EarnScope(stored["earn_scope"]),
+        weekday_of=WeekdayOf(stored["weekday_of"]),
+        redemption=RedemptionPolicy(
+            enabled=redemption["enabled"],
+            point_value=PointValue(points=value["points"], money=Money(value["amount_minor"], value["currency"])),
+            method=DiscountMethod(redemption["method"]),
+            max_discount_amount_minor=redemption["max_discount_amount_minor"],
+            max_discount_percent=redemption["max_discount_percent"],
+            min_balance=redemption["min_balance"],
+            min_points_per_redemption=redemption["min_points_per_redemption"],
+        ),
+    )
+
+
+def _program_row(row: Any) -> ProgramRow:
+    return ProgramRow(
+        tenant_id=row.tenant_id,
+        settings=settings_from_document(row.settings),
+        version=row.version,
+        config_version=row.config_version,
+        currency=row.currency,
+        time_zone=row.time_zone,
+        locale=row.locale,
+        updated_at=row.updated_at,
+    )
+
+
+def _rule(stored: dict[str, Any]) -> EarningRule:
+    return EarningRule(
+        id=RuleId(UUID(stored["id"])),
+        name=stored["name"],
+        version=stored["version"],
+        priority=stored["priority"],
+        active=stored["active"],
+        award=award_from_document(stored["award"]),
+        conditions=conditions_from_document(stored["conditions"]),
+        starts_at=_instant(stored["starts_at"]),
+        ends_at=_instant(stored["ends_at"]),
+    )
+
+
+def _tier(stored: dict[str, Any]) -> Tier:
+    return Tier(
+        id=TierId(UUID(stored["id"])),
+        name=stored["name"],
+        color=stored["color"],
+        min_points=stored["min_points"],
+    )
+
+
+def _catalog_item(stored: dict[str, Any]) -> CatalogItem:
+    return CatalogItem(
+        kind=CatalogKind(stored["kind"]),
+        external_id=stored["external_id"],
+        name=stored["name"],
+        category=stored["category"],
+        time_zone=stored["time_zone"],
+        enrolled=stored["enrolled"],
+        points_per_unit=stored["points_per_unit"],
+    )
+
+
+def _instant(stored: str | None) -> datetime | None:
+    return datetime.fromisoformat(stored) if stored else None

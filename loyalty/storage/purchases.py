@@ -1,0 +1,226 @@
+"""Purchases, the facts they came from, and the accruals that explain their points."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Integer, Text, and_, bindparam, select, true
+
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.storage.tables import accruals, customers, programs, purchase_facts, purchases
+from tenancy.database import Transaction
+from tenancy.table import record_set, tenant_parameter
+
+
+class PurchaseRow(NamedTuple):
+    """A purchase as clients see it."""
+
+    id: PurchaseId
+    kind: PurchaseKind
+    external_id: str
+    customer_id: CustomerId
+    status: PurchaseStatus
+    version: int
+    generation: int
+    total: Money
+    lines: list[dict[str, Any]]
+    location: str | None
+    staff: str | None
+    booked_at: datetime | None
+    starts_at: datetime | None
+    ends_at: datetime | None
+    recorded_at: datetime
+    updated_at: datetime
+
+
+class AccrualRow(NamedTuple):
+    """What a purchase earned, with the explanation line by line."""
+
+    id: AccrualId
+    purchase_id: PurchaseId
+    customer_id: CustomerId
+    generation: int
+    state: str
+    points: int
+    reversed_points: int
+    currency: str
+    breakdown: list[dict[str, Any]]
+    program_version: int
+    evaluated_at: datetime
+    matures_at: datetime | None
+    matured_at: datetime | None
+
+
+class KnownPurchase(NamedTuple):
+    """What is already recorded about one requested purchase."""
+
+    purchase: PurchaseRow | None
+    customer_external_id: str | None
+    accrual: AccrualRow | None
+    is_replay: bool
+
+
+class RecordingContext(NamedTuple):
+    """What a recording must know before it locks anything, in the order of the request."""
+
+    config_version: int
+    known: list[KnownPurchase]
+
+
+_purchase_columns = [column.label(f"purchase_{column.name}") for column in purchases.c if column.name != "tenant_id"]
+_accrual_columns = [
+    column.label(f"accrual_{column.name}")
+    for column in accruals.c
+    if column.name not in ("tenant_id", "config_version")
+]
+_wanted = record_set(
+    "wanted",
+    [("ordinal", Integer()), ("kind", Text()), ("external_id", Text()), ("fingerprint", Text())],
+)
+_PREPARE = (
+    select(
+        programs.c.config_version,
+        customers.c.external_id.label("customer_external_id"),
+        purchase_facts.c.fingerprint.is_not(None).label("is_replay"),
+        *_purchase_columns,
+        *_accrual_columns,
+    )
+    .select_from(
+        programs.join(_wanted, true())
+        .outerjoin(
+            purchases,
+            and_(
+                purchases.c.tenant_id == tenant_parameter(),
+                purchases.c.kind == _wanted.c.kind,
+                purchases.c.external_id == _wanted.c.external_id,
+            ),
+        )
+        .outerjoin(
+            customers,
+            and_(customers.c.tenant_id == tenant_parameter(), customers.c.id == purchases.c.customer_id),
+        )
+        .outerjoin(
+            purchase_facts,
+            and_(
+                purchase_facts.c.tenant_id == tenant_parameter(),
+                purchase_facts.c.purchase_id == purchases.c.id,
+                purchase_facts.c.fingerprint == _wanted.c.fingerprint,
+            ),
+        )
+        .outerjoin(
+            accruals,
+            and_(
+                accruals.c.tenant_id == tenant_parameter(),
+                accruals.c.purchase_id == purchases.c.id,
+                accruals.c.generation == purchases.c.generation,
+            ),
+        ),
+    )
+    .where(programs.c.tenant_id == tenant_parameter())
+    .order_by(_wanted.c.ordinal)
+)
+_BY_IDS = select(*_purchase_columns).where(
+    purchases.c.tenant_id == tenant_parameter(),
+    purchases.c.id.in_(bindparam("ids", expanding=True)),
+)
+_BY_KEY = select(*_purchase_columns).where(
+    purchases.c.tenant_id == tenant_parameter(),
+    purchases.c.kind == bindparam("kind"),
+    purchases.c.external_id == bindparam("external_id"),
+)
+_ACCRUALS = (
+    select(*_accrual_columns)
+    .where(
+        accruals.c.tenant_id == tenant_parameter(),
+        accruals.c.purchase_id.in_(bindparam("ids", expanding=True)),
+    )
+    .order_by(accruals.c.generation)
+)
+
+
+class WantedPurchase(NamedTuple):
+    """The natural key of a purchase and the fingerprint of the facts that are being recorded about it."""
+
+    kind: PurchaseKind
+    external_id: str
+    fingerprint: str
+
+
+async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -> RecordingContext | None:
+    """What is known about the purchases, and which configuration is in force; None while there is no program."""
+    keys = [
+        {"ordinal": ordinal, "kind": one.kind, "external_id": one.external_id, "fingerprint": one.fingerprint}
+        for ordinal, one in enumerate(wanted)
+    ]
+    rows = await tx.rows(_PREPARE, wanted=keys)
+    if not rows:
+        return None
+    return RecordingContext(config_version=rows[0].config_version, known=[_known(row) for row in rows])
+
+
+async def read_purchases_by_id(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
+    """The purchases among ``ids``."""
+    return {row.purchase_id: purchase_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+async def read_purchase_by_key(tx: Transaction, kind: PurchaseKind, external_id: str) -> PurchaseRow | None:
+    """A purchase by the id that the caller's own system has for it."""
+    row = await tx.row(_BY_KEY, kind=kind, external_id=external_id)
+    return purchase_row(row) if row else None
+
+
+async def read_accruals(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
+    """The newest accrual of each purchase; one that never earned is absent."""
+    return {row.accrual_purchase_id: accrual_row(row) for row in await tx.rows(_ACCRUALS, ids=list(purchase_ids))}
+
+
+def _known(row: Any) -> KnownPurchase:
+    return KnownPurchase(
+        purchase=purchase_row(row) if row.purchase_id else None,
+        customer_external_id=row.customer_external_id,
+        accrual=accrual_row(row) if row.accrual_id else None,
+        is_replay=row.is_replay,
+    )
+
+
+def purchase_row(row: Any) -> PurchaseRow:
+    """A purchase from columns labelled ``purchase_…``."""
+    return PurchaseRow(
+        id=row.purchase_id,
+        kind=PurchaseKind(row.purchase_kind),
+        external_id=row.purchase_external_id,
+        customer_id=row.purchase_customer_id,
+        status=PurchaseStatus(row.purchase_status),
+        version=row.purchase_version,
+        generation=row.purchase_generation,
+        total=Money(row.purchase_total_minor, row.purchase_currency),
+        lines=row.purchase_lines,
+        location=row.purchase_location,
+        staff=row.purchase_staff,
+        booked_at=row.purchase_booked_at,
+        starts_at=row.purchase_starts_at,
+        ends_at=row.purchase_ends_at,
+        recorded_at=row.purchase_recorded_at,
+        updated_at=row.purchase_updated_at,
+    )
+
+
+def accrual_row(row: Any) -> AccrualRow:
+    """An accrual from columns labelled ``accrual_…``."""
+    return AccrualRow(
+        id=row.accrual_id,
+        purchase_id=row.accrual_purchase_id,
+        customer_id=row.accrual_customer_id,
+        generation=row.accrual_generation,
+        state=row.accrual_state,
+        points=row.accrual_points,
+        reversed_points=row.accrual_reversed_points,
+        currency=row.accrual_currency,
+        breakdown=row.accrual_breakdown,
+        program_version=row.accrual_program_version,
+        evaluated_at=row.accrual_evaluated_at,
+        matures_at=row.accrual_matures_at,
+        matured_at=row.accrual_matured_at,
+    )

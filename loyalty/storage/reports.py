@@ -1,0 +1,46 @@
+"""Sums over the ledger for a span of time, from a covering index."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import BigInteger, bindparam, cast, distinct, func, select
+
+from loyalty.storage.tables import entries
+from tenancy.database import Transaction
+from tenancy.table import INSTANT, tenant_parameter
+
+
+class KindSum(NamedTuple):
+    """What the entries of one kind add up to."""
+
+    kind: str
+    points: int
+    entries: int
+
+
+_in_range = (
+    entries.c.tenant_id == tenant_parameter(),
+    entries.c.occurred_at >= bindparam("start_at", type_=INSTANT),
+    entries.c.occurred_at < bindparam("end_at", type_=INSTANT),
+)
+_SUMS = (
+    select(entries.c.kind, cast(func.sum(entries.c.points), BigInteger), func.count())
+    .where(*_in_range)
+    .group_by(entries.c.kind)
+)
+_ACTIVE = select(func.count(distinct(entries.c.customer_id))).where(
+    *_in_range,
+    entries.c.kind.in_(["EARNED", "REDEEMED", "GIFT_CARD"]),
+)
+
+
+async def sum_by_kind(tx: Transaction, start_at: datetime, end_at: datetime) -> dict[str, KindSum]:
+    """Points by kind of entry in ``[start_at, end_at)``; signed, so what left a balance is negative."""
+    rows = await tx.rows(_SUMS, start_at=start_at, end_at=end_at)
+    return {row[0]: KindSum._make(row) for row in rows}
+
+
+async def count_active_customers(tx: Transaction, start_at: datetime, end_at: datetime) -> int:
+    """Customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
+    row = await tx.row(_ACTIVE, start_at=start_at, end_at=end_at)
+    return int(row[0]) if row else 0

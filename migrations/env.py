@@ -1,0 +1,28 @@
+"""How revisions run: as the owner of the tables, with limits so that a migration never waits in front of a live table."""
+
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+import loyalty.storage.tables  # noqa: F401 - declares the tables that revisions are compared with
+from tenancy.database import sqlalchemy_url
+from tenancy.table import metadata
+
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "10min"
+
+
+def run_migrations() -> None:
+    """Run what is asked for in one transaction per revision."""
+    engine = create_engine(sqlalchemy_url(context.config.attributes["owner_url"]), poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        connection.commit()
+        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+run_migrations()

@@ -1,0 +1,1 @@
+"""Which tenant, and the only door to its rows."""

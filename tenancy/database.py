@@ -1,0 +1,118 @@
+"""The door: a transaction that belongs to one tenant, as the application role.
+
+``enter_tenant`` is the only place that sets the tenant, and it does so for one transaction. A statement that runs
+outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from sqlalchemy import URL, Executable, Row, bindparam, func, make_url, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from loyalty.rules.ids import TenantId
+from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
+from tenancy.table import TENANT_PARAMETER
+from tenancy.tables import token_directory
+
+DEFAULT_POOL_SIZE = 10
+POOL_WAIT_SECONDS = 10
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 10_000
+IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+
+_ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
+_PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
+_LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where(
+    token_directory.c.sha256 == bindparam("sha256"),
+)
+
+
+class Transaction:
+    """A transaction inside one tenant. Every statement gets ``tenant_id`` bound: the second wall beside the policy."""
+
+    __slots__ = ("_connection", "tenant_id")
+
+    def __init__(self, connection: AsyncConnection, tenant_id: TenantId) -> None:
+        self._connection = connection
+        self.tenant_id = tenant_id
+
+    async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
+        """Run a statement and return all its rows."""
+        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
+        return result.all()
+
+    async def row(self, statement: Executable, **parameters: Any) -> Row[Any] | None:
+        """Run a statement and return its only row, or None."""
+        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
+        return result.one_or_none()
+
+    async def run(self, statement: Executable, **parameters: Any) -> int:
+        """Run a statement for its effect; returns how many rows it touched."""
+        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
+        return result.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+class Database:
+    """One process's connections to PostgreSQL under one role."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        pool_wait_seconds: int = POOL_WAIT_SECONDS,
+        name: str = "treue",
+    ) -> None:
+        self.url = url
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=pool_wait_seconds,
+            pool_pre_ping=False,
+            json_serializer=_to_json,
+            json_deserializer=orjson.loads,
+            connect_args={
+                "application_name": name,
+                "options": (
+                    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
+                    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
+                ),
+            },
+        )
+
+    @asynccontextmanager
+    async def tenant_transaction(self, tenant_id: TenantId) -> AsyncIterator[Transaction]:
+        """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception."""
+        async with self.engine.begin() as connection:
+            await enter_tenant(connection, tenant_id)
+            yield Transaction(connection, tenant_id)
+
+    async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
+        """The tenant and token id that the hash of a presented API token leads to, or None."""
+        async with self.engine.begin() as connection:
+            await connection.execute(_PRESENT, {"sha256": sha256})
+            found = (await connection.execute(_LOOK_UP, {"sha256": sha256})).one_or_none()
+        return (TenantId(found.tenant_id), found.token_id) if found else None
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+
+async def enter_tenant(connection: AsyncConnection, tenant_id: TenantId) -> None:
+    """Bind the running transaction to a tenant, until its end."""
+    await connection.execute(_ENTER, {"tenant": str(tenant_id)})
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """A ``postgresql://`` address for SQLAlchemy's psycopg driver."""
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

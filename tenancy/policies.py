@@ -1,0 +1,46 @@
+"""The row-level security of every walled table, as DDL for migrations.
+
+One policy, one form. No function and no sub-select in it: distributed PostgreSQL refuses those, and an IMMUTABLE
+helper was seen to return another tenant's row once psycopg had prepared the statement.
+"""
+
+APP = "treue_app"
+RELAY = "treue_relay"
+
+TENANT_SETTING = "app.tenant_id"
+CREDENTIAL_SETTING = "app.credential_sha256"
+
+_OF_TENANT = f"tenant_id = current_setting('{TENANT_SETTING}')::uuid"
+_OF_CREDENTIAL = f"sha256 = current_setting('{CREDENTIAL_SETTING}', true)"
+
+
+def wall(table: str, *, app: str) -> list[str]:
+    """Close a tenant table: RLS forced, rows of the current tenant only, and just the rights in ``app``.
+
+    ``app`` is what the application role may do, for example ``SELECT, INSERT`` for a ledger that only grows.
+    """
+    return [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY tenant_wall ON {table} USING ({_OF_TENANT}) WITH CHECK ({_OF_TENANT})",
+        f"GRANT {app} ON {table} TO {APP}",
+    ]
+
+
+def visible_to_relay(table: str, *, rights: str) -> list[str]:
+    """Let the relay role see a table across tenants: the outbox and what is due, nothing else."""
+    return [
+        f"CREATE POLICY relay_sees_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)",
+        f"GRANT {rights} ON {table} TO {RELAY}",
+    ]
+
+
+def wall_of_directory(table: str) -> list[str]:
+    """Close the directory: a row is visible to whoever presents its credential, and written inside its tenant."""
+    return [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY credential_wall ON {table} FOR SELECT USING ({_OF_CREDENTIAL})",
+        f"CREATE POLICY tenant_wall ON {table} FOR INSERT WITH CHECK ({_OF_TENANT})",
+        f"GRANT SELECT, INSERT ON {table} TO {APP}",
+    ]

@@ -1,0 +1,55 @@
+"""Create tenants. Runs as the owner of the tables, inside the new tenant: the application role cannot do it."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loyalty.rules.ids import TenantId
+from tenancy.database import Database, Transaction
+from tenancy.table import tenant_parameter
+from tenancy.tables import tenants
+
+_INSERT = insert(tenants).values(
+    tenant_id=tenant_parameter(),
+    name=bindparam("name"),
+    currency=bindparam("currency"),
+    time_zone=bindparam("time_zone"),
+    locale=bindparam("locale"),
+    state="ACTIVE",
+    created_at=bindparam("now"),
+)
+_LIST = select(tenants.c.tenant_id, tenants.c.name).order_by(tenants.c.created_at)
+
+
+class NewTenant(NamedTuple):
+    """A business that joins the platform."""
+
+    tenant_id: TenantId
+    name: str
+    currency: str
+    time_zone: str
+    locale: str
+
+
+async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> None:
+    """Write the tenant's own row; the transaction must have entered it."""
+    await tx.run(
+        _INSERT,
+        name=tenant.name,
+        currency=tenant.currency,
+        time_zone=tenant.time_zone,
+        locale=tenant.locale,
+        now=now,
+    )
+
+
+async def list_tenants(relay: Database) -> list[tuple[TenantId, str]]:
+    """All tenants by age; runs as the relay role, the only one that sees across tenants."""
+    async with relay.engine.connect() as connection:
+        return await _list(connection)
+
+
+async def _list(connection: AsyncConnection) -> list[tuple[TenantId, str]]:
+    return [(TenantId(row.tenant_id), row.name) for row in await connection.execute(_LIST)]

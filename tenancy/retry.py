@@ -1,0 +1,47 @@
+"""Retry a whole transaction that the database, or our own optimistic check, asks to run again."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+MAX_ATTEMPTS = 8
+FIRST_WAIT_SECONDS = 0.005
+MAX_WAIT_SECONDS = 0.2
+
+SERIALIZATION_FAILURE = "40001"
+DEADLOCK_DETECTED = "40P01"
+
+retries: Counter[str] = Counter()
+"""How often this process ran a transaction again, by cause."""
+
+T = TypeVar("T")
+
+
+class StaleRead(Exception):  # noqa: N818 - it is a signal to run again, no error that anybody sees
+    """What a transaction read has changed before it wrote; nothing was written, the whole runs again."""
+
+
+async def retried(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work``, one whole transaction, until it is not disturbed; at most ``MAX_ATTEMPTS`` times."""
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        try:
+            return await work()
+        except (DBAPIError, StaleRead) as disturbance:
+            cause = _cause(disturbance)
+            if cause is None or attempt == MAX_ATTEMPTS:
+                raise
+            retries[cause] += 1
+            longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempt)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+    raise AssertionError
+
+
+def _cause(disturbance: Exception) -> str | None:
+    if isinstance(disturbance, StaleRead):
+        return "stale_read"
+    sqlstate = getattr(getattr(disturbance, "orig", None), "sqlstate", None)
+    return {SERIALIZATION_FAILURE: "serialization_failure", DEADLOCK_DETECTED: "deadlock"}.get(sqlstate or "")

@@ -1,0 +1,50 @@
+"""What a process checks before it serves anybody: that the database role cannot see over the wall."""
+
+from sqlalchemy import text
+
+from tenancy.database import Database
+
+_STANDING = text(
+    """
+    SELECT current_user AS role, r.rolsuper, r.rolbypassrls,
+           current_setting('synchronous_commit') AS synchronous_commit,
+           current_setting('server_version_num')::int AS version,
+           EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                   WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')
+                     AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owns_tables,
+           (SELECT string_agg(quote_literal(m.rolname), ', ' ORDER BY m.rolname) FROM pg_roles m
+            WHERE (m.rolsuper OR m.rolbypassrls) AND m.rolname <> current_user
+              AND pg_has_role(current_user, m.oid, 'MEMBER')) AS powerful_roles
+    FROM pg_roles r WHERE r.rolname = current_user
+    """,
+)
+
+OLDEST_POSTGRESQL = 150_000
+
+
+class UnsafeDatabaseRole(Exception):  # noqa: N818 - the name says what is wrong
+    """The process refuses to start: with this role or setting the wall or the ledger would not hold."""
+
+
+async def refuse_unsafe_role(database: Database) -> None:
+    """Refuse to start as superuser, owner of tables or BYPASSRLS, with asynchronous commits, or on an old server."""
+    async with database.engine.connect() as connection:
+        standing = (await connection.execute(_STANDING)).one()
+    reasons = [
+        reason
+        for wrong, reason in (
+            (standing.rolsuper, "it is a superuser, and superusers ignore row-level security"),
+            (standing.rolbypassrls, "it has BYPASSRLS"),
+            (
+                standing.powerful_roles and not standing.rolsuper,
+                f"it may become {standing.powerful_roles}, who can see over the wall",
+            ),
+            (standing.owns_tables, "it owns tables, so it could switch their row-level security off"),
+            (standing.synchronous_commit == "off", "synchronous_commit does not wait for the disk"),
+            (standing.version < OLDEST_POSTGRESQL, "PostgreSQL is older than 15"),
+        )
+        if wrong
+    ]
+    if reasons:
+        message = f"The database role {standing.role!r} is refused: {'; '.join(reasons)}."
+        raise UnsafeDatabaseRole(message)

@@ -1,0 +1,164 @@
+"""How a tenant's table is declared: ``tenant_id`` leads every key, every reference and every index.
+
+Only this module makes tables, so a table that is not walled cannot be written by accident; a test reads the
+catalogue of a migrated database and fails for one that slipped through.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.schema import SchemaItem
+from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(referred_table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    },
+)
+
+TENANT_PARAMETER = "current_tenant"
+"""Not called like the column: SQLAlchemy would take it for a value to set."""
+
+FILLED_LATER = "filled_later"
+"""Marks a column that is empty at first and that no insertion names."""
+
+KEY_TEXT = Text(collation="C")
+"""Text that is looked up: byte order, so that ``^@`` (prefix) and keyset pages can use an index under RLS."""
+
+INSTANT = DateTime(timezone=True)
+
+
+def tenant_table(name: str, *items: SchemaItem, key: Sequence[str] = ("id",), of_tenants: bool = False) -> Table:
+    """Declare a table of one tenant's rows.
+
+    ``key`` names the columns that follow ``tenant_id`` in the primary key; empty for one row per tenant.
+    ``of_tenants`` makes a foreign key to the tenant itself; a table that references another walled table needs none.
+    """
+    constraints: list[SchemaItem] = [PrimaryKeyConstraint("tenant_id", *key)]
+    if of_tenants:
+        constraints.append(ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]))
+    return Table(name, metadata, Column("tenant_id", Uuid, nullable=False), *items, *constraints)
+
+
+def identifier(name: str, *, nullable: bool = False) -> Column[Any]:
+    """A UUID column; ids are UUIDv7 made by the application, never by the database."""
+    return Column(name, Uuid, nullable=nullable)
+
+
+def points(name: str, *, nullable: bool = False) -> Column[Any]:
+    """Whole points, signed, at most 2^53 - 1 either way."""
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def amount(name: str, *, nullable: bool = False) -> Column[Any]:
+    """Money in minor units of the row's currency."""
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def key_text(name: str, *, nullable: bool = False) -> Column[Any]:
+    """Text in byte order, for ids of other systems and for search."""
+    return Column(name, KEY_TEXT, nullable=nullable)
+
+
+def text_column(name: str, *, nullable: bool = False) -> Column[Any]:
+    """Text that is only shown."""
+    return Column(name, Text, nullable=nullable)
+
+
+def instant(name: str, *, nullable: bool = False) -> Column[Any]:
+    """A point in time, stored with its zone."""
+    return Column(name, INSTANT, nullable=nullable)
+
+
+def document(name: str, *, nullable: bool = False) -> Column[Any]:
+    """A JSON document that is read whole and never searched."""
+    return Column(name, JSONB(none_as_null=True), nullable=nullable)
+
+
+def references(column_name: str, table: str) -> ForeignKeyConstraint:
+    """A foreign key that cannot point into another tenant."""
+    return ForeignKeyConstraint(["tenant_id", column_name], [f"{table}.tenant_id", f"{table}.id"])
+
+
+def unique(*columns: str, name: str | None = None) -> UniqueConstraint:
+    """Unique within a tenant."""
+    return UniqueConstraint("tenant_id", *columns, name=name)
+
+
+def index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, **options: Any) -> Index:
+    """An index within a tenant; ``columns`` follow ``tenant_id``."""
+    if where is not None:
+        options["postgresql_where"] = where
+    return Index(name, "tenant_id", *columns, **options)
+
+
+def one_of(column_name: str, values: Sequence[str]) -> CheckConstraint:
+    """A closed set of values: text with a check, because an enum type cannot use an index under RLS."""
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column_name} IN ({listed})", name=column_name)
+
+
+def check(name: str, condition: str) -> CheckConstraint:
+    """A rule that the database keeps whatever the code does."""
+    return CheckConstraint(condition, name=name)
+
+
+def tenant_parameter() -> ColumnElement[Any]:
+    """The tenant of the running transaction, as a bound parameter: the second wall beside the policy."""
+    return bindparam(TENANT_PARAMETER, type_=Uuid)
+
+
+def record_set(parameter: str, columns: Sequence[tuple[str, TypeEngine[Any]]]) -> TableValuedAlias:
+    """Rows that arrive as one JSON parameter, so that a statement is the same for one row and for a thousand."""
+    typed = [column(name, Text() if isinstance(kind, Text) else kind) for name, kind in columns]
+    return (
+        func.jsonb_to_recordset(bindparam(parameter, type_=JSONB))
+        .table_valued(*typed, name=parameter)
+        .render_derived(with_types=True)
+    )
+
+
+def rows_parameter(table: Table, parameter: str, columns: Sequence[str] | None = None) -> TableValuedAlias:
+    """``record_set`` with the columns of a table, all but ``tenant_id`` and those that are filled in later."""
+    names = columns or [
+        item.name
+        for item in table.c
+        if item.name != "tenant_id" and item.server_default is None and not item.info.get(FILLED_LATER)
+    ]
+    return record_set(parameter, [(name, table.c[name].type) for name in names])
+
+
+def insert_rows(table: Table, parameter: str, *, ordered_by: str | None = None) -> postgresql.Insert:
+    """Insert the rows of one JSON parameter under the running transaction's tenant."""
+    rows = rows_parameter(table, parameter)
+    source: Select[Any] = select(tenant_parameter(), *rows.c)
+    if ordered_by:
+        source = source.order_by(rows.c[ordered_by])
+    return postgresql.insert(table).from_select(["tenant_id", *(item.name for item in rows.c)], source)
