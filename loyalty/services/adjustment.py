@@ -1,0 +1,174 @@
+"""Correct points by hand: who, how many, why, and what the customer may read about it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.account import Overdraft, credit, debit
+from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.errors import InsufficientPoints, NotFound, refuse_problems
+from loyalty.rules.events import PointsAdjusted
+from loyalty.rules.ids import AdjustmentId, CustomerId
+from loyalty.rules.lots import allocate, is_spendable
+from loyalty.rules.points import check_points
+from loyalty.rules.text import check_external_id
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.ledger import lock_customers, post, read_open_lots
+from loyalty.storage.tiers import TierChangeRow, read_tier_changes
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+OPERATION = "pointsAdjust"
+
+
+class AdjustmentRequest(NamedTuple):
+    """A manual correction as a caller asks for it; ``points`` are signed."""
+
+    customer: CustomerKey
+    points: int
+    reason: AdjustmentReason
+    internal_note: str | None
+    customer_description: str | None
+    qualifying: bool | None
+    overdraft: Overdraft
+    idempotency_key: str
+
+
+class AdjustedPoints(NamedTuple):
+    """The answer to an adjustment; the same again for a replay."""
+
+    adjustment: AdjustmentRow
+    customer: CustomerRow
+    tier_change: TierChangeRow | None
+    replayed: bool
+
+
+async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
+    """Add or remove points by hand.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints. Nothing is written then.
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_points(abs(request.points)),
+            *validate_notes(request.internal_note, request.customer_description),
+        ],
+    )
+    return await retried(lambda: _adjust(world, actor, request))
+
+
+async def load_adjustments(
+    world: World, actor: Actor, ids: Sequence[AdjustmentId]
+) -> dict[AdjustmentId, AdjustmentRow]:
+    """The adjustments among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_adjustments_by_id(tx, ids)
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
+    mark = fingerprint([tuple(request.customer), *request[1:-1]])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        if known is not None:
+            return await _first_answer(tx, AdjustmentId(known))
+        program = await program_in_force(world, tx)
+        customer_id = await resolve_customer(tx, request.customer)
+        locked = (await lock_customers(tx, [customer_id])).get(customer_id)
+        if locked is None:
+            raise NotFound("customer", ("customer",))
+        book = Book(program, actor, world.clock())
+        book.open(locked)
+        adjustment, change = await _book(tx, book, customer_id, request)
+        book.posting.idempotency_keys.append(
+            {
+                "key": request.idempotency_key,
+                "operation": OPERATION,
+                "fingerprint": mark,
+                "result_id": adjustment.id,
+                "created_at": book.now,
+            },
+        )
+        await post(tx, book.finish())
+        return AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False)
+
+
+async def _book(
+    tx: Transaction, book: Book, customer_id: CustomerId, request: AdjustmentRequest
+) -> tuple[AdjustmentRow, TierChangeRow | None]:
+    qualifying = request.qualifying
+    if qualifying is None:
+        qualifying = default_qualifying(request.points, request.reason)
+    adjustment_id = AdjustmentId(uuid7())
+    cause = EntryCause(
+        kind=EntryKind.ADJUSTED,
+        reference_kind="ADJUSTMENT",
+        reference_id=adjustment_id,
+        cause_id=adjustment_id,
+        phase="ADJUST",
+    )
+    account = book.account(customer_id)
+    if request.points > 0:
+        entry = book.credit(
+            customer_id,
+            request.points,
+            credit(account, request.points, earned=False, qualifying=qualifying),
+            cause,
+        )
+    else:
+        removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying)
+        if not removed.points_taken:
+            # CLAMP with nothing there: an entry of 0 points would explain nothing.
+            raise InsufficientPoints(available=account.available, required=-request.points)
+        spendable = [lot for lot in await read_open_lots(tx, customer_id) if is_spendable(lot, book.now)]
+        entry = book.debit(customer_id, removed, allocate(spendable, removed.from_lots), cause)
+    adjustment = AdjustmentRow(
+        id=adjustment_id,
+        customer_id=customer_id,
+        points=entry.points,
+        requested_points=request.points,
+        reason=request.reason,
+        internal_note=request.internal_note or None,
+        customer_description=request.customer_description or None,
+        qualifying=qualifying,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+        actor_subject=book.actor.subject,
+        created_at=book.now,
+    )
+    book.posting.adjustments.append(adjustment._asdict())
+    book.tell(
+        PointsAdjusted(
+            customer_id=customer_id,
+            entry_id=entry.id,
+            adjustment_id=adjustment_id,
+            points=entry.points,
+            available=book.account(customer_id).available,
+        ),
+    )
+    return adjustment, book.change_tier(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
+
+
+async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:
+    adjustment = (await read_adjustments_by_id(tx, [adjustment_id]))[adjustment_id]
+    customer = await read_customer(tx, adjustment.customer_id)
+    if customer is None:
+        raise NotFound("customer", ("customer",))
+    changes = await read_tier_changes(tx, [adjustment_id])
+    return AdjustedPoints(adjustment, customer, changes[0] if changes else None, replayed=True)

@@ -1,0 +1,109 @@
+"""Find customers and what happened to their points."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loyalty.rules.errors import NotFound
+from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.services.world import World
+from loyalty.storage.customers import (
+    CustomerFilter,
+    CustomerOrder,
+    CustomerPlace,
+    CustomerRow,
+    find_customer_id,
+    read_customer,
+    read_customer_by_email,
+    read_customer_by_external_id,
+    read_customer_page,
+    read_customers_by_id,
+)
+from loyalty.storage.ledger import EntryFilter, EntryPlace, EntryRow, read_entries_by_id, read_entry_page
+from loyalty.storage.window import Window
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+
+
+class CustomerKey(NamedTuple):
+    """Names a customer in exactly one way."""
+
+    id: CustomerId | None = None
+    external_id: str | None = None
+    email: str | None = None
+
+
+async def find_customer(world: World, actor: Actor, key: CustomerKey) -> CustomerRow | None:
+    """A customer by id, external id or e-mail; customers find only themselves."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await _read(tx, key)
+    return found if found and may_see_customer(actor, found.id) else None
+
+
+async def get_me(world: World, actor: Actor) -> CustomerRow | None:
+    """The customer who is calling, or None for everybody else."""
+    require_any(actor, Permission.SELF_READ, Permission.LOYALTY_READ)
+    if actor.customer_id is None:
+        return None
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_customer(tx, actor.customer_id)
+
+
+async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
+    """The customers among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_customers_by_id(tx, visible)
+
+
+async def list_customers(
+    world: World, actor: Actor, wanted: CustomerFilter, order: CustomerOrder, window: Window[CustomerPlace]
+) -> list[tuple[CustomerPlace, CustomerRow]]:
+    """A page of customers."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_customer_page(tx, wanted, order=order, window=window)
+
+
+async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[EntryPlace]) -> list[EntryRow]:
+    """A page of ledger entries, newest first; a customer sees only their own."""
+    if wanted.customer_id is None:
+        require(actor, Permission.LOYALTY_REPORT)
+    else:
+        require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+        if not may_see_customer(actor, wanted.customer_id):
+            return []
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_entry_page(tx, wanted, window=window)
+
+
+async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
+    """The entries among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_entries_by_id(tx, ids)
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+async def resolve_customer(tx: Transaction, key: CustomerKey) -> CustomerId:
+    """The id of a customer; NotFound when there is none."""
+    found = key.id or await find_customer_id(tx, external_id=key.external_id, email=key.email)
+    if found is None:
+        raise NotFound("customer", ("customer",))
+    return found
+
+
+def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
+    """Whether an actor may see something of this customer: customers see only themselves."""
+    return actor.kind is not ActorKind.CUSTOMER or actor.customer_id == customer_id
+
+
+async def _read(tx: Transaction, key: CustomerKey) -> CustomerRow | None:
+    if key.id is not None:
+        return await read_customer(tx, key.id)
+    if key.external_id is not None:
+        return await read_customer_by_external_id(tx, key.external_id)
+    return await read_customer_by_email(tx, key.email) if key.email is not None else None

@@ -1,0 +1,81 @@
+"""Background jobs over all accounts of a tenant, in batches that each commit on their own."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from loyalty.rules.ids import CustomerId, JobId, TenantId
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.jobs import RETIER, JobRow, claim_job, lock_accounts_after, read_jobs_by_id, save_job
+from loyalty.storage.ledger import post
+from permissions.actor import Actor, system_actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.retry import retried
+
+BATCH = 1_000
+FIRST_CUSTOMER = CustomerId(UUID(int=0))
+SUBJECT = "worker:retier"
+
+
+async def load_jobs(world: World, actor: Actor, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
+    """The jobs among ``ids``."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_jobs_by_id(tx, ids)
+
+
+async def advance_job(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
+    """Work off one batch of a job; False when it is finished or another worker has it."""
+    return await retried(lambda: _advance(world, tenant_id, job_id))
+
+
+async def fail_job(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:
+    """Give an unfinished job up; what it has done stays. ``problem`` is for people of the tenant to read.
+
+    False when it is finished or another worker has it: nothing is changed then.
+    """
+    return await retried(lambda: _fail(world, tenant_id, job_id, problem))
+
+
+async def _fail(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        job = await claim_job(tx, job_id)
+        if job is None:
+            return False
+        await save_job(tx, job._replace(state="FAILED", problem=problem, updated_at=world.clock()))
+    return True
+
+
+async def _advance(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
+    actor = system_actor(tenant_id, SUBJECT)
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        job = await claim_job(tx, job_id)
+        if job is None:
+            return False
+        if job.kind != RETIER:
+            # A newer version of us has put it in line; taken for another kind it would do harm.
+            raise ValueError(f"jobs of kind {job.kind!r} are unknown")
+        program = await program_in_force(world, tx, even_when_off=True)
+        accounts = await lock_accounts_after(tx, CustomerId(job.cursor) if job.cursor else FIRST_CUSTOMER, BATCH)
+        book = Book(program, actor, world.clock())
+        for locked in accounts:
+            customer_id = book.open(locked)
+            book.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None)
+        await post(tx, book.finish())
+        finished = len(accounts) < BATCH
+        done = job.done + len(accounts)
+        await save_job(
+            tx,
+            job._replace(
+                state="DONE" if finished else "RUNNING",
+                done=done,
+                # Customers who came after the job began are done too; the total never lags behind.
+                total=max(job.total, done),
+                cursor=accounts[-1].account.customer_id if accounts else job.cursor,
+                updated_at=book.now,
+            ),
+        )
+    return not finished

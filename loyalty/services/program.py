@@ -1,0 +1,92 @@
+"""The tenant's program: what is in force, and how its settings change."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
+from loyalty.rules.program import ProgramSettings, validate_settings
+from loyalty.services.world import CompiledProgram, World
+from loyalty.storage.programs import (
+    ProgramRow,
+    lock_program,
+    read_config_version,
+    read_program,
+    save_program,
+)
+from loyalty.storage.tenants import TenantRow, read_tenant
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import LOYALTY, require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+SettingsChange = Callable[[ProgramSettings], ProgramSettings]
+
+
+class ProgramEdit(NamedTuple):
+    """A change of settings; ``expected_version`` guards against overwriting somebody else's."""
+
+    change: SettingsChange
+    expected_version: int | None
+
+
+async def get_program(world: World, actor: Actor) -> ProgramRow:
+    """The tenant's program, also while it is switched off."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        program = await read_program(tx)
+    if program is None:
+        raise NotFound("program")
+    return program
+
+
+async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> ProgramRow:
+    """Change settings as a new version. Refusals: InvalidInput, VersionConflict."""
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
+    return await retried(lambda: _update(world, actor, edit))
+
+
+async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ProgramRow:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        program = await locked_program(tx, even_when_off=True)
+        if edit.expected_version is not None and edit.expected_version != program.version:
+            raise VersionConflict(expected=edit.expected_version, actual=program.version)
+        settings = edit.change(program.settings)
+        refuse_problems(validate_settings(settings, program.currency))
+        if settings == program.settings:
+            return program
+        now, version = world.clock(), program.version + 1
+        await save_program(tx, settings, version, now, actor.subject)
+    return program._replace(
+        settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
+    )
+
+
+async def get_tenant(world: World, actor: Actor) -> TenantRow:
+    """The tenant that the actor's credential belongs to."""
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        tenant = await read_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    return tenant
+
+
+async def program_in_force(world: World, tx: Transaction, *, even_when_off: bool = False) -> CompiledProgram:
+    """The compiled program at the version this transaction sees; FeatureDisabled while it is switched off."""
+    version = await read_config_version(tx)
+    if version is None:
+        raise NotFound("program")
+    program = await world.programs.at(tx, version)
+    if not (program.row.settings.enabled or even_when_off):
+        raise FeatureDisabled(LOYALTY)
+    return program
+
+
+async def locked_program(tx: Transaction, *, even_when_off: bool = False) -> ProgramRow:
+    """The program, locked for an edit of settings, rules, tiers or catalogue."""
+    program = await lock_program(tx)
+    if program is None:
+        raise NotFound("program")
+    if not (program.settings.enabled or even_when_off):
+        raise FeatureDisabled(LOYALTY)
+    return program

@@ -1,0 +1,453 @@
+"""Record purchases: evaluate the rules once, post what they give, and answer a replay with the first answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.account import credit
+from loyalty.rules.customer import CustomerProfile, validate_profile
+from loyalty.rules.earning import Evaluation, evaluate
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.errors import (
+    CurrencyMismatch,
+    FeatureDisabled,
+    InvalidInput,
+    LoyaltyError,
+    NotFound,
+    Problem,
+    PurchaseOfAnotherCustomer,
+    StatusRunsBackwards,
+)
+from loyalty.rules.events import PointsEarned
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.rules.purchase import (
+    PurchaseFacts,
+    PurchaseKind,
+    PurchaseLine,
+    PurchaseStatus,
+    StatusStep,
+    next_status,
+    validate_facts,
+)
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.customer import may_see_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.world import CompiledProgram, World
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.ledger import open_accounts, post
+from loyalty.storage.purchases import (
+    AccrualRow,
+    KnownPurchase,
+    PurchaseRow,
+    WantedPurchase,
+    prepare_recording,
+    read_accruals,
+    read_purchase_by_key,
+    read_purchases_by_id,
+)
+from loyalty.storage.search import family_name, folded
+from loyalty.storage.tiers import TierChangeRow, read_tier_changes
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import LOYALTY, require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+MAX_BATCH = 1_000
+CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED})
+
+
+class PurchaseRecording(NamedTuple):
+    """What a caller reports about one purchase: the facts, how far it has come, and whose it is."""
+
+    facts: PurchaseFacts
+    status: PurchaseStatus
+    customer: CustomerProfile
+
+
+class RecordedPurchase(NamedTuple):
+    """The answer to one recording; the same again for a replay."""
+
+    purchase: PurchaseRow
+    accrual: AccrualRow | None
+    customer: CustomerRow
+    tier_change: TierChangeRow | None
+    replayed: bool
+
+
+RecordingResult = RecordedPurchase | LoyaltyError
+
+
+async def record_purchase(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
+    """Record one purchase; raises the refusal when it is refused, and nothing is left of it then."""
+    (result,) = await record_purchases(world, actor, [recording])
+    if isinstance(result, LoyaltyError):
+        raise result
+    return result
+
+
+async def record_purchases(
+    world: World, actor: Actor, recordings: Sequence[PurchaseRecording]
+) -> list[RecordingResult]:
+    """Record up to ``MAX_BATCH`` purchases; one result per item, in their order. A refused item harms no other."""
+    require(actor, Permission.PURCHASES_RECORD)
+    if not 1 <= len(recordings) <= MAX_BATCH:
+        raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
+    results: list[RecordingResult | None] = [_refusal_of_input(recording) for recording in recordings]
+    for wave in _waves(recordings, results):
+        recorded = await _record_wave(world, actor, [recordings[position] for position in wave])
+        for position, result in zip(wave, recorded, strict=True):
+            results[position] = result
+    return [result for result in results if result is not None]
+
+
+async def find_purchase(
+    world: World, actor: Actor, *, purchase_id: PurchaseId | None, key: tuple[PurchaseKind, str] | None
+) -> PurchaseRow | None:
+    """A purchase by id or by natural key; a customer finds only their own."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = (
+            await read_purchase_by_key(tx, *key)
+            if key
+            else (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
+            if purchase_id
+            else None
+        )
+    return found if found and may_see_customer(actor, found.customer_id) else None
+
+
+async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
+    """The purchases among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_purchases_by_id(tx, ids)
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
+    """The newest accrual of each purchase that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_accruals(tx, purchase_ids)
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+# ── what can be refused before the database is asked ─────────────────────────────────────────────────────────────
+
+
+def _refusal_of_input(recording: PurchaseRecording) -> InvalidInput | None:
+    problems = [
+        *validate_facts(recording.facts),
+        *(Problem(("customer", *path), reason) for path, reason in validate_profile(recording.customer)),
+    ]
+    return InvalidInput(problems) if problems else None
+
+
+def _waves(recordings: Sequence[PurchaseRecording], refused: Sequence[RecordingResult | None]) -> list[list[int]]:
+    """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another."""
+    waves: list[list[int]] = []
+    seen: dict[tuple[PurchaseKind, str], int] = {}
+    for position, recording in enumerate(recordings):
+        if refused[position] is not None:
+            continue
+        key = (recording.facts.kind, recording.facts.external_id)
+        number = seen[key] = seen.get(key, -1) + 1
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(position)
+    return waves
+
+
+# ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _LateRefusals(Exception):
+    """Items turned out to be refused when their customers were already opened: roll back, go again without them."""
+
+    def __init__(self, refused: dict[int, LoyaltyError]) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+async def _record_wave(world: World, actor: Actor, wave: Sequence[PurchaseRecording]) -> list[RecordingResult]:
+    refused: dict[int, LoyaltyError] = {}
+    while True:
+        try:
+            return await retried(lambda: _attempt(world, actor, wave, refused))
+        except _LateRefusals as late:
+            refused.update(late.refused)
+
+
+async def _attempt(
+    world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: dict[int, LoyaltyError]
+) -> list[RecordingResult]:
+    marks = [_fingerprint(recording) for recording in wave]
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        wanted = [
+            WantedPurchase(recording.facts.kind, recording.facts.external_id, mark)
+            for recording, mark in zip(wave, marks, strict=True)
+        ]
+        context = await prepare_recording(tx, wanted)
+        if context is None:
+            raise NotFound("program")
+        program = await world.programs.at(tx, context.config_version)
+        if not program.row.settings.enabled:
+            raise FeatureDisabled(LOYALTY)
+        results: dict[int, RecordingResult] = dict(refused)
+        fresh: list[int] = []
+        for position, (recording, known) in enumerate(zip(wave, context.known, strict=True)):
+            if position in results:
+                continue
+            refusal = None if known.is_replay else _refusal_of_state(recording, known, program)
+            if refusal:
+                results[position] = refusal
+            elif not known.is_replay:
+                fresh.append(position)
+        results |= await _answer_replays(
+            tx, {position: known for position, known in enumerate(context.known) if known.is_replay}
+        )
+        if fresh:
+            items = {position: _Item(wave[position], marks[position], context.known[position]) for position in fresh}
+            results |= await _book_items(world, actor, tx, program, items)
+    return [results[position] for position in range(len(wave))]
+
+
+def _refusal_of_state(
+    recording: PurchaseRecording, known: KnownPurchase, program: CompiledProgram
+) -> LoyaltyError | None:
+    """What contradicts the program or what is already recorded. Checked in this order: currency, customer, status."""
+    currency = recording.facts.total.currency
+    if currency != program.row.currency:
+        return CurrencyMismatch(program.row.currency, currency, ("total", "currency"))
+    if known.purchase is None:
+        return None
+    if known.customer_external_id != recording.customer.external_id:
+        return PurchaseOfAnotherCustomer(("customer", "external_id"))
+    if next_status(known.purchase.status, recording.status) is StatusStep.STALE:
+        return StatusRunsBackwards(known.purchase.status, recording.status)
+    return None
+
+
+async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) -> dict[int, RecordingResult]:
+    if not replays:
+        return {}
+    purchases = {position: known.purchase for position, known in replays.items() if known.purchase}
+    customers = await read_customers_by_id(tx, [purchase.customer_id for purchase in purchases.values()])
+    changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])
+    by_cause = {change.cause_id: change for change in changes}
+    return {
+        position: RecordedPurchase(
+            purchase=purchase,
+            accrual=replays[position].accrual,
+            customer=customers[purchase.customer_id],
+            tier_change=by_cause.get(purchase.id),
+            replayed=True,
+        )
+        for position, purchase in purchases.items()
+    }
+
+
+class _Item(NamedTuple):
+    """One item that is new: what is reported, and what is known."""
+
+    recording: PurchaseRecording
+    fingerprint: str
+    known: KnownPurchase
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """One item that will be booked: what is reported, what is known, and whose it is."""
+
+    recording: PurchaseRecording
+    fingerprint: str
+    known: KnownPurchase
+    customer_id: CustomerId
+
+
+async def _book_items(
+    world: World, actor: Actor, tx: Transaction, program: CompiledProgram, items: dict[int, _Item]
+) -> dict[int, RecordedPurchase]:
+    """Open the customers of all items, book one after another, and write them together.
+
+    Raises _LateRefusals with every item that is refused only now, so that one more attempt is enough.
+    """
+    profiles = _profiles([item.recording.customer for item in items.values()], world.clock())
+    opened = await open_accounts(tx, profiles)
+    # The time is taken under the locks: the entries of one account are in the order of their time.
+    book = Book(program, actor, world.clock())
+    booked: dict[int, RecordedPurchase] = {}
+    late: dict[int, LoyaltyError] = {}
+    for position, item in items.items():
+        locked = opened[item.recording.customer.external_id]
+        # Kept with the facts, so that what was evaluated can be evaluated again.
+        facts = replace(item.recording.facts, customer_category=locked.profile.category)
+        draft = _Draft(item.recording._replace(facts=facts), item.fingerprint, item.known, book.open(locked))
+        try:
+            booked[position] = _book(book, draft)
+        except LoyaltyError as refusal:
+            late[position] = refusal
+    if late:
+        raise _LateRefusals(late)
+    await post(tx, book.finish())
+    return {
+        position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
+        for position, recorded in booked.items()
+    }
+
+
+def _book(book: Book, draft: _Draft) -> RecordedPurchase:
+    """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
+    purchase = _next_version(book, draft)
+    book.posting.purchases.append(_purchase_values(purchase))
+    book.posting.purchase_facts.append(
+        {
+            "purchase_id": purchase.id,
+            "version": purchase.version,
+            "fingerprint": draft.fingerprint,
+            "status": purchase.status,
+            "facts": draft.recording.facts,
+            "recorded_at": book.now,
+            "recorded_by": book.actor.subject,
+        },
+    )
+    accrual, change = draft.known.accrual, None
+    if accrual is None and purchase.status not in CALLED_OFF:
+        accrual, change = _accrue(book, draft, purchase)
+    return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
+
+
+def _accrue(book: Book, draft: _Draft, purchase: PurchaseRow) -> tuple[AccrualRow, TierChangeRow | None]:
+    """Evaluate the rules, freeze the result, and credit it at once."""
+    evaluation = evaluate(book.program.rules, draft.recording.facts, book.now)
+    accrual = AccrualRow(
+        id=AccrualId(uuid7()),
+        purchase_id=purchase.id,
+        customer_id=draft.customer_id,
+        generation=purchase.generation,
+        state="AVAILABLE",
+        points=evaluation.points,
+        reversed_points=0,
+        currency=evaluation.currency,
+        breakdown=_breakdown(evaluation),
+        program_version=book.program.row.version,
+        evaluated_at=book.now,
+        matures_at=book.now,
+        matured_at=book.now,
+    )
+    book.posting.accruals.append(
+        {**accrual._asdict(), "config_version": book.program.row.config_version},
+    )
+    if not evaluation.points:
+        return accrual, None
+    earned = credit(book.account(draft.customer_id), evaluation.points, earned=True, qualifying=True)
+    cause = EntryCause(
+        kind=EntryKind.EARNED,
+        reference_kind="PURCHASE",
+        reference_id=purchase.id,
+        cause_id=accrual.id,
+        phase="EARN",
+    )
+    entry = book.credit(draft.customer_id, evaluation.points, earned, cause)
+    book.tell(
+        PointsEarned(
+            customer_id=draft.customer_id,
+            entry_id=entry.id,
+            purchase_id=purchase.id,
+            accrual_id=accrual.id,
+            points=evaluation.points,
+            available=earned.account.available,
+        ),
+    )
+    return accrual, book.change_tier(draft.customer_id, TierChangeCause.ACCRUAL, purchase.id)
+
+
+def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
+    facts, before = draft.recording.facts, draft.known.purchase
+    return PurchaseRow(
+        id=before.id if before else PurchaseId(uuid7()),
+        kind=facts.kind,
+        external_id=facts.external_id,
+        customer_id=draft.customer_id,
+        status=draft.recording.status,
+        version=before.version + 1 if before else 1,
+        generation=before.generation if before else 1,
+        total=facts.total,
+        lines=[line_document(line) for line in facts.lines],
+        location=facts.location,
+        staff=facts.staff,
+        booked_at=facts.booked_at,
+        starts_at=facts.starts_at,
+        ends_at=facts.ends_at,
+        recorded_at=before.recorded_at if before else book.now,
+        updated_at=book.now,
+    )
+
+
+def _purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
+    values = purchase._asdict()
+    total = values.pop("total")
+    return {**values, "total_minor": total.amount_minor, "currency": total.currency}
+
+
+def line_document(line: PurchaseLine) -> dict[str, Any]:
+    """A line of a purchase as it is stored."""
+    return {
+        "item": line.item,
+        "category": line.category,
+        "quantity": line.quantity,
+        "unit_price_minor": line.unit_price_minor,
+        "discount_minor": line.discount_minor,
+        "tax_minor": line.tax_minor,
+    }
+
+
+def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {
+            "rule_id": line.rule_id,
+            "rule_name": line.rule_name,
+            "rule_version": line.rule_version,
+            "outcome": line.outcome,
+            "points": line.points,
+            "explanation": line.explanation,
+            "failed_condition": line.failed_condition,
+            "basis_minor": line.basis_minor,
+            "units": line.units,
+        }
+        for line in evaluation.lines
+    ]
+
+
+def _profiles(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
+    """One row per customer of a batch; where two items report one customer, what the later one says wins."""
+    merged: dict[str, CustomerProfile] = {}
+    for profile in profiles:
+        merged[profile.external_id] = profile.over(merged.get(profile.external_id))
+    return [
+        {
+            "id": CustomerId(uuid7()),
+            "external_id": profile.external_id,
+            "full_name": profile.full_name or "",
+            "email": profile.email.lower() if profile.email else None,
+            "avatar_url": profile.avatar_url,
+            "locale": profile.locale,
+            "category": profile.category,
+            "marketing_consent": profile.marketing_consent,
+            "search_name": folded(profile.full_name or ""),
+            "search_family_name": family_name(profile.full_name or ""),
+            "created_at": now,
+            "updated_at": now,
+        }
+        for profile in merged.values()
+    ]
+
+
+def _fingerprint(recording: PurchaseRecording) -> str:
+    """What makes two recordings the same: the facts, the status and whose it is, not how the customer is described."""
+    return fingerprint([recording.facts, recording.status, recording.customer.external_id])
