@@ -1,0 +1,158 @@
+"""Relay connections with keyset cursors: a cursor is the place of a row in its order, not a count.
+
+A cursor carries the name of the list it belongs to, so one list's cursor is refused by another.
+https://relay.dev/graphql/connections.htm
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+import orjson
+import strawberry
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.points import MAX_POINTS
+from loyalty.rules.text import is_storable
+from loyalty.storage.window import Window
+from schema.scalars import Cursor
+
+DEFAULT_PAGE = 20
+MAX_PAGE = 100
+
+N = TypeVar("N")
+P = TypeVar("P")
+
+
+@strawberry.type(description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool = strawberry.field(description="Whether there are rows after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there are rows before this page.")
+    start_cursor: Cursor | None = strawberry.field(description="The cursor of the first row.")
+    end_cursor: Cursor | None = strawberry.field(description="The cursor of the last row.")
+
+
+@strawberry.type(description="One row of a page, with its place in the list.")
+class Edge(Generic[N]):
+    cursor: Cursor = strawberry.field(description="Pass it as `after` or `before` to go on from this row.")
+    node: N = strawberry.field(description="The row.")
+
+
+@strawberry.type(description="A page of a list.")
+class Connection(Generic[N]):
+    nodes: list[N] = strawberry.field(description="The rows of the page.")
+    page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
+    cursors: strawberry.Private[list[Cursor]]
+
+    @strawberry.field(description="The rows of the page, each with its cursor.")
+    def edges(self) -> list[Edge[N]]:
+        """Pair rows and cursors only when they are asked for."""
+        return [Edge(cursor=cursor, node=node) for cursor, node in zip(self.cursors, self.nodes, strict=True)]
+
+
+class Page(NamedTuple):
+    """The arguments of a connection, as they were given."""
+
+    first: int | None
+    after: str | None
+    last: int | None
+    before: str | None
+
+
+class Order(NamedTuple, Generic[P]):
+    """An order of rows: the name that its cursors carry, and how a place becomes a cursor's values and back."""
+
+    name: str
+    values: Callable[[P], Sequence[Any]]
+    place: Callable[..., P]
+
+
+def window_of(page: Page, order: Order[P]) -> Window[P]:
+    """What to read for a page: one row more than asked for, which tells whether there is another page.
+
+    ``first`` with ``after`` reads forwards, ``last`` with ``before`` backwards; anything else is refused.
+    """
+    for name, size in (("first", page.first), ("last", page.last)):
+        if size is not None and not 1 <= size <= MAX_PAGE:
+            raise InvalidInput.one(name, reason=f"must be between 1 and {MAX_PAGE}")
+    if page.first is not None and page.last is not None:
+        raise InvalidInput.one("last", reason="must not stand beside first")
+    if page.after is not None and page.before is not None:
+        raise InvalidInput.one("before", reason="must not stand beside after")
+    backwards = page.last is not None or page.before is not None
+    if backwards and (page.first is not None or page.after is not None):
+        raise InvalidInput.one("last", reason="goes with before; first goes with after")
+    cursor, path = (page.before, "before") if backwards else (page.after, "after")
+    beyond = None if cursor is None else place_of(cursor, order, path)
+    return Window(limit=(page.last or page.first or DEFAULT_PAGE) + 1, beyond=beyond, backwards=backwards)
+
+
+def cursor_of(place: P, order: Order[P]) -> Cursor:
+    """The cursor of a place."""
+    packed = orjson.dumps([order.name, *order.values(place)])
+    return Cursor(base64.urlsafe_b64encode(packed).decode().rstrip("="))
+
+
+def place_of(cursor: str, order: Order[P], path: str) -> P:
+    """The place a cursor names; InvalidInput when it is not a cursor of this list."""
+    try:
+        name, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if name != order.name:
+            raise ValueError
+        place = order.place(*values)
+        if cursor_of(place, order) != cursor:
+            raise ValueError
+    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        raise InvalidInput.one(path, reason="must be a cursor of this list") from error
+    return place
+
+
+def connection_of(window: Window[P], order: Order[P], found: Sequence[tuple[P, Any]]) -> Any:
+    """Turn what a window found, in reading direction and with one row too many, into a page."""
+    limit = window.limit - 1
+    more = len(found) > limit
+    kept = list(found[:limit])
+    if window.backwards:
+        kept.reverse()
+    cursors = [cursor_of(place, order) for place, _ in kept]
+    beyond = window.beyond is not None
+    return Connection(
+        nodes=[row for _, row in kept],
+        cursors=cursors,
+        page_info=PageInfo(
+            has_next_page=beyond if window.backwards else more,
+            has_previous_page=more if window.backwards else beyond,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+    )
+
+
+def text_value(value: object) -> str:
+    """A text of a cursor; refuses anything else, and what PostgreSQL could not hold."""
+    if not isinstance(value, str) or not is_storable(value):
+        raise TypeError
+    return value
+
+
+def whole_value(value: object) -> int:
+    """A whole number of a cursor; refuses anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_POINTS:
+        raise TypeError
+    return value
+
+
+def id_value(value: object) -> UUID:
+    """An id of a cursor; refuses anything else."""
+    return UUID(text_value(value))
+
+
+def instant_value(value: object) -> datetime:
+    """An instant of a cursor, with its offset; refuses anything else."""
+    instant = datetime.fromisoformat(text_value(value))
+    if instant.utcoffset() is None:
+        raise ValueError
+    return instant

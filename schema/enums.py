@@ -1,0 +1,279 @@
+"""The enums of the contract: the rules' own, with a description for each value."""
+
+from collections.abc import Mapping
+from enum import Enum, StrEnum
+
+import strawberry
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.adjustment import AdjustmentReason, Direction
+from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
+from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.program import DiscountMethod
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.rounding import Rounding
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.storage.customers import CustomerOrder, PointsFilter
+from permissions.actor import ActorKind
+from permissions.catalog import Permission
+
+
+class AccrualState(StrEnum):
+    """How far an accrual has come."""
+
+    EVALUATED = "EVALUATED"
+    PENDING = "PENDING"
+    AVAILABLE = "AVAILABLE"
+    PARTIALLY_REVERSED = "PARTIALLY_REVERSED"
+    REVERSED = "REVERSED"
+    VOIDED = "VOIDED"
+
+
+class JobState(StrEnum):
+    """How far a background job has come."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+def _describe(kind: type[Enum], description: str, values: Mapping[str, str], *, name: str | None = None) -> None:
+    """Publish an enum. Every value must be described: one that is forgotten fails at import."""
+    strawberry.enum(kind, name=name, description=description)
+    definition = kind.__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+
+
+_describe(
+    ActorKind,
+    "What sort of caller a credential stands for.",
+    {
+        "STAFF": "A person of the tenant's team.",
+        "API_TOKEN": "A partner system with an API token.",
+        "CUSTOMER": "A customer, in the tenant's own app.",
+        "SYSTEM": "The service itself, in the background.",
+    },
+)
+_describe(
+    Permission,
+    "One thing a caller may do inside its own tenant. A token carries the wire names, such as `loyalty:read`.",
+    {
+        "LOYALTY_READ": "Read program, rules, tiers, customers, purchases and ledger (`loyalty:read`).",
+        "LOYALTY_MANAGE": "Change program, rules, tiers and catalogue (`loyalty:manage`).",
+        "LOYALTY_ADJUST": "Add and remove points by hand (`loyalty:adjust`).",
+        "LOYALTY_REPORT": "Read reports over all customers (`loyalty:report`).",
+        "PURCHASES_RECORD": "Record purchases and their status (`purchases:record`).",
+        "TOKENS_MANAGE": "Create and revoke API tokens and customers' tokens (`tokens:manage`).",
+        "SELF_READ": "Read one's own points, tier and history, as a customer (`self:read`).",
+    },
+)
+_describe(
+    PurchaseKind,
+    "What was bought. With the external id it names the purchase.",
+    {"APPOINTMENT": "A booked appointment.", "CLASS": "A place in a class or course.", "ORDER": "An order of goods."},
+)
+_describe(
+    PurchaseStatus,
+    "How far a purchase has come. CREATED, CONFIRMED, PAID, COMPLETED and REFUNDED only follow one another upwards.",
+    {
+        "CREATED": "Booked or ordered.",
+        "CONFIRMED": "Accepted by the business.",
+        "PAID": "Paid in full.",
+        "COMPLETED": "The service took place or the order was delivered.",
+        "CANCELLED": "Called off before it took place.",
+        "NO_SHOW": "The customer did not come.",
+        "REFUNDED": "Paid back; final.",
+    },
+)
+_describe(
+    Weekday,
+    "A day of the week in the time zone of the purchase's location, else of the tenant.",
+    {
+        day: f"{name}."
+        for day, name in zip(
+            ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"),
+            ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+            strict=True,
+        )
+    },
+)
+_describe(
+    Rounding,
+    "How a fraction of a point becomes a whole one.",
+    {"FLOOR": "Down.", "HALF_UP": "To the nearest, halves up.", "CEIL": "Up."},
+)
+_describe(
+    Stacking,
+    "What happens when several rules match one purchase.",
+    {
+        "SUM": "All of them give their points.",
+        "BEST": "Only the one that gives most.",
+        "FIRST_BY_PRIORITY": "Only the first by priority that gives points.",
+    },
+)
+_describe(
+    EarnScope,
+    "Which items take part.",
+    {"ALL": "Everything earns.", "OPT_IN": "Only items that are enrolled in the catalogue."},
+)
+_describe(
+    WeekdayOf,
+    "Whose weekday a weekday condition looks at.",
+    {
+        "SERVICE_START": "That of the start of the service, else of the booking.",
+        "BOOKED_AT": "That of the booking.",
+    },
+)
+_describe(
+    Outcome,
+    "What became of a rule when a purchase was evaluated.",
+    {
+        "APPLIED": "It matched and gave points.",
+        "NOT_MATCHED": "A condition did not hold; `failedCondition` names the first.",
+        "NOT_STACKED": "It matched, but another rule counts in its place.",
+        "NOTHING_TO_COUNT": "It matched, but what it counts comes to no points.",
+    },
+    name="EarningOutcome",
+)
+_describe(
+    ConditionKind,
+    "A condition of an earning rule.",
+    {
+        "EARN_SCOPE": "No item of the purchase takes part in the program.",
+        "WINDOW": "The rule was not in force at that time.",
+        "LOCATIONS": "The location.",
+        "STAFF": "The staff member.",
+        "CUSTOMER_CATEGORIES": "The customer's category.",
+        "WEEKDAYS": "The weekday.",
+        "TOTAL_GREATER_THAN": "The total is not greater than the amount.",
+        "TOTAL_LESS_THAN": "The total is not less than the amount.",
+        "SERVICE_CATEGORIES": "The category of the services.",
+        "SERVICES": "The services.",
+    },
+    name="EarningConditionKind",
+)
+_describe(
+    CatalogKind,
+    "What an item of the catalogue is.",
+    {
+        "SERVICE": "A service that is booked.",
+        "CLASS": "A class or course.",
+        "PRODUCT": "Something that is sold.",
+        "CATEGORY": "A category of services or products.",
+        "LOCATION": "A place of business, with its own time zone.",
+        "STAFF": "A staff member.",
+    },
+)
+_describe(
+    EntryKind,
+    "Why a line of the ledger moved points.",
+    {
+        "EARNED": "A purchase earned points.",
+        "REDEEMED": "Points were spent at checkout.",
+        "ADJUSTED": "Somebody corrected the points by hand.",
+        "EXPIRED": "Points passed their date.",
+        "EARN_REVERSED": "Earned points were taken back: cancelled, not shown up, refunded.",
+        "REDEMPTION_RETURNED": "Spent points were given back.",
+        "GIFT_CARD": "Points bought a gift card.",
+        "OPENING": "The balance a customer brought along.",
+        "MERGED": "Points moved when two customers became one.",
+    },
+    name="LedgerEntryKind",
+)
+_describe(
+    DisplayColor,
+    "The colour of a line in the activity log, by name.",
+    {
+        "GREEN": "Earned.",
+        "RED": "Redeemed.",
+        "PURPLE": "Adjusted.",
+        "GREY": "Expired.",
+        "ORANGE": "Taken back or given back.",
+        "BLUE": "Pending.",
+    },
+)
+_describe(
+    AccrualState,
+    "How far an accrual has come.",
+    {
+        "EVALUATED": "The rules were evaluated, nothing is credited yet.",
+        "PENDING": "Earned, not spendable yet.",
+        "AVAILABLE": "Credited.",
+        "PARTIALLY_REVERSED": "A part was taken back.",
+        "REVERSED": "All of it was taken back.",
+        "VOIDED": "Called off before it was credited.",
+    },
+)
+_describe(
+    AdjustmentReason,
+    "Why points were corrected by hand.",
+    {
+        "CORRECTION": "Something was recorded wrongly before.",
+        "BONUS": "A bonus.",
+        "LOYALTY_BONUS": "A thank-you for long loyalty.",
+        "GOODWILL": "Goodwill after a complaint.",
+        "PROMOTION": "A promotion.",
+        "OTHER": "Anything else; the note tells.",
+    },
+)
+_describe(
+    Direction,
+    "Whether an adjustment gives or takes.",
+    {"ADD": "Points are added.", "REMOVE": "Points are removed."},
+    name="AdjustmentDirection",
+)
+_describe(
+    Overdraft,
+    "What happens when more is removed than is available.",
+    {
+        "REJECT": "Nothing is removed; the request is refused.",
+        "CLAMP": "What is available is removed, the rest is forgotten.",
+        "ALLOW_NEGATIVE": "All is removed; what was not there becomes debt, which the next credit pays first.",
+    },
+)
+_describe(
+    TierChangeCause,
+    "Why a customer's tier changed.",
+    {
+        "ACCRUAL": "Points were earned with a purchase.",
+        "ADJUSTMENT": "Points were corrected by hand.",
+        "REVERSAL": "Earned points were taken back.",
+        "PROGRAM_CHANGE": "The tiers themselves were changed.",
+    },
+)
+_describe(
+    DiscountMethod,
+    "How points become a discount at checkout.",
+    {
+        "AUTOMATIC": "As many as possible are proposed; the customer may take them away.",
+        "CUSTOMER_CHOICE": "None are proposed; the customer says how many.",
+    },
+)
+_describe(
+    PointsFilter,
+    "Which customers a list shows, by their points.",
+    {
+        "AVAILABLE": "Those with points to spend.",
+        "PENDING": "Those with points that are not spendable yet.",
+        "DEBT": "Those who owe points.",
+        "NONE": "Those without any points.",
+        "ANY": "All.",
+    },
+)
+_describe(
+    CustomerOrder,
+    "How a list of customers is ordered.",
+    {"NAME": "By name.", "POINTS": "Most available points first.", "NEWEST": "Newest customer first."},
+)
+_describe(
+    JobState,
+    "How far a background job has come.",
+    {
+        "WAITING": "Not begun.",
+        "RUNNING": "Under way.",
+        "DONE": "Finished.",
+        "FAILED": "Given up; `problem` tells why.",
+    },
+)

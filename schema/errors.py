@@ -1,0 +1,178 @@
+"""Refusals on the wire: each of the rules' errors has its own type behind the interface UserError.
+
+This is the one place that maps them; a test walks the tree of errors and fails for one that has no type here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.utils.str_converters import to_camel_case
+
+from loyalty.rules import errors as refusals
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from schema.scalars import CurrencyCode, Points
+
+T = TypeVar("T")
+
+UserErrorCode = strawberry.enum(
+    Enum(
+        "UserErrorCode",
+        {
+            error.code: error.code
+            for error in (
+                refusals.NotFound,
+                refusals.InvalidInput,
+                refusals.IdempotencyConflict,
+                refusals.VersionConflict,
+                refusals.DuplicateName,
+                refusals.DuplicateMinimum,
+                refusals.PurchaseOfAnotherCustomer,
+                refusals.StatusRunsBackwards,
+                refusals.InsufficientPoints,
+                refusals.LimitReached,
+                refusals.CurrencyMismatch,
+            )
+        },
+    ),
+    description="The kind of a refusal; each has a type of its own with the details.",
+)
+_CODE_DESCRIPTIONS = {
+    "NOT_FOUND": "There is no such thing, or not for this caller.",
+    "INVALID_INPUT": "A field holds a value that is not allowed.",
+    "IDEMPOTENCY_CONFLICT": "The key was used before with another input.",
+    "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
+    "DUPLICATE_NAME": "The name is taken.",
+    "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
+    "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase is recorded for somebody else.",
+    "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
+    "INSUFFICIENT_POINTS": "Fewer points are available than required.",
+    "LIMIT_REACHED": "One more would pass a limit of the service.",
+    "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
+}
+for _value in UserErrorCode.__strawberry_definition__.values:  # type: ignore[attr-defined]
+    _value.description = _CODE_DESCRIPTIONS[_value.name]
+
+
+@strawberry.interface(description="Why a mutation refused, in a form that a program can act on. Nothing was written.")
+class UserError:
+    code: UserErrorCode = strawberry.field(description="The kind of refusal.")  # type: ignore[valid-type]
+    message: str = strawberry.field(description="A sentence for a developer, in English.")
+    path: list[str] | None = strawberry.field(description="The input field that caused it, from the input downwards.")
+
+
+@strawberry.type(description="There is no such thing; another tenant's is answered the same way.")
+class NotFound(UserError):
+    """See the description."""
+
+
+@strawberry.type(description="A field holds a value that is not allowed; there is one of these for each wrong field.")
+class InvalidInput(UserError):
+    reason: str = strawberry.field(description="What is allowed.")
+
+
+@strawberry.type(description="The idempotency key was used before with another input; nothing happened this time.")
+class IdempotencyConflict(UserError):
+    """See the description."""
+
+
+@strawberry.type(description="Somebody else changed it since the caller read it: read again, decide again.")
+class VersionConflict(UserError):
+    expected: int = strawberry.field(description="The version the caller expected.")
+    actual: int = strawberry.field(description="The version that is stored.")
+
+
+@strawberry.type(description="The name is taken by another one of the same kind.")
+class DuplicateName(UserError):
+    name: str = strawberry.field(description="The name that is taken.")
+
+
+@strawberry.type(description="Another tier begins at the same number of points.")
+class DuplicateMinimum(UserError):
+    min_points: Points = strawberry.field(description="The minimum that is taken.")
+
+
+@strawberry.type(description="The purchase is recorded for another customer; it cannot change hands.")
+class PurchaseOfAnotherCustomer(UserError):
+    """See the description."""
+
+
+@strawberry.type(description="The purchase has gone further already; nothing moves backwards.")
+class StatusRunsBackwards(UserError):
+    current: str = strawberry.field(description="The status that is recorded.")
+    requested: str = strawberry.field(description="The status that was reported.")
+
+
+@strawberry.type(description="Fewer points are available than the request takes.")
+class InsufficientPoints(UserError):
+    available: Points = strawberry.field(description="How many are available.")
+    required: Points = strawberry.field(description="How many the request takes.")
+
+
+@strawberry.type(description="One more would pass a limit of the service.")
+class LimitReached(UserError):
+    what: str = strawberry.field(description="What is limited.")
+    limit: Points = strawberry.field(description="How many there may be.")
+
+
+@strawberry.type(description="The amount is in another currency than the program counts in; nothing is converted.")
+class CurrencyMismatch(UserError):
+    expected: CurrencyCode = strawberry.field(description="The program's currency.")
+    actual: CurrencyCode = strawberry.field(description="The currency of the amount.")
+
+
+_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
+    refusals.NotFound: (NotFound, ()),
+    refusals.IdempotencyConflict: (IdempotencyConflict, ()),
+    refusals.VersionConflict: (VersionConflict, ("expected", "actual")),
+    refusals.DuplicateName: (DuplicateName, ("name",)),
+    refusals.DuplicateMinimum: (DuplicateMinimum, ("min_points",)),
+    refusals.PurchaseOfAnotherCustomer: (PurchaseOfAnotherCustomer, ()),
+    refusals.StatusRunsBackwards: (StatusRunsBackwards, ("current", "requested")),
+    refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
+    refusals.LimitReached: (LimitReached, ("what", "limit")),
+    refusals.CurrencyMismatch: (CurrencyMismatch, ("expected", "actual")),
+}
+
+USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown, _ in _DETAILS.values()))
+
+
+def user_errors(refusal: LoyaltyError) -> list[UserError]:
+    """A refusal as the entries of ``userErrors``; wrong input has one entry for each wrong field."""
+    if isinstance(refusal, refusals.InvalidInput):
+        return [
+            InvalidInput(
+                code=UserErrorCode[refusal.code],  # type: ignore[index]
+                message=f"{'.'.join(_path(path)) or 'input'} {reason}.",
+                path=_path(path),
+                reason=reason,
+            )
+            for path, reason in refusal.problems
+        ]
+    shown, details = _DETAILS[type(refusal)]
+    return [
+        shown(
+            code=UserErrorCode[refusal.code],  # type: ignore[index]
+            message=refusal.message,
+            path=_path(refusal.path),
+            **{name: getattr(refusal, name) for name in details},
+        ),
+    ]
+
+
+async def answered(payload: Callable[..., T], work: Callable[[], Awaitable[Mapping[str, Any]]]) -> T:
+    """Run a mutation's work and build its payload; a refusal becomes ``userErrors``, and the other fields null.
+
+    A missing permission or a disabled feature is no user error: it stays an error of the whole operation.
+    """
+    try:
+        return payload(**await work(), user_errors=[])
+    except (PermissionDenied, FeatureDisabled):
+        raise
+    except LoyaltyError as refusal:
+        return payload(user_errors=user_errors(refusal))
+
+
+def _path(path: tuple[str, ...]) -> list[str]:
+    return [to_camel_case(part) for part in path]

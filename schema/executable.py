@@ -1,0 +1,230 @@
+"""The executable schema: types in, a schema with limits, caches and masked errors out.
+
+Parsing and validation are most of the cost of a small operation, so both are cached; that only works because the
+rules are module-level classes. No extension here implements `resolve`: it would make every field several times
+slower.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing, suppress
+from typing import Any, Protocol, cast
+
+import strawberry
+from graphql import (
+    DefinitionNode,
+    DirectiveDefinitionNode,
+    DocumentNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    parse,
+    print_ast,
+    specified_directives,
+)
+from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StreamResult
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import PreExecutionError
+from strawberry.types.graphql import OperationType
+
+from schema.limits import MAX_TOKENS, VALIDATION_RULES, check_variables
+from schema.masking import ErrorCode, mask_errors, refusal
+from schema.scalars import SCALARS
+
+DOCUMENT_CACHE_SIZE = 256
+"""Distinct documents whose parse and validation results are kept."""
+
+MAX_CACHED_DOCUMENT_LENGTH = 8_000
+"""Longer documents are parsed each time: so many of them could hold too much memory."""
+
+PAGE_LIMIT = 100
+
+SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
+"""Directives of the GraphQL specification: every reader knows them, so they are not printed."""
+
+
+class OperationContext(Protocol):
+    """What this package asks of the context of an operation."""
+
+    @property
+    def request_id(self) -> str:
+        """The id that log lines and errors of this operation carry."""
+
+
+class ExecutableSchema(strawberry.Schema):
+    """A strawberry schema whose results carry masked errors only, whichever way they come out."""
+
+    unavailable: tuple[type[Exception], ...] = ()
+
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any | None = None,
+        root_value: Any | None = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """Run a query or mutation. Raises strawberry's errors when the document names no operation that is allowed."""
+        result = await super().execute(
+            query,
+            variable_values=variable_values,
+            context_value=context_value,
+            root_value=root_value,
+            operation_name=operation_name,
+            allowed_operation_types=allowed_operation_types,
+            operation_extensions=operation_extensions,
+        )
+        self._mask(result, context_value)
+        return result
+
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any | None = None,
+        root_value: Any | None = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> StreamResult:
+        """Run any operation as a stream of results: one for queries and mutations, many for subscriptions."""
+        results = await super().stream(
+            query,
+            variable_values=variable_values,
+            context_value=context_value,
+            root_value=root_value,
+            operation_name=operation_name,
+            operation_extensions=operation_extensions,
+            allowed_operation_types=allowed_operation_types,
+        )
+        return cast("StreamResult", self._masked_stream(results, context_value))
+
+    async def _masked_stream(self, results: Any, context: OperationContext | None) -> AsyncGenerator[Any, None]:
+        try:
+            async with aclosing(results):
+                async for result in results:
+                    self._mask(result, context)
+                    yield result
+        except Exception as error:  # noqa: BLE001 - an extension failed outside of what strawberry catches
+            failed = ExecutionResult(data=None, errors=[GraphQLError(str(error), original_error=error)])
+            self._mask(failed, context)
+            yield failed
+
+    def _mask(self, result: Any, context: OperationContext | None) -> None:
+        if result.errors:
+            request_id = context.request_id if context is not None else "none"
+            before_execution = isinstance(result, PreExecutionError)
+            result.errors = mask_errors(result.errors, request_id, self.unavailable, before_execution=before_execution)
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
+
+
+class _ShortDocumentParserCache(ParserCache):
+    """The parser cache for documents of ordinary length."""
+
+    def on_parse(self) -> Iterator[None]:
+        """Parse through the cache; leave long and broken documents to the schema.
+
+        An error raised here would escape from a stream, while the schema turns one of its own into a result.
+        """
+        context = self.execution_context
+        if len(context.query or "") <= MAX_CACHED_DOCUMENT_LENGTH:
+            with suppress(GraphQLError, RecursionError):
+                context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
+        yield
+
+
+class _ShortDocumentValidationCache(ValidationCache):
+    """The validation cache for documents of ordinary length."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Validate through the cache, or leave a long document to the schema."""
+        if len(self.execution_context.query or "") > MAX_CACHED_DOCUMENT_LENGTH:
+            yield
+            return
+        yield from super().on_validate()
+
+
+class _LastCheck(SchemaExtension):
+    """Refuses what only shows when the operation and its variables are known."""
+
+    def on_execute(self) -> Iterator[None]:
+        """Runs after validation and before the first resolver."""
+        context = self.execution_context
+        document = context.graphql_document
+        if document is not None:
+            _require_operation_name(document, context._provided_operation_name)  # noqa: SLF001
+            error = check_variables(
+                context.schema._schema,  # noqa: SLF001
+                document,
+                context.operation_name,
+                context.variables,
+            )
+            if error is not None:
+                raise error
+        yield
+
+
+def _require_operation_name(document: DocumentNode, operation_name: str | None) -> None:
+    """Strawberry would run the first of several operations; the specification wants an error."""
+    if operation_name is None:
+        count = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
+        if count > 1:
+            raise refusal(ErrorCode.BAD_USER_INPUT, "The document has several operations: name one.")
+
+
+def _extensions() -> list[Any]:
+    """One fresh set per operation is made from these factories; order matters: limits first, then the caches."""
+    factories: list[type[SchemaExtension] | Any] = [
+        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
+        lambda: AddValidationRules(list(VALIDATION_RULES)),
+        lambda: _ShortDocumentParserCache(maxsize=DOCUMENT_CACHE_SIZE),
+        lambda: _ShortDocumentValidationCache(maxsize=DOCUMENT_CACHE_SIZE),
+        _LastCheck,
+    ]
+    return factories
+
+
+def build_schema(
+    query: type,
+    mutation: type | None = None,
+    subscription: type | None = None,
+    types: Iterable[type] = (),
+    unavailable: tuple[type[Exception], ...] = (),
+) -> ExecutableSchema:
+    """The schema of the given root types, with our scalars, limits and error rules.
+
+    `types` are object types that are only reached through interfaces. `unavailable` are exceptions that become
+    UNAVAILABLE.
+    """
+    schema = ExecutableSchema(
+        query=query,
+        mutation=mutation,
+        subscription=subscription,
+        types=types,
+        extensions=_extensions(),
+        config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=PAGE_LIMIT),
+    )
+    schema.unavailable = unavailable
+    return schema
+
+
+def print_sdl(schema: strawberry.Schema) -> str:
+    """The schema as text, definitions in the order of their names, so that a change shows as a small difference.
+
+    Sorting the schema itself would lose `@oneOf` and break unions at run time, so the printed document is sorted.
+    """
+    definitions = [node for node in parse(schema.as_str()).definitions if not _is_specified_directive(node)]
+    return print_ast(DocumentNode(definitions=tuple(sorted(definitions, key=_sorting_key)))).rstrip() + "\n"
+
+
+def _is_specified_directive(node: DefinitionNode) -> bool:
+    return isinstance(node, DirectiveDefinitionNode) and node.name.value in SPECIFIED_DIRECTIVES
+
+
+def _sorting_key(node: DefinitionNode) -> tuple[str, str]:
+    name = getattr(node, "name", None)
+    return (node.kind if name is None else "", "" if name is None else name.value)

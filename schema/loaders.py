@@ -1,0 +1,90 @@
+"""Relations, loaded in batches: each loader reads once for all the fields of one operation that ask.
+
+Every relation of the API is declared with ``loaded``. It shields the shared future: graphql-core cancels the siblings of a
+failed field, and a cancelled future would take the other positions with it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.services.adjustment import load_adjustments
+from loyalty.services.api_token import load_api_tokens
+from loyalty.services.customer import load_customers, load_entries
+from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
+from loyalty.services.job import load_jobs
+from loyalty.services.program import get_tenant
+from loyalty.services.purchase import load_accruals, load_purchases
+from loyalty.services.tier import load_tier_counts, load_tiers
+from loyalty.services.world import World
+from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.customers import CustomerRow
+from loyalty.storage.earning_rules import EarningRuleRow
+from loyalty.storage.jobs import JobRow
+from loyalty.storage.ledger import EntryRow
+from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.tenants import TenantRow
+from loyalty.storage.tiers import TierRow
+from permissions.actor import Actor
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_BATCH = 500
+"""Keys of one statement; a page has 100 rows, so a batch is more than one page only in nested lists."""
+
+
+class Loaders:
+    """The loaders of one operation. They read as its actor, so they find what the actor may see and nothing else."""
+
+    def __init__(self, world: World, actor: Actor) -> None:
+        def by_id(load: Callable[[World, Actor, Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+            async def batch(keys: list[K]) -> Sequence[V | None]:
+                found = await load(world, actor, keys)
+                return [found.get(key) for key in keys]
+
+            return DataLoader(batch, max_batch_size=MAX_BATCH)
+
+        async def names(keys: list[None]) -> Sequence[CatalogNames]:
+            return [await load_catalog_names(world, actor)] * len(keys)
+
+        async def tenants(keys: list[None]) -> Sequence[TenantRow]:
+            return [await get_tenant(world, actor)] * len(keys)
+
+        self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
+        self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
+        self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
+        self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
+        self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
+        self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
+        self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
+        self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)
+        self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)
+        self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
+        self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
+        self.catalog_names: DataLoader[None, CatalogNames] = DataLoader(names)
+
+    def clear(self) -> None:
+        """Forget what was loaded: after a mutation, and before each event of a subscription."""
+        for loader in vars(self).values():
+            loader.clear_all()
+
+
+def loaded(loader: str, key: str, *, description: str) -> Any:
+    """Declare a relation: the row's attribute ``key`` names what the loader ``loader`` brings; None stays null."""
+
+    async def resolve(root: Any, info: strawberry.Info) -> Any:
+        value = getattr(root, key)
+        return None if value is None else await load(info, loader, value)
+
+    return strawberry.field(resolver=resolve, description=description)
+
+
+async def load(info: Any, loader: str, key: Any) -> Any:
+    """Load one value through a loader of the operation."""
+    return await asyncio.shield(getattr(info.context.loaders, loader).load(key))

@@ -1,0 +1,211 @@
+"""Every top-level error leaves as one of eight codes with the request id; what is not meant for the caller leaves as
+INTERNAL.
+
+Anything that is no refusal is a bug: it is logged once, with the request id and the place in the answer, never with the
+query text or variables, which may carry personal data or forged log lines.
+"""
+
+import enum
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import structlog
+from graphql import FieldNode, GraphQLError
+from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.utils.str_converters import to_camel_case
+
+from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError, PermissionDenied
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.graphql")
+
+MAX_MESSAGE_LENGTH = 500
+MAX_ERRORS = 20
+"""Top-level errors in one answer; a page of 100 entries that all fail tells nothing more."""
+
+
+class ErrorCode(enum.StrEnum):
+    """`extensions.code` of a top-level error."""
+
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    FEATURE_DISABLED = "FEATURE_DISABLED"
+    BAD_USER_INPUT = "BAD_USER_INPUT"
+    QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
+    RATE_LIMITED = "RATE_LIMITED"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+INTERNAL_MESSAGE = "Something went wrong on our side. Quote the request id when you report it."
+UNAVAILABLE_MESSAGE = "The service cannot answer at the moment. Try again shortly."
+_TOKEN_LIMIT_PREFIX = "Syntax Error: Document contains more than"  # noqa: S105 - tokens of a document, not secrets
+_ABORTED_MESSAGES = frozenset(
+    {
+        "Validation aborted.",
+        "Variable values are nested too deeply.",
+        "Too many validation errors, error limit reached. Validation aborted.",
+    }
+)
+_REQUEST_EXCEPTIONS = (CannotGetOperationTypeError, InvalidOperationTypeError, MissingQueryError)
+_CODES = frozenset(ErrorCode)
+
+
+READER_TOO_SLOW = "READER_TOO_SLOW"
+"""`extensions.reason` of the error that `ReaderTooSlow` becomes."""
+
+
+class _Shown(NamedTuple):
+    """What a caller sees of an error."""
+
+    code: ErrorCode
+    message: str
+    details: Mapping[str, object] = MappingProxyType({})
+
+
+class ReaderTooSlow(Exception):
+    """A subscription cannot keep up with its events.
+
+    Raising it in a subscription resolver ends the subscription with advice to resume with `after`; over a WebSocket it
+    closes the socket with code 4290.
+    """
+
+    message = "The reader is too slow. Subscribe again with `after` set to the last cursor you received."
+
+    def __init__(self) -> None:
+        super().__init__(self.message)
+
+
+def refusal(code: ErrorCode, message: str, **details: object) -> GraphQLError:
+    """A top-level error that a caller may see; `details` join its extensions."""
+    return GraphQLError(message, extensions={"code": code.value, **details})
+
+
+def mask_errors(
+    errors: Sequence[GraphQLError],
+    request_id: str,
+    unavailable: tuple[type[Exception], ...] = (),
+    *,
+    before_execution: bool = False,
+) -> list[GraphQLError]:
+    """New errors, safe to show, in the same order and at most `MAX_ERRORS`.
+
+    `before_execution` says that parsing or validating failed, so that no resolver of ours can have raised anything.
+    `unavailable` are the exceptions that mean "not now" (the database cannot be reached). The given errors stay as
+    they are: validation errors live in a cache and belong to many requests.
+    """
+    masked = []
+    for error in errors[:MAX_ERRORS]:
+        shown = _classify(error, unavailable, before_execution=before_execution)
+        if shown.code is ErrorCode.INTERNAL:
+            _log_bug(error, request_id)
+        masked.append(_masked(error, shown, request_id))
+    return masked
+
+
+def _masked(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLError:
+    return GraphQLError(
+        shown.message[:MAX_MESSAGE_LENGTH],
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={**shown.details, "code": shown.code.value, "requestId": request_id},
+    )
+
+
+def _classify(error: GraphQLError, unavailable: tuple[type[Exception], ...], *, before_execution: bool) -> _Shown:
+    cause = root_cause(error)
+    if isinstance(cause, LoyaltyError):
+        return _classify_refusal(cause)
+    if isinstance(cause, ReaderTooSlow):
+        return _Shown(ErrorCode.UNAVAILABLE, cause.message, {"reason": READER_TOO_SLOW})
+    if cause is not None and isinstance(cause, unavailable):
+        return _Shown(ErrorCode.UNAVAILABLE, UNAVAILABLE_MESSAGE)
+    return _declared(error) or _classify_other(
+        error, about_the_request=_is_about_the_request(error, cause, before_execution)
+    )
+
+
+def _classify_other(error: GraphQLError, *, about_the_request: bool) -> _Shown:
+    if not about_the_request:
+        return _Shown(ErrorCode.INTERNAL, INTERNAL_MESSAGE)
+    if error.message.startswith(_TOKEN_LIMIT_PREFIX) or error.message in _ABORTED_MESSAGES:
+        return _Shown(ErrorCode.QUERY_TOO_COMPLEX, error.message)
+    return _Shown(ErrorCode.BAD_USER_INPUT, error.message)
+
+
+def _classify_refusal(cause: LoyaltyError) -> _Shown:
+    if isinstance(cause, PermissionDenied):
+        return _Shown(ErrorCode.FORBIDDEN, cause.message)
+    if isinstance(cause, FeatureDisabled):
+        return _Shown(ErrorCode.FEATURE_DISABLED, cause.message)
+    if isinstance(cause, InvalidInput):
+        return _classify_invalid_input(cause)
+    code = ErrorCode.UNAVAILABLE if cause.transient else ErrorCode.BAD_USER_INPUT
+    return _Shown(code, cause.message, {"reason": cause.code})
+
+
+def _classify_invalid_input(cause: InvalidInput) -> _Shown:
+    """Paths leave in the spelling of the API."""
+    problems = [([to_camel_case(part) for part in problem.path], problem.reason) for problem in cause.problems]
+    message = "; ".join(f"{'.'.join(path) or 'input'}: {reason}" for path, reason in problems)
+    details = [{"path": path, "reason": reason} for path, reason in problems]
+    return _Shown(ErrorCode.BAD_USER_INPUT, message or cause.message, {"problems": details})
+
+
+def _declared(error: GraphQLError) -> _Shown | None:
+    """The code an error was made with, by `refusal` or by a validation rule of ours."""
+    code = (error.extensions or {}).get("code")
+    if not isinstance(code, str) or code not in _CODES:
+        return None
+    return _Shown(ErrorCode(code), error.message, error.extensions or {})
+
+
+def root_cause(error: GraphQLError) -> Exception | None:
+    """The first exception below the GraphQL errors that wrap it; None when there is none."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause if isinstance(cause, Exception) else None
+
+
+def _is_about_the_request(error: GraphQLError, cause: Exception | None, before_execution: bool) -> bool:  # noqa: FBT001
+    """Whether the document or its variables are at fault.
+
+    Without a path an error that points into the document is theirs; one that points nowhere came out of a subscription.
+    During execution only a bad argument value is theirs: such an error points at an argument or a value, while a
+    failing resolver or result points at a field.
+    """
+    if _is_bad_input(error):
+        return True
+    if error.path is None:
+        located = bool(error.locations) or error.message in _ABORTED_MESSAGES
+        return located or isinstance(cause, _REQUEST_EXCEPTIONS) or (before_execution and cause is None)
+    return cause is None and _points_below_fields(error.nodes)
+
+
+def _is_bad_input(error: BaseException | None) -> bool:
+    """Whether strawberry itself refused a value, such as an @oneOf input with two keys."""
+    while isinstance(error, GraphQLError):
+        if isinstance(error, StrawberryInputCoercionError):
+            return True
+        error = error.original_error
+    return False
+
+
+def _points_below_fields(nodes: Collection[object] | None) -> bool:
+    return bool(nodes) and not any(isinstance(node, FieldNode) for node in nodes or ())
+
+
+def _log_bug(error: GraphQLError, request_id: str) -> None:
+    cause = root_cause(error)
+    place = ".".join(str(part) for part in error.path or ())
+    exception = cause if cause is not None else error
+    log.error(
+        "unexpected error in an operation",
+        request_id=request_id,
+        place=place,
+        exc_info=(type(exception), exception, exception.__traceback__),
+    )

@@ -1,0 +1,1 @@
+"""The mutations, a module for each: its input, its payload, and the few lines between them."""

@@ -1,0 +1,56 @@
+"""``apiTokenCreate``: a credential for a partner system, shown once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.api_token import create_api_token
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.types.api_token import ApiToken
+
+
+@strawberry.input(description="A new API token.")
+class ApiTokenCreateInput:
+    name: str = strawberry.field(description="What it is for; 1 to 120 characters.")
+    permissions: list[Permission] = strawberry.field(description="What it may do; only what the caller may do too.")
+    expires_at: datetime | None = strawberry.field(default=None, description="When it ends by itself; null for never.")
+
+
+@strawberry.type(description="The new token with its secret, which is never shown again.")
+class ApiTokenCreatePayload:
+    user_errors: UserErrors = user_errors_field()
+    api_token: ApiToken | None = strawberry.field(default=None, description="The token.")
+    secret: str | None = strawberry.field(default=None, description="The bearer credential. Keep it now or never.")
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description="Make an API token for a partner system. Only a hash of its secret is kept.",
+    even_when_off=True,
+)
+async def api_token_create(
+    info: Info,
+    input: Annotated[ApiTokenCreateInput, strawberry.argument(description="The token.")],  # noqa: A002
+) -> ApiTokenCreatePayload:
+    """At most 200 tokens that have not ended."""
+
+    async def work() -> Mapping[str, Any]:
+        secret, sha256 = info.context.services.make_api_token()
+        token = await create_api_token(
+            info.context.world,
+            info.context.actor,
+            name=input.name,
+            permissions=frozenset(input.permissions),
+            expires_at=input.expires_at,
+            sha256=sha256,
+        )
+        info.context.loaders.clear()
+        return {"api_token": token, "secret": secret}
+
+    return await answered(ApiTokenCreatePayload, work)

@@ -1,0 +1,52 @@
+"""``catalogItemsUpsert``: keep the tenant's names for services, categories, locations and staff."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
+from loyalty.storage.catalog import CatalogPlace
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.types.catalog import CatalogItem, CatalogItemInput, CatalogItemKeyInput, item_from
+
+
+@strawberry.input(description="Items to keep, and items to remove; all or nothing, 1 to 1,000 together.")
+class CatalogItemsUpsertInput:
+    items: list[CatalogItemInput] = strawberry.field(default_factory=list, description="Inserted or replaced, whole.")
+    remove: list[CatalogItemKeyInput] = strawberry.field(
+        default_factory=list, description="Removed; unknown ones are no error."
+    )
+
+
+@strawberry.type(description="The items as they are now.")
+class CatalogItemsUpsertPayload:
+    user_errors: UserErrors = user_errors_field()
+    items: list[CatalogItem] | None = strawberry.field(default=None, description="The items that were given.")
+
+
+@guarded(
+    Permission.LOYALTY_MANAGE,
+    description="Keep the catalogue, so that rules can show names for external ids, know categories and zones, and count units.",
+    even_when_off=True,
+)
+async def catalog_items_upsert(
+    info: Info,
+    input: Annotated[CatalogItemsUpsertInput, strawberry.argument(description="The items.")],  # noqa: A002
+) -> CatalogItemsUpsertPayload:
+    """At most 20,000 items in a catalogue."""
+
+    async def work() -> Mapping[str, Any]:
+        edit = CatalogEdit(
+            items=[item_from(item) for item in input.items],
+            removals=[CatalogPlace(key.kind, key.external_id) for key in input.remove],
+        )
+        items = await upsert_catalog_items(info.context.world, info.context.actor, edit)
+        info.context.loaders.clear()
+        return {"items": items}
+
+    return await answered(CatalogItemsUpsertPayload, work)

@@ -1,0 +1,90 @@
+"""``earningRuleUpdate``: change a rule, switch it on or off; the next version."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.earning import EarningRule as Rule
+from loyalty.rules.errors import InvalidInput
+from loyalty.services.earning_rule import update_earning_rule
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.loaders import load
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
+from schema.types.earning_rule import (
+    EarningAwardInput,
+    EarningConditionsInput,
+    EarningRule,
+    award_from,
+    conditions_from,
+)
+
+
+@strawberry.input(description="A change of a rule. What is left out stays as it is.")
+class EarningRuleUpdateInput:
+    id: strawberry.ID = strawberry.field(description="The rule.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 120 characters.")
+    active: bool | None = strawberry.field(default=strawberry.UNSET, description="Switch it on, or pause it.")
+    priority: int | None = strawberry.field(default=strawberry.UNSET, description="Lower comes first.")
+    award: EarningAwardInput | None = strawberry.field(default=strawberry.UNSET, description="Replaced whole.")
+    conditions: EarningConditionsInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Replaced whole; null takes all conditions away."
+    )
+    starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
+    ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
+    expected_version: int | None = strawberry.field(
+        default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
+    )
+
+
+@strawberry.type(description="The rule as it is now.")
+class EarningRuleUpdatePayload:
+    user_errors: UserErrors = user_errors_field()
+    earning_rule: EarningRule | None = strawberry.field(default=None, description="The rule at its newest version.")
+
+
+@guarded(Permission.LOYALTY_MANAGE, description="Change an earning rule; what was evaluated before stays as it is.")
+async def earning_rule_update(
+    info: Info,
+    input: Annotated[EarningRuleUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+) -> EarningRuleUpdatePayload:
+    """A change that changes nothing makes no version."""
+
+    async def work() -> Mapping[str, Any]:
+        tenant = await load(info, "tenant", None)
+        changes = _changes(input, tenant.currency)
+
+        def change(rule: Rule) -> Rule:
+            return replace(rule, **changes)
+
+        rule_id: Any = row_id_of(input.id, "EarningRule", "id")
+        world, actor = info.context.world, info.context.actor
+        rule = await update_earning_rule(world, actor, rule_id, change, input.expected_version)
+        info.context.loaders.clear()
+        return {"earning_rule": rule}
+
+    return await answered(EarningRuleUpdatePayload, work)
+
+
+def _changes(given: EarningRuleUpdateInput, currency: str) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for name in ("name", "active", "priority", "award"):
+        value = getattr(given, name)
+        if value is None:
+            raise InvalidInput.one(name, reason="must not be null; leave it out to keep it")
+        if value is not strawberry.UNSET:
+            changes[name] = value
+    if "award" in changes:
+        changes["award"] = award_from(changes["award"], currency)
+    if given.conditions is not strawberry.UNSET:
+        changes["conditions"] = conditions_from(given.conditions, currency)
+    for name in ("starts_at", "ends_at"):
+        if getattr(given, name) is not strawberry.UNSET:
+            changes[name] = getattr(given, name)
+    return changes

@@ -1,0 +1,85 @@
+"""``pointsAdjust``: add or remove points by hand."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.adjustment import AdjustmentReason, Direction, signed_points
+from loyalty.services.adjustment import AdjustmentRequest, adjust_points
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.scalars import Points
+from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.event import TierUpgrade, tier_upgrade_of
+from schema.types.ledger import Adjustment
+
+
+@strawberry.input(
+    description="A correction by hand: either a signed `amount`, or a `direction` with positive `points`."
+)
+class PointsAdjustInput:
+    customer: CustomerBy = strawberry.field(description="Whose points.")
+    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    amount: Points | None = strawberry.field(default=None, description="Signed: -50 removes 50. Not 0.")
+    direction: Direction | None = strawberry.field(default=None, description="With `points`, in place of `amount`.")
+    points: Points | None = strawberry.field(default=None, description="With `direction`; at least 1.")
+    reason: AdjustmentReason = strawberry.field(default=AdjustmentReason.OTHER, description="Why.")
+    internal_note: str | None = strawberry.field(
+        default=None, description="For the team only; at most 2,000 characters."
+    )
+    customer_description: str | None = strawberry.field(
+        default=None, description="What the customer reads; at most 500 characters."
+    )
+    qualifying: bool | None = strawberry.field(
+        default=None,
+        description="Whether it counts for the tier. By default what is added does, and what is removed only as a CORRECTION.",
+    )
+    overdraft: Overdraft = strawberry.field(
+        default=Overdraft.REJECT, description="What happens when more is removed than is available."
+    )
+
+
+@strawberry.type(description="The correction, and where the customer stands after it.")
+class PointsAdjustPayload:
+    user_errors: UserErrors = user_errors_field()
+    adjustment: Adjustment | None = strawberry.field(default=None, description="The correction.")
+    customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
+    tier_upgrade: TierUpgrade | None = strawberry.field(default=None, description="Set when the customer came up.")
+    replayed: bool | None = strawberry.field(
+        default=None, description="True when this key had been answered before: nothing happened this time."
+    )
+
+
+@guarded(Permission.LOYALTY_ADJUST, description="Add or remove a customer's points by hand.")
+async def points_adjust(
+    info: Info,
+    input: Annotated[PointsAdjustInput, strawberry.argument(description="The correction.")],  # noqa: A002
+) -> PointsAdjustPayload:
+    """One transaction: entry, lots, account, tier, events and the key."""
+
+    async def work() -> Mapping[str, Any]:
+        request = AdjustmentRequest(
+            customer=customer_key(input.customer, "customer"),
+            points=signed_points(input.amount, input.direction, input.points),
+            reason=input.reason,
+            internal_note=input.internal_note,
+            customer_description=input.customer_description,
+            qualifying=input.qualifying,
+            overdraft=input.overdraft,
+            idempotency_key=input.idempotency_key,
+        )
+        adjusted = await adjust_points(info.context.world, info.context.actor, request)
+        info.context.loaders.clear()
+        return {
+            "adjustment": adjusted.adjustment,
+            "customer": adjusted.customer,
+            "tier_upgrade": tier_upgrade_of(adjusted.tier_change),
+            "replayed": adjusted.replayed,
+        }
+
+    return await answered(PointsAdjustPayload, work)

@@ -1,0 +1,153 @@
+"""``programUpdate``: change the tenant's settings, as a new version."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+
+from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.money import PointValue
+from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.services.program import ProgramEdit, update_program
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.scalars import Points
+from schema.types.money import MoneyInput, amount_of
+from schema.types.program import Program
+
+T = TypeVar("T")
+
+
+@strawberry.input(description="So many points are worth this amount.")
+class PointValueInput:
+    points: Points = strawberry.field(description="At least 1.")
+    money: MoneyInput = strawberry.field(description="Above zero, in the program's currency.")
+
+
+@strawberry.input(description="The most that points may take off one purchase: exactly one of the two.", one_of=True)
+class DiscountCapInput:
+    amount: MoneyInput | None = strawberry.field(default=strawberry.UNSET, description="A fixed amount.")
+    percent: int | None = strawberry.field(default=strawberry.UNSET, description="1 to 100 of the total.")
+
+
+@strawberry.input(description="How points become a discount. What is left out stays as it is.")
+class RedemptionPolicyInput:
+    enabled: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether points can be redeemed.")
+    method: DiscountMethod | None = strawberry.field(default=strawberry.UNSET, description="Who decides how many.")
+    point_value: PointValueInput | None = strawberry.field(
+        default=strawberry.UNSET, description="What points are worth."
+    )
+    max_discount: DiscountCapInput | None = strawberry.field(
+        default=strawberry.UNSET, description="The cap; null takes it away."
+    )
+    min_balance: Points | None = strawberry.field(default=strawberry.UNSET, description="0 or more; must be held.")
+    min_points_per_redemption: Points | None = strawberry.field(
+        default=strawberry.UNSET, description="0 or more; must be used at once."
+    )
+
+
+@strawberry.input(description="How purchases are turned into points. What is left out stays as it is.")
+class AccrualPolicyInput:
+    stacking: Stacking | None = strawberry.field(default=strawberry.UNSET, description="When several rules match.")
+    earn_scope: EarnScope | None = strawberry.field(default=strawberry.UNSET, description="Which items take part.")
+    weekday_of: WeekdayOf | None = strawberry.field(default=strawberry.UNSET, description="Whose weekday counts.")
+
+
+@strawberry.input(description="A change of settings. What is left out stays as it is.")
+class ProgramUpdateInput:
+    enabled: bool | None = strawberry.field(default=strawberry.UNSET, description="Switch the program on or off.")
+    accrual: AccrualPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How points are earned."
+    )
+    redemption: RedemptionPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How points are spent."
+    )
+    expected_version: int | None = strawberry.field(
+        default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
+    )
+
+
+@strawberry.type(description="The settings as they are now.")
+class ProgramUpdatePayload:
+    user_errors: UserErrors = user_errors_field()
+    program: Program | None = strawberry.field(default=None, description="The new version.")
+
+
+@guarded(
+    Permission.LOYALTY_MANAGE,
+    description="Change the tenant's loyalty settings; works while the program is off, to switch it on again.",
+    even_when_off=True,
+)
+async def program_update(
+    info: Info,
+    input: Annotated[ProgramUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+) -> ProgramUpdatePayload:
+    """One new version, whatever the number of fields."""
+
+    async def work() -> Mapping[str, Any]:
+        edit = ProgramEdit(lambda settings: _changed(settings, input), input.expected_version)
+        program = await update_program(info.context.world, info.context.actor, edit)
+        info.context.loaders.clear()
+        return {"program": program}
+
+    return await answered(ProgramUpdatePayload, work)
+
+
+def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
+    accrual = given.accrual or AccrualPolicyInput()
+    return ProgramSettings(
+        enabled=_given(given.enabled, settings.enabled, "enabled"),
+        stacking=_given(accrual.stacking, settings.stacking, "accrual", "stacking"),
+        earn_scope=_given(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
+        weekday_of=_given(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
+        redemption=_changed_redemption(settings.redemption, given.redemption)
+        if given.redemption
+        else settings.redemption,
+    )
+
+
+def _changed_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) -> RedemptionPolicy:
+    path = "redemption"
+    changed = replace(
+        policy,
+        enabled=_given(given.enabled, policy.enabled, path, "enabled"),
+        method=_given(given.method, policy.method, path, "method"),
+        min_balance=_given(given.min_balance, policy.min_balance, path, "min_balance"),
+        min_points_per_redemption=_given(
+            given.min_points_per_redemption, policy.min_points_per_redemption, path, "min_points_per_redemption"
+        ),
+    )
+    value = _given(given.point_value, None, path, "point_value")
+    if value is not None:
+        money = amount_of(value.money, path, "point_value", "money")
+        changed = replace(changed, point_value=PointValue(value.points, money))
+    if given.max_discount is not strawberry.UNSET:
+        changed = replace(changed, **_cap(given.max_discount, policy))
+    return changed
+
+
+def _cap(given: DiscountCapInput | None, policy: RedemptionPolicy) -> dict[str, int | None]:
+    amount_minor = percent = None
+    if given is not None and given.amount:
+        amount = amount_of(given.amount, "redemption", "max_discount", "amount")
+        if amount.currency != policy.point_value.money.currency:
+            reason = f"must be {policy.point_value.money.currency}"
+            raise InvalidInput.one("redemption", "max_discount", "amount", "currency", reason=reason)
+        amount_minor = amount.amount_minor
+    elif given is not None:
+        percent = given.percent
+    return {"max_discount_amount_minor": amount_minor, "max_discount_percent": percent}
+
+
+def _given(value: T | None, stored: Any, *path: str) -> Any:
+    """What was given, or what is stored; null is no value for a setting that always has one."""
+    if value is strawberry.UNSET:
+        return stored
+    if value is None:
+        raise InvalidInput.one(*path, reason="must not be null; leave it out to keep it")
+    return value

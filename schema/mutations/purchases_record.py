@@ -1,0 +1,59 @@
+"""``purchasesRecord``: up to 1,000 purchases at once, one result each."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput, LoyaltyError
+from loyalty.services.purchase import MAX_BATCH, PurchaseRecording, RecordedPurchase, record_purchases
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered, user_errors
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.purchase_record import PurchaseRecordInput, PurchaseRecordPayload, answer_of, recording_of
+
+
+@strawberry.input(description="Purchases to record.")
+class PurchasesRecordInput:
+    items: list[PurchaseRecordInput] = strawberry.field(description="1 to 1,000 purchases.")
+
+
+@strawberry.type(description="One result for each purchase, in the same order. A refused one harms no other.")
+class PurchasesRecordPayload:
+    user_errors: UserErrors = user_errors_field()
+    results: list[PurchaseRecordPayload] | None = strawberry.field(default=None, description="One for each item.")
+
+
+@guarded(Permission.PURCHASES_RECORD, description="Record up to 1,000 purchases, in as few statements as one.")
+async def purchases_record(
+    info: Info,
+    input: Annotated[PurchasesRecordInput, strawberry.argument(description="The purchases.")],  # noqa: A002
+) -> PurchasesRecordPayload:
+    """Items that cannot even be read are answered beside those that are recorded."""
+
+    async def work() -> Mapping[str, Any]:
+        if not 1 <= len(input.items) <= MAX_BATCH:
+            raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
+        read = [_read(item) for item in input.items]
+        recordings = [one for one in read if not isinstance(one, LoyaltyError)]
+        recorded = await record_purchases(info.context.world, info.context.actor, recordings) if recordings else []
+        info.context.loaders.clear()
+        answers = iter(recorded)
+        return {"results": [_payload(one if isinstance(one, LoyaltyError) else next(answers)) for one in read]}
+
+    return await answered(PurchasesRecordPayload, work)
+
+
+def _read(item: PurchaseRecordInput) -> PurchaseRecording | LoyaltyError:
+    try:
+        return recording_of(item)
+    except LoyaltyError as refusal:
+        return refusal
+
+
+def _payload(result: RecordedPurchase | LoyaltyError) -> PurchaseRecordPayload:
+    if isinstance(result, LoyaltyError):
+        return PurchaseRecordPayload(user_errors=user_errors(result))
+    return PurchaseRecordPayload(**answer_of(result), user_errors=[])

@@ -1,0 +1,45 @@
+"""``tierCreate``: a new tier."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.tier import create_tier
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.scalars import Color, Points
+from schema.types.job import Job
+from schema.types.tier import Tier
+
+
+@strawberry.input(description="A new tier.")
+class TierCreateInput:
+    name: str = strawberry.field(description="1 to 60 characters, unique in the program.")
+    color: Color = strawberry.field(description="#RRGGBB.")
+    min_points: Points = strawberry.field(description="0 or more, unique in the program.")
+
+
+@strawberry.type(description="The new tier, and the job that puts everybody where they belong.")
+class TierCreatePayload:
+    user_errors: UserErrors = user_errors_field()
+    tier: Tier | None = strawberry.field(default=None, description="The tier.")
+    job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
+
+
+@guarded(Permission.LOYALTY_MANAGE, description="Create a tier; all customers are put into the right tier after it.")
+async def tier_create(
+    info: Info,
+    input: Annotated[TierCreateInput, strawberry.argument(description="The tier.")],  # noqa: A002
+) -> TierCreatePayload:
+    """At most 50 tiers in a program."""
+
+    async def work() -> Mapping[str, Any]:
+        changed = await create_tier(info.context.world, info.context.actor, input.name, input.color, input.min_points)
+        info.context.loaders.clear()
+        return {"tier": changed.tier, "job": changed.job}
+
+    return await answered(TierCreatePayload, work)

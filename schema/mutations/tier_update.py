@@ -1,0 +1,59 @@
+"""``tierUpdate``: change a tier."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.services.tier import change_tier
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
+from schema.scalars import Color, Points
+from schema.types.job import Job
+from schema.types.tier import Tier
+
+
+@strawberry.input(description="A change of a tier. What is left out stays as it is.")
+class TierUpdateInput:
+    id: strawberry.ID = strawberry.field(description="The tier.")
+    name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 60 characters.")
+    color: Color | None = strawberry.field(default=strawberry.UNSET, description="#RRGGBB.")
+    min_points: Points | None = strawberry.field(default=strawberry.UNSET, description="0 or more.")
+
+
+@strawberry.type(description="The tier as it is now, and the job that puts everybody where they belong.")
+class TierUpdatePayload:
+    user_errors: UserErrors = user_errors_field()
+    tier: Tier | None = strawberry.field(default=None, description="The tier.")
+    job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
+
+
+@guarded(Permission.LOYALTY_MANAGE, description="Change a tier; all customers are put into the right tier after it.")
+async def tier_update(
+    info: Info,
+    input: Annotated[TierUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+) -> TierUpdatePayload:
+    """Name and minimum stay unique."""
+
+    async def work() -> Mapping[str, Any]:
+        changes = _changes(input)
+        tier_id: Any = row_id_of(input.id, "Tier", "id")
+        world, actor = info.context.world, info.context.actor
+        changed = await change_tier(world, actor, tier_id, lambda tier: tier._replace(**changes))
+        info.context.loaders.clear()
+        return {"tier": changed.tier, "job": changed.job}
+
+    return await answered(TierUpdatePayload, work)
+
+
+def _changes(given: TierUpdateInput) -> dict[str, Any]:
+    changes = {name: getattr(given, name) for name in ("name", "color", "min_points")}
+    for name, value in changes.items():
+        if value is None:
+            raise InvalidInput.one(name, reason="must not be null; leave it out to keep it")
+    return {name: value for name, value in changes.items() if value is not strawberry.UNSET}

@@ -1,0 +1,135 @@
+"""Customers, and what they bought."""
+
+from typing import Annotated
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.text import check_text, is_storable
+from loyalty.services.customer import find_customer, list_customers
+from loyalty.services.purchase import find_purchase
+from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerPlace, PointsFilter
+from permissions.catalog import Permission
+from schema.connections import Connection, Order, Page, connection_of, id_value, text_value, whole_value, window_of
+from schema.context import Info
+from schema.guard import guarded
+from schema.loaders import load
+from schema.node_ids import decode_id, row_id_of
+from schema.types.arguments import After, Before, First, Last
+from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.ledger import Adjustment
+from schema.types.node import shown
+from schema.types.purchase import Purchase
+
+SEARCH_MAX_LENGTH = 200
+
+CUSTOMER_ORDERS: dict[CustomerOrder, Order[CustomerPlace]] = {
+    CustomerOrder.NAME: Order(
+        "customers.name",
+        tuple,
+        lambda value, row_id: CustomerPlace(text_value(value), id_value(row_id)),  # type: ignore[arg-type]
+    ),
+    CustomerOrder.POINTS: Order(
+        "customers.points",
+        tuple,
+        lambda value, row_id: CustomerPlace(whole_value(value), id_value(row_id)),  # type: ignore[arg-type]
+    ),
+    CustomerOrder.NEWEST: Order(
+        "customers.newest",
+        tuple,
+        lambda value, row_id: CustomerPlace(id_value(value), id_value(row_id)),  # type: ignore[arg-type]
+    ),
+}
+
+
+@strawberry.input(description="The natural key of a purchase.")
+class PurchaseKeyInput:
+    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    external_id: str = strawberry.field(description="The id in the caller's own system.")
+
+
+@strawberry.input(description="Names a purchase in exactly one way.", one_of=True)
+class PurchaseBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
+    key: PurchaseKeyInput | None = strawberry.field(default=strawberry.UNSET, description="The natural key.")
+
+
+@guarded(Permission.LOYALTY_READ, description="Customers; by default those with points to spend.")
+async def customers(
+    info: Info,
+    having: Annotated[PointsFilter, strawberry.argument(description="By their points.")] = PointsFilter.AVAILABLE,
+    search: Annotated[
+        str | None,
+        strawberry.argument(
+            description="A prefix of name, family name, e-mail or external id; case and accents do not matter in names."
+        ),
+    ] = None,
+    tier: Annotated[strawberry.ID | None, strawberry.argument(description="Only this tier's customers.")] = None,
+    order_by: Annotated[CustomerOrder, strawberry.argument(description="How they are ordered.")] = CustomerOrder.NAME,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[Customer]:
+    """A page of customers, two statements whatever its size."""
+    if search is not None and (problem := check_text(search, ("search",), SEARCH_MAX_LENGTH)):
+        raise InvalidInput([problem])
+    order = CUSTOMER_ORDERS[order_by]
+    window = window_of(Page(first, after, last, before), order)
+    tier_id = row_id_of(tier, "Tier", "tier") if tier else None
+    wanted = CustomerFilter(having=having, search=search, tier_id=tier_id)  # type: ignore[arg-type]
+    found = await list_customers(info.context.world, info.context.actor, wanted, order_by, window)
+    return connection_of(window, order, found)  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="A customer; null when there is none, or not for this caller.",
+)
+async def customer(
+    info: Info, by: Annotated[CustomerBy, strawberry.argument(description="Which one.")]
+) -> Customer | None:
+    """Two statements, with tier and progress."""
+    try:
+        key = customer_key(by)
+    except NotFound:
+        return None
+    return shown(await find_customer(info.context.world, info.context.actor, key))  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="A purchase; null when there is none, or not for this caller.",
+)
+async def purchase(
+    info: Info, by: Annotated[PurchaseBy, strawberry.argument(description="Which one.")]
+) -> Purchase | None:
+    """By global id or natural key."""
+    if by.key:
+        if not is_storable(by.key.external_id):
+            return None
+        key = (by.key.kind, by.key.external_id)
+        return shown(await find_purchase(info.context.world, info.context.actor, purchase_id=None, key=key))  # type: ignore[no-any-return]
+    found = decode_id(by.id) if by.id else None
+    if found is None or found.type_name != "Purchase":
+        return None
+    return await load(info, "purchases", found.id)  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="An adjustment; null when there is none, or not for this caller.",
+)
+async def adjustment(
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
+) -> Adjustment | None:
+    """The detail view of a correction."""
+    found = decode_id(id)
+    if found is None or found.type_name != "Adjustment":
+        return None
+    return await load(info, "adjustments", found.id)  # type: ignore[no-any-return]

@@ -1,0 +1,108 @@
+"""The program, its rules, tiers and catalogue, and the jobs that follow their edits."""
+
+from typing import Annotated
+
+import strawberry
+
+from loyalty.rules.earning import CatalogKind
+from loyalty.services import tier as tier_service
+from loyalty.services.api_token import list_api_tokens
+from loyalty.services.catalog import list_catalog_items
+from loyalty.services.earning_rule import list_earning_rules
+from loyalty.services.program import get_program
+from loyalty.storage.earning_rules import RulePlace
+from permissions.catalog import Permission
+from schema.connections import Connection, Order, Page, connection_of, id_value, whole_value, window_of
+from schema.context import Info
+from schema.guard import guarded
+from schema.loaders import load
+from schema.node_ids import decode_id
+from schema.types.api_token import ApiToken
+from schema.types.arguments import After, Before, First, Last
+from schema.types.catalog import CATALOG_ORDER, CatalogItem, catalog_place
+from schema.types.earning_rule import EarningRule
+from schema.types.job import Job
+from schema.types.node import shown
+from schema.types.program import Program
+from schema.types.tier import Tier
+
+RULE_ORDER: Order[RulePlace] = Order(
+    name="rules",
+    values=tuple,
+    place=lambda priority, row_id: RulePlace(whole_value(priority), id_value(row_id)),  # type: ignore[arg-type]
+)
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="The tenant's loyalty settings, also while the program is off.",
+    even_when_off=True,
+)
+async def program(info: Info) -> Program:
+    """The settings in force."""
+    return shown(await get_program(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+
+
+@guarded(Permission.LOYALTY_READ, description="The earning rules, by priority, then by age.")
+async def earning_rules(
+    info: Info,
+    active: Annotated[bool | None, strawberry.argument(description="Only active rules, or only paused ones.")] = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[EarningRule]:
+    """A page of rules."""
+    window = window_of(Page(first, after, last, before), RULE_ORDER)
+    found = await list_earning_rules(info.context.world, info.context.actor, active=active, window=window)
+    places = [(RulePlace(row.priority, row.id), row) for row in found]
+    return connection_of(window, RULE_ORDER, places)  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.LOYALTY_REPORT,
+    Permission.SELF_READ,
+    description="All tiers, lowest minimum first.",
+)
+async def tiers(info: Info) -> list[Tier]:
+    """There are at most 50."""
+    return shown(await tier_service.list_tiers(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+
+
+@guarded(Permission.LOYALTY_READ, description="The catalogue, by kind, then by external id.")
+async def catalog_items(
+    info: Info,
+    kind: Annotated[CatalogKind | None, strawberry.argument(description="Only this kind.")] = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[CatalogItem]:
+    """A page of the catalogue."""
+    window = window_of(Page(first, after, last, before), CATALOG_ORDER)
+    found = await list_catalog_items(info.context.world, info.context.actor, kind=kind, window=window)
+    return connection_of(window, CATALOG_ORDER, [(catalog_place(item), item) for item in found])  # type: ignore[no-any-return]
+
+
+@guarded(Permission.LOYALTY_READ, description="A background job; null when there is none.")
+async def job(
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
+) -> Job | None:
+    """How far it is."""
+    found = decode_id(id)
+    if found is None or found.type_name != "Job":
+        return None
+    return await load(info, "jobs", found.id)  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description="All API tokens, newest first, ended ones too. Their secrets are nowhere.",
+    even_when_off=True,
+)
+async def api_tokens(info: Info) -> list[ApiToken]:
+    """There are at most 200 that have not ended."""
+    return shown(await list_api_tokens(info.context.world, info.context.actor))  # type: ignore[no-any-return]

@@ -1,0 +1,28 @@
+"""Reports."""
+
+from datetime import date
+from typing import Annotated
+
+import strawberry
+
+from loyalty.services.report import get_report
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.guard import guarded
+from schema.types.node import shown
+from schema.types.report import Report
+
+
+@strawberry.input(description="A range of the tenant's local days, both included.")
+class DateRangeInput:
+    from_: date = strawberry.field(name="from", description="The first day.")
+    to: date = strawberry.field(description="The last day.")
+
+
+@guarded(Permission.LOYALTY_REPORT, description="What happened in a range of days, straight from the ledger.")
+async def report(
+    info: Info,
+    range: Annotated[DateRangeInput, strawberry.argument(description="Which days.")],  # noqa: A002
+) -> Report:
+    """Sums over a covering index."""
+    return shown(await get_report(info.context.world, info.context.actor, range.from_, range.to))  # type: ignore[no-any-return]

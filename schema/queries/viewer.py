@@ -1,0 +1,103 @@
+"""Who is calling, and objects by their global id."""
+
+import asyncio
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.services.customer import get_me
+from loyalty.services.program import get_program, get_tenant
+from permissions.catalog import Permission
+from permissions.policy import allows
+from schema.context import Info
+from schema.guard import guarded
+from schema.loaders import load
+from schema.node_ids import decode_id
+from schema.types.customer import Customer
+from schema.types.node import Node, shown
+from schema.types.program import Viewer
+
+MAX_NODES = 100
+
+_LOADERS = {
+    "Customer": "customers",
+    "Purchase": "purchases",
+    "Adjustment": "adjustments",
+    "LedgerEntry": "entries",
+    "Tier": "tiers",
+    "EarningRule": "earning_rules",
+    "Job": "jobs",
+    "ApiToken": "api_tokens",
+}
+_TEAM_ONLY = {
+    "EarningRule": Permission.LOYALTY_READ,
+    "Job": Permission.LOYALTY_READ,
+    "ApiToken": Permission.TOKENS_MANAGE,
+}
+
+
+@guarded(description="Who is calling. Works with every credential, also while the program is off.", even_when_off=True)
+async def viewer(info: Info) -> Viewer:
+    """The credential's own story."""
+    actor = info.context.actor
+    return Viewer(
+        kind=actor.kind,
+        name=actor.display,
+        tenant=shown(await get_tenant(info.context.world, actor)),
+        permissions=sorted(actor.permissions, key=list(Permission).index),
+        customer=shown(await _customer(info)),
+    )
+
+
+@guarded(
+    Permission.SELF_READ,
+    Permission.LOYALTY_READ,
+    description="The customer who is calling; null for everybody else.",
+)
+async def me(info: Info) -> Customer | None:
+    """The customer behind the credential."""
+    return shown(await get_me(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+
+
+@guarded(description="An object by its global id; null when there is none, or not for this caller.")
+async def node(
+    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
+) -> Node | None:  # noqa: A002
+    """One object."""
+    return await _node(info, id)
+
+
+@guarded(description="Objects by their global ids, in the same order; null where there is none.")
+async def nodes(
+    info: Info,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 global ids.")],
+) -> list[Node | None]:
+    """Several objects, each kind in one statement."""
+    if len(ids) > MAX_NODES:
+        raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
+    return await asyncio.gather(*(_node(info, one) for one in ids))
+
+
+async def _node(info: Info, text: str) -> Any:
+    found = decode_id(text)
+    if found is None:
+        return None
+    actor = info.context.actor
+    if found.type_name in ("Tenant", "Program"):
+        return await _own(info, found.type_name) if found.id == actor.tenant_id else None
+    needed = _TEAM_ONLY.get(found.type_name)
+    if found.type_name not in _LOADERS or (needed and not allows(actor, needed)):
+        return None
+    return await load(info, _LOADERS[found.type_name], found.id)
+
+
+async def _own(info: Info, type_name: str) -> Any:
+    if type_name == "Tenant":
+        return await get_tenant(info.context.world, info.context.actor)
+    return await get_program(info.context.world, info.context.actor)
+
+
+async def _customer(info: Info) -> Any:
+    actor = info.context.actor
+    return await load(info, "customers", actor.customer_id) if actor.customer_id and actor.loyalty_enabled else None

@@ -1,0 +1,75 @@
+"""The whole API in three lists: every root field, by the name clients call it."""
+
+import strawberry
+
+from schema.errors import USER_ERROR_TYPES
+from schema.executable import ExecutableSchema, build_schema
+from schema.mutations import (
+    api_token_create,
+    api_token_revoke,
+    catalog_items_upsert,
+    customer_token_create,
+    earning_rule_create,
+    earning_rule_delete,
+    earning_rule_update,
+    points_adjust,
+    program_update,
+    purchase_record,
+    purchases_record,
+    tier_create,
+    tier_delete,
+    tier_update,
+)
+from schema.queries import customer as customer_queries
+from schema.queries import program as program_queries
+from schema.queries import report as report_queries
+from schema.queries import viewer as viewer_queries
+from schema.subscriptions import points_changed, tier_upgraded
+
+
+@strawberry.type(description="Everything that can be read. The tenant is the credential's; no argument names it.")
+class Query:
+    viewer = viewer_queries.viewer
+    me = viewer_queries.me
+    node = viewer_queries.node
+    nodes = viewer_queries.nodes
+    program = program_queries.program
+    earning_rules = program_queries.earning_rules
+    tiers = program_queries.tiers
+    catalog_items = program_queries.catalog_items
+    job = program_queries.job
+    api_tokens = program_queries.api_tokens
+    customers = customer_queries.customers
+    customer = customer_queries.customer
+    purchase = customer_queries.purchase
+    adjustment = customer_queries.adjustment
+    report = report_queries.report
+
+
+@strawberry.type(description="Everything that can be changed. Refusals a caller can act on are in `userErrors`.")
+class Mutation:
+    program_update = program_update.program_update
+    earning_rule_create = earning_rule_create.earning_rule_create
+    earning_rule_update = earning_rule_update.earning_rule_update
+    earning_rule_delete = earning_rule_delete.earning_rule_delete
+    tier_create = tier_create.tier_create
+    tier_update = tier_update.tier_update
+    tier_delete = tier_delete.tier_delete
+    catalog_items_upsert = catalog_items_upsert.catalog_items_upsert
+    purchase_record = purchase_record.purchase_record
+    purchases_record = purchases_record.purchases_record
+    points_adjust = points_adjust.points_adjust
+    api_token_create = api_token_create.api_token_create
+    api_token_revoke = api_token_revoke.api_token_revoke
+    customer_token_create = customer_token_create.customer_token_create
+
+
+@strawberry.type(description="What is streamed as it happens; `after` goes on from a cursor, without a gap.")
+class Subscription:
+    tier_upgraded = tier_upgraded.tier_upgraded
+    points_changed = points_changed.points_changed
+
+
+def treue_schema(unavailable: tuple[type[Exception], ...] = ()) -> ExecutableSchema:
+    """The executable API. ``unavailable`` are exceptions that mean "not now"."""
+    return build_schema(Query, Mutation, Subscription, types=USER_ERROR_TYPES, unavailable=unavailable)

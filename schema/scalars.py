@@ -1,0 +1,302 @@
+"""The scalars of the public contract. Each accepts exactly one spelling of a value and names the problem otherwise.
+
+Every check is on ASCII: `int()`, `float()` and `Decimal()` take full-width digits, underscores, NaN and exponents,
+which must never reach points or money. Each output is checked as well, so that a value outside a scalar is our bug,
+seen at once.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError, IntValueNode, StringValueNode, ValueNode
+from strawberry.types.scalar import ScalarDefinition
+
+from loyalty.rules.money import is_currency
+from loyalty.rules.points import MAX_POINTS
+from loyalty.rules.zones import is_locale, is_time_zone
+
+Points = NewType("Points", int)
+Decimal = NewType("Decimal", str)
+Duration = NewType("Duration", str)
+CurrencyCode = NewType("CurrencyCode", str)
+TimeZone = NewType("TimeZone", str)
+Locale = NewType("Locale", str)
+Color = NewType("Color", str)
+Cursor = NewType("Cursor", str)
+
+MAX_DECIMAL_LENGTH = 40
+MAX_CURSOR_LENGTH = 512
+MAX_SCALAR_TEXT_LENGTH = 1024
+MAX_DURATION_DIGITS = 5
+MAX_QUOTED_LENGTH = 40
+"""How much of a refused value an error message repeats."""
+
+_MAX_POINTS_LENGTH = len(str(MAX_POINTS)) + 1
+_DATE_TIME = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[Tt](?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2})"
+    r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?",
+    re.ASCII,
+)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+_COUNT = rf"[0-9]{{1,{MAX_DURATION_DIGITS}}}"
+_DURATION = re.compile(
+    rf"P(?!$)(?:{_COUNT}Y)?(?:{_COUNT}M)?(?:{_COUNT}W)?(?:{_COUNT}D)?"
+    rf"(?:T(?!$)(?:{_COUNT}H)?(?:{_COUNT}M)?(?:{_COUNT}S)?)?",
+    re.ASCII,
+)
+_COLOR = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
+_CURSOR = re.compile(r"[A-Za-z0-9+/_=.:-]+", re.ASCII)
+
+
+def _refused(scalar: str, value: object, problem: str) -> GraphQLError:
+    """The error for a refused value, which is quoted short and escaped."""
+    shown = value if isinstance(value, str) else f"{type(value).__name__}"
+    if isinstance(value, bool):
+        shown = "true" if value else "false"
+    elif value is None:
+        shown = "null"
+    elif isinstance(value, str):
+        cut = value[:MAX_QUOTED_LENGTH]
+        shown = ascii(cut) + ("…" if len(value) > MAX_QUOTED_LENGTH else "")
+    return GraphQLError(f"{scalar} refuses {shown}: {problem}")
+
+
+def _text(scalar: str, value: object, example: str) -> str:
+    """The value, when it is a text of bearable length; otherwise an error that shows how to write it."""
+    if not isinstance(value, str):
+        raise _refused(scalar, value, f'send a string, such as "{example}"')
+    if len(value) > MAX_SCALAR_TEXT_LENGTH:
+        raise _refused(scalar, value, f"longer than {MAX_SCALAR_TEXT_LENGTH} characters")
+    return value
+
+
+# ── Points ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_points(value: object) -> int:
+    """A JSON whole number within ± `MAX_POINTS`. Refuses booleans, fractions (also `5.0`) and text."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        shown = repr(value) if isinstance(value, float) else value
+        raise _refused("Points", shown, "send a whole number, not a text, fraction or boolean")
+    if not -MAX_POINTS <= value <= MAX_POINTS:
+        raise GraphQLError(f"Points refuses a number beyond ±{MAX_POINTS}")
+    return value
+
+
+def _parse_points_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> int:
+    if not isinstance(node, IntValueNode):
+        raise GraphQLError("Points refuses this literal: send a whole number, not a text, fraction or boolean", node)
+    if len(node.value) > _MAX_POINTS_LENGTH or abs(int(node.value)) > MAX_POINTS:
+        raise GraphQLError(f"Points refuses a number beyond ±{MAX_POINTS}", node)
+    return int(node.value)
+
+
+# ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_date_time(value: object) -> dt.datetime:
+    """An RFC 3339 instant with its offset, as aware UTC. Digits beyond microseconds are cut off."""
+    text = _text("DateTime", value, "2026-03-01T09:30:00+01:00")
+    match = _DATE_TIME.fullmatch(text)
+    if match is None:
+        raise _refused("DateTime", text, 'write an RFC 3339 instant, such as "2026-03-01T09:30:00+01:00"')
+    if match["offset"] is None:
+        raise _refused("DateTime", text, 'the offset is missing: end with "Z" or an offset such as "+01:00"')
+    fraction = (match["fraction"] or "0")[:6].ljust(6, "0")
+    offset = match["offset"].upper().replace("Z", "+00:00")
+    try:
+        return dt.datetime.fromisoformat(f"{match['date']}T{match['time']}.{fraction}{offset}").astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        raise _refused("DateTime", text, "there is no such instant") from None
+
+
+def serialize_date_time(value: object) -> str:
+    """The instant in UTC with `Z`. A naive value is a bug."""
+    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        raise GraphQLError("DateTime cannot show a value without a time zone")
+    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def parse_date(value: object) -> dt.date:
+    """A calendar day, `YYYY-MM-DD`."""
+    text = _text("Date", value, "2026-03-01")
+    if not _DATE.fullmatch(text):
+        raise _refused("Date", text, 'write a day, such as "2026-03-01"')
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise _refused("Date", text, "there is no such day") from None
+
+
+def serialize_date(value: object) -> str:
+    """The day as `YYYY-MM-DD`. An instant is a bug: it has no day without a time zone."""
+    if not isinstance(value, dt.date) or isinstance(value, dt.datetime):
+        raise GraphQLError("Date cannot show a value that is not a day")
+    return value.isoformat()
+
+
+def parse_duration(value: object) -> str:
+    """An ISO 8601 duration of whole numbers, such as `PT3H` or `P12M`, never negative."""
+    text = _text("Duration", value, "PT3H")
+    if not _DURATION.fullmatch(text):
+        raise _refused(
+            "Duration",
+            text,
+            f'write an ISO 8601 duration of whole numbers (≤ {MAX_DURATION_DIGITS} digits), such as "PT3H" or "P12M"',
+        )
+    return text
+
+
+# ── Texts with a form ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_decimal(value: object) -> str:
+    """A decimal number as text, exactly as sent: ASCII digits, no exponent, sign only `-`."""
+    text = _text("Decimal", value, "12.30")
+    if len(text) > MAX_DECIMAL_LENGTH:
+        raise _refused("Decimal", text, f"longer than {MAX_DECIMAL_LENGTH} characters")
+    if not _DECIMAL.fullmatch(text):
+        raise _refused("Decimal", text, 'write plain digits with a point, such as "12.30"')
+    return text
+
+
+def parse_currency_code(value: object) -> str:
+    """An active ISO 4217 code in capitals."""
+    text = _text("CurrencyCode", value, "EUR")
+    if not is_currency(text):
+        raise _refused("CurrencyCode", text, 'not an active ISO 4217 currency, such as "EUR"')
+    return text
+
+
+def parse_time_zone(value: object) -> str:
+    """The name of an IANA time zone."""
+    text = _text("TimeZone", value, "Europe/Berlin")
+    if not is_time_zone(text):
+        raise _refused("TimeZone", text, 'not an IANA time zone, such as "Europe/Berlin"')
+    return text
+
+
+def parse_locale(value: object) -> str:
+    """A BCP 47 language tag."""
+    text = _text("Locale", value, "de-AT")
+    if not is_locale(text):
+        raise _refused("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
+    return text
+
+
+def parse_color(value: object) -> str:
+    """`#RRGGBB`, in capitals afterwards."""
+    text = _text("Color", value, "#FFD700")
+    if not _COLOR.fullmatch(text):
+        raise _refused("Color", text, 'write "#RRGGBB", such as "#FFD700"')
+    return text.upper()
+
+
+def parse_cursor(value: object) -> str:
+    """A cursor that came from this API. Its content is checked where it is used."""
+    text = _text("Cursor", value, "MjAyNi0wMy0wMQ")
+    if len(text) > MAX_CURSOR_LENGTH or not _CURSOR.fullmatch(text):
+        raise _refused("Cursor", text, "not a cursor of this API: send one that a connection or event gave you")
+    return text
+
+
+def _scalar(
+    name: str,
+    description: str,
+    specified_by_url: str | None,
+    parse: Callable[[object], Any],
+    serialize: Callable[[Any], object] | None = None,
+) -> ScalarDefinition:
+    """A text scalar: the same check for variables, literals and (unless given) output."""
+
+    def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:
+        if not isinstance(node, StringValueNode):
+            raise GraphQLError(f"{name} refuses this literal: send a string in quotes", node)
+        try:
+            return parse(node.value)
+        except GraphQLError as error:
+            raise GraphQLError(error.message, node) from None
+
+    return strawberry.scalar(
+        name=name,
+        description=description,
+        specified_by_url=specified_by_url,
+        serialize=serialize or parse,
+        parse_value=parse,
+        parse_literal=parse_literal,
+    )
+
+
+SCALARS: Mapping[object, ScalarDefinition] = {
+    Points: strawberry.scalar(
+        name="Points",
+        description=(
+            f"A whole number of points between -{MAX_POINTS} and {MAX_POINTS}, as a JSON number: exact in every JSON "
+            "reader. Texts, fractions and booleans are refused."
+        ),
+        serialize=parse_points,
+        parse_value=parse_points,
+        parse_literal=_parse_points_literal,
+    ),
+    dt.datetime: _scalar(
+        "DateTime",
+        'An RFC 3339 instant with an offset, such as "2026-03-01T09:30:00+01:00". Answers are in UTC, with "Z".',
+        "https://www.rfc-editor.org/rfc/rfc3339",
+        parse_date_time,
+        serialize_date_time,
+    ),
+    dt.date: _scalar(
+        "Date",
+        'A calendar day, such as "2026-03-01", in the time zone of the tenant.',
+        "https://www.rfc-editor.org/rfc/rfc3339#section-5.6",
+        parse_date,
+        serialize_date,
+    ),
+    Duration: _scalar(
+        "Duration",
+        'An ISO 8601 duration of whole numbers, such as "PT3H" (three hours) or "P12M" (a year). Never negative.',
+        "https://www.iso.org/standard/70907.html",
+        parse_duration,
+    ),
+    Decimal: _scalar(
+        "Decimal",
+        'A decimal number as text, such as "12.30": ASCII digits and a point, "-" if negative. No exponent or NaN.',
+        None,
+        parse_decimal,
+    ),
+    CurrencyCode: _scalar(
+        "CurrencyCode",
+        'An active ISO 4217 currency code, such as "EUR".',
+        "https://www.iso.org/iso-4217-currency-codes.html",
+        parse_currency_code,
+    ),
+    TimeZone: _scalar(
+        "TimeZone",
+        'The name of an IANA time zone, such as "Europe/Berlin".',
+        "https://www.iana.org/time-zones",
+        parse_time_zone,
+    ),
+    Locale: _scalar(
+        "Locale",
+        'A BCP 47 language tag, such as "de" or "de-AT".',
+        "https://www.rfc-editor.org/rfc/bcp/bcp47.txt",
+        parse_locale,
+    ),
+    Color: _scalar(
+        "Color",
+        'A colour as "#RRGGBB", such as "#FFD700". Answers are in capitals.',
+        "https://www.w3.org/TR/css-color-4/#hex-notation",
+        parse_color,
+    ),
+    Cursor: _scalar(
+        "Cursor",
+        "A position in a list or a stream of events. Opaque: take it from an answer and send it back unchanged.",
+        None,
+        parse_cursor,
+    ),
+}
+"""For `StrawberryConfig.scalar_map`: the Python type of an annotation → the scalar of the schema."""

@@ -1,0 +1,1 @@
+"""The subscriptions, a module for each."""

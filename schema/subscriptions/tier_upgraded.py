@@ -1,0 +1,77 @@
+"""``tierUpgraded``: who came into a higher tier, as it happens."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from loyalty.rules.events import EventKind
+from loyalty.rules.ids import TierId
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.zones import locale_matches
+from loyalty.storage.events import EventRow
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.guard import guarded_stream
+from schema.node_ids import row_id_of
+from schema.scalars import Cursor, Locale
+from schema.subscriptions.stream import event_cursor, follow, watched_customer
+from schema.types.customer import CustomerBy
+from schema.types.event import TierUpgraded, TierUpgradedRow
+
+
+@guarded_stream(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="Streams each real tier upgrade once, in order. Customers see only their own.",
+)
+async def tier_upgraded(
+    info: Info,
+    customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
+    tiers: Annotated[
+        list[strawberry.ID] | None, strawberry.argument(description="Only upgrades into one of these tiers.")
+    ] = None,
+    locale: Annotated[
+        Locale | None, strawberry.argument(description="Only customers who read this language: de takes de-AT too.")
+    ] = None,
+    causes: Annotated[
+        list[TierChangeCause] | None,
+        strawberry.argument(description="Only these causes; by default collected points alone (ACCRUAL)."),
+    ] = None,
+    after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
+) -> AsyncGenerator[TierUpgraded, None]:
+    """Filters look at the event as it was when it happened."""
+    watched = await watched_customer(info, customer)
+    wanted = None if tiers is None else {row_id_of(tier, "Tier", "tiers") for tier in tiers}
+    allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
+    async with aclosing(follow(info, after)) as events:
+        async for event in events:
+            payload = event.payload
+            if (
+                event.kind == EventKind.TIER_UPGRADED
+                and watched in (None, event.customer_id)
+                and payload["cause"] in allowed
+                and (wanted is None or _tier_id(payload["tier_id"]) in wanted)
+                and (locale is None or (payload["locale"] and locale_matches(locale, payload["locale"])))
+            ):
+                yield _row(event)
+
+
+def _row(event: EventRow) -> Any:
+    payload = event.payload
+    previous = payload["previous_tier_id"]
+    return TierUpgradedRow(
+        cursor=event_cursor(event),
+        customer_id=event.customer_id,
+        from_tier_id=_tier_id(previous) if previous else None,
+        to_tier_id=_tier_id(payload["tier_id"]),
+        cause=TierChangeCause(payload["cause"]),
+        qualifying_points=payload["qualifying_points"],
+        occurred_at=event.occurred_at,
+    )
+
+
+def _tier_id(text: str) -> TierId:
+    return TierId(UUID(text))

@@ -1,0 +1,29 @@
+"""API tokens as the tenant sees them: everything but the secret."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from loyalty.storage.credentials import ApiTokenRow
+from permissions.catalog import Permission, known_grants
+from schema.types.node import Node, node_id, reads
+
+
+@strawberry.type(description="A credential of a partner system. Its secret is shown once, when it is made.")
+class ApiToken(Node):
+    is_type_of = reads(ApiTokenRow)
+
+    id: strawberry.ID = node_id("ApiToken")
+    name: str = strawberry.field(description="What it is for.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+    created_by: str = strawberry.field(description="Who made it.")
+    expires_at: datetime | None = strawberry.field(description="When it ends by itself; null for never.")
+    revoked_at: datetime | None = strawberry.field(description="When it was ended by hand.")
+    last_used_at: datetime | None = strawberry.field(description="When it was last seen, to the minute.")
+
+    @strawberry.field(description="What it may do.")
+    def permissions(self) -> list[Permission]:
+        """From the stored wire names."""
+        row: Any = self
+        return sorted(known_grants(row.permissions), key=list(Permission).index)

@@ -1,0 +1,93 @@
+"""Customers and their points."""
+
+from datetime import datetime
+
+import strawberry
+
+from loyalty.rules.errors import NotFound
+from loyalty.rules.text import is_storable
+from loyalty.services.customer import CustomerKey, list_activity
+from loyalty.storage.customers import CustomerRow
+from loyalty.storage.ledger import EntryFilter
+from schema.connections import Connection, Page, connection_of, window_of
+from schema.context import Info
+from schema.node_ids import row_id_of
+from schema.scalars import Locale, Points
+from schema.types.arguments import After, Before, First, Last
+from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
+from schema.types.money import Money
+from schema.types.node import Node, node_id, reads
+from schema.types.tier import Tier, TierProgress
+
+
+@strawberry.type(description="The account of one customer, in points.")
+class PointsAccount:
+    available: Points = strawberry.field(description="Spendable now.")
+    pending: Points = strawberry.field(description="Earned, not spendable yet.")
+    held: Points = strawberry.field(description="Set aside at a checkout.")
+    debt: Points = strawberry.field(description="Owed; the next credit pays it first.")
+    lifetime_earned: Points = strawberry.field(description="All that was ever earned with purchases.")
+    qualifying: Points = strawberry.field(description="What counts for the tier; spending never lowers it.")
+    value: Money = strawberry.field(description="What the available points are worth at checkout, rounded down.")
+
+
+@strawberry.type(description="A person who can hold points at the tenant.")
+class Customer(Node):
+    is_type_of = reads(CustomerRow)
+
+    id: strawberry.ID = node_id("Customer")
+    external_id: str = strawberry.field(description="The id in the caller's own system.")
+    full_name: str = strawberry.field(description="Empty when it was never told.")
+    email: str | None = strawberry.field(description="In small letters.")
+    avatar_url: str | None = strawberry.field(description="A picture of the customer.")
+    locale: Locale | None = strawberry.field(description="The language the customer reads (BCP 47).")
+    category: str | None = strawberry.field(description="The tenant's own category, a condition of earning rules.")
+    points: PointsAccount = strawberry.field(description="The customer's points.")
+    tier: Tier | None = strawberry.field(description="The tier the customer stands in; null below the first.")
+    tier_progress: TierProgress = strawberry.field(description="The way to the next tier.")
+    created_at: datetime = strawberry.field(description="When the customer was first heard of.")
+
+    @strawberry.field(description="Whether the customer has agreed to marketing; false when never asked.")
+    def marketing_consent(self) -> bool:
+        """Unknown is no."""
+        return bool(self.marketing_consent)
+
+    @strawberry.field(description="What happened to the customer's points, newest first.")
+    async def activity(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[LedgerEntry]:
+        """A page of the ledger."""
+        window = window_of(Page(first, after, last, before), ENTRY_ORDER)
+        wanted = EntryFilter(customer_id=self.id)  # type: ignore[arg-type]
+        found = await list_activity(info.context.world, info.context.actor, wanted, window)
+        page: Connection[LedgerEntry] = connection_of(window, ENTRY_ORDER, [(entry_place(row), row) for row in found])
+        return page
+
+
+@strawberry.input(description="Names a customer in exactly one way.", one_of=True)
+class CustomerBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
+    external_id: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The id in the caller's own system."
+    )
+    email: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The e-mail address, without regard to case; the oldest customer wins."
+    )
+
+
+def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
+    """The key behind the input; raises NotFound for an id that is not a customer's, and for texts that nobody can have."""
+    if by.id:
+        return CustomerKey(id=row_id_of(by.id, "Customer", *path))  # type: ignore[arg-type]
+    if by.external_id:
+        return CustomerKey(external_id=searchable(by.external_id, *path))
+    if by.email:
+        return CustomerKey(email=searchable(by.email, *path))
+    raise NotFound("customer", path)
+
+
+def searchable(text: str, *path: str) -> str:
+    """A text that a stored one could equal; NotFound for one that PostgreSQL cannot even compare."""
+    if not is_storable(text):
+        raise NotFound("customer", path)
+    return text

@@ -1,0 +1,200 @@
+"""Earning rules: what a purchase is worth, under which conditions; and the inputs that make one."""
+
+from datetime import datetime
+from typing import Annotated, Any, Union
+
+import strawberry
+
+from loyalty.rules import earning
+from loyalty.rules.earning import Conditions, Weekday
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.money import format_factor, parse_factor
+from loyalty.rules.rounding import Rounding
+from loyalty.storage.earning_rules import EarningRuleRow
+from schema.context import Info
+from schema.loaders import load
+from schema.scalars import Decimal, Points
+from schema.types.money import Money, MoneyInput, minor_in
+from schema.types.node import Node, node_id, reads, shown
+
+
+@strawberry.type(description="So many points, once per purchase.")
+class FixedAward:
+    is_type_of = reads(earning.FixedAward)
+
+    points: Points = strawberry.field(description="What a purchase earns.")
+
+
+@strawberry.type(description="So many points for every so much money.")
+class PerAmountAward:
+    points: Points = strawberry.field(description="So many points ...")
+    per: Money = strawberry.field(description="... for each of this amount.")
+    rounding: Rounding = strawberry.field(description="How the fraction at the end becomes whole.")
+
+
+@strawberry.type(description="So many points for each unit of an item that is enrolled in the catalogue.")
+class PerUnitAward:
+    is_type_of = reads(earning.PerUnitAward)
+
+    points: Points = strawberry.field(description="For each unit, where the item has no points of its own.")
+
+
+@strawberry.type(description="All other rules' points times a factor: a campaign.")
+class MultiplierAward:
+    factor: Decimal = strawberry.field(description='Above 1, such as "1.5"; the rule gives what is above one time.')
+
+
+EarningAward = Annotated[
+    Union[FixedAward, PerAmountAward, PerUnitAward, MultiplierAward],  # noqa: UP007 - a named union needs it
+    strawberry.union("EarningAward", description="What a rule gives."),
+]
+
+
+@strawberry.type(description="When a rule applies: all kinds of conditions must hold, one value of each is enough.")
+class EarningConditions:
+    service_categories: list[str] = strawberry.field(description="External ids of categories; empty for any.")
+    services: list[str] = strawberry.field(description="External ids of services, classes, products; empty for any.")
+    customer_categories: list[str] = strawberry.field(description="The tenant's customer categories; empty for any.")
+    locations: list[str] = strawberry.field(description="External ids of locations; empty for any.")
+    staff: list[str] = strawberry.field(description="External ids of staff members; empty for any.")
+    weekdays: list[Weekday] = strawberry.field(description="Days in the location's time zone; empty for any.")
+    total_greater_than: Money | None = strawberry.field(description="The total must be greater; equal is not.")
+    total_less_than: Money | None = strawberry.field(description="The total must be less; equal is not.")
+
+
+@strawberry.type(description="What a purchase is worth, under which conditions; every edit is a new version.")
+class EarningRule(Node):
+    is_type_of = reads(EarningRuleRow)
+
+    id: strawberry.ID = node_id("EarningRule")
+    name: str = strawberry.field(description="Internal; customers never read it.")
+    active: bool = strawberry.field(description="Paused rules never match, and can be switched on again any time.")
+    priority: int = strawberry.field(description="Lower comes first.")
+    version: int = strawberry.field(description="Counts edits.")
+    starts_at: datetime | None = strawberry.field(description="In force from this instant on.")
+    ends_at: datetime | None = strawberry.field(description="No longer in force at this instant.")
+    created_at: datetime = strawberry.field(description="When the rule was made.")
+    updated_at: datetime = strawberry.field(description="When its newest version was made.")
+
+    @strawberry.field(description="What it gives.")
+    async def award(self, info: Info) -> EarningAward:
+        """Amounts are in the program's currency."""
+        award = _row(self).award
+        if isinstance(award, earning.PerAmountAward):
+            per = shown(Amount(award.per_minor, await _currency(info)))
+            return PerAmountAward(points=Points(award.points), per=per, rounding=award.rounding)
+        if isinstance(award, earning.MultiplierAward):
+            return MultiplierAward(factor=Decimal(format_factor(award.factor)))
+        return shown(award)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="When it applies; without any condition always.")
+    async def conditions(self, info: Info) -> EarningConditions:
+        """Amounts are in the program's currency."""
+        conditions: Conditions = _row(self).conditions
+        currency = await _currency(info)
+
+        def money(minor: int | None) -> Money | None:
+            return None if minor is None else shown(Amount(minor, currency))
+
+        return EarningConditions(
+            service_categories=sorted(conditions.service_categories),
+            services=sorted(conditions.services),
+            customer_categories=sorted(conditions.customer_categories),
+            locations=sorted(conditions.locations),
+            staff=sorted(conditions.staff),
+            weekdays=sorted(conditions.weekdays, key=list(Weekday).index),
+            total_greater_than=money(conditions.total_greater_than_minor),
+            total_less_than=money(conditions.total_less_than_minor),
+        )
+
+    @strawberry.field(description="The conditions as one readable line, in the tenant's language (German or English).")
+    async def condition_summary(self, info: Info) -> str:
+        """External ids are shown by their names in the catalogue."""
+        tenant = await load(info, "tenant", None)
+        names = await load(info, "catalog_names", None)
+        return earning.condition_summary(_row(self).conditions, names, tenant.locale, tenant.currency)
+
+
+@strawberry.input(description="So many points, once per purchase.")
+class FixedAwardInput:
+    points: Points = strawberry.field(description="At least 1.")
+
+
+@strawberry.input(description="So many points for every so much money.")
+class PerAmountAwardInput:
+    points: Points = strawberry.field(description="At least 1.")
+    per: MoneyInput = strawberry.field(description="In the program's currency, above zero.")
+    rounding: Rounding = strawberry.field(
+        default=Rounding.FLOOR, description="How the fraction at the end becomes whole."
+    )
+
+
+@strawberry.input(description="So many points for each unit of an enrolled item.")
+class PerUnitAwardInput:
+    points: Points = strawberry.field(description="At least 1; an item's own points win.")
+
+
+@strawberry.input(description="All other rules' points times a factor.")
+class MultiplierAwardInput:
+    factor: Decimal = strawberry.field(description='Above 1, at most 100, at most 4 decimals, such as "1.5".')
+
+
+@strawberry.input(description="What a rule gives: exactly one of them.", one_of=True)
+class EarningAwardInput:
+    fixed: FixedAwardInput | None = strawberry.field(default=strawberry.UNSET, description="Once per purchase.")
+    per_amount: PerAmountAwardInput | None = strawberry.field(default=strawberry.UNSET, description="By the amount.")
+    per_unit: PerUnitAwardInput | None = strawberry.field(default=strawberry.UNSET, description="By the enrolled unit.")
+    multiplier: MultiplierAwardInput | None = strawberry.field(default=strawberry.UNSET, description="A campaign.")
+
+
+@strawberry.input(description="When a rule applies; at most 200 values each. What is left out does not matter.")
+class EarningConditionsInput:
+    service_categories: list[str] | None = strawberry.field(default=None, description="External ids of categories.")
+    services: list[str] | None = strawberry.field(default=None, description="External ids of services and products.")
+    customer_categories: list[str] | None = strawberry.field(default=None, description="Customer categories.")
+    locations: list[str] | None = strawberry.field(default=None, description="External ids of locations.")
+    staff: list[str] | None = strawberry.field(default=None, description="External ids of staff members.")
+    weekdays: list[Weekday] | None = strawberry.field(default=None, description="Days of the week.")
+    total_greater_than: MoneyInput | None = strawberry.field(default=None, description="The total must be greater.")
+    total_less_than: MoneyInput | None = strawberry.field(default=None, description="The total must be less.")
+
+
+def award_from(given: EarningAwardInput, currency: str) -> earning.Award:
+    """An award as the rules know it; InvalidInput and CurrencyMismatch name the field."""
+    if given.fixed:
+        return earning.FixedAward(given.fixed.points)
+    if given.per_amount:
+        per = minor_in(given.per_amount.per, currency, "award", "per_amount", "per")
+        return earning.PerAmountAward(given.per_amount.points, per or 0, given.per_amount.rounding)
+    if given.per_unit:
+        return earning.PerUnitAward(given.per_unit.points)
+    if given.multiplier:
+        factor = parse_factor(given.multiplier.factor, ("award", "multiplier", "factor"))
+        return earning.MultiplierAward(factor)
+    raise InvalidInput.one("award", reason="must name exactly one award")
+
+
+def conditions_from(given: EarningConditionsInput | None, currency: str) -> Conditions:
+    """Conditions as the rules know them."""
+    if given is None:
+        return Conditions()
+    return Conditions(
+        service_categories=frozenset(given.service_categories or ()),
+        services=frozenset(given.services or ()),
+        customer_categories=frozenset(given.customer_categories or ()),
+        locations=frozenset(given.locations or ()),
+        staff=frozenset(given.staff or ()),
+        weekdays=frozenset(given.weekdays or ()),
+        total_greater_than_minor=minor_in(given.total_greater_than, currency, "conditions", "total_greater_than"),
+        total_less_than_minor=minor_in(given.total_less_than, currency, "conditions", "total_less_than"),
+    )
+
+
+async def _currency(info: Info) -> str:
+    tenant = await load(info, "tenant", None)
+    return tenant.currency  # type: ignore[no-any-return]
+
+
+def _row(root: Any) -> Any:
+    return root

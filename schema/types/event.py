@@ -1,0 +1,82 @@
+"""Events that subscriptions stream: facts as they were, with a cursor to go on from."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import strawberry
+
+from loyalty.rules.ids import CustomerId, EntryId, TierId
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.storage.tiers import TierChangeRow
+from schema.loaders import loaded
+from schema.scalars import Cursor, Points
+from schema.types.customer import Customer, PointsAccount
+from schema.types.ledger import LedgerEntry
+from schema.types.tier import Tier
+
+
+class TierUpgradedRow(NamedTuple):
+    """A tier upgrade as an event tells it."""
+
+    cursor: str
+    customer_id: CustomerId
+    from_tier_id: TierId | None
+    to_tier_id: TierId
+    cause: TierChangeCause
+    qualifying_points: int
+    occurred_at: datetime
+
+
+class PointsChangedRow(NamedTuple):
+    """A change of points as an event tells it."""
+
+    cursor: str
+    entry_id: EntryId
+    points: Any
+
+
+@strawberry.type(description="A customer came into a higher tier.")
+class TierUpgrade:
+    customer: Customer = loaded("customers", "customer_id", description="Who came up.")
+    previous_tier: Tier | None = loaded("tiers", "from_tier_id", description="Null when there was none before.")
+    tier: Tier = loaded("tiers", "to_tier_id", description="The new tier.")
+    cause: TierChangeCause = strawberry.field(description="What moved the points.")
+    qualifying_points: Points = strawberry.field(description="The qualifying points just then.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+
+
+@strawberry.type(description="A customer came into a higher tier; streamed once for each real upgrade.")
+class TierUpgraded(TierUpgrade):
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+
+
+@strawberry.type(description="A customer's points changed; streamed once for each entry of the ledger.")
+class PointsChanged:
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+    entry: LedgerEntry = loaded("entries", "entry_id", description="The line of the ledger.")
+    points: PointsAccount = strawberry.field(description="The account right after it.")
+
+
+class TierUpgradeRow(NamedTuple):
+    """A tier upgrade as a mutation answers it."""
+
+    customer_id: CustomerId
+    from_tier_id: TierId | None
+    to_tier_id: TierId
+    cause: TierChangeCause
+    qualifying_points: int
+    occurred_at: datetime
+
+
+def tier_upgrade_of(change: TierChangeRow | None) -> Any:
+    """The upgrade that a mutation caused, or None when the tier stayed or went down."""
+    if change is None or not change.upgraded or change.to_tier_id is None:
+        return None
+    return TierUpgradeRow(
+        change.customer_id,
+        change.from_tier_id,
+        change.to_tier_id,
+        change.cause,
+        change.qualifying,
+        change.changed_at,
+    )

@@ -1,0 +1,119 @@
+"""The ledger: every change of a balance is one entry, with what it refers to."""
+
+from datetime import datetime
+from typing import Annotated, Any, Union
+
+import strawberry
+
+from loyalty.rules.adjustment import AdjustmentReason
+from loyalty.rules.entry import DisplayColor, EntryKind, display_color, entry_color
+from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.ledger import EntryPlace, EntryRow
+from permissions.actor import ActorKind
+from schema.connections import Order, id_value, instant_value
+from schema.context import Info
+from schema.loaders import load, loaded
+from schema.scalars import Color, Points
+from schema.types.node import Node, node_id, reads
+from schema.types.purchase import Purchase
+
+LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
+
+
+@strawberry.type(description="A correction of points by hand, with who made it and why.")
+class Adjustment(Node):
+    is_type_of = reads(AdjustmentRow)
+
+    id: strawberry.ID = node_id("Adjustment")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points were corrected.")
+    points: Points = strawberry.field(description="Signed: what was added or, below zero, removed.")
+    requested_points: Points = strawberry.field(
+        description="What was asked for; differs from `points` only when a removal was clamped to what was there."
+    )
+    reason: AdjustmentReason = strawberry.field(description="Why.")
+    customer_description: str | None = strawberry.field(description="What the customer reads about it.")
+    qualifying: bool = strawberry.field(description="Whether it counts for the tier.")
+    created_at: datetime = strawberry.field(description="When it was made.")
+
+    @strawberry.field(description="The note among the team; null for customers.")
+    def internal_note(self, info: Info) -> str | None:
+        """Customers never read it."""
+        return None if _is_customer(info) else _row(self).internal_note
+
+    @strawberry.field(description="Who made it, by the name in the credential; customers read only that it was staff.")
+    def actor(self, info: Info) -> str:
+        """Customers do not learn the names of the team."""
+        return "STAFF" if _is_customer(info) else _row(self).actor
+
+
+LedgerReference = Annotated[
+    Union[Purchase, Adjustment],  # noqa: UP007 - a named union needs it
+    strawberry.union("LedgerReference", description="What an entry refers to."),
+]
+
+
+@strawberry.type(description="One line of the ledger. Lines are never changed; a correction is a new line.")
+class LedgerEntry(Node):
+    is_type_of = reads(EntryRow)
+
+    id: strawberry.ID = node_id("LedgerEntry")
+    kind: EntryKind = strawberry.field(description="Why points moved.")
+    points: Points = strawberry.field(description="Signed.")
+    balance_after: Points = strawberry.field(description="The sum of all the customer's entries up to this one.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")
+    occurred_at: datetime = strawberry.field(description="When they moved.")
+
+    @strawberry.field(
+        description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange."
+    )
+    def color(self) -> Color:
+        """The colour of the kind."""
+        return Color(entry_color(EntryKind(self.kind)))
+
+    @strawberry.field(description="The same colour by name.")
+    def display_color(self) -> DisplayColor:
+        """The colour of the kind."""
+        return display_color(EntryKind(self.kind))
+
+    @strawberry.field(description="The purchase or adjustment behind the entry.")
+    async def reference(self, info: Info) -> LedgerReference | None:
+        """Loaded for the whole page at once, one statement for each kind."""
+        row = _row(self)
+        return await load(info, _REFERENCE_LOADERS[row.reference_kind], row.reference_id)  # type: ignore[no-any-return]
+
+    @strawberry.field(
+        description="What this caller may read about it: staff the internal note, customers the description."
+    )
+    async def note(self, info: Info) -> str | None:
+        """Only adjustments have notes."""
+        row = _row(self)
+        if row.reference_kind != "ADJUSTMENT":
+            return None
+        adjustment: AdjustmentRow | None = await load(info, "adjustments", row.reference_id)
+        if adjustment is None:
+            return None
+        if _is_customer(info):
+            return adjustment.customer_description
+        return adjustment.internal_note or adjustment.customer_description
+
+
+_REFERENCE_LOADERS = {"PURCHASE": "purchases", "ADJUSTMENT": "adjustments"}
+
+ENTRY_ORDER: Order[EntryPlace] = Order(
+    name="entries",
+    values=tuple,
+    place=lambda occurred_at, row_id: EntryPlace(instant_value(occurred_at), id_value(row_id)),  # type: ignore[arg-type]
+)
+
+
+def entry_place(row: EntryRow) -> EntryPlace:
+    """Where an entry stands in a list of entries."""
+    return EntryPlace(row.occurred_at, row.id)
+
+
+def _is_customer(info: Info) -> bool:
+    return info.context.actor.kind is ActorKind.CUSTOMER
+
+
+def _row(root: Any) -> Any:
+    return root

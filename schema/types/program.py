@@ -1,0 +1,103 @@
+"""The tenant and the settings of its program."""
+
+from typing import Any
+
+import strawberry
+
+from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.program import DiscountMethod
+from loyalty.storage.programs import ProgramRow
+from loyalty.storage.tenants import TenantRow
+from permissions.actor import ActorKind
+from permissions.catalog import Permission
+from schema.scalars import CurrencyCode, Locale, Points, TimeZone
+from schema.types.customer import Customer
+from schema.types.money import Money
+from schema.types.node import Node, node_id, reads, shown
+
+
+@strawberry.type(description="A business on the platform.")
+class Tenant(Node):
+    is_type_of = reads(TenantRow)
+
+    id: strawberry.ID = node_id("Tenant")
+    name: str = strawberry.field(description="The name of the business.")
+    currency: CurrencyCode = strawberry.field(description="The currency its program counts in.")
+    time_zone: TimeZone = strawberry.field(description="The zone of its days, where no location says otherwise.")
+    locale: Locale = strawberry.field(description="The language of the business.")
+
+
+@strawberry.type(description="Who is calling, as the credential tells.")
+class Viewer:
+    kind: ActorKind = strawberry.field(description="What sort of caller.")
+    name: str = strawberry.field(description="The name in the credential.")
+    tenant: Tenant = strawberry.field(description="The tenant, which only the credential names.")
+    permissions: list[Permission] = strawberry.field(description="What the caller may do.")
+    customer: Customer | None = strawberry.field(description="The customer, when a customer is calling.")
+
+
+@strawberry.type(description="What points are worth: so many points are this amount. A ratio, never a float.")
+class PointValue:
+    points: Points = strawberry.field(description="So many points ...")
+    money: Money = strawberry.field(description="... are worth this.")
+
+
+@strawberry.type(description="The most that points may take off one purchase.")
+class DiscountCap:
+    amount: Money | None = strawberry.field(description="A fixed amount; null when a percentage is set.")
+    percent: int | None = strawberry.field(description="1 to 100 of the total; null when an amount is set.")
+
+
+@strawberry.type(description="How points become a discount at checkout.")
+class RedemptionPolicy:
+    enabled: bool = strawberry.field(description="Whether points can be redeemed; earning goes on when not.")
+    method: DiscountMethod = strawberry.field(description="Who decides how many points are used.")
+    point_value: PointValue = strawberry.field(description="What points are worth.")
+    min_balance: Points = strawberry.field(description="What must be held to redeem at all; 0 is no minimum.")
+    min_points_per_redemption: Points = strawberry.field(description="What must be used at once; 0 is no minimum.")
+
+    @strawberry.field(description="The most that points may take off one purchase; null for no limit but the total.")
+    def max_discount(self) -> DiscountCap | None:
+        """One of the two caps."""
+        policy: Any = self
+        minor, percent = policy.max_discount_amount_minor, policy.max_discount_percent
+        if minor is None and percent is None:
+            return None
+        amount = None if minor is None else shown(Amount(minor, policy.point_value.money.currency))
+        return DiscountCap(amount=amount, percent=percent)
+
+
+@strawberry.type(description="How purchases are turned into points.")
+class AccrualPolicy:
+    stacking: Stacking = strawberry.field(description="What happens when several rules match.")
+    earn_scope: EarnScope = strawberry.field(description="Which items take part.")
+    weekday_of: WeekdayOf = strawberry.field(description="Whose weekday a weekday condition looks at.")
+
+
+@strawberry.type(description="The tenant's loyalty settings; every edit is a new version.")
+class Program(Node):
+    is_type_of = reads(ProgramRow)
+
+    id: strawberry.ID = node_id("Program", "tenant_id")
+    version: int = strawberry.field(description="Counts edits of the settings.")
+    currency: CurrencyCode = strawberry.field(description="The currency the program counts in.")
+
+    @strawberry.field(description="Whether the program runs. Off, nothing is earned, redeemed or shown.")
+    def enabled(self) -> bool:
+        """From the settings."""
+        return _settings(self).enabled  # type: ignore[no-any-return]
+
+    @strawberry.field(description="How purchases are turned into points.")
+    def accrual(self) -> AccrualPolicy:
+        """From the settings."""
+        return shown(_settings(self))  # type: ignore[no-any-return]
+
+    @strawberry.field(description="How points become a discount at checkout.")
+    def redemption(self) -> RedemptionPolicy:
+        """From the settings."""
+        return shown(_settings(self).redemption)  # type: ignore[no-any-return]
+
+
+def _settings(root: Any) -> Any:
+    return root.settings

@@ -1,0 +1,124 @@
+"""Purchases, and the accruals that explain their points."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.earning import ConditionKind, Outcome
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.purchase import PurchaseKind, PurchaseLine as Line, PurchaseStatus
+from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from permissions.actor import ActorKind
+from schema.context import Info
+from schema.enums import AccrualState
+from schema.loaders import loaded
+from schema.node_ids import encode_id
+from schema.scalars import Points
+from schema.types.money import Money
+from schema.types.node import Node, node_id, reads, shown
+
+LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
+
+
+@strawberry.type(description="What one rule gave for a purchase, and why.")
+class AccrualLine:
+    outcome: Outcome = strawberry.field(description="What became of the rule.")
+    points: Points = strawberry.field(description="What it gave; 0 unless it was applied.")
+    explanation: str = strawberry.field(description="One readable sentence, in English.")
+    failed_condition: ConditionKind | None = strawberry.field(description="The first condition that did not hold.")
+    units: Points | None = strawberry.field(description="The units that were counted, for awards per unit.")
+    basis: Money | None = strawberry.field(description="The amount that was counted, for awards per amount.")
+    rule_id: strawberry.ID = strawberry.field(description="The earning rule, which may be deleted by now.")
+    rule_name: str | None = strawberry.field(description="The rule's internal name then; null for customers.")
+    rule_version: int = strawberry.field(description="The version of the rule that was evaluated.")
+
+
+@strawberry.type(description="What a purchase earned: evaluated once, frozen, explained rule by rule.")
+class Accrual(Node):
+    is_type_of = reads(AccrualRow)
+
+    id: strawberry.ID = node_id("Accrual")
+    state: AccrualState = strawberry.field(description="How far it has come.")
+    points: Points = strawberry.field(description="What the rules gave.")
+    reversed_points: Points = strawberry.field(description="How much of it was taken back.")
+    program_version: int = strawberry.field(description="The version of the program's settings that was in force.")
+    evaluated_at: datetime = strawberry.field(description="When the rules were evaluated.")
+    matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
+
+    @strawberry.field(
+        description="One line for each active rule, in order of priority; their points add up to `points`."
+    )
+    def lines(self, info: Info) -> list[AccrualLine]:
+        """From the stored breakdown."""
+        row: Any = self
+        customer = info.context.actor.kind is ActorKind.CUSTOMER
+        return [_line(stored, row.currency, with_name=not customer) for stored in row.breakdown]
+
+
+@strawberry.type(description="One position of a purchase.")
+class PurchaseLine:
+    item: str | None = strawberry.field(description="External id of the service, class or product.")
+    category: str | None = strawberry.field(description="External id of its category.")
+    quantity: int = strawberry.field(description="How many.")
+    unit_price: Money = strawberry.field(description="Price of one, tax included.")
+    discount: Money = strawberry.field(description="Discount of the whole line.")
+    tax: Money = strawberry.field(description="Tax that the amount contains.")
+    amount: Money = strawberry.field(description="What is payable for the line.")
+
+
+@strawberry.type(description="A booking, a class or an order that can earn points.")
+class Purchase(Node):
+    is_type_of = reads(PurchaseRow)
+
+    id: strawberry.ID = node_id("Purchase")
+    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    external_id: str = strawberry.field(description="The id in the caller's own system; with `kind` the natural key.")
+    status: PurchaseStatus = strawberry.field(description="How far it has come.")
+    version: int = strawberry.field(description="How many facts are recorded about it.")
+    total: Money = strawberry.field(description="The total, tax included.")
+    location: str | None = strawberry.field(description="External id of the location.")
+    staff: str | None = strawberry.field(description="External id of the staff member.")
+    booked_at: datetime | None = strawberry.field(description="When it was booked.")
+    starts_at: datetime | None = strawberry.field(description="When the service begins.")
+    ends_at: datetime | None = strawberry.field(description="When the service ends.")
+    recorded_at: datetime = strawberry.field(description="When it was first recorded here.")
+    updated_at: datetime = strawberry.field(description="When its newest fact was recorded.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose purchase it is.")
+    accrual: Accrual | None = loaded("accruals", "id", description="What it earned; null when it was never evaluated.")
+
+    @strawberry.field(description="Its positions.")
+    def lines(self) -> list[PurchaseLine]:
+        """From the stored facts."""
+        row: Any = self
+        return [_purchase_line(Line(**stored), row.total.currency) for stored in row.lines]
+
+
+def _line(stored: dict[str, Any], currency: str, *, with_name: bool) -> AccrualLine:
+    failed, basis = stored["failed_condition"], stored["basis_minor"]
+    return AccrualLine(
+        outcome=Outcome(stored["outcome"]),
+        points=Points(stored["points"]),
+        explanation=stored["explanation"],
+        failed_condition=ConditionKind(failed) if failed else None,
+        units=stored["units"],
+        basis=None if basis is None else shown(Amount(basis, currency)),
+        rule_id=encode_id("EarningRule", stored["rule_id"]),
+        rule_name=stored["rule_name"] if with_name else None,
+        rule_version=stored["rule_version"],
+    )
+
+
+def _purchase_line(line: Line, currency: str) -> PurchaseLine:
+    def money(minor: int) -> Money:
+        return shown(Amount(minor, currency))  # type: ignore[no-any-return]
+
+    return PurchaseLine(
+        item=line.item,
+        category=line.category,
+        quantity=line.quantity,
+        unit_price=money(line.unit_price_minor),
+        discount=money(line.discount_minor),
+        tax=money(line.tax_minor),
+        amount=money(line.amount_minor),
+    )

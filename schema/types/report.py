@@ -1,0 +1,92 @@
+"""Reports over a range of the tenant's local days."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.errors import NotFound
+from loyalty.rules.money import Ratio
+from loyalty.rules.report import redemption_ratio
+from loyalty.services.customer import find_customer, list_activity
+
+from loyalty.storage.ledger import EntryFilter
+from schema.connections import Connection, Page, connection_of, window_of
+from schema.context import Info
+from schema.scalars import Decimal, Points
+from schema.types.arguments import After, Before, First, Last
+from schema.types.customer import CustomerBy, customer_key
+from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
+from schema.types.node import shown
+
+RATIO_DECIMALS = 6
+
+
+@strawberry.type(description="Points by what moved them, gross. Positive numbers, but for adjustments.")
+class Movements:
+    earned: Points = strawberry.field(description="Earned with purchases.")
+    reversed: Points = strawberry.field(description="Earned points that were taken back.")
+    redeemed: Points = strawberry.field(description="Spent at checkout and on gift cards.")
+    returned: Points = strawberry.field(description="Spent points that were given back.")
+    expired: Points = strawberry.field(description="Passed their date.")
+    adjusted: Points = strawberry.field(description="Corrected by hand, signed.")
+
+
+@strawberry.type(description="What happened in a range of local days; everything here follows the same range.")
+class Report:
+    starts_at: datetime = strawberry.field(description="The first instant of the range.")
+    ends_at: datetime = strawberry.field(description="The first instant after the range.")
+    points_earned: Points = strawberry.field(description="Earned, less what was taken back.")
+    points_redeemed: Points = strawberry.field(description="Redeemed, less what was given back.")
+    redemption_rate: int = strawberry.field(
+        description="Redeemed ÷ earned in percent, rounded up; 0 when nothing was earned; may pass 100."
+    )
+    active_customers: int = strawberry.field(description="Customers who earned or redeemed at least once.")
+
+    @strawberry.field(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")
+    def redemption_ratio(self) -> Decimal | None:
+        """The exact ratio, cut after six decimals."""
+        row: Any = self
+        ratio = redemption_ratio(row.points_earned, row.points_redeemed)
+        return None if ratio is None else Decimal(_decimal(ratio))
+
+    @strawberry.field(description="Gross sums by what moved the points.")
+    def movements(self) -> Movements:
+        """Read with the report."""
+        return shown(self)  # type: ignore[no-any-return]
+
+    @strawberry.field(description="The activity log: every change of a balance in the range, newest first.")
+    async def activity(
+        self,
+        info: Info,
+        customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
+        kinds: Annotated[list[EntryKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[LedgerEntry]:
+        """A page of the log."""
+        row: Any = self
+        window = window_of(Page(first, after, last, before), ENTRY_ORDER)
+        wanted = EntryFilter(
+            kinds=None if kinds is None else tuple(kinds),
+            start_at=row.starts_at,
+            end_at=row.ends_at,
+        )
+        if customer is not None:
+            found = await find_customer(info.context.world, info.context.actor, customer_key(customer, "customer"))
+            if found is None:
+                raise NotFound("customer", ("customer",))
+            wanted = wanted._replace(customer_id=found.id)
+        entries = await list_activity(info.context.world, info.context.actor, wanted, window)
+        page: Connection[LedgerEntry] = connection_of(window, ENTRY_ORDER, [(entry_place(one), one) for one in entries])
+        return page
+
+
+def _decimal(ratio: Ratio) -> str:
+    scaled = ratio.numerator * 10**RATIO_DECIMALS // ratio.denominator
+    sign = "-" if scaled < 0 else ""
+    whole, decimals = divmod(abs(scaled), 10**RATIO_DECIMALS)
+    return f"{sign}{whole}.{decimals:0{RATIO_DECIMALS}d}"
