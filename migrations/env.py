@@ -1,4 +1,4 @@
-"""How revisions run: as the owner of the tables, with limits so that a migration never waits in front of a live table."""
+"""How revisions run: as the owner of the tables, with limits, so that none ever waits in front of a live table."""
 
 from alembic import context
 from sqlalchemy import create_engine, text

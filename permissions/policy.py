@@ -1,4 +1,4 @@
-"""The one question every service asks first: may this actor do that?"""
+"""The question every service asks first: whether this actor may do that."""
 
 from loyalty.rules.errors import FeatureDisabled, PermissionDenied
 from permissions.actor import Actor

@@ -18,10 +18,13 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.text import is_storable
 from loyalty.storage.window import Window
+from schema.fields import computed
 from schema.scalars import Cursor
 
 DEFAULT_PAGE = 20
 MAX_PAGE = 100
+
+_NO_CURSOR = "must be a cursor of this list"
 
 N = TypeVar("N")
 P = TypeVar("P")
@@ -47,7 +50,7 @@ class Connection(Generic[N]):
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
     cursors: strawberry.Private[list[Cursor]]
 
-    @strawberry.field(description="The rows of the page, each with its cursor.")
+    @computed(description="The rows of the page, each with its cursor.")
     def edges(self) -> list[Edge[N]]:
         """Pair rows and cursors only when they are asked for."""
         return [Edge(cursor=cursor, node=node) for cursor, node in zip(self.cursors, self.nodes, strict=True)]
@@ -100,13 +103,11 @@ def place_of(cursor: str, order: Order[P], path: str) -> P:
     """The place a cursor names; InvalidInput when it is not a cursor of this list."""
     try:
         name, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if name != order.name:
-            raise ValueError
         place = order.place(*values)
-        if cursor_of(place, order) != cursor:
-            raise ValueError
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
-        raise InvalidInput.one(path, reason="must be a cursor of this list") from error
+        raise InvalidInput.one(path, reason=_NO_CURSOR) from error
+    if name != order.name or cursor_of(place, order) != cursor:
+        raise InvalidInput.one(path, reason=_NO_CURSOR)
     return place
 
 

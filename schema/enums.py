@@ -38,7 +38,7 @@ class JobState(StrEnum):
     FAILED = "FAILED"
 
 
-def _describe(kind: type[Enum], description: str, values: Mapping[str, str], *, name: str | None = None) -> None:
+def describe_enum(kind: type[Enum], description: str, values: Mapping[str, str], *, name: str | None = None) -> None:
     """Publish an enum. Every value must be described: one that is forgotten fails at import."""
     strawberry.enum(kind, name=name, description=description)
     definition = kind.__strawberry_definition__  # type: ignore[attr-defined]
@@ -46,7 +46,7 @@ def _describe(kind: type[Enum], description: str, values: Mapping[str, str], *, 
         value.description = values[value.name]
 
 
-_describe(
+describe_enum(
     ActorKind,
     "What sort of caller a credential stands for.",
     {
@@ -56,7 +56,7 @@ _describe(
         "SYSTEM": "The service itself, in the background.",
     },
 )
-_describe(
+describe_enum(
     Permission,
     "One thing a caller may do inside its own tenant. A token carries the wire names, such as `loyalty:read`.",
     {
@@ -69,12 +69,12 @@ _describe(
         "SELF_READ": "Read one's own points, tier and history, as a customer (`self:read`).",
     },
 )
-_describe(
+describe_enum(
     PurchaseKind,
     "What was bought. With the external id it names the purchase.",
     {"APPOINTMENT": "A booked appointment.", "CLASS": "A place in a class or course.", "ORDER": "An order of goods."},
 )
-_describe(
+describe_enum(
     PurchaseStatus,
     "How far a purchase has come. CREATED, CONFIRMED, PAID, COMPLETED and REFUNDED only follow one another upwards.",
     {
@@ -87,7 +87,7 @@ _describe(
         "REFUNDED": "Paid back; final.",
     },
 )
-_describe(
+describe_enum(
     Weekday,
     "A day of the week in the time zone of the purchase's location, else of the tenant.",
     {
@@ -99,12 +99,12 @@ _describe(
         )
     },
 )
-_describe(
+describe_enum(
     Rounding,
     "How a fraction of a point becomes a whole one.",
     {"FLOOR": "Down.", "HALF_UP": "To the nearest, halves up.", "CEIL": "Up."},
 )
-_describe(
+describe_enum(
     Stacking,
     "What happens when several rules match one purchase.",
     {
@@ -113,12 +113,12 @@ _describe(
         "FIRST_BY_PRIORITY": "Only the first by priority that gives points.",
     },
 )
-_describe(
+describe_enum(
     EarnScope,
     "Which items take part.",
     {"ALL": "Everything earns.", "OPT_IN": "Only items that are enrolled in the catalogue."},
 )
-_describe(
+describe_enum(
     WeekdayOf,
     "Whose weekday a weekday condition looks at.",
     {
@@ -126,7 +126,7 @@ _describe(
         "BOOKED_AT": "That of the booking.",
     },
 )
-_describe(
+describe_enum(
     Outcome,
     "What became of a rule when a purchase was evaluated.",
     {
@@ -137,7 +137,7 @@ _describe(
     },
     name="EarningOutcome",
 )
-_describe(
+describe_enum(
     ConditionKind,
     "A condition of an earning rule.",
     {
@@ -154,7 +154,7 @@ _describe(
     },
     name="EarningConditionKind",
 )
-_describe(
+describe_enum(
     CatalogKind,
     "What an item of the catalogue is.",
     {
@@ -166,7 +166,7 @@ _describe(
         "STAFF": "A staff member.",
     },
 )
-_describe(
+describe_enum(
     EntryKind,
     "Why a line of the ledger moved points.",
     {
@@ -182,7 +182,7 @@ _describe(
     },
     name="LedgerEntryKind",
 )
-_describe(
+describe_enum(
     DisplayColor,
     "The colour of a line in the activity log, by name.",
     {
@@ -194,7 +194,7 @@ _describe(
         "BLUE": "Pending.",
     },
 )
-_describe(
+describe_enum(
     AccrualState,
     "How far an accrual has come.",
     {
@@ -206,7 +206,7 @@ _describe(
         "VOIDED": "Called off before it was credited.",
     },
 )
-_describe(
+describe_enum(
     AdjustmentReason,
     "Why points were corrected by hand.",
     {
@@ -218,13 +218,13 @@ _describe(
         "OTHER": "Anything else; the note tells.",
     },
 )
-_describe(
+describe_enum(
     Direction,
     "Whether an adjustment gives or takes.",
     {"ADD": "Points are added.", "REMOVE": "Points are removed."},
     name="AdjustmentDirection",
 )
-_describe(
+describe_enum(
     Overdraft,
     "What happens when more is removed than is available.",
     {
@@ -233,7 +233,7 @@ _describe(
         "ALLOW_NEGATIVE": "All is removed; what was not there becomes debt, which the next credit pays first.",
     },
 )
-_describe(
+describe_enum(
     TierChangeCause,
     "Why a customer's tier changed.",
     {
@@ -243,7 +243,7 @@ _describe(
         "PROGRAM_CHANGE": "The tiers themselves were changed.",
     },
 )
-_describe(
+describe_enum(
     DiscountMethod,
     "How points become a discount at checkout.",
     {
@@ -251,7 +251,7 @@ _describe(
         "CUSTOMER_CHOICE": "None are proposed; the customer says how many.",
     },
 )
-_describe(
+describe_enum(
     PointsFilter,
     "Which customers a list shows, by their points.",
     {
@@ -262,12 +262,12 @@ _describe(
         "ANY": "All.",
     },
 )
-_describe(
+describe_enum(
     CustomerOrder,
     "How a list of customers is ordered.",
     {"NAME": "By name.", "POINTS": "Most available points first.", "NEWEST": "Newest customer first."},
 )
-_describe(
+describe_enum(
     JobState,
     "How far a background job has come.",
     {

@@ -4,7 +4,7 @@ This is the one place that maps them; a test walks the tree of errors and fails 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Any, TypeVar
 
 import strawberry
@@ -12,59 +12,57 @@ from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from schema.enums import describe_enum
 from schema.scalars import CurrencyCode, Points
 
 T = TypeVar("T")
 
-UserErrorCode = strawberry.enum(
-    Enum(
-        "UserErrorCode",
-        {
-            error.code: error.code
-            for error in (
-                refusals.NotFound,
-                refusals.InvalidInput,
-                refusals.IdempotencyConflict,
-                refusals.VersionConflict,
-                refusals.DuplicateName,
-                refusals.DuplicateMinimum,
-                refusals.PurchaseOfAnotherCustomer,
-                refusals.StatusRunsBackwards,
-                refusals.InsufficientPoints,
-                refusals.LimitReached,
-                refusals.CurrencyMismatch,
-            )
-        },
-    ),
-    description="The kind of a refusal; each has a type of its own with the details.",
+
+class UserErrorCode(StrEnum):
+    """The kind of a refusal; the names are the codes of the rules' errors."""
+
+    NOT_FOUND = "NOT_FOUND"
+    INVALID_INPUT = "INVALID_INPUT"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
+    DUPLICATE_NAME = "DUPLICATE_NAME"
+    DUPLICATE_MINIMUM = "DUPLICATE_MINIMUM"
+    PURCHASE_OF_ANOTHER_CUSTOMER = "PURCHASE_OF_ANOTHER_CUSTOMER"
+    STATUS_RUNS_BACKWARDS = "STATUS_RUNS_BACKWARDS"
+    INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+
+
+describe_enum(
+    UserErrorCode,
+    "The kind of a refusal; each has a type of its own with the details.",
+    {
+        "NOT_FOUND": "There is no such thing, or not for this caller.",
+        "INVALID_INPUT": "A field holds a value that is not allowed.",
+        "IDEMPOTENCY_CONFLICT": "The key was used before with another input.",
+        "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
+        "DUPLICATE_NAME": "The name is taken.",
+        "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
+        "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase is recorded for somebody else.",
+        "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
+        "INSUFFICIENT_POINTS": "Fewer points are available than required.",
+        "LIMIT_REACHED": "One more would pass a limit of the service.",
+        "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
+    },
 )
-_CODE_DESCRIPTIONS = {
-    "NOT_FOUND": "There is no such thing, or not for this caller.",
-    "INVALID_INPUT": "A field holds a value that is not allowed.",
-    "IDEMPOTENCY_CONFLICT": "The key was used before with another input.",
-    "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
-    "DUPLICATE_NAME": "The name is taken.",
-    "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
-    "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase is recorded for somebody else.",
-    "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
-    "INSUFFICIENT_POINTS": "Fewer points are available than required.",
-    "LIMIT_REACHED": "One more would pass a limit of the service.",
-    "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
-}
-for _value in UserErrorCode.__strawberry_definition__.values:  # type: ignore[attr-defined]
-    _value.description = _CODE_DESCRIPTIONS[_value.name]
 
 
 @strawberry.interface(description="Why a mutation refused, in a form that a program can act on. Nothing was written.")
 class UserError:
-    code: UserErrorCode = strawberry.field(description="The kind of refusal.")  # type: ignore[valid-type]
+    code: UserErrorCode = strawberry.field(description="The kind of refusal.")
     message: str = strawberry.field(description="A sentence for a developer, in English.")
     path: list[str] | None = strawberry.field(description="The input field that caused it, from the input downwards.")
 
 
 @strawberry.type(description="There is no such thing; another tenant's is answered the same way.")
 class NotFound(UserError):
-    """See the description."""
+    """Shows ``loyalty.rules.errors.NotFound``."""
 
 
 @strawberry.type(description="A field holds a value that is not allowed; there is one of these for each wrong field.")
@@ -74,7 +72,7 @@ class InvalidInput(UserError):
 
 @strawberry.type(description="The idempotency key was used before with another input; nothing happened this time.")
 class IdempotencyConflict(UserError):
-    """See the description."""
+    """Shows ``loyalty.rules.errors.IdempotencyConflict``."""
 
 
 @strawberry.type(description="Somebody else changed it since the caller read it: read again, decide again.")
@@ -95,7 +93,7 @@ class DuplicateMinimum(UserError):
 
 @strawberry.type(description="The purchase is recorded for another customer; it cannot change hands.")
 class PurchaseOfAnotherCustomer(UserError):
-    """See the description."""
+    """Shows ``loyalty.rules.errors.PurchaseOfAnotherCustomer``."""
 
 
 @strawberry.type(description="The purchase has gone further already; nothing moves backwards.")
@@ -143,7 +141,7 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
     if isinstance(refusal, refusals.InvalidInput):
         return [
             InvalidInput(
-                code=UserErrorCode[refusal.code],  # type: ignore[index]
+                code=UserErrorCode(refusal.code),
                 message=f"{'.'.join(_path(path)) or 'input'} {reason}.",
                 path=_path(path),
                 reason=reason,
@@ -153,7 +151,7 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
     shown, details = _DETAILS[type(refusal)]
     return [
         shown(
-            code=UserErrorCode[refusal.code],  # type: ignore[index]
+            code=UserErrorCode(refusal.code),
             message=refusal.message,
             path=_path(refusal.path),
             **{name: getattr(refusal, name) for name in details},

@@ -1,7 +1,7 @@
 """Relations, loaded in batches: each loader reads once for all the fields of one operation that ask.
 
-Every relation of the API is declared with ``loaded``. It shields the shared future: graphql-core cancels the siblings of a
-failed field, and a cancelled future would take the other positions with it.
+Every relation of the API is declared with ``loaded``. It shields the shared future: graphql-core cancels the siblings
+of a failed field, and a cancelled future would take the other positions with it.
 """
 
 import asyncio

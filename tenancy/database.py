@@ -53,7 +53,7 @@ class Transaction:
     async def run(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement for its effect; returns how many rows it touched."""
         result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
-        return result.rowcount  # type: ignore[attr-defined, no-any-return]
+        return result.rowcount
 
 
 class Database:

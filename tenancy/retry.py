@@ -21,7 +21,7 @@ retries: Counter[str] = Counter()
 T = TypeVar("T")
 
 
-class StaleRead(Exception):  # noqa: N818 - it is a signal to run again, no error that anybody sees
+class StaleRead(Exception):
     """What a transaction read has changed before it wrote; nothing was written, the whole runs again."""
 
 

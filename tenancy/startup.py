@@ -22,7 +22,7 @@ _STANDING = text(
 OLDEST_POSTGRESQL = 150_000
 
 
-class UnsafeDatabaseRole(Exception):  # noqa: N818 - the name says what is wrong
+class UnsafeDatabaseRole(Exception):
     """The process refuses to start: with this role or setting the wall or the ledger would not hold."""
 
 

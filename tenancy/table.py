@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     Uuid,
     bindparam,
@@ -112,7 +113,7 @@ def unique(*columns: str, name: str | None = None) -> UniqueConstraint:
     return UniqueConstraint("tenant_id", *columns, name=name)
 
 
-def index(name: str, *columns: Any, where: ColumnElement[bool] | None = None, **options: Any) -> Index:
+def index(name: str, *columns: Any, where: ColumnElement[bool] | TextClause | None = None, **options: Any) -> Index:
     """An index within a tenant; ``columns`` follow ``tenant_id``."""
     if where is not None:
         options["postgresql_where"] = where

@@ -1,10 +1,10 @@
 """Turns decisions of the rules into a posting: entry, lot, account, tier change and events belong together, always.
 
-A ``Book`` lives for one transaction. It knows the locked accounts as they are after everything booked so far, so several
-purchases of one customer in one batch follow one another exactly as if they had come one by one.
+A ``Book`` lives for one transaction. It knows the locked accounts as they are after everything booked so far, so
+several purchases of one customer in one batch follow one another exactly as if they had come one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -116,7 +116,7 @@ class Book:
         return entry
 
     def tell(self, event: Event) -> None:
-        """Append an event to the outbox, with the account as it is just now, in the same posting as what it tells of."""
+        """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
         profile, account = self.customers[event.customer_id]
         self.posting.events.append(
             {
@@ -179,7 +179,7 @@ class Book:
         self.moved.add(customer_id)
 
 
-def account_row(account: Account, now: datetime) -> Mapping[str, Any]:
+def account_row(account: Account, now: datetime) -> dict[str, Any]:
     """An account as a posting takes it."""
     return {
         "customer_id": account.customer_id,

@@ -34,7 +34,7 @@ CatalogNames = Mapping[tuple[CatalogKind, str], str]
 
 
 async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) -> EarningRuleRow:
-    """Create a rule as version 1; ``draft`` brings everything but id and version. Refusals: InvalidInput, LimitReached."""
+    """Create a rule as version 1; ``draft`` brings all but id and version. Refusals: InvalidInput, LimitReached."""
     require(actor, Permission.LOYALTY_MANAGE)
     refuse_problems(validate_rule(draft))
     now = world.clock()

@@ -39,7 +39,7 @@ _COLUMNS = [api_tokens.c[name] for name in ApiTokenRow._fields]
 _STANDING = (
     select(
         tenants.c.state,
-        func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),  # noqa: FBT003 - a SQL value
+        func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
         customers.c.id.label("customer_id"),
         *_COLUMNS,
     )
@@ -93,7 +93,7 @@ async def read_standing(tx: Transaction, *, token_id: UUID | None, customer_id: 
     row = await tx.row(_STANDING, token_id=token_id, customer_id=customer_id)
     if row is None:
         return None
-    token = ApiTokenRow(*(row._mapping[column] for column in _COLUMNS)) if row.id else None
+    token = ApiTokenRow(*(getattr(row, column.name) for column in _COLUMNS)) if row.id else None
     return Standing(row.state, row.loyalty_enabled, token, row.customer_id)
 
 

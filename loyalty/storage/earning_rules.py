@@ -222,10 +222,7 @@ def _definition(rule: EarningRuleRow) -> dict[str, Any]:
 
 
 def _row(row: Any) -> EarningRuleRow:
-    return EarningRuleRow(
-        **{
-            **row._mapping,
-            "award": award_from_document(row.award),
-            "conditions": conditions_from_document(row.conditions),
-        },
+    return EarningRuleRow._make(row)._replace(
+        award=award_from_document(row.award),
+        conditions=conditions_from_document(row.conditions),
     )

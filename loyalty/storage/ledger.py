@@ -4,7 +4,7 @@ A posting is a list of rows per table. They travel as JSON parameters, so the st
 for a thousand, and PostgreSQL plans it once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 from tenancy.table import INSTANT, insert_rows, rows_parameter, tenant_parameter
 
-Rows = list[Mapping[str, Any]]
+Rows = list[dict[str, Any]]
 
 _TAKEN = frozenset({"23503", "23505"})
 """foreign_key_violation and unique_violation (PostgreSQL, appendix A)."""
@@ -303,7 +303,7 @@ async def read_open_lots(tx: Transaction, customer_id: CustomerId) -> list[OpenL
 
 def locked_customer(row: Any) -> LockedCustomer:
     """A customer from the columns of profile and account, read under a lock."""
-    return LockedCustomer(profile=row, account=Account(**{name: row._mapping[name] for name in _ACCOUNT_NAMES}))
+    return LockedCustomer(profile=row, account=Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES}))
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """Every table of a tenant's loyalty program.
 
-The ledger (entries, allocations, adjustments, facts, versions, tier changes, keys) only grows: the application role has no
-UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
+The ledger (entries, allocations, adjustments, facts, versions, tier changes, keys) only grows: the application role
+has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, SmallInteger, func

@@ -7,6 +7,7 @@ Revises:
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+
 from tenancy.policies import visible_to_relay, wall, wall_of_directory
 
 revision = "0001"
@@ -350,7 +351,8 @@ def upgrade() -> None:
         sa.Column("actor_kind", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "kind IN ('EARNED', 'REDEEMED', 'ADJUSTED', 'EXPIRED', 'EARN_REVERSED', 'REDEMPTION_RETURNED', 'GIFT_CARD', 'OPENING', 'MERGED')",
+            "kind IN ('EARNED', 'REDEEMED', 'ADJUSTED', 'EXPIRED', 'EARN_REVERSED', 'REDEMPTION_RETURNED', "
+            "'GIFT_CARD', 'OPENING', 'MERGED')",
             name=op.f("entries_kind_check"),
         ),
         sa.CheckConstraint("points <> 0", name=op.f("entries_points_check")),

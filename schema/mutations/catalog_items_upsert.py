@@ -31,7 +31,7 @@ class CatalogItemsUpsertPayload:
 
 @guarded(
     Permission.LOYALTY_MANAGE,
-    description="Keep the catalogue, so that rules can show names for external ids, know categories and zones, and count units.",
+    description="Keep the catalogue: names for external ids, categories, time zones of locations, points per unit.",
     even_when_off=True,
 )
 async def catalog_items_upsert(

@@ -37,7 +37,7 @@ class PointsAdjustInput:
     )
     qualifying: bool | None = strawberry.field(
         default=None,
-        description="Whether it counts for the tier. By default what is added does, and what is removed only as a CORRECTION.",
+        description="Whether it counts for the tier. By default additions do, and removals only as a CORRECTION.",
     )
     overdraft: Overdraft = strawberry.field(
         default=Overdraft.REJECT, description="What happens when more is removed than is available."

@@ -127,11 +127,12 @@ def _changed_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) 
         money = amount_of(value.money, path, "point_value", "money")
         changed = replace(changed, point_value=PointValue(value.points, money))
     if given.max_discount is not strawberry.UNSET:
-        changed = replace(changed, **_cap(given.max_discount, policy))
+        amount_minor, percent = _cap(given.max_discount, policy)
+        changed = replace(changed, max_discount_amount_minor=amount_minor, max_discount_percent=percent)
     return changed
 
 
-def _cap(given: DiscountCapInput | None, policy: RedemptionPolicy) -> dict[str, int | None]:
+def _cap(given: DiscountCapInput | None, policy: RedemptionPolicy) -> tuple[int | None, int | None]:
     amount_minor = percent = None
     if given is not None and given.amount:
         amount = amount_of(given.amount, "redemption", "max_discount", "amount")
@@ -141,7 +142,7 @@ def _cap(given: DiscountCapInput | None, policy: RedemptionPolicy) -> dict[str, 
         amount_minor = amount.amount_minor
     elif given is not None:
         percent = given.percent
-    return {"max_discount_amount_minor": amount_minor, "max_discount_percent": percent}
+    return amount_minor, percent
 
 
 def _given(value: T | None, stored: Any, *path: str) -> Any:

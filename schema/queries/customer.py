@@ -56,7 +56,7 @@ class PurchaseBy:
 
 
 @guarded(Permission.LOYALTY_READ, description="Customers; by default those with points to spend.")
-async def customers(
+async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways
     info: Info,
     having: Annotated[PointsFilter, strawberry.argument(description="By their points.")] = PointsFilter.AVAILABLE,
     search: Annotated[

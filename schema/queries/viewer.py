@@ -62,10 +62,11 @@ async def me(info: Info) -> Customer | None:
 
 @guarded(description="An object by its global id; null when there is none, or not for this caller.")
 async def node(
-    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
-) -> Node | None:  # noqa: A002
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002 - Relay's name
+) -> Node | None:
     """One object."""
-    return await _node(info, id)
+    return shown(await _node(info, id))  # type: ignore[no-any-return]
 
 
 @guarded(description="Objects by their global ids, in the same order; null where there is none.")
@@ -76,7 +77,7 @@ async def nodes(
     """Several objects, each kind in one statement."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
-    return await asyncio.gather(*(_node(info, one) for one in ids))
+    return shown(await asyncio.gather(*(_node(info, one) for one in ids)))  # type: ignore[no-any-return]
 
 
 async def _node(info: Info, text: str) -> Any:

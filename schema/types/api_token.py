@@ -7,6 +7,7 @@ import strawberry
 
 from loyalty.storage.credentials import ApiTokenRow
 from permissions.catalog import Permission, known_grants
+from schema.fields import computed
 from schema.types.node import Node, node_id, reads
 
 
@@ -22,7 +23,7 @@ class ApiToken(Node):
     revoked_at: datetime | None = strawberry.field(description="When it was ended by hand.")
     last_used_at: datetime | None = strawberry.field(description="When it was last seen, to the minute.")
 
-    @strawberry.field(description="What it may do.")
+    @computed(description="What it may do.")
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
         row: Any = self

@@ -11,6 +11,7 @@ from loyalty.storage.customers import CustomerRow
 from loyalty.storage.ledger import EntryFilter
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
+from schema.fields import computed
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
 from schema.types.arguments import After, Before, First, Last
@@ -47,12 +48,12 @@ class Customer(Node):
     tier_progress: TierProgress = strawberry.field(description="The way to the next tier.")
     created_at: datetime = strawberry.field(description="When the customer was first heard of.")
 
-    @strawberry.field(description="Whether the customer has agreed to marketing; false when never asked.")
+    @computed(description="Whether the customer has agreed to marketing; false when never asked.")
     def marketing_consent(self) -> bool:
         """Unknown is no."""
         return bool(self.marketing_consent)
 
-    @strawberry.field(description="What happened to the customer's points, newest first.")
+    @computed(description="What happened to the customer's points, newest first.")
     async def activity(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LedgerEntry]:
@@ -76,7 +77,7 @@ class CustomerBy:
 
 
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
-    """The key behind the input; raises NotFound for an id that is not a customer's, and for texts that nobody can have."""
+    """The key behind the input; NotFound for an id that is not a customer's, and for texts that nobody can have."""
     if by.id:
         return CustomerKey(id=row_id_of(by.id, "Customer", *path))  # type: ignore[arg-type]
     if by.external_id:

@@ -13,6 +13,7 @@ from loyalty.rules.money import format_factor, parse_factor
 from loyalty.rules.rounding import Rounding
 from loyalty.storage.earning_rules import EarningRuleRow
 from schema.context import Info
+from schema.fields import computed
 from schema.loaders import load
 from schema.scalars import Decimal, Points
 from schema.types.money import Money, MoneyInput, minor_in
@@ -77,7 +78,7 @@ class EarningRule(Node):
     created_at: datetime = strawberry.field(description="When the rule was made.")
     updated_at: datetime = strawberry.field(description="When its newest version was made.")
 
-    @strawberry.field(description="What it gives.")
+    @computed(description="What it gives.")
     async def award(self, info: Info) -> EarningAward:
         """Amounts are in the program's currency."""
         award = _row(self).award
@@ -88,7 +89,7 @@ class EarningRule(Node):
             return MultiplierAward(factor=Decimal(format_factor(award.factor)))
         return shown(award)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="When it applies; without any condition always.")
+    @computed(description="When it applies; without any condition always.")
     async def conditions(self, info: Info) -> EarningConditions:
         """Amounts are in the program's currency."""
         conditions: Conditions = _row(self).conditions
@@ -108,7 +109,7 @@ class EarningRule(Node):
             total_less_than=money(conditions.total_less_than_minor),
         )
 
-    @strawberry.field(description="The conditions as one readable line, in the tenant's language (German or English).")
+    @computed(description="The conditions as one readable line, in the tenant's language (German or English).")
     async def condition_summary(self, info: Info) -> str:
         """External ids are shown by their names in the catalogue."""
         tenant = await load(info, "tenant", None)

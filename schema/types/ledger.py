@@ -1,7 +1,7 @@
 """The ledger: every change of a balance is one entry, with what it refers to."""
 
 from datetime import datetime
-from typing import Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import strawberry
 
@@ -12,10 +12,14 @@ from loyalty.storage.ledger import EntryPlace, EntryRow
 from permissions.actor import ActorKind
 from schema.connections import Order, id_value, instant_value
 from schema.context import Info
+from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.scalars import Color, Points
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
+
+if TYPE_CHECKING:
+    from schema.types.customer import Customer
 
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
@@ -35,12 +39,12 @@ class Adjustment(Node):
     qualifying: bool = strawberry.field(description="Whether it counts for the tier.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
-    @strawberry.field(description="The note among the team; null for customers.")
+    @computed(description="The note among the team; null for customers.")
     def internal_note(self, info: Info) -> str | None:
         """Customers never read it."""
         return None if _is_customer(info) else _row(self).internal_note
 
-    @strawberry.field(description="Who made it, by the name in the credential; customers read only that it was staff.")
+    @computed(description="Who made it, by the name in the credential; customers read only that it was staff.")
     def actor(self, info: Info) -> str:
         """Customers do not learn the names of the team."""
         return "STAFF" if _is_customer(info) else _row(self).actor
@@ -63,27 +67,23 @@ class LedgerEntry(Node):
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")
     occurred_at: datetime = strawberry.field(description="When they moved.")
 
-    @strawberry.field(
-        description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange."
-    )
+    @computed(description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange.")
     def color(self) -> Color:
         """The colour of the kind."""
         return Color(entry_color(EntryKind(self.kind)))
 
-    @strawberry.field(description="The same colour by name.")
+    @computed(description="The same colour by name.")
     def display_color(self) -> DisplayColor:
         """The colour of the kind."""
         return display_color(EntryKind(self.kind))
 
-    @strawberry.field(description="The purchase or adjustment behind the entry.")
+    @computed(description="The purchase or adjustment behind the entry.")
     async def reference(self, info: Info) -> LedgerReference | None:
         """Loaded for the whole page at once, one statement for each kind."""
         row = _row(self)
         return await load(info, _REFERENCE_LOADERS[row.reference_kind], row.reference_id)  # type: ignore[no-any-return]
 
-    @strawberry.field(
-        description="What this caller may read about it: staff the internal note, customers the description."
-    )
+    @computed(description="What this caller may read about it: staff the internal note, customers the description.")
     async def note(self, info: Info) -> str | None:
         """Only adjustments have notes."""
         row = _row(self)

@@ -5,6 +5,7 @@ import strawberry
 from loyalty.rules.errors import CurrencyMismatch
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.money import format_amount, parse_amount
+from schema.fields import computed
 from schema.scalars import CurrencyCode, Decimal
 
 
@@ -12,7 +13,7 @@ from schema.scalars import CurrencyCode, Decimal
 class Money:
     currency: CurrencyCode = strawberry.field(description="ISO 4217.")
 
-    @strawberry.field(description="Exact, with as many decimals as the currency has.")
+    @computed(description="Exact, with as many decimals as the currency has.")
     def amount(self) -> Decimal:
         """Reads ``loyalty.rules.money.Money``."""
         return Decimal(format_amount(self.amount_minor, self.currency))  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ class Node:
 
 
 def reads(row: type) -> Any:
-    """Tell GraphQL that a type shows rows of this kind: ``is_type_of = reads(CustomerRow)``."""
+    """Tell GraphQL which rows a type shows; its class sets ``is_type_of`` to the result."""
 
     def is_type_of(cls: type, value: Any, _info: Any) -> bool:
         return isinstance(value, (row, cls))

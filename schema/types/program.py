@@ -11,6 +11,7 @@ from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
+from schema.fields import computed
 from schema.scalars import CurrencyCode, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.money import Money
@@ -57,7 +58,7 @@ class RedemptionPolicy:
     min_balance: Points = strawberry.field(description="What must be held to redeem at all; 0 is no minimum.")
     min_points_per_redemption: Points = strawberry.field(description="What must be used at once; 0 is no minimum.")
 
-    @strawberry.field(description="The most that points may take off one purchase; null for no limit but the total.")
+    @computed(description="The most that points may take off one purchase; null for no limit but the total.")
     def max_discount(self) -> DiscountCap | None:
         """One of the two caps."""
         policy: Any = self
@@ -83,17 +84,17 @@ class Program(Node):
     version: int = strawberry.field(description="Counts edits of the settings.")
     currency: CurrencyCode = strawberry.field(description="The currency the program counts in.")
 
-    @strawberry.field(description="Whether the program runs. Off, nothing is earned, redeemed or shown.")
+    @computed(description="Whether the program runs. Off, nothing is earned, redeemed or shown.")
     def enabled(self) -> bool:
         """From the settings."""
         return _settings(self).enabled  # type: ignore[no-any-return]
 
-    @strawberry.field(description="How purchases are turned into points.")
+    @computed(description="How purchases are turned into points.")
     def accrual(self) -> AccrualPolicy:
         """From the settings."""
         return shown(_settings(self))  # type: ignore[no-any-return]
 
-    @strawberry.field(description="How points become a discount at checkout.")
+    @computed(description="How points become a discount at checkout.")
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
         return shown(_settings(self).redemption)  # type: ignore[no-any-return]

@@ -1,22 +1,27 @@
 """Purchases, and the accruals that explain their points."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.purchase import PurchaseKind, PurchaseLine as Line, PurchaseStatus
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from permissions.actor import ActorKind
 from schema.context import Info
 from schema.enums import AccrualState
+from schema.fields import computed
 from schema.loaders import loaded
 from schema.node_ids import encode_id
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
+
+if TYPE_CHECKING:
+    from schema.types.customer import Customer
 
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
@@ -46,9 +51,7 @@ class Accrual(Node):
     evaluated_at: datetime = strawberry.field(description="When the rules were evaluated.")
     matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
 
-    @strawberry.field(
-        description="One line for each active rule, in order of priority; their points add up to `points`."
-    )
+    @computed(description="One line for each active rule, in order of priority; their points add up to `points`.")
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
@@ -87,7 +90,7 @@ class Purchase(Node):
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose purchase it is.")
     accrual: Accrual | None = loaded("accruals", "id", description="What it earned; null when it was never evaluated.")
 
-    @strawberry.field(description="Its positions.")
+    @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
         row: Any = self

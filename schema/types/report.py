@@ -10,10 +10,10 @@ from loyalty.rules.errors import NotFound
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
 from loyalty.services.customer import find_customer, list_activity
-
 from loyalty.storage.ledger import EntryFilter
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
+from schema.fields import computed
 from schema.scalars import Decimal, Points
 from schema.types.arguments import After, Before, First, Last
 from schema.types.customer import CustomerBy, customer_key
@@ -44,19 +44,19 @@ class Report:
     )
     active_customers: int = strawberry.field(description="Customers who earned or redeemed at least once.")
 
-    @strawberry.field(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")
+    @computed(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")
     def redemption_ratio(self) -> Decimal | None:
         """The exact ratio, cut after six decimals."""
         row: Any = self
         ratio = redemption_ratio(row.points_earned, row.points_redeemed)
         return None if ratio is None else Decimal(_decimal(ratio))
 
-    @strawberry.field(description="Gross sums by what moved the points.")
+    @computed(description="Gross sums by what moved the points.")
     def movements(self) -> Movements:
         """Read with the report."""
         return shown(self)  # type: ignore[no-any-return]
 
-    @strawberry.field(description="The activity log: every change of a balance in the range, newest first.")
+    @computed(description="The activity log: every change of a balance in the range, newest first.")
     async def activity(
         self,
         info: Info,

@@ -9,6 +9,7 @@ from loyalty.storage.tiers import TierRow
 from permissions.catalog import Permission
 from permissions.policy import allows
 from schema.context import Info
+from schema.fields import computed
 from schema.loaders import load
 from schema.scalars import Color, Points
 from schema.types.node import Node, node_id, reads
@@ -23,7 +24,7 @@ class Tier(Node):
     color: Color = strawberry.field(description="How the tier is marked, #RRGGBB.")
     min_points: Points = strawberry.field(description="The first number of qualifying points that belongs to it.")
 
-    @strawberry.field(description="How many customers stand in the tier; null for customers, who may not know.")
+    @computed(description="How many customers stand in the tier; null for customers, who may not know.")
     async def customer_count(self, info: Info) -> int | None:
         """Counted in one statement for all tiers of a list."""
         may_know = allows(info.context.actor, Permission.LOYALTY_READ)
