@@ -410,7 +410,7 @@ def line_document(line: PurchaseLine) -> dict[str, Any]:
 def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         {
-            "rule_id": line.rule_id,
+            "rule_id": str(line.rule_id),
             "rule_name": line.rule_name,
             "rule_version": line.rule_version,
             "outcome": line.outcome,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Text, and_, bindparam, select, true
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, select, true
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
 from loyalty.rules.money import Money
@@ -69,54 +70,62 @@ class RecordingContext(NamedTuple):
     known: list[KnownPurchase]
 
 
+_NOT_SHOWN = ("tenant_id", "config_version")
+
 _purchase_columns = [column.label(f"purchase_{column.name}") for column in purchases.c if column.name != "tenant_id"]
-_accrual_columns = [
-    column.label(f"accrual_{column.name}")
-    for column in accruals.c
-    if column.name not in ("tenant_id", "config_version")
-]
+_accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name not in _NOT_SHOWN]
 _wanted = record_set(
     "wanted",
     [("ordinal", Integer()), ("kind", Text()), ("external_id", Text()), ("fingerprint", Text())],
 )
+
+
+def _looked_up(name: str, columns: Sequence[Any], *conditions: ColumnElement[bool]) -> LateralFromClause:
+    """One row of a table for each row before it, by an index: the planner must never hash a whole table for a batch."""
+    return select(*columns).where(*conditions).limit(1).correlate_except(columns[0].table).lateral(name)
+
+
+_purchase = _looked_up(
+    "purchase",
+    [column for column in purchases.c if column.name != "tenant_id"],
+    purchases.c.tenant_id == tenant_parameter(),
+    purchases.c.kind == _wanted.c.kind,
+    purchases.c.external_id == _wanted.c.external_id,
+)
+_customer = _looked_up(
+    "customer",
+    [customers.c.external_id],
+    customers.c.tenant_id == tenant_parameter(),
+    customers.c.id == _purchase.c.customer_id,
+)
+_fact = _looked_up(
+    "fact",
+    [purchase_facts.c.fingerprint],
+    purchase_facts.c.tenant_id == tenant_parameter(),
+    purchase_facts.c.purchase_id == _purchase.c.id,
+    purchase_facts.c.fingerprint == _wanted.c.fingerprint,
+)
+_accrual = _looked_up(
+    "accrual",
+    [column for column in accruals.c if column.name not in _NOT_SHOWN],
+    accruals.c.tenant_id == tenant_parameter(),
+    accruals.c.purchase_id == _purchase.c.id,
+    accruals.c.generation == _purchase.c.generation,
+)
 _PREPARE = (
     select(
         programs.c.config_version,
-        customers.c.external_id.label("customer_external_id"),
-        purchase_facts.c.fingerprint.is_not(None).label("is_replay"),
-        *_purchase_columns,
-        *_accrual_columns,
+        _customer.c.external_id.label("customer_external_id"),
+        _fact.c.fingerprint.is_not(None).label("is_replay"),
+        *(column.label(f"purchase_{column.name}") for column in _purchase.c),
+        *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
     .select_from(
         programs.join(_wanted, true())
-        .outerjoin(
-            purchases,
-            and_(
-                purchases.c.tenant_id == tenant_parameter(),
-                purchases.c.kind == _wanted.c.kind,
-                purchases.c.external_id == _wanted.c.external_id,
-            ),
-        )
-        .outerjoin(
-            customers,
-            and_(customers.c.tenant_id == tenant_parameter(), customers.c.id == purchases.c.customer_id),
-        )
-        .outerjoin(
-            purchase_facts,
-            and_(
-                purchase_facts.c.tenant_id == tenant_parameter(),
-                purchase_facts.c.purchase_id == purchases.c.id,
-                purchase_facts.c.fingerprint == _wanted.c.fingerprint,
-            ),
-        )
-        .outerjoin(
-            accruals,
-            and_(
-                accruals.c.tenant_id == tenant_parameter(),
-                accruals.c.purchase_id == purchases.c.id,
-                accruals.c.generation == purchases.c.generation,
-            ),
-        ),
+        .outerjoin(_purchase, true())
+        .outerjoin(_customer, true())
+        .outerjoin(_fact, true())
+        .outerjoin(_accrual, true()),
     )
     .where(programs.c.tenant_id == tenant_parameter())
     .order_by(_wanted.c.ordinal)

@@ -1,0 +1,85 @@
+"""The whole service of one process, put together from values: database, events, credentials, API."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.applications import Starlette
+
+from api.app import create_app
+from api.authentication import Authenticator, Unauthenticated
+from api.issuer import Issuer
+from api.live import EventHub
+from api.operation import OperationRequest
+from api.tokens import make_token
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.world import World
+from permissions.actor import Actor
+from permissions.roles import Role
+from schema.context import Context, Services
+from schema.root import treue_schema
+from tenancy.database import Database
+from tenancy.startup import refuse_unsafe_role
+
+API_TOKEN_KIND = "api"  # noqa: S105 - a word in the token's prefix
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+"""What the database raises when it is away, or too busy to answer."""
+
+
+def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[str] = ()) -> Starlette:
+    """The ASGI application of one process. Its lifespan checks the database role, listens for events, and ends both."""
+    world = World(database)
+    hub = EventHub(world)
+
+    async def read_token(sha256: str) -> Actor | None:
+        return await actor_of_token(world, sha256)
+
+    async def read_standing(actor: Actor) -> Actor:
+        refreshed = await refreshed_actor(world, actor)
+        if refreshed is None:
+            raise Unauthenticated("The token is not valid.")
+        return refreshed
+
+    async def still_valid(actor: Actor) -> bool:
+        return await refreshed_actor(world, actor) is not None
+
+    async def ready() -> None:
+        await refuse_unsafe_role(database)
+
+    def sign_customer_token(tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
+        token = issuer.issue(
+            subject=str(customer_id), tenant_id=tenant_id, role=Role.CUSTOMER, name="Customer", lifetime=lifetime
+        )
+        return token.text, token.expires_at
+
+    def new_api_token() -> tuple[str, str]:
+        token = make_token(API_TOKEN_KIND)
+        return token.text, token.sha256
+
+    services = Services(world, hub, sign_customer_token, new_api_token)
+
+    def make_context(request: OperationRequest) -> Context:
+        return Context(services, request.actor, request.request_id)
+
+    @contextlib.asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await refuse_unsafe_role(database)
+        await hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+            await database.close()
+
+    return create_app(
+        treue_schema(UNAVAILABLE),
+        Authenticator(issuer, read_token, read_standing),
+        make_context,
+        still_valid,
+        ready,
+        cors_origins=cors_origins,
+        lifespan=lifespan,
+    )

@@ -1,0 +1,72 @@
+"""`treue database`: the server under the service."""
+
+import signal
+import threading
+
+import click
+
+from runtime.postgres import EmbeddedPostgres
+from runtime.problems import SetupProblem
+from runtime.roles import forget_passwords, prepare_database
+from runtime.settings import Settings, load_settings
+
+
+@click.group()
+def database() -> None:
+    """Prepare, run, inspect or delete the database server."""
+
+
+@database.command()
+@click.option("--adopt-roles", is_flag=True, help="Give roles whose password is not known here a new one.")
+def prepare(*, adopt_roles: bool) -> None:
+    """Make the roles and the database on the server of DATABASE_URL. Harmless to repeat."""
+    settings = load_settings()
+    if settings.database_url is None:
+        raise SetupProblem("DATABASE_URL is not set. The embedded server needs no preparation.")
+    prepare_database(settings.database_url, settings.data_dir, settings.database_name, adopt_roles=adopt_roles)
+    click.echo(f"Database {settings.database_name} is ready; the roles' passwords are in {settings.data_dir}.")
+
+
+@database.command()
+def run() -> None:
+    """Run the embedded server until Ctrl-C, so that several processes can share it."""
+    settings = load_settings()
+    with _embedded(settings) as postgres:
+        # The administrator's password stays in its file: what is printed ends up in scroll-back and logs.
+        click.echo(f"PostgreSQL is running; its socket is in {postgres.socket_folder}, its log is {postgres.log_file}")
+        _wait_for_signal()
+
+
+@database.command()
+def status() -> None:
+    """Say whether the embedded server runs. Exit code 3 when it does not."""
+    settings = load_settings()
+    running = _embedded(settings).is_running
+    click.echo(f"The embedded PostgreSQL in {settings.data_dir} is {'running' if running else 'not running'}.")
+    if not running:
+        raise SystemExit(3)
+
+
+@database.command()
+@click.confirmation_option(prompt="This deletes every tenant, customer and point in the embedded server. Go on?")
+def reset() -> None:
+    """Delete the embedded server's data and passwords. A server named by DATABASE_URL is not touched."""
+    settings = load_settings()
+    postgres = _embedded(settings)
+    socket_folder = postgres.socket_folder
+    postgres.remove()
+    forget_passwords(settings.data_dir, str(socket_folder))
+    click.echo(f"The embedded PostgreSQL in {settings.data_dir} is deleted.")
+
+
+def _embedded(settings: Settings) -> EmbeddedPostgres:
+    if settings.database_url is not None:
+        raise SetupProblem("DATABASE_URL names another server: the embedded one is not used.")
+    return EmbeddedPostgres(settings.data_dir)
+
+
+def _wait_for_signal() -> None:
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: done.set())
+    done.wait()

@@ -1,0 +1,258 @@
+"""Two made-up businesses for the demo: a salon in Berlin and a studio in New York; their rules show every condition.
+
+Everything is recorded through the same use cases as the API, day by day, on a clock that walks through the past.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime, time, timedelta
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.earning import (
+    Award,
+    CatalogItem,
+    CatalogKind,
+    Conditions,
+    EarningRule,
+    FixedAward,
+    MultiplierAward,
+    PerAmountAward,
+    PerUnitAward,
+    Weekday,
+)
+from loyalty.rules.ids import RuleId, TenantId
+from loyalty.rules.money import Money, PointValue, Ratio
+from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase import PurchaseRecording, record_purchases
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from permissions.actor import Actor, system_actor
+
+DAYS = 90
+_UNBORN = RuleId(UUID(int=0))
+
+
+class Item(NamedTuple):
+    """Something that is sold: its external id, name, category, kind, price in minor units, and points per unit."""
+
+    external_id: str
+    name: str
+    category: str
+    kind: CatalogKind
+    price_minor: int
+    points_per_unit: int | None = None
+
+
+class Business(NamedTuple):
+    """A made-up business."""
+
+    name: str
+    currency: str
+    time_zone: str
+    locale: str
+    customers: int
+    purchases_per_day: int
+    names: tuple[str, ...]
+    locales: tuple[str, ...]
+    locations: tuple[tuple[str, str, str], ...]
+    staff: tuple[tuple[str, str], ...]
+    categories: tuple[tuple[str, str], ...]
+    items: tuple[Item, ...]
+
+
+SALON = Business(
+    name="Salon Lindenhof",
+    currency="EUR",
+    time_zone="Europe/Berlin",
+    locale="de-DE",
+    customers=220,
+    purchases_per_day=30,
+    names=("Anna", "Ben", "Clara", "Deniz", "Elif", "Finn", "Greta", "Hannes", "Ida", "Jonas", "Katja", "Luca"),
+    locales=("de-DE", "de-AT", "en-GB", "tr-TR"),
+    locations=(("mitte", "Berlin-Mitte", "Europe/Berlin"), ("wien", "Wien-Neubau", "Europe/Vienna")),
+    staff=(("mara", "Mara"), ("jonas", "Jonas (Meister)"), ("aylin", "Aylin")),
+    categories=(("hair", "Haare"), ("colour", "Farbe"), ("care", "Pflege")),
+    items=(
+        Item("cut", "Haarschnitt", "hair", CatalogKind.SERVICE, 3_900),
+        Item("cut-beard", "Haarschnitt mit Bart", "hair", CatalogKind.SERVICE, 5_400),
+        Item("balayage", "Balayage", "colour", CatalogKind.SERVICE, 12_900),
+        Item("fringe", "Pony nachschneiden", "hair", CatalogKind.SERVICE, 1_200),
+        Item("shampoo", "Shampoo 250 ml", "care", CatalogKind.PRODUCT, 1_850, 12),
+        Item("oil", "Haaröl", "care", CatalogKind.PRODUCT, 2_490),
+    ),
+)
+STUDIO = Business(
+    name="Northside Studio",
+    currency="USD",
+    time_zone="America/New_York",
+    locale="en-US",
+    customers=120,
+    purchases_per_day=16,
+    names=("Avery", "Blake", "Casey", "Drew", "Emerson", "Frankie", "Gray", "Harper", "Indigo", "Jordan"),
+    locales=("en-US", "es-US"),
+    locations=(("brooklyn", "Brooklyn", "America/New_York"), ("denver", "Denver", "America/Denver")),
+    staff=(("sam", "Sam"), ("riley", "Riley (head coach)")),
+    categories=(("yoga", "Yoga"), ("strength", "Strength"), ("care", "Shop")),
+    items=(
+        Item("flow", "Morning Flow", "yoga", CatalogKind.CLASS, 2_200, 8),
+        Item("yin", "Yin & Restore", "yoga", CatalogKind.CLASS, 2_600),
+        Item("coaching", "Personal coaching", "strength", CatalogKind.SERVICE, 9_500),
+        Item("mat", "Yoga mat", "care", CatalogKind.PRODUCT, 5_800, 40),
+        Item("drop-in", "Drop-in", "strength", CatalogKind.CLASS, 1_500),
+    ),
+)
+BUSINESSES = (SALON, STUDIO)
+
+TIERS = (("Regular", "#8D6E63", 0), ("Silver", "#B0BEC5", 500), ("Gold", "#D4AF37", 1_500))
+
+
+async def furnish(world: World, tenant_id: TenantId, business: Business, now: datetime) -> None:
+    """Give a new tenant its settings, catalogue, tiers and rules."""
+    actor = system_actor(tenant_id, "demo")
+    await update_program(world, actor, ProgramEdit(lambda settings: _settings(settings, business), None))
+    await upsert_catalog_items(world, actor, CatalogEdit(_catalog(business), ()))
+    for name, color, min_points in TIERS:
+        await create_tier(world, actor, name, color, min_points)
+    for rule in _rules(business, now):
+        await create_earning_rule(world, actor, rule)
+
+
+async def record_history(
+    world_at: Callable[[datetime], World],
+    tenant_id: TenantId,
+    business: Business,
+    now: datetime,
+    advance: Callable[[int], None],
+) -> None:
+    """Record the purchases of the last ``DAYS`` days, one batch a day; ``advance`` is told how many each time."""
+    actor: Actor = system_actor(tenant_id, "demo")
+    # The same purchases every time, so that people can talk about what they see; nothing here is a secret.
+    chance = random.Random(business.name)  # noqa: S311
+    for day in range(DAYS, 0, -1):
+        moment = now - timedelta(days=day)
+        batch = list(_day(business, chance, moment))
+        await record_purchases(world_at(moment), actor, batch)
+        advance(len(batch))
+
+
+def purchase_count(business: Business) -> int:
+    """How many purchases ``record_history`` records."""
+    return DAYS * business.purchases_per_day
+
+
+def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:
+    redemption = RedemptionPolicy(
+        enabled=True,
+        point_value=PointValue(100, Money(100, business.currency)),
+        method=DiscountMethod.CUSTOMER_CHOICE,
+        max_discount_percent=50,
+        min_balance=100,
+    )
+    return ProgramSettings(
+        enabled=True,
+        stacking=settings.stacking,
+        earn_scope=settings.earn_scope,
+        weekday_of=settings.weekday_of,
+        redemption=redemption,
+    )
+
+
+def _catalog(business: Business) -> list[CatalogItem]:
+    return [
+        *(CatalogItem(CatalogKind.LOCATION, key, name, time_zone=zone) for key, name, zone in business.locations),
+        *(CatalogItem(CatalogKind.STAFF, key, name) for key, name in business.staff),
+        *(CatalogItem(CatalogKind.CATEGORY, key, name) for key, name in business.categories),
+        *(
+            CatalogItem(
+                item.kind,
+                item.external_id,
+                item.name,
+                category=item.category,
+                enrolled=item.kind is CatalogKind.PRODUCT,
+                points_per_unit=item.points_per_unit if item.kind is CatalogKind.PRODUCT else None,
+            )
+            for item in business.items
+        ),
+    ]
+
+
+def _rules(business: Business, now: datetime) -> Iterator[EarningRule]:
+    category, service = business.categories[1][0], business.items[1].external_id
+    location, staff = business.locations[0][0], business.staff[1][0]
+    plans: tuple[tuple[str, Award, Conditions], ...] = (
+        (f"1 point per {business.currency}", PerAmountAward(1, 100), Conditions()),
+        ("Category bonus", FixedAward(20), Conditions(service_categories=frozenset({category}))),
+        ("Service of the season", FixedAward(10), Conditions(services=frozenset({service}))),
+        ("Students", FixedAward(15), Conditions(customer_categories=frozenset({"student"}))),
+        ("House of the month", FixedAward(5), Conditions(locations=frozenset({location}))),
+        ("With the master", FixedAward(10), Conditions(staff=frozenset({staff}))),
+        ("Quiet days", FixedAward(25), Conditions(weekdays=frozenset({Weekday.TUE, Weekday.WED}))),
+        ("Big visits", FixedAward(50), Conditions(total_greater_than_minor=10_000)),
+        ("Small visits", FixedAward(5), Conditions(total_less_than_minor=2_000)),
+        ("Take something home", PerUnitAward(10), Conditions(service_categories=frozenset({"care"}))),
+    )
+    for position, (name, award, conditions) in enumerate(plans):
+        yield EarningRule(_UNBORN, name, 1, (position + 1) * 10, active=True, award=award, conditions=conditions)
+    yield EarningRule(
+        id=_UNBORN,
+        name="Half as much again, for the season",
+        version=1,
+        priority=200,
+        active=True,
+        award=MultiplierAward(Ratio(3, 2)),
+        starts_at=now - timedelta(days=10),
+        ends_at=now + timedelta(days=20),
+    )
+
+
+def _day(business: Business, chance: random.Random, moment: datetime) -> Iterator[PurchaseRecording]:
+    zone = ZoneInfo(business.time_zone)
+    day = moment.astimezone(zone).date()
+    for number in range(business.purchases_per_day):
+        item = chance.choices(business.items, weights=[6, 4, 2, 3, 2, 1][: len(business.items)])[0]
+        quantity = chance.choice((1, 1, 1, 2)) if item.kind is CatalogKind.PRODUCT else 1
+        begin = datetime.combine(day, time(9 + number % 10, chance.choice((0, 15, 30, 45))), zone)
+        line = PurchaseLine(item.external_id, item.category, quantity, item.price_minor)
+        facts = PurchaseFacts(
+            kind=_KINDS[item.kind],
+            external_id=f"{day:%Y%m%d}-{number:03d}",
+            total=Money(line.amount_minor, business.currency),
+            lines=(line,),
+            location=chance.choice(business.locations)[0],
+            staff=chance.choice(business.staff)[0],
+            booked_at=moment,
+            starts_at=begin,
+            ends_at=begin + timedelta(minutes=45),
+        )
+        yield PurchaseRecording(facts, PurchaseStatus.COMPLETED, _customer(business, chance))
+
+
+_KINDS = {
+    CatalogKind.SERVICE: PurchaseKind.APPOINTMENT,
+    CatalogKind.CLASS: PurchaseKind.CLASS,
+    CatalogKind.PRODUCT: PurchaseKind.ORDER,
+}
+
+_FAMILY_NAMES = ("Albrecht", "Baumann", "Costa", "Demir", "Engel", "Fischer", "Garcia", "Hoffmann", "Ivanova", "Jansen")
+
+
+def _customer(business: Business, chance: random.Random) -> CustomerProfile:
+    # The square makes regulars: low numbers come far more often than high ones.
+    number = int(chance.random() ** 2 * business.customers)
+    first = business.names[number % len(business.names)]
+    family = _FAMILY_NAMES[number // len(business.names) % len(_FAMILY_NAMES)]
+    return CustomerProfile(
+        external_id=f"customer-{number:03d}",
+        full_name=f"{first} {family}",
+        email=f"{first}.{family}.{number}@example.com".lower(),
+        locale=business.locales[number % len(business.locales)],
+        category="student" if number % 7 == 0 else None,
+        marketing_consent=number % 3 != 0,
+    )

@@ -1,0 +1,60 @@
+"""`treue tenant`: the businesses on the platform."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import click
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.world import World
+from runtime.databases import provided_database
+from runtime.problems import SetupProblem
+from runtime.settings import load_settings
+from tenancy.database import Database
+from tenancy.provisioning import list_tenants
+
+T = TypeVar("T")
+
+
+@click.group()
+def tenant() -> None:
+    """Create and list tenants."""
+
+
+@tenant.command()
+@click.option("--name", required=True, help="The name of the business.")
+@click.option("--currency", required=True, help="ISO 4217, such as EUR.")
+@click.option("--time-zone", required=True, help="IANA zone, such as Europe/Berlin.")
+@click.option("--locale", default="en", show_default=True, help="Language of the business (BCP 47).")
+def create(name: str, currency: str, time_zone: str, locale: str) -> None:
+    """Create a tenant with its first settings, and print its id."""
+    with provided_database(load_settings(), prepare=True) as urls:
+
+        async def work(database: Database) -> str:
+            try:
+                made = await provision_tenant(
+                    World(database), name=name, currency=currency, time_zone=time_zone, locale=locale
+                )
+            except InvalidInput as refusal:
+                raise SetupProblem(str(refusal)) from refusal
+            return str(made.tenant_id)
+
+        click.echo(asyncio.run(_with_database(urls.owner, work)))
+
+
+@tenant.command(name="list")
+def list_() -> None:
+    """List all tenants, oldest first: id and name."""
+    with provided_database(load_settings()) as urls:
+        for tenant_id, name in asyncio.run(_with_database(urls.relay, list_tenants)):
+            click.echo(f"{tenant_id}  {name}")
+
+
+async def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
+    database = Database(url, pool_size=1, name="treue-cli")
+    try:
+        return await work(database)
+    finally:
+        await database.close()

@@ -1,0 +1,41 @@
+"""`treue worker`: background work in a process of its own."""
+
+import asyncio
+
+import click
+from sqlalchemy.exc import OperationalError
+
+from runtime.databases import provided_database
+from runtime.logs import configure_logging
+from runtime.problems import SetupProblem
+from runtime.settings import load_settings
+from tenancy.startup import UnsafeDatabaseRole
+from worker.main import ALL_PARTS, Part, run_worker
+
+
+@click.command()
+@click.option(
+    "--only",
+    type=click.Choice(list(Part), case_sensitive=False),
+    multiple=True,
+    help="Run this part alone; may be given more than once. Without it every part runs.",
+)
+def worker(*, only: tuple[Part, ...]) -> None:
+    """Relay events and work off jobs, until Ctrl-C or SIGTERM. Any number of workers may run side by side."""
+    settings = load_settings()
+    configure_logging(settings.log_level)
+    with provided_database(settings) as urls:
+        try:
+            asyncio.run(
+                run_worker(
+                    urls.app,
+                    urls.relay,
+                    parts=frozenset(only or ALL_PARTS),
+                    pool_size=settings.pool_size,
+                    shutdown_seconds=settings.shutdown_seconds,
+                )
+            )
+        except UnsafeDatabaseRole as problem:
+            raise SetupProblem(str(problem)) from problem
+        except OperationalError as error:
+            raise SetupProblem(f"Cannot reach PostgreSQL: {error.orig}") from error
