@@ -86,7 +86,7 @@ class VersionConflict(Conflict):
     code: ClassVar[str] = "VERSION_CONFLICT"
 
     def __init__(self, expected: int, actual: int) -> None:
-        super().__init__(f"Version {expected} was expected, but version {actual} is stored.", ("version",))
+        super().__init__(f"Version {expected} was expected, but version {actual} is stored.", ("expected_version",))
         self.expected = expected
         self.actual = actual
 

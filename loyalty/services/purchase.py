@@ -46,6 +46,7 @@ from loyalty.storage.purchases import (
     WantedPurchase,
     prepare_recording,
     read_accruals,
+    read_accruals_by_id,
     read_purchase_by_key,
     read_purchases_by_id,
 )
@@ -134,6 +135,14 @@ async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[Purch
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_accruals(tx, purchase_ids)
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
+    """The accruals among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_accruals_by_id(tx, ids)
     return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
 
 

@@ -148,6 +148,11 @@ _ACCRUALS = (
     .order_by(accruals.c.generation)
 )
 
+_ACCRUALS_BY_ID = select(*_accrual_columns).where(
+    accruals.c.tenant_id == tenant_parameter(),
+    accruals.c.id.in_(bindparam("ids", expanding=True)),
+)
+
 
 class WantedPurchase(NamedTuple):
     """The natural key of a purchase and the fingerprint of the facts that are being recorded about it."""
@@ -183,6 +188,11 @@ async def read_purchase_by_key(tx: Transaction, kind: PurchaseKind, external_id:
 async def read_accruals(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
     """The newest accrual of each purchase; one that never earned is absent."""
     return {row.accrual_purchase_id: accrual_row(row) for row in await tx.rows(_ACCRUALS, ids=list(purchase_ids))}
+
+
+async def read_accruals_by_id(tx: Transaction, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
+    """The accruals among ``ids``."""
+    return {row.accrual_id: accrual_row(row) for row in await tx.rows(_ACCRUALS_BY_ID, ids=list(ids))}
 
 
 def _known(row: Any) -> KnownPurchase:

@@ -1,0 +1,296 @@
+"""Live events: each process listens once, reads a tenant's new events once, and hands them to all its followers.
+
+A hint (NOTIFY) only makes it quick: every followed log is looked at once a second anyway. No transaction is open while
+anybody waits, what a follower may leave unread is bounded, and a tenant that nobody follows costs nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import psycopg
+import structlog
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.ids import TenantId
+from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, last_position, list_events
+from loyalty.services.world import World
+from loyalty.storage.events import CHANNEL, EventRow, decode_hints
+from schema.masking import ReaderTooSlow
+from tenancy.outage import Outage
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.live")
+
+MAX_BACKLOG = 1_000
+"""Events that may wait for one follower."""
+PATIENCE_SECONDS = 5.0
+"""How long a follower whose backlog is full may take for half of it; so long the others of its tenant wait once."""
+POLL_SECONDS = 1.0
+READS_AT_ONCE = 4
+"""Logs read at the same time, so that followers never take all connections from the requests."""
+STOP_SECONDS = 5.0
+LISTENER_NAME = "treue-listener"
+LISTENER_OPTIONS: Mapping[str, Any] = {
+    "application_name": LISTENER_NAME,
+    "connect_timeout": 10,
+    # A listener never speaks: only so does it learn that the other side is gone.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+
+
+class Follower:
+    """The backlog of one subscription. Everything up to ``position`` was handed to it or lies in the backlog."""
+
+    def __init__(self, shared: "SharedLog", position: int, max_backlog: int) -> None:
+        self.shared = shared
+        self.position = position
+        self._max_backlog = max_backlog
+        self._backlog: deque[EventRow] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._too_slow = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more fits in."""
+        return len(self._backlog) >= self._max_backlog
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than half of what fits in waits to be taken."""
+        return len(self._backlog) > self._max_backlog // 2
+
+    def offer(self, event: EventRow) -> None:
+        """Add an event to the backlog, which is not full; one that the follower has read by itself is passed over."""
+        if event.position > self.position:
+            self.position = event.position
+            self._backlog.append(event)
+            self._changed.set()
+
+    def end(self) -> None:
+        """Let the follower take what waits, then end."""
+        self._ended = True
+        self._changed.set()
+
+    def give_up(self) -> None:
+        """Throw the backlog away; the follower learns that it was too slow."""
+        self._too_slow = True
+        self._backlog.clear()
+        self._changed.set()
+
+    async def take(self) -> EventRow | None:
+        """The next event, when there is one; None at the end. Raises ReaderTooSlow."""
+        while not self._backlog:
+            if self._too_slow:
+                raise ReaderTooSlow
+            if self._ended:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        event = self._backlog.popleft()
+        if not self.is_behind:
+            self.shared.drained.set()
+        return event
+
+
+class SharedLog:
+    """One tenant's log as this process follows it, for all followers together; lives while there are any."""
+
+    def __init__(self, tenant_id: TenantId, position: int) -> None:
+        self.tenant_id = tenant_id
+        self.position = position
+        self.followers: set[Follower] = set()
+        self.woken = asyncio.Event()
+        self.drained = asyncio.Event()
+
+
+class EventHub:
+    """The live events of one process. ``follow`` is all that a subscription needs.
+
+    ``max_backlog`` bounds what may wait for one follower; ``patience_seconds`` is how long a follower whose backlog is
+    full may take for half of it before it is told that it is too slow.
+    """
+
+    def __init__(
+        self, world: World, *, max_backlog: int = MAX_BACKLOG, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._world = world
+        self._max_backlog = max_backlog
+        self._patience_seconds = patience_seconds
+        self._logs: dict[TenantId, SharedLog] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._listener: asyncio.Task[None] | None = None
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._reading = Outage("event reader")
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Begin to listen. A database that is away delays nobody: it is tried again in the background."""
+        self._listener = asyncio.create_task(self._listen(), name="event listener")
+
+    async def stop(self) -> None:
+        """End every follower and every task. Harmless when repeated."""
+        self._stopped = True
+        for shared in list(self._logs.values()):
+            for follower in list(shared.followers):
+                follower.end()
+                self._leave(follower)
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
+        if self._readers:
+            # A reader ends by itself after its statement: cancelling that would cost a connection.
+            _, late = await asyncio.wait(self._readers, timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def count_followers(self, tenant_id: TenantId) -> int:
+        """How many followers of a tenant are live; those that still read what happened before are not counted."""
+        shared = self._logs.get(tenant_id)
+        return len(shared.followers) if shared else 0
+
+    async def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+        """The events of a tenant: first those after the position ``after``, then what comes, no gap and none twice.
+
+        With None it begins after the newest event; what counts is the moment of the first ``anext``. Closing the
+        generator unsubscribes; it ends by itself when the hub stops. Raises InvalidInput on ``after`` for a position
+        that the log has not reached, and ReaderTooSlow when too much waits for it. The events are shared between
+        followers: never change their payloads.
+        """
+        newest = await last_position(self._world, tenant_id)
+        if after is not None and not 0 <= after <= newest:
+            raise InvalidInput.one("after", reason="is no position of this log")
+        position = newest if after is None else after
+        follower = self._join(tenant_id, position) if position == newest else None
+        try:
+            while follower is None and not self._stopped:
+                events = await self._read(tenant_id, position)
+                position = events[-1].position if events else position
+                if len(events) < MAX_EVENTS_AT_ONCE:
+                    # Before they are handed out: however long that takes, what comes meanwhile is kept.
+                    follower = self._join(tenant_id, position)
+                for event in events:
+                    yield event
+            while follower is not None and (live := await follower.take()) is not None:
+                yield live
+        finally:
+            if follower is not None:
+                self._leave(follower)
+
+    # ── followers ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _join(self, tenant_id: TenantId, position: int) -> Follower | None:
+        """Follow from ``position`` on; None when the shared log is further already, so that there would be a gap."""
+        if self._stopped:
+            return None
+        shared = self._logs.get(tenant_id)
+        if shared is None:
+            shared = self._logs[tenant_id] = SharedLog(tenant_id, position)
+            task = asyncio.create_task(self._read_on(shared), name=f"event reader of {tenant_id}")
+            self._readers.add(task)
+            task.add_done_callback(self._readers.discard)
+        elif shared.position > position:
+            return None
+        follower = Follower(shared, position, self._max_backlog)
+        shared.followers.add(follower)
+        return follower
+
+    def _leave(self, follower: Follower) -> None:
+        shared = follower.shared
+        shared.followers.discard(follower)
+        shared.drained.set()
+        if not shared.followers and self._logs.get(shared.tenant_id) is shared:
+            del self._logs[shared.tenant_id]
+            shared.woken.set()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _read(self, tenant_id: TenantId, position: int) -> list[EventRow]:
+        async with self._reads:
+            return await list_events(self._world, tenant_id, after=position)
+
+    async def _read_on(self, shared: SharedLog) -> None:
+        """Read a log on and hand out what is new, as long as it has followers."""
+        while shared.followers:
+            shared.woken.clear()
+            try:
+                events = await self._read(shared.tenant_id, shared.position)
+            except Exception as error:  # noqa: BLE001 - the followers would wait for ever for a reader that died
+                self._reading.failed(error)
+                events = []
+            else:
+                self._reading.over()
+            await self._hand_out(shared, events)
+            if len(events) < MAX_EVENTS_AT_ONCE:
+                await _wait(shared.woken, POLL_SECONDS)
+
+    async def _hand_out(self, shared: SharedLog, events: list[EventRow]) -> None:
+        for event in events:
+            if any(follower.is_full for follower in shared.followers):
+                await self._wait_for_room(shared)
+            for follower in shared.followers:
+                follower.offer(event)
+            shared.position = event.position
+
+    async def _wait_for_room(self, shared: SharedLog) -> None:
+        """Let full followers catch up, and part from those that do not.
+
+        Without it a burst, such as everybody's new tier after a change of the program, would throw everybody out.
+        """
+        full = [follower for follower in shared.followers if follower.is_full]
+        deadline = asyncio.get_running_loop().time() + self._patience_seconds
+        while late := [follower for follower in full if follower in shared.followers and follower.is_behind]:
+            shared.drained.clear()
+            rest = deadline - asyncio.get_running_loop().time()
+            if rest <= 0 or not await _wait(shared.drained, rest):
+                for follower in late:
+                    follower.give_up()
+                    self._leave(follower)
+                return
+
+    # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _listen(self) -> None:
+        """Take hints until cancelled, over new connections when one is lost."""
+        outage = Outage("event listener")
+        while True:
+            try:
+                await self._take_hints(outage)
+            except Exception as error:  # noqa: BLE001 - without hints events would only come once a second
+                await asyncio.sleep(outage.failed(error))
+
+    async def _take_hints(self, outage: Outage) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            self._world.database.url, autocommit=True, **LISTENER_OPTIONS
+        ) as connection:
+            await connection.execute(f"LISTEN {CHANNEL}".encode())
+            outage.over()
+            # Hints may have been missed meanwhile.
+            for shared in self._logs.values():
+                shared.woken.set()
+            async for hint in connection.notifies():
+                self._wake(hint.payload)
+
+    def _wake(self, payload: str) -> None:
+        try:
+            hints = decode_hints(payload)
+        except ValueError:
+            log.warning("a hint was not understood", payload_size_count=len(payload))
+            return
+        for tenant_id, position in hints:
+            shared = self._logs.get(tenant_id)
+            if shared is not None and position > shared.position:
+                shared.woken.set()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, so long at most; tells whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

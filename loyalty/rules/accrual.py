@@ -1,0 +1,129 @@
+"""When a purchase is evaluated, when its points become spendable, and what takes them away again.
+
+Evaluating and maturing are two moments: how many points there are is frozen at the first, and they can be spent from
+the second on. In between they are pending.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.errors import Problem
+from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
+
+MAX_DELAY_MINUTES = 366 * 24 * 60
+
+
+class EvaluateOn(StrEnum):
+    """The status at which a purchase is evaluated; a later one does as well."""
+
+    PURCHASE_CREATED = "PURCHASE_CREATED"
+    PURCHASE_CONFIRMED = "PURCHASE_CONFIRMED"
+    PURCHASE_PAID = "PURCHASE_PAID"
+    PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
+
+
+class MatureOn(StrEnum):
+    """From which moment the delay until maturity runs."""
+
+    EVALUATION = "EVALUATION"
+    """The evaluation itself."""
+    PURCHASE_PAID = "PURCHASE_PAID"
+    """The moment the purchase is reported as paid, or further."""
+    SERVICE_ENDED = "SERVICE_ENDED"
+    """The end of the service, as the purchase tells it."""
+    PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
+    """The moment the purchase is reported as completed."""
+
+
+class AccrualState(StrEnum):
+    """How far an accrual has come."""
+
+    EVALUATED = "EVALUATED"
+    PENDING = "PENDING"
+    AVAILABLE = "AVAILABLE"
+    PARTIALLY_REVERSED = "PARTIALLY_REVERSED"
+    REVERSED = "REVERSED"
+    VOIDED = "VOIDED"
+
+
+FORFEITABLE = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED})
+"""The statuses that may take points away."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccrualPolicy:
+    """How points come into being and go again.
+
+    `delay_minutes` runs from the moment that `mature_on` names; `slack_minutes` is how late the sweeper may be before
+    somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent.
+    """
+
+    evaluate_on: EvaluateOn = EvaluateOn.PURCHASE_CREATED
+    mature_on: MatureOn = MatureOn.EVALUATION
+    delay_minutes: int = 0
+    slack_minutes: int = 60
+    forfeit_on: frozenset[PurchaseStatus] = FORFEITABLE
+    debt: Overdraft = Overdraft.ALLOW_NEGATIVE
+
+
+_RANKS = {
+    PurchaseStatus.CREATED: 0,
+    PurchaseStatus.CONFIRMED: 1,
+    PurchaseStatus.PAID: 2,
+    PurchaseStatus.COMPLETED: 3,
+}
+_EVALUATED_FROM = {
+    EvaluateOn.PURCHASE_CREATED: 0,
+    EvaluateOn.PURCHASE_CONFIRMED: 1,
+    EvaluateOn.PURCHASE_PAID: 2,
+    EvaluateOn.PURCHASE_COMPLETED: 3,
+}
+_MATURED_FROM = {MatureOn.PURCHASE_PAID: 2, MatureOn.PURCHASE_COMPLETED: 3}
+
+
+def is_evaluated_at(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
+    """Tell whether a purchase of this status is to be evaluated; one that was called off never is."""
+    rank = _RANKS.get(status)
+    return rank is not None and rank >= _EVALUATED_FROM[policy.evaluate_on]
+
+
+def matures_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> datetime | None:
+    """Return from when on the points can be spent, or None while the status that it waits for has not come.
+
+    `now` is the moment of the evaluation, or of the status change that is being recorded. The end of a service that the
+    purchase does not tell is its start; without that, now.
+    """
+    delay = timedelta(minutes=policy.delay_minutes)
+    if policy.mature_on is MatureOn.SERVICE_ENDED:
+        return (facts.ends_at or facts.starts_at or now) + delay
+    awaited = _MATURED_FROM.get(policy.mature_on)
+    if awaited is not None and _RANKS.get(status, -1) < awaited:
+        return None
+    return now + delay
+
+
+def forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
+    """Tell whether a status takes the points of a purchase away."""
+    return status in policy.forfeit_on
+
+
+def validate_accrual_policy(policy: AccrualPolicy) -> list[Problem]:
+    """Return everything wrong with a policy: delays 0 minutes to 366 days, and only statuses that can take points."""
+    return [problem for problem in _policy_problems(policy) if problem is not None]
+
+
+def _policy_problems(policy: AccrualPolicy) -> Iterator[Problem | None]:
+    yield _check_minutes(policy.delay_minutes, ("accrual", "delay"))
+    yield _check_minutes(policy.slack_minutes, ("accrual", "slack"))
+    if stray := policy.forfeit_on - FORFEITABLE:
+        names = ", ".join(sorted(stray))
+        yield Problem(("accrual", "forfeit_on"), f"may hold CANCELLED, NO_SHOW and REFUNDED, not {names}")
+
+
+def _check_minutes(minutes: int, path: tuple[str, ...]) -> Problem | None:
+    if 0 <= minutes <= MAX_DELAY_MINUTES:
+        return None
+    return Problem(path, "must be between PT0S and P366D")

@@ -1,0 +1,162 @@
+"""A real server on loopback, in a thread of its own, with the small schema of these tests."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import orjson
+import pytest
+import structlog
+import uvloop
+from starlette.applications import Starlette
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from api.app import create_app
+from api.operation import OperationRequest
+from api.server import Server, make_server
+from permissions.actor import Actor
+from tests.api.small import SCHEMA, Context, Stage
+
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+
+START_SECONDS = 10.0
+ORIGIN = "https://salon.example"
+PROTOCOL = Subprotocol("graphql-transport-ws")
+
+
+class Theatre:
+    """The doors of a server that stays, onto a stage that each test sets anew."""
+
+    def __init__(self) -> None:
+        self.stage = Stage()
+
+    async def authenticate(self, authorization: str | None) -> Actor:
+        return await self.stage.authenticate(authorization)
+
+    async def still_valid(self, who: Actor) -> bool:
+        return await self.stage.still_valid(who)
+
+    async def ready(self) -> None:
+        await self.stage.ready()
+
+    def make_context(self, request: OperationRequest) -> Context:
+        return self.stage.make_context(request)
+
+
+class RunningServer:
+    """A server in a thread."""
+
+    def __init__(self, app: Starlette, theatre: Theatre) -> None:
+        self.app = app
+        self.theatre = theatre
+        self._started = threading.Event()
+        self.server: Server = make_server(app, "127.0.0.1", 0, on_started=self._started.set)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self.loop = runner.get_loop()
+            runner.run(self.server.serve())
+
+    @property
+    def stage(self) -> Stage:
+        return self.theatre.stage
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._started.wait(START_SECONDS), "the server did not start"
+        self.port: int = self.server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.socket_url = f"ws://127.0.0.1:{self.port}/graphql"
+
+    def ask_to_stop(self) -> None:
+        self.server.should_exit = True
+
+    def stop(self) -> None:
+        self.ask_to_stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+    def client(self, subject: str | None = "ada", **headers: str) -> httpx2.AsyncClient:
+        credential = {} if subject is None else {"authorization": f"Bearer {subject}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=credential | headers, timeout=20)
+
+    @asynccontextmanager
+    async def socket(self, subject: str | None = "ada", **options: Any) -> AsyncIterator[ClientConnection]:
+        """An open socket; introduced as `subject` unless that is None."""
+        async with connect(self.socket_url, subprotocols=[PROTOCOL], **options) as socket:
+            if subject is not None:
+                payload = {"authorization": f"Bearer {subject}"}
+                await send(socket, {"type": "connection_init", "payload": payload})
+                assert await receive(socket) == {"type": "connection_ack"}
+            yield socket
+
+
+async def send(socket: ClientConnection, message: object) -> None:
+    await socket.send(orjson.dumps(message).decode())
+
+
+async def receive(socket: ClientConnection) -> Any:
+    return orjson.loads(await asyncio.wait_for(socket.recv(), 10))
+
+
+async def subscribe(socket: ClientConnection, operation_id: str, query: str, **variables: object) -> None:
+    payload = {"query": query, "variables": variables}
+    await send(socket, {"id": operation_id, "type": "subscribe", "payload": payload})
+
+
+async def close_of(socket: ClientConnection, seconds: float = 10) -> tuple[int | None, str | None]:
+    """The code and reason with which the server closes; messages before it are thrown away."""
+    await asyncio.wait_for(_read_to_the_end(socket), seconds)
+    return socket.close_code, socket.close_reason
+
+
+async def _read_to_the_end(socket: ClientConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await socket.recv()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait until something the server does in its own thread has happened."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def start_server(**options: Any) -> RunningServer:
+    theatre = Theatre()
+    app = create_app(SCHEMA, theatre.authenticate, theatre.make_context, theatre.still_valid, theatre.ready, **options)
+    server = RunningServer(app, theatre)
+    server.start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[RunningServer]:
+    """One server for all tests of the edge."""
+    server = start_server(cors_origins=[ORIGIN])
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(shared_server: RunningServer) -> RunningServer:
+    """The server with a new stage; what earlier tests left behind ends on theirs."""
+    shared_server.theatre.stage = Stage()
+    return shared_server
+
+
+@pytest.fixture
+async def client(server: RunningServer) -> AsyncIterator[httpx2.AsyncClient]:
+    """A caller with a credential."""
+    async with server.client() as client:
+        yield client

@@ -1,0 +1,202 @@
+"""A small schema for the edge: it fails, waits and floods on demand, so that the edge can be watched doing its work."""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from api.authentication import Unauthenticated
+from api.operation import OperationRequest
+from loyalty.rules.errors import PermissionDenied
+from loyalty.rules.ids import TenantId
+from permissions.actor import Actor, ActorKind
+from permissions.roles import ROLE_PERMISSIONS, Role
+from schema.executable import build_schema
+from schema.masking import ReaderTooSlow
+from schema.scalars import Points
+
+TENANT = TenantId(uuid.UUID("0190a000-0000-7000-8000-000000000001"))
+SECRET = "hunter2"
+LARGE_TEXT = "x" * 60_000
+
+
+class DatabaseAway(Exception):
+    """Stands for what a driver raises when the server is away."""
+
+
+def actor(subject: str, expires_at: dt.datetime | None = None) -> Actor:
+    return Actor(
+        kind=ActorKind.STAFF,
+        tenant_id=TENANT,
+        subject=subject,
+        permissions=ROLE_PERMISSIONS[Role.OWNER],
+        display=subject,
+        expires_at=expires_at,
+    )
+
+
+@dataclass
+class Stage:
+    """What the tests arrange and look at.
+
+    Credentials are `Bearer <subject>`, or `Bearer <subject>@<seconds to live>`.
+    """
+
+    requests: list[OperationRequest] = field(default_factory=list)
+    batches: list[list[int]] = field(default_factory=list)
+    revoked: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    touched: int = 0
+    finished_generators: int = 0
+    ready_error: Exception | None = None
+
+    async def authenticate(self, authorization: str | None) -> Actor:
+        if not authorization:
+            raise Unauthenticated("A credential is required.", missing=True)
+        subject, _, seconds = authorization.removeprefix("Bearer ").partition("@")
+        if subject == "away":
+            raise DatabaseAway(SECRET)
+        if subject == "broken":
+            raise RuntimeError(SECRET)
+        if subject == "hangs":
+            await asyncio.sleep(60)
+        if not authorization.startswith("Bearer ") or subject in {"", "wrong"}:
+            raise Unauthenticated("The token is not valid.")
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(seconds)) if seconds else None
+        return actor(subject, end)
+
+    async def still_valid(self, who: Actor) -> bool:
+        self.asked.append(who.subject)
+        return who.subject not in self.revoked
+
+    async def ready(self) -> None:
+        if self.ready_error is not None:
+            raise self.ready_error
+
+    def make_context(self, request: OperationRequest) -> "Context":
+        self.requests.append(request)
+        return Context(request, self)
+
+
+class Context:
+    """One operation."""
+
+    def __init__(self, request: OperationRequest, stage: Stage) -> None:
+        self.request = request
+        self.request_id = request.request_id
+        self.stage = stage
+        self.squares: DataLoader[int, int] = DataLoader(self._load_squares)
+
+    async def _load_squares(self, keys: list[int]) -> list[int]:
+        self.stage.batches.append(keys)
+        return [key * key for key in keys]
+
+
+Info = strawberry.Info[Context, Any]
+
+
+@strawberry.type
+class Query:
+    @strawberry.field
+    def whoami(self, info: Info) -> str:
+        return info.context.request.actor.subject
+
+    @strawberry.field
+    def echo(self, text: str) -> str:
+        return text
+
+    @strawberry.field
+    def points(self, value: Points) -> Points:
+        return value
+
+    @strawberry.field
+    async def square(self, info: Info, of: int) -> int:
+        return await asyncio.shield(info.context.squares.load(of))
+
+    @strawberry.field
+    async def patient(self, seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    @strawberry.field
+    def denied(self) -> str | None:
+        raise PermissionDenied("LOYALTY_READ")
+
+    @strawberry.field
+    def broken(self) -> str | None:
+        raise RuntimeError(SECRET)
+
+    @strawberry.field
+    def required(self) -> str:
+        raise RuntimeError(SECRET)
+
+    @strawberry.field
+    def surrogate(self) -> str:
+        return "\ud800"
+
+
+@strawberry.type
+class Mutation:
+    @strawberry.mutation
+    async def touch(self, info: Info, seconds: float = 0.0) -> int:
+        await asyncio.sleep(seconds)
+        info.context.stage.touched += 1
+        return info.context.stage.touched
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def count(self, info: Info, to: int, seconds: float = 0.0) -> AsyncGenerator[int, None]:
+        try:
+            for number in range(to):
+                yield number
+                await asyncio.sleep(seconds)
+        finally:
+            info.context.stage.finished_generators += 1
+
+    @strawberry.subscription
+    async def context_number(self, info: Info) -> AsyncGenerator[str, None]:
+        yield info.context.request_id
+
+    @strawberry.subscription
+    async def denied(self, info: Info) -> AsyncGenerator[int, None]:
+        if info.context.request.actor.kind is ActorKind.STAFF:
+            raise PermissionDenied("LOYALTY_READ")
+        yield 1
+
+    @strawberry.subscription
+    async def breaks(self, after: int) -> AsyncGenerator[int, None]:
+        for number in range(after):
+            yield number
+        raise RuntimeError(SECRET)
+
+    @strawberry.subscription
+    async def lags(self) -> AsyncGenerator[int, None]:
+        """Notices by itself that its reader is too slow."""
+        yield 1
+        raise ReaderTooSlow
+
+    @strawberry.subscription
+    async def dropped(self, info: Info) -> AsyncGenerator[int, None]:
+        """Somebody else notices, while this one waits."""
+        yield 1
+        info.context.request.drop_slow_reader()
+        info.context.request.drop_slow_reader()
+        await asyncio.sleep(60)
+        yield 2
+
+    @strawberry.subscription
+    async def flood(self, info: Info, seconds: float) -> AsyncGenerator[str, None]:
+        """Sends more than a connection can hold, and is dropped while it sends."""
+        asyncio.get_running_loop().call_later(seconds, info.context.request.drop_slow_reader)
+        while True:
+            yield LARGE_TEXT
+
+
+SCHEMA = build_schema(Query, Mutation, Subscription, unavailable=(DatabaseAway,))

@@ -1,0 +1,403 @@
+"""GraphQL over WebSocket: hostile messages end in a close code, never in 1006; every operation has its own context."""
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
+from websockets.typing import Subprotocol
+
+from api.sockets import CONNECTION_INIT_SECONDS, MAX_MESSAGE_LENGTH, MAX_OPERATIONS
+from schema.masking import ReaderTooSlow
+from tests.api.conftest import ORIGIN, PROTOCOL, RunningServer, close_of, receive, send, subscribe, until
+from tests.api.small import SECRET
+
+
+async def all_messages(socket: ClientConnection, operation_id: str) -> list[Any]:
+    """The payloads of one operation up to its end."""
+    payloads: list[Any] = []
+    while True:
+        message = await receive(socket)
+        if message.get("id") != operation_id:
+            continue
+        if message["type"] == "complete":
+            return payloads
+        payloads.append(message["payload"])
+        if message["type"] == "error":
+            return payloads
+
+
+async def test_streams_a_subscription_to_its_end(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { count(to: 3) }")
+        assert await all_messages(socket, "1") == [{"data": {"count": n}} for n in range(3)]
+
+
+async def test_runs_queries(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "query ($t: String!) { whoami echo(text: $t) }", t="hello")
+        assert await all_messages(socket, "1") == [{"data": {"whoami": "ada", "echo": "hello"}}]
+
+
+async def test_refuses_mutations(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "mutation { touch }")
+        message = await receive(socket)
+        assert message["type"] == "error"
+        [error] = message["payload"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert "mutations" in error["message"]
+        await subscribe(socket, "1", "{ whoami }")
+        assert await all_messages(socket, "1") == [{"data": {"whoami": "ada"}}]
+    assert server.stage.touched == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{", "BAD_USER_INPUT"),
+        ("{ nope }", "BAD_USER_INPUT"),
+        ("fragment A on Query { whoami }", "BAD_USER_INPUT"),
+        ("query A { whoami } query B { whoami }", "BAD_USER_INPUT"),
+        ("subscription { count(to: true) }", "BAD_USER_INPUT"),
+        ("subscription ($n: Int!) { count(to: $n) }", "BAD_USER_INPUT"),
+        ("subscription { count(to: 1) denied }", "BAD_USER_INPUT"),
+        ("{ a { " * 500, "BAD_USER_INPUT"),
+        ("{ " + "whoami " * 3_000 + "}", "QUERY_TOO_COMPLEX"),
+    ],
+)
+async def test_a_bad_operation_does_not_harm_the_others(server: RunningServer, query: str, code: str) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "good", "subscription { count(to: 20, seconds: 0.01) }")
+        await subscribe(socket, "bad", query)
+        errors: list[Any] = []
+        numbers = 0
+        while True:
+            message = await receive(socket)
+            if message["id"] == "bad":
+                assert message["type"] == "error"
+                errors = message["payload"]
+            elif message["type"] == "complete":
+                break
+            else:
+                numbers += 1
+        assert numbers == 20
+        assert errors[0]["extensions"]["code"] == code
+        assert errors[0]["extensions"]["requestId"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "before"),
+    [
+        ("subscription { denied }", "FORBIDDEN", 0),
+        ("subscription { breaks(after: 0) }", "INTERNAL", 0),
+        ("subscription { breaks(after: 2) }", "INTERNAL", 2),
+    ],
+)
+async def test_errors_of_a_subscription_are_masked(server: RunningServer, query: str, code: str, before: int) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", query)
+        payloads = await all_messages(socket, "1")
+        assert len(payloads) == before + 1
+        errors = payloads[-1] if isinstance(payloads[-1], list) else payloads[-1]["errors"]
+        assert [error["extensions"]["code"] for error in errors] == [code]
+        assert SECRET not in str(payloads)
+
+
+async def test_each_operation_has_its_own_context_and_loaders(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        for operation_id in ("1", "2", "3"):
+            await subscribe(socket, operation_id, "{ a: square(of: 2) b: square(of: 2) }")
+            assert await all_messages(socket, operation_id) == [{"data": {"a": 4, "b": 4}}]
+    assert server.stage.batches == [[2], [2], [2]], "a loader that outlives its operation would answer from memory"
+    assert len({request.request_id for request in server.stage.requests}) == 3
+    assert {request.transport.value for request in server.stage.requests} == {"WEBSOCKET"}
+
+
+async def test_answers_pings_and_ignores_pongs(server: RunningServer) -> None:
+    async with server.socket(None) as socket:
+        await send(socket, {"type": "pong"})
+        await send(socket, {"type": "ping", "payload": {"a": 1}})
+        assert await receive(socket) == {"type": "pong"}
+
+
+async def test_completing_ends_the_generator(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { count(to: 1000, seconds: 0.05) }")
+        await receive(socket)
+        await send(socket, {"id": "1", "type": "complete"})
+        await send(socket, {"id": "unknown", "type": "complete"})
+        await until(lambda: server.stage.finished_generators == 1)
+        await subscribe(socket, "1", "{ whoami }")
+        assert {"data": {"whoami": "ada"}} in await all_messages(socket, "1")
+
+
+async def test_going_away_ends_the_generators(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        for number in range(5):
+            await subscribe(socket, str(number), "subscription { count(to: 1000, seconds: 0.05) }")
+            await receive(socket)
+        socket.transport.abort()
+    await until(lambda: server.stage.finished_generators == 5)
+    await until(lambda: len(server.app.state.connections) == 0)
+
+
+# ── Introduction ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("payload", [{"authorization": "Bearer ada"}, {"Authorization": "Bearer ada"}])
+async def test_the_payload_introduces_the_actor(server: RunningServer, payload: dict[str, str]) -> None:
+    async with server.socket(None) as socket:
+        await send(socket, {"type": "connection_init", "payload": payload})
+        assert await receive(socket) == {"type": "connection_ack"}
+
+
+async def test_without_a_payload_the_header_of_the_handshake_counts(server: RunningServer) -> None:
+    async with server.socket(None, additional_headers={"authorization": "Bearer ada"}) as socket:
+        await send(socket, {"type": "connection_init"})
+        assert await receive(socket) == {"type": "connection_ack"}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, {}, {"authorization": None}, {"authorization": ""}, {"authorization": "Bearer wrong"}, {"authorization": 5},
+     {"authorization": ["Bearer ada"]}, {"authorization": {"a": "b"}}, {"authorization": "x" * 10_000},
+     {"token": "ada"}],
+)  # fmt: skip
+async def test_a_bad_introduction_closes_with_4403(server: RunningServer, payload: object) -> None:
+    async with server.socket(None) as socket:
+        await send(socket, {"type": "connection_init", "payload": payload})
+        code, reason = await close_of(socket)
+    assert code == 4403
+    assert reason == "Forbidden: the credential is missing or not valid"
+    assert server.stage.requests == []
+
+
+@pytest.mark.parametrize("subject", ["away", "broken"])
+async def test_a_failure_while_authenticating_closes_with_1013(server: RunningServer, subject: str) -> None:
+    async with server.socket(None) as socket:
+        await send(socket, {"type": "connection_init", "payload": {"authorization": f"Bearer {subject}"}})
+        code, reason = await close_of(socket)
+    assert code == 1013
+    assert SECRET not in str(reason)
+
+
+async def test_who_does_not_introduce_themselves_in_time_is_closed_with_4408(server: RunningServer) -> None:
+    started = time.monotonic()
+    async with server.socket(None) as silent, server.socket(None) as hanging:
+        await send(hanging, {"type": "connection_init", "payload": {"authorization": "Bearer hangs"}})
+        closes = await asyncio.gather(close_of(silent), close_of(hanging))
+    assert [code for code, _reason in closes] == [4408, 4408]
+    assert CONNECTION_INIT_SECONDS - 0.5 < time.monotonic() - started < CONNECTION_INIT_SECONDS + 2
+
+
+async def test_subscribing_without_an_introduction_closes_with_4401(server: RunningServer) -> None:
+    async with server.socket(None) as socket:
+        await subscribe(socket, "1", "{ whoami }")
+        assert await close_of(socket) == (4401, "Unauthorized")
+
+
+async def test_a_second_introduction_closes_with_4429(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        await send(socket, {"type": "connection_init", "payload": {"authorization": "Bearer ada"}})
+        assert await close_of(socket) == (4429, "Too many initialisation requests")
+
+
+# ── Hostile messages ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+INIT = '{"type":"connection_init","payload":%s}'
+SUBSCRIBE = '{"id":"1","type":"subscribe","payload":%s}'
+DEEP = 20_000
+
+HOSTILE_MESSAGES: dict[str, str | bytes] = {
+    "nothing": "",
+    "no JSON": "hello",
+    "half JSON": '{"type":',
+    "NaN": "NaN",
+    "a number": "5",
+    "null": "null",
+    "true": "true",
+    "a text": '"ping"',
+    "a list": "[]",
+    "a list of messages": '[{"type":"ping"}]',
+    "an empty object": "{}",
+    "binary": b'{"type":"ping"}',
+    "binary rubbish": bytes(range(256)),
+    "a number as type": '{"type":5}',
+    "null as type": '{"type":null}',
+    "a list as type": '{"type":["ping"]}',
+    "an object as type": '{"type":{"ping":1}}',
+    "an unknown type": '{"type":"hello"}',
+    "a message of the server": '{"type":"connection_ack"}',
+    "next": '{"type":"next","id":"1","payload":{}}',
+    "a long unknown type": '{"type":"%s"}' % ("x" * 5_000),
+    "a unicode type": '{"type":"\\u65e5\\u672c"}',
+    "legacy start": '{"type":"start","id":"1","payload":{"query":"{ whoami }"}}',
+    "legacy terminate": '{"type":"connection_terminate"}',
+    "a number as ping payload": '{"type":"ping","payload":5}',
+    "a list as init payload": INIT % "[]",
+    "a text as init payload": INIT % '"ada"',
+    "a number as init payload": INIT % "5",
+    "subscribe without id": '{"type":"subscribe","payload":{"query":"{ whoami }"}}',
+    "a number as id": '{"id":1,"type":"subscribe","payload":{"query":"{ whoami }"}}',
+    "null as id": '{"id":null,"type":"subscribe","payload":{"query":"{ whoami }"}}',
+    "a list as id": '{"id":[],"type":"subscribe","payload":{"query":"{ whoami }"}}',
+    "an empty id": '{"id":"","type":"subscribe","payload":{"query":"{ whoami }"}}',
+    "a long id": '{"id":"%s","type":"subscribe","payload":{"query":"{ whoami }"}}' % ("i" * 5_000),
+    "complete without id": '{"type":"complete"}',
+    "an object as id of complete": '{"type":"complete","id":{}}',
+    "subscribe without payload": '{"id":"1","type":"subscribe"}',
+    "null as payload": SUBSCRIBE % "null",
+    "a list as payload": SUBSCRIBE % "[]",
+    "a text as payload": SUBSCRIBE % '"{ whoami }"',
+    "no query": SUBSCRIBE % "{}",
+    "null as query": SUBSCRIBE % '{"query":null}',
+    "a number as query": SUBSCRIBE % '{"query":5}',
+    "a list as variables": SUBSCRIBE % '{"query":"{ whoami }","variables":[]}',
+    "a number as operation name": SUBSCRIBE % '{"query":"{ whoami }","operationName":5}',
+    "a text as extensions": SUBSCRIBE % '{"query":"{ whoami }","extensions":"x"}',
+    "nested brackets": "[" * DEEP + "]" * DEEP,
+    "nested payload": SUBSCRIBE % ('{"a":' * DEEP + "1" + "}" * DEEP),
+    "5,000 digits": SUBSCRIBE % ('{"query":"{ whoami }","variables":' + "9" * 5_000 + "}"),
+    "an escaped NUL": SUBSCRIBE % '{"query":"query ($t: String!) { echo(text: $t) }","variables":{"t":"\\u0000"}}',
+    "a lone surrogate": SUBSCRIBE % '{"query":"query ($t: String!) { echo(text: $t) }","variables":{"t":"\\ud800"}}',
+}
+
+
+@pytest.mark.parametrize("introduced", [True, False], ids=["introduced", "unknown"])
+@pytest.mark.parametrize("name", list(HOSTILE_MESSAGES))
+async def test_hostile_messages_close_with_4400(server: RunningServer, name: str, introduced: bool) -> None:  # noqa: FBT001
+    async with server.socket("ada" if introduced else None) as socket:
+        await socket.send(HOSTILE_MESSAGES[name])
+        code, reason = await close_of(socket)
+    operation = name in {"no query", "null as query", "a number as query", "a list as variables",
+                         "a number as operation name", "a text as extensions"}  # fmt: skip
+    assert code == (4401 if operation and not introduced else 4400)
+    assert reason
+    assert len(reason.encode()) <= 123
+
+
+@pytest.mark.parametrize("length", [MAX_MESSAGE_LENGTH + 1, 1_000_000, 3_000_000])
+async def test_huge_messages_close_with_1009(server: RunningServer, length: int) -> None:
+    async with server.socket() as socket:
+        with contextlib.suppress(ConnectionClosed):
+            await socket.send("x" * length)
+        code, _reason = await close_of(socket)
+    assert code == 1009
+
+
+async def test_a_huge_message_in_pieces_closes_with_1009(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        with contextlib.suppress(ConnectionClosed):
+            await socket.send("x" * 10_000 for _ in range(1_000))
+        code, _reason = await close_of(socket)
+    assert code == 1009
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (Frame(Opcode.TEXT, b"\xff\xfe"), 1007),
+        (Frame(Opcode.TEXT, b"{}", rsv1=True), 1002),
+        (Frame(Opcode.CONT, b"{}"), 1002),
+        (Frame(Opcode.CLOSE, b"\x00"), 1002),
+        (Frame(Opcode.CLOSE, b"\x03\xed"), 1002),
+        (Frame(Opcode.PING, b"x" * 126), 1002),
+    ],
+    ids=["invalid UTF-8", "reserved bit", "continues nothing", "short close", "reserved close code", "long ping"],
+)
+async def test_broken_frames_close_with_the_code_of_the_protocol(
+    server: RunningServer, frame: Frame, expected: int
+) -> None:
+    async with server.socket() as socket:
+        socket.transport.write(serialised(frame))
+        code, _reason = await close_of(socket)
+    assert code == expected
+
+
+def serialised(frame: Frame) -> bytes:
+    """The bytes of a frame, also of one that the client library would refuse to send."""
+    head = bytes([0x80 | (0x40 if frame.rsv1 else 0) | frame.opcode.value])
+    size = len(frame.data)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126, size >> 8, size & 0xFF])
+    return head + length + b"\x00\x00\x00\x00" + bytes(frame.data)
+
+
+async def test_a_running_id_closes_with_4409(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        for _ in range(2):
+            await subscribe(socket, "1\u65e5" + "x" * 100, "subscription { count(to: 100, seconds: 0.05) }")
+        assert await close_of(socket) == (4409, "An operation with this id is running")
+
+
+async def test_too_many_operations_close_with_4429(server: RunningServer) -> None:
+    async with server.socket() as socket:
+        for number in range(MAX_OPERATIONS):
+            await subscribe(socket, str(number), "subscription { count(to: 2, seconds: 30) }")
+        for _ in range(MAX_OPERATIONS):
+            assert (await receive(socket))["type"] == "next"
+        await subscribe(socket, "more", "{ whoami }")
+        assert await close_of(socket) == (4429, f"A socket may run {MAX_OPERATIONS} operations at a time")
+    await until(lambda: server.stage.finished_generators == MAX_OPERATIONS)
+
+
+async def test_hostile_sockets_leave_the_server_well(server: RunningServer) -> None:
+    async def attack(message: str | bytes) -> int | None:
+        async with server.socket() as socket:
+            await socket.send(message)
+            return (await close_of(socket))[0]
+
+    codes = await asyncio.gather(*(attack(message) for message in HOSTILE_MESSAGES.values()))
+    assert set(codes) == {4400}
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "{ whoami }")
+        assert await all_messages(socket, "1") == [{"data": {"whoami": "ada"}}]
+
+
+@pytest.mark.parametrize("protocols", [["graphql-ws"], ["graphql-sse"], ["nonsense"], None])
+async def test_other_subprotocols_close_with_4406(server: RunningServer, protocols: list[str] | None) -> None:
+    """The legacy protocol `graphql-ws` is not spoken."""
+    wanted = None if protocols is None else [Subprotocol(protocol) for protocol in protocols]
+    async with connect(server.socket_url, subprotocols=wanted) as socket:
+        assert socket.subprotocol is None
+        assert (await close_of(socket))[0] == 4406
+
+
+async def test_pages_of_other_origins_are_refused(server: RunningServer) -> None:
+    async with connect(server.socket_url, subprotocols=[PROTOCOL], origin=ORIGIN) as socket:  # type: ignore[arg-type]
+        assert socket.subprotocol == PROTOCOL
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(server.socket_url, subprotocols=[PROTOCOL], origin="https://evil.example")  # type: ignore[arg-type]
+    assert refused.value.response.status_code == 403
+
+
+# ── Slow readers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("query", ["subscription { lags }", "subscription { dropped }"])
+async def test_a_subscription_can_drop_a_slow_reader(server: RunningServer, query: str) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", query)
+        assert (await receive(socket))["type"] == "next"
+        code, reason = await close_of(socket)
+    assert code == 4290
+    assert "`after`" in str(reason)
+
+
+async def test_a_reader_that_stopped_reading_is_dropped(server: RunningServer) -> None:
+    """The close frame waits behind what was not read; a reader that comes back in time sees it."""
+    async with server.socket(max_queue=1, max_size=None) as socket:
+        await subscribe(socket, "1", "subscription { flood(seconds: 0.5) }")
+        await asyncio.sleep(1.5)
+        assert await close_of(socket) == (4290, ReaderTooSlow.message)
+
+
+async def test_a_reader_that_never_reads_again_is_forgotten(server: RunningServer) -> None:
+    async with server.socket(max_queue=1, max_size=None) as socket:
+        await subscribe(socket, "1", "subscription { flood(seconds: 0.2) }")
+        await until(lambda: len(server.app.state.connections) == 0, seconds=10)
+        socket.transport.abort()

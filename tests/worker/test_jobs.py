@@ -1,0 +1,207 @@
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.earning import Conditions, EarningRule, FixedAward
+from loyalty.rules.errors import NotFound
+from loyalty.rules.ids import JobId, RuleId
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.job import BATCH, advance_job, fail_job, load_jobs
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from loyalty.storage.jobs import RETIER, JobRow, start_job
+from loyalty.storage.ledger import lock_customers
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+from tests.fixtures.live import buy, end_sessions, is_waiting_for_a_lock, until, worker_process
+from tests.fixtures.statements import StatementLog
+from tests.fixtures.tenants import Salon
+from worker.jobs import MAX_ATTEMPTS, problem_text, work_off_jobs
+
+STATEMENTS_OF_A_BATCH = 6
+"""Enter the tenant, claim the job, ask for the program's version, lock the accounts, post, keep how far the job is."""
+
+
+async def reward(world: World, salon: Salon, points: int) -> None:
+    """From now on every purchase earns so many points."""
+    draft = EarningRule(
+        id=RuleId(uuid7()),
+        name="Welcome",
+        version=1,
+        priority=1,
+        active=True,
+        award=FixedAward(points),
+        conditions=Conditions(),
+        starts_at=None,
+        ends_at=None,
+    )
+    await create_earning_rule(world, salon.manager, draft)
+
+
+async def put_in_line(world: World, salon: Salon, kind: str) -> JobId:
+    job_id = JobId(uuid7())
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        await start_job(tx, job_id, kind, world.clock())
+    return job_id
+
+
+async def job_of(world: World, salon: Salon, job_id: JobId) -> JobRow:
+    return (await load_jobs(world, salon.manager, [job_id]))[job_id]
+
+
+async def has_state(world: World, salon: Salon, job_id: JobId, state: str) -> bool:
+    return (await job_of(world, salon, job_id)).state == state
+
+
+async def count(world: World, salon: Salon, question: str) -> int:
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        row = await tx.row(text(question))
+    assert row is not None
+    return int(row[0])
+
+
+async def changes(world: World, salon: Salon) -> tuple[int, int]:
+    """How many tier changes there are, and of how many customers."""
+    return (
+        await count(world, salon, "SELECT count(*) FROM tier_changes"),
+        await count(world, salon, "SELECT count(DISTINCT customer_id) FROM tier_changes"),
+    )
+
+
+@contextlib.asynccontextmanager
+async def working(world: World, relay: Database, workers: int = 1) -> AsyncIterator[None]:
+    """Workers run beside the block."""
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(work_off_jobs(world, relay, stop, first_retry_seconds=0.01)) for _ in range(workers)]
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+
+
+async def test_re_tiers_everybody_in_batches_with_a_fixed_number_of_statements(
+    world: World, salon: Salon, statements: StatementLog
+) -> None:
+    await reward(world, salon, 100)
+    await buy(world, salon, 2_500)
+    changed = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
+    assert (changed.job.state, changed.job.done, changed.job.total) == ("WAITING", 0, 2_500)
+    seen: list[tuple[str, int, int]] = []
+    sent: list[int] = []
+    for unfinished in (True, True, False):
+        with statements() as batch:
+            assert await advance_job(world, salon.tenant_id, changed.job.id) is unfinished
+        sent.append(len(batch))
+        job = await job_of(world, salon, changed.job.id)
+        seen.append((job.state, job.done, job.total))
+    assert seen == [("RUNNING", BATCH, 2_500), ("RUNNING", 2 * BATCH, 2_500), ("DONE", 2_500, 2_500)]
+    # The first batch may have to read the program that its process does not know yet.
+    assert sent[1:] == [STATEMENTS_OF_A_BATCH] * 2
+    assert await changes(world, salon) == (2_500, 2_500)
+    assert await count(world, salon, "SELECT count(*) FROM events WHERE kind = 'tier.upgraded'") == 2_500
+    assert not await advance_job(world, salon.tenant_id, changed.job.id)
+
+
+async def test_two_workers_share_a_job_and_do_nothing_twice(
+    world: World, salon: Salon, other_salon: Salon, relay_database: Database
+) -> None:
+    for tenant, customers in ((salon, 2_500), (other_salon, 1_100)):
+        await reward(world, tenant, 100)
+        await buy(world, tenant, customers)
+    async with working(world, relay_database, workers=2):
+        jobs = [
+            (tenant, (await create_tier(world, tenant.manager, name, "#C0C0C0", minimum)).job.id)
+            for tenant in (salon, other_salon)
+            for name, minimum in (("Silver", 50), ("Gold", 500))
+        ]
+        for tenant, job_id in jobs:
+            await until(lambda tenant=tenant, job_id=job_id: has_state(world, tenant, job_id, "DONE"))  # type: ignore[misc]
+    assert await changes(world, salon) == (2_500, 2_500)
+    assert await changes(world, other_salon) == (1_100, 1_100)
+    assert [(await job_of(world, tenant, job_id)).done for tenant, job_id in jobs] == [2_500, 2_500, 1_100, 1_100]
+
+
+async def test_a_killed_worker_leaves_the_rest_to_the_next_one(
+    world: World, salon: Salon, relay_database: Database, database_urls: DatabaseUrls
+) -> None:
+    async with worker_process(database_urls, "--only", "jobs") as process:
+        await reward(world, salon, 100)
+        customers = await buy(world, salon, 1_100)
+        async with world.database.tenant_transaction(salon.tenant_id) as tx:
+            await lock_customers(tx, [customers[-1]])
+            job_id = (await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)).job.id
+            await until(lambda: is_waiting_for_a_lock(database_urls.app, "treue-worker"))
+            process.send_signal(signal.SIGKILL)
+            assert await process.wait() == -signal.SIGKILL
+    job = await job_of(world, salon, job_id)
+    assert (job.state, job.done) == ("RUNNING", BATCH)
+    assert await changes(world, salon) == (BATCH, BATCH)
+    async with working(world, relay_database):
+        await until(lambda: has_state(world, salon, job_id, "DONE"))
+    assert (await job_of(world, salon, job_id)).done == 1_100
+    assert await changes(world, salon) == (1_100, 1_100)
+
+
+async def test_a_job_that_fails_is_given_up_with_a_problem_and_stops_no_other(
+    world: World, salon: Salon, other_salon: Salon, relay_database: Database
+) -> None:
+    bad = await put_in_line(world, salon, "MAKE_COFFEE")
+    good = await put_in_line(world, other_salon, RETIER)
+    with capture_logs() as lines:
+        async with working(world, relay_database):
+            await until(lambda: has_state(world, salon, bad, "FAILED"))
+            await until(lambda: has_state(world, other_salon, good, "DONE"))
+    job = await job_of(world, salon, bad)
+    assert job.problem == f"Given up after {MAX_ATTEMPTS} attempts. Something went wrong on our side."
+    assert [line["event"] for line in lines] == [
+        *["job failed, will be tried again"] * (MAX_ATTEMPTS - 1),
+        "job given up",
+    ]
+    assert {line["job_id"] for line in lines} == {bad}
+    assert not await advance_job(world, salon.tenant_id, bad)
+
+
+async def test_a_lost_connection_is_no_failure_of_the_job(
+    world: World, salon: Salon, database_urls: DatabaseUrls, relay_database: Database
+) -> None:
+    (customer,) = await buy(world, salon, 1)
+    worker = Database(database_urls.app, pool_size=1, name="treue-tests-worker")
+    with capture_logs() as lines:
+        async with working(World(worker), relay_database):
+            async with world.database.tenant_transaction(salon.tenant_id) as tx:
+                await lock_customers(tx, [customer])
+                job_id = await put_in_line(world, salon, RETIER)
+                for _ in range(2):
+                    await until(lambda: is_waiting_for_a_lock(database_urls.app, "treue-tests-worker"))
+                    assert await end_sessions(database_urls.app, "treue-tests-worker")
+            await until(lambda: has_state(world, salon, job_id, "DONE"))
+    await worker.close()
+    assert (await job_of(world, salon, job_id)).problem is None
+    assert {line["event"] for line in lines} <= {"interrupted", "works again"}
+
+
+async def test_what_is_finished_cannot_be_given_up(world: World, salon: Salon, other_salon: Salon) -> None:
+    job_id = await put_in_line(world, salon, RETIER)
+    assert not await fail_job(world, other_salon.tenant_id, job_id, "not theirs")
+    assert not await advance_job(world, salon.tenant_id, job_id)
+    assert not await fail_job(world, salon.tenant_id, job_id, "too late")
+    job = await job_of(world, salon, job_id)
+    assert (job.state, job.problem) == ("DONE", None)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotFound("program"), "Given up after 5 attempts. There is no such program."),
+        (RuntimeError("password=hunter2"), "Given up after 5 attempts. Something went wrong on our side."),
+    ],
+)
+def test_tells_the_tenant_only_what_a_caller_may_know(error: Exception, told: str) -> None:
+    assert problem_text(error, 5) == told

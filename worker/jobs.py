@@ -1,0 +1,108 @@
+"""Works off background jobs: one batch of each due job in turn, so that a long job does not hold up a short one.
+
+Which jobs are due is seen as the relay role, the work itself runs as the application role inside the job's tenant.
+Several workers may run: a batch belongs to whoever locks the job's row first, the others pass on to the next job.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+import structlog
+
+from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.ids import JobId
+from loyalty.services.job import advance_job, fail_job
+from loyalty.services.world import World
+from loyalty.storage.jobs import DueJob, read_due_jobs
+from tenancy.database import Database
+from tenancy.outage import is_away
+from worker.loop import Pace, repeat_until_stopped
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.jobs")
+
+JOBS_AT_ONCE = 100
+"""Jobs in one round over all tenants, oldest first."""
+MAX_ATTEMPTS = 5
+"""Failures of one batch, in one process, after which the job is given up."""
+FIRST_RETRY_SECONDS = 1.0
+PACE = Pace(busy_seconds=0, idle_seconds=0.1)
+
+
+class Failure(NamedTuple):
+    """How often a job's batch has failed here, and when it may be tried again (the event loop's time)."""
+
+    attempts: int
+    retry_at: float
+
+
+class JobDesk:
+    """One worker's view of the jobs that are due."""
+
+    def __init__(self, world: World, relay: Database, stop: asyncio.Event, first_retry_seconds: float) -> None:
+        self._world = world
+        self._relay = relay
+        self._stop = stop
+        self._first_retry_seconds = first_retry_seconds
+        self._failures: dict[JobId, Failure] = {}
+
+    async def work_round(self) -> bool:
+        """Advance every due job by one batch; tells whether any of them has more to do."""
+        async with self._relay.engine.connect() as connection:
+            due = await read_due_jobs(connection, JOBS_AT_ONCE)
+        self._failures = {job.id: self._failures[job.id] for job in due if job.id in self._failures}
+        unfinished = False
+        for job in due:
+            if self._stop.is_set():
+                break
+            if self._may_try(job):
+                unfinished |= await self._advance(job)
+        return unfinished
+
+    def _may_try(self, job: DueJob) -> bool:
+        failure = self._failures.get(job.id)
+        return failure is None or failure.retry_at <= asyncio.get_running_loop().time()
+
+    async def _advance(self, job: DueJob) -> bool:
+        try:
+            unfinished = await advance_job(self._world, job.tenant_id, job.id)
+        except Exception as error:
+            if is_away(error):
+                raise
+            await self._note_failure(job, error)
+            return False
+        self._failures.pop(job.id, None)
+        return unfinished
+
+    async def _note_failure(self, job: DueJob, error: Exception) -> None:
+        before = self._failures.get(job.id)
+        attempts = before.attempts + 1 if before else 1
+        rest = self._first_retry_seconds * 2 ** (attempts - 1)
+        self._failures[job.id] = Failure(attempts, asyncio.get_running_loop().time() + rest)
+        given_up = attempts >= MAX_ATTEMPTS
+        log.error(
+            "job given up" if given_up else "job failed, will be tried again",
+            job_id=job.id,
+            tenant_id=job.tenant_id,
+            attempts=attempts,
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        if given_up:
+            await fail_job(self._world, job.tenant_id, job.id, problem_text(error, attempts))
+
+
+async def work_off_jobs(
+    world: World, relay: Database, stop: asyncio.Event, *, first_retry_seconds: float = FIRST_RETRY_SECONDS
+) -> None:
+    """Work off due jobs until ``stop`` is set; a running batch is finished. Survives a lost database.
+
+    A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with a problem text; ``first_retry_seconds`` is the
+    wait after the first failure, doubled after each further one. A lost database counts as no failure of a job.
+    """
+    desk = JobDesk(world, relay, stop, first_retry_seconds)
+    await repeat_until_stopped("jobs", desk.work_round, stop, PACE)
+
+
+def problem_text(error: Exception, attempts: int) -> str:
+    """What people of the tenant read about a job that was given up. What went wrong inside is for the log only."""
+    reason = error.message if isinstance(error, LoyaltyError) else "Something went wrong on our side."
+    return f"Given up after {attempts} attempts. {reason}"

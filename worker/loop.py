@@ -1,0 +1,39 @@
+"""A loop that works until it is told to stop, and that no failure ends."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from tenancy.outage import Outage
+
+
+class Pace(NamedTuple):
+    """How long a loop rests: after a round with work, and after one without."""
+
+    busy_seconds: float
+    idle_seconds: float
+
+
+async def repeat_until_stopped(who: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, pace: Pace) -> None:
+    """Call ``work`` until ``stop`` is set; it tells whether there was anything to do. A running call is finished.
+
+    An exception does not end the loop: it is logged once per outage under the name ``who``, the next attempt waits.
+    """
+    outage = Outage(who)
+    while not stop.is_set():
+        try:
+            worked = await work()
+        except Exception as error:  # noqa: BLE001 - a loop that died in silence would be worse than any error
+            rest = outage.failed(error)
+        else:
+            outage.over()
+            rest = pace.busy_seconds if worked else pace.idle_seconds
+        await pause(stop, rest)
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until ``stop`` is set."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -1,0 +1,102 @@
+"""The worker process: the loops it runs, and how it stops."""
+
+import asyncio
+import enum
+import signal
+from collections.abc import Collection
+
+import structlog
+
+from loyalty.services.world import World
+from tenancy.database import Database
+from tenancy.startup import refuse_unsafe_role
+from worker.jobs import work_off_jobs
+from worker.relay import relay_events
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
+
+RELAY_POOL_SIZE = 2
+"""One connection for the relay, one for the look at the jobs."""
+DEFAULT_POOL_SIZE = 2
+DEFAULT_SHUTDOWN_SECONDS = 20
+
+
+class Part(enum.StrEnum):
+    """A loop of the worker."""
+
+    RELAY = "RELAY"
+    """Gives events their positions."""
+    JOBS = "JOBS"
+    """Works off background jobs."""
+
+
+ALL_PARTS = tuple(Part)
+
+
+async def run_worker(
+    app_url: str,
+    relay_url: str,
+    *,
+    parts: Collection[Part] = ALL_PARTS,
+    pool_size: int = DEFAULT_POOL_SIZE,
+    shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
+) -> None:
+    """Run the loops of ``parts`` until SIGTERM or SIGINT; running batches then have ``shutdown_seconds`` to finish.
+
+    Raises UnsafeDatabaseRole when one of the two roles could look over the wall.
+    """
+    app = Database(app_url, pool_size=pool_size, name="treue-worker")
+    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, name="treue-relay")
+    try:
+        for database in (app, relay):
+            await refuse_unsafe_role(database)
+        stop = asyncio.Event()
+        _stop_on_signals(stop)
+        log.info("worker started", parts=sorted(parts))
+        finished = await work(World(app), relay, stop, parts=parts, shutdown_seconds=shutdown_seconds)
+        log.info("worker stopped", parts=sorted(parts), finished=finished)
+    finally:
+        await app.close()
+        await relay.close()
+
+
+async def work(
+    world: World,
+    relay: Database,
+    stop: asyncio.Event,
+    *,
+    parts: Collection[Part] = ALL_PARTS,
+    shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
+) -> bool:
+    """Run the loops of ``parts`` inside this process until ``stop`` is set; False when a batch had to be cut short.
+
+    A batch that is cut short rolls back, and the next worker does it again. A loop that ends in any other way than by
+    ``stop`` is a bug: it ends the others and is raised.
+    """
+    running = asyncio.create_task(_run_loops(world, relay, stop, parts))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(shutdown_seconds):
+            await running
+    except TimeoutError:
+        return False
+    finally:
+        for task in (running, stopping):
+            task.cancel()
+        await asyncio.gather(running, stopping, return_exceptions=True)
+    return True
+
+
+async def _run_loops(world: World, relay: Database, stop: asyncio.Event, parts: Collection[Part]) -> None:
+    async with asyncio.TaskGroup() as loops:
+        if Part.RELAY in parts:
+            loops.create_task(relay_events(relay, stop), name="relay")
+        if Part.JOBS in parts:
+            loops.create_task(work_off_jobs(world, relay, stop), name="jobs")
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
