@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 import strawberry
 
 from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import AccrualState
 from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
@@ -16,17 +17,6 @@ from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
-
-
-class AccrualState(StrEnum):
-    """How far an accrual has come."""
-
-    EVALUATED = "EVALUATED"
-    PENDING = "PENDING"
-    AVAILABLE = "AVAILABLE"
-    PARTIALLY_REVERSED = "PARTIALLY_REVERSED"
-    REVERSED = "REVERSED"
-    VOIDED = "VOIDED"
 
 
 class JobState(StrEnum):

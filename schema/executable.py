@@ -34,7 +34,7 @@ from schema.scalars import SCALARS
 DOCUMENT_CACHE_SIZE = 256
 """Distinct documents whose parse and validation results are kept."""
 
-MAX_CACHED_DOCUMENT_LENGTH = 8_000
+MAX_CACHED_DOCUMENT_LENGTH = 4_000
 """Longer documents are parsed each time: so many of them could hold too much memory."""
 
 PAGE_LIMIT = 100

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.ids import AccrualId, AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.customer import load_customers, load_entries
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.job import load_jobs
 from loyalty.services.program import get_tenant
-from loyalty.services.purchase import load_accruals, load_purchases
+from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
@@ -60,6 +60,7 @@ class Loaders:
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
+        self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
         self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
         self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)

@@ -144,7 +144,10 @@ def _classify_refusal(cause: LoyaltyError) -> _Shown:
     if isinstance(cause, InvalidInput):
         return _classify_invalid_input(cause)
     code = ErrorCode.UNAVAILABLE if cause.transient else ErrorCode.BAD_USER_INPUT
-    return _Shown(code, cause.message, {"reason": cause.code})
+    details: dict[str, object] = {"reason": cause.code}
+    if cause.path:
+        details["path"] = [to_camel_case(part) for part in cause.path]
+    return _Shown(code, cause.message, details)
 
 
 def _classify_invalid_input(cause: InvalidInput) -> _Shown:

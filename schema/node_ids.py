@@ -11,6 +11,9 @@ from loyalty.rules.errors import NotFound
 
 MAX_ID_LENGTH = 120
 
+_WORDS = {"EarningRule": "earning rule", "ApiToken": "API token"}
+"""What a refusal calls a type whose name is more than one word: the same as the use cases call it."""
+
 
 class NodeId(NamedTuple):
     """What a global id names."""
@@ -40,5 +43,5 @@ def row_id_of(text: str, type_name: str, *path: str) -> UUID:
     """The row a global id of this type names; raises NotFound for anything else."""
     node = decode_id(text)
     if node is None or node.type_name != type_name:
-        raise NotFound(type_name.lower(), path)
+        raise NotFound(_WORDS.get(type_name, type_name.lower()), path)
     return node.id

@@ -32,7 +32,6 @@ class CatalogItemsUpsertPayload:
 @guarded(
     Permission.LOYALTY_MANAGE,
     description="Keep the catalogue: names for external ids, categories, time zones of locations, points per unit.",
-    even_when_off=True,
 )
 async def catalog_items_upsert(
     info: Info,

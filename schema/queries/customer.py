@@ -15,12 +15,13 @@ from schema.connections import Connection, Order, Page, connection_of, id_value,
 from schema.context import Info
 from schema.guard import guarded
 from schema.loaders import load
-from schema.node_ids import decode_id, row_id_of
+from schema.node_ids import decode_id
 from schema.types.arguments import After, Before, First, Last
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.ledger import Adjustment
 from schema.types.node import shown
 from schema.types.purchase import Purchase
+from schema.types.tier import known_tier_id
 
 SEARCH_MAX_LENGTH = 200
 
@@ -77,8 +78,8 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
         raise InvalidInput([problem])
     order = CUSTOMER_ORDERS[order_by]
     window = window_of(Page(first, after, last, before), order)
-    tier_id = row_id_of(tier, "Tier", "tier") if tier else None
-    wanted = CustomerFilter(having=having, search=search, tier_id=tier_id)  # type: ignore[arg-type]
+    tier_id = None if tier is None else await known_tier_id(info, tier, "tier")
+    wanted = CustomerFilter(having=having, search=search, tier_id=tier_id)
     found = await list_customers(info.context.world, info.context.actor, wanted, order_by, window)
     return connection_of(window, order, found)  # type: ignore[no-any-return]
 

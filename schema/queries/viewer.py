@@ -23,6 +23,7 @@ MAX_NODES = 100
 _LOADERS = {
     "Customer": "customers",
     "Purchase": "purchases",
+    "Accrual": "accruals_by_id",
     "Adjustment": "adjustments",
     "LedgerEntry": "entries",
     "Tier": "tiers",

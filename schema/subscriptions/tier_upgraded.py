@@ -15,11 +15,11 @@ from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
-from schema.node_ids import row_id_of
 from schema.scalars import Cursor, Locale
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
 from schema.types.customer import CustomerBy
 from schema.types.event import TierUpgraded, TierUpgradedRow
+from schema.types.tier import known_tier_ids
 
 
 @guarded_stream(
@@ -44,7 +44,7 @@ async def tier_upgraded(
 ) -> AsyncGenerator[TierUpgraded, None]:
     """Filters look at the event as it was when it happened."""
     watched = await watched_customer(info, customer)
-    wanted = None if tiers is None else {row_id_of(tier, "Tier", "tiers") for tier in tiers}
+    wanted = None if tiers is None else await known_tier_ids(info, tiers, "tiers")
     allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
     async with aclosing(follow(info, after)) as events:
         async for event in events:

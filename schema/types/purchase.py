@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from loyalty.rules.accrual import AccrualState
 from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
@@ -12,7 +13,6 @@ from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from permissions.actor import ActorKind
 from schema.context import Info
-from schema.enums import AccrualState
 from schema.fields import computed
 from schema.loaders import loaded
 from schema.node_ids import encode_id

@@ -1,9 +1,13 @@
 """Tiers, and the way from one to the next."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.ids import TierId
 from loyalty.storage.customers import TierProgressRow
 from loyalty.storage.tiers import TierRow
 from permissions.catalog import Permission
@@ -11,8 +15,11 @@ from permissions.policy import allows
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load
+from schema.node_ids import row_id_of
 from schema.scalars import Color, Points
 from schema.types.node import Node, node_id, reads
+
+MAX_TIER_IDS = 100
 
 
 @strawberry.type(description="A level that customers reach with qualifying points.")
@@ -43,6 +50,21 @@ class TierProgress:
         "100 at the top.",
     )
     unlimited: bool = strawberry.field(description="True at the top: show ∞.")
+
+
+async def known_tier_id(info: Any, text: str, *path: str) -> TierId:
+    """The tier that an argument names, deleted ones too; NotFound for malformed, unknown and foreign ids alike."""
+    tier_id = TierId(row_id_of(text, "Tier", *path))
+    if await load(info, "tiers", tier_id) is None:
+        raise NotFound("tier", path)
+    return tier_id
+
+
+async def known_tier_ids(info: Any, texts: Sequence[str], *path: str) -> set[TierId]:
+    """The tiers that an argument names, found in one statement; at most ``MAX_TIER_IDS``."""
+    if len(texts) > MAX_TIER_IDS:
+        raise InvalidInput.one(*path, reason=f"must have at most {MAX_TIER_IDS} ids")
+    return set(await asyncio.gather(*(known_tier_id(info, text, *path) for text in texts)))
 
 
 def _row_id(row: Any) -> Any:

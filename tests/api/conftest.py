@@ -24,7 +24,9 @@ from api.server import Server, make_server
 from permissions.actor import Actor
 from tests.api.small import SCHEMA, Context, Stage
 
-structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+structlog.configure(
+    processors=[structlog.processors.JSONRenderer(default=repr)], logger_factory=structlog.ReturnLoggerFactory()
+)
 
 START_SECONDS = 10.0
 ORIGIN = "https://salon.example"

@@ -1,0 +1,95 @@
+"""The ASGI application, put together from values. It reads no settings and opens no connections of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
+
+from api.connections import OpenConnections
+from api.errors import not_found
+from api.graphql import MAX_BODY_BYTES, GraphQLView
+from api.health import health_routes
+from api.operation import OperationRequest
+from api.requests import REQUEST_ID_HEADER, RequestLog
+from api.sdl import sdl_route
+from permissions.actor import Actor
+from schema.executable import ExecutableSchema, print_sdl
+
+GRAPHQL_PATH = "/graphql"
+CORS_MAX_AGE_SECONDS = 600
+
+
+@contextlib.asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+def create_app(
+    schema: ExecutableSchema,
+    authenticate: Callable[[str | None], Awaitable[Actor]],
+    make_context: Callable[[OperationRequest], object],
+    still_valid: Callable[[Actor], Awaitable[bool]],
+    ready: Callable[[], Awaitable[None]],
+    *,
+    cors_origins: Sequence[str] = (),
+    lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> Starlette:
+    """The application.
+
+    `authenticate` turns the value of an Authorization header into an actor or raises `Unauthenticated`;
+    `make_context` makes the context of one operation; `still_valid` is asked every few seconds about each actor with
+    an open connection; `ready` raises when the process cannot serve. `cors_origins` are the origins of browsers that
+    may call, for HTTP and WebSocket. `lifespan` is entered before the first request and left after the last.
+    """
+    connections = OpenConnections(still_valid)
+    view = GraphQLView(
+        schema, authenticate, make_context, connections, allowed_origins=cors_origins, max_body_bytes=max_body_bytes
+    )
+
+    @contextlib.asynccontextmanager
+    async def run(_app: Starlette) -> AsyncIterator[None]:
+        async with lifespan():
+            watcher = asyncio.create_task(connections.watch())
+            try:
+                yield
+            finally:
+                watcher.cancel()
+                await connections.close_all()
+
+    app = Starlette(
+        routes=[
+            Route(GRAPHQL_PATH, view),
+            WebSocketRoute(GRAPHQL_PATH, view),
+            sdl_route(print_sdl(schema)),
+            *health_routes(ready),
+        ],
+        middleware=[Middleware(RequestLog), *_cors(cors_origins)],
+        exception_handlers={HTTPException: not_found},
+        lifespan=run,
+    )
+    app.router.redirect_slashes = False
+    app.state.connections = connections
+    return app
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Credentials are tokens in a header, so no cookies are allowed."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER],
+            max_age=CORS_MAX_AGE_SECONDS,
+        )
+    ]

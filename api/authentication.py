@@ -1,0 +1,110 @@
+"""Credential → actor. The only way to an actor, and so the only way to a tenant.
+
+An API token is looked up by its hash; a JWT is verified here and then its standing is read (does the tenant, the staff
+member or the customer still exist?). Callers learn only that the credential was refused, never why.
+"""
+
+import datetime as dt
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from api.issuer import MAX_TOKEN_LENGTH, Claims, InvalidToken, Issuer
+from api.tokens import PREFIX, hash_token, is_token
+from loyalty.rules.ids import CustomerId
+from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind
+from permissions.catalog import Permission, parse_grants
+from permissions.roles import ROLE_PERMISSIONS, Role
+
+SCHEME = "bearer"
+MAX_HEADER_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.authentication")
+
+
+class Unauthenticated(Exception):
+    """No credential, or one that is not valid (now). `missing` tells the two apart for the WWW-Authenticate header."""
+
+    def __init__(self, reason: str, *, missing: bool = False) -> None:
+        self.missing = missing
+        super().__init__(reason)
+
+
+class Authenticator:
+    """Turns the value of an Authorization header into an actor.
+
+    `read_token` finds the actor of an API token by its SHA-256, None when there is none (or it is revoked).
+    `read_standing` gets the actor that a valid JWT describes and returns it as it stands now, or raises
+    `Unauthenticated` when its tenant, person or customer is gone. Both may raise other errors when the database is
+    away; those are not refusals.
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        read_token: Callable[[str], Awaitable[Actor | None]],
+        read_standing: Callable[[Actor], Awaitable[Actor]],
+    ) -> None:
+        self._issuer = issuer
+        self._read_token = read_token
+        self._read_standing = read_standing
+
+    async def __call__(self, authorization: str | None) -> Actor:
+        """The actor of a credential. Raises `Unauthenticated`."""
+        credential = _bearer_credential(authorization)
+        if credential.startswith(PREFIX):
+            return await self._actor_of_token(credential)
+        return await self._actor_of_jwt(credential)
+
+    async def _actor_of_token(self, token: str) -> Actor:
+        if not is_token(token):
+            raise Unauthenticated("The API token is malformed.")
+        actor = await self._read_token(hash_token(token))
+        if actor is None or is_expired(actor):
+            raise Unauthenticated("The API token is not valid.")
+        return actor
+
+    async def _actor_of_jwt(self, token: str) -> Actor:
+        try:
+            claims = self._issuer.verify(token)
+        except InvalidToken as refused:
+            log.info("a JWT was refused", reason=str(refused))
+            raise Unauthenticated("The token is not valid.") from None
+        return await self._read_standing(actor_of_claims(claims))
+
+
+def actor_of_claims(claims: Claims) -> Actor:
+    """The actor that a valid JWT describes. Grants narrow the role and never widen it."""
+    permissions: frozenset[Permission] = ROLE_PERMISSIONS[claims.role]
+    if claims.grants is not None:
+        permissions &= parse_grants(claims.grants)
+    is_customer = claims.role is Role.CUSTOMER
+    return Actor(
+        kind=ActorKind.CUSTOMER if is_customer else ActorKind.STAFF,
+        tenant_id=claims.tenant_id,
+        subject=claims.subject,
+        permissions=permissions,
+        display=claims.name[:MAX_DISPLAY_LENGTH],
+        customer_id=CustomerId(uuid.UUID(claims.subject)) if is_customer else None,
+        expires_at=claims.expires_at,
+    )
+
+
+def is_expired(actor: Actor) -> bool:
+    """Whether the actor's credential has ended."""
+    return actor.expires_at is not None and actor.expires_at <= dt.datetime.now(dt.UTC)
+
+
+def _bearer_credential(authorization: str | None) -> str:
+    if not authorization:
+        raise Unauthenticated("A credential is required.", missing=True)
+    if len(authorization) > MAX_HEADER_LENGTH or not authorization.isascii():
+        raise Unauthenticated("The Authorization header is malformed.")
+    scheme, _, credential = authorization.partition(" ")
+    if scheme.lower() != SCHEME:
+        raise Unauthenticated("The Authorization header must use the Bearer scheme.")
+    credential = credential.strip(" ")
+    if not credential or not credential.isprintable() or " " in credential:
+        raise Unauthenticated("The Authorization header is malformed.")
+    return credential

@@ -1,0 +1,72 @@
+"""What the edge answers when it refuses a request: JSON in the shape of a GraphQL error, with code and request id."""
+
+from collections.abc import Mapping
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schema.masking import INTERNAL_MESSAGE, ErrorCode
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+REALM = 'Bearer realm="treue"'
+
+
+class RequestRefused(Exception):
+    """A request that is answered before any operation runs."""
+
+    def __init__(self, status: int, code: ErrorCode, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+        super().__init__(message)
+
+
+def bad_request(message: str) -> RequestRefused:
+    """400: the body is not a GraphQL request."""
+    return RequestRefused(400, ErrorCode.BAD_USER_INPUT, message)
+
+
+def unauthenticated(message: str, *, missing: bool) -> RequestRefused:
+    """401 with the challenge that RFC 6750 (section 3) asks for."""
+    challenge = REALM if missing else f'{REALM}, error="invalid_token"'
+    return RequestRefused(401, ErrorCode.UNAUTHENTICATED, message, {"www-authenticate": challenge})
+
+
+def unavailable(message: str) -> RequestRefused:
+    """503: the database or another part we need is away."""
+    return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": "1"})
+
+
+def internal() -> RequestRefused:
+    """500: a bug of ours, which has been logged."""
+    return RequestRefused(500, ErrorCode.INTERNAL, INTERNAL_MESSAGE)
+
+
+def error_body(code: ErrorCode, message: str, request_id: str) -> bytes:
+    """One error as the body of an answer, without `data`."""
+    extensions = {"code": code.value, "requestId": request_id}
+    return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
+
+
+def error_response(refused: RequestRefused, request_id: str, media_type: str = JSON) -> Response:
+    """The answer to a refused request."""
+    body = error_body(refused.code, refused.message, request_id)
+    headers = {"cache-control": "no-store", **refused.headers}
+    return Response(body, status_code=refused.status, headers=headers, media_type=media_type)
+
+
+def request_id_of(request: Request) -> str:
+    """The id that `RequestLog` gave this request."""
+    return str(request.scope["state"]["request_id"])
+
+
+async def not_found(request: Request, _error: Exception) -> Response:
+    """404 and 405 of the router, as JSON."""
+    status = getattr(_error, "status_code", 404)
+    allow: Mapping[str, str] = getattr(_error, "headers", None) or {}
+    message = "There is nothing at this address." if status == 404 else "This method is not allowed here."  # noqa: PLR2004
+    refused = RequestRefused(status, ErrorCode.BAD_USER_INPUT, message, allow)
+    return error_response(refused, request_id_of(request))

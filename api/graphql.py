@@ -1,0 +1,308 @@
+"""GraphQL over HTTP: POST only, strict JSON, one operation per request, and the status codes of the specification.
+
+With `application/graphql-response+json` an operation that never ran is 400 and has no `data`; with `application/json`
+it is 200, as older clients expect. Subscriptions come as server-sent events or over WebSocket.
+"""
+
+import asyncio
+import datetime as dt
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult, SubscriptionExecutionResult
+from strawberry.types.graphql import OperationType
+
+from api.authentication import Unauthenticated
+from api.connections import OpenConnections
+from api.errors import (
+    JSON,
+    RequestRefused,
+    bad_request,
+    error_response,
+    request_id_of,
+    unauthenticated,
+    unavailable,
+)
+from api.negotiation import EVENT_STREAM, is_json, negotiate
+from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from api.requests import sane_operation_name
+from api.sockets import CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
+from api.streams import EventStream
+from permissions.actor import Actor
+from schema.executable import ExecutableSchema
+from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
+
+MAX_BODY_BYTES = 1_048_576
+MAX_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
+"""How much of a body that is too large is still read before the connection is cut."""
+
+BODY_SECONDS = 15.0
+"""How long a request may take to send its body."""
+
+HTTP_OPERATIONS = (OperationType.QUERY, OperationType.MUTATION)
+STREAM_OPERATIONS = (OperationType.QUERY, OperationType.SUBSCRIPTION)
+
+_NAMED_OPERATION = re.compile(r"\s*(?:query|mutation|subscription)\s+([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
+
+
+class GraphQLView(GraphQL[Any, None]):
+    """The one address of the API, for HTTP and WebSocket."""
+
+    websocket_adapter_class = SocketAdapter  # type: ignore[mutable-override]
+    graphql_transport_ws_handler_class = SocketHandler  # type: ignore[mutable-override]
+
+    def __init__(
+        self,
+        schema: ExecutableSchema,
+        authenticate: Callable[[str | None], Awaitable[Actor]],
+        make_context: Callable[[OperationRequest], object],
+        connections: OpenConnections,
+        allowed_origins: Sequence[str] = (),
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            allow_queries_via_get=False,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
+            connection_init_wait_timeout=dt.timedelta(seconds=CONNECTION_INIT_SECONDS),
+            multipart_uploads_enabled=False,
+            max_subscriptions_per_connection=MAX_OPERATIONS,
+            allowed_origins=allowed_origins,
+        )
+        self.authenticate = authenticate
+        self.make_context = make_context
+        self.connections = connections
+        self.max_body_bytes = max_body_bytes
+        self._unavailable = schema.unavailable
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or serve a socket until it ends."""
+        if scope["type"] == "websocket":
+            await self.run(WebSocket(scope, receive=receive, send=send))
+            return
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except RequestRefused as refused:
+            response = error_response(refused, request_id_of(request), _error_media_type(request))
+        except ClientDisconnect:
+            return
+        stream: EventStream | None = scope["state"].get("event_stream")
+        try:
+            await response(scope, receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if stream is None or not stream.dropped or task is None:
+                raise
+            task.uncancel()
+        finally:
+            if stream is not None:
+                self.connections.remove(stream)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method != "POST":
+            raise RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Send operations with POST.", {"allow": "POST"})
+        try:
+            return await self.run(request)
+        except HTTPException as refused:
+            raise RequestRefused(refused.status_code, ErrorCode.BAD_USER_INPUT, refused.reason) from None
+
+    # ── Before an operation runs, in the order in which strawberry asks ───────────────────────────────────────────────
+
+    async def get_sub_response(self, request: Request | WebSocket) -> Response:
+        """The headers of the answer, its media type among them."""
+        if not isinstance(request, Request):
+            return Response()
+        media_type = negotiate(request.headers.get("accept"))
+        if media_type is None:
+            raise RequestRefused(
+                406,
+                ErrorCode.BAD_USER_INPUT,
+                f"Accept application/graphql-response+json, {JSON} or, for subscriptions, {EVENT_STREAM}.",
+            )
+        response = Response(headers={"cache-control": "no-store", "vary": "Accept"}, media_type=media_type)
+        del response.headers["content-length"]
+        return response
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Any:
+        """Authenticate, and make the context of this operation. Sockets make one for each operation, later."""
+        if not isinstance(request, Request) or not isinstance(response, Response):
+            return None
+        if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
+            raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
+        actor = await self._authenticate(request)
+        self.note_actor(request.scope, actor)
+        request_id = request_id_of(request)
+        if response.media_type != EVENT_STREAM:
+            return self.make_context(OperationRequest(actor, request_id, Transport.HTTP))
+        stream = EventStream(actor, request_id)
+        request.scope["state"]["event_stream"] = stream
+        return self.make_context(OperationRequest(actor, request_id, Transport.SSE, stream.drop_slow_reader))
+
+    async def _authenticate(self, request: Request) -> Actor:
+        headers = request.headers.getlist("authorization")
+        if len(headers) > 1:
+            raise unauthenticated("Send one Authorization header.", missing=False)
+        try:
+            return await self.authenticate(headers[0] if headers else None)
+        except Unauthenticated as refused:
+            raise unauthenticated(str(refused), missing=refused.missing) from None
+        except self._unavailable:
+            raise unavailable(UNAVAILABLE_MESSAGE) from None
+
+    def note_actor(self, scope: Scope, actor: Actor) -> None:
+        """Remember for the access log who called."""
+        scope["state"]["tenant"] = str(actor.tenant_id)
+        scope["state"]["actor_kind"] = actor.kind.value
+
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
+        """The operation in the body. Raises `RequestRefused`."""
+        source: Request = request._request  # type: ignore[attr-defined]  # noqa: SLF001 - the adapter reads without a limit
+        body = await read_body(source, self.max_body_bytes)
+        protocol = "sse" if negotiate(source.headers.get("accept")) == EVENT_STREAM else "http"
+        try:
+            data = read_operation(decode_json(body), protocol)  # type: ignore[arg-type]
+        except MalformedOperation as malformed:
+            raise bad_request(str(malformed)) from None
+        source.scope["state"]["operation_name"] = _name_for_log(data)
+        return data
+
+    # ── The operation and its answer ──────────────────────────────────────────────────────────────────────────────────
+
+    async def execute_operation(
+        self,
+        request: Request,  # noqa: ARG002
+        request_adapter: AsyncHTTPRequestAdapter,  # noqa: ARG002
+        request_data: GraphQLRequestData | list[GraphQLRequestData],
+        context: Any,
+        root_value: None,
+        sub_response: Response,  # noqa: ARG002
+    ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
+        """Run the operation. Raises `RequestRefused` when the document has none that may run this way."""
+        if isinstance(request_data, list):
+            raise bad_request("Batches are not supported: send one operation per request.")
+        run = self.schema.stream if request_data.protocol == "sse" else self.schema.execute
+        allowed = STREAM_OPERATIONS if request_data.protocol == "sse" else HTTP_OPERATIONS
+        try:
+            return await run(  # type: ignore[return-value]
+                request_data.query,
+                variable_values=request_data.variables,
+                context_value=context,
+                root_value=root_value,
+                operation_name=request_data.operation_name,
+                allowed_operation_types=allowed,
+            )
+        except CannotGetOperationTypeError:
+            raise bad_request("The document has no operation of this name, or several and none was named.") from None
+        except InvalidOperationTypeError:
+            raise bad_request(f"A subscription needs a WebSocket, or Accept: {EVENT_STREAM}.") from None
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:  # noqa: ARG002
+        """The result as it is sent. An operation that never ran has no `data`."""
+        answer: GraphQLHTTPResponse = {}
+        errors = result.errors or []
+        if result.data is not None or not errors or any(error.path for error in errors):
+            answer["data"] = result.data
+        if errors:
+            answer["errors"] = [error.formatted for error in errors]
+        if result.extensions:
+            answer["extensions"] = result.extensions
+        return answer
+
+    def create_response(
+        self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
+    ) -> Response:
+        """The answer with its status: 200 when the operation ran."""
+        ran = "data" in response_data
+        status = 200 if ran or sub_response.media_type == JSON else _status_without_data(response_data)
+        return Response(self.encode_json(response_data), status_code=status, headers=sub_response.headers)
+
+    async def create_streaming_response(
+        self,
+        request: Request | WebSocket,
+        stream: Callable[[], AsyncGenerator[str, None]],  # type: ignore[override]
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """An event stream that the credential watcher and a restart can end."""
+        events: EventStream = request.scope["state"]["event_stream"]
+        self.connections.add(events)
+        return StreamingResponse(events.body(stream), headers={"vary": sub_response.headers["vary"], **headers})
+
+    def encode_json(self, data: object) -> bytes:
+        """JSON in UTF-8."""
+        return orjson.dumps(data)
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Strict JSON. Raises `MalformedOperation`."""
+        return decode_json(data)
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body, at most `max_bytes`; 413 for a larger one, 408 for one that takes too long."""
+    declared = request.headers.get("content-length", "0")
+    is_declared_too_large = not declared.isdigit() or len(declared) > len(str(max_bytes)) or int(declared) > max_bytes
+    if is_declared_too_large and "expect" in request.headers:
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collect(request, 0 if is_declared_too_large else max_bytes, max_bytes)
+    except TimeoutError:
+        raise RequestRefused(
+            408, ErrorCode.BAD_USER_INPUT, "The body took too long to arrive.", {"connection": "close"}
+        ) from None
+
+
+async def _collect(request: Request, keep_bytes: int, max_bytes: int) -> bytes:
+    """The body. What is too much is read and thrown away, up to a point: a reset would overtake the answer."""
+    body = bytearray()
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length <= keep_bytes:
+            body += chunk
+        elif length > MAX_DISCARDED_BYTES:
+            raise _too_large(max_bytes)
+    if length > keep_bytes:
+        raise _too_large(max_bytes)
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> RequestRefused:
+    return RequestRefused(
+        413, ErrorCode.BAD_USER_INPUT, f"The body is larger than {max_bytes} bytes.", {"connection": "close"}
+    )
+
+
+def _status_without_data(response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse]) -> int:
+    """The status of an operation that never ran: the caller's fault, ours, or nobody's."""
+    errors = response_data.get("errors") if isinstance(response_data, dict) else None
+    codes = {error["extensions"]["code"] for error in errors or () if isinstance(error, dict)}
+    if ErrorCode.INTERNAL.value in codes:
+        return 500
+    return 503 if ErrorCode.UNAVAILABLE.value in codes else 400
+
+
+def _error_media_type(request: Request) -> str:
+    """Errors of the edge are JSON, in the dialect that the caller prefers."""
+    wanted = negotiate(request.headers.get("accept"))
+    return JSON if wanted is None or wanted == EVENT_STREAM else wanted
+
+
+def _name_for_log(data: GraphQLRequestData) -> str | None:
+    if data.operation_name is not None:
+        return sane_operation_name(data.operation_name)
+    match = _NAMED_OPERATION.match(data.query or "")
+    return sane_operation_name(match[1]) if match else None

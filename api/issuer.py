@@ -1,0 +1,234 @@
+"""The local issuer of JWTs for staff and customers: ES256, one key, one issuer, one audience.
+
+Only what this issuer signed is accepted: the algorithm and the key are fixed here and never read from the token, which
+closes `alg: none`, HS/RS confusion and keys that a token brings along.
+"""
+
+import datetime as dt
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from loyalty.rules.ids import TenantId
+from loyalty.rules.text import is_storable
+from permissions.catalog import UnknownGrant, parse_grants
+from permissions.roles import Role
+
+ALGORITHM = "ES256"
+CURVE = "P-256"
+ISSUER = "treue"
+AUDIENCE = "treue-api"
+LEEWAY = dt.timedelta(seconds=30)
+"""How far another clock may be ahead in `nbf` and `iat`. The end of a token is exact."""
+
+MAX_LIFETIME = dt.timedelta(days=31)
+MAX_TOKEN_LENGTH = 4_096
+MAX_TEXT_LENGTH = 255
+KEY_FILE_MODE = 0o600
+
+
+class InvalidToken(Exception):
+    """The token is not one that this issuer signed for this service, or not valid now.
+
+    The reason is for logs, not callers.
+    """
+
+
+class Claims(NamedTuple):
+    """What a valid token says. `subject` is a staff member's id, or for customers the UUID of the customer.
+
+    `grants` narrow the role to some permissions (wire names); None means all that the role has.
+    """
+
+    subject: str
+    tenant_id: TenantId
+    role: Role
+    name: str
+    expires_at: dt.datetime
+    token_id: str
+    grants: tuple[str, ...] | None
+
+
+class IssuedToken(NamedTuple):
+    """A token just signed, and the instant it ends."""
+
+    text: str
+    expires_at: dt.datetime
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Issuer:
+    """Signs and verifies. `issuer` and `audience` are what the claims `iss` and `aud` must say."""
+
+    def __init__(
+        self,
+        key: ECKey,
+        *,
+        issuer: str = ISSUER,
+        audience: str = AUDIENCE,
+        clock: Callable[[], dt.datetime] = _now,
+    ) -> None:
+        if not key.is_private or key.curve_name != CURVE:
+            raise ValueError(f"The issuer needs a private key on the curve {CURVE}")
+        self._key = key
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self.key_id = key.thumbprint()
+
+    @classmethod
+    def from_key_file(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
+        """Read the private key (PEM) of an issuer. Raises `OSError` or `ValueError` when there is none."""
+        return cls(ECKey.import_key(path.read_bytes()), clock=clock)
+
+    @classmethod
+    def generate(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
+        """Make a new key and write it to a new file that only its owner can read.
+
+        Never overwrites: `FileExistsError`.
+        """
+        key = ECKey.generate_key(CURVE)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, KEY_FILE_MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key.as_pem(private=True))
+        return cls(key, clock=clock)
+
+    def issue(
+        self,
+        *,
+        subject: str,
+        tenant_id: TenantId,
+        role: Role,
+        name: str,
+        lifetime: dt.timedelta,
+        grants: tuple[str, ...] | None = None,
+    ) -> IssuedToken:
+        """A signed token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
+
+        Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
+        """
+        if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
+            raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")
+        issued_at = int(self._clock().timestamp())
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": subject,
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": issued_at + max(1, int(lifetime.total_seconds())),
+            "jti": str(uuid.uuid4()),
+            "tenant": str(tenant_id),
+            "role": role.value,
+            "name": name,
+        }
+        if grants is not None:
+            parse_grants(grants)
+            claims["permissions"] = list(grants)
+        checked = self._read_claims(claims)
+        header = {"alg": ALGORITHM, "kid": self.key_id, "typ": "JWT"}
+        return IssuedToken(jwt.encode(header, claims, self._key, algorithms=[ALGORITHM]), checked.expires_at)
+
+    def verify(self, token: str) -> Claims:
+        """What a token says, when it is ours and valid now. Raises `InvalidToken` for everything else."""
+        if len(token) > MAX_TOKEN_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - JWS has three parts
+            raise InvalidToken("not the form of a JWT")
+        try:
+            decoded = jwt.decode(token, self._key, algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InvalidToken(f"not signed by us: {type(error).__name__}") from None
+        if decoded.header.get("kid") != self.key_id:
+            raise InvalidToken("unknown key id")
+        return self._read_claims(decoded.claims)
+
+    def _read_claims(self, claims: dict[str, Any]) -> Claims:
+        if claims.get("iss") != self._issuer:
+            raise InvalidToken("another issuer")
+        if claims.get("aud") != self._audience:
+            raise InvalidToken("another audience")
+        expires_at = self._check_times(claims)
+        role = _role(claims)
+        subject = _text(claims, "sub")
+        if role is Role.CUSTOMER:
+            _uuid(subject, "sub")
+        return Claims(
+            subject=subject,
+            tenant_id=TenantId(_uuid(_text(claims, "tenant"), "tenant")),
+            role=role,
+            name=_text(claims, "name"),
+            expires_at=expires_at,
+            token_id=_text(claims, "jti"),
+            grants=_grants(claims),
+        )
+
+    def _check_times(self, claims: dict[str, Any]) -> dt.datetime:
+        now = self._clock()
+        expires_at = _instant(claims, "exp")
+        if expires_at <= now:
+            raise InvalidToken("expired")
+        if _instant(claims, "nbf") > now + LEEWAY:
+            raise InvalidToken("not valid yet")
+        issued_at = _instant(claims, "iat")
+        if issued_at > now + LEEWAY:
+            raise InvalidToken("issued in the future")
+        if expires_at - issued_at > MAX_LIFETIME:
+            raise InvalidToken("lives too long")
+        return expires_at
+
+
+def _instant(claims: dict[str, Any], name: str) -> dt.datetime:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidToken(f"{name} is no number of seconds")
+    try:
+        return dt.datetime.fromtimestamp(value, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidToken(f"{name} is no instant") from None
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_LENGTH or not is_storable(value):
+        raise InvalidToken(f"{name} is no text")
+    return value
+
+
+def _uuid(text: str, name: str) -> uuid.UUID:
+    """Only the canonical spelling: `uuid.UUID` also takes braces, URNs and bare digits."""
+    try:
+        value = uuid.UUID(text)
+    except ValueError:
+        raise InvalidToken(f"{name} is no UUID") from None
+    if str(value) != text:
+        raise InvalidToken(f"{name} is no UUID")
+    return value
+
+
+def _role(claims: dict[str, Any]) -> Role:
+    value = claims.get("role")
+    if value == Role.INTEGRATION or not isinstance(value, str) or value not in Role.__members__:
+        raise InvalidToken("no role for a person")
+    return Role(value)
+
+
+def _grants(claims: dict[str, Any]) -> tuple[str, ...] | None:
+    value = claims.get("permissions")
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(grant, str) for grant in value):
+        raise InvalidToken("permissions are no list of names")
+    try:
+        parse_grants(value)
+    except UnknownGrant:
+        raise InvalidToken("an unknown permission") from None
+    return tuple(value)

@@ -1,0 +1,110 @@
+"""uvicorn's two protocols with limits it leaves out: for heads of requests and for readers that do not read.
+
+httptools reads headers of any length for any time. And closing a TCP connection while the other side still sends
+makes the kernel answer with a reset, which can overtake the close frame: the client would see 1006 instead of 1009.
+"""
+
+import socket
+import sys
+from asyncio import TimerHandle, Transport
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+MAX_HEAD_BYTES = 32_768
+"""The request line and all headers. One read of the socket may go beyond before it is noticed."""
+
+HEAD_SECONDS = 10.0
+"""From the first byte of a request until its headers are complete; on a new connection from its opening."""
+
+UNREAD_SECONDS = 30.0
+"""How long what we sent may stay untaken before the connection is cut."""
+
+HEAD_REFUSED = "The headers are too long."
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose request heads are bounded in size and time."""
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self._reading_head = True
+        self._head_bytes = 0
+        self._head_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """A new connection has to send something, and to read what it is sent."""
+        super().connection_made(transport)
+        self._start_head_timer()
+        _bound_unread_time(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more to wait for."""
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, then count what belongs to an unfinished head."""
+        super().data_received(data)
+        if self._reading_head and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.send_400_response(HEAD_REFUSED)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._reading_head = True
+        self._head_bytes = 0
+        self._start_head_timer()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is complete; the application bounds the body."""
+        self._reading_head = False
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Headers after the body (trailers) are not used and not kept."""
+        if self._reading_head:
+            super().on_header(name, value)
+
+    def _start_head_timer(self) -> None:
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def _bound_unread_time(transport: Transport) -> None:
+    """Let the kernel cut a connection whose reader takes nothing: closing alone would wait for it for ever.
+
+    The option holds for WebSockets as well, which begin as HTTP. Other systems than Linux do not have it.
+    """
+    if sys.platform == "linux":
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1_000))
+
+
+class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSockets that, after refusing a broken or too large frame, go on reading until the other side has read why."""
+
+    def handle_parser_exception(self) -> None:
+        """Send the close frame and throw away what still comes, instead of closing at once."""
+        if self.close_sent or self.conn.close_sent is None:
+            return
+        frame = self.conn.close_sent
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": frame.code, "reason": frame.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)

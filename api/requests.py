@@ -1,0 +1,115 @@
+"""Request ids and the access log. Every request and socket gets an id, which its log lines, errors and answer carry.
+
+No line holds a credential, a body, a query string or a document; an operation's name only when it is a plain word.
+"""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import error_response, internal
+
+REQUEST_ID_HEADER = "x-request-id"
+MAX_PATH_LENGTH = 200
+QUIET_PATHS = frozenset({"/healthz", "/readyz"})
+"""Probes come every few seconds; they are logged when they fail."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_OPERATION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)
+_FIRST_FAILURE = 500
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.access")
+
+
+def accept_request_id(sent: str | None) -> str:
+    """The id that the caller sent, when it is short and plain; otherwise a new one."""
+    if sent is not None and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return uuid.uuid4().hex
+
+
+def sane_operation_name(name: str | None) -> str | None:
+    """The operation's name for the log, when it is a plain word."""
+    return name if name is not None and _OPERATION_NAME.fullmatch(name) else None
+
+
+class RequestLog:
+    """The outermost layer: gives ids, writes one line for each request, and answers 500 when something broke."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request or socket on with its id."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self.app(scope, receive, send)
+            return
+        request_id = accept_request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(scope, send, request_id)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, exchange.send)
+            except Exception:
+                log.exception("unexpected error in a request")
+                await exchange.answer_broken(receive)
+            finally:
+                exchange.write_line()
+
+
+class _Exchange:
+    """What is known about one request or socket while it lasts."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self._send = send
+        self.request_id = request_id
+        self.started = time.monotonic()
+        self.status: int | None = None
+        self.close_code: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with the request id among its headers."""
+        if message["type"] in {"http.response.start", "websocket.accept"}:
+            headers = MutableHeaders(raw=list(message.get("headers", [])))
+            headers[REQUEST_ID_HEADER] = self.request_id
+            headers["x-content-type-options"] = "nosniff"
+            message = {**message, "headers": headers.raw}
+            self.status = message.get("status", 101)
+        elif message["type"] == "websocket.close":
+            self.close_code = message.get("code", 1000)
+        await self._send(message)
+
+    async def answer_broken(self, receive: Receive) -> None:
+        """500, unless an answer has begun."""
+        if self.scope["type"] == "http" and self.status is None:
+            await error_response(internal(), self.request_id)(self.scope, receive, self.send)
+
+    def write_line(self) -> None:
+        """One line when it is over."""
+        path = self.scope["path"]
+        failed = self.status is None or self.status >= _FIRST_FAILURE
+        if path in QUIET_PATHS and not failed:
+            return
+        is_socket = self.scope["type"] == "websocket"
+        log.info(
+            "socket" if is_socket else "request",
+            method="GET" if is_socket else self.scope["method"][:20],
+            path=path[:MAX_PATH_LENGTH],
+            status=self.status,
+            duration_ms=round((time.monotonic() - self.started) * 1000, 1),
+            **{name: value for name, value in self._details().items() if value is not None},
+        )
+
+    def _details(self) -> dict[str, object]:
+        state = self.scope["state"]
+        return {
+            "operation": state.get("operation_name"),
+            "tenant": state.get("tenant"),
+            "actor_kind": state.get("actor_kind"),
+            "close_code": self.close_code,
+        }

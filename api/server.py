@@ -1,0 +1,100 @@
+"""Runs the application under uvicorn: its limits, and an end that tells everybody."""
+
+import asyncio
+import gc
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+from api.connections import OpenConnections
+from api.protocols import BoundedHttpProtocol, LingeringWebSocketProtocol
+
+WS_MAX_BYTES = 1_048_576
+"""The largest frame that is read at all; the application refuses much smaller ones."""
+
+WS_PING_SECONDS = 20.0
+KEEP_ALIVE_SECONDS = 75
+"""Above the 60 seconds of usual load balancers, so that they end idle connections and not we."""
+
+GRACEFUL_SECONDS = 20
+"""How long requests in flight have to finish when the process ends."""
+
+GC_THRESHOLDS = (50_000, 20, 20)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server that settles memory after start-up and says goodbye to open connections."""
+
+    def __init__(
+        self, config: uvicorn.Config, connections: OpenConnections, on_started: Callable[[], None] | None
+    ) -> None:
+        super().__init__(config)
+        self._connections = connections
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then take what has been loaded out of the garbage collector's rounds."""
+        await super().startup(sockets)
+        if self.started:
+            settle_memory()
+            if self._on_started is not None:
+                self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nobody new, close sockets and streams with a reason, then let requests in flight finish."""
+        for server in self.servers:
+            server.close()
+        await self._connections.close_all()
+        await super().shutdown(sockets)
+
+
+def settle_memory() -> None:
+    """Modules, schema and pools live as long as the process: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def make_server(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> Server:
+    """A server for an application made by `create_app`. `on_started` is called when it accepts connections."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=BoundedHttpProtocol,
+        ws=LingeringWebSocketProtocol,
+        ws_max_size=WS_MAX_BYTES,
+        ws_ping_interval=WS_PING_SECONDS,
+        ws_ping_timeout=WS_PING_SECONDS,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+    return Server(config, app.state.connections, on_started)
+
+
+async def serve(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> None:
+    """Serve in the running event loop until SIGINT or SIGTERM. Use uvloop for that loop."""
+    await make_server(app, host, port, on_started=on_started).serve()
+
+
+def run(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> None:
+    """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(app, host, port, on_started=on_started))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,324 @@
+"""GraphQL over WebSocket (graphql-transport-ws): hostile messages end in a close code, each operation has its own
+context.
+
+A socket belongs to one actor, who is authenticated by `connection_init`. Mutations are refused: one would be
+cancelled when its client goes away, after it may have been sent twice. Reasons for closing are fixed texts, since a
+close frame holds 123 bytes and must not repeat what the other side sent.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from graphql import GraphQLError
+from starlette.websockets import WebSocketDisconnect
+from strawberry.asgi import ASGIWebSocketAdapter
+from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    ConnectionInitMessage,
+    Message,
+    SubscribeMessage,
+)
+from strawberry.types.execution import ExecutionResult, PreExecutionError
+from strawberry.types.graphql import OperationType
+from strawberry.utils.aio import aclosing
+
+from api.authentication import Unauthenticated
+from api.connections import CLOSE_RESTART, REASON_RESTART
+from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from permissions.actor import Actor
+from schema.masking import READER_TOO_SLOW, ReaderTooSlow, mask_errors
+
+if TYPE_CHECKING:
+    from api.graphql import GraphQLView
+
+CONNECTION_INIT_SECONDS = 5.0
+"""From the handshake until the actor is known."""
+
+CLOSE_SECONDS = 5.0
+"""How long a reader that does not read has to take the close frame; then the connection is dropped."""
+
+MAX_MESSAGE_LENGTH = 131_072
+"""Characters in one message from a client."""
+
+MAX_OPERATIONS = 50
+"""Operations that run on one socket at the same time."""
+
+MAX_ID_LENGTH = 128
+
+CLOSE_TOO_BIG = 1009
+CLOSE_INTERNAL = 1011
+CLOSE_TRY_AGAIN = 1013
+CLOSE_READER_TOO_SLOW = 4290
+CLOSE_INVALID = 4400
+CLOSE_UNAUTHORIZED = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_INIT_TIMEOUT = 4408
+CLOSE_DUPLICATE = 4409
+CLOSE_TOO_MANY = 4429
+
+ALLOWED_OPERATIONS = (OperationType.QUERY, OperationType.SUBSCRIPTION)
+
+_TYPES = frozenset({"connection_init", "ping", "pong", "subscribe", "complete"})
+_TYPES_WITH_ID = frozenset({"subscribe", "complete"})
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sockets")
+
+
+class MessageTooBig(Exception):
+    """A message longer than `MAX_MESSAGE_LENGTH`."""
+
+
+class SocketAdapter(ASGIWebSocketAdapter):
+    """Reads messages strictly and sends text frames."""
+
+    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:  # noqa: ARG002
+        """The decoded messages, until the other side goes or one is not JSON text of bearable length."""
+        while True:
+            message = await self.ws.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                raise NonTextMessageReceived
+            if len(text) > MAX_MESSAGE_LENGTH:
+                raise MessageTooBig
+            try:
+                decoded = decode_json(text)
+            except MalformedOperation:
+                raise NonJsonMessageReceived from None
+            yield decoded
+
+    async def send_json(self, message: Mapping[str, object]) -> None:
+        """Send one message as text."""
+        encoded = self.view.encode_json(message)
+        text = encoded.decode() if isinstance(encoded, bytes) else encoded
+        try:
+            await self.ws.send_text(text)
+        except (WebSocketDisconnect, RuntimeError) as gone:
+            raise WebSocketDisconnected from gone
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send the close frame, unless the connection is gone."""
+        try:
+            await self.ws.close(code=code, reason=reason)
+        except (WebSocketDisconnect, RuntimeError) as gone:
+            raise WebSocketDisconnected from gone
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
+    """One socket from its acceptance to its end. An `OpenConnection`."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self.edge = cast("GraphQLView", self.view)
+        self.actor: Actor | None = None
+        self._opened_at = asyncio.get_running_loop().time()
+        self._task = asyncio.current_task()
+        self._closing = False
+        self._ended = asyncio.Event()
+        self._closers: set[asyncio.Task[None]] = set()
+        self._operation_count = 0
+
+    # ── The life of the socket ────────────────────────────────────────────────────────────────────────────────────────
+
+    async def handle(self) -> None:
+        """Serve the socket until it ends."""
+        if self.edge.connections.draining:
+            await self.close(CLOSE_RESTART, REASON_RESTART)
+            return
+        self.edge.connections.add(self)
+        try:
+            await super().handle()
+        except MessageTooBig:
+            await self.close(CLOSE_TOO_BIG, f"A message may have {MAX_MESSAGE_LENGTH} characters")
+        except asyncio.CancelledError:
+            if not self._closing or self._task is None:
+                raise
+            self._task.uncancel()
+        except Exception:
+            log.exception("unexpected error on a socket")
+            await self.close(CLOSE_INTERNAL, "Unexpected error")
+        finally:
+            self._ended.set()
+            self.edge.connections.remove(self)
+
+    async def close(self, code: int, reason: str) -> None:
+        """Send the close frame; drop the connection when the other side does not take it in time. Once is enough."""
+        if self._closing:
+            await self._ended.wait()
+            return
+        self._closing = True
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.websocket.close(code, reason)
+        except WebSocketDisconnected:
+            return
+        except TimeoutError:
+            log.info("a reader did not take the close frame", close_code=code)
+            if self._task is not None:
+                self._task.cancel()
+
+    def drop_slow_reader(self) -> None:
+        """End the socket because its reader cannot keep up."""
+        closer = asyncio.create_task(self.close(CLOSE_READER_TOO_SLOW, ReaderTooSlow.message))
+        self._closers.add(closer)
+        closer.add_done_callback(self._closers.discard)
+
+    async def handle_connection_init_timeout(self) -> None:
+        """Close the socket when nobody has introduced themselves in time."""
+        await asyncio.sleep(CONNECTION_INIT_SECONDS)
+        if not self.connection_init_received:
+            await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
+
+    async def send_message(self, message: Message) -> None:
+        """Send a message; once the socket is closing nothing follows the close frame."""
+        if self._closing:
+            raise WebSocketDisconnected
+        await super().send_message(message)
+
+    # ── Messages ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def handle_message(self, message: Message) -> None:
+        """Check the shape of a message before anything reads it."""
+        if self._closing:
+            return
+        problem = _problem_of(message)
+        if problem is not None:
+            await self.close(CLOSE_INVALID, problem)
+            return
+        await super().handle_message(message)
+
+    async def handle_invalid_message(self, error_message: str) -> None:
+        """Close the socket; the message is one of strawberry's fixed texts."""
+        await self.close(CLOSE_INVALID, error_message)
+
+    async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
+        """Authenticate the socket by the `authorization` of the payload, else by the header of the handshake."""
+        if self.connection_init_received:
+            await self.close(CLOSE_TOO_MANY, "Too many initialisation requests")
+            return
+        self.connection_init_received = True
+        left = self._opened_at + CONNECTION_INIT_SECONDS - asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(left):
+                self.actor = await self.edge.authenticate(self._authorization(message.get("payload") or {}))
+        except Unauthenticated:
+            await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
+            return
+        except TimeoutError:
+            await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
+            return
+        except Exception:
+            log.exception("authenticating a socket failed")
+            await self.close(CLOSE_TRY_AGAIN, "Cannot authenticate at the moment: try again")
+            return
+        self.edge.note_actor(self._socket_scope, self.actor)
+        await self.send_message({"type": "connection_ack"})
+        self.connection_acknowledged = True
+
+    def _authorization(self, payload: Mapping[str, object]) -> str | None:
+        value = payload.get("authorization", payload.get("Authorization"))
+        if value is None:
+            headers: Mapping[str, str] = cast("SocketAdapter", self.websocket).ws.headers
+            return headers.get("authorization")
+        return value if isinstance(value, str) else ""
+
+    @property
+    def _socket_scope(self) -> Any:
+        return cast("SocketAdapter", self.websocket).ws.scope
+
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Start an operation."""
+        if not self.connection_acknowledged:
+            await self.close(CLOSE_UNAUTHORIZED, "Unauthorized")
+        elif message["id"] in self.operations:
+            await self.close(CLOSE_DUPLICATE, "An operation with this id is running")
+        elif len(self.operations) >= MAX_OPERATIONS:
+            await self.close(CLOSE_TOO_MANY, f"A socket may run {MAX_OPERATIONS} operations at a time")
+        else:
+            await self._start(message)
+
+    async def _start(self, message: SubscribeMessage) -> None:
+        try:
+            data = read_operation(message["payload"])
+        except MalformedOperation:
+            await self.close(CLOSE_INVALID, "The payload is not a GraphQL request")
+            return
+        operation = Operation(self, message["id"], data.query or "", data.variables, data.operation_name)
+        operation.task = asyncio.create_task(self.run_operation(operation))
+        operation.task.add_done_callback(self._task_done)
+        self.operations[message["id"]] = operation
+
+    def forget_id(self, id: str) -> None:  # noqa: A002 - strawberry's name
+        """Make an id free again."""
+        self.operations.pop(id, None)
+
+    # ── Operations ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def run_operation(self, operation: Operation[Any, None]) -> None:
+        """Run one operation in a context of its own."""
+        self._operation_count += 1
+        request_id = f"{self._socket_scope['state']['request_id']}.{self._operation_count}"
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._stream(operation, request_id)
+            except WebSocketDisconnected:
+                return
+            except Exception as error:  # noqa: BLE001 - masked, logged and told to the reader of this operation only
+                masked = mask_errors([GraphQLError(str(error), original_error=error)], request_id)
+                await self._fail(operation, masked)
+
+    async def _fail(self, operation: Operation[Any, None], errors: list[GraphQLError]) -> None:
+        try:
+            await operation.send_initial_errors(errors)
+        except WebSocketDisconnected:
+            return
+
+    async def _stream(self, operation: Operation[Any, None], request_id: str) -> None:
+        actor = self.actor
+        if actor is None:
+            raise WebSocketDisconnected
+        context = self.edge.make_context(
+            OperationRequest(actor, request_id, Transport.WEBSOCKET, self.drop_slow_reader)
+        )
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=context,
+            operation_name=operation.operation_name,
+            allowed_operation_types=ALLOWED_OPERATIONS,
+        )
+        async with aclosing(results):
+            async for result in results:
+                if isinstance(result, PreExecutionError):
+                    await operation.send_initial_errors(result.errors or [])
+                    return
+                if _is_reader_too_slow(result):
+                    await self.close(CLOSE_READER_TOO_SLOW, ReaderTooSlow.message)
+                    return
+                await operation.send_next(cast("ExecutionResult", result))
+        await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
+
+def _is_reader_too_slow(result: Any) -> bool:
+    return any((error.extensions or {}).get("reason") == READER_TOO_SLOW for error in result.errors or ())
+
+
+def _problem_of(message: object) -> str | None:
+    """What is wrong with the shape of a message, in words that repeat nothing of it."""
+    if not isinstance(message, dict):
+        return "A message must be a JSON object"
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in _TYPES:
+        return "Unknown message type"
+    if kind in _TYPES_WITH_ID:
+        operation_id = message.get("id")
+        if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= MAX_ID_LENGTH:
+            return f"The id must be a text of 1 to {MAX_ID_LENGTH} characters"
+    payload = message.get("payload")
+    if not isinstance(payload, dict) and (payload is not None or kind == "subscribe"):
+        return "The payload must be a JSON object"
+    return None
