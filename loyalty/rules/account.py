@@ -115,6 +115,36 @@ def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bo
     return Debit(after, from_lots, new_debt, taken)
 
 
+def pend(account: Account, points: int) -> Account:
+    """Promise points that are earned but not spendable yet. They are no entry and count for nothing until they mature.
+
+    Raises ValueError unless points are positive, and LimitReached when the promise would pass MAX_POINTS.
+    """
+    _require_positive(points)
+    after = replace(account, pending=account.pending + points)
+    _refuse_beyond_limit(after)
+    return after
+
+
+def unpend(account: Account, points: int) -> Account:
+    """Take a promise away, because it is kept or void. Raises ValueError when so much was never promised."""
+    _require_positive(points)
+    if points > account.pending:
+        message = "more points than are pending"
+        raise ValueError(message)
+    return replace(account, pending=account.pending - points)
+
+
+def take_back(account: Account, points: int, *, overdraft: Overdraft) -> Debit:
+    """Take earned points back: they count neither for the tier nor as earned any more.
+
+    What was spent meanwhile becomes debt, is forgotten or refuses the whole, as `overdraft` says.
+    """
+    taken = debit(account, points, overdraft=overdraft, qualifying=True)
+    after = replace(taken.account, lifetime_earned=taken.account.lifetime_earned - taken.points_taken)
+    return replace(taken, account=after)
+
+
 def _require_positive(points: int) -> None:
     if points <= 0:
         message = "points to move must be positive"
@@ -123,7 +153,13 @@ def _require_positive(points: int) -> None:
 
 def _refuse_beyond_limit(account: Account) -> None:
     """Refuse before anything is written what could not be shown exactly afterwards."""
-    numbers = (account.available + account.held, account.debt, account.lifetime_earned, abs(account.qualifying))
+    numbers = (
+        account.available + account.held,
+        account.pending,
+        account.debt,
+        account.lifetime_earned,
+        abs(account.qualifying),
+    )
     if max(numbers) > MAX_POINTS:
         what = "points in one account"
         raise LimitReached(what, MAX_POINTS)

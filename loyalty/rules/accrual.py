@@ -69,6 +69,9 @@ class AccrualPolicy:
     debt: Overdraft = Overdraft.ALLOW_NEGATIVE
 
 
+DEFAULT_ACCRUAL = AccrualPolicy()
+"""Points at the booking, spendable at once, taken back when it is called off."""
+
 _RANKS = {
     PurchaseStatus.CREATED: 0,
     PurchaseStatus.CONFIRMED: 1,

@@ -16,6 +16,9 @@ class EventKind(StrEnum):
     """The public name of an event: what it is about, then what happened to it."""
 
     POINTS_EARNED = "points.earned"
+    POINTS_PENDING = "points.pending"
+    POINTS_VOIDED = "points.voided"
+    POINTS_REVERSED = "points.reversed"
     POINTS_ADJUSTED = "points.adjusted"
     TIER_UPGRADED = "tier.upgraded"
     TIER_DOWNGRADED = "tier.downgraded"
@@ -26,6 +29,78 @@ class PointsEarned:
     """A purchase earned points. `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EARNED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    purchase_id: PurchaseId
+    accrual_id: AccrualId
+    points: int
+    available: int
+
+    def to_json(self) -> JsonObject:
+        """Return the payload as a JSON object."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """Read a stored payload; ValueError when a field is missing or malformed."""
+        return cls(
+            customer_id=CustomerId(_uuid(data, "customer_id")),
+            entry_id=EntryId(_uuid(data, "entry_id")),
+            purchase_id=PurchaseId(_uuid(data, "purchase_id")),
+            accrual_id=AccrualId(_uuid(data, "accrual_id")),
+            points=_int(data, "points"),
+            available=_int(data, "available"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PointsPending:
+    """A purchase earned points that cannot be spent yet; no entry exists for them."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_PENDING
+
+    customer_id: CustomerId
+    purchase_id: PurchaseId
+    accrual_id: AccrualId
+    points: int
+
+    def to_json(self) -> JsonObject:
+        """Return the payload as a JSON object."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """Read a stored payload; ValueError when a field is missing or malformed."""
+        return cls(*_promise(data))
+
+
+@dataclass(frozen=True, slots=True)
+class PointsVoided:
+    """Pending points will not come: the purchase was called off."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_VOIDED
+
+    customer_id: CustomerId
+    purchase_id: PurchaseId
+    accrual_id: AccrualId
+    points: int
+
+    def to_json(self) -> JsonObject:
+        """Return the payload as a JSON object."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Self:
+        """Read a stored payload; ValueError when a field is missing or malformed."""
+        return cls(*_promise(data))
+
+
+@dataclass(frozen=True, slots=True)
+class PointsReversed:
+    """Earned points were taken back. `points` is negative, `available` is the customer's after it."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_REVERSED
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -135,10 +210,13 @@ class TierDowngraded:
         )
 
 
-Event = PointsEarned | PointsAdjusted | TierUpgraded | TierDowngraded
+Event = PointsEarned | PointsPending | PointsVoided | PointsReversed | PointsAdjusted | TierUpgraded | TierDowngraded
 
 _TYPES: Mapping[EventKind, type[Event]] = {
     EventKind.POINTS_EARNED: PointsEarned,
+    EventKind.POINTS_PENDING: PointsPending,
+    EventKind.POINTS_VOIDED: PointsVoided,
+    EventKind.POINTS_REVERSED: PointsReversed,
     EventKind.POINTS_ADJUSTED: PointsAdjusted,
     EventKind.TIER_UPGRADED: TierUpgraded,
     EventKind.TIER_DOWNGRADED: TierDowngraded,
@@ -156,6 +234,15 @@ def _to_json(event: Event) -> JsonObject:
 
 def _json_value(value: UUID | StrEnum | int | None) -> str | int | None:
     return value if value is None or isinstance(value, int) else str(value)
+
+
+def _promise(data: Mapping[str, object]) -> tuple[CustomerId, PurchaseId, AccrualId, int]:
+    return (
+        CustomerId(_uuid(data, "customer_id")),
+        PurchaseId(_uuid(data, "purchase_id")),
+        AccrualId(_uuid(data, "accrual_id")),
+        _int(data, "points"),
+    )
 
 
 def _tier_id(data: Mapping[str, object], name: str) -> TierId | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loyalty.rules.accrual import DEFAULT_ACCRUAL, AccrualPolicy, validate_accrual_policy
 from loyalty.rules.earning_rule import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import Problem
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, PointValue
@@ -47,6 +48,7 @@ class ProgramSettings:
     earn_scope: EarnScope
     weekday_of: WeekdayOf
     redemption: RedemptionPolicy
+    accrual: AccrualPolicy = DEFAULT_ACCRUAL
 
 
 def default_settings(currency: str) -> ProgramSettings:
@@ -63,7 +65,8 @@ def default_settings(currency: str) -> ProgramSettings:
 
 def validate_settings(settings: ProgramSettings, currency: str) -> list[Problem]:
     """Return everything wrong with a program's settings; amounts must be in the tenant's currency."""
-    return [problem for problem in _redemption_problems(settings.redemption, currency) if problem is not None]
+    redemption = [problem for problem in _redemption_problems(settings.redemption, currency) if problem is not None]
+    return [*validate_accrual_policy(settings.accrual), *redemption]
 
 
 def _redemption_problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | None]:

@@ -136,7 +136,8 @@ async def _book(
         if not removed.points_taken:
             # CLAMP with nothing there: an entry of 0 points would explain nothing.
             raise InsufficientPoints(available=account.available, required=-request.points)
-        spendable = [lot for lot in await read_open_lots(tx, customer_id) if is_spendable(lot, book.now)]
+        held = (await read_open_lots(tx, [customer_id]))[customer_id]
+        spendable = [lot for lot, _ in held if is_spendable(lot, book.now)]
         entry = book.debit(customer_id, removed, allocate(spendable, removed.from_lots), cause)
     adjustment = AdjustmentRow(
         id=adjustment_id,

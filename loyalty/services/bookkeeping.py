@@ -150,6 +150,14 @@ class Book:
             self.tell(TierDowngraded(customer_id, account.tier_id, current_id, cause, account.qualifying))
         return row
 
+    def keep(self, account: Account) -> None:
+        """Take over an account that changed without an entry, as pending points do."""
+        self._keep(account.customer_id, account)
+
+    def taken_from(self, lot_id: LotId) -> int:
+        """How many points this transaction has taken from a lot so far."""
+        return sum(debit["remaining"] for debit in self.posting.lot_debits if debit["id"] == lot_id)
+
     def finish(self) -> Posting:
         """The posting with the final state of every account that moved."""
         self.posting.config_version = self.program.row.config_version

@@ -7,10 +7,8 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.account import credit
+from loyalty.rules.accrual import AccrualState, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
-from loyalty.rules.earning import Evaluation, evaluate
-from loyalty.rules.entry import EntryKind
 from loyalty.rules.errors import (
     CurrencyMismatch,
     FeatureDisabled,
@@ -21,7 +19,6 @@ from loyalty.rules.errors import (
     PurchaseOfAnotherCustomer,
     StatusRunsBackwards,
 )
-from loyalty.rules.events import PointsEarned
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
 from loyalty.rules.purchase import (
     PurchaseFacts,
@@ -30,15 +27,16 @@ from loyalty.rules.purchase import (
     PurchaseStatus,
     StatusStep,
     next_status,
+    reactivates,
     validate_facts,
 )
-from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.accrual import accrue, follow, takes_back
+from loyalty.services.bookkeeping import Book
 from loyalty.services.customer import may_see_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import open_accounts, post
+from loyalty.storage.ledger import LockedCustomer, SourcedLot, open_accounts, post, read_open_lots
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -59,7 +57,6 @@ from tenancy.database import Transaction
 from tenancy.retry import retried
 
 MAX_BATCH = 1_000
-CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED})
 
 
 class PurchaseRecording(NamedTuple):
@@ -277,6 +274,7 @@ class _Draft:
     fingerprint: str
     known: KnownPurchase
     customer_id: CustomerId
+    lots: Sequence[SourcedLot]
 
 
 async def _book_items(
@@ -290,13 +288,17 @@ async def _book_items(
     opened = await open_accounts(tx, profiles)
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.clock())
+    lots = await _lots_to_take_back(tx, items, opened)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
-    for position, item in items.items():
+    # What is taken back comes first: a lot that this very posting opens cannot be debited by it.
+    for position, item in sorted(items.items(), key=lambda entry: not _takes_back(entry[1])):
         locked = opened[item.recording.customer.external_id]
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(item.recording.facts, customer_category=locked.profile.category)
-        draft = _Draft(item.recording._replace(facts=facts), item.fingerprint, item.known, book.open(locked))
+        customer_id = book.open(locked)
+        recording = item.recording._replace(facts=facts)
+        draft = _Draft(recording, item.fingerprint, item.known, customer_id, lots.get(customer_id, ()))
         try:
             booked[position] = _book(book, draft)
         except LoyaltyError as refusal:
@@ -308,6 +310,19 @@ async def _book_items(
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
         for position, recorded in booked.items()
     }
+
+
+async def _lots_to_take_back(
+    tx: Transaction, items: dict[int, _Item], opened: dict[str, LockedCustomer]
+) -> dict[CustomerId, list[SourcedLot]]:
+    """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
+    externals = {item.recording.customer.external_id for item in items.values() if _takes_back(item)}
+    customer_ids = [CustomerId(opened[external_id].profile.id) for external_id in externals]
+    return await read_open_lots(tx, customer_ids) if customer_ids else {}
+
+
+def _takes_back(item: _Item) -> bool:
+    return takes_back(item.known.accrual, item.recording.status)
 
 
 def _book(book: Book, draft: _Draft) -> RecordedPurchase:
@@ -325,55 +340,14 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
             "recorded_by": book.actor.subject,
         },
     )
-    accrual, change = draft.known.accrual, None
-    if accrual is None and purchase.status not in CALLED_OFF:
-        accrual, change = _accrue(book, draft, purchase)
+    facts, accrual, change = draft.recording.facts, draft.known.accrual, None
+    if draft.known.purchase and purchase.generation != draft.known.purchase.generation:
+        accrual = None
+    if accrual is not None:
+        accrual, change = follow(book, accrual, purchase, facts, draft.lots)
+    elif is_evaluated_at(book.program.row.settings.accrual, purchase.status):
+        accrual, change = accrue(book, purchase, facts)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
-
-
-def _accrue(book: Book, draft: _Draft, purchase: PurchaseRow) -> tuple[AccrualRow, TierChangeRow | None]:
-    """Evaluate the rules, freeze the result, and credit it at once."""
-    evaluation = evaluate(book.program.rules, draft.recording.facts, book.now)
-    accrual = AccrualRow(
-        id=AccrualId(uuid7()),
-        purchase_id=purchase.id,
-        customer_id=draft.customer_id,
-        generation=purchase.generation,
-        state="AVAILABLE",
-        points=evaluation.points,
-        reversed_points=0,
-        currency=evaluation.currency,
-        breakdown=_breakdown(evaluation),
-        program_version=book.program.row.version,
-        evaluated_at=book.now,
-        matures_at=book.now,
-        matured_at=book.now,
-    )
-    book.posting.accruals.append(
-        {**accrual._asdict(), "config_version": book.program.row.config_version},
-    )
-    if not evaluation.points:
-        return accrual, None
-    earned = credit(book.account(draft.customer_id), evaluation.points, earned=True, qualifying=True)
-    cause = EntryCause(
-        kind=EntryKind.EARNED,
-        reference_kind="PURCHASE",
-        reference_id=purchase.id,
-        cause_id=accrual.id,
-        phase="EARN",
-    )
-    entry = book.credit(draft.customer_id, evaluation.points, earned, cause)
-    book.tell(
-        PointsEarned(
-            customer_id=draft.customer_id,
-            entry_id=entry.id,
-            purchase_id=purchase.id,
-            accrual_id=accrual.id,
-            points=evaluation.points,
-            available=earned.account.available,
-        ),
-    )
-    return accrual, book.change_tier(draft.customer_id, TierChangeCause.ACCRUAL, purchase.id)
 
 
 def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
@@ -385,7 +359,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         customer_id=draft.customer_id,
         status=draft.recording.status,
         version=before.version + 1 if before else 1,
-        generation=before.generation if before else 1,
+        generation=_generation(draft),
         total=facts.total,
         lines=[line_document(line) for line in facts.lines],
         location=facts.location,
@@ -396,6 +370,15 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )
+
+
+def _generation(draft: _Draft) -> int:
+    """A purchase that comes back to life after its points were taken earns anew, as its next generation."""
+    before, accrual = draft.known.purchase, draft.known.accrual
+    if before is None:
+        return 1
+    lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    return before.generation + 1 if lost and reactivates(before.status, draft.recording.status) else before.generation
 
 
 def _purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
@@ -414,23 +397,6 @@ def line_document(line: PurchaseLine) -> dict[str, Any]:
         "discount_minor": line.discount_minor,
         "tax_minor": line.tax_minor,
     }
-
-
-def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
-    return [
-        {
-            "rule_id": str(line.rule_id),
-            "rule_name": line.rule_name,
-            "rule_version": line.rule_version,
-            "outcome": line.outcome,
-            "points": line.points,
-            "explanation": line.explanation,
-            "failed_condition": line.failed_condition,
-            "basis_minor": line.basis_minor,
-            "units": line.units,
-        }
-        for line in evaluation.lines
-    ]
 
 
 def _profiles(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:

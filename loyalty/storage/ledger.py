@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, case, func, literal, select, tuple_, update
+from sqlalchemy import Text, Uuid, bindparam, case, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -35,7 +35,7 @@ from loyalty.storage.tables import (
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
-from tenancy.table import INSTANT, insert_rows, rows_parameter, tenant_parameter
+from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
 
 Rows = list[dict[str, Any]]
 
@@ -50,6 +50,7 @@ class Posting:
     purchases: Rows = field(default_factory=list)
     purchase_facts: Rows = field(default_factory=list)
     accruals: Rows = field(default_factory=list)
+    accrual_moves: Rows = field(default_factory=list)
     adjustments: Rows = field(default_factory=list)
     entries: Rows = field(default_factory=list)
     lots: Rows = field(default_factory=list)
@@ -104,6 +105,22 @@ def _save_purchases() -> Any:
     ).returning(purchases.c.id)
 
 
+def _move_accruals() -> Any:
+    """Move accruals from the state they were seen in; one that somebody else moved meanwhile is missed."""
+    names = ["id", "state", "reversed_points", "matures_at", "matured_at"]
+    rows = record_set("accrual_moves", [*((name, accruals.c[name].type) for name in names), ("seen_state", Text())])
+    return (
+        update(accruals)
+        .where(
+            accruals.c.tenant_id == tenant_parameter(),
+            accruals.c.id == rows.c.id,
+            accruals.c.state == rows.c.seen_state,
+        )
+        .values({name: rows.c[name] for name in names[1:]})
+        .returning(accruals.c.id)
+    )
+
+
 def _save_keys() -> Any:
     """Keep idempotency keys; one that a concurrent transaction has just kept is missed."""
     statement = insert_rows(idempotency_keys, "idempotency_keys")
@@ -132,10 +149,12 @@ def _debit_lots() -> Any:
 
 _saved_purchases = _save_purchases().cte("saved_purchases")
 _saved_keys = _save_keys().cte("saved_keys")
+_moved_accruals = _move_accruals().cte("moved_accruals")
 
 _POST = select(
     select(func.count()).select_from(_saved_purchases).scalar_subquery().label("purchases"),
     select(func.count()).select_from(_saved_keys).scalar_subquery().label("keys"),
+    select(func.count()).select_from(_moved_accruals).scalar_subquery().label("accruals"),
     select(programs.c.config_version)
     .where(programs.c.tenant_id == tenant_parameter())
     .scalar_subquery()
@@ -157,8 +176,8 @@ _POST = select(
 async def post(tx: Transaction, posting: Posting) -> None:
     """Write a posting whole.
 
-    Raises StaleRead, for the whole to run again, when a purchase or a key in it was taken meanwhile, or when rules,
-    tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
+    Raises StaleRead, for the whole to run again, when a purchase, accrual or key in it was moved meanwhile, or when
+    rules, tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
     """
     parameters = {name: getattr(posting, name) for name in _ROWS}
     try:
@@ -168,7 +187,8 @@ async def post(tx: Transaction, posting: Posting) -> None:
         if posting.purchases and getattr(error.orig, "sqlstate", None) in _TAKEN:
             raise StaleRead from error
         raise
-    if saved is None or saved.purchases != len(posting.purchases) or saved.keys != len(posting.idempotency_keys):
+    written = (len(posting.purchases), len(posting.idempotency_keys), len(posting.accrual_moves))
+    if saved is None or (saved.purchases, saved.keys, saved.accruals) != written:
         raise StaleRead
     if posting.config_version not in (None, saved.config_version):
         raise StaleRead
@@ -271,10 +291,18 @@ _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
 )
 
 _OPEN_LOTS = (
-    select(lots.c.id, lots.c.remaining, lots.c.expires_at, lots.c.opened_at)
+    select(
+        lots.c.customer_id,
+        lots.c.id,
+        lots.c.remaining,
+        lots.c.expires_at,
+        lots.c.opened_at,
+        entries.c.cause_id,
+    )
+    .join_from(lots, entries, (entries.c.tenant_id == lots.c.tenant_id) & (entries.c.id == lots.c.entry_id))
     .where(
         lots.c.tenant_id == tenant_parameter(),
-        lots.c.customer_id == bindparam("customer"),
+        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
         lots.c.state == literal("OPEN"),
         lots.c.remaining > 0,
     )
@@ -295,10 +323,20 @@ async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[Cus
     return {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
 
 
-async def read_open_lots(tx: Transaction, customer_id: CustomerId) -> list[OpenLot]:
-    """The lots a debit may take from; the account must be locked."""
-    rows = await tx.rows(_OPEN_LOTS, customer=customer_id)
-    return [OpenLot(LotId(row.id), row.remaining, row.expires_at, row.opened_at) for row in rows]
+class SourcedLot(NamedTuple):
+    """A lot with points left, and what its points came from: an accrual, an adjustment."""
+
+    lot: OpenLot
+    cause_id: UUID
+
+
+async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[SourcedLot]]:
+    """The lots that debits may take from, in the order they are spent in; the accounts must be locked."""
+    found: dict[CustomerId, list[SourcedLot]] = {customer_id: [] for customer_id in customer_ids}
+    for row in await tx.rows(_OPEN_LOTS, customers=list(customer_ids)):
+        lot = OpenLot(LotId(row.id), row.remaining, row.expires_at, row.opened_at)
+        found[CustomerId(row.customer_id)].append(SourcedLot(lot, row.cause_id))
+    return found
 
 
 def locked_customer(row: Any) -> LockedCustomer:

@@ -8,10 +8,13 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.tiers import Tier
 from loyalty.storage.earning_rules import award_from_document, conditions_from_document
 from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
@@ -170,6 +173,7 @@ def settings_document(settings: ProgramSettings) -> dict[str, Any]:
         "stacking": settings.stacking,
         "earn_scope": settings.earn_scope,
         "weekday_of": settings.weekday_of,
+        "accrual": accrual_document(settings.accrual),
         "redemption": {
             "enabled": redemption.enabled,
             "point_value": {
@@ -204,6 +208,31 @@ def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
             min_balance=redemption["min_balance"],
             min_points_per_redemption=redemption["min_points_per_redemption"],
         ),
+        accrual=accrual_from_document(stored["accrual"]),
+    )
+
+
+def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
+    """An accrual policy as it is stored, in the settings and frozen in every accrual."""
+    return {
+        "evaluate_on": policy.evaluate_on,
+        "mature_on": policy.mature_on,
+        "delay_minutes": policy.delay_minutes,
+        "slack_minutes": policy.slack_minutes,
+        "forfeit_on": sorted(policy.forfeit_on),
+        "debt": policy.debt,
+    }
+
+
+def accrual_from_document(stored: dict[str, Any]) -> AccrualPolicy:
+    """An accrual policy as the rules know it."""
+    return AccrualPolicy(
+        evaluate_on=EvaluateOn(stored["evaluate_on"]),
+        mature_on=MatureOn(stored["mature_on"]),
+        delay_minutes=stored["delay_minutes"],
+        slack_minutes=stored["slack_minutes"],
+        forfeit_on=frozenset(PurchaseStatus(status) for status in stored["forfeit_on"]),
+        debt=Overdraft(stored["debt"]),
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Integer, Text, bindparam, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
+from loyalty.rules.accrual import AccrualPolicy, AccrualState
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.storage.programs import accrual_from_document
 from loyalty.storage.tables import accruals, customers, programs, purchase_facts, purchases
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
@@ -43,11 +45,12 @@ class AccrualRow(NamedTuple):
     purchase_id: PurchaseId
     customer_id: CustomerId
     generation: int
-    state: str
+    state: AccrualState
     points: int
     reversed_points: int
     currency: str
     breakdown: list[dict[str, Any]]
+    policy: AccrualPolicy
     program_version: int
     evaluated_at: datetime
     matures_at: datetime | None
@@ -233,11 +236,12 @@ def accrual_row(row: Any) -> AccrualRow:
         purchase_id=row.accrual_purchase_id,
         customer_id=row.accrual_customer_id,
         generation=row.accrual_generation,
-        state=row.accrual_state,
+        state=AccrualState(row.accrual_state),
         points=row.accrual_points,
         reversed_points=row.accrual_reversed_points,
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,
+        policy=accrual_from_document(row.accrual_policy),
         program_version=row.accrual_program_version,
         evaluated_at=row.accrual_evaluated_at,
         matures_at=row.accrual_matures_at,

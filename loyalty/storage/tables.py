@@ -7,6 +7,7 @@ has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provab
 from sqlalchemy import BigInteger, Boolean, Column, Integer, SmallInteger, func
 from sqlalchemy import text as sql
 
+from loyalty.rules.accrual import AccrualState
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.entry import EntryKind
@@ -29,7 +30,6 @@ from tenancy.table import (
     unique,
 )
 
-ACCRUAL_STATES = ("EVALUATED", "PENDING", "AVAILABLE", "PARTIALLY_REVERSED", "REVERSED", "VOIDED")
 LOT_STATES = ("OPEN", "EXHAUSTED", "EXPIRED")
 JOB_STATES = ("WAITING", "RUNNING", "DONE", "FAILED")
 
@@ -246,6 +246,8 @@ accruals = tenant_table(
     points("reversed_points"),
     text_column("currency"),
     document("breakdown"),
+    # The accrual policy at the evaluation: a later edit of the settings changes nothing for this purchase.
+    document("policy"),
     Column("program_version", Integer, nullable=False),
     Column("config_version", Integer, nullable=False),
     instant("evaluated_at"),
@@ -254,7 +256,7 @@ accruals = tenant_table(
     references("purchase_id", "purchases"),
     references("customer_id", "customers"),
     unique("purchase_id", "generation"),
-    one_of("state", ACCRUAL_STATES),
+    one_of("state", tuple(AccrualState)),
     check("points", "points >= 0"),
     check("reversed_points", "reversed_points BETWEEN 0 AND points"),
     index("accruals_due_idx", "matures_at", where=sql("state = 'PENDING'")),

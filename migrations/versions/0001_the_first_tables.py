@@ -479,6 +479,7 @@ def upgrade() -> None:
         sa.Column("reversed_points", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("breakdown", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
+        sa.Column("policy", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=False),
         sa.Column("program_version", sa.Integer(), nullable=False),
         sa.Column("config_version", sa.Integer(), nullable=False),
         sa.Column("evaluated_at", sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,49 @@
+"""Settings that make the program behave like the systems people come from."""
+
+from dataclasses import replace
+from enum import StrEnum
+
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.earning_rule import EarnScope, Stacking
+from loyalty.rules.money import Money, PointValue, minor_digits
+from loyalty.rules.program import ProgramSettings
+
+THREE_HOURS = 3 * 60
+ONE_HOUR = 60
+
+
+class Preset(StrEnum):
+    """A way of working, as a whole."""
+
+    BOOKNETIC = "BOOKNETIC"
+    """Points at the booking, spendable at once; one point is one hundredth of the currency's unit."""
+    SIMPLYBOOK = "SIMPLYBOOK"
+    """Points per enrolled item, spendable three hours after the appointment's end."""
+    SHOP = "SHOP"
+    """Points when the order is completed; a hundred points are one unit of the currency."""
+
+
+def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> ProgramSettings:
+    """Return the settings as a preset wants them: accrual, scope, stacking and point value. The rest stays."""
+    unit = 10 ** minor_digits(currency)
+    one_each = PointValue(1, Money(max(1, unit // 100), currency))
+    accrual, scope, point_value = {
+        Preset.BOOKNETIC: (AccrualPolicy(), EarnScope.ALL, one_each),
+        Preset.SIMPLYBOOK: (
+            AccrualPolicy(mature_on=MatureOn.SERVICE_ENDED, delay_minutes=THREE_HOURS, slack_minutes=ONE_HOUR),
+            EarnScope.OPT_IN,
+            settings.redemption.point_value,
+        ),
+        Preset.SHOP: (
+            AccrualPolicy(evaluate_on=EvaluateOn.PURCHASE_COMPLETED),
+            EarnScope.ALL,
+            PointValue(100, Money(unit, currency)),
+        ),
+    }[preset]
+    return replace(
+        settings,
+        stacking=Stacking.SUM,
+        earn_scope=scope,
+        accrual=accrual,
+        redemption=replace(settings.redemption, point_value=point_value),
+    )

@@ -1,0 +1,184 @@
+"""The life of an accrual: evaluated once, pending until it matures, credited, voided or taken back.
+
+What an accrual may do is decided by the policy it was evaluated under, not by today's settings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.account import credit, pend, take_back, unpend
+from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at
+from loyalty.rules.earning import Evaluation, evaluate
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
+from loyalty.rules.ids import AccrualId
+from loyalty.rules.lots import Allocation, allocate, is_spendable
+from loyalty.rules.purchase import PurchaseFacts
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.storage.ledger import SourcedLot
+from loyalty.storage.programs import accrual_document
+from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.tiers import TierChangeRow
+
+Moved = tuple[AccrualRow, TierChangeRow | None]
+
+CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
+"""The states in which points of an accrual are, or were, in the customer's account."""
+
+
+def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
+    """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later."""
+    policy = book.program.row.settings.accrual
+    evaluation = evaluate(book.program.rules, facts, book.now)
+    due_at = matures_at(policy, facts, purchase.status, book.now)
+    accrual = AccrualRow(
+        id=AccrualId(uuid7()),
+        purchase_id=purchase.id,
+        customer_id=purchase.customer_id,
+        generation=purchase.generation,
+        state=AccrualState.PENDING,
+        points=evaluation.points,
+        reversed_points=0,
+        currency=evaluation.currency,
+        breakdown=_breakdown(evaluation),
+        policy=policy,
+        program_version=book.program.row.version,
+        evaluated_at=book.now,
+        matures_at=due_at,
+        matured_at=None,
+    )
+    change = None
+    if (due_at is not None and due_at <= book.now) or not evaluation.points:
+        accrual = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
+        change = _credit(book, accrual) if evaluation.points else None
+    else:
+        book.keep(pend(book.account(accrual.customer_id), evaluation.points))
+        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, evaluation.points))
+    values = {**accrual._asdict(), "policy": accrual_document(policy)}
+    book.posting.accruals.append({**values, "config_version": book.program.row.config_version})
+    return accrual, change
+
+
+def follow(
+    book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: PurchaseFacts, lots: Sequence[SourcedLot]
+) -> Moved:
+    """Let an accrual follow a new status of its purchase: it may be forfeited, mature, or wait for another moment.
+
+    ``lots`` are the customer's open lots; they are only needed when credited points are taken back.
+    """
+    if forfeits(accrual.policy, purchase.status):
+        return _forfeit(book, accrual, lots)
+    if accrual.state is not AccrualState.PENDING or accrual.policy.mature_on is MatureOn.EVALUATION:
+        return accrual, None
+    waits = accrual.matures_at is None or accrual.policy.mature_on is MatureOn.SERVICE_ENDED
+    due_at = matures_at(accrual.policy, facts, purchase.status, book.now) if waits else accrual.matures_at
+    if due_at is not None and due_at <= book.now:
+        return mature(book, accrual._replace(matures_at=due_at))
+    moved = accrual._replace(matures_at=due_at)
+    if moved != accrual:
+        _move(book, moved, AccrualState.PENDING)
+    return moved, None
+
+
+def mature(book: Book, accrual: AccrualRow) -> Moved:
+    """Keep the promise: pending points become spendable, with everything that earning does."""
+    book.keep(unpend(book.account(accrual.customer_id), accrual.points))
+    matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
+    _move(book, matured, accrual.state)
+    return matured, _credit(book, matured)
+
+
+def takes_back(accrual: AccrualRow | None, purchase_status: Any) -> bool:
+    """Whether a status takes credited points of this accrual back, so that the customer's lots are needed."""
+    return accrual is not None and accrual.state in CREDITED and forfeits(accrual.policy, purchase_status)
+
+
+def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
+    customer_id = accrual.customer_id
+    earned = credit(book.account(customer_id), accrual.points, earned=True, qualifying=True)
+    entry = book.credit(customer_id, accrual.points, earned, _cause(accrual, EntryKind.EARNED, "EARN"))
+    available = earned.account.available
+    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, accrual.points, available))
+    return book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+
+
+def _forfeit(book: Book, accrual: AccrualRow, lots: Sequence[SourcedLot]) -> Moved:
+    if accrual.state is AccrualState.PENDING:
+        book.keep(unpend(book.account(accrual.customer_id), accrual.points))
+        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, accrual.points))
+        voided = accrual._replace(state=AccrualState.VOIDED)
+        _move(book, voided, accrual.state)
+        return voided, None
+    if accrual.state not in CREDITED:
+        return accrual, None
+    reversed_ = accrual._replace(state=AccrualState.REVERSED, reversed_points=accrual.points)
+    _move(book, reversed_, accrual.state)
+    outstanding = accrual.points - accrual.reversed_points
+    return reversed_, _take_back(book, accrual, outstanding, lots) if outstanding else None
+
+
+def _take_back(book: Book, accrual: AccrualRow, points: int, lots: Sequence[SourcedLot]) -> TierChangeRow | None:
+    customer_id = accrual.customer_id
+    taken = take_back(book.account(customer_id), points, overdraft=accrual.policy.debt)
+    if not taken.points_taken:
+        # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
+        return None
+    cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-{accrual.reversed_points}")
+    allocations = _own_lot_first(book, accrual, taken.from_lots, lots)
+    entry = book.debit(customer_id, taken, allocations, cause)
+    available = book.account(customer_id).available
+    book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
+    return book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+
+
+def _own_lot_first(book: Book, accrual: AccrualRow, points: int, lots: Sequence[SourcedLot]) -> tuple[Allocation, ...]:
+    """Take from the lot that the accrual opened, and only what is gone from it from the others, in their order."""
+    left = [replace(lot, remaining=lot.remaining - book.taken_from(lot.id)) for lot, _ in lots]
+    own = [lot for lot, (_, cause_id) in zip(left, lots, strict=True) if cause_id == accrual.id]
+    from_own = min(points, sum(lot.remaining for lot in own))
+    others = [lot for lot in left if lot not in own and lot.remaining and is_spendable(lot, book.now)]
+    return (*allocate(own, from_own), *allocate(others, points - from_own))
+
+
+def _move(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
+    book.posting.accrual_moves.append(
+        {
+            "id": accrual.id,
+            "state": accrual.state,
+            "reversed_points": accrual.reversed_points,
+            "matures_at": accrual.matures_at,
+            "matured_at": accrual.matured_at,
+            "seen_state": seen_state,
+        },
+    )
+
+
+def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
+    return EntryCause(
+        kind=kind,
+        reference_kind="PURCHASE",
+        reference_id=accrual.purchase_id,
+        cause_id=accrual.id,
+        phase=phase,
+    )
+
+
+def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {
+            "rule_id": str(line.rule_id),
+            "rule_name": line.rule_name,
+            "rule_version": line.rule_version,
+            "outcome": line.outcome,
+            "points": line.points,
+            "explanation": line.explanation,
+            "failed_condition": line.failed_condition,
+            "basis_minor": line.basis_minor,
+            "units": line.units,
+        }
+        for line in evaluation.lines
+    ]
