@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import COMMANDS, main
+
+SLOW_TO_IMPORT = ("sqlalchemy", "strawberry", "graphql", "psycopg", "pydantic", "alembic", "uvicorn")
+
+
+def test_help_lists_every_command_without_importing_the_service() -> None:
+    program = f"""
+import sys
+from cli.main import main
+try:
+    main(["--help"])
+finally:
+    assert not [name for name in {SLOW_TO_IMPORT} if name in sys.modules]
+"""
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert all(f"  {name} " in shown.stdout and command.summary in shown.stdout for name, command in COMMANDS.items())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_registered_command_exists_and_explains_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.help
+    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+
+
+def test_refuses_an_unknown_command() -> None:
+    result = CliRunner().invoke(main, ["nonsense"])
+    assert result.exit_code == 2
+    assert "No such command" in result.output
+
+
+def test_shows_what_to_change_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREUE_PORT", "http")
+    result = CliRunner().invoke(main, ["database", "status"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: Wrong settings:\n  TREUE_PORT: ")
+    assert "Traceback" not in result.output
+
+
+def test_the_installed_program_answers() -> None:
+    shown = subprocess.run([sys.executable, "-m", "cli.main", "--version"], check=True, capture_output=True, text=True)
+    assert shown.stdout == "treue, version 0.1.0\n"
