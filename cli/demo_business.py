@@ -5,6 +5,7 @@ Everything is recorded through the same use cases as the API, day by day, on a c
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -155,13 +156,7 @@ def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:
         max_discount_percent=50,
         min_balance=100,
     )
-    return ProgramSettings(
-        enabled=True,
-        stacking=settings.stacking,
-        earn_scope=settings.earn_scope,
-        weekday_of=settings.weekday_of,
-        redemption=redemption,
-    )
+    return replace(settings, redemption=redemption)
 
 
 def _catalog(business: Business) -> list[CatalogItem]:

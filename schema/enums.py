@@ -6,10 +6,11 @@ from enum import Enum, StrEnum
 import strawberry
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.presets import Preset
 from loyalty.rules.program import DiscountMethod
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.rounding import Rounding
@@ -58,6 +59,36 @@ describe_enum(
         "TOKENS_MANAGE": "Create and revoke API tokens and customers' tokens (`tokens:manage`).",
         "SELF_READ": "Read one's own points, tier and history, as a customer (`self:read`).",
     },
+)
+describe_enum(
+    EvaluateOn,
+    "The status at which the rules are evaluated; a later one does as well.",
+    {
+        "PURCHASE_CREATED": "As soon as it is booked or ordered.",
+        "PURCHASE_CONFIRMED": "When the business accepts it.",
+        "PURCHASE_PAID": "When it is paid.",
+        "PURCHASE_COMPLETED": "When it is completed.",
+    },
+)
+describe_enum(
+    MatureOn,
+    "From which moment the delay runs until points can be spent.",
+    {
+        "EVALUATION": "The evaluation.",
+        "PURCHASE_PAID": "The report that the purchase is paid.",
+        "SERVICE_ENDED": "The end of the service, as the purchase tells it.",
+        "PURCHASE_COMPLETED": "The report that the purchase is completed.",
+    },
+)
+describe_enum(
+    Preset,
+    "Settings that work like a system people know.",
+    {
+        "BOOKNETIC": "Points at the booking, spendable at once; one point is a hundredth of the currency's unit.",
+        "SIMPLYBOOK": "Points per enrolled item, spendable three hours after the end of the appointment.",
+        "SHOP": "Points when the order is completed; a hundred points are one unit of the currency.",
+    },
+    name="ProgramPreset",
 )
 describe_enum(
     PurchaseKind,

@@ -13,6 +13,7 @@ from schema.mutations import (
     earning_rule_delete,
     earning_rule_update,
     points_adjust,
+    program_apply_preset,
     program_update,
     purchase_record,
     purchases_record,
@@ -49,6 +50,7 @@ class Query:
 @strawberry.type(description="Everything that can be changed. Refusals a caller can act on are in `userErrors`.")
 class Mutation:
     program_update = program_update.program_update
+    program_apply_preset = program_apply_preset.program_apply_preset
     earning_rule_create = earning_rule_create.earning_rule_create
     earning_rule_update = earning_rule_update.earning_rule_update
     earning_rule_delete = earning_rule_delete.earning_rule_delete

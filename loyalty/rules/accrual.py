@@ -119,8 +119,8 @@ def validate_accrual_policy(policy: AccrualPolicy) -> list[Problem]:
 
 
 def _policy_problems(policy: AccrualPolicy) -> Iterator[Problem | None]:
-    yield _check_minutes(policy.delay_minutes, ("accrual", "delay"))
-    yield _check_minutes(policy.slack_minutes, ("accrual", "slack"))
+    yield _check_minutes(policy.delay_minutes, ("accrual", "mature_delay"))
+    yield _check_minutes(policy.slack_minutes, ("accrual", "mature_slack"))
     if stray := policy.forfeit_on - FORFEITABLE:
         names = ", ".join(sorted(stray))
         yield Problem(("accrual", "forfeit_on"), f"may hold CANCELLED, NO_SHOW and REFUNDED, not {names}")

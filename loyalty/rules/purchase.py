@@ -146,6 +146,8 @@ def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Proble
     yield _check_amount(line.unit_price_minor, (*path, "unit_price"))
     if line.quantity * line.unit_price_minor > MAX_AMOUNT_MINOR:
         yield Problem((*path, "unit_price"), "makes the line too large")
+    if line.quantity < 1 or line.unit_price_minor < 0:
+        return  # such a line has no price that the rest could be measured by
     if not 0 <= line.discount_minor <= line.quantity * line.unit_price_minor:
         yield Problem((*path, "discount"), "must be between 0 and the price of the line")
     elif not 0 <= line.tax_minor <= line.amount_minor:

@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, select, true
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, func, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
-from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.storage.programs import accrual_from_document
 from loyalty.storage.tables import accruals, customers, programs, purchase_facts, purchases
 from tenancy.database import Transaction
-from tenancy.table import record_set, tenant_parameter
+from tenancy.table import INSTANT, record_set, tenant_parameter
 
 
 class PurchaseRow(NamedTuple):
@@ -157,6 +158,25 @@ _ACCRUALS_BY_ID = select(*_accrual_columns).where(
 )
 
 
+_DUE = (
+    select(*_accrual_columns)
+    .where(
+        accruals.c.tenant_id == tenant_parameter(),
+        accruals.c.state == AccrualState.PENDING,
+        accruals.c.matures_at <= bindparam("now", type_=INSTANT),
+    )
+    .order_by(accruals.c.matures_at, accruals.c.id)
+    .limit(bindparam("limit"))
+)
+_DUE_TENANTS = (
+    select(accruals.c.tenant_id)
+    .where(accruals.c.state == AccrualState.PENDING, accruals.c.matures_at <= bindparam("now", type_=INSTANT))
+    .group_by(accruals.c.tenant_id)
+    .order_by(func.min(accruals.c.matures_at))
+    .limit(bindparam("limit"))
+)
+
+
 class WantedPurchase(NamedTuple):
     """The natural key of a purchase and the fingerprint of the facts that are being recorded about it."""
 
@@ -196,6 +216,17 @@ async def read_accruals(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> 
 async def read_accruals_by_id(tx: Transaction, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
     """The accruals among ``ids``."""
     return {row.accrual_id: accrual_row(row) for row in await tx.rows(_ACCRUALS_BY_ID, ids=list(ids))}
+
+
+async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[AccrualRow]:
+    """Pending accruals that are due, those that are due longest first."""
+    return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
+
+
+async def read_due_tenants(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with pending accruals that are due; runs as the relay role, outside any tenant."""
+    rows = await connection.execute(_DUE_TENANTS, {"now": now, "limit": limit})
+    return [TenantId(row.tenant_id) for row in rows]
 
 
 def _known(row: Any) -> KnownPurchase:

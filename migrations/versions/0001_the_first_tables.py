@@ -42,12 +42,13 @@ APP_RIGHTS = {
     "api_tokens": "SELECT, INSERT, UPDATE (revoked_at, last_used_at)",
 }
 
-# What the relay role sees across tenants: who there is, the outbox, and which jobs are due.
+# What the relay role sees across tenants: who there is, the outbox, and where work is due.
 RELAY_RIGHTS = {
     "tenants": "SELECT",
     "events": "SELECT, UPDATE (position)",
     "event_positions": "SELECT, INSERT, UPDATE",
     "jobs": "SELECT",
+    "accruals": "SELECT (tenant_id, state, matures_at)",
 }
 
 

@@ -6,17 +6,21 @@ from typing import Annotated, Any, TypeVar
 
 import strawberry
 
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import PointValue
 from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Points
+from schema.scalars import Duration, Points
 from schema.types.money import MoneyInput, amount_of
 from schema.types.program import Program
 
@@ -56,6 +60,24 @@ class AccrualPolicyInput:
     stacking: Stacking | None = strawberry.field(default=strawberry.UNSET, description="When several rules match.")
     earn_scope: EarnScope | None = strawberry.field(default=strawberry.UNSET, description="Which items take part.")
     weekday_of: WeekdayOf | None = strawberry.field(default=strawberry.UNSET, description="Whose weekday counts.")
+    evaluate_on: EvaluateOn | None = strawberry.field(
+        default=strawberry.UNSET, description="The status at which the rules are evaluated."
+    )
+    mature_on: MatureOn | None = strawberry.field(
+        default=strawberry.UNSET, description="From which moment the delay runs until points can be spent."
+    )
+    mature_delay: Duration | None = strawberry.field(
+        default=strawberry.UNSET, description="Weeks, days, hours and minutes, such as PT3H; at most P366D."
+    )
+    mature_slack: Duration | None = strawberry.field(
+        default=strawberry.UNSET, description="How late the service may be before it raises an alarm."
+    )
+    forfeit_on: list[PurchaseStatus] | None = strawberry.field(
+        default=strawberry.UNSET, description="CANCELLED, NO_SHOW, REFUNDED, or some of them; empty for none."
+    )
+    debt: Overdraft | None = strawberry.field(
+        default=strawberry.UNSET, description="When points that are taken back were spent already."
+    )
 
 
 @strawberry.input(description="A change of settings. What is left out stays as it is.")
@@ -105,9 +127,24 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
         stacking=_given(accrual.stacking, settings.stacking, "accrual", "stacking"),
         earn_scope=_given(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
         weekday_of=_given(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
+        accrual=_changed_accrual(settings.accrual, accrual),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,
+    )
+
+
+def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:
+    path = "accrual"
+    delay = _given(given.mature_delay, None, path, "mature_delay")
+    slack = _given(given.mature_slack, None, path, "mature_slack")
+    return AccrualPolicy(
+        evaluate_on=_given(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
+        mature_on=_given(given.mature_on, policy.mature_on, path, "mature_on"),
+        delay_minutes=parse_minutes(delay, (path, "mature_delay")) if delay else policy.delay_minutes,
+        slack_minutes=parse_minutes(slack, (path, "mature_slack")) if slack else policy.slack_minutes,
+        forfeit_on=frozenset(_given(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
+        debt=_given(given.debt, policy.debt, path, "debt"),
     )
 
 

@@ -4,15 +4,19 @@ from typing import Any
 
 import strawberry
 
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import EvaluateOn, MatureOn
+from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.program import DiscountMethod
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from schema.fields import computed
-from schema.scalars import CurrencyCode, Locale, Points, TimeZone
+from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
@@ -69,11 +73,41 @@ class RedemptionPolicy:
         return DiscountCap(amount=amount, percent=percent)
 
 
-@strawberry.type(description="How purchases are turned into points.")
+@strawberry.type(description="How purchases are turned into points, and when points can be spent.")
 class AccrualPolicy:
     stacking: Stacking = strawberry.field(description="What happens when several rules match.")
     earn_scope: EarnScope = strawberry.field(description="Which items take part.")
     weekday_of: WeekdayOf = strawberry.field(description="Whose weekday a weekday condition looks at.")
+
+    @computed(description="The status at which the rules are evaluated.")
+    def evaluate_on(self) -> EvaluateOn:
+        """From the accrual policy."""
+        return _accrual(self).evaluate_on  # type: ignore[no-any-return]
+
+    @computed(description="From which moment the delay runs until points can be spent.")
+    def mature_on(self) -> MatureOn:
+        """From the accrual policy."""
+        return _accrual(self).mature_on  # type: ignore[no-any-return]
+
+    @computed(description="How long after that moment points can be spent.")
+    def mature_delay(self) -> Duration:
+        """From the accrual policy."""
+        return Duration(format_minutes(_accrual(self).delay_minutes))
+
+    @computed(description="How late the service may be before it raises an alarm; no rule for customers.")
+    def mature_slack(self) -> Duration:
+        """From the accrual policy."""
+        return Duration(format_minutes(_accrual(self).slack_minutes))
+
+    @computed(description="The statuses that void pending points and take credited ones back.")
+    def forfeit_on(self) -> list[PurchaseStatus]:
+        """From the accrual policy, in the order of the enum."""
+        return sorted(_accrual(self).forfeit_on, key=list(PurchaseStatus).index)
+
+    @computed(description="What happens when points that are taken back were spent already.")
+    def debt(self) -> Overdraft:
+        """From the accrual policy."""
+        return _accrual(self).debt  # type: ignore[no-any-return]
 
 
 @strawberry.type(description="The tenant's loyalty settings; every edit is a new version.")
@@ -98,6 +132,10 @@ class Program(Node):
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
         return shown(_settings(self).redemption)  # type: ignore[no-any-return]
+
+
+def _accrual(root: Any) -> Any:
+    return root.accrual
 
 
 def _settings(root: Any) -> Any:

@@ -49,6 +49,9 @@ class Accrual(Node):
     reversed_points: Points = strawberry.field(description="How much of it was taken back.")
     program_version: int = strawberry.field(description="The version of the program's settings that was in force.")
     evaluated_at: datetime = strawberry.field(description="When the rules were evaluated.")
+    matures_at: datetime | None = strawberry.field(
+        description="From when on the points can be spent; null while that waits for a status of the purchase."
+    )
     matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
 
     @computed(description="One line for each active rule, in order of priority; their points add up to `points`.")

@@ -29,6 +29,8 @@ HAIR = Conditions(service_categories=frozenset({"hair"}))
 NOT_HERE = Conditions(locations=frozenset({"elsewhere"}))
 FLOOR, HALF_UP, CEIL = Rounding
 
+AND_OWN = ", and 30 of items with points of their own."
+
 
 @pytest.mark.parametrize(
     ("total", "award", "points"),
@@ -254,9 +256,9 @@ def test_a_multiplier_without_anything_to_multiply_says_so() -> None:
     [
         (rule(1, FixedAward(1)), "1 point for the purchase."),
         (rule(1, FixedAward(25)), "25 points for the purchase."),
-        (rule(1, PER_EURO), "129 points: 1 per 1.00 EUR of 99.99 EUR, rounded down, and 30 of items with points of their own."),
-        (rule(1, PerAmountAward(1, 1_000, CEIL)), "40 points: 1 per 10.00 EUR of 99.99 EUR, rounded up, and 30 of items with points of their own."),
-        (rule(1, PerAmountAward(1, 100_000)), "30 points: 1 per 1000.00 EUR of 99.99 EUR, rounded down, and 30 of items with points of their own."),
+        (rule(1, PER_EURO), f"129 points: 1 per 1.00 EUR of 99.99 EUR, rounded down{AND_OWN}"),
+        (rule(1, PerAmountAward(1, 1_000, CEIL)), f"40 points: 1 per 10.00 EUR of 99.99 EUR, rounded up{AND_OWN}"),
+        (rule(1, PerAmountAward(1, 100_000)), f"30 points: 1 per 1000.00 EUR of 99.99 EUR, rounded down{AND_OWN}"),
         (rule(1, PerUnitAward(5)), "35 points: 2 enrolled units, with the items' own points where they have any."),
         (rule(1, PerUnitAward(5), Conditions(services=frozenset({"colour"}))), "5 points: 1 enrolled unit, 5 each."),
         (rule(1, FixedAward(1), NOT_HERE), "Not matched: the location is not elsewhere."),

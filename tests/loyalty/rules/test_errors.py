@@ -25,7 +25,7 @@ EVERY_ERROR = [
     (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),
     (InvalidInput.one("award", "points", reason="must be positive"), "INVALID_INPUT", ("award", "points")),
     (IdempotencyConflict("key-1"), "IDEMPOTENCY_CONFLICT", ("idempotency_key",)),
-    (VersionConflict(3, 4), "VERSION_CONFLICT", ("version",)),
+    (VersionConflict(3, 4), "VERSION_CONFLICT", ("expected_version",)),
     (DuplicateName("Gold"), "DUPLICATE_NAME", ("name",)),
     (DuplicateMinimum(500), "DUPLICATE_MINIMUM", ("min_points",)),
     (PurchaseOfAnotherCustomer(), "PURCHASE_OF_ANOTHER_CUSTOMER", ("customer",)),

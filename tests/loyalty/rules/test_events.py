@@ -8,6 +8,9 @@ from loyalty.rules.events import (
     EventKind,
     PointsAdjusted,
     PointsEarned,
+    PointsPending,
+    PointsReversed,
+    PointsVoided,
     TierDowngraded,
     TierUpgraded,
     event_from_json,
@@ -19,12 +22,16 @@ CUSTOMER = CustomerId(UUID(int=1))
 SILVER, GOLD = TierId(UUID(int=2)), TierId(UUID(int=3))
 EVENTS: list[Event] = [
     PointsEarned(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10, 110),
+    PointsPending(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
+    PointsVoided(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
+    PointsReversed(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), -10, 90),
     PointsAdjusted(CUSTOMER, EntryId(UUID(int=4)), AdjustmentId(UUID(int=7)), -10, 90),
     TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000),
     TierUpgraded(CUSTOMER, None, SILVER, TierChangeCause.PROGRAM_CHANGE, 0),
     TierDowngraded(CUSTOMER, GOLD, SILVER, TierChangeCause.ADJUSTMENT, 999),
     TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
 ]
+UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -41,6 +48,9 @@ def test_events_are_named_for_what_happened() -> None:
     """BK-100, BK-107."""
     assert {kind.value for kind in EventKind} == {
         "points.earned",
+        "points.pending",
+        "points.voided",
+        "points.reversed",
         "points.adjusted",
         "tier.upgraded",
         "tier.downgraded",
@@ -49,7 +59,7 @@ def test_events_are_named_for_what_happened() -> None:
 
 def test_an_upgrade_tells_its_cause() -> None:
     """BK-100, C-27."""
-    assert EVENTS[2].to_json() == {
+    assert UPGRADE.to_json() == {
         "customer_id": str(CUSTOMER),
         "previous_tier_id": str(SILVER),
         "tier_id": str(GOLD),
@@ -65,4 +75,4 @@ def test_an_upgrade_tells_its_cause() -> None:
 )  # fmt: skip
 def test_refuses_payloads_that_are_malformed(change: dict[str, object]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        event_from_json(EventKind.TIER_UPGRADED, {**EVENTS[2].to_json(), **change})
+        event_from_json(EventKind.TIER_UPGRADED, {**UPGRADE.to_json(), **change})
