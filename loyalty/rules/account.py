@@ -118,7 +118,7 @@ def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bo
 def pend(account: Account, points: int) -> Account:
     """Promise points that are earned but not spendable yet. They are no entry and count for nothing until they mature.
 
-    Raises ValueError unless points are positive, and LimitReached when the promise would pass MAX_POINTS.
+    Raises ValueError unless points are positive, and LimitReached when a number would pass MAX_POINTS at maturity.
     """
     _require_positive(points)
     after = replace(account, pending=account.pending + points)
@@ -152,13 +152,16 @@ def _require_positive(points: int) -> None:
 
 
 def _refuse_beyond_limit(account: Account) -> None:
-    """Refuse before anything is written what could not be shown exactly afterwards."""
+    """Refuse before anything is written what could not be shown exactly afterwards.
+
+    Pending points count as if they had come already: a promise that was made can be kept, whatever happens meanwhile.
+    """
     numbers = (
-        account.available + account.held,
-        account.pending,
+        account.available + account.held + account.pending,
         account.debt,
-        account.lifetime_earned,
-        abs(account.qualifying),
+        account.lifetime_earned + account.pending,
+        account.qualifying + account.pending,
+        -account.qualifying,
     )
     if max(numbers) > MAX_POINTS:
         what = "points in one account"

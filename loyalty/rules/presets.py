@@ -10,6 +10,7 @@ from loyalty.rules.program import ProgramSettings
 
 THREE_HOURS = 3 * 60
 ONE_HOUR = 60
+HUNDRED = 100
 
 
 class Preset(StrEnum):
@@ -26,7 +27,9 @@ class Preset(StrEnum):
 def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> ProgramSettings:
     """Return the settings as a preset wants them: accrual, scope, stacking and point value. The rest stays."""
     unit = 10 ** minor_digits(currency)
-    one_each = PointValue(1, Money(max(1, unit // 100), currency))
+    hundred_each = PointValue(HUNDRED, Money(unit, currency))
+    # Where the smallest coin is a whole unit, a hundredth of it is a ratio but no amount.
+    one_each = PointValue(1, Money(unit // HUNDRED, currency)) if unit >= HUNDRED else hundred_each
     accrual, scope, point_value = {
         Preset.BOOKNETIC: (AccrualPolicy(), EarnScope.ALL, one_each),
         Preset.SIMPLYBOOK: (
@@ -37,7 +40,7 @@ def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> Pr
         Preset.SHOP: (
             AccrualPolicy(evaluate_on=EvaluateOn.PURCHASE_COMPLETED),
             EarnScope.ALL,
-            PointValue(100, Money(unit, currency)),
+            hundred_each,
         ),
     }[preset]
     return replace(

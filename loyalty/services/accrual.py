@@ -16,7 +16,7 @@ from loyalty.rules.entry import EntryKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Allocation, allocate, is_spendable
-from loyalty.rules.purchase import PurchaseFacts
+from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.ledger import SourcedLot
@@ -72,7 +72,12 @@ def follow(
     """
     if forfeits(accrual.policy, purchase.status):
         return _forfeit(book, accrual, lots)
-    if accrual.state is not AccrualState.PENDING or accrual.policy.mature_on is MatureOn.EVALUATION:
+    if accrual.state is not AccrualState.PENDING:
+        return accrual, None
+    if accrual.matures_at is not None and accrual.matures_at <= book.now:
+        # The time has come, and the sweeper has not: what is due does not wait for another moment any more.
+        return mature(book, accrual)
+    if accrual.policy.mature_on is MatureOn.EVALUATION:
         return accrual, None
     waits = accrual.matures_at is None or accrual.policy.mature_on is MatureOn.SERVICE_ENDED
     due_at = matures_at(accrual.policy, facts, purchase.status, book.now) if waits else accrual.matures_at
@@ -92,7 +97,7 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
     return matured, _credit(book, matured)
 
 
-def takes_back(accrual: AccrualRow | None, purchase_status: Any) -> bool:
+def takes_back(accrual: AccrualRow | None, purchase_status: PurchaseStatus) -> bool:
     """Whether a status takes credited points of this accrual back, so that the customer's lots are needed."""
     return accrual is not None and accrual.state in CREDITED and forfeits(accrual.policy, purchase_status)
 

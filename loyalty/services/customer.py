@@ -36,7 +36,7 @@ class CustomerKey(NamedTuple):
 
 async def find_customer(world: World, actor: Actor, key: CustomerKey) -> CustomerRow | None:
     """A customer by id, external id or e-mail; customers find only themselves."""
-    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, Permission.TOKENS_MANAGE)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await _read(tx, key)
     return found if found and may_see_customer(actor, found.id) else None

@@ -8,7 +8,7 @@ from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.ledger import lock_customers, post
-from loyalty.storage.purchases import AccrualRow, read_due_accruals
+from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
 from permissions.actor import system_actor
 from tenancy.retry import retried
 
@@ -32,11 +32,14 @@ async def mature_due(world: World, tenant_id: TenantId) -> MaturedBatch:
 async def _mature_batch(world: World, tenant_id: TenantId) -> MaturedBatch:
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
-        due = await read_due_accruals(tx, world.clock(), BATCH)
-        if not due:
+        seen = await read_due_accruals(tx, world.clock(), BATCH)
+        if not seen:
             return MaturedBatch(0, 0)
-        locked = await lock_customers(tx, list({accrual.customer_id for accrual in due}))
+        locked = await lock_customers(tx, list({accrual.customer_id for accrual in seen}))
         book = Book(program, system_actor(tenant_id, SUBJECT), world.clock())
+        # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
+        now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
+        due = [accrual for accrual in seen if now[accrual.id] == accrual]
         for accrual in due:
             book.open(locked[accrual.customer_id])
             mature(book, accrual)

@@ -54,7 +54,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import LOYALTY, require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import StaleRead, retried
 
 MAX_BATCH = 1_000
 
@@ -286,6 +286,7 @@ async def _book_items(
     """
     profiles = _profiles([item.recording.customer for item in items.values()], world.clock())
     opened = await open_accounts(tx, profiles)
+    await _insist_on_what_is_known(tx, items)
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.clock())
     lots = await _lots_to_take_back(tx, items, opened)
@@ -310,6 +311,13 @@ async def _book_items(
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
         for position, recorded in booked.items()
     }
+
+
+async def _insist_on_what_is_known(tx: Transaction, items: dict[int, _Item]) -> None:
+    """Raise StaleRead when an accrual was moved before its account was locked: under the lock nobody moves it."""
+    known = {item.known.accrual.id: item.known.accrual for item in items.values() if item.known.accrual}
+    if known and await read_accruals_by_id(tx, list(known)) != known:
+        raise StaleRead
 
 
 async def _lots_to_take_back(

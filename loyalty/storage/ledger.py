@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, bindparam, case, func, literal, select, tuple_, update
+from sqlalchemy import BigInteger, Text, Uuid, bindparam, case, cast, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -139,10 +139,13 @@ def _save_accounts() -> Any:
 
 def _debit_lots() -> Any:
     rows = rows_parameter(lots, "lot_debits", ["id", "remaining"])
-    left = lots.c.remaining - rows.c.remaining
+    # Several entries of one posting may take from one lot, but an UPDATE takes only one of several rows for it.
+    taken = select(rows.c.id, cast(func.sum(rows.c.remaining), BigInteger).label("points")).group_by(rows.c.id)
+    debits = taken.subquery("debits")
+    left = lots.c.remaining - debits.c.points
     return (
         update(lots)
-        .where(lots.c.tenant_id == tenant_parameter(), lots.c.id == rows.c.id)
+        .where(lots.c.tenant_id == tenant_parameter(), lots.c.id == debits.c.id)
         .values(remaining=left, state=case((left + lots.c.held == 0, "EXHAUSTED"), else_=lots.c.state))
     )
 
