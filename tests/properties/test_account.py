@@ -3,10 +3,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty.rules.account import Account, Overdraft, credit, debit
-from loyalty.rules.errors import InsufficientPoints
+from loyalty.rules.account import Account, Overdraft, credit, debit, pend, take_back, unpend
+from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId
-from tests.properties.strategies import accounts
+from tests.properties.strategies import accounts, large_points
 
 POINTS = st.integers(1, 2_000)
 
@@ -99,6 +99,62 @@ def test_credits_pay_a_debt_once(owed: int, parts: list[int]) -> None:
         account, paid = result.account, paid + result.paid_debt
     assert paid == min(owed, sum(parts))
     assert account.available == max(0, sum(parts) - owed)
+
+
+@given(accounts(), POINTS)
+def test_a_promise_that_is_void_leaves_no_trace(account: Account, points: int) -> None:
+    """C-20: and one that is kept is a credit like any other."""
+    promised = pend(account, points)
+    assert_possible(promised)
+    assert promised.balance == account.balance
+    assert unpend(promised, points) == account
+    kept = credit(unpend(promised, points), points, earned=True, qualifying=True)
+    assert kept == credit(account, points, earned=True, qualifying=True)
+
+
+@given(accounts(), POINTS, st.sampled_from(Overdraft))
+def test_taking_back_undoes_the_credit_wherever_the_points_are(
+    account: Account, points: int, overdraft: Overdraft
+) -> None:
+    """F-01, F-05: balance, lifetime points and qualifying points are what they were before."""
+    earned = credit(account, points, earned=True, qualifying=True).account
+    try:
+        result = take_back(earned, points, overdraft=overdraft)
+    except InsufficientPoints:
+        assert overdraft is Overdraft.REJECT
+        assert earned.available < points
+        return
+    after = result.account
+    assert_possible(after)
+    forgotten = points - result.points_taken
+    assert forgotten == 0 or overdraft is Overdraft.CLAMP
+    assert after.balance == account.balance + forgotten
+    assert after.lifetime_earned == account.lifetime_earned + forgotten
+    assert after.qualifying == account.qualifying + forgotten
+    assert (after.pending, after.held) == (account.pending, account.held)
+    if overdraft is Overdraft.ALLOW_NEGATIVE:
+        assert (after.available, after.debt) == (account.available, account.debt)
+
+
+@given(
+    large_points,
+    st.lists(st.tuples(st.sampled_from(["earn", "give", "spend", "owe"]), large_points), max_size=8),
+)
+def test_a_promise_can_be_kept_whatever_happens_meanwhile(points: int, moves: list[tuple[str, int]]) -> None:
+    """F-19: nothing that is let in until then makes the account too large for it."""
+    account = pend(Account(debtor()), points)
+    for move, moved in moves:
+        try:
+            if move in ("earn", "give"):
+                account = credit(account, moved, earned=move == "earn", qualifying=move == "earn").account
+            else:
+                overdraft = Overdraft.CLAMP if move == "spend" else Overdraft.ALLOW_NEGATIVE
+                account = debit(account, moved, overdraft=overdraft, qualifying=move == "owe").account
+        except LimitReached:
+            continue
+    kept = credit(unpend(account, points), points, earned=True, qualifying=True).account
+    assert_possible(kept)
+    assert kept.balance == account.balance + points
 
 
 def debtor() -> CustomerId:

@@ -1,6 +1,6 @@
 import pytest
 
-from loyalty.rules.account import Account, Overdraft, credit, debit
+from loyalty.rules.account import Account, Overdraft, credit, debit, pend, take_back, unpend
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.points import MAX_POINTS
 from tests.loyalty.rules.builders import account
@@ -107,6 +107,9 @@ def test_moves_positive_points_only(points: int) -> None:
         account(available=MAX_POINTS - 10, held=10),
         account(lifetime_earned=MAX_POINTS),
         account(qualifying=MAX_POINTS),
+        account(available=MAX_POINTS - 10, pending=10),
+        account(lifetime_earned=MAX_POINTS - 10, pending=10),
+        account(qualifying=MAX_POINTS - 10, pending=10),
     ],
 )
 def test_refuses_what_could_not_be_shown_exactly(full: Account) -> None:
@@ -118,3 +121,82 @@ def test_refuses_what_could_not_be_shown_exactly(full: Account) -> None:
 def test_refuses_debt_without_end() -> None:
     with pytest.raises(LimitReached):
         debit(account(debt=MAX_POINTS), 1, overdraft=Overdraft.ALLOW_NEGATIVE, qualifying=False)
+
+
+def test_a_promise_counts_for_nothing_yet() -> None:
+    """C-01, SB-04: pending points are no balance, no lifetime points and no way to a tier."""
+    before = account(available=5, held=3, lifetime_earned=8, qualifying=8, sequence=4)
+    promised = pend(before, 10)
+    assert promised == account(available=5, pending=10, held=3, lifetime_earned=8, qualifying=8, sequence=4)
+    assert promised.balance == before.balance
+    with pytest.raises(InsufficientPoints):
+        debit(promised, 6, overdraft=Overdraft.REJECT, qualifying=False)
+
+
+@pytest.mark.parametrize(("pending", "points", "left"), [(10, 10, 0), (10, 4, 6)])
+def test_a_promise_is_taken_away_and_nothing_else(pending: int, points: int, left: int) -> None:
+    """C-20: kept or void, the promise is gone."""
+    assert unpend(account(available=5, pending=pending), points) == account(available=5, pending=left)
+
+
+def test_no_more_promises_go_than_were_made() -> None:
+    with pytest.raises(ValueError, match="more points than are pending"):
+        unpend(account(available=100, pending=9), 10)
+
+
+@pytest.mark.parametrize("points", [0, -1])
+def test_promises_and_reversals_are_of_positive_points_only(points: int) -> None:
+    """F-43."""
+    for move in (pend, unpend):
+        with pytest.raises(ValueError, match="positive"):
+            move(account(pending=10), points)
+    with pytest.raises(ValueError, match="positive"):
+        take_back(account(available=10, lifetime_earned=10, qualifying=10), points, overdraft=Overdraft.CLAMP)
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        account(pending=MAX_POINTS),
+        account(available=MAX_POINTS - 10, held=5, pending=5),
+        account(available=MAX_POINTS),
+        account(lifetime_earned=MAX_POINTS),
+        account(qualifying=MAX_POINTS - 1, pending=1),
+    ],
+)
+def test_promises_only_what_can_be_kept(full: Account) -> None:
+    """F-19: a promise that would pass the limit at its maturity is refused when it is made, not then."""
+    with pytest.raises(LimitReached):
+        pend(full, 1)
+
+
+def test_what_is_taken_back_was_never_earned() -> None:
+    """F-01, C-20: lifetime points and the way to the tier go back too."""
+    before = account(available=120, lifetime_earned=120, qualifying=150, sequence=2)
+    result = take_back(before, 100, overdraft=Overdraft.REJECT)
+    assert result.account == account(available=20, lifetime_earned=20, qualifying=50, sequence=3)
+    assert (result.from_lots, result.new_debt, result.points_taken) == (100, 0, 100)
+
+
+# What is available, and what remains of 100 earned points that are taken back: available, debt, earned, qualifying.
+TAKEN_BACK = {
+    Overdraft.ALLOW_NEGATIVE: {100: (0, 0, 0, 0), 30: (0, 70, 0, 0), 0: (0, 100, 0, 0)},
+    Overdraft.CLAMP: {100: (0, 0, 0, 0), 30: (0, 0, 70, 70), 0: (0, 0, 100, 100)},
+}
+
+
+@pytest.mark.parametrize("overdraft", TAKEN_BACK)
+@pytest.mark.parametrize("available", [100, 30, 0])
+def test_what_was_spent_meanwhile_becomes_debt_or_is_forgotten(overdraft: Overdraft, available: int) -> None:
+    """F-01, F-40: debt lowers what was earned by all of it, clamping by what was there."""
+    before = account(available=available, lifetime_earned=100, qualifying=100)
+    after = take_back(before, 100, overdraft=overdraft).account
+    assert (after.available, after.debt, after.lifetime_earned, after.qualifying) == TAKEN_BACK[overdraft][available]
+    assert after.sequence == (0 if overdraft is Overdraft.CLAMP and not available else 1)
+
+
+@pytest.mark.parametrize("available", [99, 0])
+def test_refuses_to_take_back_what_was_spent(available: int) -> None:
+    with pytest.raises(InsufficientPoints) as refusal:
+        take_back(account(available=available, lifetime_earned=100), 100, overdraft=Overdraft.REJECT)
+    assert (refusal.value.available, refusal.value.required) == (available, 100)

@@ -1,0 +1,169 @@
+"""When a purchase is evaluated, when its points mature, and what takes them away."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import (
+    DEFAULT_ACCRUAL,
+    FORFEITABLE,
+    MAX_DELAY_MINUTES,
+    AccrualPolicy,
+    EvaluateOn,
+    MatureOn,
+    forfeits,
+    is_evaluated_at,
+    matures_at,
+    validate_accrual_policy,
+)
+from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
+from tests.loyalty.rules.builders import NOW, facts
+
+CREATED, CONFIRMED, PAID, COMPLETED, CANCELLED, NO_SHOW, REFUNDED = PurchaseStatus
+BERLIN = ZoneInfo("Europe/Berlin")
+THREE_HOURS = timedelta(hours=3)
+
+EVALUATED = {
+    EvaluateOn.PURCHASE_CREATED: {CREATED, CONFIRMED, PAID, COMPLETED},
+    EvaluateOn.PURCHASE_CONFIRMED: {CONFIRMED, PAID, COMPLETED},
+    EvaluateOn.PURCHASE_PAID: {PAID, COMPLETED},
+    EvaluateOn.PURCHASE_COMPLETED: {COMPLETED},
+}
+
+MATURING = {
+    MatureOn.EVALUATION: set(PurchaseStatus),
+    MatureOn.SERVICE_ENDED: set(PurchaseStatus),
+    MatureOn.PURCHASE_PAID: {PAID, COMPLETED},
+    MatureOn.PURCHASE_COMPLETED: {COMPLETED},
+}
+
+
+def after_service(**changes: Any) -> AccrualPolicy:
+    """Three hours after the end of the service."""
+    return replace(AccrualPolicy(mature_on=MatureOn.SERVICE_ENDED, delay_minutes=180), **changes)
+
+
+@pytest.mark.parametrize("evaluate_on", EvaluateOn)
+def test_is_evaluated_at_its_status_and_at_every_later_one(evaluate_on: EvaluateOn) -> None:
+    """C-01: steps may be skipped; what was called off is never evaluated."""
+    policy = AccrualPolicy(evaluate_on=evaluate_on)
+    assert {status for status in PurchaseStatus if is_evaluated_at(policy, status)} == EVALUATED[evaluate_on]
+
+
+@pytest.mark.parametrize("mature_on", MatureOn)
+def test_waits_for_its_status_without_a_date(mature_on: MatureOn) -> None:
+    """C-01: as long as the status has not come, nobody knows when the points will."""
+    policy = AccrualPolicy(mature_on=mature_on, delay_minutes=60)
+    dated = {status for status in PurchaseStatus if matures_at(policy, facts(), status, NOW) is not None}
+    assert dated == MATURING[mature_on]
+
+
+@pytest.mark.parametrize("mature_on", [MatureOn.EVALUATION, MatureOn.PURCHASE_PAID, MatureOn.PURCHASE_COMPLETED])
+@pytest.mark.parametrize("minutes", [0, 1, 14 * 24 * 60])
+def test_the_delay_runs_from_the_moment_it_is_told(mature_on: MatureOn, minutes: int) -> None:
+    """F-40: P14D after it was paid, whatever the appointment's own times are."""
+    policy = AccrualPolicy(mature_on=mature_on, delay_minutes=minutes)
+    purchase = facts(ends_at=NOW + timedelta(days=3))
+    assert matures_at(policy, purchase, COMPLETED, NOW) == NOW + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("purchase", "ended_at"),
+    [
+        pytest.param(facts(ends_at=NOW + timedelta(hours=1)), NOW + timedelta(hours=1), id="its end"),
+        pytest.param(facts(ends_at=NOW - timedelta(days=9)), NOW - timedelta(days=9), id="an end in the past"),
+        pytest.param(facts(starts_at=NOW + timedelta(hours=5), ends_at=None), NOW + timedelta(hours=5), id="its start"),
+        pytest.param(facts(starts_at=None, ends_at=None), NOW, id="no times: now"),
+    ],
+)
+@pytest.mark.parametrize("status", [CREATED, PAID, COMPLETED])
+def test_after_the_service_is_after_its_end(
+    purchase: PurchaseFacts, ended_at: datetime, status: PurchaseStatus
+) -> None:
+    """SB-04, C-29: the end counts, not the start, and the status does not matter."""
+    assert matures_at(after_service(), purchase, status, NOW) == ended_at + THREE_HOURS
+
+
+@pytest.mark.parametrize(
+    ("ends", "matures"),
+    [
+        pytest.param("2026-03-29T01:30+01:00", "2026-03-29T05:30+02:00", id="the night that has no 02:30"),
+        pytest.param("2026-10-25T01:30+02:00", "2026-10-25T03:30+01:00", id="the night that has 02:30 twice"),
+        pytest.param("2026-10-25T02:30+02:00", "2026-10-25T04:30+01:00", id="the first 02:30"),
+        pytest.param("2026-10-25T02:30+01:00", "2026-10-25T05:30+01:00", id="the second 02:30"),
+    ],
+)
+def test_three_hours_are_three_hours_when_the_clocks_change(ends: str, matures: str) -> None:
+    """SB-04: elapsed time, not the hands of a clock."""
+    purchase = facts(starts_at=None, ends_at=datetime.fromisoformat(ends).astimezone(UTC))
+    due_at = matures_at(after_service(), purchase, CREATED, NOW)
+    assert due_at is not None
+    assert due_at.astimezone(BERLIN).isoformat(timespec="minutes") == matures
+
+
+@given(
+    st.timedeltas(timedelta(days=-4000), timedelta(days=4000)).map(lambda away: NOW + away),
+    st.integers(0, MAX_DELAY_MINUTES),
+    st.sampled_from(PurchaseStatus),
+)
+def test_never_matures_before_the_end_of_the_service(ends_at: datetime, minutes: int, status: PurchaseStatus) -> None:
+    """SB-04: to the second, on every day of the year."""
+    due_at = matures_at(after_service(delay_minutes=minutes), facts(starts_at=None, ends_at=ends_at), status, NOW)
+    assert due_at is not None
+    assert (due_at - ends_at).total_seconds() == minutes * 60
+
+
+@given(st.sampled_from(PurchaseStatus), st.sampled_from(EvaluateOn), st.sampled_from(MatureOn))
+def test_what_is_completed_is_evaluated_and_has_a_date(
+    status: PurchaseStatus, evaluate_on: EvaluateOn, mature_on: MatureOn
+) -> None:
+    """C-01: no combination of settings keeps points back for ever once the purchase is completed."""
+    policy = AccrualPolicy(evaluate_on=evaluate_on, mature_on=mature_on)
+    assert is_evaluated_at(policy, COMPLETED)
+    assert matures_at(policy, facts(), COMPLETED, NOW) is not None
+    if status in FORFEITABLE:
+        assert not is_evaluated_at(policy, status)
+
+
+@pytest.mark.parametrize(
+    "forfeit_on", [frozenset(), frozenset({CANCELLED}), frozenset({NO_SHOW, REFUNDED}), FORFEITABLE], ids=len
+)
+def test_takes_points_away_at_the_statuses_it_names(forfeit_on: frozenset[PurchaseStatus]) -> None:
+    """C-20."""
+    policy = AccrualPolicy(forfeit_on=forfeit_on)
+    assert {status for status in PurchaseStatus if forfeits(policy, status)} == forfeit_on
+
+
+def test_by_default_points_come_at_the_booking_and_go_with_it() -> None:
+    """C-01, C-20: what Booknetic does, but a cancelled booking gives nothing."""
+    assert is_evaluated_at(DEFAULT_ACCRUAL, CREATED)
+    assert matures_at(DEFAULT_ACCRUAL, facts(), CREATED, NOW) == NOW
+    assert {status for status in PurchaseStatus if forfeits(DEFAULT_ACCRUAL, status)} == {CANCELLED, NO_SHOW, REFUNDED}
+    assert DEFAULT_ACCRUAL.debt is Overdraft.ALLOW_NEGATIVE
+    assert validate_accrual_policy(DEFAULT_ACCRUAL) == []
+
+
+@pytest.mark.parametrize("minutes", [0, 1, MAX_DELAY_MINUTES])
+def test_takes_delays_of_up_to_366_days(minutes: int) -> None:
+    assert validate_accrual_policy(AccrualPolicy(delay_minutes=minutes, slack_minutes=minutes)) == []
+
+
+@pytest.mark.parametrize("minutes", [-1, MAX_DELAY_MINUTES + 1])
+def test_lists_every_delay_and_status_that_cannot_be(minutes: int) -> None:
+    bad = AccrualPolicy(
+        delay_minutes=minutes, slack_minutes=minutes, forfeit_on=frozenset({CANCELLED, PAID, COMPLETED})
+    )
+    problems = validate_accrual_policy(bad)
+    assert [problem.path for problem in problems] == [
+        ("accrual", "mature_delay"),
+        ("accrual", "mature_slack"),
+        ("accrual", "forfeit_on"),
+    ]
+    assert "P366D" in problems[0].reason
+    assert problems[2].reason.endswith("not COMPLETED, PAID")

@@ -1,0 +1,137 @@
+"""Short ways to say what happens in a salon: everything has a plain default, and nothing is written here."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.adjustment import AdjustmentReason
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.earning import (
+    Award,
+    CatalogItem,
+    CatalogKind,
+    Conditions,
+    EarningRule,
+    FixedAward,
+    PerAmountAward,
+)
+from loyalty.rules.ids import CustomerId, RuleId, TenantId
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
+from loyalty.services.customer import CustomerKey
+from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
+from loyalty.services.world import World
+from loyalty.storage.events import position_events
+from permissions.actor import Actor, ActorKind
+from permissions.roles import ROLE_PERMISSIONS, Role
+from tenancy.database import Database
+from tests.fixtures.tenants import Salon
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+"""A Wednesday, in Berlin as in UTC."""
+
+NOBODY = UUID("01890000-0000-7000-8000-000000000000")
+"""An id that nothing has."""
+
+
+def order(
+    external_id: str = "order-1",
+    total: int = 10_000,
+    *lines: PurchaseLine,
+    customer: CustomerProfile | str = "anna",
+    status: PurchaseStatus = PurchaseStatus.CREATED,
+    **facts: Any,
+) -> PurchaseRecording:
+    """An order for so many cents, by a customer without any profile."""
+    made = PurchaseFacts(PurchaseKind.ORDER, external_id, Money(total, "EUR"), lines)
+    profile = CustomerProfile(customer) if isinstance(customer, str) else customer
+    return PurchaseRecording(replace(made, **facts), status, profile)
+
+
+def rule(award: Award | int = 10, **changes: Any) -> EarningRule:
+    """An active rule for everything; a bare number is so many points per purchase."""
+    made = EarningRule(
+        id=RuleId(NOBODY),
+        name="Welcome",
+        version=1,
+        priority=0,
+        active=True,
+        award=FixedAward(award) if isinstance(award, int) else award,
+        conditions=Conditions(),
+    )
+    return replace(made, **changes)
+
+
+def one_point_per_euro() -> EarningRule:
+    """The rule of a shop: 290.00 EUR are 290 points."""
+    return rule(PerAmountAward(1, 100), name="A point per euro")
+
+
+def adjustment(points: int, key: str = "key-1", *, customer: str = "anna", **changes: Any) -> AdjustmentRequest:
+    """Goodwill for a customer, by external id."""
+    made = AdjustmentRequest(
+        customer=CustomerKey(external_id=customer),
+        points=points,
+        reason=AdjustmentReason.GOODWILL,
+        internal_note=None,
+        customer_description=None,
+        qualifying=None,
+        overdraft=Overdraft.REJECT,
+        idempotency_key=key,
+    )
+    return made._replace(**changes)
+
+
+def service_item(external_id: str, **changes: Any) -> CatalogItem:
+    """A service of the catalogue that is not enrolled."""
+    return replace(CatalogItem(CatalogKind.SERVICE, external_id, external_id.capitalize()), **changes)
+
+
+def customer_actor(tenant_id: TenantId, customer_id: CustomerId) -> Actor:
+    """A customer in the tenant's own app."""
+    return Actor(
+        kind=ActorKind.CUSTOMER,
+        tenant_id=tenant_id,
+        subject=f"customer:{customer_id}",
+        permissions=ROLE_PERMISSIONS[Role.CUSTOMER],
+        display="A customer",
+        customer_id=customer_id,
+    )
+
+
+def at(world: World, now: datetime) -> World:
+    """The same world at another time."""
+    return replace(world, clock=clock_at(now))
+
+
+def clock_at(now: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: now
+
+
+async def known_customer(world: World, salon: Salon, external_id: str = "anna") -> CustomerId:
+    """A customer who has bought something for nothing: no points yet, whatever the rules say about amounts."""
+    recorded = await record_purchase(world, salon.manager, order(f"first of {external_id}", 0, customer=external_id))
+    return recorded.customer.id
+
+
+async def earn(world: World, salon: Salon, recording: PurchaseRecording) -> RecordedPurchase:
+    """Record a purchase as the salon's own booking system."""
+    return await record_purchase(world, salon.integration, recording)
+
+
+async def give(world: World, salon: Salon, points: int, key: str, **changes: Any) -> AdjustedPoints:
+    """Adjust points as the salon's manager."""
+    return await adjust_points(world, salon.manager, adjustment(points, key, **changes))
+
+
+async def position_all_events(relay: Database) -> None:
+    """Give every committed event its position, as the relay does."""
+    while True:
+        async with relay.engine.begin() as connection:
+            if not await position_events(connection):
+                return

@@ -1,0 +1,177 @@
+"""Who a credential stands for is read anew every time: ended means ended, off means off."""
+
+import hashlib
+import secrets
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens
+from loyalty.services.authentication import LAST_USED_STEP, actor_of_token, refreshed_actor
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.world import World
+from loyalty.storage.credentials import ApiTokenRow
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.roles import Role
+from tests.fixtures.snapshots import NothingChanges
+from tests.fixtures.tenants import Salon, staff_actor
+from tests.loyalty.services.builders import NOBODY, NOON, at, customer_actor, known_customer
+
+PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.LOYALTY_READ})
+
+
+def hash_of(secret: str) -> str:
+    """The only form in which a secret is kept."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@pytest.fixture
+def sha256() -> str:
+    """The hash of a new secret."""
+    return hash_of(secrets.token_hex(32))
+
+
+@pytest.fixture
+async def token(world: World, salon: Salon, sha256: str) -> ApiTokenRow:
+    """A token that lives for a day."""
+    return await create_api_token(
+        at(world, NOON),
+        salon.owner,
+        name="Booking system",
+        permissions=PERMISSIONS,
+        expires_at=NOON + timedelta(days=1),
+        sha256=sha256,
+    )
+
+
+@pytest.fixture
+async def suspended(owner_world: World, salon: Salon) -> None:
+    """The salon does not pay any more."""
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run(text("UPDATE tenants SET state = 'SUSPENDED'"))
+
+
+async def test_a_token_leads_to_its_tenant_with_its_permissions(
+    world: World, salon: Salon, token: ApiTokenRow, sha256: str
+) -> None:
+    assert await actor_of_token(at(world, NOON), sha256) == Actor(
+        kind=ActorKind.API_TOKEN,
+        tenant_id=salon.tenant_id,
+        subject=f"token:{token.id}",
+        permissions=PERMISSIONS,
+        display="Booking system",
+        expires_at=NOON + timedelta(days=1),
+        token_id=TokenId(token.id),
+    )
+
+
+@pytest.mark.usefixtures("token")
+async def test_an_unknown_hash_leads_nowhere(world: World) -> None:
+    for wrong in ("", "0" * 64, hash_of("guess"), "' OR ''='", "%"):
+        assert await actor_of_token(world, wrong) is None
+
+
+@pytest.mark.usefixtures("token")
+async def test_a_token_ends_at_its_very_instant(world: World, sha256: str) -> None:
+    almost = NOON + timedelta(days=1) - timedelta(microseconds=1)
+    assert await actor_of_token(at(world, almost), sha256) is not None
+    assert await actor_of_token(at(world, NOON + timedelta(days=1)), sha256) is None
+
+
+async def test_an_ended_token_is_refused_at_once(world: World, salon: Salon, token: ApiTokenRow, sha256: str) -> None:
+    actor = await actor_of_token(at(world, NOON), sha256)
+    assert actor is not None
+    await end_api_token(at(world, NOON), salon.owner, token.id)
+    assert await actor_of_token(at(world, NOON), sha256) is None
+    assert await refreshed_actor(at(world, NOON), actor) is None
+
+
+@pytest.mark.usefixtures("token")
+async def test_the_last_use_is_kept_to_the_minute(
+    world: World, salon: Salon, sha256: str, nothing_changes: NothingChanges
+) -> None:
+    """A busy token does not write with every request."""
+    await actor_of_token(at(world, NOON), sha256)
+    async with nothing_changes(salon.tenant_id):
+        await actor_of_token(at(world, NOON + LAST_USED_STEP - timedelta(seconds=1)), sha256)
+    await actor_of_token(at(world, NOON + LAST_USED_STEP), sha256)
+    (used,) = await list_api_tokens(world, salon.owner)
+    assert used.last_used_at == NOON + LAST_USED_STEP
+
+
+@pytest.mark.usefixtures("token")
+async def test_a_refused_token_is_not_marked_as_used(
+    world: World, salon: Salon, sha256: str, nothing_changes: NothingChanges
+) -> None:
+    async with nothing_changes(salon.tenant_id):
+        assert await actor_of_token(at(world, NOON + timedelta(days=2)), sha256) is None
+
+
+async def test_a_permission_of_a_newer_version_is_left_out(
+    world: World, owner_world: World, salon: Salon, token: ApiTokenRow, sha256: str
+) -> None:
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        statement = 'UPDATE api_tokens SET permissions = \'["loyalty:read", "moon:fly"]\' WHERE id = :id'
+        await tx.run(text(statement), id=token.id)
+    actor = await actor_of_token(at(world, NOON), sha256)
+    assert actor is not None
+    assert actor.permissions == {Permission.LOYALTY_READ}
+
+
+@pytest.mark.usefixtures("suspended")
+async def test_nobody_of_a_suspended_tenant_is_let_in(
+    world: World, salon: Salon, token: ApiTokenRow, sha256: str
+) -> None:
+    assert token.revoked_at is None
+    assert await actor_of_token(at(world, NOON), sha256) is None
+    for actor in (salon.owner, salon.staff, salon.integration):
+        assert await refreshed_actor(world, actor) is None
+
+
+async def test_everybody_learns_that_the_program_is_off(
+    world: World, salon: Salon, token: ApiTokenRow, sha256: str
+) -> None:
+    """BK-01."""
+    customer = customer_actor(salon.tenant_id, await known_customer(world, salon))
+    assert token.revoked_at is None
+    for enabled in (False, True):
+        await update_program(world, salon.manager, ProgramEdit(partial(replace, enabled=enabled), None))
+        by_token = await actor_of_token(at(world, NOON), sha256)
+        others = [await refreshed_actor(world, actor) for actor in (salon.staff, customer)]
+        assert [actor.loyalty_enabled for actor in (by_token, *others) if actor] == [enabled] * 3
+
+
+async def test_staff_stay_who_they_are(world: World, salon: Salon) -> None:
+    assert await refreshed_actor(world, salon.staff) == salon.staff
+
+
+async def test_nobody_outlives_their_credential(world: World, salon: Salon) -> None:
+    passing = replace(salon.staff, expires_at=NOON)
+    assert await refreshed_actor(at(world, NOON - timedelta(seconds=1)), passing) == passing
+    assert await refreshed_actor(at(world, NOON), passing) is None
+
+
+async def test_a_customer_must_exist(world: World, salon: Salon) -> None:
+    customer_id = await known_customer(world, salon)
+    actor = customer_actor(salon.tenant_id, customer_id)
+    assert await refreshed_actor(world, actor) == actor
+    assert await refreshed_actor(world, customer_actor(salon.tenant_id, CustomerId(NOBODY))) is None
+
+
+async def test_a_tenant_must_exist(world: World) -> None:
+    assert await refreshed_actor(world, staff_actor(TenantId(NOBODY), Role.OWNER)) is None
+
+
+async def test_a_token_actor_is_read_from_its_token_and_not_from_what_it_claims(
+    world: World, token: ApiTokenRow, sha256: str
+) -> None:
+    actor = await actor_of_token(at(world, NOON), sha256)
+    assert actor is not None
+    assert actor.token_id == token.id
+    claiming = replace(actor, permissions=frozenset(Permission), display="Somebody")
+    assert await refreshed_actor(at(world, NOON), claiming) == actor

@@ -1,0 +1,203 @@
+"""Who may do what, use case by use case: the table is the policy, and a use case that is not in it fails."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import loyalty.services
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.ids import AccrualId, CustomerId, JobId, PurchaseId, RuleId, TierId
+from loyalty.services.adjustment import adjust_points, load_adjustments
+from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
+from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
+from loyalty.services.customer import (
+    CustomerKey,
+    find_customer,
+    get_me,
+    list_activity,
+    list_customers,
+    load_customers,
+    load_entries,
+)
+from loyalty.services.earning_rule import (
+    create_earning_rule,
+    delete_earning_rule,
+    list_earning_rules,
+    load_catalog_names,
+    load_earning_rules,
+    update_earning_rule,
+)
+from loyalty.services.job import load_jobs
+from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
+from loyalty.services.purchase import (
+    find_purchase,
+    load_accruals,
+    load_accruals_by_id,
+    load_purchases,
+    record_purchase,
+    record_purchases,
+)
+from loyalty.services.report import get_report
+from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.window import Window
+from permissions.actor import Actor
+from permissions.roles import Role
+from tests.fixtures.snapshots import NothingChanges
+from tests.fixtures.tenants import Salon, staff_actor
+from tests.loyalty.services.builders import NOBODY, NOON, adjustment, customer_actor, known_customer, order, rule
+from tests.loyalty.services.test_api_token import RECORDING, new_hash
+
+PAGE: Window[Any] = Window(1)
+EVERYBODY = CustomerFilter(PointsFilter.ANY, None, None)
+DAY = NOON.date()
+
+Use = Callable[[World, Actor], Awaitable[object]]
+
+O, M, S, C, I = (Role.OWNER, Role.MANAGER, Role.STAFF, Role.CUSTOMER, Role.INTEGRATION)  # noqa: E741
+TEAM = {O, M, S, I}
+
+MATRIX: dict[str, tuple[set[Role], Use]] = {
+    # reading
+    "get_tenant": ({O, M, S, C, I}, get_tenant),
+    "get_program": ({O, M, S, C, I}, get_program),
+    "list_tiers": ({O, M, S, C, I}, list_tiers),
+    "load_tiers": ({O, M, S, C, I}, lambda w, a: load_tiers(w, a, [TierId(NOBODY)])),
+    "load_tier_counts": (TEAM, lambda w, a: load_tier_counts(w, a, [TierId(NOBODY)])),
+    "get_me": ({O, M, S, C, I}, get_me),
+    "find_customer": ({O, M, S, C, I}, lambda w, a: find_customer(w, a, CustomerKey(external_id="anna"))),
+    "load_customers": ({O, M, S, C, I}, lambda w, a: load_customers(w, a, [CustomerId(NOBODY)])),
+    "list_customers": (TEAM, lambda w, a: list_customers(w, a, EVERYBODY, CustomerOrder.NAME, PAGE)),
+    "list_activity": ({O, M, S}, lambda w, a: list_activity(w, a, EntryFilter(), PAGE)),
+    "list_activity of a customer": (
+        {O, M, S, C, I},
+        lambda w, a: list_activity(w, a, EntryFilter(CustomerId(NOBODY)), PAGE),
+    ),
+    "load_entries": ({O, M, S, C, I}, lambda w, a: load_entries(w, a, [])),
+    "load_adjustments": ({O, M, S, C, I}, lambda w, a: load_adjustments(w, a, [])),
+    "find_purchase": ({O, M, S, C, I}, lambda w, a: find_purchase(w, a, purchase_id=PurchaseId(NOBODY), key=None)),
+    "load_purchases": ({O, M, S, C, I}, lambda w, a: load_purchases(w, a, [PurchaseId(NOBODY)])),
+    "load_accruals": ({O, M, S, C, I}, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
+    "load_accruals_by_id": ({O, M, S, C, I}, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
+    "get_report": ({O, M, S}, lambda w, a: get_report(w, a, DAY, DAY)),
+    # BK-11: the names of rules are internal, so customers do not read rules.
+    "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),
+    "load_earning_rules": (TEAM, lambda w, a: load_earning_rules(w, a, [RuleId(NOBODY)])),
+    "load_catalog_names": (TEAM, load_catalog_names),
+    "list_catalog_items": (TEAM, lambda w, a: list_catalog_items(w, a, kind=None, window=PAGE)),
+    "load_jobs": (TEAM, lambda w, a: load_jobs(w, a, [JobId(NOBODY)])),
+    # writing
+    "update_program": ({O, M}, lambda w, a: update_program(w, a, ProgramEdit(lambda it: it, None))),
+    "create_earning_rule": ({O, M}, lambda w, a: create_earning_rule(w, a, rule(10))),
+    "update_earning_rule": ({O, M}, lambda w, a: update_earning_rule(w, a, RuleId(NOBODY), lambda it: it, None)),
+    "delete_earning_rule": ({O, M}, lambda w, a: delete_earning_rule(w, a, RuleId(NOBODY))),
+    "create_tier": ({O, M}, lambda w, a: create_tier(w, a, "Silver", "#C0C0C0", 100)),
+    "change_tier": ({O, M}, lambda w, a: change_tier(w, a, TierId(NOBODY), lambda it: it)),
+    "remove_tier": ({O, M}, lambda w, a: remove_tier(w, a, TierId(NOBODY))),
+    "upsert_catalog_items": ({O, M}, lambda w, a: upsert_catalog_items(w, a, CatalogEdit([], []))),
+    "adjust_points": ({O, M}, lambda w, a: adjust_points(w, a, adjustment(5))),
+    "record_purchase": ({O, M, I}, lambda w, a: record_purchase(w, a, order())),
+    "record_purchases": ({O, M, I}, lambda w, a: record_purchases(w, a, [order()])),
+    # credentials
+    "create_api_token": (
+        {O},
+        lambda w, a: create_api_token(w, a, name="Token", permissions=RECORDING, expires_at=None, sha256=new_hash()),
+    ),
+    "end_api_token": ({O}, lambda w, a: end_api_token(w, a, NOBODY)),
+    "list_api_tokens": ({O}, list_api_tokens),
+    "load_api_tokens": ({O}, lambda w, a: load_api_tokens(w, a, [NOBODY])),
+}
+
+WORKS_WHEN_OFF = {
+    "get_tenant",
+    "get_program",
+    "update_program",
+    "create_api_token",
+    "end_api_token",
+    "list_api_tokens",
+    "load_api_tokens",
+}
+"""What must work while the module is off: switching it on again, and credentials."""
+
+ASKS_NOBODY = {"refreshed_actor"}
+"""It finds out who is calling; nobody calls it on their own behalf."""
+
+every_use = pytest.mark.parametrize("name", MATRIX)
+
+
+@pytest.fixture
+async def actors(world: World, salon: Salon) -> dict[Role, Actor]:
+    """One actor of each role; the customer is Anna."""
+    anna = customer_actor(salon.tenant_id, await known_customer(world, salon))
+    return {role: staff_actor(salon.tenant_id, role) for role in Role if role is not C} | {C: anna}
+
+
+async def _denied(use: Use, world: World, actor: Actor) -> bool:
+    try:
+        await use(world, actor)
+    except PermissionDenied:
+        return True
+    except LoyaltyError:
+        pass
+    return False
+
+
+def test_the_table_has_every_use_case() -> None:
+    """A new use case has to say who may use it."""
+    found = set()
+    for module in pkgutil.iter_modules(loyalty.services.__path__, "loyalty.services."):
+        for name, function in inspect.getmembers(importlib.import_module(module.name), inspect.iscoroutinefunction):
+            if "actor" in inspect.signature(function).parameters and not name.startswith("_"):
+                found.add(name)
+    assert found - ASKS_NOBODY == {name.partition(" ")[0] for name in MATRIX}
+
+
+@every_use
+async def test_a_use_case_is_for_exactly_these_roles(
+    world: World, salon: Salon, actors: dict[Role, Actor], nothing_changes: NothingChanges, name: str
+) -> None:
+    """BK-111, BK-112, BK-113: who is denied has changed nothing."""
+    allowed, use = MATRIX[name]
+    async with nothing_changes(salon.tenant_id):
+        for role in Role:
+            if role not in allowed:
+                assert await _denied(use, world, actors[role]), role
+    for role in allowed:
+        assert not await _denied(use, world, actors[role]), role
+
+
+@every_use
+async def test_without_permissions_nobody_may_do_anything(
+    world: World, salon: Salon, nothing_changes: NothingChanges, name: str
+) -> None:
+    nobody = replace(salon.staff, permissions=frozenset())
+    async with nothing_changes(salon.tenant_id):
+        assert await _denied(MATRIX[name][1], world, nobody) == (name != "get_tenant")
+
+
+@every_use
+async def test_while_the_module_is_off_everything_else_is_refused(
+    world: World, salon: Salon, actors: dict[Role, Actor], nothing_changes: NothingChanges, name: str
+) -> None:
+    """BK-01: every query and mutation of the module."""
+    allowed, use = MATRIX[name]
+    actor = replace(actors[min(allowed)], loyalty_enabled=False)
+    if name in WORKS_WHEN_OFF:
+        assert not await _denied(use, world, actor)
+        return
+    async with nothing_changes(salon.tenant_id):
+        with pytest.raises(FeatureDisabled):
+            await use(world, actor)
+
+
+@pytest.mark.parametrize("name", sorted(WORKS_WHEN_OFF - {"end_api_token"}))
+async def test_while_the_module_is_off_these_still_work(world: World, salon: Salon, name: str) -> None:
+    """BK-01."""
+    await MATRIX[name][1](world, replace(salon.owner, loyalty_enabled=False))

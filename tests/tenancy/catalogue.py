@@ -1,0 +1,174 @@
+"""What PostgreSQL's own catalogue says about the wall: every way in which a schema could be open, as a sentence.
+
+Nothing here reads our declarations: what counts is what the migrated database is.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+MIGRATIONS_TABLE = "alembic_version"
+"""The one table that belongs to no tenant: it is alembic's, and nobody but the owner may even read it."""
+
+_OF_TENANT = "(tenant_id = (current_setting('app.tenant_id'::text))::uuid)"
+_OF_CREDENTIAL = "(sha256 = current_setting('app.credential_sha256'::text, true))"
+_WALL = f"tenant_wall for * to public using {_OF_TENANT} with check {_OF_TENANT}"
+_RELAY = "relay_sees_all for * to treue_relay using true with check true"
+
+RELAY_TABLES = ("accruals", "event_positions", "events", "jobs", "tenants")
+"""What the relay sees across tenants: who there is, the outbox, and where work is due."""
+
+_DIRECTORY_POLICIES = [
+    f"credential_wall for r to public using {_OF_CREDENTIAL}",
+    f"tenant_wall for a to public with check {_OF_TENANT}",
+]
+
+_QUESTIONS = {
+    "is not a table": """
+        SELECT c.relname, CASE c.relkind WHEN 'S' THEN 'a sequence' WHEN 'v' THEN 'a view'
+                          WHEN 'm' THEN 'a materialized view' ELSE 'of kind ' || c.relkind::text END
+        FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind NOT IN ('r', 'p', 'i', 'I')
+    """,
+    "has no tenant_id uuid NOT NULL": """
+        SELECT c.relname, NULL FROM walled c
+        WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id'
+                          AND a.atttypid = 'uuid'::regtype AND a.attnotnull AND NOT a.attisdropped)
+    """,
+    "has no primary key": """
+        SELECT c.relname, NULL FROM walled c
+        WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p')
+    """,
+    "has a key or reference that does not begin with tenant_id": """
+        SELECT c.relname, k.conname FROM walled c JOIN pg_constraint k ON k.conrelid = c.oid
+        WHERE k.contype IN ('p', 'u', 'f')
+          AND NOT (column_at(c.oid, k.conkey[1]) = 'tenant_id'
+                   AND (k.contype <> 'f' OR column_at(k.confrelid, k.confkey[1]) = 'tenant_id'))
+    """,
+    "has an index that does not begin with tenant_id": """
+        SELECT c.relname, i.indexrelid::regclass::text FROM walled c JOIN pg_index i ON i.indrelid = c.oid
+        WHERE column_at(c.oid, i.indkey[0]) IS DISTINCT FROM 'tenant_id'
+    """,
+    "has an exclusion constraint": """
+        SELECT c.relname, k.conname FROM walled c JOIN pg_constraint k ON k.conrelid = c.oid WHERE k.contype = 'x'
+    """,
+    "has a reference that acts by itself": """
+        SELECT c.relname, k.conname FROM walled c JOIN pg_constraint k ON k.conrelid = c.oid
+        WHERE k.contype = 'f' AND (k.confdeltype <> 'a' OR k.confupdtype <> 'a')
+    """,
+    "has row-level security off or not forced": """
+        SELECT c.relname, NULL FROM walled c WHERE NOT (c.relrowsecurity AND c.relforcerowsecurity)
+    """,
+    "keeps numbers that are not exact, or instants without a zone": """
+        SELECT c.relname, a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+        FROM walled c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE a.atttypid IN ('real'::regtype, 'double precision'::regtype, 'numeric'::regtype, 'money'::regtype,
+                             'timestamp without time zone'::regtype)
+    """,
+    "numbers its rows by itself": """
+        SELECT c.relname, a.attname FROM walled c JOIN pg_attribute a ON a.attrelid = c.oid WHERE a.attidentity <> ''
+    """,
+    "is a type that cannot use an index under row-level security": """
+        SELECT t.typname, NULL FROM pg_type t
+        WHERE t.typnamespace = 'public'::regnamespace AND t.typtype IN ('e', 'd', 'r')
+    """,
+    "has a trigger": """
+        SELECT c.relname, t.tgname FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+    """,
+    "has a rewrite rule": """
+        SELECT c.relname, r.rulename FROM walled c JOIN pg_rewrite r ON r.ev_class = c.oid
+    """,
+    "is a routine": """
+        SELECT p.proname, CASE WHEN p.prosecdef THEN 'SECURITY DEFINER' END FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+    """,
+    "is another schema": """
+        SELECT n.nspname, NULL FROM pg_namespace n
+        WHERE n.nspname NOT IN ('public', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'
+    """,
+}
+
+
+def find_gaps(connection: Connection) -> list[str]:
+    """Every way in which the database is not walled, each as `<name> <what is wrong>[: <where>]`."""
+    return sorted([*_shape_gaps(connection), *_policy_gaps(connection)])
+
+
+def tables(connection: Connection) -> list[str]:
+    """The names of all tables of tenants."""
+    return [name for (name,) in connection.execute(f"{_WALLED} SELECT relname FROM walled ORDER BY 1")]
+
+
+def rights(connection: Connection) -> dict[str, dict[str, str]]:
+    """Who besides the owner may do what with each table: role → table → rights, those of columns in brackets."""
+    granted: dict[str, dict[str, set[str]]] = {}
+    for role, table, right in connection.execute(_RIGHTS):
+        granted.setdefault(role, {}).setdefault(table, set()).add(right)
+    return {
+        role: {table: ", ".join(sorted(names)) for table, names in by_table.items()}
+        for role, by_table in granted.items()
+    }
+
+
+def _shape_gaps(connection: Connection) -> Iterator[str]:
+    for gap, question in _QUESTIONS.items():
+        asked = question.replace("column_at", "pg_temp.column_at")
+        connection.execute(_COLUMN_AT)
+        for name, where in connection.execute(f"{_WALLED} {asked}"):
+            yield f"{name} {gap}" + (f": {where}" if where else "")
+
+
+def _policy_gaps(connection: Connection) -> Iterator[str]:
+    found: dict[str, list[str]] = {name: [] for name in tables(connection)}
+    for table, policy in connection.execute(_POLICIES):
+        found.setdefault(table, []).append(policy)
+    for table, policies in found.items():
+        if policies != _expected_policies(table):
+            yield f"{table} has other policies than the wall: {' / '.join(policies) or 'none'}"
+
+
+def _expected_policies(table: str) -> list[str]:
+    if table == "token_directory":
+        return _DIRECTORY_POLICIES
+    return [_RELAY, _WALL] if table in RELAY_TABLES else [_WALL]
+
+
+_WALLED = f"""
+    WITH walled AS (
+        SELECT c.* FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '{MIGRATIONS_TABLE}'
+    )
+"""
+
+# Temporary, so that it is not itself a routine in the schema that is looked at.
+_COLUMN_AT = """
+    CREATE OR REPLACE FUNCTION pg_temp.column_at(in_table oid, place int2) RETURNS name LANGUAGE sql AS
+    'SELECT attname FROM pg_attribute WHERE attrelid = in_table AND attnum = place'
+"""
+
+_POLICIES = """
+    SELECT c.relname,
+           p.polname || ' for ' || p.polcmd::text || ' to ' ||
+           (SELECT string_agg(CASE r WHEN 0 THEN 'public' ELSE pg_get_userbyid(r) END, ', ') FROM unnest(p.polroles) r)
+           || coalesce(' using ' || pg_get_expr(p.polqual, p.polrelid), '')
+           || coalesce(' with check ' || pg_get_expr(p.polwithcheck, p.polrelid), '')
+           || CASE WHEN p.polpermissive THEN '' ELSE ' (restrictive)' END
+    FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid ORDER BY c.relname, p.polname
+"""
+
+_RIGHTS = """
+    SELECT CASE grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(grantee) END, relname, privilege
+    FROM (
+        SELECT c.relowner, c.relname, x.grantee, x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END
+        FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) x
+        WHERE c.relnamespace = 'public'::regnamespace
+        UNION ALL
+        SELECT c.relowner, c.relname, x.grantee, x.privilege_type || '(' || a.attname || ')'
+        FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid CROSS JOIN LATERAL aclexplode(a.attacl) x
+        WHERE c.relnamespace = 'public'::regnamespace
+    ) AS granted (owner, relname, grantee, privilege)
+    WHERE grantee <> owner
+"""

@@ -1,0 +1,74 @@
+"""Two tenants who look alike to the last external id, with rows in every table there is."""
+
+import hashlib
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.services.api_token import create_api_token
+from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
+from loyalty.services.customer import list_activity
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.window import Window
+from permissions.catalog import Permission
+from tenancy.database import Database
+from tests.fixtures.tenants import Salon, salon_of
+from tests.loyalty.services.builders import earn, give, one_point_per_euro, order, position_all_events, service_item
+
+
+class Neighbour(NamedTuple):
+    """A tenant, and the ids of one of each thing it has."""
+
+    salon: Salon
+    customer_id: CustomerId
+    purchase_id: PurchaseId
+    adjustment_id: AdjustmentId
+    entry_id: EntryId
+    rule_id: RuleId
+    tier_id: TierId
+    job_id: JobId
+    token_id: UUID
+    token_sha256: str
+
+
+async def new_salon(owner_world: World) -> Salon:
+    """A salon like every other one."""
+    return salon_of(
+        await provision_tenant(owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE")
+    )
+
+
+async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
+    """Let everything happen once that can happen in a tenant."""
+    token_sha256 = hashlib.sha256(salon.tenant_id.bytes).hexdigest()
+    token = await create_api_token(
+        world,
+        salon.owner,
+        name="Booking system",
+        permissions=frozenset({Permission.PURCHASES_RECORD}),
+        expires_at=None,
+        sha256=token_sha256,
+    )
+    await upsert_catalog_items(world, salon.manager, CatalogEdit([service_item("haircut")], []))
+    rule = await create_earning_rule(world, salon.manager, one_point_per_euro())
+    silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
+    recorded = await earn(world, salon, order("order-1", 10_000))
+    adjusted = await give(world, salon, -10, "key-1")
+    (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
+    await position_all_events(relay)
+    return Neighbour(
+        salon=salon,
+        customer_id=recorded.customer.id,
+        purchase_id=recorded.purchase.id,
+        adjustment_id=adjusted.adjustment.id,
+        entry_id=entry.id,
+        rule_id=rule.id,
+        tier_id=silver.tier.id,
+        job_id=silver.job.id,
+        token_id=token.id,
+        token_sha256=token_sha256,
+    )

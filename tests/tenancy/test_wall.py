@@ -1,0 +1,254 @@
+"""No table is reachable but through its wall, and nobody may do more than they must."""
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from runtime.roles import DatabaseUrls
+from tests.tenancy.catalogue import MIGRATIONS_TABLE, RELAY_TABLES, Connection, find_gaps, rights, tables
+
+DOCUMENTED_GAPS = {
+    # An API token is presented without a tenant: the directory is how the tenant is found, so it is asked by hash, and
+    # a row shows itself only to whoever presents its credential.
+    "token_directory has a key or reference that does not begin with tenant_id: token_directory_pkey",
+    "token_directory has an index that does not begin with tenant_id: token_directory_pkey",
+}
+
+GROWS_ONLY = "INSERT, SELECT"
+
+APP_RIGHTS = {
+    "accounts": "INSERT, SELECT, UPDATE",
+    "accruals": "INSERT, SELECT, UPDATE(matured_at), UPDATE(matures_at), UPDATE(reversed_points), UPDATE(state)",
+    "adjustments": GROWS_ONLY,
+    "allocations": GROWS_ONLY,
+    "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
+    "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
+    "customers": "INSERT, SELECT, UPDATE",
+    "earning_rule_versions": GROWS_ONLY,
+    "earning_rules": "INSERT, SELECT, UPDATE",
+    "entries": GROWS_ONLY,
+    "event_positions": "SELECT",
+    "events": GROWS_ONLY,
+    "idempotency_keys": GROWS_ONLY,
+    "jobs": "INSERT, SELECT, UPDATE",
+    "lots": "INSERT, SELECT, UPDATE(expired), UPDATE(held), UPDATE(remaining), UPDATE(state)",
+    "program_versions": GROWS_ONLY,
+    "programs": "INSERT, SELECT, UPDATE",
+    "purchase_facts": GROWS_ONLY,
+    "purchases": "INSERT, SELECT, UPDATE",
+    "tenants": "SELECT",
+    "tier_changes": GROWS_ONLY,
+    "tiers": "INSERT, SELECT, UPDATE",
+    "token_directory": GROWS_ONLY,
+}
+RELAY_RIGHTS = {
+    "accruals": "SELECT(matures_at), SELECT(state), SELECT(tenant_id)",
+    "event_positions": "INSERT, SELECT, UPDATE",
+    "events": "SELECT, UPDATE(position)",
+    "jobs": "SELECT",
+    "tenants": "SELECT",
+}
+
+BREACHES: dict[str, tuple[LiteralString, str]] = {
+    "a table without a tenant": (
+        "CREATE TABLE breach (id uuid PRIMARY KEY)",
+        "breach has no tenant_id uuid NOT NULL",
+    ),
+    "a tenant that may be missing": (
+        "CREATE TABLE breach (tenant_id uuid, id uuid PRIMARY KEY)",
+        "breach has no tenant_id uuid NOT NULL",
+    ),
+    "a tenant that is a text": (
+        "CREATE TABLE breach (tenant_id text PRIMARY KEY)",
+        "breach has no tenant_id uuid NOT NULL",
+    ),
+    "a table without a key": (
+        "CREATE TABLE breach (tenant_id uuid NOT NULL, id uuid)",
+        "breach has no primary key",
+    ),
+    "a key that crosses tenants": (
+        "CREATE TABLE breach (tenant_id uuid NOT NULL, id uuid CONSTRAINT breach_key PRIMARY KEY)",
+        "breach has a key or reference that does not begin with tenant_id: breach_key",
+    ),
+    "a key with the tenant in second place": (
+        "ALTER TABLE tiers ADD CONSTRAINT breach UNIQUE (name_key, tenant_id)",
+        "tiers has a key or reference that does not begin with tenant_id: breach",
+    ),
+    "a reference that crosses tenants": (
+        """
+        ALTER TABLE tiers ADD UNIQUE (id);
+        ALTER TABLE accounts ADD CONSTRAINT breach FOREIGN KEY (tier_id) REFERENCES tiers (id) NOT VALID
+        """,
+        "accounts has a key or reference that does not begin with tenant_id: breach",
+    ),
+    "a reference that takes another column for the tenant": (
+        """
+        ALTER TABLE tiers ADD COLUMN other uuid, ADD UNIQUE (other, id);
+        ALTER TABLE accounts ADD CONSTRAINT breach FOREIGN KEY (tenant_id, tier_id)
+            REFERENCES tiers (other, id) NOT VALID
+        """,
+        "accounts has a key or reference that does not begin with tenant_id: breach",
+    ),
+    "a reference that deletes": (
+        """
+        ALTER TABLE accounts ADD CONSTRAINT breach FOREIGN KEY (tenant_id, tier_id)
+        REFERENCES tiers (tenant_id, id) ON DELETE CASCADE NOT VALID
+        """,
+        "accounts has a reference that acts by itself: breach",
+    ),
+    "an index that mixes tenants": (
+        "CREATE INDEX breach ON entries (occurred_at)",
+        "entries has an index that does not begin with tenant_id: breach",
+    ),
+    "an index over an expression": (
+        "CREATE INDEX breach ON customers (lower(email))",
+        "customers has an index that does not begin with tenant_id: breach",
+    ),
+    "an exclusion constraint": (
+        "ALTER TABLE tiers ADD CONSTRAINT breach EXCLUDE (min_points WITH =)",
+        "tiers has an exclusion constraint: breach",
+    ),
+    "row-level security that is off": (
+        "ALTER TABLE entries DISABLE ROW LEVEL SECURITY",
+        "entries has row-level security off or not forced",
+    ),
+    "row-level security that spares the owner": (
+        "ALTER TABLE entries NO FORCE ROW LEVEL SECURITY",
+        "entries has row-level security off or not forced",
+    ),
+    "a table without a policy": (
+        "DROP POLICY tenant_wall ON entries",
+        "entries has other policies than the wall: none",
+    ),
+    "a second policy, which is a second door": (
+        "CREATE POLICY breach ON entries FOR SELECT USING (kind = 'EARNED')",
+        "entries has other policies than the wall: breach for r to public",
+    ),
+    "a policy that is satisfied without a tenant": (
+        "ALTER POLICY tenant_wall ON entries USING (tenant_id = current_setting('app.tenant_id', true)::uuid)",
+        "entries has other policies than the wall: tenant_wall for * to public using",
+    ),
+    "a policy that looks at reads only": (
+        """
+        DROP POLICY tenant_wall ON tiers;
+        CREATE POLICY tenant_wall ON tiers USING (tenant_id = current_setting('app.tenant_id')::uuid)
+        """,
+        "tiers has other policies than the wall: tenant_wall for * to public using",
+    ),
+    "one more table for the relay": (
+        "CREATE POLICY relay_sees_all ON customers TO treue_relay USING (true) WITH CHECK (true)",
+        "customers has other policies than the wall: relay_sees_all for * to treue_relay using",
+    ),
+    "points in a float": (
+        "ALTER TABLE accounts ADD COLUMN breach double precision",
+        "accounts keeps numbers that are not exact, or instants without a zone: breach double precision",
+    ),
+    "money with a comma": (
+        "ALTER TABLE purchases ADD COLUMN breach numeric(12, 2)",
+        "purchases keeps numbers that are not exact, or instants without a zone: breach numeric(12,2)",
+    ),
+    "a time without a zone": (
+        "ALTER TABLE purchases ADD COLUMN breach timestamp",
+        "purchases keeps numbers that are not exact, or instants without a zone: breach timestamp without time zone",
+    ),
+    "an id that the database makes": (
+        "ALTER TABLE tiers ADD COLUMN breach bigint GENERATED ALWAYS AS IDENTITY",
+        "tiers numbers its rows by itself: breach",
+    ),
+    "a sequence": ("CREATE SEQUENCE breach", "breach is not a table: a sequence"),
+    "a view": ("CREATE VIEW breach AS SELECT * FROM entries", "breach is not a table: a view"),
+    "a materialized view": (
+        "CREATE MATERIALIZED VIEW breach AS SELECT 1",
+        "breach is not a table: a materialized view",
+    ),
+    "an enum": (
+        "CREATE TYPE breach AS ENUM ('A')",
+        "breach is a type that cannot use an index under row-level security",
+    ),
+    "a routine that acts as its owner": (
+        "CREATE FUNCTION breach() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM entries'",
+        "breach is a routine: SECURITY DEFINER",
+    ),
+    "a trigger": (
+        """
+        CREATE FUNCTION breach() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER breach BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION breach()
+        """,
+        "entries has a trigger: breach",
+    ),
+    "a rewrite rule": (
+        "CREATE RULE breach AS ON DELETE TO tiers DO INSTEAD NOTHING",
+        "tiers has a rewrite rule: breach",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def owner(database_urls: DatabaseUrls) -> Iterator[Connection]:
+    """The migrated database as its owner sees it."""
+    with psycopg.connect(database_urls.owner, autocommit=True) as connection:
+        yield connection
+
+
+def test_every_table_is_walled(owner: Connection) -> None:
+    """F-19, F-39: the tenant leads every key, reference and index, and the policy is forced."""
+    assert set(find_gaps(owner)) == DOCUMENTED_GAPS
+
+
+def test_the_check_looks_at_every_table(owner: Connection) -> None:
+    seen = owner.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert {name for (name,) in seen} == {*tables(owner), MIGRATIONS_TABLE}
+    assert set(tables(owner)) == set(APP_RIGHTS)
+
+
+def test_nobody_may_do_more_than_they_must(owner: Connection) -> None:
+    """F-39: the ledger knows no UPDATE and no DELETE, and nobody may truncate, reference or hang triggers on it."""
+    assert rights(owner) == {"treue_app": APP_RIGHTS, "treue_relay": RELAY_RIGHTS}
+    assert set(RELAY_RIGHTS) == set(RELAY_TABLES)
+
+
+def test_serving_roles_can_create_nothing(owner: Connection) -> None:
+    for role in ("treue_app", "treue_relay"):
+        asked = owner.execute(
+            "SELECT has_schema_privilege(%(role)s, 'public', 'CREATE'), "
+            "has_database_privilege(%(role)s, current_database(), 'CREATE'), "
+            "has_database_privilege(%(role)s, current_database(), 'TEMPORARY'), "
+            "pg_has_role(%(role)s, 'treue_owner', 'MEMBER')",
+            {"role": role},
+        )
+        assert asked.fetchone() == (False, False, False, False)
+
+
+def test_the_application_cannot_even_read_what_belongs_to_no_tenant(database_urls: DatabaseUrls) -> None:
+    with (
+        psycopg.connect(database_urls.app) as app,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        app.execute(f"SELECT * FROM {MIGRATIONS_TABLE}")
+
+
+def test_an_unwalled_table_is_reported(own_database_urls: DatabaseUrls) -> None:
+    with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
+        assert set(find_gaps(owner)) == DOCUMENTED_GAPS
+        owner.execute("CREATE TABLE breach (id uuid PRIMARY KEY, points real)")
+        owner.execute("GRANT ALL ON breach TO treue_app")
+        assert set(find_gaps(owner)) - DOCUMENTED_GAPS == {
+            "breach has no tenant_id uuid NOT NULL",
+            "breach has a key or reference that does not begin with tenant_id: breach_pkey",
+            "breach has an index that does not begin with tenant_id: breach_pkey",
+            "breach has row-level security off or not forced",
+            "breach keeps numbers that are not exact, or instants without a zone: points real",
+            "breach has other policies than the wall: none",
+        }
+        assert "TRUNCATE" in rights(owner)["treue_app"]["breach"]
+
+
+def test_every_breach_is_reported(own_database_urls: DatabaseUrls) -> None:
+    for name, (statement, gap) in BREACHES.items():
+        with psycopg.connect(own_database_urls.owner) as owner:
+            owner.execute(statement)
+            reported = [one for one in find_gaps(owner) if one.startswith(gap)]
+            owner.rollback()
+        assert reported, f"{name} was not reported"
