@@ -1,5 +1,5 @@
 # Two stages: the first builds the wheel and an environment with nothing but it and its locked dependencies; the second
-# takes that environment over. No source tree, no compiler and no download tool is in the image.
+# takes that environment over. Neither a source tree nor a compiler is in the image.
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore

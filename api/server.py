@@ -57,7 +57,14 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def make_server(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> Server:
+def make_server(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    shutdown_seconds: int = GRACEFUL_SECONDS,
+    on_started: Callable[[], None] | None = None,
+) -> Server:
     """A server for an application made by `create_app`. `on_started` is called when it accepts connections."""
     config = uvicorn.Config(
         app,
@@ -76,20 +83,27 @@ def make_server(app: Starlette, host: str, port: int, *, on_started: Callable[[]
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        timeout_graceful_shutdown=shutdown_seconds,
     )
     return Server(config, app.state.connections, on_started)
 
 
-async def serve(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> None:
+async def serve(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    shutdown_seconds: int = GRACEFUL_SECONDS,
+    on_started: Callable[[], None] | None = None,
+) -> None:
     """Serve in the running event loop until SIGINT or SIGTERM. Use uvloop for that loop."""
-    await make_server(app, host, port, on_started=on_started).serve()
+    await make_server(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started).serve()
 
 
-def run(app: Starlette, host: str, port: int, *, on_started: Callable[[], None] | None = None) -> None:
+def run(app: Starlette, host: str, port: int, *, shutdown_seconds: int = GRACEFUL_SECONDS) -> None:
     """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(app, host, port, on_started=on_started))
+        runner.run(serve(app, host, port, shutdown_seconds=shutdown_seconds))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -22,7 +22,7 @@ class LazyCommand(NamedTuple):
 COMMANDS: Mapping[str, LazyCommand] = {
     "demo": LazyCommand("cli.demo:demo", "Run everything with two demo businesses, ready to try."),
     "serve": LazyCommand("cli.serve:serve", "Serve the API."),
-    "worker": LazyCommand("cli.worker:worker", "Relay events and work off background jobs."),
+    "worker": LazyCommand("cli.worker:worker", "Relay events, let points mature, work off jobs."),
     "migrate": LazyCommand("cli.migrate:migrate", "Bring the database to the newest revision."),
     "tenant": LazyCommand("cli.tenant:tenant", "Create and list tenants."),
     "token": LazyCommand("cli.token:token", "Print a bearer token for a member of the team or a customer."),

@@ -23,4 +23,9 @@ def serve(host: str | None, port: int | None) -> None:
             urls.app, pool_size=settings.pool_size, pool_wait_seconds=settings.pool_wait_seconds, name="treue-server"
         )
         app = build_service(database, local_issuer(settings), cors_origins=settings.cors_origins)
-        run(app, host or settings.host, settings.port if port is None else port)
+        run(
+            app,
+            host or settings.host,
+            settings.port if port is None else port,
+            shutdown_seconds=settings.shutdown_seconds,
+        )

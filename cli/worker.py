@@ -21,7 +21,7 @@ from worker.main import ALL_PARTS, Part, run_worker
     help="Run this part alone; may be given more than once. Without it every part runs.",
 )
 def worker(*, only: tuple[Part, ...]) -> None:
-    """Relay events and work off jobs, until Ctrl-C or SIGTERM. Any number of workers may run side by side."""
+    """Relay events, let points mature and work off jobs, until Ctrl-C or SIGTERM. Any number may run side by side."""
     settings = load_settings()
     configure_logging(settings.log_level)
     with provided_database(settings) as urls:
@@ -32,6 +32,7 @@ def worker(*, only: tuple[Part, ...]) -> None:
                     urls.relay,
                     parts=frozenset(only or ALL_PARTS),
                     pool_size=settings.pool_size,
+                    pool_wait_seconds=settings.pool_wait_seconds,
                     shutdown_seconds=settings.shutdown_seconds,
                 )
             )

@@ -20,7 +20,7 @@ class Permission(enum.StrEnum):
     LOYALTY_REPORT = "LOYALTY_REPORT"
     """Read reports over all customers."""
     PURCHASES_RECORD = "PURCHASES_RECORD"
-    """Record purchases and their status; hold, capture and release points at checkout."""
+    """Record purchases and their status."""
     TOKENS_MANAGE = "TOKENS_MANAGE"
     """Create and revoke API tokens and customer tokens."""
     SELF_READ = "SELF_READ"

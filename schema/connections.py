@@ -19,10 +19,8 @@ from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.text import is_storable
 from loyalty.storage.window import Window
 from schema.fields import computed
+from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
-
-DEFAULT_PAGE = 20
-MAX_PAGE = 100
 
 _NO_CURSOR = "must be a cursor of this list"
 
@@ -79,8 +77,8 @@ def window_of(page: Page, order: Order[P]) -> Window[P]:
     ``first`` with ``after`` reads forwards, ``last`` with ``before`` backwards; anything else is refused.
     """
     for name, size in (("first", page.first), ("last", page.last)):
-        if size is not None and not 1 <= size <= MAX_PAGE:
-            raise InvalidInput.one(name, reason=f"must be between 1 and {MAX_PAGE}")
+        if size is not None and not 1 <= size <= MAX_PAGE_SIZE:
+            raise InvalidInput.one(name, reason=f"must be between 1 and {MAX_PAGE_SIZE}")
     if page.first is not None and page.last is not None:
         raise InvalidInput.one("last", reason="must not stand beside first")
     if page.after is not None and page.before is not None:
@@ -90,7 +88,7 @@ def window_of(page: Page, order: Order[P]) -> Window[P]:
         raise InvalidInput.one("last", reason="goes with before; first goes with after")
     cursor, path = (page.before, "before") if backwards else (page.after, "after")
     beyond = None if cursor is None else place_of(cursor, order, path)
-    return Window(limit=(page.last or page.first or DEFAULT_PAGE) + 1, beyond=beyond, backwards=backwards)
+    return Window(limit=(page.last or page.first or DEFAULT_PAGE_SIZE) + 1, beyond=beyond, backwards=backwards)
 
 
 def cursor_of(place: P, order: Order[P]) -> Cursor:

@@ -27,7 +27,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from schema.limits import MAX_TOKENS, VALIDATION_RULES, check_variables
+from schema.limits import MAX_PAGE_SIZE, MAX_TOKENS, VALIDATION_RULES, check_variables
 from schema.masking import ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
 
@@ -37,7 +37,6 @@ DOCUMENT_CACHE_SIZE = 256
 MAX_CACHED_DOCUMENT_LENGTH = 4_000
 """Longer documents are parsed each time: so many of them could hold too much memory."""
 
-PAGE_LIMIT = 100
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -206,7 +205,7 @@ def build_schema(
         subscription=subscription,
         types=types,
         extensions=_extensions(),
-        config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=PAGE_LIMIT),
+        config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=MAX_PAGE_SIZE),
     )
     schema.unavailable = unavailable
     return schema

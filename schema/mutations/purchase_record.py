@@ -84,7 +84,7 @@ async def purchase_record(
     info: Info,
     input: Annotated[PurchaseRecordInput, strawberry.argument(description="What happened.")],  # noqa: A002
 ) -> PurchaseRecordPayload:
-    """One transaction of four statements."""
+    """One transaction of four statements, five when credited points are taken back."""
 
     async def work() -> Mapping[str, Any]:
         recorded = await record_purchase(info.context.world, info.context.actor, recording_of(input))

@@ -31,6 +31,9 @@ _LOADERS = {
     "Job": "jobs",
     "ApiToken": "api_tokens",
 }
+_OWN = ("Tenant", "Program")
+NODE_TYPES = frozenset((*_LOADERS, *_OWN))
+"""Every type that ``node`` finds; a test compares them with the types that have a global id."""
 _TEAM_ONLY = {
     "EarningRule": Permission.LOYALTY_READ,
     "Job": Permission.LOYALTY_READ,
@@ -86,7 +89,7 @@ async def _node(info: Info, text: str) -> Any:
     if found is None:
         return None
     actor = info.context.actor
-    if found.type_name in ("Tenant", "Program"):
+    if found.type_name in _OWN:
         return await _own(info, found.type_name) if found.id == actor.tenant_id else None
     needed = _TEAM_ONLY.get(found.type_name)
     if found.type_name not in _LOADERS or (needed and not allows(actor, needed)):

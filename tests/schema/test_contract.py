@@ -1,0 +1,173 @@
+"""The public contract: complete, described, guarded, and the same as the file that clients read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strawberry
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_introspection_type,
+    is_specified_scalar_type,
+)
+
+import schema
+from loyalty.rules import errors as refusals
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from permissions.catalog import Permission
+from schema.errors import USER_ERROR_TYPES, UserErrorCode
+from schema.executable import ExecutableSchema, print_sdl
+from schema.guard import REQUIRES, guarded
+from schema.queries.viewer import NODE_TYPES
+from schema.root import treue_schema
+
+SDL_FILE = Path(schema.__file__).with_name("schema.graphql")
+ROOTS = ("Query", "Mutation", "Subscription")
+
+
+@pytest.fixture(scope="module")
+def treue() -> ExecutableSchema:
+    """The whole API."""
+    return treue_schema()
+
+
+@pytest.fixture(scope="module")
+def graphql_schema(treue: ExecutableSchema) -> GraphQLSchema:
+    """The same, as graphql-core knows it."""
+    return treue._schema  # noqa: SLF001 - strawberry has no other way to it
+
+
+def test_the_file_is_what_the_code_says(treue: ExecutableSchema) -> None:
+    assert SDL_FILE.read_text() == print_sdl(treue), "run `make schema` and look at the difference"
+
+
+# ── descriptions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def undescribed(api: GraphQLSchema) -> Iterator[str]:
+    """The name of everything in a schema that nobody has described."""
+    for name, type_ in api.type_map.items():
+        if is_introspection_type(type_) or is_specified_scalar_type(type_):
+            continue
+        if not type_.description:
+            yield name
+        if isinstance(type_, GraphQLEnumType):
+            yield from (f"{name}.{value}" for value, found in type_.values.items() if not found.description)
+        elif isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+            for field, definition in type_.fields.items():
+                if not definition.description:
+                    yield f"{name}.{field}"
+                arguments = definition.args.items()
+                yield from (f"{name}.{field}({argument}:)" for argument, found in arguments if not found.description)
+        elif isinstance(type_, GraphQLInputObjectType):
+            yield from (f"{name}.{field}" for field, found in type_.fields.items() if not found.description)
+
+
+def test_everything_is_described(graphql_schema: GraphQLSchema) -> None:
+    assert list(undescribed(graphql_schema)) == []
+
+
+def test_a_missing_description_would_be_seen() -> None:
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def thing(self, size: int) -> int:
+            return size
+
+    bare = strawberry.Schema(Query)._schema  # noqa: SLF001
+    assert list(undescribed(bare)) == ["Query", "Query.thing", "Query.thing(size:)"]
+
+
+# ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def unguarded(api: strawberry.Schema) -> list[str]:
+    """The root fields that were not declared with a guard."""
+    definitions: list[tuple[str, Any]] = [(root, api.get_type_by_name(root)) for root in ROOTS]
+    return [
+        f"{root}.{field.name}"
+        for root, definition in definitions
+        if definition is not None
+        for field in definition.fields
+        if REQUIRES not in field.metadata
+    ]
+
+
+def test_every_root_field_is_guarded(treue: ExecutableSchema) -> None:
+    assert unguarded(treue) == []
+
+
+def test_an_unguarded_root_field_would_be_seen() -> None:
+    @guarded(Permission.LOYALTY_READ, description="Asked for.")
+    async def kept(info: strawberry.Info) -> int:  # noqa: ARG001
+        return 1
+
+    @strawberry.type
+    class Query:
+        guarded_one: int = kept
+        open_one: int = strawberry.field(resolver=lambda: 1, description="Forgotten.")
+
+    assert unguarded(strawberry.Schema(Query)) == ["Query.open_one"]
+
+
+def test_what_needs_no_permission_is_on_purpose(treue: ExecutableSchema) -> None:
+    definition: Any = treue.get_type_by_name("Query")
+    free = {field.name for field in definition.fields if not field.metadata[REQUIRES]}
+    assert free == {"viewer", "node", "nodes"}
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
+    """The refusals that are raised: those without others below them."""
+    below = [child for child in kind.__subclasses__() if child.__module__ == refusals.__name__]
+    return set[type[LoyaltyError]]().union(*(leaves(child) for child in below)) if below else {kind}
+
+
+def test_every_refusal_has_its_type_and_its_code(graphql_schema: GraphQLSchema) -> None:
+    told = leaves(LoyaltyError) - {PermissionDenied, FeatureDisabled}
+    assert {error.__name__ for error in told} == {shown.__name__ for shown in USER_ERROR_TYPES}
+    assert {error.code for error in told} == {code.name for code in UserErrorCode}
+    interface = graphql_schema.type_map["UserError"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    shown = {type_.name for type_ in graphql_schema.get_possible_types(interface)}
+    assert shown == {error.__name__ for error in told}
+
+
+def test_each_mutation_has_one_input_and_a_payload_with_refusals(graphql_schema: GraphQLSchema) -> None:
+    mutations = graphql_schema.mutation_type
+    assert mutations is not None
+    for name, field in mutations.fields.items():
+        title = name[0].upper() + name[1:]
+        assert list(field.args) == ["input"], name
+        assert str(field.args["input"].type) == f"{title}Input!"
+        assert str(field.type) == f"{title}Payload!"
+        payload = get_named_type(field.type)
+        assert isinstance(payload, GraphQLObjectType)
+        assert str(payload.fields["userErrors"].type) == "[UserError!]!", name
+        required = [other for other, found in payload.fields.items() if isinstance(found.type, GraphQLNonNull)]
+        assert required == ["userErrors"], name
+
+
+# ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_node_type_is_found_by_its_id(graphql_schema: GraphQLSchema) -> None:
+    """That each of them really comes back is shown over HTTP, in tests/acceptance/test_foreign_ids.py."""
+    interface = graphql_schema.type_map["Node"]
+    assert isinstance(interface, GraphQLInterfaceType)
+    assert {type_.name for type_ in graphql_schema.get_possible_types(interface)} == NODE_TYPES
+
+
+def test_unions_hold_only_object_types(graphql_schema: GraphQLSchema) -> None:
+    unions = [type_ for type_ in graphql_schema.type_map.values() if isinstance(type_, GraphQLUnionType)]
+    assert {union.name for union in unions} == {"EarningAward", "LedgerReference"}

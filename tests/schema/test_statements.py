@@ -1,0 +1,166 @@
+"""How many statements a whole operation sends: every one is a round trip, and lists must not multiply them."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from loyalty.storage.events import EventRow
+from permissions.actor import Actor
+from schema.context import Context, Services
+from schema.executable import ExecutableSchema
+from schema.root import treue_schema
+from tests.fixtures.statements import StatementLog
+from tests.fixtures.tenants import Salon
+from tests.loyalty.services.builders import earn, give, one_point_per_euro, order
+
+PURCHASE_RECORD = """
+mutation($input: PurchaseRecordInput!) { purchaseRecord(input: $input) {
+  purchase { id status } accrual { points lines { ruleName points } }
+  customer { points { available } tier { name } tierProgress { percent next { name } } }
+  tierUpgrade { tier { name } } replayed userErrors { code }
+} }
+"""
+CUSTOMER = """
+query($id: String!) { customer(by: {externalId: $id}) {
+  fullName points { available value { amount } } tier { name color } tierProgress { percent pointsToNext next { name } }
+} }
+"""
+CUSTOMERS = """
+query($first: Int! = 50) { customers(having: ANY, first: $first) { nodes {
+  externalId points { available } tier { name } tierProgress { percent next { name } }
+} } }
+"""
+ENTRIES = """
+query($first: Int! = 50) { report(range: {from: "2026-01-01", to: "2099-12-31"}) { activity(first: $first) { nodes {
+  points note customer { externalId tier { name } }
+  reference { ... on Purchase { externalId } ... on Adjustment { points } }
+} } } }
+"""
+TIERS = "{ tiers { name customerCount } }"
+RULES = (
+    "query($first: Int! = 50) { earningRules(first: $first) { nodes { name conditionSummary award { __typename } } } }"
+)
+
+
+class NoFeed:
+    """Nothing is followed here."""
+
+    def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+        """No events."""
+        raise NotImplementedError
+
+
+def no_signer(tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
+    """No tokens for customers here."""
+    raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def treue() -> ExecutableSchema:
+    """The whole API."""
+    return treue_schema()
+
+
+@pytest.fixture
+async def busy(world: World, salon: Salon) -> Salon:
+    """A salon with more customers, entries and rules than a page of 50 holds."""
+    for _ in range(55):
+        await create_earning_rule(world, salon.manager, one_point_per_euro())
+    await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
+    await create_tier(world, salon.manager, "Gold", "#D4AF37", 5_000)
+    for number in range(55):
+        await earn(world, salon, order(f"order-{number}", 100 * number, customer=f"customer-{number}"))
+    await give(world, salon, 5, "bonus", customer="customer-1")
+    return salon
+
+
+class Counting:
+    """Runs operations as an actor, and counts the statements each of them sends."""
+
+    def __init__(self, treue: ExecutableSchema, world: World, statements: StatementLog, actor: Actor) -> None:
+        self._treue = treue
+        self._services = Services(world, NoFeed(), no_signer, lambda: ("", ""))
+        self._statements = statements
+        self._actor = actor
+
+    async def __call__(self, document: str, **variables: Any) -> tuple[int, Any]:
+        """The number of statements, and the data."""
+        context = Context(self._services, self._actor, "request")
+        with self._statements() as sent:
+            result = await self._treue.execute(document, variable_values=variables, context_value=context)
+        assert result.errors is None, result.errors
+        return len(sent), result.data
+
+
+@pytest.fixture
+def count(treue: ExecutableSchema, world: World, statements: StatementLog, busy: Salon) -> Counting:
+    """Counts for the manager of the busy salon."""
+    return Counting(treue, world, statements, busy.manager)
+
+
+def purchase(external_id: str, customer: str) -> dict[str, Any]:
+    """An order of 60 euros."""
+    return {
+        "kind": "ORDER",
+        "externalId": external_id,
+        "status": "COMPLETED",
+        "customer": {"externalId": customer},
+        "total": {"amount": "60.00", "currency": "EUR"},
+    }
+
+
+async def test_a_purchase_is_recorded_in_a_handful_of_statements(count: Counting) -> None:
+    """F-37: the first time with everything it moves, and again as a replay."""
+    await count(CUSTOMER, id="customer-1")
+    first, data = await count(PURCHASE_RECORD, input=purchase("new", "new"))
+    assert data["purchaseRecord"]["userErrors"] == []
+    assert data["purchaseRecord"]["tierUpgrade"] == {"tier": {"name": "Silver"}}
+    replay, data = await count(PURCHASE_RECORD, input=purchase("new", "new"))
+    assert data["purchaseRecord"]["replayed"] is True
+    assert (first, replay) == (6, 6)
+
+
+async def test_a_customer_with_tier_and_progress_is_one_question(count: Counting) -> None:
+    """F-37: everything about a customer agrees because it is read at once."""
+    statements, data = await count(CUSTOMER, id="customer-54")
+    assert data["customer"]["tier"]["name"] == "Silver"
+    assert statements == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        pytest.param(CUSTOMERS, 2, id="customers with tiers and progress"),
+        pytest.param(ENTRIES, 12, id="entries with customers and references"),
+        pytest.param(RULES, 6, id="rules with their conditions in words"),
+    ],
+)
+async def test_a_page_of_fifty_takes_as_many_statements_as_a_page_of_ten(
+    count: Counting, document: str, expected: int
+) -> None:
+    """F-37: no question per row, however long the page."""
+    ten, few = await count(document, first=10)
+    fifty, many = await count(document, first=50)
+    assert (len(_nodes(few)), len(_nodes(many))) == (10, 50)
+    assert (ten, fifty) == (expected, expected)
+
+
+def _nodes(data: Any) -> list[Any]:
+    """The rows of the only list in an answer."""
+    while "nodes" not in data:
+        (data,) = data.values()
+    nodes: list[Any] = data["nodes"]
+    return nodes
+
+
+async def test_all_tiers_are_counted_at_once(count: Counting) -> None:
+    """BK-36: one statement counts the customers of every tier."""
+    statements, data = await count(TIERS)
+    assert [tier["name"] for tier in data["tiers"]] == ["Silver", "Gold"]
+    assert statements == 4
