@@ -116,8 +116,8 @@ class LimitReached(UserError):
 
 @strawberry.type(description="The amount is in another currency than the program counts in; nothing is converted.")
 class CurrencyMismatch(UserError):
-    expected: CurrencyCode = strawberry.field(description="The program's currency.")
-    actual: CurrencyCode = strawberry.field(description="The currency of the amount.")
+    expected_currency: CurrencyCode = strawberry.field(description="The program's currency.")
+    actual_currency: CurrencyCode = strawberry.field(description="The currency of the amount.")
 
 
 _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
@@ -130,7 +130,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.StatusRunsBackwards: (StatusRunsBackwards, ("current", "requested")),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
-    refusals.CurrencyMismatch: (CurrencyMismatch, ("expected", "actual")),
+    refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }
 
 USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown, _ in _DETAILS.values()))

@@ -22,6 +22,7 @@ from schema.mutations import (
     tier_update,
 )
 from schema.queries import customer as customer_queries
+from schema.queries import event as event_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
 from schema.queries import viewer as viewer_queries
@@ -45,6 +46,7 @@ class Query:
     purchase = customer_queries.purchase
     adjustment = customer_queries.adjustment
     report = report_queries.report
+    event_cursor = event_queries.event_cursor
 
 
 @strawberry.type(description="Everything that can be changed. Refusals a caller can act on are in `userErrors`.")

@@ -166,8 +166,8 @@ class CurrencyMismatch(Refused):
 
     def __init__(self, expected: str, actual: str, path: tuple[str, ...] = ("currency",)) -> None:
         super().__init__(f"The amount must be in {expected}, not in {actual}.", path)
-        self.expected = expected
-        self.actual = actual
+        self.expected_currency = expected
+        self.actual_currency = actual
 
 
 class PermissionDenied(LoyaltyError):

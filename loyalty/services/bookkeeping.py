@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import Account, Credit, Debit
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.events import Event, TierDowngraded, TierUpgraded
+from loyalty.rules.events import Event, TierDowngraded, TierUpgraded, event_payload
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation
 from loyalty.rules.tiers import TierChangeCause, tier_change, tier_for
@@ -123,7 +123,7 @@ class Book:
                 "id": EventId(uuid7()),
                 "kind": event.kind,
                 "customer_id": event.customer_id,
-                "payload": {**event.to_json(), "account": account_numbers(account), "locale": profile.locale},
+                "payload": {**event_payload(event), "account": account_numbers(account), "locale": profile.locale},
                 "occurred_at": self.now,
             },
         )

@@ -13,6 +13,7 @@ from loyalty.rules.account import Account
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.tiers import Tier, progress
+from loyalty.storage.ledger import PROFILE_COLUMNS
 from loyalty.storage.search import folded
 from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow
@@ -93,17 +94,6 @@ class CustomerFilter(NamedTuple):
     tier_id: TierId | None
 
 
-_PROFILE = (
-    customers.c.id,
-    customers.c.external_id,
-    customers.c.full_name,
-    customers.c.email,
-    customers.c.avatar_url,
-    customers.c.locale,
-    customers.c.category,
-    customers.c.marketing_consent,
-    customers.c.created_at,
-)
 _ACCOUNT = (
     accounts.c.available,
     accounts.c.pending,
@@ -129,7 +119,7 @@ _point_value = programs.c.settings["redemption"]["point_value"]
 
 _CUSTOMERS = (
     select(
-        *_PROFILE,
+        *PROFILE_COLUMNS,
         *_ACCOUNT,
         tiers.c.id.label("tier_id"),
         tiers.c.name.label("tier_name"),

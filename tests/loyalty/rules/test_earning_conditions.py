@@ -261,7 +261,7 @@ def test_refuses_another_currency() -> None:
     """BK-19, F-22: 100 USD are never counted as 100 EUR."""
     with pytest.raises(CurrencyMismatch) as refusal:
         earn(replace(facts(), total=Money(10_000, "USD")), rule(1))
-    assert (refusal.value.expected, refusal.value.actual) == ("EUR", "USD")
+    assert (refusal.value.expected_currency, refusal.value.actual_currency) == ("EUR", "USD")
 
 
 def test_refuses_a_time_zone_that_does_not_exist() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import fields
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,7 @@ from loyalty.rules.events import (
     PointsVoided,
     TierDowngraded,
     TierUpgraded,
-    event_from_json,
+    event_payload,
 )
 from loyalty.rules.ids import AccrualId, AdjustmentId, CustomerId, EntryId, PurchaseId, TierId
 from loyalty.rules.tiers import TierChangeCause
@@ -35,9 +36,10 @@ UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_events_survive_the_outbox(event: Event) -> None:
-    stored = json.loads(json.dumps(event.to_json()))
-    assert event_from_json(event.kind, stored) == event
+def test_a_payload_is_plain_json_with_every_field(event: Event) -> None:
+    stored = json.loads(json.dumps(event_payload(event)))
+    assert stored.keys() == {field.name for field in fields(event)}
+    assert all(value is None or type(value) in (int, str) for value in stored.values())
 
 
 def test_every_kind_of_event_is_tried() -> None:
@@ -59,20 +61,10 @@ def test_events_are_named_for_what_happened() -> None:
 
 def test_an_upgrade_tells_its_cause() -> None:
     """BK-100, C-27."""
-    assert UPGRADE.to_json() == {
+    assert event_payload(UPGRADE) == {
         "customer_id": str(CUSTOMER),
         "previous_tier_id": str(SILVER),
         "tier_id": str(GOLD),
         "cause": "ACCRUAL",
         "qualifying_points": 1_000,
     }
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"customer_id": None}, {"customer_id": "x"}, {"cause": "WEATHER"}, {"qualifying_points": "1"},
-     {"qualifying_points": True}, {"qualifying_points": 1.0}, {"tier_id": 3}],
-)  # fmt: skip
-def test_refuses_payloads_that_are_malformed(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
-        event_from_json(EventKind.TIER_UPGRADED, {**UPGRADE.to_json(), **change})

@@ -1,0 +1,20 @@
+"""Where the tenant's log of events stands."""
+
+from loyalty.services.event_log import last_position
+from permissions.catalog import Permission
+from schema.connections import cursor_of
+from schema.context import Info
+from schema.guard import guarded
+from schema.scalars import Cursor
+from schema.subscriptions.stream import EVENT_ORDER
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="The cursor of the newest event. Read it first, then the state you show, then subscribe with it as "
+    "`after`: nothing that happens in between is missed.",
+)
+async def event_cursor(info: Info) -> Cursor:
+    """A position only; it tells nothing about the events."""
+    return cursor_of(await last_position(info.context.world, info.context.actor.tenant_id), EVENT_ORDER)

@@ -1,0 +1,327 @@
+"""How the acceptance tests talk to Treue: as any client would, with one credential, to one server.
+
+Questions go through `gql` over HTTP, subscriptions through `gql` over WebSocket. What a polite client cannot send, and
+what comes back word by word, goes over `httpx2`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple, Self
+
+import httpx2
+import orjson
+from gql import Client, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.websockets import WebsocketsTransport
+
+from tests.fixtures.server import ServerProcess
+
+GENEROUS_SECONDS = 30
+"""Only a test that fails waits so long."""
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Loading the certificates of the world for each client would take longer than all requests."""
+
+Json = dict[str, Any]
+
+USER_ERRORS = """
+userErrors {
+  __typename code message path
+  ... on InvalidInput { reason }
+  ... on VersionConflict { expected actual }
+  ... on DuplicateName { name }
+  ... on DuplicateMinimum { minPoints }
+  ... on StatusRunsBackwards { current requested }
+  ... on InsufficientPoints { available required }
+  ... on LimitReached { what limit }
+  ... on CurrencyMismatch { expectedCurrency actualCurrency }
+}
+"""
+
+
+class StreamEnded(Exception):
+    """The server has ended a subscription."""
+
+
+class Stream:
+    """A subscription as its reader sees it."""
+
+    def __init__(self, events: AsyncGenerator[Json, None]) -> None:
+        self._events = events
+
+    async def next(self) -> Any:
+        """The next event: what its only field holds."""
+        async with asyncio.timeout(GENEROUS_SECONDS):
+            event = await anext(self._events, None)
+        if event is None:
+            raise StreamEnded
+        (value,) = event.values()
+        return value
+
+    async def take(self, count: int) -> list[Any]:
+        """So many events, in the order they came."""
+        return [await self.next() for _ in range(count)]
+
+
+class Caller(NamedTuple):
+    """Somebody with a bearer token, at one server."""
+
+    server: ServerProcess
+    token: str | None
+
+    def at(self, server: ServerProcess) -> Self:
+        """The same caller at another server."""
+        return self._replace(server=server)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The credential as it is sent."""
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    async def ask(self, document: str, **variables: Any) -> Json:
+        """Run a query or mutation and return its data; any top-level error fails the test."""
+        transport = AIOHTTPTransport(self.server.url, headers=self.headers, timeout=GENEROUS_SECONDS)
+        async with Client(transport=transport, fetch_schema_from_transport=False) as session:
+            data: Json = await session.execute(GraphQLRequest(document, variable_values=variables))
+            return data
+
+    async def get(self, document: str, **variables: Any) -> Any:
+        """What the only root field of a query holds."""
+        (value,) = (await self.ask(document, **variables)).values()
+        return value
+
+    async def answer(self, document: str, **variables: Any) -> Json:
+        """The whole answer as it came, errors too; the request id, which is never the same, is taken out.
+
+        Of a subscription it is the first event, and the stream must end by itself.
+        """
+        is_stream = document.lstrip().startswith("subscription")
+        accept = "text/event-stream" if is_stream else "application/json"
+        response = await self.post(orjson.dumps({"query": document, "variables": variables}), accept)
+        return without_request_id(orjson.loads(_first_event(response.text) if is_stream else response.content))
+
+    async def post(self, body: bytes, accept: str = "application/json") -> httpx2.Response:
+        """Send these very bytes."""
+        headers = {**self.headers, "Content-Type": "application/json", "Accept": accept}
+        async with httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS) as http:
+            return await http.post(self.server.url, content=body, headers=headers)
+
+    async def mutate(self, operation: str, selection: str, /, **given: Any) -> Any:
+        """Run a mutation with its one input; its payload, refusals too."""
+        return await self.get(mutation(operation, selection), input=given)
+
+    async def do(self, operation: str, selection: str, /, **given: Any) -> Any:
+        """Run a mutation that must not be refused; its payload."""
+        payload = await self.mutate(operation, selection, **given)
+        assert payload["userErrors"] == [], payload
+        return payload
+
+    async def refusals(self, operation: str, /, **given: Any) -> list[Json]:
+        """Run a mutation that must be refused; its `userErrors`."""
+        payload = await self.mutate(operation, "__typename", **given)
+        assert payload["userErrors"], f"{operation} was not refused"
+        errors: list[Json] = payload["userErrors"]
+        return errors
+
+    @asynccontextmanager
+    async def follow(self, document: str, **variables: Any) -> AsyncIterator[Stream]:
+        """Subscribe over WebSocket."""
+        transport = WebsocketsTransport(
+            self.server.socket_url,
+            init_payload={"authorization": f"Bearer {self.token}"},
+            subprotocols=[WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL],
+            connect_timeout=GENEROUS_SECONDS,
+            ack_timeout=GENEROUS_SECONDS,
+        )
+        async with Client(transport=transport, fetch_schema_from_transport=False) as session:
+            events = session.subscribe(GraphQLRequest(document, variable_values=variables))
+            async with aclosing(events):
+                yield Stream(events)
+
+    @asynccontextmanager
+    async def stream(self, document: str, **variables: Any) -> AsyncIterator[Stream]:
+        """Subscribe over HTTP, with server-sent events."""
+        body = orjson.dumps({"query": document, "variables": variables})
+        headers = {**self.headers, "Content-Type": "application/json", "Accept": "text/event-stream"}
+        async with (
+            httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS) as http,
+            http.stream("POST", self.server.url, content=body, headers=headers) as response,
+        ):
+            assert response.headers["content-type"].startswith("text/event-stream")
+            async with aclosing(_sent_events(response)) as events:
+                yield Stream(events)
+
+
+def _first_event(text: str) -> str:
+    """The first `data` of an event stream, or the text when it is none."""
+    return next((line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {")), text)
+
+
+async def _sent_events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
+    """The `data` of each event named `next`."""
+    async for line in response.aiter_lines():
+        if line.startswith("data: {"):
+            result = orjson.loads(line.removeprefix("data: "))
+            assert "errors" not in result, result
+            yield result["data"]
+
+
+def mutation(name: str, selection: str) -> str:
+    """The document of a mutation: one input, the selection, and every detail of a refusal."""
+    input_type = f"{name[0].upper()}{name[1:]}Input"
+    return f"mutation($input: {input_type}!) {{ {name}(input: $input) {{ {selection} {USER_ERRORS} }} }}"
+
+
+def without_request_id(answer: Json) -> Json:
+    """An answer without what is different each time."""
+    for error in answer.get("errors", ()):
+        error["extensions"].pop("requestId")
+    return answer
+
+
+def code_of(answer: Mapping[str, Any]) -> str:
+    """The code of the only top-level error of an answer."""
+    (error,) = answer["errors"]
+    return str(error["extensions"]["code"])
+
+
+# ── what people do ───────────────────────────────────────────────────────────────────────────────────────────────
+
+CUSTOMER = """
+id externalId points { available pending held debt lifetimeEarned qualifying value { amount currency } }
+tier { id name color minPoints }
+tierProgress { current { name } next { name } pointsToNext percent unlimited }
+"""
+ACCRUAL = "points state lines { outcome points failedCondition ruleName ruleVersion explanation }"
+TIER_UPGRADE = "customer { externalId } previousTier { name } tier { name } cause qualifyingPoints"
+PURCHASE_RECORDED = f"""
+purchase {{ id kind externalId status version }} accrual {{ id {ACCRUAL} }} customer {{ {CUSTOMER} }}
+tierUpgrade {{ {TIER_UPGRADE} }} replayed
+"""
+POINTS_ADJUSTED = f"""
+adjustment {{ id points requestedPoints reason internalNote customerDescription qualifying actor createdAt }}
+customer {{ {CUSTOMER} }} tierUpgrade {{ {TIER_UPGRADE} }} replayed
+"""
+EARNING_RULE = """
+id name active priority version conditionSummary startsAt endsAt
+award {
+  __typename ... on FixedAward { points } ... on PerAmountAward { points per { amount currency } rounding }
+  ... on PerUnitAward { perUnit: points } ... on MultiplierAward { factor }
+}
+conditions {
+  serviceCategories services customerCategories locations staff weekdays
+  totalGreaterThan { amount } totalLessThan { amount }
+}
+"""
+
+
+def money(amount: str, currency: str = "EUR") -> Json:
+    """An amount as the API takes it."""
+    return {"amount": amount, "currency": currency}
+
+
+def purchase_of(external_id: str, amount: str = "10.00", **facts: Any) -> Json:
+    """A completed order of `anna`, unless the facts say otherwise; `customer` may be a bare external id."""
+    customer = facts.pop("customer", "anna")
+    return {
+        "kind": "ORDER",
+        "externalId": external_id,
+        "status": "COMPLETED",
+        "customer": {"externalId": customer} if isinstance(customer, str) else customer,
+        "total": money(amount),
+        **facts,
+    }
+
+
+async def record(caller: Caller, external_id: str, amount: str = "10.00", **facts: Any) -> Json:
+    """Record a purchase that must not be refused."""
+    payload: Json = await caller.do("purchaseRecord", PURCHASE_RECORDED, **purchase_of(external_id, amount, **facts))
+    return payload
+
+
+async def adjust(caller: Caller, key: str, amount: int, customer: str = "anna", **details: Any) -> Json:
+    """Correct points by hand, which must not be refused."""
+    payload: Json = await caller.do(
+        "pointsAdjust",
+        POINTS_ADJUSTED,
+        customer={"externalId": customer},
+        idempotencyKey=key,
+        amount=amount,
+        **details,
+    )
+    return payload
+
+
+async def create_rule(caller: Caller, name: str, award: Json | int = 10, **fields: Any) -> Json:
+    """Create an earning rule; a bare number is so many points per purchase."""
+    award = {"fixed": {"points": award}} if isinstance(award, int) else award
+    payload = await caller.do(
+        "earningRuleCreate", f"earningRule {{ {EARNING_RULE} }}", name=name, award=award, **fields
+    )
+    rule: Json = payload["earningRule"]
+    return rule
+
+
+ONE_PER_EURO: Json = {"perAmount": {"points": 1, "per": money("1.00")}}
+
+
+async def create_tier(caller: Caller, name: str, min_points: int, color: str = "#C0C0C0") -> str:
+    """Create a tier, wait until everybody is in the right one, and return its id."""
+    payload = await caller.do("tierCreate", "tier { id } job { id }", name=name, color=color, minPoints=min_points)
+    await job_done(caller, payload["job"]["id"])
+    return str(payload["tier"]["id"])
+
+
+async def job_done(caller: Caller, job_id: str) -> Json:
+    """Wait until a job is done, as a user interface would, and return it."""
+    async with asyncio.timeout(GENEROUS_SECONDS):
+        while True:
+            job: Json = await caller.get("query($id: ID!) { job(id: $id) { state done total problem } }", id=job_id)
+            assert job["state"] != "FAILED", job
+            if job["state"] == "DONE":
+                return job
+            await asyncio.sleep(0.02)
+
+
+async def find_customer(caller: Caller, external_id: str = "anna", selection: str = CUSTOMER) -> Any:
+    """A customer by external id, or None."""
+    return await caller.get(
+        f"query($by: CustomerBy!) {{ customer(by: $by) {{ {selection} }} }}", by={"externalId": external_id}
+    )
+
+
+POINTS_CHANGED = """
+subscription($customer: CustomerBy, $after: Cursor) {
+  pointsChanged(customer: $customer, after: $after) {
+    cursor entry { id kind points balanceAfter customer { externalId } } points { available qualifying }
+  }
+}
+"""
+TIER_UPGRADED = f"""
+subscription($customer: CustomerBy, $tiers: [ID!], $locale: Locale, $causes: [TierChangeCause!], $after: Cursor) {{
+  tierUpgraded(customer: $customer, tiers: $tiers, locale: $locale, causes: $causes, after: $after) {{
+    cursor occurredAt {TIER_UPGRADE}
+  }}
+}}
+"""
+
+
+async def newest_cursor(caller: Caller) -> str:
+    """The cursor of an event that has just happened, from which subscriptions can go on.
+
+    There is no sign that a subscription has begun, so points are given until it tells of some.
+    """
+    await record(caller, "canary", status="CANCELLED", customer="canary")
+    async with caller.follow(POINTS_CHANGED, customer={"externalId": "canary"}) as stream:
+        first = asyncio.ensure_future(stream.next())
+        given = 0
+        while not first.done():
+            given += 1
+            await adjust(caller, f"canary-{given}", 1, customer="canary", qualifying=False)
+            await asyncio.wait({first}, timeout=0.3)
+        event = await first
+        while event["points"]["available"] < given:
+            event = await stream.next()
+        return str(event["cursor"])

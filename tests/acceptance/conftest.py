@@ -1,0 +1,86 @@
+"""One installation for all acceptance tests, and for each of them a new tenant with everybody who calls in it.
+
+After every test the ledgers of its tenants must add up.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Protocol
+
+import pytest
+
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+from tests.acceptance.business import Business, open_business
+from tests.fixtures.database import DatabaseServer
+from tests.fixtures.server import Installation, running_installation
+
+
+class OpenBusiness(Protocol):
+    """Makes a business; in Berlin, counting in euros, unless told otherwise."""
+
+    def __call__(self, *, currency: str = ..., time_zone: str = ..., locale: str = ...) -> Awaitable[Business]:
+        """The business."""
+
+
+@pytest.fixture(scope="package")
+def acceptance_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
+    """A migrated database for these tests alone."""
+    name, urls = database_server.create(template_database)
+    yield urls
+    database_server.drop(name)
+
+
+@pytest.fixture(scope="package")
+async def installation(acceptance_urls: DatabaseUrls) -> AsyncIterator[Installation]:
+    """Two servers and a worker, which nobody may stop."""
+    async with running_installation(acceptance_urls) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+async def app_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    """For looking at what is stored, as the application role."""
+    database = Database(acceptance_urls.app, pool_size=4, name="treue-acceptance")
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="package")
+async def owner_database(acceptance_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    """For creating tenants, as the owner's role."""
+    database = Database(acceptance_urls.owner, pool_size=1, name="treue-acceptance-owner")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def businesses(
+    installation: Installation, owner_database: Database, app_database: Database
+) -> AsyncIterator[OpenBusiness]:
+    """Makes businesses, and looks after the test whether their ledgers add up."""
+    made: list[Business] = []
+
+    async def new_business(
+        *, currency: str = "EUR", time_zone: str = "Europe/Berlin", locale: str = "en-GB"
+    ) -> Business:
+        business = await open_business(
+            installation, owner_database, app_database, currency=currency, time_zone=time_zone, locale=locale
+        )
+        made.append(business)
+        return business
+
+    yield new_business
+    for business in made:
+        await business.check_ledger()
+
+
+@pytest.fixture
+async def salon(businesses: OpenBusiness) -> Business:
+    """A new salon in Berlin that counts in euros."""
+    return await businesses()
+
+
+@pytest.fixture
+async def rival(businesses: OpenBusiness) -> Business:
+    """Another tenant that looks just like `salon`."""
+    return await businesses()

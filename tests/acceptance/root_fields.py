@@ -1,0 +1,58 @@
+"""One small operation for each root field, which changes nothing: what it names is not there, or not allowed.
+
+A root field that is missing here fails the tests that walk the schema.
+"""
+
+from tests.acceptance.client import Json, mutation, purchase_of
+
+NOWHERE = "Tm93aGVyZTox"
+"""A text that is no global id."""
+
+QUERIES: dict[str, str] = {
+    "viewer": "{ viewer { kind } }",
+    "me": "{ me { id } }",
+    "eventCursor": "{ eventCursor }",
+    "node": f'{{ node(id: "{NOWHERE}") {{ id }} }}',
+    "nodes": f'{{ nodes(ids: ["{NOWHERE}"]) {{ id }} }}',
+    "program": "{ program { id } }",
+    "earningRules": "{ earningRules { nodes { id } } }",
+    "tiers": "{ tiers { id } }",
+    "catalogItems": "{ catalogItems { nodes { name } } }",
+    "job": f'{{ job(id: "{NOWHERE}") {{ id }} }}',
+    "apiTokens": "{ apiTokens { id } }",
+    "customers": "{ customers { nodes { id } } }",
+    "customer": '{ customer(by: {externalId: "nobody"}) { id } }',
+    "purchase": '{ purchase(by: {key: {kind: ORDER, externalId: "nothing"}}) { id } }',
+    "adjustment": f'{{ adjustment(id: "{NOWHERE}") {{ id }} }}',
+    "report": '{ report(range: {from: "2026-01-01", to: "2026-01-31"}) { pointsEarned } }',
+}
+
+MUTATIONS: dict[str, Json] = {
+    "programUpdate": {},
+    "programApplyPreset": {"preset": "SHOP", "expectedVersion": 0},
+    "earningRuleCreate": {"name": "", "award": {"fixed": {"points": 1}}},
+    "earningRuleUpdate": {"id": NOWHERE},
+    "earningRuleDelete": {"id": NOWHERE},
+    "tierCreate": {"name": "", "color": "#000000", "minPoints": 0},
+    "tierUpdate": {"id": NOWHERE},
+    "tierDelete": {"id": NOWHERE},
+    "catalogItemsUpsert": {},
+    "purchaseRecord": purchase_of("", "10.00"),
+    "purchasesRecord": {"items": []},
+    "pointsAdjust": {"customer": {"externalId": "nobody"}, "idempotencyKey": "key", "amount": 1},
+    "apiTokenCreate": {"name": "", "permissions": ["LOYALTY_READ"]},
+    "apiTokenRevoke": {"id": NOWHERE},
+    "customerTokenCreate": {"customer": {"externalId": "nobody"}},
+}
+
+SUBSCRIPTIONS: dict[str, str] = {
+    # A cursor that is none ends the stream at once, after the permission was looked at.
+    "tierUpgraded": 'subscription { tierUpgraded(after: "none") { cursor } }',
+    "pointsChanged": 'subscription { pointsChanged(after: "none") { cursor } }',
+}
+
+OPERATIONS: dict[str, tuple[str, Json]] = {
+    **{name: (document, {}) for name, document in QUERIES.items()},
+    **{name: (mutation(name, "__typename"), {"input": given}) for name, given in MUTATIONS.items()},
+    **{name: (document, {}) for name, document in SUBSCRIPTIONS.items()},
+}

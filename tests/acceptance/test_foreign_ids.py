@@ -1,0 +1,274 @@
+"""Another tenant's ids and keys, brought to every argument that takes one, are answered exactly like unknown ones."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from schema.node_ids import encode_id
+from tests.acceptance.business import Business
+from tests.acceptance.client import (
+    Caller,
+    Json,
+    adjust,
+    code_of,
+    create_rule,
+    mutation,
+    newest_cursor,
+    record,
+)
+
+UNKNOWN = uuid.UUID("01890000-0000-7000-8000-000000000000")
+
+BY_ID: dict[str, tuple[str, str, Json]] = {
+    # The type of the id; the document; what goes with it. `$id` and "$id" stand for the id.
+    "node(customer)": ("Customer", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(purchase)": ("Purchase", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(accrual)": ("Accrual", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(adjustment)": ("Adjustment", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(entry)": ("LedgerEntry", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(rule)": ("EarningRule", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(tier)": ("Tier", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(job)": ("Job", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(tenant)": ("Tenant", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(program)": ("Program", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "nodes": ("Customer", "query($id: ID!) { nodes(ids: [$id]) { id } }", {}),
+    "job": ("Job", "query($id: ID!) { job(id: $id) { id } }", {}),
+    "adjustment": ("Adjustment", "query($id: ID!) { adjustment(id: $id) { id } }", {}),
+    "customer": ("Customer", "query($id: ID!) { customer(by: {id: $id}) { id } }", {}),
+    "purchase": ("Purchase", "query($id: ID!) { purchase(by: {id: $id}) { id } }", {}),
+    "customers(tier:)": ("Tier", "query($id: ID!) { customers(tier: $id, having: ANY) { nodes { id } } }", {}),
+    "report.activity": (
+        "Customer",
+        """query($id: ID!) { report(range: {from: "2026-01-01", to: "2099-12-31"}) {
+          activity(customer: {id: $id}) { nodes { id } }
+        } }""",
+        {},
+    ),
+    "earningRuleUpdate": ("EarningRule", mutation("earningRuleUpdate", "__typename"), {"id": "$id", "active": False}),
+    "earningRuleDelete": ("EarningRule", mutation("earningRuleDelete", "__typename"), {"id": "$id"}),
+    "tierUpdate": ("Tier", mutation("tierUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
+    "tierDelete": ("Tier", mutation("tierDelete", "__typename"), {"id": "$id"}),
+    "apiTokenRevoke": ("ApiToken", mutation("apiTokenRevoke", "__typename"), {"id": "$id"}),
+    "pointsAdjust": (
+        "Customer",
+        mutation("pointsAdjust", "__typename"),
+        {"customer": {"id": "$id"}, "idempotencyKey": "foreign", "amount": 5},
+    ),
+    "customerTokenCreate": ("Customer", mutation("customerTokenCreate", "token"), {"customer": {"id": "$id"}}),
+    "pointsChanged(customer:)": (
+        "Customer",
+        "subscription($id: ID!) { pointsChanged(customer: {id: $id}) { cursor } }",
+        {},
+    ),
+    "tierUpgraded(customer:)": (
+        "Customer",
+        "subscription($id: ID!) { tierUpgraded(customer: {id: $id}) { cursor } }",
+        {},
+    ),
+    "tierUpgraded(tiers:)": ("Tier", "subscription($id: ID!) { tierUpgraded(tiers: [$id]) { cursor } }", {}),
+}
+
+BY_KEY: dict[str, tuple[str, Json]] = {
+    # "$key" stands for an external id, "$email" for an address that only the other tenant knows.
+    "customer by external id": ("query($by: CustomerBy!) { customer(by: $by) { id } }", {"by": {"externalId": "$key"}}),
+    "customer by e-mail": ("query($by: CustomerBy!) { customer(by: $by) { id } }", {"by": {"email": "$email"}}),
+    "customers(search:)": (
+        "query($text: String!) { customers(search: $text, having: ANY) { nodes { id } } }",
+        {"text": "$key"},
+    ),
+    "purchase": (
+        "query($by: PurchaseBy!) { purchase(by: $by) { id } }",
+        {"by": {"key": {"kind": "ORDER", "externalId": "$key"}}},
+    ),
+    "report.activity": (
+        """query($by: CustomerBy!) { report(range: {from: "2026-01-01", to: "2099-12-31"}) {
+          activity(customer: $by) { nodes { id } }
+        } }""",
+        {"by": {"externalId": "$key"}},
+    ),
+    "pointsAdjust": (
+        mutation("pointsAdjust", "__typename"),
+        {"input": {"customer": {"externalId": "$key"}, "idempotencyKey": "foreign", "amount": 5}},
+    ),
+    "pointsAdjust by e-mail": (
+        mutation("pointsAdjust", "__typename"),
+        {"input": {"customer": {"email": "$email"}, "idempotencyKey": "foreign", "amount": 5}},
+    ),
+    "customerTokenCreate": (
+        mutation("customerTokenCreate", "token"),
+        {"input": {"customer": {"externalId": "$key"}}},
+    ),
+    "pointsChanged": (
+        "subscription($by: CustomerBy!) { pointsChanged(customer: $by) { cursor } }",
+        {"by": {"externalId": "$key"}},
+    ),
+    "tierUpgraded": (
+        "subscription($by: CustomerBy!) { tierUpgraded(customer: $by) { cursor } }",
+        {"by": {"email": "$email"}},
+    ),
+}
+
+
+def filled(template: Any, values: Json) -> Any:
+    """A copy of what a template says, with the values put in."""
+    if isinstance(template, dict):
+        return {name: filled(value, values) for name, value in template.items()}
+    return values.get(template, template) if isinstance(template, str) else template
+
+
+async def ask_by_id(caller: Caller, document: str, given: Json, global_id: str) -> Json:
+    """The whole answer for one id."""
+    variables = {"input": filled(given, {"$id": global_id})} if given else {"id": global_id}
+    return await caller.answer(document, **variables)
+
+
+def is_nothing(answer: Json) -> bool:
+    """Whether an answer says that there is no such thing."""
+    if "errors" in answer:
+        return bool(answer["errors"][0]["extensions"]["reason"] == "NOT_FOUND")
+    (found,) = answer["data"].values()
+    if isinstance(found, dict) and "userErrors" in found:
+        return [error["code"] for error in found["userErrors"]] == ["NOT_FOUND"]
+    return found in (None, [None], {"nodes": []})
+
+
+async def everything_once(business: Business) -> dict[str, str]:
+    """Let everything happen once that can happen in a tenant; the global ids of what came of it, by type."""
+    rule = await create_rule(business.manager, "Ten", 10)
+    tier = await business.manager.do(
+        "tierCreate", "tier { id } job { id }", name="Silver", color="#C0C0C0", minPoints=5
+    )
+    token = await business.owner.do("apiTokenCreate", "apiToken { id }", name="Till", permissions=["LOYALTY_READ"])
+    key = str(business.tenant_id)
+    recorded = await record(business.integration, key, customer={"externalId": key, "email": f"{key}@example.com"})
+    adjusted = await adjust(business.manager, "bonus", 1, customer=key)
+    found = await business.owner.ask(
+        """query($by: CustomerBy!) {
+          viewer { tenant { id } } program { id } customer(by: $by) { activity(first: 1) { nodes { id } } }
+        }""",
+        by={"externalId": key},
+    )
+    return {
+        "Customer": recorded["customer"]["id"],
+        "Purchase": recorded["purchase"]["id"],
+        "Accrual": recorded["accrual"]["id"],
+        "Adjustment": adjusted["adjustment"]["id"],
+        "LedgerEntry": found["customer"]["activity"]["nodes"][0]["id"],
+        "EarningRule": rule["id"],
+        "Tier": tier["tier"]["id"],
+        "Job": tier["job"]["id"],
+        "ApiToken": token["apiToken"]["id"],
+        "Tenant": found["viewer"]["tenant"]["id"],
+        "Program": found["program"]["id"],
+    }
+
+
+async def test_their_ids_are_answered_like_unknown_ones_and_like_nonsense(salon: Business, rival: Business) -> None:
+    """The whole answer is compared, for every argument of every root field that takes an id."""
+    await everything_once(salon)
+    theirs = await everything_once(rival)
+    async with salon.unchanged(), rival.unchanged():
+        for use, (type_name, document, given) in BY_ID.items():
+            foreign = await ask_by_id(salon.owner, document, given, theirs[type_name])
+            assert foreign == await ask_by_id(salon.owner, document, given, encode_id(type_name, UNKNOWN)), use
+            assert foreign == await ask_by_id(salon.owner, document, given, "no id at all"), use
+            assert is_nothing(foreign), (use, foreign)
+
+
+async def test_our_own_ids_do_lead_somewhere(salon: Business) -> None:
+    """So that the test above fails for the tenant and for nothing else: every Node comes back by its id."""
+    ours = await everything_once(salon)
+    nodes = await salon.owner.get('{ __type(name: "Node") { possibleTypes { name } } }')
+    assert {node["name"] for node in nodes["possibleTypes"]} == set(ours)
+    for type_name, global_id in ours.items():
+        document = "query($id: ID!) { node(id: $id) { __typename id } }"
+        assert await salon.owner.get(document, id=global_id) == {"__typename": type_name, "id": global_id}
+    several = await salon.owner.get(
+        "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", ids=[*ours.values(), "nonsense"]
+    )
+    assert several == [{"__typename": name, "id": global_id} for name, global_id in ours.items()] + [None]
+
+
+async def test_their_keys_are_answered_like_unknown_ones(salon: Business, rival: Business) -> None:
+    """External ids, e-mail addresses, searches and idempotency keys reach into the caller's own tenant only."""
+    await everything_once(salon)
+    await everything_once(rival)
+    known = str(rival.tenant_id)
+    async with salon.unchanged(), rival.unchanged():
+        for use, (document, variables) in BY_KEY.items():
+            answers = [
+                await salon.owner.answer(document, **filled(variables, {"$key": key, "$email": f"{key}@example.com"}))
+                for key in (known, str(UNKNOWN))
+            ]
+            assert answers[0] == answers[1], use
+            assert is_nothing(answers[0]), (use, answers[0])
+
+
+async def test_the_same_keys_live_beside_each_other(salon: Business, rival: Business) -> None:
+    """Two tenants with the same external ids and idempotency keys never meet."""
+    for business, amount in ((salon, 100), (rival, 7)):
+        recorded = await record(business.integration, "order-1")
+        assert not recorded["replayed"]
+        assert not (await adjust(business.manager, "key-1", amount))["replayed"]
+    for business, amount in ((salon, 100), (rival, 7)):
+        points = await business.staff.get('{ customer(by: {externalId: "anna"}) { points { available } } }')
+        assert points == {"points": {"available": amount}}
+
+
+LISTS = {
+    name: f"query($after: Cursor) {{ {field} {{ nodes {{ id: {key} }} pageInfo {{ endCursor }} }} }}"
+    for name, field, key in (
+        ("customers", "customers(having: ANY, after: $after)", "id"),
+        ("customers by points", "customers(having: ANY, orderBy: POINTS, after: $after)", "id"),
+        ("customers by age", "customers(having: ANY, orderBy: NEWEST, after: $after)", "id"),
+        ("earningRules", "earningRules(after: $after)", "id"),
+        ("catalogItems", "catalogItems(after: $after)", "name"),
+    )
+}
+
+
+async def test_a_cursor_of_another_list_is_refused(salon: Business) -> None:
+    """A cursor belongs to its list: in any other it is BAD_USER_INPUT that names the argument, as is a forged one."""
+    await create_rule(salon.manager, "Ten", 10)
+    await salon.manager.do(
+        "catalogItemsUpsert", "__typename", items=[{"kind": "SERVICE", "externalId": "cut", "name": "Cut"}]
+    )
+    after = await newest_cursor(salon.owner)
+    cursors = {name: (await salon.owner.get(document))["pageInfo"]["endCursor"] for name, document in LISTS.items()}
+    assert all(cursors.values())
+    foreign = {**cursors, "events": after, "forged": "AAAA", "cut short": after[:-2], "nonsense": "x" * 200}
+    for name, document in LISTS.items():
+        for other, cursor in foreign.items():
+            answer = await salon.owner.answer(document, after=cursor)
+            if name == other:
+                assert "errors" not in answer
+            else:
+                assert (name, other, code_of(answer)) == (name, other, "BAD_USER_INPUT")
+                assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["after"]
+
+
+async def test_a_cursor_of_another_tenant_shows_our_own_list_only(salon: Business, rival: Business) -> None:
+    """A cursor is a place in an order and no key: brought to another tenant it opens nothing of its maker's."""
+    for business in (salon, rival):
+        await everything_once(business)
+    for document in LISTS.values():
+        theirs = await rival.owner.get(document)
+        ours = await salon.owner.get(document)
+        answer = await salon.owner.answer(document, after=theirs["pageInfo"]["endCursor"])
+        seen = answer["data"][next(iter(answer["data"]))]["nodes"] if answer.get("data") else []
+        assert all(node in ours["nodes"] for node in seen)
+
+
+@pytest.mark.parametrize("stream", ["pointsChanged", "tierUpgraded"])
+async def test_a_position_that_our_log_has_not_reached_is_refused(
+    salon: Business, rival: Business, stream: str
+) -> None:
+    """The cursor of a longer log, another tenant's, is no place to go on from."""
+    theirs = await newest_cursor(rival.owner)
+    answer = await salon.owner.answer(
+        f"subscription($after: Cursor) {{ {stream}(after: $after) {{ cursor }} }}", after=theirs
+    )
+    assert code_of(answer) == "BAD_USER_INPUT"
+    assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["after"]
