@@ -100,10 +100,17 @@ async def serve(
     await make_server(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started).serve()
 
 
-def run(app: Starlette, host: str, port: int, *, shutdown_seconds: int = GRACEFUL_SECONDS) -> None:
+def run(
+    app: Starlette,
+    host: str,
+    port: int,
+    *,
+    shutdown_seconds: int = GRACEFUL_SECONDS,
+    on_started: Callable[[], None] | None = None,
+) -> None:
     """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(app, host, port, shutdown_seconds=shutdown_seconds))
+        runner.run(serve(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "migrate": LazyCommand("cli.migrate:migrate", "Bring the database to the newest revision."),
     "tenant": LazyCommand("cli.tenant:tenant", "Create and list tenants."),
     "token": LazyCommand("cli.token:token", "Print a bearer token for a member of the team or a customer."),
+    "verify": LazyCommand("cli.verify:verify", "Check every invariant of the ledger."),
     "schema": LazyCommand("cli.schema:schema", "Print the GraphQL schema."),
     "database": LazyCommand("cli.database:database", "Prepare, run, inspect or delete the database server."),
 }

@@ -25,6 +25,7 @@ from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
+from schema.queries import verification as verification_queries
 from schema.queries import viewer as viewer_queries
 from schema.subscriptions import points_changed, tier_upgraded
 
@@ -47,6 +48,7 @@ class Query:
     adjustment = customer_queries.adjustment
     report = report_queries.report
     event_cursor = event_queries.event_cursor
+    ledger_verification = verification_queries.ledger_verification
 
 
 @strawberry.type(description="Everything that can be changed. Refusals a caller can act on are in `userErrors`.")

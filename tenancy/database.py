@@ -86,9 +86,13 @@ class Database:
         )
 
     @asynccontextmanager
-    async def tenant_transaction(self, tenant_id: TenantId) -> AsyncIterator[Transaction]:
-        """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception."""
-        async with self.engine.begin() as connection:
+    async def tenant_transaction(self, tenant_id: TenantId, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
+        """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception.
+
+        With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree.
+        """
+        engine = self.engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else self.engine
+        async with engine.begin() as connection:
             await enter_tenant(connection, tenant_id)
             yield Transaction(connection, tenant_id)
 

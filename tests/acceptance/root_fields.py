@@ -25,6 +25,7 @@ QUERIES: dict[str, str] = {
     "purchase": '{ purchase(by: {key: {kind: ORDER, externalId: "nothing"}}) { id } }',
     "adjustment": f'{{ adjustment(id: "{NOWHERE}") {{ id }} }}',
     "report": '{ report(range: {from: "2026-01-01", to: "2026-01-31"}) { pointsEarned } }',
+    "ledgerVerification": "{ ledgerVerification { sound } }",
 }
 
 MUTATIONS: dict[str, Json] = {

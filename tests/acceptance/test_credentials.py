@@ -45,6 +45,7 @@ MAY_USE = {
     "job": "owner manager staff integration",
     "customers": "owner manager staff integration",
     "report": "owner manager staff",
+    "ledgerVerification": "owner manager staff",
     "apiTokens": "owner",
     "programUpdate": "owner manager",
     "programApplyPreset": "owner manager",

@@ -35,7 +35,8 @@ from tests.fixtures.live import (
 from tests.fixtures.tenants import Salon, salon_of
 from worker.relay import relay_batch
 
-SEEN_BY_RELAY = {"tenants", "events", "event_positions", "jobs"}
+SEEN_BY_RELAY = {"tenants", "events", "event_positions", "jobs", "accruals"}
+SEEN_OF_ACCRUALS = {"tenant_id", "state", "matures_at"}
 
 
 async def reached(world: World, salon: Salon, position: int) -> bool:
@@ -213,6 +214,21 @@ async def test_the_relay_sees_the_outbox_and_what_is_due_and_nothing_else(
     assert {name for name in names if await may_read(relay_database, salon, name)} == SEEN_BY_RELAY
 
 
+async def test_the_relay_sees_of_accruals_whose_they_are_and_when_they_are_due(
+    owner_world: World, relay_database: Database
+) -> None:
+    """SB-04: neither points nor customers."""
+    columns = text("SELECT attname FROM pg_attribute WHERE attrelid = 'accruals'::regclass AND attnum > 0")
+    allowed = text("SELECT has_column_privilege('accruals', CAST(:name AS text), 'SELECT')")
+    async with owner_world.database.engine.connect() as connection:
+        names = set((await connection.execute(columns)).scalars())
+    async with relay_database.engine.connect() as connection:
+        seen = {name for name in names if (await connection.execute(allowed, {"name": name})).scalar()}
+        assert seen == SEEN_OF_ACCRUALS < names
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            await connection.execute(text("SELECT points FROM accruals"))
+
+
 async def may_read(database: Database, salon: Salon, table: str) -> bool:
     """Whether a table can be read, even by somebody who knows how to enter a tenant."""
     async with database.engine.connect() as connection:
@@ -233,6 +249,8 @@ async def may_read(database: Database, salon: Salon, table: str) -> bool:
         "DELETE FROM events",
         "INSERT INTO jobs SELECT * FROM jobs",
         "UPDATE jobs SET state = 'DONE'",
+        "UPDATE accruals SET state = 'AVAILABLE'",
+        "DELETE FROM accruals",
         "UPDATE tenants SET name = 'Mine'",
         "DELETE FROM event_positions",
     ],

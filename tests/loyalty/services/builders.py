@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import AccrualPolicy
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
@@ -23,6 +24,7 @@ from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
 from loyalty.services.customer import CustomerKey
+from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
@@ -127,6 +129,12 @@ async def earn(world: World, salon: Salon, recording: PurchaseRecording) -> Reco
 async def give(world: World, salon: Salon, points: int, key: str, **changes: Any) -> AdjustedPoints:
     """Adjust points as the salon's manager."""
     return await adjust_points(world, salon.manager, adjustment(points, key, **changes))
+
+
+async def set_policy(world: World, salon: Salon, **policy: Any) -> None:
+    """How points come and go from now on; what is not said is as in a new program."""
+    accrual = AccrualPolicy(**policy)
+    await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, accrual=accrual), None))
 
 
 async def position_all_events(relay: Database) -> None:

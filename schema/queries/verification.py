@@ -1,0 +1,33 @@
+"""The proof that the ledger adds up, for whoever asks."""
+
+import strawberry
+
+from loyalty.services.verification import get_verification
+from loyalty.storage.verification import INVARIANTS
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.guard import guarded
+from schema.types.node import shown
+
+
+@strawberry.type(description="An invariant of the ledger that does not hold.")
+class LedgerDifference:
+    invariant: str = strawberry.field(description="What should be so, in English.")
+    rows: int = strawberry.field(description="In how many rows it is not so.")
+
+
+@strawberry.type(description="Whether the tenant's ledger adds up, as one moment saw it.")
+class LedgerVerification:
+    sound: bool = strawberry.field(description="True when every invariant holds.")
+    invariants: int = strawberry.field(description="How many invariants were checked.")
+    differences: list[LedgerDifference] = strawberry.field(description="Those that do not hold.")
+
+
+@guarded(
+    Permission.LOYALTY_REPORT,
+    description="Check every invariant of the tenant's ledger. Reads everything, so ask seldom.",
+)
+async def ledger_verification(info: Info) -> LedgerVerification:
+    """The same questions as `treue verify`."""
+    differences = await get_verification(info.context.world, info.context.actor)
+    return LedgerVerification(sound=not differences, invariants=len(INVARIANTS), differences=shown(differences))

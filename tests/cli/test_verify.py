@@ -1,0 +1,68 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.world import World
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+from tests.fixtures.tenants import Salon, salon_of
+from tests.loyalty.services.builders import earn, one_point_per_euro, order
+
+
+def verify(urls: DatabaseUrls, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as an operator would, with the URLs of the serving roles alone."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "TREUE_APP_URL": urls.app,
+        "TREUE_RELAY_URL": urls.relay,
+    }
+    command = [sys.executable, "-m", "cli.main", "verify", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+
+async def two_salons_with_points(urls: DatabaseUrls) -> tuple[Salon, Salon]:
+    """Two tenants with one purchase each."""
+    owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=1)
+    world = World(app)
+    salons = []
+    for name in ("Salon One", "Salon Two"):
+        tenant = await provision_tenant(
+            World(owner), name=name, currency="EUR", time_zone="Europe/Berlin", locale="de-DE"
+        )
+        salons.append(salon_of(tenant))
+        await create_earning_rule(world, salons[-1].manager, one_point_per_euro())
+        await earn(world, salons[-1], order("first"))
+    await owner.close()
+    await app.close()
+    return salons[0], salons[1]
+
+
+async def test_a_ledger_that_adds_up_is_said_to(own_database_urls: DatabaseUrls) -> None:
+    """F-36: all tenants, each by name, exit code 0."""
+    await two_salons_with_points(own_database_urls)
+    said = verify(own_database_urls)
+    assert said.returncode == 0, said.stderr
+    assert [line.split("  ")[1].split(" (")[0] for line in said.stdout.splitlines()] == [
+        "Salon One: adds up",
+        "Salon Two: adds up",
+    ]
+
+
+async def test_what_differs_is_named_and_the_exit_code_tells(own_database_urls: DatabaseUrls) -> None:
+    """F-36: a balance that somebody changed in the database is found, in its tenant and in no other."""
+    one, two = await two_salons_with_points(own_database_urls)
+    with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(two.tenant_id)])
+        owner.execute("UPDATE accounts SET available = available + 1")
+    said = verify(own_database_urls)
+    assert said.returncode == 1
+    assert f"{one.tenant_id}  Salon One: adds up" in said.stdout
+    assert f"{two.tenant_id}  Salon Two: does not add up" in said.stdout
+    assert "an account is the sum of its entries" in said.stdout
+    assert verify(own_database_urls, "--tenant", str(one.tenant_id)).returncode == 0
