@@ -277,7 +277,7 @@ def _open_accounts(opened: Any) -> Any:
         opened.c.id,
         *zeros.values(),
         opened.c.updated_at,
-    )
+    ).order_by(opened.c.id)
     fresh = upsert(accounts).from_select(["tenant_id", "customer_id", *zeros, "updated_at"], source)
     return fresh.on_conflict_do_update(
         index_elements=["tenant_id", "customer_id"],
@@ -316,7 +316,8 @@ _OPEN_LOTS = (
 async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCustomer]:
     """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
 
-    Rows are locked in the order of the external ids, so that two batches cannot wait for each other in a circle.
+    Customers are locked in the order of their external ids, which only recordings do; accounts in the order of their
+    ids, as everybody does. So nobody waits for anybody in a circle.
     """
     return {row.external_id: locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
 
