@@ -70,7 +70,11 @@ class PurchaseLine:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseFacts:
-    """All that the earning rules may know about a purchase. Names are external ids, instants are aware UTC."""
+    """All that is told about a purchase. Names are external ids, instants are aware UTC.
+
+    `occurred_at` is when the reported status came about in the caller's system. Rules do not look at it; it tells a
+    second cancellation from a late retry of the first.
+    """
 
     kind: PurchaseKind
     external_id: str
@@ -82,6 +86,7 @@ class PurchaseFacts:
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     customer_category: str | None = None
+    occurred_at: datetime | None = None
 
 
 _RANKS = {
@@ -155,7 +160,7 @@ def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Proble
 
 
 def _instant_problems(facts: PurchaseFacts) -> Iterator[Problem]:
-    naive = [name for name in ("booked_at", "starts_at", "ends_at") if _is_naive(getattr(facts, name))]
+    naive = [name for name in ("booked_at", "starts_at", "ends_at", "occurred_at") if _is_naive(getattr(facts, name))]
     for name in naive:
         yield Problem((name,), "must have an offset")
     if not naive and facts.starts_at is not None and facts.ends_at is not None and facts.ends_at < facts.starts_at:

@@ -59,6 +59,11 @@ class PurchaseRecordInput:
     booked_at: datetime | None = strawberry.field(default=None, description="When it was booked.")
     starts_at: datetime | None = strawberry.field(default=None, description="When the service begins.")
     ends_at: datetime | None = strawberry.field(default=None, description="When the service ends.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None,
+        description="When this status came about in the caller's system. Give it where a purchase may be called off "
+        "and brought back: the same status at another time is a new fact, at the same time a replay.",
+    )
 
 
 @strawberry.type(description="The purchase, what it earned, and where the customer stands.")
@@ -107,6 +112,7 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         booked_at=given.booked_at,
         starts_at=given.starts_at,
         ends_at=given.ends_at,
+        occurred_at=given.occurred_at,
     )
     return PurchaseRecording(facts, given.status, _profile(given.customer))
 

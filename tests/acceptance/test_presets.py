@@ -159,7 +159,7 @@ async def test_simplybook_promises_come_true_by_themselves(salon: Business) -> N
 
     await until(has_come)
     shown = await salon.staff.get(
-        'query { purchase(by: {source: {kind: APPOINTMENT, externalId: "booking-1"}}) '
+        'query { purchase(by: {key: {kind: APPOINTMENT, externalId: "booking-1"}}) '
         "{ accrual { state maturesAt maturedAt } } }"
     )
     assert shown["accrual"]["state"] == "AVAILABLE"

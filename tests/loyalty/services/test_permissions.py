@@ -44,6 +44,7 @@ from loyalty.services.purchase import (
 )
 from loyalty.services.report import get_report
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
+from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
 from loyalty.storage.ledger import EntryFilter
@@ -87,6 +88,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_accruals": ({O, M, S, C, I}, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
     "load_accruals_by_id": ({O, M, S, C, I}, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
     "get_report": ({O, M, S}, lambda w, a: get_report(w, a, DAY, DAY)),
+    "get_verification": ({O, M, S}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.
     "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),
     "load_earning_rules": (TEAM, lambda w, a: load_earning_rules(w, a, [RuleId(NOBODY)])),
