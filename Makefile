@@ -20,7 +20,7 @@ help: ## This list
 demo: $(STAMP) ## Set everything up and run Treue with a demo business; Ctrl-C ends it (ARGS="..." are passed on)
 	@$(BIN)/treue demo $(ARGS)
 
-demo-reset: $(STAMP) ## Delete the demo's database and everything else in .treue
+demo-reset: $(STAMP) ## Delete the demo in .treue: the embedded database and all else (not what DATABASE_URL names)
 	@env -u DATABASE_URL -u TREUE_DATA_DIR $(BIN)/treue database reset --yes
 	@rm -rf .treue
 

@@ -5,6 +5,7 @@ closes `alg: none`, HS/RS confusion and keys that a token brings along.
 """
 
 import datetime as dt
+import hmac
 import os
 import uuid
 from collections.abc import Callable
@@ -102,6 +103,10 @@ class Issuer:
         with os.fdopen(descriptor, "wb") as file:
             file.write(key.as_pem(private=True))
         return cls(key, clock=clock)
+
+    def derive_key(self, purpose: str) -> bytes:
+        """A secret of 32 bytes for one purpose, the same in every process with this key (HMAC-SHA-256)."""
+        return hmac.digest(self._key.as_pem(private=True), purpose.encode(), "sha256")
 
     def issue(
         self,

@@ -24,6 +24,7 @@ from schema.root import treue_schema
 from tenancy.database import Database
 from tenancy.startup import refuse_unsafe_role
 
+CURSORS = "cursors"
 API_TOKEN_KIND = "api"  # noqa: S105 - a word in the token's prefix
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
 """What the database raises when it is away, or too busy to answer."""
@@ -59,7 +60,7 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
         token = make_token(API_TOKEN_KIND)
         return token.text, token.sha256
 
-    services = Services(world, hub, sign_customer_token, new_api_token)
+    services = Services(world, hub, sign_customer_token, new_api_token, issuer.derive_key(CURSORS))
 
     def make_context(request: OperationRequest) -> Context:
         return Context(services, request.actor, request.request_id)

@@ -175,7 +175,7 @@ def banner(settings: Settings, port: int, credentials: Credentials, showcase: Sh
         "",
         f"Treue is running:   {url}   (schema: http://{settings.host}:{port}/schema.graphql)",
         "",
-        "Bearer tokens of Salon Lindenhof, good for 12 hours:",
+        "Bearer tokens of Salon Lindenhof, good for 12 hours (INTEGRATION until the next start):",
         "",
         f"MANAGER={credentials.manager}",
         f"STAFF={credentials.staff}",

@@ -35,9 +35,6 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD}
 """What background work may do inside the tenant it works for: no credentials."""
 
-TEAM_ROLES = frozenset({Role.OWNER, Role.MANAGER, Role.STAFF})
-"""The roles of people who work for the tenant."""
-
 
 def permission_matrix() -> str:
     """The table of roles and permissions as text, for the documentation and the test that keeps it."""

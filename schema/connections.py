@@ -1,11 +1,13 @@
 """Relay connections with keyset cursors: a cursor is the place of a row in its order, not a count.
 
-A cursor carries the name of the list it belongs to, so one list's cursor is refused by another.
+A cursor carries the name of its list and a seal over that and the tenant: another list's, another tenant's and a
+made-up cursor are refused.
 https://relay.dev/graphql/connections.htm
 """
 
 import base64
 import binascii
+import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,6 +17,7 @@ import orjson
 import strawberry
 
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.ids import TenantId
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.text import is_storable
 from loyalty.storage.window import Window
@@ -22,6 +25,7 @@ from schema.fields import computed
 from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
 
+SEAL_BYTES = 12
 _NO_CURSOR = "must be a cursor of this list"
 
 N = TypeVar("N")
@@ -63,6 +67,18 @@ class Page(NamedTuple):
     before: str | None
 
 
+class Seal(NamedTuple):
+    """What makes a cursor one of ours, and of this tenant."""
+
+    key: bytes
+    tenant_id: TenantId
+
+    def sign(self, packed: bytes) -> str:
+        """A short keyed hash (HMAC-SHA-256, RFC 2104, cut to 12 bytes) over tenant and content."""
+        mac = hmac.digest(self.key, self.tenant_id.bytes + packed, "sha256")
+        return base64.urlsafe_b64encode(mac[:SEAL_BYTES]).decode()
+
+
 class Order(NamedTuple, Generic[P]):
     """An order of rows: the name that its cursors carry, and how a place becomes a cursor's values and back."""
 
@@ -71,7 +87,7 @@ class Order(NamedTuple, Generic[P]):
     place: Callable[..., P]
 
 
-def window_of(page: Page, order: Order[P]) -> Window[P]:
+def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
     """What to read for a page: one row more than asked for, which tells whether there is another page.
 
     ``first`` with ``after`` reads forwards, ``last`` with ``before`` backwards; anything else is refused.
@@ -87,36 +103,40 @@ def window_of(page: Page, order: Order[P]) -> Window[P]:
     if backwards and (page.first is not None or page.after is not None):
         raise InvalidInput.one("last", reason="goes with before; first goes with after")
     cursor, path = (page.before, "before") if backwards else (page.after, "after")
-    beyond = None if cursor is None else place_of(cursor, order, path)
+    beyond = None if cursor is None else place_of(seal, cursor, order, path)
     return Window(limit=(page.last or page.first or DEFAULT_PAGE_SIZE) + 1, beyond=beyond, backwards=backwards)
 
 
-def cursor_of(place: P, order: Order[P]) -> Cursor:
-    """The cursor of a place."""
+def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
+    """The cursor of a place: what it says, and the seal over it."""
     packed = orjson.dumps([order.name, *order.values(place)])
-    return Cursor(base64.urlsafe_b64encode(packed).decode().rstrip("="))
+    return Cursor(f"{base64.urlsafe_b64encode(packed).decode().rstrip('=')}.{seal.sign(packed)}")
 
 
-def place_of(cursor: str, order: Order[P], path: str) -> P:
-    """The place a cursor names; InvalidInput when it is not a cursor of this list."""
+def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
+    """The place a cursor names; InvalidInput when it is forged, of another tenant or of another list."""
+    body, _, signature = cursor.partition(".")
     try:
-        name, *values = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        if not hmac.compare_digest(signature, seal.sign(packed)):
+            raise InvalidInput.one(path, reason=_NO_CURSOR)
+        name, *values = orjson.loads(packed)
         place = order.place(*values)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise InvalidInput.one(path, reason=_NO_CURSOR) from error
-    if name != order.name or cursor_of(place, order) != cursor:
+    if name != order.name or cursor_of(seal, place, order) != cursor:
         raise InvalidInput.one(path, reason=_NO_CURSOR)
     return place
 
 
-def connection_of(window: Window[P], order: Order[P], found: Sequence[tuple[P, Any]]) -> Any:
+def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequence[tuple[P, Any]]) -> Any:
     """Turn what a window found, in reading direction and with one row too many, into a page."""
     limit = window.limit - 1
     more = len(found) > limit
     kept = list(found[:limit])
     if window.backwards:
         kept.reverse()
-    cursors = [cursor_of(place, order) for place, _ in kept]
+    cursors = [cursor_of(seal, place, order) for place, _ in kept]
     beyond = window.beyond is not None
     return Connection(
         nodes=[row for _, row in kept],

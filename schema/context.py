@@ -11,6 +11,7 @@ from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
+from schema.connections import Seal
 from schema.loaders import Loaders
 
 
@@ -37,6 +38,8 @@ class Services:
     sign_customer_token: CustomerTokenSigner
     make_api_token: Callable[[], tuple[str, str]]
     """A new secret and its SHA-256."""
+    cursor_key: bytes
+    """What cursors are sealed with; the same in every server process."""
 
 
 @dataclass(slots=True)
@@ -50,6 +53,11 @@ class Context:
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.services.world, self.actor)
+
+    @property
+    def seal(self) -> Seal:
+        """What cursors of this caller's tenant are sealed with."""
+        return Seal(self.services.cursor_key, self.actor.tenant_id)
 
     @property
     def world(self) -> World:

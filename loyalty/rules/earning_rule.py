@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from loyalty.rules.errors import Problem
 from loyalty.rules.ids import RuleId
+from loyalty.rules.instants import check_instant
 from loyalty.rules.money import FACTOR_MAX_DECIMALS, MAX_AMOUNT_MINOR, Ratio
 from loyalty.rules.points import check_points
 from loyalty.rules.rounding import Rounding
@@ -149,7 +150,8 @@ def validate_rule(rule: EarningRule) -> list[Problem]:
     """Return everything wrong with a rule, in the order of its fields.
 
     Name 1–120 characters; priority 0..1,000,000; points 1..MAX_POINTS; amounts positive; factor above 1, at most 100,
-    at most 4 decimals; at most 200 values per condition; greater-than below less-than; the window ends after its start.
+    at most 4 decimals; at most 200 values per condition; greater-than below less-than; the window ends after
+    its start.
     """
     return [problem for problem in _rule_problems(rule) if problem is not None]
 
@@ -193,7 +195,7 @@ def _condition_problems(conditions: Conditions) -> Iterator[Problem | None]:
     yield _check_total(over, ("conditions", "total_greater_than"))
     yield _check_total(under, ("conditions", "total_less_than"))
     if over is not None and under is not None and over >= under:
-        yield Problem(("conditions", "total_less_than"), "must be greater than total_greater_than")
+        yield Problem(("conditions", "total_less_than"), "must be greater than totalGreaterThan")
 
 
 def _value_problems(values: frozenset[str], path: tuple[str, ...]) -> Iterator[Problem]:
@@ -211,9 +213,8 @@ def _check_total(amount_minor: int | None, path: tuple[str, ...]) -> Problem | N
 
 
 def _window_problems(starts_at: datetime | None, ends_at: datetime | None) -> Iterator[Problem]:
-    given = {"starts_at": starts_at, "ends_at": ends_at}
-    naive = [name for name, instant in given.items() if instant is not None and instant.utcoffset() is None]
-    for name in naive:
-        yield Problem((name,), "must have an offset")
-    if not naive and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+    named = {"starts_at": starts_at, "ends_at": ends_at}
+    problems = [problem for name, value in named.items() if (problem := check_instant(value, (name,)))]
+    yield from problems
+    if not problems and starts_at is not None and ends_at is not None and ends_at <= starts_at:
         yield Problem(("ends_at",), "must be after the start")

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from loyalty.rules.errors import Problem
+from loyalty.rules.instants import check_instant
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, is_currency
 from loyalty.rules.text import check_external_id
 
@@ -160,15 +161,11 @@ def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Proble
 
 
 def _instant_problems(facts: PurchaseFacts) -> Iterator[Problem]:
-    naive = [name for name in ("booked_at", "starts_at", "ends_at", "occurred_at") if _is_naive(getattr(facts, name))]
-    for name in naive:
-        yield Problem((name,), "must have an offset")
-    if not naive and facts.starts_at is not None and facts.ends_at is not None and facts.ends_at < facts.starts_at:
+    named = [(name, getattr(facts, name)) for name in ("booked_at", "starts_at", "ends_at", "occurred_at")]
+    problems = [problem for name, value in named if (problem := check_instant(value, (name,)))]
+    yield from problems
+    if not problems and facts.starts_at is not None and facts.ends_at is not None and facts.ends_at < facts.starts_at:
         yield Problem(("ends_at",), "must not be before the start")
-
-
-def _is_naive(instant: datetime | None) -> bool:
-    return instant is not None and instant.utcoffset() is None
 
 
 def _check_optional_id(value: str | None, path: tuple[str, ...]) -> Problem | None:

@@ -24,6 +24,7 @@ from tenancy.retry import retried
 
 NAME_MAX_LENGTH = 120
 MAX_TOKENS = 200
+NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
 
 
 async def create_api_token(
@@ -48,6 +49,10 @@ async def create_api_token(
         raise InvalidInput.one("permissions", reason="must not hold SELF_READ, which is for customers")
     if beyond := permissions - actor.permissions:
         raise InvalidInput.one("permissions", reason=f"must be your own; you lack {', '.join(sorted(beyond))}")
+    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
+        raise InvalidInput.one(
+            "permissions", reason="must hold LOYALTY_READ too: what is changed is shown in the answer"
+        )
     if expires_at is not None and expires_at <= now:
         raise InvalidInput.one("expires_at", reason="must be in the future")
     row = ApiTokenRow(TokenId(uuid7()), name, list(to_grants(permissions)), now, actor.subject, expires_at, None, None)

@@ -57,6 +57,8 @@ from tenancy.database import Transaction
 from tenancy.retry import StaleRead, retried
 
 MAX_BATCH = 1_000
+MAX_REPORTS_OF_ONE_PURCHASE = 100
+"""In one batch: each further report is a transaction of its own."""
 
 
 class PurchaseRecording(NamedTuple):
@@ -154,15 +156,23 @@ def _refusal_of_input(recording: PurchaseRecording) -> InvalidInput | None:
     return InvalidInput(problems) if problems else None
 
 
-def _waves(recordings: Sequence[PurchaseRecording], refused: Sequence[RecordingResult | None]) -> list[list[int]]:
-    """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another."""
+def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResult | None]) -> list[list[int]]:
+    """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another.
+
+    Items that have a result already are left out; too many reports of one purchase get their refusal here.
+    """
     waves: list[list[int]] = []
     seen: dict[tuple[PurchaseKind, str], int] = {}
     for position, recording in enumerate(recordings):
-        if refused[position] is not None:
+        if results[position] is not None:
             continue
         key = (recording.facts.kind, recording.facts.external_id)
         number = seen[key] = seen.get(key, -1) + 1
+        if number == MAX_REPORTS_OF_ONE_PURCHASE:
+            reason = f"stands in the batch more than {MAX_REPORTS_OF_ONE_PURCHASE} times"
+            results[position] = InvalidInput.one("external_id", reason=reason)
+            seen[key] -= 1
+            continue
         if number == len(waves):
             waves.append([])
         waves[number].append(position)
@@ -234,9 +244,17 @@ def _refusal_of_state(
         return None
     if known.customer_external_id != recording.customer.external_id:
         return PurchaseOfAnotherCustomer(("customer", "external_id"))
-    if next_status(known.purchase.status, recording.status) is StatusStep.STALE:
+    if next_status(known.purchase.status, recording.status) is StatusStep.STALE or _came_late(
+        recording, known.purchase
+    ):
         return StatusRunsBackwards(known.purchase.status, recording.status)
     return None
+
+
+def _came_late(recording: PurchaseRecording, purchase: PurchaseRow) -> bool:
+    """Whether the report tells of something older than what is recorded, as far as both tell their times."""
+    told, known = recording.facts.occurred_at, purchase.occurred_at
+    return told is not None and known is not None and told < known
 
 
 async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) -> dict[int, RecordingResult]:
@@ -245,13 +263,14 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
     purchases = {position: known.purchase for position, known in replays.items() if known.purchase}
     customers = await read_customers_by_id(tx, [purchase.customer_id for purchase in purchases.values()])
     changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])
-    by_cause = {change.cause_id: change for change in changes}
+    # A purchase may change the tier several times; each fact answers with the change it made itself.
+    by_fact: dict[Any, TierChangeRow] = {(change.cause_id, change.changed_at): change for change in changes}
     return {
         position: RecordedPurchase(
             purchase=purchase,
             accrual=replays[position].accrual,
             customer=customers[purchase.customer_id],
-            tier_change=by_cause.get(purchase.id),
+            tier_change=by_fact.get((purchase.id, replays[position].replayed_at)),
             replayed=True,
         )
         for position, purchase in purchases.items()
@@ -375,6 +394,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         booked_at=facts.booked_at,
         starts_at=facts.starts_at,
         ends_at=facts.ends_at,
+        occurred_at=facts.occurred_at or (before.occurred_at if before else None),
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )

@@ -4,7 +4,8 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.errors import NotFound
+from loyalty.rules.errors import LimitReached, NotFound
+from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.report import day_range, redemption_rate
 from loyalty.services.world import World
 from loyalty.storage.reports import count_active_customers, sum_by_kind
@@ -35,7 +36,7 @@ class ReportRow(NamedTuple):
 
 
 async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRow:
-    """The report of a range of the tenant's local days, both included. Refusal: InvalidInput."""
+    """The report of a range of the tenant's local days, both included. Refusals: InvalidInput, LimitReached."""
     require(actor, Permission.LOYALTY_REPORT)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         tenant = await read_tenant(tx)
@@ -44,6 +45,8 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         start_at, end_at = day_range(first_day, last_day, tenant.time_zone)
         sums = {kind: row.points for kind, row in (await sum_by_kind(tx, start_at, end_at)).items()}
         active = await count_active_customers(tx, start_at, end_at)
+    if any(abs(points) > MAX_POINTS for points in sums.values()):
+        raise LimitReached("points in one report", MAX_POINTS, ("range",))
     earned = sum(sums.get(kind, 0) for kind in EARNED_KINDS)
     redeemed = -sum(sums.get(kind, 0) for kind in REDEEMED_KINDS)
     return ReportRow(

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, false, or_, select, true, tuple_
+from sqlalchemy import Select, and_, bindparam, or_, select, true, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.account import Account
@@ -297,7 +297,6 @@ def _customer(row: Any) -> CustomerRow:
 def _found_by_search() -> ColumnElement[bool]:
     """A prefix of the name, of the family name, of the e-mail address or of the external id."""
     return or_(
-        false(),
         customers.c.search_name.op("^@", is_comparison=True)(bindparam("prefix")),
         customers.c.search_family_name.op("^@", is_comparison=True)(bindparam("prefix")),
         customers.c.email.op("^@", is_comparison=True)(bindparam("email_prefix")),

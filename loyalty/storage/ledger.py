@@ -97,7 +97,7 @@ def _save_purchases() -> Any:
     """Insert, or move to the next version; a purchase that somebody else moved meanwhile is left alone and missed."""
     statement = insert_rows(purchases, "purchases")
     changing = ("status", "version", "generation", "total_minor", "currency", "lines", "location", "staff")
-    times = ("booked_at", "starts_at", "ends_at", "updated_at")
+    times = ("booked_at", "starts_at", "ends_at", "occurred_at", "updated_at")
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "external_id"],
         set_={name: statement.excluded[name] for name in (*changing, *times)},

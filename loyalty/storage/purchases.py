@@ -35,6 +35,7 @@ class PurchaseRow(NamedTuple):
     booked_at: datetime | None
     starts_at: datetime | None
     ends_at: datetime | None
+    occurred_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
 
@@ -64,7 +65,13 @@ class KnownPurchase(NamedTuple):
     purchase: PurchaseRow | None
     customer_external_id: str | None
     accrual: AccrualRow | None
-    is_replay: bool
+    replayed_at: datetime | None
+    """When this very fact was recorded before; None when it is new."""
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether this very fact was recorded before."""
+        return self.replayed_at is not None
 
 
 class RecordingContext(NamedTuple):
@@ -104,7 +111,7 @@ _customer = _looked_up(
 )
 _fact = _looked_up(
     "fact",
-    [purchase_facts.c.fingerprint],
+    [purchase_facts.c.fingerprint, purchase_facts.c.recorded_at],
     purchase_facts.c.tenant_id == tenant_parameter(),
     purchase_facts.c.purchase_id == _purchase.c.id,
     purchase_facts.c.fingerprint == _wanted.c.fingerprint,
@@ -120,7 +127,7 @@ _PREPARE = (
     select(
         programs.c.config_version,
         _customer.c.external_id.label("customer_external_id"),
-        _fact.c.fingerprint.is_not(None).label("is_replay"),
+        _fact.c.recorded_at.label("replayed_at"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
@@ -234,7 +241,7 @@ def _known(row: Any) -> KnownPurchase:
         purchase=purchase_row(row) if row.purchase_id else None,
         customer_external_id=row.customer_external_id,
         accrual=accrual_row(row) if row.accrual_id else None,
-        is_replay=row.is_replay,
+        replayed_at=row.replayed_at,
     )
 
 
@@ -255,6 +262,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         booked_at=row.purchase_booked_at,
         starts_at=row.purchase_starts_at,
         ends_at=row.purchase_ends_at,
+        occurred_at=row.purchase_occurred_at,
         recorded_at=row.purchase_recorded_at,
         updated_at=row.purchase_updated_at,
     )

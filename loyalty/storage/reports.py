@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, cast, distinct, func, select
+from sqlalchemy import bindparam, distinct, func, select
 
 from loyalty.storage.tables import entries
 from tenancy.database import Transaction
@@ -24,7 +24,7 @@ _in_range = (
     entries.c.occurred_at < bindparam("end_at", type_=INSTANT),
 )
 _SUMS = (
-    select(entries.c.kind, cast(func.sum(entries.c.points), BigInteger), func.count())
+    select(entries.c.kind, func.sum(entries.c.points).label("points"), func.count().label("entries"))
     .where(*_in_range)
     .group_by(entries.c.kind)
 )
@@ -37,7 +37,8 @@ _ACTIVE = select(func.count(distinct(entries.c.customer_id))).where(
 async def sum_by_kind(tx: Transaction, start_at: datetime, end_at: datetime) -> dict[str, KindSum]:
     """Points by kind of entry in ``[start_at, end_at)``; signed, so what left a balance is negative."""
     rows = await tx.rows(_SUMS, start_at=start_at, end_at=end_at)
-    return {row[0]: KindSum._make(row) for row in rows}
+    # The sum of bigints is numeric, which holds any of them.
+    return {row.kind: KindSum(row.kind, int(row.points), row.entries) for row in rows}
 
 
 async def count_active_customers(tx: Transaction, start_at: datetime, end_at: datetime) -> int:

@@ -212,6 +212,8 @@ purchases = tenant_table(
     instant("booked_at", nullable=True),
     instant("starts_at", nullable=True),
     instant("ends_at", nullable=True),
+    # When the newest status came about in the caller's system, as far as it tells.
+    instant("occurred_at", nullable=True),
     instant("recorded_at"),
     instant("updated_at"),
     references("customer_id", "customers"),

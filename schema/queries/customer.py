@@ -77,11 +77,11 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     if search is not None and (problem := check_text(search, ("search",), SEARCH_MAX_LENGTH)):
         raise InvalidInput([problem])
     order = CUSTOMER_ORDERS[order_by]
-    window = window_of(Page(first, after, last, before), order)
+    window = window_of(info.context.seal, Page(first, after, last, before), order)
     tier_id = None if tier is None else await known_tier_id(info, tier, "tier")
     wanted = CustomerFilter(having=having, search=search, tier_id=tier_id)
     found = await list_customers(info.context.world, info.context.actor, wanted, order_by, window)
-    return connection_of(window, order, found)  # type: ignore[no-any-return]
+    return connection_of(info.context.seal, window, order, found)  # type: ignore[no-any-return]
 
 
 @guarded(

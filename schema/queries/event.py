@@ -17,4 +17,6 @@ from schema.subscriptions.stream import EVENT_ORDER
 )
 async def event_cursor(info: Info) -> Cursor:
     """A position only; it tells nothing about the events."""
-    return cursor_of(await last_position(info.context.world, info.context.actor.tenant_id), EVENT_ORDER)
+    return cursor_of(
+        info.context.seal, await last_position(info.context.world, info.context.actor.tenant_id), EVENT_ORDER
+    )

@@ -54,10 +54,10 @@ async def earning_rules(
     before: Before = None,
 ) -> Connection[EarningRule]:
     """A page of rules."""
-    window = window_of(Page(first, after, last, before), RULE_ORDER)
+    window = window_of(info.context.seal, Page(first, after, last, before), RULE_ORDER)
     found = await list_earning_rules(info.context.world, info.context.actor, active=active, window=window)
     places = [(RulePlace(row.priority, row.id), row) for row in found]
-    return connection_of(window, RULE_ORDER, places)  # type: ignore[no-any-return]
+    return connection_of(info.context.seal, window, RULE_ORDER, places)  # type: ignore[no-any-return]
 
 
 @guarded(
@@ -81,9 +81,9 @@ async def catalog_items(
     before: Before = None,
 ) -> Connection[CatalogItem]:
     """A page of the catalogue."""
-    window = window_of(Page(first, after, last, before), CATALOG_ORDER)
+    window = window_of(info.context.seal, Page(first, after, last, before), CATALOG_ORDER)
     found = await list_catalog_items(info.context.world, info.context.actor, kind=kind, window=window)
-    return connection_of(window, CATALOG_ORDER, [(catalog_place(item), item) for item in found])  # type: ignore[no-any-return]
+    return connection_of(info.context.seal, window, CATALOG_ORDER, [(catalog_place(item), item) for item in found])  # type: ignore[no-any-return]
 
 
 @guarded(Permission.LOYALTY_READ, description="A background job; null when there is none.")

@@ -37,13 +37,13 @@ async def points_changed(
         async for event in events:
             if "entry_id" in event.payload and watched in (None, event.customer_id):
                 program = await get_program(info.context.world, info.context.actor)
-                yield _row(event, program.settings.redemption.point_value)
+                yield _row(info, event, program.settings.redemption.point_value)
 
 
-def _row(event: EventRow, point_value: PointValue) -> Any:
+def _row(info: Info, event: EventRow, point_value: PointValue) -> Any:
     account = event.payload["account"]
     return PointsChangedRow(
-        cursor=event_cursor(event),
+        cursor=event_cursor(info, event),
         entry_id=EntryId(UUID(event.payload["entry_id"])),
         points=PointsRow(**account, value=value_of(account["available"], point_value)),
     )

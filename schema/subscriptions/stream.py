@@ -17,16 +17,16 @@ EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_va
 async def follow(info: Info, after: str | None) -> AsyncGenerator[EventRow, None]:
     """The tenant's events after a cursor, or from now on. What one event loaded is forgotten before the next."""
     context = info.context
-    position = None if after is None else place_of(after, EVENT_ORDER, "after")
+    position = None if after is None else place_of(context.seal, after, EVENT_ORDER, "after")
     async with aclosing(context.services.feed.follow(context.actor.tenant_id, position)) as events:
         async for event in events:
             context.loaders.clear()
             yield event
 
 
-def event_cursor(event: EventRow) -> str:
+def event_cursor(info: Info, event: EventRow) -> str:
     """The cursor of an event."""
-    return cursor_of(event.position, EVENT_ORDER)
+    return cursor_of(info.context.seal, event.position, EVENT_ORDER)
 
 
 async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:

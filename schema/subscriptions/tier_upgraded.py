@@ -56,14 +56,14 @@ async def tier_upgraded(
                 and (wanted is None or _tier_id(payload["tier_id"]) in wanted)
                 and (locale is None or (payload["locale"] and locale_matches(locale, payload["locale"])))
             ):
-                yield _row(event)
+                yield _row(info, event)
 
 
-def _row(event: EventRow) -> Any:
+def _row(info: Info, event: EventRow) -> Any:
     payload = event.payload
     previous = payload["previous_tier_id"]
     return TierUpgradedRow(
-        cursor=event_cursor(event),
+        cursor=event_cursor(info, event),
         customer_id=event.customer_id,
         from_tier_id=_tier_id(previous) if previous else None,
         to_tier_id=_tier_id(payload["tier_id"]),

@@ -58,10 +58,12 @@ class Customer(Node):
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LedgerEntry]:
         """A page of the ledger."""
-        window = window_of(Page(first, after, last, before), ENTRY_ORDER)
+        window = window_of(info.context.seal, Page(first, after, last, before), ENTRY_ORDER)
         wanted = EntryFilter(customer_id=self.id)  # type: ignore[arg-type]
         found = await list_activity(info.context.world, info.context.actor, wanted, window)
-        page: Connection[LedgerEntry] = connection_of(window, ENTRY_ORDER, [(entry_place(row), row) for row in found])
+        page: Connection[LedgerEntry] = connection_of(
+            info.context.seal, window, ENTRY_ORDER, [(entry_place(row), row) for row in found]
+        )
         return page
 
 

@@ -1,5 +1,6 @@
 """Purchases, and the accruals that explain their points."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,8 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.storage.purchases import AccrualRow, PurchaseRow
-from permissions.actor import ActorKind
+from permissions.catalog import Permission
+from permissions.policy import allows
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import loaded
@@ -34,9 +36,15 @@ class AccrualLine:
     failed_condition: ConditionKind | None = strawberry.field(description="The first condition that did not hold.")
     units: Points | None = strawberry.field(description="The units that were counted, for awards per unit.")
     basis: Money | None = strawberry.field(description="The amount that was counted, for awards per amount.")
-    rule_id: strawberry.ID = strawberry.field(description="The earning rule, which may be deleted by now.")
-    rule_name: str | None = strawberry.field(description="The rule's internal name then; null for customers.")
-    rule_version: int = strawberry.field(description="The version of the rule that was evaluated.")
+    rule_id: strawberry.ID | None = strawberry.field(
+        description="The earning rule, which may be deleted by now; null for who may not read rules."
+    )
+    rule_name: str | None = strawberry.field(
+        description="The rule's internal name then; null for who may not read rules."
+    )
+    rule_version: int | None = strawberry.field(
+        description="The version of the rule that was evaluated; null for who may not read rules."
+    )
 
 
 @strawberry.type(description="What a purchase earned: evaluated once, frozen, explained rule by rule.")
@@ -54,12 +62,17 @@ class Accrual(Node):
     )
     matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
 
-    @computed(description="One line for each active rule, in order of priority; their points add up to `points`.")
+    @computed(
+        description="One line for each active rule, in order of priority; their points add up to `points`. Who may not "
+        "read rules, such as customers, sees only the lines that gave points, without what they belong to."
+    )
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
-        customer = info.context.actor.kind is ActorKind.CUSTOMER
-        return [_line(stored, row.currency, with_name=not customer) for stored in row.breakdown]
+        if allows(info.context.actor, Permission.LOYALTY_READ):
+            return [_line(stored, row.currency) for stored in row.breakdown]
+        given = [_line(stored, row.currency) for stored in row.breakdown if stored["outcome"] == Outcome.APPLIED]
+        return [replace(line, rule_id=None, rule_name=None, rule_version=None) for line in given]
 
 
 @strawberry.type(description="One position of a purchase.")
@@ -100,7 +113,7 @@ class Purchase(Node):
         return [_purchase_line(Line(**stored), row.total.currency) for stored in row.lines]
 
 
-def _line(stored: dict[str, Any], currency: str, *, with_name: bool) -> AccrualLine:
+def _line(stored: dict[str, Any], currency: str) -> AccrualLine:
     failed, basis = stored["failed_condition"], stored["basis_minor"]
     return AccrualLine(
         outcome=Outcome(stored["outcome"]),
@@ -110,7 +123,7 @@ def _line(stored: dict[str, Any], currency: str, *, with_name: bool) -> AccrualL
         units=stored["units"],
         basis=None if basis is None else shown(Amount(basis, currency)),
         rule_id=encode_id("EarningRule", stored["rule_id"]),
-        rule_name=stored["rule_name"] if with_name else None,
+        rule_name=stored["rule_name"],
         rule_version=stored["rule_version"],
     )
 

@@ -69,7 +69,7 @@ class Report:
     ) -> Connection[LedgerEntry]:
         """A page of the log."""
         row: Any = self
-        window = window_of(Page(first, after, last, before), ENTRY_ORDER)
+        window = window_of(info.context.seal, Page(first, after, last, before), ENTRY_ORDER)
         wanted = EntryFilter(
             kinds=None if kinds is None else tuple(kinds),
             start_at=row.starts_at,
@@ -81,7 +81,9 @@ class Report:
                 raise NotFound("customer", ("customer",))
             wanted = wanted._replace(customer_id=found.id)
         entries = await list_activity(info.context.world, info.context.actor, wanted, window)
-        page: Connection[LedgerEntry] = connection_of(window, ENTRY_ORDER, [(entry_place(one), one) for one in entries])
+        page: Connection[LedgerEntry] = connection_of(
+            info.context.seal, window, ENTRY_ORDER, [(entry_place(one), one) for one in entries]
+        )
         return page
 
 

@@ -249,16 +249,21 @@ async def test_a_cursor_of_another_list_is_refused(salon: Business) -> None:
                 assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["after"]
 
 
-async def test_a_cursor_of_another_tenant_shows_our_own_list_only(salon: Business, rival: Business) -> None:
-    """A cursor is a place in an order and no key: brought to another tenant it opens nothing of its maker's."""
+async def test_a_cursor_of_another_tenant_is_refused(salon: Business, rival: Business) -> None:
+    """A cursor belongs to its tenant, and so does one whose place was changed by hand to nobody."""
     for business in (salon, rival):
         await everything_once(business)
+        await business.manager.do(
+            "catalogItemsUpsert", "__typename", items=[{"kind": "SERVICE", "externalId": "cut", "name": "Cut"}]
+        )
     for document in LISTS.values():
-        theirs = await rival.owner.get(document)
-        ours = await salon.owner.get(document)
-        answer = await salon.owner.answer(document, after=theirs["pageInfo"]["endCursor"])
-        seen = answer["data"][next(iter(answer["data"]))]["nodes"] if answer.get("data") else []
-        assert all(node in ours["nodes"] for node in seen)
+        theirs = (await rival.owner.get(document))["pageInfo"]["endCursor"]
+        ours = (await salon.owner.get(document))["pageInfo"]["endCursor"]
+        mixed = f"{theirs.split('.')[0]}.{ours.split('.')[1]}"
+        for cursor in {theirs, mixed, ours.split(".")[0]} - {ours}:
+            answer = await salon.owner.answer(document, after=cursor)
+            assert code_of(answer) == "BAD_USER_INPUT"
+            assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["after"]
 
 
 @pytest.mark.parametrize("stream", ["pointsChanged", "tierUpgraded"])

@@ -199,3 +199,83 @@ async def test_what_is_told_about_a_customer_is_kept_and_what_is_not_told_stays(
     assert unknown["customer"]["externalId"] == "ben"
     consent = await find_customer(salon.staff, "ben", f"marketingConsent fullName {CUSTOMER}")
     assert (consent["marketingConsent"], consent["fullName"]) == (False, "")
+
+
+FAR_INSTANTS = ("0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59Z")
+
+
+async def test_an_instant_at_the_end_of_the_calendar_harms_no_other_item(salon: Business) -> None:
+    """BK-29, F-24: it is refused by its name, alone and in a batch, and the rest of the batch is recorded."""
+    await furnish(salon)
+    wrong = [
+        purchase_of(f"{field} {instant}", **{field: instant})
+        for field in ("bookedAt", "startsAt", "endsAt", "occurredAt")
+        for instant in FAR_INSTANTS
+    ]
+    items = [purchase_of("good-1"), *wrong, purchase_of("good-2")]
+    results = await record_many(salon.integration, items)
+    assert [result["userErrors"] == [] for result in results] == [True, *([False] * len(wrong)), True]
+    for item, result in zip(wrong, results[1:-1], strict=True):
+        (error,) = result["userErrors"]
+        assert (error["code"], error["path"]) == ("INVALID_INPUT", [item["externalId"].split(" ")[0]])
+
+
+async def test_what_happened_earlier_cannot_undo_what_is_known(salon: Business) -> None:
+    """F-08: a cancellation that happened before the payment comes too late, whenever it arrives."""
+    await furnish(salon)
+    await record(salon.integration, "order-1", "60.00", status="PAID", occurredAt="2026-05-05T12:00:00Z")
+    async with salon.unchanged():
+        refused = await salon.integration.refusals(
+            "purchaseRecord",
+            **purchase_of("order-1", "60.00", status="CANCELLED", occurredAt="2026-05-01T12:00:00Z"),
+        )
+    assert [error["code"] for error in refused] == ["STATUS_RUNS_BACKWARDS"]
+    later = await record(salon.integration, "order-1", "60.00", status="CANCELLED", occurredAt="2026-05-06T12:00:00Z")
+    assert later["customer"]["points"]["available"] == 0
+
+
+async def test_each_replay_tells_the_upgrade_of_its_own_fact(salon: Business) -> None:
+    """F-08: the payment changed no tier, so its replay tells of none; the booking did."""
+    await furnish(salon)
+    first = await record(salon.integration, "order-1", "60.00", status="CREATED")
+    paid = await record(salon.integration, "order-1", "60.00", status="PAID")
+    assert (first["tierUpgrade"]["tier"]["name"], paid["tierUpgrade"]) == ("Silver", None)
+    again = [await record(salon.integration, "order-1", "60.00", status=status) for status in ("CREATED", "PAID")]
+    assert [replay["tierUpgrade"] for replay in again] == [first["tierUpgrade"], None]
+
+
+async def test_a_purchase_may_stand_in_a_batch_a_hundred_times(salon: Business) -> None:
+    """Each report after the first is a transaction of its own, so there is a limit, and it harms no other item."""
+    await furnish(salon)
+    items = [purchase_of("order-1", staff=f"staff-{number}") for number in range(102)]
+    results = await record_many(salon.integration, [*items, purchase_of("order-2")])
+    assert [result["userErrors"] == [] for result in results] == [*([True] * 100), False, False, True]
+    assert results[101]["userErrors"][0]["path"] == ["externalId"]
+
+
+async def test_customers_read_what_they_earned_and_nothing_about_rules(salon: Business) -> None:
+    """BK-11: no names, no conditions, no staff; only what gave points, and that adds up."""
+    await furnish(salon)
+    conditions = {"staff": ["Jonas the master"], "weekdays": ["MON"]}
+    await create_rule(salon.manager, "Secret of the house", 50, conditions=conditions)
+    await record(salon.integration, "order-1", "60.00", startsAt="2026-03-03T12:00:00Z")
+    customer = await salon.customer("anna")
+    lines = "lines { outcome points explanation failedCondition ruleId ruleName ruleVersion }"
+    seen = await customer.get(
+        f"{{ me {{ activity {{ nodes {{ reference {{ ... on Purchase {{ accrual {{ points {lines} }} }} }} }} }} }} }}"
+    )
+    accrual = seen["activity"]["nodes"][0]["reference"]["accrual"]
+    assert accrual == {
+        "points": 60,
+        "lines": [
+            {
+                "outcome": "APPLIED",
+                "points": 60,
+                "explanation": "60 points: 1 per 1.00 EUR of 60.00 EUR, rounded down.",
+                "failedCondition": None,
+                "ruleId": None,
+                "ruleName": None,
+                "ruleVersion": None,
+            }
+        ],
+    }

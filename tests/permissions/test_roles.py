@@ -1,7 +1,7 @@
 """The matrix of roles and permissions. Who may do what changes in a diff that people read."""
 
 from permissions.catalog import LOYALTY_PERMISSIONS, Permission
-from permissions.roles import ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, TEAM_ROLES, Role, permission_matrix
+from permissions.roles import ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, Role, permission_matrix
 
 MATRIX = """\
 permission        OWNER  MANAGER  STAFF  CUSTOMER  INTEGRATION
@@ -42,7 +42,3 @@ def test_owners_and_managers_hold_the_whole_module() -> None:
 def test_only_owners_hand_out_credentials() -> None:
     assert [role for role in Role if Permission.TOKENS_MANAGE in ROLE_PERMISSIONS[role]] == [Role.OWNER]
     assert Permission.TOKENS_MANAGE not in SYSTEM_PERMISSIONS
-
-
-def test_the_team_is_everyone_who_works_for_the_tenant() -> None:
-    assert {Role.OWNER, Role.MANAGER, Role.STAFF} == TEAM_ROLES

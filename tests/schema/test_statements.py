@@ -85,7 +85,7 @@ class Counting:
 
     def __init__(self, treue: ExecutableSchema, world: World, statements: StatementLog, actor: Actor) -> None:
         self._treue = treue
-        self._services = Services(world, NoFeed(), no_signer, lambda: ("", ""))
+        self._services = Services(world, NoFeed(), no_signer, lambda: ("", ""), b"key")
         self._statements = statements
         self._actor = actor
 

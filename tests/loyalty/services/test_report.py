@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.errors import InvalidInput
+from loyalty.rules.errors import InvalidInput, LimitReached
+from loyalty.rules.points import MAX_POINTS
 from loyalty.services.adjustment import adjust_points
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
@@ -149,3 +150,13 @@ async def test_a_range_runs_forwards_and_stays_in_the_calendar(
     with pytest.raises(InvalidInput) as refused:
         await get_report(world, salon.staff, first_day, last_day)
     assert refused.value.path == path
+
+
+async def test_refuses_sums_that_no_number_can_show(world: World, salon: Salon) -> None:
+    """F-36: two adjustments, each as large as one may be, are a clear refusal and not a wrong or broken report."""
+    for customer in ("anna", "ben"):
+        await buy(world, salon, NOON, 1, customer)
+        request = adjustment(MAX_POINTS - 1, f"key of {customer}", customer=customer)
+        await adjust_points(at(world, NOON), salon.manager, request)
+    with pytest.raises(LimitReached):
+        await get_report(world, salon.staff, TODAY, TODAY)
