@@ -11,7 +11,6 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-import structlog
 import uvloop
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
@@ -23,10 +22,6 @@ from api.operation import OperationRequest
 from api.server import Server, make_server
 from permissions.actor import Actor
 from tests.api.small import SCHEMA, Context, Stage
-
-structlog.configure(
-    processors=[structlog.processors.JSONRenderer(default=repr)], logger_factory=structlog.ReturnLoggerFactory()
-)
 
 START_SECONDS = 10.0
 ORIGIN = "https://salon.example"

@@ -28,6 +28,7 @@ class Lines(io.StringIO):
 def lines() -> Iterator[Lines]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
+    configured = structlog.get_config()
     stream = Lines()
     configure_logging("INFO", stream)
     try:
@@ -35,7 +36,7 @@ def lines() -> Iterator[Lines]:
     finally:
         logging.captureWarnings(capture=False)
         root.handlers, root.level = handlers, level
-        structlog.reset_defaults()
+        structlog.configure(**configured)
         structlog.contextvars.clear_contextvars()
 
 
