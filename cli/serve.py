@@ -1,5 +1,8 @@
 """`treue serve`: one server process."""
 
+import signal
+import sys
+
 import click
 
 from api.server import run
@@ -17,6 +20,8 @@ from tenancy.database import Database
 def serve(host: str | None, port: int | None) -> None:
     """Serve the API until Ctrl-C or SIGTERM. Any number of servers may run on one database."""
     settings = load_settings()
+    # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
     configure_logging(settings.log_level)
     with provided_database(settings) as urls:
         database = Database(
