@@ -88,18 +88,6 @@ def make_server(
     return Server(config, app.state.connections, on_started)
 
 
-async def serve(
-    app: Starlette,
-    host: str,
-    port: int,
-    *,
-    shutdown_seconds: int = GRACEFUL_SECONDS,
-    on_started: Callable[[], None] | None = None,
-) -> None:
-    """Serve in the running event loop until SIGINT or SIGTERM. Use uvloop for that loop."""
-    await make_server(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started).serve()
-
-
 def run(
     app: Starlette,
     host: str,
@@ -110,7 +98,7 @@ def run(
 ) -> None:
     """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started))
+        runner.run(make_server(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started).serve())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

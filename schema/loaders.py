@@ -31,6 +31,7 @@ from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierRow
 from permissions.actor import Actor
+from schema.node_ids import decode_id
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -84,6 +85,12 @@ def loaded(loader: str, key: str, *, description: str) -> Any:
         return None if value is None else await load(info, loader, value)
 
     return strawberry.field(resolver=resolve, description=description)
+
+
+async def load_node(info: Any, text: str, type_name: str, loader: str) -> Any:
+    """Load what a global id of one type names; None for an id of another type, or of none."""
+    found = decode_id(text)
+    return await load(info, loader, found.id) if found and found.type_name == type_name else None
 
 
 async def load(info: Any, loader: str, key: Any) -> Any:

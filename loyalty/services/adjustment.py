@@ -16,7 +16,7 @@ from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
-from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -79,7 +79,7 @@ async def load_adjustments(
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_adjustments_by_id(tx, ids)
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:

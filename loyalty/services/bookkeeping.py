@@ -54,7 +54,7 @@ class Book:
             self.customers[customer_id] = locked
             first = tier_for(self.program.tiers, locked.account.qualifying)
             if locked.account.sequence == 0 and locked.account.tier_id is None and first is not None:
-                self._keep(customer_id, replace(locked.account, tier_id=first.id))
+                self.keep(replace(locked.account, tier_id=first.id))
         return customer_id
 
     def account(self, customer_id: CustomerId) -> Account:
@@ -139,7 +139,7 @@ class Book:
         if change is None:
             return None
         current_id = change.current.id if change.current else None
-        self._keep(customer_id, replace(account, tier_id=current_id))
+        self.keep(replace(account, tier_id=current_id))
         row = TierChangeRow(
             customer_id, account.tier_id, current_id, change.upgraded, cause, cause_id, account.qualifying, self.now
         )
@@ -151,8 +151,10 @@ class Book:
         return row
 
     def keep(self, account: Account) -> None:
-        """Take over an account that changed without an entry, as pending points do."""
-        self._keep(account.customer_id, account)
+        """Take over a customer's account as it is now; `finish` writes it."""
+        customer_id = account.customer_id
+        self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
+        self.moved.add(customer_id)
 
     def taken_from(self, lot_id: LotId) -> int:
         """How many points this transaction has taken from a lot so far."""
@@ -179,24 +181,15 @@ class Book:
             actor=self.actor.subject,
         )
         self.posting.entries.append({**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase})
-        self._keep(customer_id, after)
+        self.keep(after)
         return entry
-
-    def _keep(self, customer_id: CustomerId, account: Account) -> None:
-        self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
-        self.moved.add(customer_id)
 
 
 def account_row(account: Account, now: datetime) -> dict[str, Any]:
     """An account as a posting takes it."""
     return {
+        **account_numbers(account),
         "customer_id": account.customer_id,
-        "available": account.available,
-        "pending": account.pending,
-        "held": account.held,
-        "debt": account.debt,
-        "lifetime_earned": account.lifetime_earned,
-        "qualifying": account.qualifying,
         "tier_id": account.tier_id,
         "sequence": account.sequence,
         "updated_at": now,

@@ -1,7 +1,7 @@
 """Find customers and what happened to their points."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import CustomerId, EntryId
@@ -24,6 +24,18 @@ from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
+
+
+class OfCustomer(Protocol):
+    """A row about one customer."""
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """Whose it is."""
+
+
+K = TypeVar("K")
+R = TypeVar("R", bound=OfCustomer)
 
 
 class CustomerKey(NamedTuple):
@@ -85,7 +97,7 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_entries_by_id(tx, ids)
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 async def resolve_customer(tx: Transaction, key: CustomerKey) -> CustomerId:
@@ -99,6 +111,11 @@ async def resolve_customer(tx: Transaction, key: CustomerKey) -> CustomerId:
 def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
     """Whether an actor may see something of this customer: customers see only themselves."""
     return actor.kind is not ActorKind.CUSTOMER or actor.customer_id == customer_id
+
+
+def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
+    """Those of the rows that are about a customer whom the actor may see."""
+    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
 
 
 async def _read(tx: Transaction, key: CustomerKey) -> CustomerRow | None:

@@ -32,7 +32,7 @@ from loyalty.rules.purchase import (
 )
 from loyalty.services.accrual import accrue, follow, takes_back
 from loyalty.services.bookkeeping import Book
-from loyalty.services.customer import may_see_customer
+from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -126,7 +126,7 @@ async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) 
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_purchases_by_id(tx, ids)
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
@@ -134,7 +134,7 @@ async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[Purch
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_accruals(tx, purchase_ids)
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
@@ -142,7 +142,7 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_accruals_by_id(tx, ids)
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 # ── what can be refused before the database is asked ─────────────────────────────────────────────────────────────

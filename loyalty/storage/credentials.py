@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, insert, select, true, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from loyalty.storage.tables import api_tokens, customers, programs
 from tenancy.database import Transaction
@@ -81,7 +81,7 @@ _USED = (
     .where(api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.id == bindparam("token"))
     .values(last_used_at=bindparam("now"))
 )
-_LISTED = select(*_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter(), true()).order_by(api_tokens.c.id.desc())
+_LISTED = select(*_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter()).order_by(api_tokens.c.id.desc())
 _BY_IDS = select(*_COLUMNS).where(
     api_tokens.c.tenant_id == tenant_parameter(),
     api_tokens.c.id.in_(bindparam("ids", expanding=True)),

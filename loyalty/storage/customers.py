@@ -13,7 +13,7 @@ from loyalty.rules.account import Account
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.tiers import Tier, progress
-from loyalty.storage.ledger import PROFILE_COLUMNS
+from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.search import folded
 from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow
@@ -94,14 +94,6 @@ class CustomerFilter(NamedTuple):
     tier_id: TierId | None
 
 
-_ACCOUNT = (
-    accounts.c.available,
-    accounts.c.pending,
-    accounts.c.held,
-    accounts.c.debt,
-    accounts.c.lifetime_earned,
-    accounts.c.qualifying,
-)
 _above = tiers.alias("above")
 _next_tier = (
     select(_above.c.id, _above.c.name, _above.c.color, _above.c.min_points)
@@ -120,8 +112,7 @@ _point_value = programs.c.settings["redemption"]["point_value"]
 _CUSTOMERS = (
     select(
         *PROFILE_COLUMNS,
-        *_ACCOUNT,
-        tiers.c.id.label("tier_id"),
+        *ACCOUNT_COLUMNS,
         tiers.c.name.label("tier_name"),
         tiers.c.color.label("tier_color"),
         tiers.c.min_points.label("tier_min_points"),
@@ -277,17 +268,7 @@ def _customer(row: Any) -> CustomerRow:
     stored = row.point_value
     return customer_row(
         row,
-        Account(
-            customer_id=row.id,
-            available=row.available,
-            pending=row.pending,
-            held=row.held,
-            debt=row.debt,
-            lifetime_earned=row.lifetime_earned,
-            qualifying=row.qualifying,
-            tier_id=row.tier_id,
-            sequence=0,
-        ),
+        account_of(row),
         tier=Tier(row.tier_id, row.tier_name, row.tier_color, row.tier_min_points) if row.tier_id else None,
         next_tier=Tier(row.next_id, row.next_name, row.next_color, row.next_min_points) if row.next_id else None,
         point_value=PointValue(stored["points"], Money(stored["amount_minor"], stored["currency"])),

@@ -345,7 +345,12 @@ async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) ->
 
 def locked_customer(row: Any) -> LockedCustomer:
     """A customer from the columns of profile and account, read under a lock."""
-    return LockedCustomer(profile=row, account=Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES}))
+    return LockedCustomer(profile=row, account=account_of(row))
+
+
+def account_of(row: Any) -> Account:
+    """An account as the rules know it, from ``ACCOUNT_COLUMNS``."""
+    return Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES})
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.earning import EarningRule as Rule
-from loyalty.rules.errors import InvalidInput
 from loyalty.services.earning_rule import update_earning_rule
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.loaders import load
+from schema.mutations.given import given_fields
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.earning_rule import (
@@ -73,13 +73,7 @@ async def earning_rule_update(
 
 
 def _changes(given: EarningRuleUpdateInput, currency: str) -> dict[str, Any]:
-    changes: dict[str, Any] = {}
-    for name in ("name", "active", "priority", "award"):
-        value = getattr(given, name)
-        if value is None:
-            raise InvalidInput.one(name, reason="must not be null; leave it out to keep it")
-        if value is not strawberry.UNSET:
-            changes[name] = value
+    changes = given_fields(given, "name", "active", "priority", "award")
     if "award" in changes:
         changes["award"] = award_from(changes["award"], currency)
     if given.conditions is not strawberry.UNSET:

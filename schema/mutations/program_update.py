@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import strawberry
 
@@ -19,12 +19,11 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
+from schema.mutations.given import given_or
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Duration, Points
 from schema.types.money import MoneyInput, amount_of
 from schema.types.program import Program
-
-T = TypeVar("T")
 
 
 @strawberry.input(description="So many points are worth this amount.")
@@ -123,10 +122,10 @@ async def program_update(
 def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
     accrual = given.accrual or AccrualPolicyInput()
     return ProgramSettings(
-        enabled=_given(given.enabled, settings.enabled, "enabled"),
-        stacking=_given(accrual.stacking, settings.stacking, "accrual", "stacking"),
-        earn_scope=_given(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
-        weekday_of=_given(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
+        enabled=given_or(given.enabled, settings.enabled, "enabled"),
+        stacking=given_or(accrual.stacking, settings.stacking, "accrual", "stacking"),
+        earn_scope=given_or(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
+        weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
         accrual=_changed_accrual(settings.accrual, accrual),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
@@ -136,15 +135,15 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
 
 def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:
     path = "accrual"
-    delay = _given(given.mature_delay, None, path, "mature_delay")
-    slack = _given(given.mature_slack, None, path, "mature_slack")
+    delay = given_or(given.mature_delay, None, path, "mature_delay")
+    slack = given_or(given.mature_slack, None, path, "mature_slack")
     return AccrualPolicy(
-        evaluate_on=_given(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
-        mature_on=_given(given.mature_on, policy.mature_on, path, "mature_on"),
+        evaluate_on=given_or(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
+        mature_on=given_or(given.mature_on, policy.mature_on, path, "mature_on"),
         delay_minutes=parse_minutes(delay, (path, "mature_delay")) if delay else policy.delay_minutes,
         slack_minutes=parse_minutes(slack, (path, "mature_slack")) if slack else policy.slack_minutes,
-        forfeit_on=frozenset(_given(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
-        debt=_given(given.debt, policy.debt, path, "debt"),
+        forfeit_on=frozenset(given_or(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
+        debt=given_or(given.debt, policy.debt, path, "debt"),
     )
 
 
@@ -152,14 +151,14 @@ def _changed_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) 
     path = "redemption"
     changed = replace(
         policy,
-        enabled=_given(given.enabled, policy.enabled, path, "enabled"),
-        method=_given(given.method, policy.method, path, "method"),
-        min_balance=_given(given.min_balance, policy.min_balance, path, "min_balance"),
-        min_points_per_redemption=_given(
+        enabled=given_or(given.enabled, policy.enabled, path, "enabled"),
+        method=given_or(given.method, policy.method, path, "method"),
+        min_balance=given_or(given.min_balance, policy.min_balance, path, "min_balance"),
+        min_points_per_redemption=given_or(
             given.min_points_per_redemption, policy.min_points_per_redemption, path, "min_points_per_redemption"
         ),
     )
-    value = _given(given.point_value, None, path, "point_value")
+    value = given_or(given.point_value, None, path, "point_value")
     if value is not None:
         money = amount_of(value.money, path, "point_value", "money")
         changed = replace(changed, point_value=PointValue(value.points, money))
@@ -180,12 +179,3 @@ def _cap(given: DiscountCapInput | None, policy: RedemptionPolicy) -> tuple[int 
     elif given is not None:
         percent = given.percent
     return amount_minor, percent
-
-
-def _given(value: T | None, stored: Any, *path: str) -> Any:
-    """What was given, or what is stored; null is no value for a setting that always has one."""
-    if value is strawberry.UNSET:
-        return stored
-    if value is None:
-        raise InvalidInput.one(*path, reason="must not be null; leave it out to keep it")
-    return value

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import InvalidInput
 from loyalty.services.tier import change_tier
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
+from schema.mutations.given import given_fields
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Color, Points
@@ -41,7 +41,7 @@ async def tier_update(
     """Name and minimum stay unique."""
 
     async def work() -> Mapping[str, Any]:
-        changes = _changes(input)
+        changes = given_fields(input, "name", "color", "min_points")
         tier_id: Any = row_id_of(input.id, "Tier", "id")
         world, actor = info.context.world, info.context.actor
         changed = await change_tier(world, actor, tier_id, lambda tier: tier._replace(**changes))
@@ -49,11 +49,3 @@ async def tier_update(
         return {"tier": changed.tier, "job": changed.job}
 
     return await answered(TierUpdatePayload, work)
-
-
-def _changes(given: TierUpdateInput) -> dict[str, Any]:
-    changes = {name: getattr(given, name) for name in ("name", "color", "min_points")}
-    for name, value in changes.items():
-        if value is None:
-            raise InvalidInput.one(name, reason="must not be null; leave it out to keep it")
-    return {name: value for name, value in changes.items() if value is not strawberry.UNSET}

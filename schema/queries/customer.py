@@ -14,8 +14,7 @@ from permissions.catalog import Permission
 from schema.connections import Connection, Order, Page, connection_of, id_value, text_value, whole_value, window_of
 from schema.context import Info
 from schema.guard import guarded
-from schema.loaders import load
-from schema.node_ids import decode_id
+from schema.loaders import load_node
 from schema.types.arguments import After, Before, First, Last
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.ledger import Adjustment
@@ -114,10 +113,7 @@ async def purchase(
             return None
         key = (by.key.kind, by.key.external_id)
         return shown(await find_purchase(info.context.world, info.context.actor, purchase_id=None, key=key))  # type: ignore[no-any-return]
-    found = decode_id(by.id) if by.id else None
-    if found is None or found.type_name != "Purchase":
-        return None
-    return await load(info, "purchases", found.id)  # type: ignore[no-any-return]
+    return await load_node(info, by.id or "", "Purchase", "purchases")  # type: ignore[no-any-return]
 
 
 @guarded(
@@ -130,7 +126,4 @@ async def adjustment(
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
 ) -> Adjustment | None:
     """The detail view of a correction."""
-    found = decode_id(id)
-    if found is None or found.type_name != "Adjustment":
-        return None
-    return await load(info, "adjustments", found.id)  # type: ignore[no-any-return]
+    return await load_node(info, id, "Adjustment", "adjustments")  # type: ignore[no-any-return]

@@ -15,8 +15,7 @@ from permissions.catalog import Permission
 from schema.connections import Connection, Order, Page, connection_of, id_value, whole_value, window_of
 from schema.context import Info
 from schema.guard import guarded
-from schema.loaders import load
-from schema.node_ids import decode_id
+from schema.loaders import load_node
 from schema.types.api_token import ApiToken
 from schema.types.arguments import After, Before, First, Last
 from schema.types.catalog import CATALOG_ORDER, CatalogItem, catalog_place
@@ -92,10 +91,7 @@ async def job(
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
 ) -> Job | None:
     """How far it is."""
-    found = decode_id(id)
-    if found is None or found.type_name != "Job":
-        return None
-    return await load(info, "jobs", found.id)  # type: ignore[no-any-return]
+    return await load_node(info, id, "Job", "jobs")  # type: ignore[no-any-return]
 
 
 @guarded(

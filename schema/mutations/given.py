@@ -1,0 +1,22 @@
+"""What a change gives: a field that is left out keeps what is stored, and null is no value for what always has one."""
+
+from typing import Any
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput
+
+
+def given_or(value: Any, stored: Any, *path: str) -> Any:
+    """The value that was given, or what is stored when it was left out; InvalidInput for null."""
+    if value is strawberry.UNSET:
+        return stored
+    if value is None:
+        raise InvalidInput.one(*path, reason="must not be null; leave it out to keep it")
+    return value
+
+
+def given_fields(change: Any, *names: str) -> dict[str, Any]:
+    """Those of the named fields that were given; InvalidInput for null."""
+    values = {name: given_or(getattr(change, name), strawberry.UNSET, name) for name in names}
+    return {name: value for name, value in values.items() if value is not strawberry.UNSET}
