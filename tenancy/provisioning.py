@@ -19,6 +19,8 @@ _INSERT = insert(tenants).values(
     locale=bindparam("locale"),
     state="ACTIVE",
     created_at=bindparam("now"),
+    sandbox=bindparam("sandbox"),
+    clock_advance_seconds=0,
 )
 _LIST = select(tenants.c.tenant_id, tenants.c.name).order_by(tenants.c.created_at)
 
@@ -31,6 +33,7 @@ class NewTenant(NamedTuple):
     currency: str
     time_zone: str
     locale: str
+    sandbox: bool = False
 
 
 async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> None:
@@ -42,6 +45,7 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> No
         time_zone=tenant.time_zone,
         locale=tenant.locale,
         now=now,
+        sandbox=tenant.sandbox,
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Select,
@@ -96,6 +97,11 @@ def text_column(name: str, *, nullable: bool = False) -> Column[Any]:
 def instant(name: str, *, nullable: bool = False) -> Column[Any]:
     """A point in time, stored with its zone."""
     return Column(name, INSTANT, nullable=nullable)
+
+
+def digest(name: str) -> Column[Any]:
+    """A SHA-256, as 32 bytes."""
+    return Column(name, LargeBinary, nullable=False)
 
 
 def document(name: str, *, nullable: bool = False) -> Column[Any]:

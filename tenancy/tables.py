@@ -1,8 +1,8 @@
 """The two tables that know tenants: who they are, and which credential leads to which."""
 
-from sqlalchemy import Column, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Table, Text, Uuid
 
-from tenancy.table import instant, metadata, one_of, text_column
+from tenancy.table import check, instant, metadata, one_of, text_column
 
 TENANT_STATES = ("ACTIVE", "SUSPENDED")
 
@@ -16,7 +16,11 @@ tenants = Table(
     text_column("locale"),
     text_column("state"),
     instant("created_at"),
+    # A sandbox is a tenant to try things in: only its clock can be advanced, and only forwards.
+    Column("sandbox", Boolean, nullable=False),
+    Column("clock_advance_seconds", BigInteger, nullable=False),
     one_of("state", TENANT_STATES),
+    check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
 )
 
 token_directory = Table(

@@ -5,8 +5,10 @@ debit below zero, and the next credit pays it before anything becomes available.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
+from loyalty.rules.entry import CHAIN_START
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.points import MAX_POINTS
@@ -29,7 +31,11 @@ class Account:
 
     `pending` is earned but not yet spendable, `held` is set aside at a checkout, `lifetime_earned` is all that was
     earned with purchases. `qualifying` counts for the tier: it is the sum of all entries that qualify, below zero when
-    corrections outweigh what was earned. `sequence` is the number of the account's last entry.
+    corrections outweigh what was earned. `sequence` is the number of the last entry, `chain` is its hash.
+
+    `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
+    before. `tier_review_at` is when time itself may lower the tier. A locked tier stays as it is, until
+    `tier_locked_until` where that is set.
     """
 
     customer_id: CustomerId
@@ -41,6 +47,13 @@ class Account:
     qualifying: int = 0
     tier_id: TierId | None = None
     sequence: int = 0
+    chain: bytes = CHAIN_START
+    window_started_at: datetime | None = None
+    window_points: int = 0
+    previous_window_points: int = 0
+    tier_review_at: datetime | None = None
+    tier_locked: bool = False
+    tier_locked_until: datetime | None = None
 
     @property
     def balance(self) -> int:
@@ -83,9 +96,9 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
         available=account.available + points - paid_debt,
         debt=account.debt - paid_debt,
         lifetime_earned=account.lifetime_earned + (points if earned else 0),
-        qualifying=account.qualifying + (points if qualifying else 0),
         sequence=account.sequence + 1,
     )
+    after = _qualify(after, points if qualifying else 0)
     _refuse_beyond_limit(after)
     return Credit(after, paid_debt, points - paid_debt)
 
@@ -108,9 +121,9 @@ def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bo
         account,
         available=account.available - from_lots,
         debt=account.debt + new_debt,
-        qualifying=account.qualifying - (taken if qualifying else 0),
         sequence=account.sequence + 1,
     )
+    after = _qualify(after, -taken if qualifying else 0)
     _refuse_beyond_limit(after)
     return Debit(after, from_lots, new_debt, taken)
 
@@ -143,6 +156,53 @@ def take_back(account: Account, points: int, *, overdraft: Overdraft) -> Debit:
     taken = debit(account, points, overdraft=overdraft, qualifying=True)
     after = replace(taken.account, lifetime_earned=taken.account.lifetime_earned - taken.points_taken)
     return replace(taken, account=after)
+
+
+def set_aside(account: Account, points: int) -> Account:
+    """Hold available points for a checkout: they count as spent, but no entry is due yet.
+
+    Raises InsufficientPoints when fewer are available.
+    """
+    _require_positive(points)
+    if points > account.available:
+        raise InsufficientPoints(available=account.available, required=points)
+    return replace(account, available=account.available - points, held=account.held + points)
+
+
+def put_back(account: Account, points: int) -> Credit:
+    """Let held points be available again; debt that arose meanwhile is paid from them first. No entry is due."""
+    held = _take_held(account, points)
+    paid_debt = min(account.debt, points)
+    after = replace(held, available=held.available + points - paid_debt, debt=held.debt - paid_debt)
+    return Credit(after, paid_debt, points - paid_debt)
+
+
+def spend_held(account: Account, points: int) -> Account:
+    """Take held points for good, with an entry."""
+    return replace(_take_held(account, points), sequence=account.sequence + 1)
+
+
+def expire(account: Account, points: int) -> Account:
+    """Lose available points to time, with an entry; they still count for the tier and as earned."""
+    _require_positive(points)
+    if points > account.available:
+        message = "more points than are available"
+        raise ValueError(message)
+    return replace(account, available=account.available - points, sequence=account.sequence + 1)
+
+
+def _take_held(account: Account, points: int) -> Account:
+    _require_positive(points)
+    if points > account.held:
+        message = "more points than are held"
+        raise ValueError(message)
+    return replace(account, held=account.held - points)
+
+
+def _qualify(account: Account, points: int) -> Account:
+    """Count points for the tier: for ever, and in the window that is open, if one is."""
+    in_window = points if account.window_started_at is not None else 0
+    return replace(account, qualifying=account.qualifying + points, window_points=account.window_points + in_window)
 
 
 def _require_positive(points: int) -> None:

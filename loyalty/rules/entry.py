@@ -1,6 +1,9 @@
-"""What kinds of ledger entries there are, and the colour each is shown in."""
+"""What kinds of ledger entries there are, the colour each is shown in, and the hash that chains them."""
 
+import hashlib
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 
 class EntryKind(StrEnum):
@@ -15,6 +18,17 @@ class EntryKind(StrEnum):
     GIFT_CARD = "GIFT_CARD"
     OPENING = "OPENING"
     MERGED = "MERGED"
+
+
+class ReferenceKind(StrEnum):
+    """What an entry is about: what a reader may open to understand it."""
+
+    PURCHASE = "PURCHASE"
+    ADJUSTMENT = "ADJUSTMENT"
+    REDEMPTION = "REDEMPTION"
+    LOT = "LOT"
+    CUSTOMER_MERGE = "CUSTOMER_MERGE"
+    OPENING_BALANCE = "OPENING_BALANCE"
 
 
 class DisplayColor(StrEnum):
@@ -59,3 +73,44 @@ def display_color(kind: EntryKind) -> DisplayColor:
 def entry_color(kind: EntryKind) -> str:
     """Return the colour of an entry as #RRGGBB."""
     return _HEX_OF_COLOR[_COLOR_OF_KIND[kind]]
+
+
+# ── the chain ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CHAIN_START = bytes(32)
+"""What stands before a customer's first entry."""
+
+CHAINED_FIELDS = (
+    "id",
+    "customer_id",
+    "sequence",
+    "kind",
+    "points",
+    "balance_after",
+    "reference_kind",
+    "reference_id",
+    "cause_id",
+    "phase",
+    "occurred_at",
+    "actor_kind",
+    "actor",
+)
+"""What the hash of an entry covers, in this order: all that the entry says."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
+    """Return the SHA-256 (FIPS 180-4) that chains an entry to the one before it.
+
+    It is taken over the 32 bytes `before` and the CHAINED_FIELDS as UTF-8 text with `|` between them: ids in lower-case
+    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC. Who changes, drops or inserts an entry
+    has to change every later hash of that customer, and the one that the account keeps.
+    """
+    text = "|".join([_chained_text(entry[name]) for name in CHAINED_FIELDS])
+    return hashlib.sha256(before + text.encode()).digest()
+
+
+def _chained_text(value: Any) -> str:
+    return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)

@@ -4,7 +4,19 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import ClassVar
 
-from loyalty.rules.ids import AccrualId, AdjustmentId, CustomerId, EntryId, PurchaseId, TierId
+from loyalty.rules.ids import (
+    AccrualId,
+    AdjustmentId,
+    CustomerId,
+    CustomerMergeId,
+    EntryId,
+    HoldId,
+    LotId,
+    OpeningBalanceId,
+    PurchaseId,
+    RedemptionId,
+    TierId,
+)
 from loyalty.rules.tiers import TierChangeCause
 
 JsonObject = dict[str, str | int | None]
@@ -18,6 +30,14 @@ class EventKind(StrEnum):
     POINTS_VOIDED = "points.voided"
     POINTS_REVERSED = "points.reversed"
     POINTS_ADJUSTED = "points.adjusted"
+    POINTS_HELD = "points.held"
+    POINTS_RELEASED = "points.released"
+    POINTS_REDEEMED = "points.redeemed"
+    POINTS_RETURNED = "points.returned"
+    POINTS_EXPIRING = "points.expiring"
+    POINTS_EXPIRED = "points.expired"
+    POINTS_OPENED = "points.opened"
+    POINTS_MERGED = "points.merged"
     TIER_UPGRADED = "tier.upgraded"
     TIER_DOWNGRADED = "tier.downgraded"
 
@@ -88,6 +108,108 @@ class PointsAdjusted:
 
 
 @dataclass(frozen=True, slots=True)
+class PointsHeld:
+    """Points were set aside at a checkout. They count as spent, and no entry exists for them yet."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_HELD
+
+    customer_id: CustomerId
+    hold_id: HoldId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsReleased:
+    """Points that were set aside came back: released, not captured, or their time was over."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_RELEASED
+
+    customer_id: CustomerId
+    hold_id: HoldId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsRedeemed:
+    """Held points were spent. `points` is negative, `available` is the customer's after it."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_REDEEMED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    redemption_id: RedemptionId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsReturned:
+    """Spent points were given back, to the lots they came from."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_RETURNED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    redemption_id: RedemptionId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsExpiring:
+    """A lot will expire in so many days: its owner should know. Told once for each lot and number of days."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRING
+
+    customer_id: CustomerId
+    lot_id: LotId
+    points: int
+    days_before: int
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PointsExpired:
+    """What was left in a lot expired. `points` is negative, `available` is the customer's after it."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    lot_id: LotId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsOpened:
+    """A customer came with points from elsewhere."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_OPENED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    opening_balance_id: OpeningBalanceId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class PointsMerged:
+    """Points moved between two customers who are one: negative for who became the other."""
+
+    kind: ClassVar[EventKind] = EventKind.POINTS_MERGED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    merge_id: CustomerMergeId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
 class TierUpgraded:
     """A customer came into a higher tier, or into a first one (no previous tier)."""
 
@@ -113,7 +235,23 @@ class TierDowngraded:
     qualifying_points: int
 
 
-Event = PointsEarned | PointsPending | PointsVoided | PointsReversed | PointsAdjusted | TierUpgraded | TierDowngraded
+Event = (
+    PointsEarned
+    | PointsPending
+    | PointsVoided
+    | PointsReversed
+    | PointsAdjusted
+    | PointsHeld
+    | PointsReleased
+    | PointsRedeemed
+    | PointsReturned
+    | PointsExpiring
+    | PointsExpired
+    | PointsOpened
+    | PointsMerged
+    | TierUpgraded
+    | TierDowngraded
+)
 
 
 def event_payload(event: Event) -> JsonObject:

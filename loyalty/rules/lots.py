@@ -4,8 +4,9 @@ What expires soonest goes first, what never expires goes last, and among equals 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from uuid import UUID
 
 from loyalty.rules.errors import InsufficientPoints
@@ -14,14 +15,54 @@ from loyalty.rules.ids import LotId
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+class LotState(StrEnum):
+    """Whether a lot still has points."""
+
+    OPEN = "OPEN"
+    """Points remain in it, or are held."""
+    EXHAUSTED = "EXHAUSTED"
+    """All of them were taken."""
+    EXPIRED = "EXPIRED"
+    """The last of them expired."""
+
+
 @dataclass(frozen=True, slots=True)
-class OpenLot:
-    """A lot with points left. `expires_at` is the first instant at which they cannot be spent; None is never."""
+class Lot:
+    """A parcel of points. `expires_at` is the first instant at which they cannot be spent; None is never.
+
+    `remaining` can be spent, `held` is set aside at a checkout, `expired` is lost. `cause_id` is what the points came
+    from. `notice_at` is when their owner is to be told that they will expire; None when there is nothing to tell.
+    """
 
     id: LotId
     remaining: int
     expires_at: datetime | None
     opened_at: datetime
+    held: int = 0
+    expired: int = 0
+    cause_id: UUID | None = None
+    notice_at: datetime | None = None
+
+    @property
+    def state(self) -> LotState:
+        """Open while something is left in it."""
+        if self.remaining + self.held:
+            return LotState.OPEN
+        return LotState.EXPIRED if self.expired else LotState.EXHAUSTED
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Points that come in together and will be one lot.
+
+    `cause_id` and `opened_at` are for points that have a history already; None is the entry's cause, and now.
+    """
+
+    points: int
+    expires_at: datetime | None = None
+    notice_at: datetime | None = None
+    cause_id: UUID | None = None
+    opened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +73,42 @@ class Allocation:
     points: int
 
 
-def is_spendable(lot: OpenLot, at: datetime) -> bool:
+def take(lot: Lot, points: int) -> Lot:
+    """Take points out for good. All functions of this kind raise ValueError when the lot does not have so many."""
+    return _checked(replace(lot, remaining=lot.remaining - points))
+
+
+def set_aside(lot: Lot, points: int) -> Lot:
+    """Hold points for a checkout."""
+    return _checked(replace(lot, remaining=lot.remaining - points, held=lot.held + points))
+
+
+def take_held(lot: Lot, points: int) -> Lot:
+    """Take held points out for good."""
+    return _checked(replace(lot, held=lot.held - points))
+
+
+def put_back(lot: Lot, points: int) -> Lot:
+    """Let held points be spendable again, as long as they have not expired."""
+    return _checked(replace(lot, remaining=lot.remaining + points, held=lot.held - points))
+
+
+def give_back(lot: Lot, points: int) -> Lot:
+    """Put points back that were taken before."""
+    return _checked(replace(lot, remaining=lot.remaining + points))
+
+
+def expire(lot: Lot) -> Lot:
+    """Let what remains be lost; what is held is not touched."""
+    return replace(lot, remaining=0, expired=lot.expired + lot.remaining)
+
+
+def is_spendable(lot: Lot, at: datetime) -> bool:
     """Tell whether a lot's points can be spent at an instant: expired means unspendable at that very instant."""
     return lot.expires_at is None or at < lot.expires_at
 
 
-def allocate(lots: Iterable[OpenLot], points: int) -> tuple[Allocation, ...]:
+def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
     """Take points from lots, soonest expiry first, no expiry last, then the oldest.
 
     The caller leaves out what has expired. Raises InsufficientPoints when the lots hold less, and ValueError for a
@@ -59,5 +130,12 @@ def allocate(lots: Iterable[OpenLot], points: int) -> tuple[Allocation, ...]:
     return tuple(taken)
 
 
-def _spending_order(lot: OpenLot) -> tuple[bool, datetime, datetime, UUID]:
+def _checked(lot: Lot) -> Lot:
+    if lot.remaining < 0 or lot.held < 0:
+        message = "more points than the lot has"
+        raise ValueError(message)
+    return lot
+
+
+def _spending_order(lot: Lot) -> tuple[bool, datetime, datetime, UUID]:
     return (lot.expires_at is None, lot.expires_at or _NEVER, lot.opened_at, lot.id)

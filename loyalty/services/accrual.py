@@ -3,8 +3,6 @@
 What an accrual may do is decided by the policy it was evaluated under, not by today's settings.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -12,14 +10,13 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.account import credit, pend, take_back, unpend
 from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at
 from loyalty.rules.earning import Evaluation, evaluate
-from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.ids import AccrualId
-from loyalty.rules.lots import Allocation, allocate, is_spendable
+from loyalty.rules.lots import Allocation, allocate
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
-from loyalty.storage.ledger import SourcedLot
 from loyalty.storage.programs import accrual_document
 from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
@@ -42,6 +39,7 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
         generation=purchase.generation,
         state=AccrualState.PENDING,
         points=evaluation.points,
+        voided_points=0,
         reversed_points=0,
         currency=evaluation.currency,
         breakdown=_breakdown(evaluation),
@@ -63,15 +61,13 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
     return accrual, change
 
 
-def follow(
-    book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: PurchaseFacts, lots: Sequence[SourcedLot]
-) -> Moved:
+def follow(book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
     """Let an accrual follow a new status of its purchase: it may be forfeited, mature, or wait for another moment.
 
-    ``lots`` are the customer's open lots; they are only needed when credited points are taken back.
+    The book must know the customer's open lots when credited points are taken back.
     """
     if forfeits(accrual.policy, purchase.status):
-        return _forfeit(book, accrual, lots)
+        return _forfeit(book, accrual)
     if accrual.state is not AccrualState.PENDING:
         return accrual, None
     if accrual.matures_at is not None and accrual.matures_at <= book.now:
@@ -111,11 +107,11 @@ def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
     return book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
 
 
-def _forfeit(book: Book, accrual: AccrualRow, lots: Sequence[SourcedLot]) -> Moved:
+def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
     if accrual.state is AccrualState.PENDING:
         book.keep(unpend(book.account(accrual.customer_id), accrual.points))
         book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, accrual.points))
-        voided = accrual._replace(state=AccrualState.VOIDED)
+        voided = accrual._replace(state=AccrualState.VOIDED, voided_points=accrual.points)
         _move(book, voided, accrual.state)
         return voided, None
     if accrual.state not in CREDITED:
@@ -123,29 +119,29 @@ def _forfeit(book: Book, accrual: AccrualRow, lots: Sequence[SourcedLot]) -> Mov
     reversed_ = accrual._replace(state=AccrualState.REVERSED, reversed_points=accrual.points)
     _move(book, reversed_, accrual.state)
     outstanding = accrual.points - accrual.reversed_points
-    return reversed_, _take_back(book, accrual, outstanding, lots) if outstanding else None
+    return reversed_, _take_back(book, accrual, outstanding) if outstanding else None
 
 
-def _take_back(book: Book, accrual: AccrualRow, points: int, lots: Sequence[SourcedLot]) -> TierChangeRow | None:
+def _take_back(book: Book, accrual: AccrualRow, points: int) -> TierChangeRow | None:
     customer_id = accrual.customer_id
     taken = take_back(book.account(customer_id), points, overdraft=accrual.policy.debt)
     if not taken.points_taken:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
         return None
     cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-{accrual.reversed_points}")
-    allocations = _own_lot_first(book, accrual, taken.from_lots, lots)
+    allocations = _own_lot_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
     book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
     return book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
 
 
-def _own_lot_first(book: Book, accrual: AccrualRow, points: int, lots: Sequence[SourcedLot]) -> tuple[Allocation, ...]:
-    """Take from the lot that the accrual opened, and only what is gone from it from the others, in their order."""
-    left = [replace(lot, remaining=lot.remaining - book.taken_from(lot.id)) for lot, _ in lots]
-    own = [lot for lot, (_, cause_id) in zip(left, lots, strict=True) if cause_id == accrual.id]
+def _own_lot_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Allocation, ...]:
+    """Take from the lots that the accrual opened, and only what is gone from them from the others, in their order."""
+    lots = book.spendable_lots(accrual.customer_id)
+    own = [lot for lot in lots if lot.cause_id == accrual.id]
     from_own = min(points, sum(lot.remaining for lot in own))
-    others = [lot for lot in left if lot not in own and lot.remaining and is_spendable(lot, book.now)]
+    others = [lot for lot in lots if lot.cause_id != accrual.id]
     return (*allocate(own, from_own), *allocate(others, points - from_own))
 
 
@@ -154,6 +150,7 @@ def _move(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
         {
             "id": accrual.id,
             "state": accrual.state,
+            "voided_points": accrual.voided_points,
             "reversed_points": accrual.reversed_points,
             "matures_at": accrual.matures_at,
             "matured_at": accrual.matured_at,
@@ -165,7 +162,7 @@ def _move(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
 def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
     return EntryCause(
         kind=kind,
-        reference_kind="PURCHASE",
+        reference_kind=ReferenceKind.PURCHASE,
         reference_id=accrual.purchase_id,
         cause_id=accrual.id,
         phase=phase,

@@ -7,11 +7,11 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
-from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import InsufficientPoints, NotFound, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
-from loyalty.rules.lots import allocate, is_spendable
+from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
@@ -93,7 +93,7 @@ async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> Adj
         locked = (await lock_customers(tx, [customer_id])).get(customer_id)
         if locked is None:
             raise NotFound("customer", ("customer",))
-        book = Book(program, actor, world.clock())
+        book = Book(program, actor, world.now(program))
         book.open(locked)
         adjustment, change = await _book(tx, book, customer_id, request)
         book.posting.idempotency_keys.append(
@@ -118,7 +118,7 @@ async def _book(
     adjustment_id = AdjustmentId(uuid7())
     cause = EntryCause(
         kind=EntryKind.ADJUSTED,
-        reference_kind="ADJUSTMENT",
+        reference_kind=ReferenceKind.ADJUSTMENT,
         reference_id=adjustment_id,
         cause_id=adjustment_id,
         phase="ADJUST",
@@ -132,13 +132,14 @@ async def _book(
             cause,
         )
     else:
+        book.bring_lots(customer_id, (await read_open_lots(tx, [customer_id]))[customer_id])
+        account = book.account(customer_id)
         removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying)
         if not removed.points_taken:
             # CLAMP with nothing there: an entry of 0 points would explain nothing.
             raise InsufficientPoints(available=account.available, required=-request.points)
-        held = (await read_open_lots(tx, [customer_id]))[customer_id]
-        spendable = [lot for lot, _ in held if is_spendable(lot, book.now)]
-        entry = book.debit(customer_id, removed, allocate(spendable, removed.from_lots), cause)
+        allocations = allocate(book.spendable_lots(customer_id), removed.from_lots)
+        entry = book.debit(customer_id, removed, allocations, cause)
     adjustment = AdjustmentRow(
         id=adjustment_id,
         customer_id=customer_id,

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.account import Account, Credit, Debit
-from loyalty.rules.entry import EntryKind
-from loyalty.rules.events import Event, TierDowngraded, TierUpgraded, event_payload
+from loyalty.rules.account import Account, Credit, Debit, expire
+from loyalty.rules.entry import EntryKind, ReferenceKind, entry_hash
+from loyalty.rules.events import Event, PointsExpired, TierDowngraded, TierUpgraded, event_payload
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
-from loyalty.rules.lots import Allocation
+from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
+from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.tiers import TierChangeCause, tier_change, tier_for
 from loyalty.services.world import CompiledProgram
 from loyalty.storage.customers import CustomerRow, customer_row
@@ -30,7 +31,7 @@ class EntryCause:
     """What an entry is about, and what makes it happen only once."""
 
     kind: EntryKind
-    reference_kind: str
+    reference_kind: ReferenceKind
     reference_id: UUID
     cause_id: UUID
     phase: str
@@ -46,6 +47,8 @@ class Book:
     customers: dict[CustomerId, LockedCustomer] = field(default_factory=dict)
     posting: Posting = field(default_factory=Posting)
     moved: set[CustomerId] = field(default_factory=set)
+    lots: dict[CustomerId, dict[LotId, Lot]] = field(default_factory=dict)
+    moved_lots: dict[LotId, Lot] = field(default_factory=dict)
 
     def open(self, locked: LockedCustomer) -> CustomerId:
         """Take a locked customer into the books; a new one begins in the tier for no points, which is no upgrade."""
@@ -72,32 +75,41 @@ class Book:
             point_value=self.program.point_value,
         )
 
+    def bring_lots(self, customer_id: CustomerId, lots: Sequence[Lot]) -> None:
+        """Take over a customer's open lots, read under the lock; what is due to expire expires first.
+
+        So nothing that is taken afterwards can come from an expired lot, whether the sweeper has passed or not.
+        """
+        known = self.lots.setdefault(customer_id, {})
+        for lot in lots:
+            if lot.id in known:
+                continue
+            known[lot.id] = lot
+            if lot.remaining and not is_spendable(lot, self.now):
+                self.expire(customer_id, lot)
+
+    def spendable_lots(self, customer_id: CustomerId) -> list[Lot]:
+        """What can be spent of a customer's lots, as they are after everything booked so far."""
+        return [lot for lot in self.lots[customer_id].values() if lot.remaining and is_spendable(lot, self.now)]
+
     def credit(
         self,
         customer_id: CustomerId,
         points: int,
         credit: Credit,
         cause: EntryCause,
+        parcels: Sequence[Parcel] = (),
     ) -> EntryRow:
-        """Book points that come in: an entry, and a lot for what debt has not taken."""
-        entry = self._enter(customer_id, points, credit.account, cause)
-        lot_id = LotId(uuid7())
-        self.posting.lots.append(
-            {
-                "id": lot_id,
-                "customer_id": customer_id,
-                "entry_id": entry.id,
-                "original": points,
-                "remaining": credit.lot_remaining,
-                "held": 0,
-                "expired": 0,
-                "state": "OPEN" if credit.lot_remaining else "EXHAUSTED",
-                "opened_at": self.now,
-                "expires_at": None,
-            },
-        )
-        if credit.paid_debt:
-            self.posting.allocations.append({"entry_id": entry.id, "lot_id": lot_id, "points": credit.paid_debt})
+        """Book points that come in: an entry, and a lot for each parcel; without any, one lot that never expires.
+
+        Debt is paid from what would expire first.
+        """
+        entry = self.enter(customer_id, points, credit.account, cause)
+        debt_left = credit.paid_debt
+        for parcel in sorted(parcels or (Parcel(points),), key=lambda it: (it.expires_at is None, it.expires_at)):
+            paid = min(debt_left, parcel.points)
+            debt_left -= paid
+            self._open_lot(entry, parcel, paid, cause.cause_id)
         return entry
 
     def debit(
@@ -108,12 +120,50 @@ class Book:
         cause: EntryCause,
     ) -> EntryRow:
         """Book points that go out: an entry, and from which lots they were taken."""
-        entry = self._enter(customer_id, -debit.points_taken, debit.account, cause)
+        entry = self.enter(customer_id, -debit.points_taken, debit.account, cause)
         for allocation in allocations:
-            taken = {"lot_id": allocation.lot_id, "points": allocation.points}
-            self.posting.allocations.append({"entry_id": entry.id, **taken})
-            self.posting.lot_debits.append({"id": allocation.lot_id, "remaining": allocation.points})
+            self.allocate(entry.id, allocation.lot_id, allocation.points)
+            self.move_lot(customer_id, take(self.lots[customer_id][allocation.lot_id], allocation.points))
         return entry
+
+    def expire(self, customer_id: CustomerId, lot: Lot) -> EntryRow:
+        """Book that what remains in a lot is lost to time."""
+        points = lot.remaining
+        cause = EntryCause(EntryKind.EXPIRED, ReferenceKind.LOT, lot.id, lot.id, f"EXPIRE-{lot.expired}")
+        entry = self.enter(customer_id, -points, expire(self.account(customer_id), points), cause)
+        self.move_lot(customer_id, expire_lot(lot))
+        self.tell(PointsExpired(customer_id, entry.id, lot.id, -points, self.account(customer_id).available))
+        return entry
+
+    def enter(self, customer_id: CustomerId, points: int, after: Account, cause: EntryCause) -> EntryRow:
+        """Book one entry and the account after it; the lots are moved by whoever books it."""
+        entry = EntryRow(
+            id=EntryId(uuid7()),
+            customer_id=customer_id,
+            sequence=after.sequence,
+            kind=cause.kind,
+            points=points,
+            balance_after=after.balance,
+            reference_kind=cause.reference_kind,
+            reference_id=cause.reference_id,
+            occurred_at=self.now,
+            actor_kind=self.actor.kind,
+            actor=self.actor.subject,
+        )
+        values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
+        chain = entry_hash(after.chain, values)
+        self.posting.entries.append({**values, "hash": bytea(chain)})
+        self.keep(replace(after, chain=chain))
+        return entry
+
+    def allocate(self, entry_id: EntryId, lot_id: LotId, points: int) -> None:
+        """Note how many points an entry took from a lot; below zero when it gave them back."""
+        self.posting.allocations.append({"entry_id": entry_id, "lot_id": lot_id, "points": points})
+
+    def move_lot(self, customer_id: CustomerId, lot: Lot) -> None:
+        """Take over a lot as it is now; `finish` writes it."""
+        self.lots[customer_id][lot.id] = lot
+        self.moved_lots[lot.id] = lot
 
     def tell(self, event: Event) -> None:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
@@ -123,6 +173,7 @@ class Book:
                 "id": EventId(uuid7()),
                 "kind": event.kind,
                 "customer_id": event.customer_id,
+                "entry_id": getattr(event, "entry_id", None),
                 "payload": {**event_payload(event), "account": account_numbers(account), "locale": profile.locale},
                 "occurred_at": self.now,
             },
@@ -141,7 +192,16 @@ class Book:
         current_id = change.current.id if change.current else None
         self.keep(replace(account, tier_id=current_id))
         row = TierChangeRow(
-            customer_id, account.tier_id, current_id, change.upgraded, cause, cause_id, account.qualifying, self.now
+            customer_id,
+            account.tier_id,
+            current_id,
+            change.upgraded,
+            cause,
+            cause_id,
+            account.qualifying,
+            self.actor.subject,
+            None,
+            self.now,
         )
         self.posting.tier_changes.append({"id": uuid7(), **row._asdict()})
         if current_id is not None and change.upgraded:
@@ -156,33 +216,40 @@ class Book:
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
 
-    def taken_from(self, lot_id: LotId) -> int:
-        """How many points this transaction has taken from a lot so far."""
-        return sum(debit["remaining"] for debit in self.posting.lot_debits if debit["id"] == lot_id)
-
     def finish(self) -> Posting:
         """The posting with the final state of every account that moved."""
         self.posting.config_version = self.program.row.config_version
         self.posting.accounts = [account_row(self.account(customer_id), self.now) for customer_id in self.moved]
+        for row in self.posting.lots:
+            # What this very transaction has taken from a lot that it opened is written with the lot itself.
+            if (lot := self.moved_lots.pop(row["id"], None)) is not None:
+                row.update(lot_numbers(lot))
+        self.posting.lot_moves = [{"id": lot.id, **lot_numbers(lot)} for lot in self.moved_lots.values()]
         return self.posting
 
-    def _enter(self, customer_id: CustomerId, points: int, after: Account, cause: EntryCause) -> EntryRow:
-        entry = EntryRow(
-            id=EntryId(uuid7()),
-            customer_id=customer_id,
-            sequence=after.sequence,
-            kind=cause.kind,
-            points=points,
-            balance_after=after.balance,
-            reference_kind=cause.reference_kind,
-            reference_id=cause.reference_id,
-            occurred_at=self.now,
-            actor_kind=self.actor.kind,
-            actor=self.actor.subject,
+    def _open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> None:
+        lot = Lot(
+            id=LotId(uuid7()),
+            remaining=parcel.points - paid_debt,
+            expires_at=parcel.expires_at,
+            opened_at=parcel.opened_at or self.now,
+            cause_id=parcel.cause_id or cause_id,
+            notice_at=parcel.notice_at,
         )
-        self.posting.entries.append({**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase})
-        self.keep(after)
-        return entry
+        self.lots.setdefault(entry.customer_id, {})[lot.id] = lot
+        self.posting.lots.append(
+            {
+                "id": lot.id,
+                "customer_id": entry.customer_id,
+                "entry_id": entry.id,
+                "cause_id": lot.cause_id,
+                "original": parcel.points,
+                "opened_at": lot.opened_at,
+                **lot_numbers(lot),
+            },
+        )
+        if paid_debt:
+            self.allocate(entry.id, lot.id, paid_debt)
 
 
 def account_row(account: Account, now: datetime) -> dict[str, Any]:
@@ -192,6 +259,13 @@ def account_row(account: Account, now: datetime) -> dict[str, Any]:
         "customer_id": account.customer_id,
         "tier_id": account.tier_id,
         "sequence": account.sequence,
+        "chain": bytea(account.chain),
+        "window_started_at": account.window_started_at,
+        "window_points": account.window_points,
+        "previous_window_points": account.previous_window_points,
+        "tier_review_at": account.tier_review_at,
+        "tier_locked": account.tier_locked,
+        "tier_locked_until": account.tier_locked_until,
         "updated_at": now,
     }
 
@@ -206,3 +280,20 @@ def account_numbers(account: Account) -> dict[str, int]:
         "lifetime_earned": account.lifetime_earned,
         "qualifying": account.qualifying,
     }
+
+
+def lot_numbers(lot: Lot) -> dict[str, Any]:
+    """What changes in the life of a lot, as a posting takes it."""
+    return {
+        "remaining": lot.remaining,
+        "held": lot.held,
+        "expired": lot.expired,
+        "state": lot.state,
+        "expires_at": lot.expires_at,
+        "notice_at": lot.notice_at,
+    }
+
+
+def bytea(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them out of a JSON text."""
+    return f"\\x{value.hex()}"

@@ -60,7 +60,7 @@ async def _advance(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
             raise ValueError(f"jobs of kind {job.kind!r} are unknown")
         program = await program_in_force(world, tx, even_when_off=True)
         accounts = await lock_accounts_after(tx, CustomerId(job.cursor) if job.cursor else FIRST_CUSTOMER, BATCH)
-        book = Book(program, actor, world.clock())
+        book = Book(program, actor, world.now(program))
         for locked in accounts:
             customer_id = book.open(locked)
             book.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None)

@@ -32,11 +32,11 @@ async def mature_due(world: World, tenant_id: TenantId) -> MaturedBatch:
 async def _mature_batch(world: World, tenant_id: TenantId) -> MaturedBatch:
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
-        seen = await read_due_accruals(tx, world.clock(), BATCH)
+        seen = await read_due_accruals(tx, world.now(program), BATCH)
         if not seen:
             return MaturedBatch(0, 0)
         locked = await lock_customers(tx, list({accrual.customer_id for accrual in seen}))
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.clock())
+        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]

@@ -36,7 +36,7 @@ from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, SourcedLot, open_accounts, post, read_open_lots
+from loyalty.storage.ledger import LockedCustomer, open_accounts, post, read_open_lots
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -293,7 +293,6 @@ class _Draft:
     fingerprint: str
     known: KnownPurchase
     customer_id: CustomerId
-    lots: Sequence[SourcedLot]
 
 
 async def _book_items(
@@ -303,22 +302,21 @@ async def _book_items(
 
     Raises _LateRefusals with every item that is refused only now, so that one more attempt is enough.
     """
-    profiles = _profiles([item.recording.customer for item in items.values()], world.clock())
+    profiles = _profiles([item.recording.customer for item in items.values()], world.now(program))
     opened = await open_accounts(tx, profiles)
     await _insist_on_what_is_known(tx, items)
     # The time is taken under the locks: the entries of one account are in the order of their time.
-    book = Book(program, actor, world.clock())
-    lots = await _lots_to_take_back(tx, items, opened)
+    book = Book(program, actor, world.now(program))
+    await _bring_lots_to_take_back(tx, book, items, opened)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
-    # What is taken back comes first: a lot that this very posting opens cannot be debited by it.
-    for position, item in sorted(items.items(), key=lambda entry: not _takes_back(entry[1])):
+    for position, item in items.items():
         locked = opened[item.recording.customer.external_id]
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(item.recording.facts, customer_category=locked.profile.category)
         customer_id = book.open(locked)
         recording = item.recording._replace(facts=facts)
-        draft = _Draft(recording, item.fingerprint, item.known, customer_id, lots.get(customer_id, ()))
+        draft = _Draft(recording, item.fingerprint, item.known, customer_id)
         try:
             booked[position] = _book(book, draft)
         except LoyaltyError as refusal:
@@ -339,13 +337,16 @@ async def _insist_on_what_is_known(tx: Transaction, items: dict[int, _Item]) -> 
         raise StaleRead
 
 
-async def _lots_to_take_back(
-    tx: Transaction, items: dict[int, _Item], opened: dict[str, LockedCustomer]
-) -> dict[CustomerId, list[SourcedLot]]:
+async def _bring_lots_to_take_back(
+    tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
+) -> None:
     """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
     externals = {item.recording.customer.external_id for item in items.values() if _takes_back(item)}
-    customer_ids = [CustomerId(opened[external_id].profile.id) for external_id in externals]
-    return await read_open_lots(tx, customer_ids) if customer_ids else {}
+    if not externals:
+        return
+    customer_ids = [book.open(opened[external_id]) for external_id in externals]
+    for customer_id, lots in (await read_open_lots(tx, customer_ids)).items():
+        book.bring_lots(customer_id, lots)
 
 
 def _takes_back(item: _Item) -> bool:
@@ -371,7 +372,7 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
     if draft.known.purchase and purchase.generation != draft.known.purchase.generation:
         accrual = None
     if accrual is not None:
-        accrual, change = follow(book, accrual, purchase, facts, draft.lots)
+        accrual, change = follow(book, accrual, purchase, facts)
     elif is_evaluated_at(book.program.row.settings.accrual, purchase.status):
         accrual, change = accrue(book, purchase, facts)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
@@ -388,6 +389,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         version=before.version + 1 if before else 1,
         generation=_generation(draft),
         total=facts.total,
+        refunded_minor=before.refunded_minor if before else 0,
         lines=[line_document(line) for line in facts.lines],
         location=facts.location,
         staff=facts.staff,
@@ -395,6 +397,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         starts_at=facts.starts_at,
         ends_at=facts.ends_at,
         occurred_at=facts.occurred_at or (before.occurred_at if before else None),
+        evaluates_at=None,
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )

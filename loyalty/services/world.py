@@ -98,3 +98,7 @@ class World:
     database: Database
     clock: Callable[[], datetime] = system_clock
     programs: ProgramCache = field(default_factory=ProgramCache)
+
+    def now(self, program: CompiledProgram) -> datetime:
+        """Now, as the tenant's clock shows it: a sandbox may have advanced its own."""
+        return self.clock() + program.row.clock_advance

@@ -4,32 +4,41 @@ A posting is a list of rows per table. They travel as JSON parameters, so the st
 for a thousand, and PostgreSQL plans it once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, Uuid, bindparam, case, cast, func, literal, select, tuple_, update
+from sqlalchemy import Table, Uuid, bindparam, func, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
 from loyalty.rules.account import Account
-from loyalty.rules.ids import CustomerId, EntryId, LotId
-from loyalty.rules.lots import OpenLot
+from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.rules.lots import Lot, LotState
 from loyalty.storage.tables import (
     accounts,
     accruals,
     adjustments,
     allocations,
+    customer_merges,
     customers,
     entries,
     events,
+    expiry_notices,
+    hold_lots,
+    holds,
     idempotency_keys,
     lots,
+    opening_balances,
     programs,
     purchase_facts,
+    purchase_refunds,
     purchases,
+    redemption_returns,
+    redemptions,
     tier_changes,
 )
 from loyalty.storage.window import Window
@@ -45,17 +54,27 @@ _TAKEN = frozenset({"23503", "23505"})
 
 @dataclass(slots=True)
 class Posting:
-    """What one transaction writes to the ledger, as rows by table."""
+    """What one transaction writes to the ledger, as rows by table. A ``…_moves`` changes rows that are there."""
 
     purchases: Rows = field(default_factory=list)
     purchase_facts: Rows = field(default_factory=list)
+    purchase_refunds: Rows = field(default_factory=list)
     accruals: Rows = field(default_factory=list)
     accrual_moves: Rows = field(default_factory=list)
     adjustments: Rows = field(default_factory=list)
+    holds: Rows = field(default_factory=list)
+    hold_moves: Rows = field(default_factory=list)
+    hold_lots: Rows = field(default_factory=list)
+    redemptions: Rows = field(default_factory=list)
+    redemption_moves: Rows = field(default_factory=list)
+    redemption_returns: Rows = field(default_factory=list)
+    customer_merges: Rows = field(default_factory=list)
+    opening_balances: Rows = field(default_factory=list)
     entries: Rows = field(default_factory=list)
     lots: Rows = field(default_factory=list)
-    lot_debits: Rows = field(default_factory=list)
+    lot_moves: Rows = field(default_factory=list)
     allocations: Rows = field(default_factory=list)
+    expiry_notices: Rows = field(default_factory=list)
     accounts: Rows = field(default_factory=list)
     tier_changes: Rows = field(default_factory=list)
     events: Rows = field(default_factory=list)
@@ -63,8 +82,10 @@ class Posting:
     config_version: int | None = None
     """The configuration that it was decided with; None for one that depends on none."""
 
-
-_ROWS = tuple(name for name in Posting.__dataclass_fields__ if name != "config_version")
+    def filled(self) -> dict[str, Rows]:
+        """The tables that it writes to, with their rows."""
+        names = (name for name in Posting.__dataclass_fields__ if name != "config_version")
+        return {name: rows for name in names if (rows := getattr(self, name))}
 
 
 class EntryRow(NamedTuple):
@@ -96,8 +117,18 @@ class EntryPlace(NamedTuple):
 def _save_purchases() -> Any:
     """Insert, or move to the next version; a purchase that somebody else moved meanwhile is left alone and missed."""
     statement = insert_rows(purchases, "purchases")
-    changing = ("status", "version", "generation", "total_minor", "currency", "lines", "location", "staff")
-    times = ("booked_at", "starts_at", "ends_at", "occurred_at", "updated_at")
+    changing = (
+        "status",
+        "version",
+        "generation",
+        "total_minor",
+        "refunded_minor",
+        "currency",
+        "lines",
+        "location",
+        "staff",
+    )
+    times = ("booked_at", "starts_at", "ends_at", "occurred_at", "evaluates_at", "updated_at")
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "external_id"],
         set_={name: statement.excluded[name] for name in (*changing, *times)},
@@ -105,19 +136,16 @@ def _save_purchases() -> Any:
     ).returning(purchases.c.id)
 
 
-def _move_accruals() -> Any:
-    """Move accruals from the state they were seen in; one that somebody else moved meanwhile is missed."""
-    names = ["id", "state", "reversed_points", "matures_at", "matured_at"]
-    rows = record_set("accrual_moves", [*((name, accruals.c[name].type) for name in names), ("seen_state", Text())])
+def _move(table: Table, parameter: str, names: Sequence[str], seen: str) -> Any:
+    """Move rows on from the value of ``seen`` that they were read with; one that was moved meanwhile is missed."""
+    seen_name = f"seen_{seen}"
+    columns = [(name, table.c[name].type) for name in ("id", *names)]
+    rows = record_set(parameter, [*columns, (seen_name, table.c[seen].type)])
     return (
-        update(accruals)
-        .where(
-            accruals.c.tenant_id == tenant_parameter(),
-            accruals.c.id == rows.c.id,
-            accruals.c.state == rows.c.seen_state,
-        )
-        .values({name: rows.c[name] for name in names[1:]})
-        .returning(accruals.c.id)
+        update(table)
+        .where(table.c.tenant_id == tenant_parameter(), table.c.id == rows.c.id, table.c[seen] == rows.c[seen_name])
+        .values({name: rows.c[name] for name in names})
+        .returning(table.c.id)
     )
 
 
@@ -137,43 +165,70 @@ def _save_accounts() -> Any:
     )
 
 
-def _debit_lots() -> Any:
-    rows = rows_parameter(lots, "lot_debits", ["id", "remaining"])
-    # Several entries of one posting may take from one lot, but an UPDATE takes only one of several rows for it.
-    taken = select(rows.c.id, cast(func.sum(rows.c.remaining), BigInteger).label("points")).group_by(rows.c.id)
-    debits = taken.subquery("debits")
-    left = lots.c.remaining - debits.c.points
+def _move_lots() -> Any:
+    """Write lots as they are now: they only change under the lock of their account, so nobody moved them meanwhile."""
+    names = ("remaining", "held", "expired", "state", "expires_at", "notice_at")
+    rows = rows_parameter(lots, "lot_moves", ["id", *names])
     return (
         update(lots)
-        .where(lots.c.tenant_id == tenant_parameter(), lots.c.id == debits.c.id)
-        .values(remaining=left, state=case((left + lots.c.held == 0, "EXHAUSTED"), else_=lots.c.state))
+        .where(lots.c.tenant_id == tenant_parameter(), lots.c.id == rows.c.id)
+        .values({name: rows.c[name] for name in names})
     )
 
 
-_saved_purchases = _save_purchases().cte("saved_purchases")
-_saved_keys = _save_keys().cte("saved_keys")
-_moved_accruals = _move_accruals().cte("moved_accruals")
+_GUARDED: Mapping[str, Any] = {
+    "purchases": _save_purchases(),
+    "idempotency_keys": _save_keys(),
+    "accrual_moves": _move(
+        accruals,
+        "accrual_moves",
+        ("state", "voided_points", "reversed_points", "matures_at", "matured_at"),
+        "state",
+    ),
+    "hold_moves": _move(holds, "hold_moves", ("state", "captured_points", "ended_at"), "state"),
+    "redemption_moves": _move(redemptions, "redemption_moves", ("returned_points",), "returned_points"),
+}
+"""What returns the rows it has written: fewer than asked for means that somebody else was faster."""
 
-_POST = select(
-    select(func.count()).select_from(_saved_purchases).scalar_subquery().label("purchases"),
-    select(func.count()).select_from(_saved_keys).scalar_subquery().label("keys"),
-    select(func.count()).select_from(_moved_accruals).scalar_subquery().label("accruals"),
-    select(programs.c.config_version)
-    .where(programs.c.tenant_id == tenant_parameter())
-    .scalar_subquery()
-    .label("config_version"),
-).add_cte(
-    insert_rows(purchase_facts, "purchase_facts").cte("saved_facts"),
-    insert_rows(accruals, "accruals").cte("saved_accruals"),
-    insert_rows(adjustments, "adjustments").cte("saved_adjustments"),
-    insert_rows(entries, "entries").cte("saved_entries"),
-    insert_rows(lots, "lots").cte("saved_lots"),
-    _debit_lots().cte("debited_lots"),
-    insert_rows(allocations, "allocations").cte("saved_allocations"),
-    _save_accounts().cte("saved_accounts"),
-    insert_rows(tier_changes, "tier_changes").cte("saved_tier_changes"),
-    insert_rows(events, "events").cte("saved_events"),
-)
+_WRITTEN: Mapping[str, Any] = {
+    "lot_moves": _move_lots(),
+    "accounts": _save_accounts(),
+    **{
+        table.name: insert_rows(table, table.name)
+        for table in (
+            purchase_facts,
+            purchase_refunds,
+            accruals,
+            adjustments,
+            holds,
+            hold_lots,
+            redemptions,
+            redemption_returns,
+            customer_merges,
+            opening_balances,
+            entries,
+            lots,
+            allocations,
+            expiry_notices,
+            tier_changes,
+            events,
+        )
+    },
+}
+
+
+@cache
+def _posting_statement(names: frozenset[str]) -> Any:
+    """The statement that writes to the tables ``names``, and says how many guarded rows it has written of each."""
+    guarded = [name for name in _GUARDED if name in names]
+    counted = [
+        select(func.count()).select_from(_GUARDED[name].cte(f"saved_{name}")).scalar_subquery().label(name)
+        for name in guarded
+    ]
+    version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
+    return select(version.label("config_version"), *counted).add_cte(
+        *(statement.cte(f"saved_{name}") for name, statement in _WRITTEN.items() if name in names)
+    )
 
 
 async def post(tx: Transaction, posting: Posting) -> None:
@@ -182,16 +237,15 @@ async def post(tx: Transaction, posting: Posting) -> None:
     Raises StaleRead, for the whole to run again, when a purchase, accrual or key in it was moved meanwhile, or when
     rules, tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
     """
-    parameters = {name: getattr(posting, name) for name in _ROWS}
+    filled = posting.filled()
     try:
-        saved = await tx.row(_POST, **parameters)
+        saved = await tx.row(_posting_statement(frozenset(filled)), **filled)
     except IntegrityError as error:
         # Facts of a purchase that another transaction has moved meanwhile: the first constraint to notice speaks.
         if posting.purchases and getattr(error.orig, "sqlstate", None) in _TAKEN:
             raise StaleRead from error
         raise
-    written = (len(posting.purchases), len(posting.idempotency_keys), len(posting.accrual_moves))
-    if saved is None or (saved.purchases, saved.keys, saved.accruals) != written:
+    if saved is None or any(getattr(saved, name) != len(rows) for name, rows in filled.items() if name in _GUARDED):
         raise StaleRead
     if posting.config_version not in (None, saved.config_version):
         raise StaleRead
@@ -209,6 +263,13 @@ ACCOUNT_COLUMNS = [
     accounts.c.qualifying,
     accounts.c.tier_id,
     accounts.c.sequence,
+    accounts.c.chain,
+    accounts.c.window_started_at,
+    accounts.c.window_points,
+    accounts.c.previous_window_points,
+    accounts.c.tier_review_at,
+    accounts.c.tier_locked,
+    accounts.c.tier_locked_until,
 ]
 PROFILE_COLUMNS = [
     customers.c.id,
@@ -224,6 +285,12 @@ PROFILE_COLUMNS = [
 
 
 _ACCOUNT_NAMES = tuple(column.name for column in ACCOUNT_COLUMNS)
+_NEW_ACCOUNT = Account(CustomerId(UUID(int=0)))
+_EMPTY_ACCOUNT = {
+    name: value
+    for name in _ACCOUNT_NAMES
+    if name != "customer_id" and (value := getattr(_NEW_ACCOUNT, name)) is not None
+}
 
 
 class LockedCustomer(NamedTuple):
@@ -271,14 +338,14 @@ def _open_customers() -> Any:
 
 def _open_accounts(opened: Any) -> Any:
     """Give every customer of ``opened`` an account, and lock it: a lock on a row that is not there locks nothing."""
-    zeros = {column.name: literal(0) for column in ACCOUNT_COLUMNS if column.name not in ("customer_id", "tier_id")}
+    empty = {name: literal(value, accounts.c[name].type) for name, value in _EMPTY_ACCOUNT.items()}
     source = select(
         tenant_parameter(),
         opened.c.id,
-        *zeros.values(),
+        *empty.values(),
         opened.c.updated_at,
     ).order_by(opened.c.id)
-    fresh = upsert(accounts).from_select(["tenant_id", "customer_id", *zeros, "updated_at"], source)
+    fresh = upsert(accounts).from_select(["tenant_id", "customer_id", *empty, "updated_at"], source)
     return fresh.on_conflict_do_update(
         index_elements=["tenant_id", "customer_id"],
         set_={"updated_at": fresh.excluded.updated_at},
@@ -293,21 +360,14 @@ _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
     _opened_accounts.c.customer_id == _opened_customers.c.id,
 )
 
+_LOT_NAMES = tuple(item.name for item in fields(Lot))
+LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
 _OPEN_LOTS = (
-    select(
-        lots.c.customer_id,
-        lots.c.id,
-        lots.c.remaining,
-        lots.c.expires_at,
-        lots.c.opened_at,
-        entries.c.cause_id,
-    )
-    .join_from(lots, entries, (entries.c.tenant_id == lots.c.tenant_id) & (entries.c.id == lots.c.entry_id))
+    select(*LOT_COLUMNS)
     .where(
         lots.c.tenant_id == tenant_parameter(),
         lots.c.customer_id.in_(bindparam("customers", expanding=True)),
-        lots.c.state == literal("OPEN"),
-        lots.c.remaining > 0,
+        lots.c.state == literal(LotState.OPEN),
     )
     .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
 )
@@ -327,20 +387,17 @@ async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[Cus
     return {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
 
 
-class SourcedLot(NamedTuple):
-    """A lot with points left, and what its points came from: an accrual, an adjustment."""
-
-    lot: OpenLot
-    cause_id: UUID
-
-
-async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[SourcedLot]]:
-    """The lots that debits may take from, in the order they are spent in; the accounts must be locked."""
-    found: dict[CustomerId, list[SourcedLot]] = {customer_id: [] for customer_id in customer_ids}
+async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[Lot]]:
+    """The lots with something left, in the order they are spent in; the accounts must be locked."""
+    found: dict[CustomerId, list[Lot]] = {customer_id: [] for customer_id in customer_ids}
     for row in await tx.rows(_OPEN_LOTS, customers=list(customer_ids)):
-        lot = OpenLot(LotId(row.id), row.remaining, row.expires_at, row.opened_at)
-        found[CustomerId(row.customer_id)].append(SourcedLot(lot, row.cause_id))
+        found[CustomerId(row.customer_id)].append(lot_of(row))
     return found
+
+
+def lot_of(row: Any) -> Lot:
+    """A lot as the rules know it, from ``LOT_COLUMNS``."""
+    return Lot(**{name: getattr(row, name) for name in _LOT_NAMES})
 
 
 def locked_customer(row: Any) -> LockedCustomer:

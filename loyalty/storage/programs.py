@@ -1,6 +1,6 @@
 """The tenant's settings, and everything that evaluating a purchase needs, read in one statement."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -34,6 +34,8 @@ class ProgramRow(NamedTuple):
     time_zone: str
     locale: str
     updated_at: datetime
+    clock_advance: timedelta = timedelta(0)
+    """How far the clock of a sandbox has been advanced; nothing for every other tenant."""
 
 
 class ProgramConfig(NamedTuple):
@@ -57,6 +59,7 @@ _PROGRAM = (
         tenants.c.currency,
         tenants.c.time_zone,
         tenants.c.locale,
+        tenants.c.clock_advance_seconds,
     )
     .join_from(programs, tenants, programs.c.tenant_id == tenants.c.tenant_id)
     .where(programs.c.tenant_id == tenant_parameter())
@@ -246,6 +249,7 @@ def _program_row(row: Any) -> ProgramRow:
         time_zone=row.time_zone,
         locale=row.locale,
         updated_at=row.updated_at,
+        clock_advance=timedelta(seconds=row.clock_advance_seconds),
     )
 
 

@@ -29,6 +29,7 @@ class PurchaseRow(NamedTuple):
     version: int
     generation: int
     total: Money
+    refunded_minor: int
     lines: list[dict[str, Any]]
     location: str | None
     staff: str | None
@@ -36,6 +37,7 @@ class PurchaseRow(NamedTuple):
     starts_at: datetime | None
     ends_at: datetime | None
     occurred_at: datetime | None
+    evaluates_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
 
@@ -49,6 +51,7 @@ class AccrualRow(NamedTuple):
     generation: int
     state: AccrualState
     points: int
+    voided_points: int
     reversed_points: int
     currency: str
     breakdown: list[dict[str, Any]]
@@ -256,6 +259,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         version=row.purchase_version,
         generation=row.purchase_generation,
         total=Money(row.purchase_total_minor, row.purchase_currency),
+        refunded_minor=row.purchase_refunded_minor,
         lines=row.purchase_lines,
         location=row.purchase_location,
         staff=row.purchase_staff,
@@ -263,6 +267,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         starts_at=row.purchase_starts_at,
         ends_at=row.purchase_ends_at,
         occurred_at=row.purchase_occurred_at,
+        evaluates_at=row.purchase_evaluates_at,
         recorded_at=row.purchase_recorded_at,
         updated_at=row.purchase_updated_at,
     )
@@ -277,6 +282,7 @@ def accrual_row(row: Any) -> AccrualRow:
         generation=row.accrual_generation,
         state=AccrualState(row.accrual_state),
         points=row.accrual_points,
+        voided_points=row.accrual_voided_points,
         reversed_points=row.accrual_reversed_points,
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,

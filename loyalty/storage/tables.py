@@ -11,12 +11,14 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.entry import EntryKind
+from loyalty.rules.lots import LotState
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from tenancy.table import (
     FILLED_LATER,
     INSTANT,
     amount,
     check,
+    digest,
     document,
     identifier,
     index,
@@ -30,7 +32,7 @@ from tenancy.table import (
     unique,
 )
 
-LOT_STATES = ("OPEN", "EXHAUSTED", "EXPIRED")
+HOLD_STATES = ("ACTIVE", "CAPTURED", "RELEASED", "EXPIRED")
 JOB_STATES = ("WAITING", "RUNNING", "DONE", "FAILED")
 
 # ── settings ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -117,10 +119,14 @@ tiers = tenant_table(
     key_text("name_key"),
     text_column("color"),
     points("min_points"),
+    # The benefit of the tier: what rules give is multiplied by this ratio; null multiplies nothing.
+    points("factor_numerator", nullable=True),
+    points("factor_denominator", nullable=True),
     instant("created_at"),
     instant("updated_at"),
     instant("deleted_at", nullable=True),
     check("min_points", "min_points >= 0"),
+    check("factor", "factor_numerator > 0 AND factor_denominator > 0"),
     index("tiers_name_key", "name_key", where=sql("deleted_at IS NULL"), unique=True),
     index("tiers_min_points_key", "min_points", where=sql("deleted_at IS NULL"), unique=True),
     of_tenants=True,
@@ -139,12 +145,16 @@ customers = tenant_table(
     text_column("category", nullable=True),
     # Null: never asked, which is no.
     Column("marketing_consent", Boolean, nullable=True),
+    # Who this customer has become: their points moved there, and every look-up leads there.
+    identifier("merged_into", nullable=True),
     # Case-folded, so that a prefix search with ^@ finds "Müller" as "muller" too.
     key_text("search_name"),
     key_text("search_family_name"),
     instant("created_at"),
     instant("updated_at"),
     unique("external_id"),
+    references("merged_into", "customers"),
+    check("merged_into", "merged_into <> id"),
     index("customers_email_idx", "email"),
     index("customers_name_idx", "search_name", "id"),
     index("customers_family_name_idx", "search_family_name"),
@@ -162,6 +172,16 @@ accounts = tenant_table(
     points("qualifying"),
     identifier("tier_id", nullable=True),
     Column("sequence", Integer, nullable=False),
+    # The hash of the newest entry: with it the chain of a customer's entries has an end that cannot be cut off.
+    digest("chain"),
+    # Qualifying points of the tier window that is open, and of the one before it.
+    instant("window_started_at", nullable=True),
+    points("window_points"),
+    points("previous_window_points"),
+    # When time itself may lower the tier; null while it cannot.
+    instant("tier_review_at", nullable=True),
+    Column("tier_locked", Boolean, nullable=False),
+    instant("tier_locked_until", nullable=True),
     instant("updated_at"),
     references("customer_id", "customers"),
     references("tier_id", "tiers"),
@@ -170,6 +190,7 @@ accounts = tenant_table(
     check("debt_first", "debt = 0 OR available = 0"),
     index("accounts_available_idx", "available", "customer_id"),
     index("accounts_tier_idx", "tier_id"),
+    index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),
     key=("customer_id",),
 )
 
@@ -184,6 +205,8 @@ tier_changes = tenant_table(
     # The purchase or adjustment that moved the points, null when the tiers themselves changed.
     identifier("cause_id", nullable=True),
     points("qualifying"),
+    text_column("actor"),
+    text_column("note", nullable=True),
     instant("changed_at"),
     references("customer_id", "customers"),
     references("from_tier_id", "tiers"),
@@ -205,6 +228,8 @@ purchases = tenant_table(
     # A purchase that comes back to life after a cancellation earns anew, as its next generation.
     Column("generation", SmallInteger, nullable=False),
     amount("total_minor"),
+    # What was refunded of the total so far; the parts are in purchase_refunds.
+    amount("refunded_minor"),
     text_column("currency"),
     document("lines"),
     text_column("location", nullable=True),
@@ -214,13 +239,17 @@ purchases = tenant_table(
     instant("ends_at", nullable=True),
     # When the newest status came about in the caller's system, as far as it tells.
     instant("occurred_at", nullable=True),
+    # When the rules will be evaluated, while that waits for the end of the service; null otherwise.
+    instant("evaluates_at", nullable=True),
     instant("recorded_at"),
     instant("updated_at"),
     references("customer_id", "customers"),
     unique("kind", "external_id"),
     one_of("kind", tuple(PurchaseKind)),
     one_of("status", tuple(PurchaseStatus)),
+    check("refunded_minor", "refunded_minor BETWEEN 0 AND total_minor"),
     index("purchases_customer_idx", "customer_id", "id"),
+    index("purchases_evaluation_idx", "evaluates_at", where=sql("evaluates_at IS NOT NULL")),
 )
 
 purchase_facts = tenant_table(
@@ -237,6 +266,30 @@ purchase_facts = tenant_table(
     key=("purchase_id", "version"),
 )
 
+purchase_refunds = tenant_table(
+    "purchase_refunds",
+    identifier("id"),
+    identifier("purchase_id"),
+    identifier("customer_id"),
+    # Counts the refunds of one purchase from 1.
+    Column("number", Integer, nullable=False),
+    amount("amount_minor"),
+    # Which lines were refunded, by position; empty for an amount that belongs to no line.
+    document("lines"),
+    # Signed: what this refund took from the customer's points, pending ones included.
+    points("points"),
+    text_column("reason", nullable=True),
+    instant("occurred_at", nullable=True),
+    instant("recorded_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("purchase_id", "purchases"),
+    references("customer_id", "customers"),
+    unique("purchase_id", "number"),
+    check("amount_minor", "amount_minor > 0"),
+    check("points", "points <= 0"),
+)
+
 accruals = tenant_table(
     "accruals",
     identifier("id"),
@@ -245,6 +298,8 @@ accruals = tenant_table(
     Column("generation", SmallInteger, nullable=False),
     key_text("state"),
     points("points"),
+    # What was lost while it was pending, and what was taken back after it was credited.
+    points("voided_points"),
     points("reversed_points"),
     text_column("currency"),
     document("breakdown"),
@@ -260,7 +315,8 @@ accruals = tenant_table(
     unique("purchase_id", "generation"),
     one_of("state", tuple(AccrualState)),
     check("points", "points >= 0"),
-    check("reversed_points", "reversed_points BETWEEN 0 AND points"),
+    check("voided_points", "voided_points BETWEEN 0 AND points"),
+    check("reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
     index("accruals_due_idx", "matures_at", where=sql("state = 'PENDING'")),
 )
 
@@ -283,6 +339,8 @@ entries = tenant_table(
     instant("occurred_at"),
     text_column("actor_kind"),
     text_column("actor"),
+    # SHA-256 over the hash of the customer's entry before and all of the columns above (rules/entry.py).
+    digest("hash"),
     references("customer_id", "customers"),
     unique("customer_id", "sequence"),
     unique("cause_id", "phase"),
@@ -297,19 +355,37 @@ lots = tenant_table(
     identifier("id"),
     identifier("customer_id"),
     identifier("entry_id"),
+    # What the points once came from (accrual, adjustment ...); a lot that moves in a merge keeps it.
+    identifier("cause_id"),
     points("original"),
     points("remaining"),
     points("held"),
     points("expired"),
     key_text("state"),
     instant("opened_at"),
+    # The first instant at which the points cannot be spent; null is never.
     instant("expires_at", nullable=True),
+    # When the customer is to be told that they will expire; null when nothing is to be told any more.
+    instant("notice_at", nullable=True),
     references("customer_id", "customers"),
     references("entry_id", "entries"),
-    one_of("state", LOT_STATES),
+    one_of("state", tuple(LotState)),
     check("original", "original > 0"),
     check("remaining", "remaining >= 0 AND held >= 0 AND expired >= 0 AND remaining + held + expired <= original"),
     index("lots_open_idx", "customer_id", "expires_at", "opened_at", where=sql("state = 'OPEN'")),
+    index("lots_entry_idx", "entry_id"),
+    index("lots_expiry_idx", "expires_at", where=sql("state = 'OPEN' AND expires_at IS NOT NULL")),
+    index("lots_notice_idx", "notice_at", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),
+)
+
+expiry_notices = tenant_table(
+    "expiry_notices",
+    identifier("lot_id"),
+    Column("days_before", Integer, nullable=False),
+    instant("told_at"),
+    references("lot_id", "lots"),
+    check("days_before", "days_before > 0"),
+    key=("lot_id", "days_before"),
 )
 
 allocations = tenant_table(
@@ -319,7 +395,8 @@ allocations = tenant_table(
     points("points"),
     references("entry_id", "entries"),
     references("lot_id", "lots"),
-    check("points", "points > 0"),
+    # Below zero where an entry gives points back to a lot.
+    check("points", "points <> 0"),
     index("allocations_lot_idx", "lot_id"),
     key=("entry_id", "lot_id"),
 )
@@ -342,6 +419,140 @@ adjustments = tenant_table(
     one_of("reason", tuple(AdjustmentReason)),
 )
 
+# ── checkout ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+holds = tenant_table(
+    "holds",
+    identifier("id"),
+    identifier("customer_id"),
+    key_text("state"),
+    points("points"),
+    # How many of them were captured; the rest went back.
+    points("captured_points"),
+    # What the points are worth together, and by which ratio: a later edit of the settings changes nothing.
+    amount("discount_minor"),
+    text_column("currency"),
+    points("value_points"),
+    amount("value_minor"),
+    # The purchase that the points pay for, by its natural key: it may be recorded later than the hold.
+    key_text("purchase_kind", nullable=True),
+    key_text("purchase_external_id", nullable=True),
+    instant("expires_at"),
+    instant("created_at"),
+    instant("ended_at", nullable=True),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("customer_id", "customers"),
+    one_of("state", HOLD_STATES),
+    one_of("purchase_kind", tuple(PurchaseKind)),
+    check("points", "points > 0 AND captured_points BETWEEN 0 AND points"),
+    check("captured", "(state = 'CAPTURED') = (captured_points > 0)"),
+    check("discount_minor", "discount_minor >= 0"),
+    check("value", "value_points > 0 AND value_minor > 0"),
+    check("ended", "(state = 'ACTIVE') = (ended_at IS NULL)"),
+    check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
+    index("holds_active_idx", "expires_at", where=sql("state = 'ACTIVE'")),
+    index("holds_customer_idx", "customer_id", "id"),
+    index("holds_purchase_idx", "purchase_kind", "purchase_external_id"),
+)
+
+hold_lots = tenant_table(
+    "hold_lots",
+    identifier("hold_id"),
+    identifier("lot_id"),
+    points("points"),
+    references("hold_id", "holds"),
+    references("lot_id", "lots"),
+    check("points", "points > 0"),
+    index("hold_lots_lot_idx", "lot_id"),
+    key=("hold_id", "lot_id"),
+)
+
+redemptions = tenant_table(
+    "redemptions",
+    identifier("id"),
+    identifier("hold_id"),
+    identifier("customer_id"),
+    points("points"),
+    points("returned_points"),
+    amount("discount_minor"),
+    text_column("currency"),
+    key_text("purchase_kind", nullable=True),
+    key_text("purchase_external_id", nullable=True),
+    instant("redeemed_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("hold_id", "holds"),
+    references("customer_id", "customers"),
+    unique("hold_id"),
+    one_of("purchase_kind", tuple(PurchaseKind)),
+    check("points", "points > 0 AND returned_points BETWEEN 0 AND points"),
+    check("discount_minor", "discount_minor >= 0"),
+    check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
+    index("redemptions_customer_idx", "customer_id", "id"),
+    index("redemptions_purchase_idx", "purchase_kind", "purchase_external_id"),
+)
+
+redemption_returns = tenant_table(
+    "redemption_returns",
+    identifier("id"),
+    identifier("redemption_id"),
+    identifier("customer_id"),
+    points("points"),
+    amount("discount_minor"),
+    text_column("reason", nullable=True),
+    instant("returned_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("redemption_id", "redemptions"),
+    references("customer_id", "customers"),
+    check("points", "points > 0"),
+    check("discount_minor", "discount_minor >= 0"),
+    index("redemption_returns_redemption_idx", "redemption_id"),
+)
+
+# ── coming in from elsewhere ─────────────────────────────────────────────────────────────────────────────────────
+
+customer_merges = tenant_table(
+    "customer_merges",
+    identifier("id"),
+    identifier("source_id"),
+    identifier("target_id"),
+    # What moved from the one account to the other.
+    points("points"),
+    points("pending"),
+    points("lifetime_earned"),
+    points("qualifying"),
+    points("window_points"),
+    points("previous_window_points"),
+    text_column("reason", nullable=True),
+    instant("merged_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("source_id", "customers"),
+    references("target_id", "customers"),
+    unique("source_id"),
+    check("target", "target_id <> source_id"),
+    index("customer_merges_target_idx", "target_id"),
+)
+
+opening_balances = tenant_table(
+    "opening_balances",
+    identifier("id"),
+    identifier("customer_id"),
+    points("points"),
+    points("lifetime_earned"),
+    points("qualifying"),
+    instant("expires_at", nullable=True),
+    instant("imported_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("customer_id", "customers"),
+    # One for each customer: an import that is sent again gives nothing again.
+    unique("customer_id"),
+    check("numbers", "points >= 0 AND lifetime_earned >= 0 AND qualifying >= 0"),
+)
+
 idempotency_keys = tenant_table(
     "idempotency_keys",
     key_text("key"),
@@ -362,11 +573,15 @@ events = tenant_table(
     Column("position", BigInteger, nullable=True, info={FILLED_LATER: True}),
     text_column("kind"),
     identifier("customer_id"),
+    # The entry that the event tells of, where it tells of one: each is told once.
+    identifier("entry_id", nullable=True),
     document("payload"),
     instant("occurred_at"),
     Column("recorded_at", INSTANT, nullable=False, server_default=func.clock_timestamp()),
     references("customer_id", "customers"),
+    references("entry_id", "entries"),
     unique("position"),
+    unique("entry_id"),
     index("events_unpositioned_idx", "recorded_at", "id", where=sql("position IS NULL")),
 )
 

@@ -34,6 +34,8 @@ class TierChangeRow(NamedTuple):
     cause: TierChangeCause
     cause_id: UUID | None
     qualifying: int
+    actor: str
+    note: str | None
     changed_at: datetime
 
 

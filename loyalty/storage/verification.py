@@ -37,13 +37,13 @@ INVARIANTS: Mapping[str, str] = {
         SELECT a.customer_id, a.debt, owed.points AS owed
         FROM accounts a
         LEFT JOIN (
-            SELECT e.customer_id,
-                   sum(CASE WHEN e.points < 0 THEN -e.points - coalesce(t.points, 0)
-                            ELSE -coalesce(t.points, 0) END) AS points
+            SELECT e.customer_id, sum(coalesce(o.points, 0) - e.points - coalesce(t.points, 0)) AS points
             FROM entries e
             LEFT JOIN (SELECT entry_id, sum(points) AS points FROM allocations
                        WHERE tenant_id = :current_tenant GROUP BY entry_id) t ON t.entry_id = e.id
-            WHERE e.tenant_id = :current_tenant GROUP BY e.customer_id
+            LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
+                       WHERE tenant_id = :current_tenant GROUP BY entry_id) o ON o.entry_id = e.id
+            WHERE e.tenant_id = :current_tenant AND e.kind <> 'EXPIRED' GROUP BY e.customer_id
         ) owed USING (customer_id)
         WHERE a.tenant_id = :current_tenant AND a.debt <> coalesce(owed.points, 0)
     """,
@@ -74,13 +74,43 @@ INVARIANTS: Mapping[str, str] = {
         SELECT id, state, remaining, held FROM lots
         WHERE tenant_id = :current_tenant AND (state = 'OPEN') <> (remaining + held > 0)
     """,
-    "every entry that gives points opens one lot of that size": """
-        SELECT e.id, e.points, count(l.id) AS lots, sum(l.original) AS original
+    "every entry that gives points opens lots of that size, or gives them back to lots": """
+        SELECT e.id, e.kind, e.points, coalesce(o.points, 0) AS opened, coalesce(t.points, 0) AS given_back
         FROM entries e
-        LEFT JOIN lots l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id AND l.customer_id = e.customer_id
-        WHERE e.tenant_id = :current_tenant AND e.kind IN ('EARNED', 'ADJUSTED')
-        GROUP BY e.id, e.points
-        HAVING count(l.id) <> (e.points > 0)::int OR coalesce(sum(l.original), 0) <> greatest(e.points, 0)
+        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
+                   WHERE tenant_id = :current_tenant GROUP BY entry_id) o ON o.entry_id = e.id
+        LEFT JOIN (SELECT entry_id, -sum(points) AS points FROM allocations
+                   WHERE tenant_id = :current_tenant AND points < 0 GROUP BY entry_id) t ON t.entry_id = e.id
+        WHERE e.tenant_id = :current_tenant
+          AND CASE WHEN e.points < 0 THEN o.points IS NOT NULL OR t.points IS NOT NULL
+                   WHEN e.kind = 'REDEMPTION_RETURNED'
+                       THEN coalesce(o.points, 0) + coalesce(t.points, 0) > e.points
+                   ELSE coalesce(o.points, 0) <> e.points OR t.points IS NOT NULL END
+    """,
+    "what expired of a lot stands in the ledger": """
+        SELECT l.id, l.expired, e.points AS entered
+        FROM lots l
+        LEFT JOIN (SELECT cause_id, -sum(points) AS points FROM entries
+                   WHERE tenant_id = :current_tenant AND kind = 'EXPIRED' GROUP BY cause_id) e ON e.cause_id = l.id
+        WHERE l.tenant_id = :current_tenant AND l.expired <> coalesce(e.points, 0)
+    """,
+    "every entry carries the hash of all it says and of the entry before it": """
+        SELECT id, sequence FROM (
+            SELECT e.id, e.sequence, e.hash,
+                   sha256(coalesce(lag(e.hash) OVER (PARTITION BY e.customer_id ORDER BY e.sequence),
+                                   decode(repeat('00', 32), 'hex'))
+                          || convert_to(concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points,
+                                 e.balance_after, e.reference_kind, e.reference_id, e.cause_id, e.phase,
+                                 (extract(epoch FROM e.occurred_at) * 1000000)::bigint, e.actor_kind, e.actor), 'UTF8')
+                   ) AS due
+            FROM entries e WHERE e.tenant_id = :current_tenant
+        ) e WHERE hash <> due
+    """,
+    "an account knows the hash of its last entry": """
+        SELECT a.customer_id, a.sequence
+        FROM accounts a
+        LEFT JOIN entries e ON e.tenant_id = a.tenant_id AND e.customer_id = a.customer_id AND e.sequence = a.sequence
+        WHERE a.tenant_id = :current_tenant AND a.chain <> coalesce(e.hash, decode(repeat('00', 32), 'hex'))
     """,
     "an entry takes points from its own customer's lots, and a credit only from its own lot": """
         SELECT t.entry_id, t.lot_id
@@ -88,7 +118,9 @@ INVARIANTS: Mapping[str, str] = {
         JOIN entries e ON e.tenant_id = t.tenant_id AND e.id = t.entry_id
         JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
         WHERE t.tenant_id = :current_tenant
-          AND (l.customer_id <> e.customer_id OR (e.points > 0 AND l.entry_id <> e.id))
+          AND (l.customer_id <> e.customer_id
+               OR (e.points > 0 AND t.points > 0 AND l.entry_id <> e.id)
+               OR (t.points < 0 AND e.kind <> 'REDEMPTION_RETURNED'))
     """,
     "no entry takes more from lots than it moves": """
         SELECT e.id, e.points, sum(t.points) AS allocated
@@ -96,16 +128,25 @@ INVARIANTS: Mapping[str, str] = {
         WHERE e.tenant_id = :current_tenant
         GROUP BY e.id, e.points HAVING sum(t.points) > abs(e.points)
     """,
-    "lifetime points are what purchases earned": """
-        SELECT a.customer_id, a.lifetime_earned, e.points
+    "lifetime points are what purchases earned, what came from elsewhere, and what merges moved": """
+        SELECT a.customer_id, a.lifetime_earned, coalesce(e.points, 0) + coalesce(m.points, 0) AS due
         FROM accounts a
         LEFT JOIN (SELECT customer_id, sum(points) AS points FROM entries
                    WHERE tenant_id = :current_tenant AND kind IN ('EARNED', 'EARN_REVERSED')
                    GROUP BY customer_id) e USING (customer_id)
-        WHERE a.tenant_id = :current_tenant AND a.lifetime_earned <> coalesce(e.points, 0)
+        LEFT JOIN (SELECT customer_id, sum(points) AS points FROM (
+                       SELECT customer_id, lifetime_earned AS points FROM opening_balances
+                       WHERE tenant_id = :current_tenant
+                       UNION ALL
+                       SELECT target_id, lifetime_earned FROM customer_merges WHERE tenant_id = :current_tenant
+                       UNION ALL
+                       SELECT source_id, -lifetime_earned FROM customer_merges WHERE tenant_id = :current_tenant
+                   ) moved GROUP BY customer_id) m USING (customer_id)
+        WHERE a.tenant_id = :current_tenant
+          AND a.lifetime_earned <> coalesce(e.points, 0) + coalesce(m.points, 0)
     """,
-    "qualifying points are what was earned and what qualifying adjustments moved": """
-        SELECT a.customer_id, a.qualifying, q.points
+    "qualifying points are what was earned, adjusted, brought along and merged, as far as it qualifies": """
+        SELECT a.customer_id, a.qualifying, coalesce(q.points, 0) + coalesce(m.points, 0) AS due
         FROM accounts a
         LEFT JOIN (SELECT e.customer_id, sum(e.points) AS points
                    FROM entries e
@@ -113,7 +154,14 @@ INVARIANTS: Mapping[str, str] = {
                    WHERE e.tenant_id = :current_tenant
                      AND (e.kind IN ('EARNED', 'EARN_REVERSED') OR (e.kind = 'ADJUSTED' AND d.qualifying))
                    GROUP BY e.customer_id) q USING (customer_id)
-        WHERE a.tenant_id = :current_tenant AND a.qualifying <> coalesce(q.points, 0)
+        LEFT JOIN (SELECT customer_id, sum(points) AS points FROM (
+                       SELECT customer_id, qualifying AS points FROM opening_balances WHERE tenant_id = :current_tenant
+                       UNION ALL
+                       SELECT target_id, qualifying FROM customer_merges WHERE tenant_id = :current_tenant
+                       UNION ALL
+                       SELECT source_id, -qualifying FROM customer_merges WHERE tenant_id = :current_tenant
+                   ) moved GROUP BY customer_id) m USING (customer_id)
+        WHERE a.tenant_id = :current_tenant AND a.qualifying <> coalesce(q.points, 0) + coalesce(m.points, 0)
     """,
     "the lines of an accrual add up to its points": """
         SELECT a.id, a.points, b.points AS lines
@@ -128,20 +176,24 @@ INVARIANTS: Mapping[str, str] = {
         WHERE a.tenant_id = :current_tenant
           AND (line->>'outcome' = 'APPLIED') <> ((line->>'points')::bigint > 0)
     """,
-    "an accrual with points has one entry, for the same customer and the same points": """
-        SELECT a.id, a.points, count(e.id) AS entries
+    "an accrual that was credited has one entry for what was not voided before": """
+        SELECT a.id, a.points, a.voided_points, count(e.id) AS entries
         FROM accruals a
-        JOIN purchases p ON p.tenant_id = a.tenant_id AND p.id = a.purchase_id
         LEFT JOIN entries e ON e.tenant_id = a.tenant_id AND e.cause_id = a.id AND e.kind = 'EARNED'
-             AND e.points = a.points AND e.customer_id = a.customer_id AND a.customer_id = p.customer_id
-             AND e.reference_kind = 'PURCHASE' AND e.reference_id = p.id
+             AND e.points = a.points - a.voided_points
+             AND e.reference_kind = 'PURCHASE' AND e.reference_id = a.purchase_id
         WHERE a.tenant_id = :current_tenant AND a.state NOT IN ('EVALUATED', 'PENDING', 'VOIDED')
-        GROUP BY a.id, a.points HAVING count(e.id) <> (a.points > 0)::int
+        GROUP BY a.id, a.points, a.voided_points HAVING count(e.id) <> (a.points > a.voided_points)::int
+    """,
+    "an accrual belongs to whom the purchase belongs": """
+        SELECT a.id, a.customer_id, p.customer_id AS buyer
+        FROM accruals a JOIN purchases p ON p.tenant_id = a.tenant_id AND p.id = a.purchase_id
+        WHERE a.tenant_id = :current_tenant AND a.customer_id <> p.customer_id
     """,
     "points are pending exactly where an accrual waits for its time": """
         SELECT a.customer_id, a.pending, p.points AS waiting
         FROM accounts a
-        LEFT JOIN (SELECT customer_id, sum(points) AS points FROM accruals
+        LEFT JOIN (SELECT customer_id, sum(points - voided_points) AS points FROM accruals
                    WHERE tenant_id = :current_tenant AND state = 'PENDING' GROUP BY customer_id) p USING (customer_id)
         WHERE a.tenant_id = :current_tenant AND a.pending <> coalesce(p.points, 0)
     """,
@@ -154,8 +206,11 @@ INVARIANTS: Mapping[str, str] = {
         WHERE a.tenant_id = :current_tenant
           AND (coalesce(r.points, 0) > a.reversed_points
                OR (coalesce(r.points, 0) < a.reversed_points AND a.policy->>'debt' <> 'CLAMP')
-               OR (a.points > 0 AND (a.state = 'REVERSED') <> (a.reversed_points = a.points))
-               OR (a.state = 'PARTIALLY_REVERSED') <> (a.reversed_points > 0 AND a.reversed_points < a.points))
+               OR (a.points > a.voided_points
+                   AND (a.state = 'REVERSED') <> (a.reversed_points = a.points - a.voided_points))
+               OR (a.state = 'PARTIALLY_REVERSED')
+                  <> (a.reversed_points > 0 AND a.reversed_points < a.points - a.voided_points)
+               OR (a.points > 0 AND (a.state = 'VOIDED') <> (a.voided_points = a.points)))
     """,
     "points that were never credited stand nowhere in the ledger": """
         SELECT a.id, a.state, e.id AS entry_id
@@ -206,7 +261,17 @@ INVARIANTS: Mapping[str, str] = {
           AND ((e.kind IN ('EARNED', 'EARN_REVERSED') AND NOT EXISTS (
                    SELECT FROM accruals a WHERE a.tenant_id = e.tenant_id AND a.id = e.cause_id))
             OR (e.kind = 'ADJUSTED' AND NOT EXISTS (
-                   SELECT FROM adjustments d WHERE d.tenant_id = e.tenant_id AND d.id = e.cause_id)))
+                   SELECT FROM adjustments d WHERE d.tenant_id = e.tenant_id AND d.id = e.cause_id))
+            OR (e.kind = 'REDEEMED' AND NOT EXISTS (
+                   SELECT FROM redemptions r WHERE r.tenant_id = e.tenant_id AND r.id = e.cause_id))
+            OR (e.kind = 'REDEMPTION_RETURNED' AND NOT EXISTS (
+                   SELECT FROM redemption_returns r WHERE r.tenant_id = e.tenant_id AND r.id = e.cause_id))
+            OR (e.kind = 'EXPIRED' AND NOT EXISTS (
+                   SELECT FROM lots l WHERE l.tenant_id = e.tenant_id AND l.id = e.cause_id))
+            OR (e.kind = 'OPENING' AND NOT EXISTS (
+                   SELECT FROM opening_balances o WHERE o.tenant_id = e.tenant_id AND o.id = e.cause_id))
+            OR (e.kind = 'MERGED' AND NOT EXISTS (
+                   SELECT FROM customer_merges m WHERE m.tenant_id = e.tenant_id AND m.id = e.cause_id)))
     """,
     "a purchase is what its last fact said, and no fact is missing": """
         SELECT p.id, p.version, p.status, count(f.version) AS facts
@@ -245,20 +310,23 @@ INVARIANTS: Mapping[str, str] = {
         WHERE (follows AND from_tier_id IS DISTINCT FROM before) OR (is_last AND to_tier_id IS DISTINCT FROM tier_id)
     """,
     "every entry is told once, with its points": """
-        SELECT e.id, e.kind, e.points, count(v.id) AS events
+        SELECT e.id, e.kind, e.points, v.kind AS told
         FROM entries e
-        LEFT JOIN events v ON v.tenant_id = e.tenant_id AND v.payload->>'entry_id' = e.id::text
+        LEFT JOIN events v ON v.tenant_id = e.tenant_id AND v.entry_id = e.id
              AND v.customer_id = e.customer_id AND (v.payload->>'points')::bigint = e.points
              AND v.kind = CASE e.kind WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
-                                      WHEN 'EARN_REVERSED' THEN 'points.reversed' END
-        WHERE e.tenant_id = :current_tenant AND e.kind IN ('EARNED', 'ADJUSTED', 'EARN_REVERSED')
-        GROUP BY e.id, e.kind, e.points HAVING count(v.id) <> 1
+                                      WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
+                                      WHEN 'REDEMPTION_RETURNED' THEN 'points.returned'
+                                      WHEN 'EXPIRED' THEN 'points.expired' WHEN 'OPENING' THEN 'points.opened'
+                                      WHEN 'MERGED' THEN 'points.merged' END
+        WHERE e.tenant_id = :current_tenant AND v.id IS NULL
     """,
-    "no event tells of an entry that is not there": """
-        SELECT v.id, v.kind FROM events v
-        WHERE v.tenant_id = :current_tenant AND v.kind IN ('points.earned', 'points.adjusted', 'points.reversed')
-          AND NOT EXISTS (SELECT FROM entries e
-                          WHERE e.tenant_id = v.tenant_id AND e.id::text = v.payload->>'entry_id')
+    "an event names its entry, and only an event of a movement does": """
+        SELECT v.id, v.kind, v.entry_id FROM events v
+        WHERE v.tenant_id = :current_tenant
+          AND (v.entry_id::text IS DISTINCT FROM v.payload->>'entry_id'
+               OR (v.entry_id IS NOT NULL) <> (v.kind IN ('points.earned', 'points.adjusted', 'points.reversed',
+                       'points.redeemed', 'points.returned', 'points.expired', 'points.opened', 'points.merged')))
     """,
     "every tier change is told once, and no other": """
         WITH changed AS (

@@ -25,7 +25,7 @@ from loyalty.rules.earning import (
     WeekdayOf,
 )
 from loyalty.rules.ids import CustomerId, LotId, RuleId, TierId
-from loyalty.rules.lots import OpenLot
+from loyalty.rules.lots import Lot
 from loyalty.rules.money import MINOR_DIGITS, Money
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine
@@ -168,13 +168,13 @@ def tier_ladders(draw: st.DrawFn, min_size: int = 0) -> list[Tier]:
 
 
 @st.composite
-def lot_sets(draw: st.DrawFn) -> list[OpenLot]:
+def lot_sets(draw: st.DrawFn) -> list[Lot]:
     """Open lots, many of which expire or were opened at the same instant."""
     days = st.integers(0, 3).map(lambda day: SEASON[0] + timedelta(days=day))
     made = []
     for number in range(draw(st.integers(0, 6))):
         remaining, expires_at, opened_at = draw(st.integers(0, 50)), draw(st.none() | days), draw(days)
-        made.append(OpenLot(LotId(UUID(int=number)), remaining, expires_at, opened_at))
+        made.append(Lot(LotId(UUID(int=number)), remaining, expires_at, opened_at))
     return draw(st.permutations(made))
 
 

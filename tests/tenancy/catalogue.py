@@ -18,7 +18,17 @@ _OF_CREDENTIAL = "(sha256 = current_setting('app.credential_sha256'::text, true)
 _WALL = f"tenant_wall for * to public using {_OF_TENANT} with check {_OF_TENANT}"
 _RELAY = "relay_sees_all for * to treue_relay using true with check true"
 
-RELAY_TABLES = ("accruals", "event_positions", "events", "jobs", "tenants")
+RELAY_TABLES = (
+    "accounts",
+    "accruals",
+    "event_positions",
+    "events",
+    "holds",
+    "jobs",
+    "lots",
+    "purchases",
+    "tenants",
+)
 """What the relay sees across tenants: who there is, the outbox, and where work is due."""
 
 _DIRECTORY_POLICIES = [

@@ -20,34 +20,52 @@ GROWS_ONLY = "INSERT, SELECT"
 
 APP_RIGHTS = {
     "accounts": "INSERT, SELECT, UPDATE",
-    "accruals": "INSERT, SELECT, UPDATE(matured_at), UPDATE(matures_at), UPDATE(reversed_points), UPDATE(state)",
+    "accruals": (
+        "INSERT, SELECT, UPDATE(customer_id), UPDATE(matured_at), UPDATE(matures_at), UPDATE(reversed_points), "
+        "UPDATE(state), UPDATE(voided_points)"
+    ),
     "adjustments": GROWS_ONLY,
     "allocations": GROWS_ONLY,
     "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
+    "customer_merges": GROWS_ONLY,
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,
     "earning_rules": "INSERT, SELECT, UPDATE",
     "entries": GROWS_ONLY,
     "event_positions": "SELECT",
     "events": GROWS_ONLY,
+    "expiry_notices": GROWS_ONLY,
+    "hold_lots": GROWS_ONLY,
+    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(customer_id), UPDATE(ended_at), UPDATE(state)",
     "idempotency_keys": GROWS_ONLY,
     "jobs": "INSERT, SELECT, UPDATE",
-    "lots": "INSERT, SELECT, UPDATE(expired), UPDATE(held), UPDATE(remaining), UPDATE(state)",
+    "lots": (
+        "INSERT, SELECT, UPDATE(expired), UPDATE(expires_at), UPDATE(held), UPDATE(notice_at), UPDATE(remaining), "
+        "UPDATE(state)"
+    ),
+    "opening_balances": GROWS_ONLY,
     "program_versions": GROWS_ONLY,
     "programs": "INSERT, SELECT, UPDATE",
     "purchase_facts": GROWS_ONLY,
+    "purchase_refunds": GROWS_ONLY,
     "purchases": "INSERT, SELECT, UPDATE",
-    "tenants": "SELECT",
+    "redemption_returns": GROWS_ONLY,
+    "redemptions": "INSERT, SELECT, UPDATE(customer_id), UPDATE(returned_points)",
+    "tenants": "SELECT, UPDATE(clock_advance_seconds)",
     "tier_changes": GROWS_ONLY,
     "tiers": "INSERT, SELECT, UPDATE",
     "token_directory": GROWS_ONLY,
 }
 RELAY_RIGHTS = {
+    "accounts": "SELECT(tenant_id), SELECT(tier_review_at)",
     "accruals": "SELECT(matures_at), SELECT(state), SELECT(tenant_id)",
     "event_positions": "INSERT, SELECT, UPDATE",
     "events": "SELECT, UPDATE(position)",
+    "holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
     "jobs": "SELECT",
+    "lots": "SELECT(expires_at), SELECT(notice_at), SELECT(state), SELECT(tenant_id)",
+    "purchases": "SELECT(evaluates_at), SELECT(tenant_id)",
     "tenants": "SELECT",
 }
 

@@ -35,8 +35,16 @@ from tests.fixtures.live import (
 from tests.fixtures.tenants import Salon, salon_of
 from worker.relay import relay_batch
 
-SEEN_BY_RELAY = {"tenants", "events", "event_positions", "jobs", "accruals"}
-SEEN_OF_ACCRUALS = {"tenant_id", "state", "matures_at"}
+WHOLE_TABLES = {"tenants", "events", "event_positions", "jobs"}
+TIMES_AND_STATES = {
+    "accounts": {"tenant_id", "tier_review_at"},
+    "accruals": {"tenant_id", "state", "matures_at"},
+    "holds": {"tenant_id", "state", "expires_at"},
+    "lots": {"tenant_id", "state", "expires_at", "notice_at"},
+    "purchases": {"tenant_id", "evaluates_at"},
+}
+SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES}
+"""What the relay may read anything of."""
 
 
 async def reached(world: World, salon: Salon, position: int) -> bool:
@@ -214,19 +222,20 @@ async def test_the_relay_sees_the_outbox_and_what_is_due_and_nothing_else(
     assert {name for name in names if await may_read(relay_database, salon, name)} == SEEN_BY_RELAY
 
 
-async def test_the_relay_sees_of_accruals_whose_they_are_and_when_they_are_due(
-    owner_world: World, relay_database: Database
+@pytest.mark.parametrize("table", TIMES_AND_STATES)
+async def test_the_relay_sees_whose_work_is_due_and_when(
+    owner_world: World, relay_database: Database, table: str
 ) -> None:
     """SB-04: neither points nor customers."""
-    columns = text("SELECT attname FROM pg_attribute WHERE attrelid = 'accruals'::regclass AND attnum > 0")
-    allowed = text("SELECT has_column_privilege('accruals', CAST(:name AS text), 'SELECT')")
+    columns = text("SELECT attname FROM pg_attribute WHERE attrelid = CAST(:name AS regclass) AND attnum > 0")
+    allowed = text("SELECT has_column_privilege(:table, CAST(:name AS text), 'SELECT')")
     async with owner_world.database.engine.connect() as connection:
-        names = set((await connection.execute(columns)).scalars())
+        names = set((await connection.execute(columns, {"name": table})).scalars())
     async with relay_database.engine.connect() as connection:
-        seen = {name for name in names if (await connection.execute(allowed, {"name": name})).scalar()}
-        assert seen == SEEN_OF_ACCRUALS < names
+        asked = [(name, await connection.execute(allowed, {"table": table, "name": name})) for name in names]
+        assert {name for name, answer in asked if answer.scalar()} == TIMES_AND_STATES[table] < names
         with pytest.raises(ProgrammingError, match="permission denied"):
-            await connection.execute(text("SELECT points FROM accruals"))
+            await connection.execute(text(f"SELECT * FROM {table}"))
 
 
 async def may_read(database: Database, salon: Salon, table: str) -> bool:

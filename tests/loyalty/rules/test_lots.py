@@ -5,14 +5,14 @@ import pytest
 
 from loyalty.rules.errors import InsufficientPoints
 from loyalty.rules.ids import LotId
-from loyalty.rules.lots import Allocation, OpenLot, allocate, is_spendable
+from loyalty.rules.lots import Allocation, Lot, allocate, is_spendable
 from tests.loyalty.rules.builders import NOW
 
 DAY = timedelta(days=1)
 
 
-def lot(number: int, remaining: int, expires_at: datetime | None = None, opened_at: datetime = NOW) -> OpenLot:
-    return OpenLot(LotId(UUID(int=number)), remaining, expires_at, opened_at)
+def lot(number: int, remaining: int, expires_at: datetime | None = None, opened_at: datetime = NOW) -> Lot:
+    return Lot(LotId(UUID(int=number)), remaining, expires_at, opened_at)
 
 
 def taken(*parts: tuple[int, int]) -> tuple[Allocation, ...]:

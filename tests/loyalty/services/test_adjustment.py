@@ -292,7 +292,8 @@ async def test_points_that_have_expired_cannot_be_taken_even_before_anybody_swep
         with pytest.raises(InsufficientPoints):
             await adjust_points(at_the_instant, salon.manager, adjustment(-11, "take"))
     await adjust_points(at_the_instant, salon.manager, adjustment(-10, "take"))
-    assert await _left(owner_world, salon) == {"expired": 10, "fresh": 0}
+    assert await _left(owner_world, salon) == {"expired": 0, "fresh": 0}
+    assert await _expired(owner_world, salon) == 10
 
 
 async def _set_expiry(owner_world: World, salon: Salon, days: dict[str, int]) -> None:
@@ -307,6 +308,13 @@ async def _set_expiry(owner_world: World, salon: Salon, days: dict[str, int]) ->
                 at=NOON + timedelta(days=number),
                 key=key,
             )
+
+
+async def _expired(owner_world: World, salon: Salon) -> int:
+    """How many points the ledger says have expired."""
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        row = await tx.row(text("SELECT -sum(points) AS points FROM entries WHERE kind = 'EXPIRED'"))
+    return int(row.points) if row else 0
 
 
 async def _left(owner_world: World, salon: Salon) -> dict[str, int]:
