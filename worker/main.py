@@ -11,8 +11,8 @@ from loyalty.services.world import World
 from tenancy.database import POOL_WAIT_SECONDS, Database
 from tenancy.startup import refuse_unsafe_role
 from worker.jobs import work_off_jobs
-from worker.maturing import mature_points
 from worker.relay import relay_events
+from worker.sweeping import sweep
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
 
@@ -29,8 +29,8 @@ class Part(enum.StrEnum):
     """Gives events their positions."""
     JOBS = "JOBS"
     """Works off background jobs."""
-    MATURING = "MATURING"
-    """Lets pending points become spendable at their time."""
+    SWEEPING = "SWEEPING"
+    """Does what time alone makes due: points mature."""
 
 
 ALL_PARTS = tuple(Part)
@@ -98,8 +98,8 @@ async def _run_loops(world: World, relay: Database, stop: asyncio.Event, parts: 
             loops.create_task(relay_events(relay, stop), name="relay")
         if Part.JOBS in parts:
             loops.create_task(work_off_jobs(world, relay, stop), name="jobs")
-        if Part.MATURING in parts:
-            loops.create_task(mature_points(world, relay, stop), name="maturing")
+        if Part.SWEEPING in parts:
+            loops.create_task(sweep(world, relay, stop), name="sweeping")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

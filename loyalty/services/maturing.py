@@ -1,11 +1,10 @@
 """Pending points become spendable at their time: each once, in order, however many workers look."""
 
-from typing import NamedTuple
-
 from loyalty.rules.ids import TenantId
 from loyalty.services.accrual import mature
 from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.ledger import lock_customers, post
 from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
@@ -17,24 +16,17 @@ SUBJECT = "worker:maturing"
 SECONDS_PER_MINUTE = 60
 
 
-class MaturedBatch(NamedTuple):
-    """How many accruals matured, and how many of them later than their policy's slack allows."""
-
-    matured: int
-    late: int
-
-
-async def mature_due(world: World, tenant_id: TenantId) -> MaturedBatch:
+async def mature_due(world: World, tenant_id: TenantId) -> Swept:
     """Credit up to ``BATCH`` accruals that are due, also while the program is off: a promise is a promise."""
     return await retried(lambda: _mature_batch(world, tenant_id))
 
 
-async def _mature_batch(world: World, tenant_id: TenantId) -> MaturedBatch:
+async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
     async with world.database.tenant_transaction(tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         seen = await read_due_accruals(tx, world.now(program), BATCH)
         if not seen:
-            return MaturedBatch(0, 0)
+            return NOTHING_SWEPT
         locked = await lock_customers(tx, list({accrual.customer_id for accrual in seen}))
         book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
@@ -44,7 +36,7 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> MaturedBatch:
             book.open(locked[accrual.customer_id])
             mature(book, accrual)
         await post(tx, book.finish())
-    return MaturedBatch(len(due), sum(_is_late(accrual, book) for accrual in due))
+    return Swept(len(due), sum(_is_late(accrual, book) for accrual in due))
 
 
 def _is_late(accrual: AccrualRow, book: Book) -> bool:

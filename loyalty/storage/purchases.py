@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, func, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
-from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.storage.programs import accrual_from_document
@@ -178,13 +177,6 @@ _DUE = (
     .order_by(accruals.c.matures_at, accruals.c.id)
     .limit(bindparam("limit"))
 )
-_DUE_TENANTS = (
-    select(accruals.c.tenant_id)
-    .where(accruals.c.state == AccrualState.PENDING, accruals.c.matures_at <= bindparam("now", type_=INSTANT))
-    .group_by(accruals.c.tenant_id)
-    .order_by(func.min(accruals.c.matures_at))
-    .limit(bindparam("limit"))
-)
 
 
 class WantedPurchase(NamedTuple):
@@ -231,12 +223,6 @@ async def read_accruals_by_id(tx: Transaction, ids: Sequence[AccrualId]) -> dict
 async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[AccrualRow]:
     """Pending accruals that are due, those that are due longest first."""
     return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
-
-
-async def read_due_tenants(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with pending accruals that are due; runs as the relay role, outside any tenant."""
-    rows = await connection.execute(_DUE_TENANTS, {"now": now, "limit": limit})
-    return [TenantId(row.tenant_id) for row in rows]
 
 
 def _known(row: Any) -> KnownPurchase:

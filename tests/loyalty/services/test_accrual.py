@@ -52,7 +52,7 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
     """Whatever a test does, the ledger adds up after it, and once more when every promise with a date is kept."""
     yield
     await ledger_is_sound(salon.tenant_id)
-    while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).matured:
+    while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).done:
         pass
     await ledger_is_sound(salon.tenant_id)
 
@@ -170,7 +170,7 @@ async def test_an_account_promises_only_what_it_can_hold(
         with pytest.raises(LimitReached):
             await give(world, salon, 11, "too much")
     await give(world, salon, 10, "just enough")
-    assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).matured == 1
+    assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).done == 1
     assert (await anna(world, salon)).points.available == MAX_POINTS
 
 
@@ -248,7 +248,7 @@ async def test_points_wait_for_a_status(
     for status in (CREATED, before):
         waiting = await earn(at(world, NOON), salon, order(status=status))
         assert (accrual_of(waiting).state, accrual_of(waiting).matures_at) == (AccrualState.PENDING, None)
-    assert (await mature_due(at(world, NOON + 999 * HOUR), salon.tenant_id)).matured == 0
+    assert (await mature_due(at(world, NOON + 999 * HOUR), salon.tenant_id)).done == 0
     matured = await earn(at(world, NOON + HOUR), salon, order(status=awaited))
     assert accrual_of(matured).state == AccrualState.AVAILABLE
     assert (accrual_of(matured).matures_at, accrual_of(matured).matured_at) == (NOON + HOUR, NOON + HOUR)
@@ -276,7 +276,7 @@ async def test_a_moved_appointment_moves_its_points(world: World, salon: Salon) 
     await earn(at(world, NOON - 9 * HOUR), salon, appointment(NOON))
     later = await earn(at(world, NOON - 8 * HOUR), salon, appointment(NOON + 24 * HOUR))
     assert accrual_of(later).matures_at == NOON + 27 * HOUR
-    assert (await mature_due(at(world, NOON + 26 * HOUR), salon.tenant_id)).matured == 0
+    assert (await mature_due(at(world, NOON + 26 * HOUR), salon.tenant_id)).done == 0
     earlier = await earn(at(world, NOON - 7 * HOUR), salon, appointment(NOON - 20 * HOUR))
     assert accrual_of(earlier).state == AccrualState.AVAILABLE
     assert numbers(earlier.customer) == (10, 0, 0, 10, 10)
@@ -307,7 +307,7 @@ async def test_what_is_called_off_while_pending_is_void(
     called_off = await earn(at(world, NOON + HOUR), salon, order(status=status))
     assert (accrual_of(called_off).state, accrual_of(called_off).reversed_points) == (AccrualState.VOIDED, 0)
     assert numbers(called_off.customer) == (0, 10, 0, 0, 0)
-    assert (await mature_due(at(world, NOON + 9 * HOUR), salon.tenant_id)).matured == 1
+    assert (await mature_due(at(world, NOON + 9 * HOUR), salon.tenant_id)).done == 1
     assert numbers(await anna(world, salon)) == (10, 0, 0, 10, 10)
     assert await told(world, relay_database, salon) == ["points.pending"] * 2 + ["points.voided", "points.earned"]
 
@@ -594,10 +594,10 @@ async def test_a_later_policy_does_not_move_a_maturity(world: World, salon: Salo
         {"mature_on": MatureOn.SERVICE_ENDED, "delay_minutes": 9_999},
     ):
         await set_policy(world, salon, **policy)
-        assert (await mature_due(at(world, NOON + 4 * HOUR - timedelta(seconds=1)), salon.tenant_id)).matured == 0
+        assert (await mature_due(at(world, NOON + 4 * HOUR - timedelta(seconds=1)), salon.tenant_id)).done == 0
     moved = await earn(at(world, NOON), salon, appointment(NOON + 2 * HOUR))
     assert accrual_of(moved).matures_at == NOON + 5 * HOUR
-    assert (await mature_due(at(world, NOON + 5 * HOUR), salon.tenant_id)).matured == 1
+    assert (await mature_due(at(world, NOON + 5 * HOUR), salon.tenant_id)).done == 1
 
 
 async def test_a_new_generation_is_under_the_policy_of_its_own_time(world: World, salon: Salon) -> None:

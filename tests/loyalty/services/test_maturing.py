@@ -18,9 +18,10 @@ from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.event_log import list_events
 from loyalty.services.job import advance_job
-from loyalty.services.maturing import BATCH, MaturedBatch, mature_due
+from loyalty.services.maturing import BATCH, mature_due
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import load_accruals, record_purchases
+from loyalty.services.sweep import Swept
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
@@ -56,7 +57,7 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
     """Whatever a test does, the ledger adds up after it, and once more when every promise with a date is kept."""
     yield
     await ledger_is_sound(salon.tenant_id)
-    while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).matured:
+    while (await mature_due(at(world, NOON.replace(year=2999)), salon.tenant_id)).done:
         pass
     await ledger_is_sound(salon.tenant_id)
 
@@ -90,10 +91,10 @@ async def test_points_are_spendable_from_their_time_on(
     await an_hour_later(world, salon)
     recorded = await earn(at(world, NOON), salon, order())
     async with nothing_changes(salon.tenant_id):
-        assert await mature_due(at(world, NOON + HOUR - MOMENT), salon.tenant_id) == MaturedBatch(0, 0)
+        assert await mature_due(at(world, NOON + HOUR - MOMENT), salon.tenant_id) == Swept(0, 0)
         with pytest.raises(InsufficientPoints):
             await give(world, salon, -1, "early")
-    assert await mature_due(at(world, NOON + HOUR), salon.tenant_id) == MaturedBatch(1, 0)
+    assert await mature_due(at(world, NOON + HOUR), salon.tenant_id) == Swept(1, 0)
     customer = await anna(world, salon)
     assert customer.points[:6] == (10, 0, 0, 0, 10, 10)
     (accrual,) = (await load_accruals(world, salon.manager, [recorded.purchase.id])).values()
@@ -102,7 +103,7 @@ async def test_points_are_spendable_from_their_time_on(
     assert (entry.kind, entry.points, entry.occurred_at) == ("EARNED", 10, NOON + HOUR)
     assert (entry.actor_kind, entry.actor, entry.reference_id) == ("SYSTEM", "worker:maturing", recorded.purchase.id)
     await give(world, salon, -10, "spent")
-    assert await mature_due(at(world, NOON + 2 * HOUR), salon.tenant_id) == MaturedBatch(0, 0)
+    assert await mature_due(at(world, NOON + 2 * HOUR), salon.tenant_id) == Swept(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,8 @@ async def test_three_hours_after_the_end_of_the_appointment(world: World, salon:
     ends_at, due_at = datetime.fromisoformat(ended), datetime.fromisoformat(due)
     assert ends_at.astimezone(UTC) + 3 * HOUR == due_at
     await earn(at(world, NOON), salon, order(starts_at=ends_at - HOUR, ends_at=ends_at))
-    assert (await mature_due(at(world, due_at - MOMENT), salon.tenant_id)).matured == 0
-    assert (await mature_due(at(world, due_at), salon.tenant_id)).matured == 1
+    assert (await mature_due(at(world, due_at - MOMENT), salon.tenant_id)).done == 0
+    assert (await mature_due(at(world, due_at), salon.tenant_id)).done == 1
     assert await spendable(world, salon) == (10, 0)
 
 
@@ -134,8 +135,8 @@ async def test_nothing_is_lost_when_nobody_looked_for_a_year(world: World, salon
     for number in range(3):
         await earn(at(world, NOON + number * HOUR), salon, order(f"order-{number}"))
     just_in_time = at(world, NOON + HOUR + timedelta(minutes=30))
-    assert await mature_due(just_in_time, salon.tenant_id) == MaturedBatch(1, 0)
-    assert await mature_due(at(world, NOON + 8_760 * HOUR), salon.tenant_id) == MaturedBatch(2, 2)
+    assert await mature_due(just_in_time, salon.tenant_id) == Swept(1, 0)
+    assert await mature_due(at(world, NOON + 8_760 * HOUR), salon.tenant_id) == Swept(2, 2)
     assert await spendable(world, salon) == (30, 0)
 
 
@@ -146,8 +147,8 @@ async def test_points_mature_in_the_order_they_are_due(world: World, salon: Salo
     hours = [5, 1, 4, 2, 3]
     for hour in hours:
         await earn(at(world, NOON), salon, order(f"{hour}", 100 * hour, ends_at=NOON + hour * HOUR))
-    assert (await mature_due(at(world, NOON + 3 * HOUR), salon.tenant_id)).matured == 3
-    assert (await mature_due(at(world, NOON + 9 * HOUR), salon.tenant_id)).matured == 2
+    assert (await mature_due(at(world, NOON + 3 * HOUR), salon.tenant_id)).done == 3
+    assert (await mature_due(at(world, NOON + 9 * HOUR), salon.tenant_id)).done == 2
     entries = await list_activity(world, salon.manager, EntryFilter((await anna(world, salon)).id), Window(10))
     assert [entry.points for entry in entries] == [5, 4, 3, 2, 1]
     assert [entry.sequence for entry in entries] == [5, 4, 3, 2, 1]
@@ -202,7 +203,7 @@ async def test_a_program_that_is_off_keeps_its_promises(world: World, salon: Sal
     await an_hour_later(world, salon)
     await earn(at(world, NOON), salon, order())
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=False), None))
-    assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).matured == 1
+    assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).done == 1
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=True), None))
     assert await spendable(world, salon) == (10, 0)
 
@@ -214,7 +215,7 @@ async def test_another_tenants_points_are_left_alone(
         await an_hour_later(world, tenant)
         await earn(at(world, NOON), tenant, order())
     async with nothing_changes(other_salon.tenant_id):
-        assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).matured == 1
+        assert (await mature_due(at(world, NOON + HOUR), salon.tenant_id)).done == 1
 
 
 # ── many at once ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -231,7 +232,7 @@ async def test_a_batch_has_a_size_and_the_rest_follows(world: World, salon: Salo
     await an_hour_later(world, salon)
     await promise(world, salon, BATCH + 1)
     later = at(world, NOON + HOUR)
-    assert [(await mature_due(later, salon.tenant_id)).matured for _ in range(3)] == [BATCH, 1, 0]
+    assert [(await mature_due(later, salon.tenant_id)).done for _ in range(3)] == [BATCH, 1, 0]
 
 
 async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salon, statements: StatementLog) -> None:
@@ -242,7 +243,7 @@ async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salo
     for count in (1, 300):
         await promise(world, salon, count, f"of {count}")
         with statements() as sent:
-            assert (await mature_due(later, salon.tenant_id)).matured == count
+            assert (await mature_due(later, salon.tenant_id)).done == count
         sent_for.append(len(sent))
     assert sent_for[0] == sent_for[1] <= 6
     with statements() as idle:
@@ -256,7 +257,7 @@ async def test_points_mature_once_however_many_workers_look(world: World, salon:
     await promise(world, salon, 60, customers=7)
     later = at(world, NOON + HOUR)
     batches = await asyncio.gather(*(mature_due(later, salon.tenant_id) for _ in range(8)))
-    assert sum(batch.matured for batch in batches) == 60
+    assert sum(batch.done for batch in batches) == 60
     kept = await snapshot(world.database, salon.tenant_id)
     assert [len(kept[table]) for table in ("entries", "lots", "accruals")] == [60, 60, 60]
 
@@ -387,7 +388,7 @@ async def test_a_cancellation_that_read_before_points_matured_takes_them_back(
     await earn(at(world, NOON), salon, order())
     maturing = _Elsewhere(database_urls, LATER, lambda other: mature_due(other, salon.tenant_id))
     cancelled = await earn(overtaken(world, maturing), salon, order(status=CANCELLED))
-    assert maturing.result == MaturedBatch(1, 0)
+    assert maturing.result == Swept(1, 0)
     assert cancelled.accrual is not None
     assert cancelled.accrual.state == AccrualState.REVERSED
     assert cancelled.customer.points[:6] == (0, 0, 0, 0, 0, 0)
@@ -438,7 +439,7 @@ async def test_what_was_seen_due_is_looked_at_again_under_the_lock(
         await earn(at(world, NOON), salon, order(external_id, ends_at=LATER))
     maturing = _Elsewhere(database_urls, LATER, lambda other: mature_due(other, salon.tenant_id))
     await earn(overtaking(world, maturing), salon, order("seen", **{"ends_at": LATER, **change}))
-    assert await maturing.end() == MaturedBatch(matured, 0)
+    assert await maturing.end() == Swept(matured, 0)
     assert await spendable(world, salon) == points
 
 
@@ -449,5 +450,5 @@ async def test_two_workers_that_saw_the_same_promises_keep_them_once(
     await an_hour_later(world, salon)
     await promise(world, salon, 5, customers=2)
     second = _Elsewhere(database_urls, LATER, lambda other: mature_due(other, salon.tenant_id))
-    assert await mature_due(overtaking(world, second), salon.tenant_id) == MaturedBatch(5, 0)
-    assert await second.end() == MaturedBatch(0, 0)
+    assert await mature_due(overtaking(world, second), salon.tenant_id) == Swept(5, 0)
+    assert await second.end() == Swept(0, 0)

@@ -180,7 +180,7 @@ async def test_points_mature_and_are_called_off_at_the_same_time(
         *(mature_due(in_time, salon.tenant_id) for _ in range(4)),
         *(record_purchases(in_time, salon.integration, called_off[start::4]) for start in range(4)),
     )
-    while (await mature_due(in_time, salon.tenant_id)).matured:
+    while (await mature_due(in_time, salon.tenant_id)).done:
         pass
     for number in range(4):
         guest = await find_customer(world, salon.manager, CustomerKey(external_id=f"guest-{number}"))

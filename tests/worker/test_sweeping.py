@@ -18,7 +18,7 @@ from tests.fixtures.invariants import check_ledger
 from tests.fixtures.live import end_sessions, until, worker_process
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import NOON, at, earn, order, rule, set_policy
-from worker.maturing import Outages, mature_points, mature_round
+from worker.sweeping import Outages, sweep, sweep_round
 
 HOUR = timedelta(hours=1)
 
@@ -71,9 +71,9 @@ async def test_the_worker_process_lets_due_points_mature(
     now = datetime.now(UTC)
     await earn(at(own_world, now - HOUR - timedelta(minutes=10)), salons[0], order())
     await earn(at(own_world, now), salons[2], order())
-    async with worker_process(own_database_urls, "--only", "maturing") as process:
+    async with worker_process(own_database_urls, "--only", "sweeping") as process:
         assert process.stderr is not None
-        assert json.loads(await process.stderr.readline())["parts"] == ["MATURING"]
+        assert json.loads(await process.stderr.readline())["parts"] == ["SWEEPING"]
         await until(lambda: _has(own_world, salons[0], 10))
         await earn(at(own_world, datetime.now(UTC) - HOUR + timedelta(seconds=0.2)), salons[1], order())
         await until(lambda: _has(own_world, salons[1], 10))
@@ -99,13 +99,14 @@ async def test_late_points_raise_an_alarm_and_come_all_the_same(
     for number in range(3):
         await earn(at(own_world, NOON), late, order(f"order-{number}"))
     with capture_logs() as lines:
-        assert await mature_round(at(own_world, NOON + 2 * HOUR), relay, {}) == 4
+        assert await sweep_round(at(own_world, NOON + 2 * HOUR), relay, {}) == 4
     assert lines == [
         {
-            "event": "points matured late",
+            "event": "swept late",
             "log_level": "warning",
+            "sweep": "maturing",
             "tenant": str(late.tenant_id),
-            "accruals": 3,
+            "late": 3,
         }
     ]
     assert (await available(own_world, punctual), await available(own_world, late)) == (10, 30)
@@ -116,8 +117,8 @@ async def test_points_within_the_slack_are_no_alarm(own_world: World, relay: Dat
     salon = await new_salon(owner, own_world)
     await earn(at(own_world, NOON), salon, order())
     with capture_logs() as lines:
-        assert await mature_round(at(own_world, NOON + HOUR - timedelta(seconds=1)), relay, {}) == 0
-        assert await mature_round(at(own_world, NOON + HOUR + timedelta(minutes=30)), relay, {}) == 1
+        assert await sweep_round(at(own_world, NOON + HOUR - timedelta(seconds=1)), relay, {}) == 0
+        assert await sweep_round(at(own_world, NOON + HOUR + timedelta(minutes=30)), relay, {}) == 1
     assert lines == []
 
 
@@ -132,10 +133,10 @@ async def test_the_trouble_of_one_tenant_does_not_hold_up_the_others(
     outages: Outages = {}
     with capture_logs() as lines:
         await _change_promises(owner, troubled, -10)
-        assert [await mature_round(later, relay, outages) for _ in range(3)] == [1, 0, 0]
+        assert [await sweep_round(later, relay, outages) for _ in range(3)] == [1, 0, 0]
         assert (await available(own_world, troubled), await available(own_world, well)) == (0, 10)
         await _change_promises(owner, troubled, 10)
-        assert await mature_round(later, relay, outages) == 1
+        assert await sweep_round(later, relay, outages) == 1
     who = f"maturing of {troubled.tenant_id}"
     assert [(line["event"], line["who"]) for line in lines] == [("interrupted", who), ("works again", who)]
     assert outages == {}
@@ -155,14 +156,14 @@ async def test_goes_on_after_its_connections_are_lost(
     stop = asyncio.Event()
     due = at(own_world, NOON + HOUR)
     with capture_logs() as lines:
-        maturing = asyncio.create_task(mature_points(due, relay, stop))
+        sweeping = asyncio.create_task(sweep(due, relay, stop))
         await earn(at(own_world, NOON), salon, order("order-1"))
         await until(lambda: _has(own_world, salon, 10))
         assert await end_sessions(own_database_urls.relay, "treue-tests-sweeper")
         await earn(at(own_world, NOON), salon, order("order-2"))
         await until(lambda: _has(own_world, salon, 20))
         stop.set()
-        await maturing
+        await sweeping
     assert {line["event"] for line in lines} <= {"interrupted", "works again"}
     await check_ledger(own_world.database, salon.tenant_id)
 
@@ -173,4 +174,4 @@ async def test_a_policy_without_a_delay_leaves_nothing_to_do(own_world: World, r
     await set_policy(own_world, salon)
     await earn(at(own_world, NOON), salon, order())
     assert await available(own_world, salon) == 10
-    assert await mature_round(at(own_world, NOON + HOUR), relay, {}) == 0
+    assert await sweep_round(at(own_world, NOON + HOUR), relay, {}) == 0

@@ -1,0 +1,45 @@
+"""Where time alone has made something due: which tenants, asked by the relay role across all of them.
+
+A sandbox may be ahead of the others, so its rows are compared with its own clock.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, bindparam, func, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.ids import TenantId
+from loyalty.storage.tables import accruals
+from tenancy.table import INSTANT
+from tenancy.tables import tenants
+
+
+def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
+    """Tenants with rows whose instant ``at`` has come, those that wait longest first."""
+    now = bindparam("now", type_=INSTANT)
+    own_now = now + func.make_interval(0, 0, 0, 0, 0, 0, tenants.c.clock_advance_seconds)
+    owner = at.table.c.tenant_id
+    everywhere = select(owner, func.min(at).label("since")).where(*conditions, at <= now).group_by(owner)
+    ahead = (
+        select(owner, func.min(at).label("since"))
+        .join_from(tenants, at.table, owner == tenants.c.tenant_id)
+        .where(tenants.c.sandbox, tenants.c.clock_advance_seconds > 0, *conditions, at <= own_now)
+        .group_by(owner)
+    )
+    due = union_all(everywhere, ahead).subquery("due")
+    return select(due.c.tenant_id).group_by(due.c.tenant_id).order_by(func.min(due.c.since)).limit(bindparam("limit"))
+
+
+_ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
+
+
+async def read_tenants_with_due_accruals(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants whose pending points are due."""
+    return await _read(connection, _ACCRUALS, now, limit)
+
+
+async def _read(connection: AsyncConnection, statement: Any, now: datetime, limit: int) -> list[TenantId]:
+    rows = await connection.execute(statement, {"now": now, "limit": limit})
+    return [TenantId(row.tenant_id) for row in rows]
