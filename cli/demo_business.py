@@ -26,8 +26,9 @@ from loyalty.rules.earning import (
 )
 from loyalty.rules.ids import RuleId, TenantId
 from loyalty.rules.money import Money, PointValue, Ratio
-from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
-from permissions.catalog import Permission
+from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import SYSTEM_PERMISSIONS
 
 MAX_DISPLAY_LENGTH = 120
@@ -47,8 +47,8 @@ class Actor:
         """Refuse an actor that contradicts itself: a customer without an id would read nobody's data or everybody's."""
         if (self.kind is ActorKind.CUSTOMER) != (self.customer_id is not None):
             raise ValueError("customer_id is set exactly for actors of kind CUSTOMER")
-        if self.kind is ActorKind.CUSTOMER and self.permissions - {Permission.SELF_READ}:
-            raise ValueError("A customer holds no permission but SELF_READ")
+        if self.kind is ActorKind.CUSTOMER and self.permissions - SELF_PERMISSIONS:
+            raise ValueError("A customer holds no permission but over themselves")
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise ValueError("expires_at needs a time zone")
 

@@ -21,10 +21,14 @@ class Permission(enum.StrEnum):
     """Read reports over all customers."""
     PURCHASES_RECORD = "PURCHASES_RECORD"
     """Record purchases and their status."""
+    REDEMPTIONS_MANAGE = "REDEMPTIONS_MANAGE"
+    """Quote, hold, capture, release and give back points at the checkout, for any customer."""
     TOKENS_MANAGE = "TOKENS_MANAGE"
     """Create and revoke API tokens and customer tokens."""
     SELF_READ = "SELF_READ"
     """A customer reads their own points, tier and history."""
+    SELF_REDEEM = "SELF_REDEEM"
+    """A customer sets their own points aside at a checkout, and takes them back."""
 
     @property
     def wire_name(self) -> str:
@@ -37,6 +41,9 @@ LOYALTY_ALL = "loyalty:*"
 """The coarse grant: the whole loyalty module, also the parts that come later."""
 
 LOYALTY_PERMISSIONS = frozenset(permission for permission in Permission if permission.name.startswith("LOYALTY_"))
+
+SELF_PERMISSIONS = frozenset(permission for permission in Permission if permission.name.startswith("SELF_"))
+"""What a customer may do, to themselves only."""
 
 _BY_WIRE_NAME = {permission.wire_name: frozenset({permission}) for permission in Permission} | {
     LOYALTY_ALL: LOYALTY_PERMISSIONS

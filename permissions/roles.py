@@ -17,22 +17,25 @@ class Role(enum.StrEnum):
     STAFF = "STAFF"
     """Works at the counter: looks customers and reports up, changes nothing."""
     CUSTOMER = "CUSTOMER"
-    """Collects points: sees only their own."""
+    """Collects and spends points: only their own."""
     INTEGRATION = "INTEGRATION"
-    """A booking system or shop: reads, and records purchases."""
+    """A booking system or shop: reads, records purchases, and lets points be spent."""
 
+
+CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})
+"""What the system does where customers book and pay."""
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        Role.OWNER: LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD, Permission.TOKENS_MANAGE},
-        Role.MANAGER: LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD},
+        Role.OWNER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | {Permission.TOKENS_MANAGE},
+        Role.MANAGER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS,
         Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT}),
-        Role.CUSTOMER: frozenset({Permission.SELF_READ}),
-        Role.INTEGRATION: frozenset({Permission.LOYALTY_READ, Permission.PURCHASES_RECORD}),
+        Role.CUSTOMER: frozenset({Permission.SELF_READ, Permission.SELF_REDEEM}),
+        Role.INTEGRATION: CHECKOUT_PERMISSIONS | {Permission.LOYALTY_READ},
     }
 )
 
-SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | {Permission.PURCHASES_RECORD}
+SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS
 """What background work may do inside the tenant it works for: no credentials."""
 
 

@@ -11,8 +11,8 @@ from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.presets import Preset
-from loyalty.rules.program import DiscountMethod
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.customers import CustomerOrder, PointsFilter
@@ -56,8 +56,10 @@ describe_enum(
         "LOYALTY_ADJUST": "Add and remove points by hand (`loyalty:adjust`).",
         "LOYALTY_REPORT": "Read reports over all customers (`loyalty:report`).",
         "PURCHASES_RECORD": "Record purchases and their status (`purchases:record`).",
+        "REDEMPTIONS_MANAGE": "Let any customer spend points at the checkout (`redemptions:manage`).",
         "TOKENS_MANAGE": "Create and revoke API tokens and customers' tokens (`tokens:manage`).",
         "SELF_READ": "Read one's own points, tier and history, as a customer (`self:read`).",
+        "SELF_REDEEM": "Set one's own points aside at a checkout and take them back, as a customer (`self:redeem`).",
     },
 )
 describe_enum(
@@ -271,6 +273,21 @@ describe_enum(
         "AUTOMATIC": "As many as possible are proposed; the customer may take them away.",
         "CUSTOMER_CHOICE": "None are proposed; the customer says how many.",
     },
+)
+describe_enum(
+    HoldState,
+    "How far a hold has come. It has exactly one end.",
+    {
+        "ACTIVE": "The points are set aside.",
+        "CAPTURED": "They were spent, all or a part; the rest went back.",
+        "RELEASED": "They were given back.",
+        "EXPIRED": "Its time was over, and they went back by themselves.",
+    },
+)
+describe_enum(
+    RestorePolicy,
+    "What becomes of points that are given back to a lot that has expired meanwhile.",
+    {"GRACE": "They can be spent for some days more.", "EXPIRE": "They expire at once."},
 )
 describe_enum(
     PointsFilter,

@@ -12,6 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.redemption import HoldState
 from schema.enums import describe_enum
 from schema.scalars import CurrencyCode, Points
 
@@ -30,6 +31,12 @@ class UserErrorCode(StrEnum):
     PURCHASE_OF_ANOTHER_CUSTOMER = "PURCHASE_OF_ANOTHER_CUSTOMER"
     STATUS_RUNS_BACKWARDS = "STATUS_RUNS_BACKWARDS"
     INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
+    REDEMPTION_DISABLED = "REDEMPTION_DISABLED"
+    BELOW_MINIMUM = "BELOW_MINIMUM"
+    ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
+    NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT"
+    HOLD_ENDED = "HOLD_ENDED"
+    RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION"
     LIMIT_REACHED = "LIMIT_REACHED"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
 
@@ -47,6 +54,12 @@ describe_enum(
         "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase is recorded for somebody else.",
         "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
         "INSUFFICIENT_POINTS": "Fewer points are available than required.",
+        "REDEMPTION_DISABLED": "Points cannot be redeemed in this program.",
+        "BELOW_MINIMUM": "Fewer points than must be held, or used at once.",
+        "ABOVE_MAXIMUM": "More points than may be used here.",
+        "NOTHING_TO_DISCOUNT": "There is nothing that points could take off.",
+        "HOLD_ENDED": "The hold has ended already.",
+        "RETURN_EXCEEDS_REDEMPTION": "More points than are left to give back.",
         "LIMIT_REACHED": "One more would pass a limit of the service.",
         "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
     },
@@ -108,6 +121,40 @@ class InsufficientPoints(UserError):
     required: Points = strawberry.field(description="How many the request takes.")
 
 
+@strawberry.type(description="The program does not let customers spend points at a checkout.")
+class RedemptionDisabled(UserError):
+    """Shows ``loyalty.rules.errors.RedemptionDisabled``."""
+
+
+@strawberry.type(description="Fewer than the program's minimum.")
+class BelowMinimum(UserError):
+    what: str = strawberry.field(description="`balance`, which must be held, or `points`, which must be used at once.")
+    required: Points = strawberry.field(description="The minimum.")
+    actual: Points = strawberry.field(description="What there is, or what was asked for.")
+
+
+@strawberry.type(description="More points than may be used at this checkout.")
+class AboveMaximum(UserError):
+    maximum: Points = strawberry.field(description="How many may be used.")
+    requested: Points = strawberry.field(description="How many were asked for.")
+
+
+@strawberry.type(description="The total is 0, or so small that points can take nothing off it.")
+class NothingToDiscount(UserError):
+    """Shows ``loyalty.rules.errors.NothingToDiscount``."""
+
+
+@strawberry.type(description="The hold has ended already, in another way than is asked for; it ends once.")
+class HoldEnded(UserError):
+    state: HoldState = strawberry.field(description="How it has ended.")
+
+
+@strawberry.type(description="More points than are left of the redemption to give back.")
+class ReturnExceedsRedemption(UserError):
+    returnable: Points = strawberry.field(description="How many can still be given back.")
+    requested: Points = strawberry.field(description="How many were asked for.")
+
+
 @strawberry.type(description="One more would pass a limit of the service.")
 class LimitReached(UserError):
     what: str = strawberry.field(description="What is limited.")
@@ -129,6 +176,12 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.PurchaseOfAnotherCustomer: (PurchaseOfAnotherCustomer, ()),
     refusals.StatusRunsBackwards: (StatusRunsBackwards, ("current", "requested")),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
+    refusals.RedemptionDisabled: (RedemptionDisabled, ()),
+    refusals.BelowMinimum: (BelowMinimum, ("what", "required", "actual")),
+    refusals.AboveMaximum: (AboveMaximum, ("maximum", "requested")),
+    refusals.NothingToDiscount: (NothingToDiscount, ()),
+    refusals.HoldEnded: (HoldEnded, ("state",)),
+    refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }

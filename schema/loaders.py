@@ -11,7 +11,18 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
-from loyalty.rules.ids import AccrualId, AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.ids import (
+    AccrualId,
+    AdjustmentId,
+    CustomerId,
+    EntryId,
+    HoldId,
+    JobId,
+    PurchaseId,
+    RedemptionId,
+    RuleId,
+    TierId,
+)
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.customer import load_customers, load_entries
@@ -19,6 +30,7 @@ from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load
 from loyalty.services.job import load_jobs
 from loyalty.services.program import get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases
+from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
@@ -28,6 +40,7 @@ from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierRow
 from permissions.actor import Actor
@@ -63,6 +76,9 @@ class Loaders:
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
+        self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
+        self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)
+        self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)
         self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
         self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
         self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)

@@ -17,10 +17,15 @@ from schema.mutations import (
     program_update,
     purchase_record,
     purchases_record,
+    redemption_capture,
+    redemption_hold,
+    redemption_release,
+    redemption_return,
     tier_create,
     tier_delete,
     tier_update,
 )
+from schema.queries import checkout_quote as checkout_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
 from schema.queries import program as program_queries
@@ -46,6 +51,7 @@ class Query:
     customer = customer_queries.customer
     purchase = customer_queries.purchase
     adjustment = customer_queries.adjustment
+    checkout_quote = checkout_queries.checkout_quote
     report = report_queries.report
     event_cursor = event_queries.event_cursor
     ledger_verification = verification_queries.ledger_verification
@@ -65,6 +71,10 @@ class Mutation:
     purchase_record = purchase_record.purchase_record
     purchases_record = purchases_record.purchases_record
     points_adjust = points_adjust.points_adjust
+    redemption_hold = redemption_hold.redemption_hold
+    redemption_capture = redemption_capture.redemption_capture
+    redemption_release = redemption_release.redemption_release
+    redemption_return = redemption_return.redemption_return
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke
     customer_token_create = customer_token_create.customer_token_create

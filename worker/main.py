@@ -30,7 +30,7 @@ class Part(enum.StrEnum):
     JOBS = "JOBS"
     """Works off background jobs."""
     SWEEPING = "SWEEPING"
-    """Does what time alone makes due: points mature."""
+    """Does what time alone makes due: points mature, holds end."""
 
 
 ALL_PARTS = tuple(Part)

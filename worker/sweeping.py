@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.maturing import mature_due
+from loyalty.services.redemption import free_abandoned_holds
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.due import read_tenants_with_due_accruals
+from loyalty.storage.due import read_tenants_with_abandoned_holds, read_tenants_with_due_accruals
 from tenancy.database import Database
 from tenancy.outage import Outage, is_away
 from worker.loop import Pace, repeat_until_stopped
@@ -36,7 +37,10 @@ class Sweep(NamedTuple):
     sweep_tenant: Callable[[World, TenantId], Awaitable[Swept]]
 
 
-SWEEPS = (Sweep("maturing", read_tenants_with_due_accruals, mature_due),)
+SWEEPS = (
+    Sweep("maturing", read_tenants_with_due_accruals, mature_due),
+    Sweep("holds", read_tenants_with_abandoned_holds, free_abandoned_holds),
+)
 """In this order in every round."""
 
 

@@ -137,6 +137,68 @@ class InsufficientPoints(Refused):
         self.required = required
 
 
+class RedemptionDisabled(Refused):
+    """The program does not let customers spend points at a checkout."""
+
+    code: ClassVar[str] = "REDEMPTION_DISABLED"
+
+    def __init__(self) -> None:
+        super().__init__("Points cannot be redeemed in this program.")
+
+
+class BelowMinimum(Refused):
+    """Fewer than the program's minimum: of the balance that must be held, or of the points that must be used."""
+
+    code: ClassVar[str] = "BELOW_MINIMUM"
+
+    def __init__(self, what: str, required: int, actual: int, path: tuple[str, ...] = ("points",)) -> None:
+        super().__init__(f"The {what} must be at least {required} points, not {actual}.", path)
+        self.what = what
+        self.required = required
+        self.actual = actual
+
+
+class AboveMaximum(Refused):
+    """More points than may be used at this checkout."""
+
+    code: ClassVar[str] = "ABOVE_MAXIMUM"
+
+    def __init__(self, maximum: int, requested: int, path: tuple[str, ...] = ("points",)) -> None:
+        super().__init__(f"At most {maximum} points may be used here, not {requested}.", path)
+        self.maximum = maximum
+        self.requested = requested
+
+
+class NothingToDiscount(Refused):
+    """There is nothing that points could take off: the total is 0, or so small that not one minor unit may go."""
+
+    code: ClassVar[str] = "NOTHING_TO_DISCOUNT"
+
+    def __init__(self, path: tuple[str, ...] = ("subtotal",)) -> None:
+        super().__init__("There is nothing to take off this total.", path)
+
+
+class HoldEnded(Refused):
+    """The hold has ended already, in another way than is asked for; it ends once."""
+
+    code: ClassVar[str] = "HOLD_ENDED"
+
+    def __init__(self, state: str, path: tuple[str, ...] = ("hold",)) -> None:
+        super().__init__(f"The hold is {state} already.", path)
+        self.state = state
+
+
+class ReturnExceedsRedemption(Refused):
+    """More points than are left of the redemption to give back."""
+
+    code: ClassVar[str] = "RETURN_EXCEEDS_REDEMPTION"
+
+    def __init__(self, returnable: int, requested: int, path: tuple[str, ...] = ("points",)) -> None:
+        super().__init__(f"{returnable} points can still be given back, not {requested}.", path)
+        self.returnable = returnable
+        self.requested = requested
+
+
 class LimitReached(Refused):
     """One more would pass a limit of the service."""
 

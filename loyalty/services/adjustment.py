@@ -96,15 +96,7 @@ async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> Adj
         book = Book(program, actor, world.now(program))
         book.open(locked)
         adjustment, change = await _book(tx, book, customer_id, request)
-        book.posting.idempotency_keys.append(
-            {
-                "key": request.idempotency_key,
-                "operation": OPERATION,
-                "fingerprint": mark,
-                "result_id": adjustment.id,
-                "created_at": book.now,
-            },
-        )
+        book.remember(request.idempotency_key, OPERATION, mark, adjustment.id)
         await post(tx, book.finish())
         return AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False)
 

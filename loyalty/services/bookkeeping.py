@@ -156,9 +156,13 @@ class Book:
         self.keep(replace(after, chain=chain))
         return entry
 
-    def allocate(self, entry_id: EntryId, lot_id: LotId, points: int) -> None:
-        """Note how many points an entry took from a lot; below zero when it gave them back."""
-        self.posting.allocations.append({"entry_id": entry_id, "lot_id": lot_id, "points": points})
+    def allocate(self, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None) -> None:
+        """Note how many points an entry took from a lot; below zero when it gave them back.
+
+        ``settled_by`` is the hold whose release paid a debt that an earlier entry had left.
+        """
+        taken = {"entry_id": entry_id, "lot_id": lot_id, "settled_by": settled_by or entry_id, "points": points}
+        self.posting.allocations.append(taken)
 
     def move_lot(self, customer_id: CustomerId, lot: Lot) -> None:
         """Take over a lot as it is now; `finish` writes it."""
@@ -215,6 +219,18 @@ class Book:
         customer_id = account.customer_id
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
+
+    def remember(self, key: str, operation: str, fingerprint: str, result_id: UUID) -> None:
+        """Keep an idempotency key with what it stands for."""
+        self.posting.idempotency_keys.append(
+            {
+                "key": key,
+                "operation": operation,
+                "fingerprint": fingerprint,
+                "result_id": result_id,
+                "created_at": self.now,
+            },
+        )
 
     def finish(self) -> Posting:
         """The posting with the final state of every account that moved."""

@@ -7,5 +7,12 @@ import orjson
 
 
 def fingerprint(request: Any) -> str:
-    """SHA-256 over the canonical JSON of a request made of dataclasses, enums, dates and plain values."""
-    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """SHA-256 over the canonical JSON of a request made of tuples, dataclasses, enums, dates and plain values."""
+    return hashlib.sha256(orjson.dumps(request, default=_plain, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A named tuple as the tuple that it is."""
+    if isinstance(value, tuple):
+        return tuple(value)
+    raise TypeError

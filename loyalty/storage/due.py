@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
-from loyalty.storage.tables import accruals
+from loyalty.rules.redemption import HoldState
+from loyalty.storage.tables import accruals, holds
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
 
@@ -32,12 +33,18 @@ def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
     return select(due.c.tenant_id).group_by(due.c.tenant_id).order_by(func.min(due.c.since)).limit(bindparam("limit"))
 
 
+_HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
 _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
 
 
 async def read_tenants_with_due_accruals(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
     """Tenants whose pending points are due."""
     return await _read(connection, _ACCRUALS, now, limit)
+
+
+async def read_tenants_with_abandoned_holds(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with active holds whose time is over."""
+    return await _read(connection, _HOLDS, now, limit)
 
 
 async def _read(connection: AsyncConnection, statement: Any, now: datetime, limit: int) -> list[TenantId]:

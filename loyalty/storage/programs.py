@@ -13,8 +13,15 @@ from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
-from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import (
+    DEFAULT_GRACE_DAYS,
+    DEFAULT_HOLD_MINUTES,
+    DiscountMethod,
+    RedemptionPolicy,
+    RestorePolicy,
+)
 from loyalty.rules.tiers import Tier
 from loyalty.storage.earning_rules import award_from_document, conditions_from_document
 from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
@@ -189,6 +196,11 @@ def settings_document(settings: ProgramSettings) -> dict[str, Any]:
             "max_discount_percent": redemption.max_discount_percent,
             "min_balance": redemption.min_balance,
             "min_points_per_redemption": redemption.min_points_per_redemption,
+            "max_points_per_redemption": redemption.max_points_per_redemption,
+            "hold_minutes": redemption.hold_minutes,
+            "restore": redemption.restore,
+            "restore_grace_days": redemption.restore_grace_days,
+            "return_on_cancel": redemption.return_on_cancel,
         },
     }
 
@@ -210,6 +222,12 @@ def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
             max_discount_percent=redemption["max_discount_percent"],
             min_balance=redemption["min_balance"],
             min_points_per_redemption=redemption["min_points_per_redemption"],
+            # Settings that were stored before these existed have their defaults.
+            max_points_per_redemption=redemption.get("max_points_per_redemption"),
+            hold_minutes=redemption.get("hold_minutes", DEFAULT_HOLD_MINUTES),
+            restore=RestorePolicy(redemption.get("restore", RestorePolicy.GRACE)),
+            restore_grace_days=redemption.get("restore_grace_days", DEFAULT_GRACE_DAYS),
+            return_on_cancel=redemption.get("return_on_cancel", True),
         ),
         accrual=accrual_from_document(stored["accrual"]),
     )

@@ -392,13 +392,15 @@ allocations = tenant_table(
     "allocations",
     identifier("entry_id"),
     identifier("lot_id"),
+    # What brought them together: the entry itself, or the hold whose release paid a debt that the entry had left.
+    identifier("settled_by"),
     points("points"),
     references("entry_id", "entries"),
     references("lot_id", "lots"),
     # Below zero where an entry gives points back to a lot.
     check("points", "points <> 0"),
     index("allocations_lot_idx", "lot_id"),
-    key=("entry_id", "lot_id"),
+    key=("entry_id", "lot_id", "settled_by"),
 )
 
 adjustments = tenant_table(

@@ -305,6 +305,75 @@ SOURCES: Sequence[Source] = (
             "what expired of a lot stands in the ledger": Broken("expired <> entered", "id, expired, entered"),
         },
     ),
+    # Every hold with what it set aside, and what it became.
+    Source(
+        """
+        SELECT h.*, coalesce(p.points, 0) AS set_aside, coalesce(p.strange, 0) AS strange,
+               r.points AS redeemed, r.customer_id AS redeemed_for
+        FROM holds h
+        LEFT JOIN (SELECT t.hold_id, sum(t.points) AS points,
+                          count(*) FILTER (WHERE l.customer_id <> o.customer_id) AS strange
+                   FROM hold_lots t
+                   JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
+                   JOIN holds o ON o.tenant_id = t.tenant_id AND o.id = t.hold_id
+                   WHERE t.tenant_id = :current_tenant GROUP BY t.hold_id) p ON p.hold_id = h.id
+        LEFT JOIN redemptions r ON r.tenant_id = h.tenant_id AND r.hold_id = h.id
+        WHERE h.tenant_id = :current_tenant
+        """,
+        {
+            "a hold sets aside what it says, from its own customer's lots": Broken(
+                "points <> set_aside OR strange > 0", "id, points, set_aside, strange"
+            ),
+            "a hold that was captured is one redemption of what was captured, and no other hold is": Broken(
+                "coalesce(redeemed, 0) <> captured_points OR redeemed_for <> customer_id",
+                "id, state, captured_points, redeemed",
+            ),
+        },
+    ),
+    # Every lot with the active holds on it.
+    Source(
+        """
+        SELECT l.id, l.held, coalesce(h.points, 0) AS in_holds
+        FROM lots l
+        LEFT JOIN (SELECT t.lot_id, sum(t.points) AS points
+                   FROM hold_lots t
+                   JOIN holds h ON h.tenant_id = t.tenant_id AND h.id = t.hold_id AND h.state = 'ACTIVE'
+                   WHERE t.tenant_id = :current_tenant GROUP BY t.lot_id) h ON h.lot_id = l.id
+        WHERE l.tenant_id = :current_tenant AND (l.held > 0 OR h.points > 0)
+        """,
+        {"points are held in a lot exactly by active holds": Broken("held <> in_holds", "id, held, in_holds")},
+    ),
+    # Every redemption with its entry and its returns.
+    Source(
+        """
+        SELECT r.id, r.points, r.returned_points, r.discount_minor,
+               count(e.id) AS entries, coalesce(b.points, 0) AS returned, coalesce(b.discount_minor, 0) AS given_back,
+               coalesce(b.entries, 0) AS return_entries, coalesce(b.returns, 0) AS returns
+        FROM redemptions r
+        LEFT JOIN entries e ON e.tenant_id = r.tenant_id AND e.cause_id = r.id AND e.kind = 'REDEEMED'
+             AND e.points = -r.points AND e.customer_id = r.customer_id
+             AND e.reference_kind = 'REDEMPTION' AND e.reference_id = r.id
+        LEFT JOIN (SELECT t.redemption_id, sum(t.points) AS points, sum(t.discount_minor) AS discount_minor,
+                          count(*) AS returns, count(e.id) AS entries
+                   FROM redemption_returns t
+                   LEFT JOIN entries e ON e.tenant_id = t.tenant_id AND e.cause_id = t.id
+                        AND e.kind = 'REDEMPTION_RETURNED' AND e.points = t.points AND e.customer_id = t.customer_id
+                        AND e.reference_kind = 'REDEMPTION' AND e.reference_id = t.redemption_id
+                   WHERE t.tenant_id = :current_tenant GROUP BY t.redemption_id) b ON b.redemption_id = r.id
+        WHERE r.tenant_id = :current_tenant
+        GROUP BY r.tenant_id, r.id, b.points, b.discount_minor, b.entries, b.returns
+        """,
+        {
+            "a redemption has one entry, for the same customer and the same points": Broken(
+                "entries <> 1", "id, points, entries"
+            ),
+            "what came back of a redemption stands in the ledger, and is no more than was spent": Broken(
+                "returned_points <> returned OR returns <> return_entries OR given_back > discount_minor"
+                " OR (returned_points = points AND given_back <> discount_minor)",
+                "id, points, returned_points, returned, discount_minor, given_back",
+            ),
+        },
+    ),
     # Every purchase with its facts.
     Source(
         """
@@ -395,9 +464,16 @@ QUESTIONS: Mapping[str, str] = {
           AND (v.kind = 'tier.upgraded') <> (coalesce(t.min_points, -1) > coalesce(f.min_points, -1))
     """,
     "an idempotency key leads to what it made": """
-        SELECT k.key FROM idempotency_keys k
-        WHERE k.tenant_id = :current_tenant AND k.operation = 'pointsAdjust'
-          AND NOT EXISTS (SELECT FROM adjustments d WHERE d.tenant_id = k.tenant_id AND d.id = k.result_id)
+        SELECT k.key, k.operation
+        FROM idempotency_keys k
+        LEFT JOIN (
+            SELECT id, 'pointsAdjust' AS operation FROM adjustments WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'redemptionHold' FROM holds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'redemptionCapture' FROM redemptions WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'redemptionRelease' FROM holds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'redemptionReturn' FROM redemption_returns WHERE tenant_id = :current_tenant
+        ) made ON made.id = k.result_id AND made.operation = k.operation
+        WHERE k.tenant_id = :current_tenant AND made.id IS NULL
     """,
 }
 """Asked once of the whole tenant: each finds rows that break it."""

@@ -12,8 +12,9 @@ from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import PointValue
-from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy
+from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy, RestorePolicy
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
@@ -51,6 +52,21 @@ class RedemptionPolicyInput:
     min_balance: Points | None = strawberry.field(default=strawberry.UNSET, description="0 or more; must be held.")
     min_points_per_redemption: Points | None = strawberry.field(
         default=strawberry.UNSET, description="0 or more; must be used at once."
+    )
+    max_points_per_redemption: Points | None = strawberry.field(
+        default=strawberry.UNSET, description="May be used at once; null takes the limit away."
+    )
+    hold_time_to_live: Duration | None = strawberry.field(
+        default=strawberry.UNSET, description="After which a hold ends by itself: PT1M to P7D."
+    )
+    restore: RestorePolicy | None = strawberry.field(
+        default=strawberry.UNSET, description="When points come back to a lot that has expired meanwhile."
+    )
+    restore_grace_days: int | None = strawberry.field(
+        default=strawberry.UNSET, description="How long they live then with GRACE: 1 to 366 days."
+    )
+    return_on_cancel: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether a purchase that is called off gives back what was spent on it."
     )
 
 
@@ -157,7 +173,15 @@ def _changed_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) 
         min_points_per_redemption=given_or(
             given.min_points_per_redemption, policy.min_points_per_redemption, path, "min_points_per_redemption"
         ),
+        restore=given_or(given.restore, policy.restore, path, "restore"),
+        restore_grace_days=given_or(given.restore_grace_days, policy.restore_grace_days, path, "restore_grace_days"),
+        return_on_cancel=given_or(given.return_on_cancel, policy.return_on_cancel, path, "return_on_cancel"),
     )
+    if given.max_points_per_redemption is not strawberry.UNSET:
+        changed = replace(changed, max_points_per_redemption=given.max_points_per_redemption)
+    time_to_live = given_or(given.hold_time_to_live, None, path, "hold_time_to_live")
+    if time_to_live is not None:
+        changed = replace(changed, hold_minutes=parse_minutes(time_to_live, (path, "hold_time_to_live")))
     value = given_or(given.point_value, None, path, "point_value")
     if value is not None:
         money = amount_of(value.money, path, "point_value", "money")

@@ -5,7 +5,6 @@ from typing import Annotated
 import strawberry
 
 from loyalty.rules.errors import InvalidInput, NotFound
-from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.text import check_text, is_storable
 from loyalty.services.customer import find_customer, list_customers
 from loyalty.services.purchase import find_purchase
@@ -16,6 +15,7 @@ from schema.context import Info
 from schema.guard import guarded
 from schema.loaders import load_node
 from schema.types.arguments import After, Before, First, Last
+from schema.types.checkout import PurchaseKeyInput
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.ledger import Adjustment
 from schema.types.node import shown
@@ -41,12 +41,6 @@ CUSTOMER_ORDERS: dict[CustomerOrder, Order[CustomerPlace]] = {
         lambda value, row_id: CustomerPlace(id_value(value), id_value(row_id)),  # type: ignore[arg-type]
     ),
 }
-
-
-@strawberry.input(description="The natural key of a purchase.")
-class PurchaseKeyInput:
-    kind: PurchaseKind = strawberry.field(description="What was bought.")
-    external_id: str = strawberry.field(description="The id in the caller's own system.")
 
 
 @strawberry.input(description="Names a purchase in exactly one way.", one_of=True)

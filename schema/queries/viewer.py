@@ -25,6 +25,8 @@ _LOADERS = {
     "Purchase": "purchases",
     "Accrual": "accruals_by_id",
     "Adjustment": "adjustments",
+    "Hold": "holds",
+    "Redemption": "redemptions",
     "LedgerEntry": "entries",
     "Tier": "tiers",
     "EarningRule": "earning_rules",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import strawberry
 
 from loyalty.rules.adjustment import AdjustmentReason
-from loyalty.rules.entry import DisplayColor, EntryKind, display_color, entry_color
+from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind, display_color, entry_color
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.ledger import EntryPlace, EntryRow
 from permissions.actor import ActorKind
@@ -17,6 +17,7 @@ from schema.loaders import load, loaded
 from schema.scalars import Color, Points
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
+from schema.types.redemption import Redemption
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -51,7 +52,7 @@ class Adjustment(Node):
 
 
 LedgerReference = Annotated[
-    Union[Purchase, Adjustment],  # noqa: UP007 - a named union needs it
+    Union[Purchase, Adjustment, Redemption],  # noqa: UP007 - a named union needs it
     strawberry.union("LedgerReference", description="What an entry refers to."),
 ]
 
@@ -77,17 +78,18 @@ class LedgerEntry(Node):
         """The colour of the kind."""
         return display_color(EntryKind(self.kind))
 
-    @computed(description="The purchase or adjustment behind the entry.")
+    @computed(description="What is behind the entry; null for what cannot be opened on its own.")
     async def reference(self, info: Info) -> LedgerReference | None:
         """Loaded for the whole page at once, one statement for each kind."""
         row = _row(self)
-        return await load(info, _REFERENCE_LOADERS[row.reference_kind], row.reference_id)  # type: ignore[no-any-return]
+        loader = _REFERENCE_LOADERS.get(row.reference_kind)
+        return await load(info, loader, row.reference_id) if loader else None
 
     @computed(description="What this caller may read about it: staff the internal note, customers the description.")
     async def note(self, info: Info) -> str | None:
         """Only adjustments have notes."""
         row = _row(self)
-        if row.reference_kind != "ADJUSTMENT":
+        if row.reference_kind != ReferenceKind.ADJUSTMENT:
             return None
         adjustment: AdjustmentRow | None = await load(info, "adjustments", row.reference_id)
         if adjustment is None:
@@ -97,7 +99,11 @@ class LedgerEntry(Node):
         return adjustment.internal_note or adjustment.customer_description
 
 
-_REFERENCE_LOADERS = {"PURCHASE": "purchases", "ADJUSTMENT": "adjustments"}
+_REFERENCE_LOADERS = {
+    ReferenceKind.PURCHASE: "purchases",
+    ReferenceKind.ADJUSTMENT: "adjustments",
+    ReferenceKind.REDEMPTION: "redemptions",
+}
 
 ENTRY_ORDER: Order[EntryPlace] = Order(
     name="entries",

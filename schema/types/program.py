@@ -9,8 +9,8 @@ from loyalty.rules.accrual import EvaluateOn, MatureOn
 from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.program import DiscountMethod
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import DiscountMethod, RestorePolicy
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
@@ -61,6 +61,22 @@ class RedemptionPolicy:
     point_value: PointValue = strawberry.field(description="What points are worth.")
     min_balance: Points = strawberry.field(description="What must be held to redeem at all; 0 is no minimum.")
     min_points_per_redemption: Points = strawberry.field(description="What must be used at once; 0 is no minimum.")
+    max_points_per_redemption: Points | None = strawberry.field(
+        description="What may be used at once; null is no limit."
+    )
+    restore: RestorePolicy = strawberry.field(
+        description="What becomes of points that come back to a lot that has expired meanwhile."
+    )
+    restore_grace_days: int = strawberry.field(description="How many days they live then, with GRACE.")
+    return_on_cancel: bool = strawberry.field(
+        description="Whether a purchase that is called off gives back the points that were spent on it."
+    )
+
+    @computed(description="After which a hold ends by itself.")
+    def hold_time_to_live(self) -> Duration:
+        """From the policy's minutes."""
+        policy: Any = self
+        return Duration(format_minutes(policy.hold_minutes))
 
     @computed(description="The most that points may take off one purchase; null for no limit but the total.")
     def max_discount(self) -> DiscountCap | None:

@@ -77,7 +77,7 @@ async def test_a_jwt_of_the_team_is_a_staff_actor(
 async def test_a_jwt_of_a_customer_is_that_customer(authenticate: Authenticator) -> None:
     who = await authenticate(token(Role.CUSTOMER, str(CUSTOMER)))
     assert (who.kind, who.customer_id) == (ActorKind.CUSTOMER, CUSTOMER)
-    assert who.permissions == {Permission.SELF_READ}
+    assert who.permissions == {Permission.SELF_READ, Permission.SELF_REDEEM}
 
 
 async def test_grants_narrow_a_role_and_never_widen_it(authenticate: Authenticator) -> None:

@@ -21,8 +21,10 @@ from permissions.catalog import (
         (Permission.LOYALTY_ADJUST, "loyalty:adjust"),
         (Permission.LOYALTY_REPORT, "loyalty:report"),
         (Permission.PURCHASES_RECORD, "purchases:record"),
+        (Permission.REDEMPTIONS_MANAGE, "redemptions:manage"),
         (Permission.TOKENS_MANAGE, "tokens:manage"),
         (Permission.SELF_READ, "self:read"),
+        (Permission.SELF_REDEEM, "self:redeem"),
     ],
 )
 def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
@@ -33,7 +35,7 @@ def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
 
 
 def test_every_permission_has_a_stable_wire_name() -> None:
-    assert len(Permission) == 7
+    assert len(Permission) == 9
 
 
 def test_the_coarse_grant_covers_the_whole_loyalty_module() -> None:

@@ -1,17 +1,19 @@
 """The matrix of roles and permissions. Who may do what changes in a diff that people read."""
 
-from permissions.catalog import LOYALTY_PERMISSIONS, Permission
+from permissions.catalog import LOYALTY_PERMISSIONS, SELF_PERMISSIONS, Permission
 from permissions.roles import ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, Role, permission_matrix
 
 MATRIX = """\
-permission        OWNER  MANAGER  STAFF  CUSTOMER  INTEGRATION
-loyalty:read      yes    yes      yes    -         yes
-loyalty:manage    yes    yes      -      -         -
-loyalty:adjust    yes    yes      -      -         -
-loyalty:report    yes    yes      yes    -         -
-purchases:record  yes    yes      -      -         yes
-tokens:manage     yes    -        -      -         -
-self:read         -      -        -      yes       -
+permission          OWNER  MANAGER  STAFF  CUSTOMER  INTEGRATION
+loyalty:read        yes    yes      yes    -         yes
+loyalty:manage      yes    yes      -      -         -
+loyalty:adjust      yes    yes      -      -         -
+loyalty:report      yes    yes      yes    -         -
+purchases:record    yes    yes      -      -         yes
+redemptions:manage  yes    yes      -      -         yes
+tokens:manage       yes    -        -      -         -
+self:read           -      -        -      yes       -
+self:redeem         -      -        -      yes       -
 """
 
 
@@ -29,8 +31,8 @@ def test_every_permission_belongs_to_a_role() -> None:
 
 
 def test_customers_see_only_their_own() -> None:
-    assert ROLE_PERMISSIONS[Role.CUSTOMER] == {Permission.SELF_READ}
-    assert all(Permission.SELF_READ not in ROLE_PERMISSIONS[role] for role in Role if role is not Role.CUSTOMER)
+    assert ROLE_PERMISSIONS[Role.CUSTOMER] == SELF_PERMISSIONS
+    assert not any(SELF_PERMISSIONS & ROLE_PERMISSIONS[role] for role in Role if role is not Role.CUSTOMER)
 
 
 def test_owners_and_managers_hold_the_whole_module() -> None:

@@ -17,7 +17,18 @@ from loyalty.storage.window import Window
 from permissions.catalog import Permission
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of
-from tests.loyalty.services.builders import earn, give, one_point_per_euro, order, position_all_events, service_item
+from tests.loyalty.services.builders import (
+    capture,
+    earn,
+    give,
+    give_back,
+    hold,
+    one_point_per_euro,
+    order,
+    position_all_events,
+    service_item,
+    set_redemption,
+)
 
 
 class Neighbour(NamedTuple):
@@ -58,6 +69,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
     recorded = await earn(world, salon, order("order-1", 10_000))
     adjusted = await give(world, salon, -10, "key-1")
+    await set_redemption(world, salon)
+    spent = await capture(world, salon, await hold(world, salon, 20, "basket"), "paid")
+    await give_back(world, salon, spent, "back", points=5)
     (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
     await position_all_events(relay)
     return Neighbour(

@@ -7,8 +7,9 @@ from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.presets import Preset, apply_preset
-from loyalty.rules.program import DiscountMethod, ProgramSettings, default_settings, validate_settings
+from loyalty.rules.program import ProgramSettings, default_settings, validate_settings
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import DiscountMethod
 
 CURRENCIES = ("EUR", "JPY", "KWD", "CLF")
 """Two digits, none, three, four."""

@@ -20,14 +20,26 @@ from loyalty.rules.earning import (
     PerAmountAward,
 )
 from loyalty.rules.ids import CustomerId, RuleId, TenantId
-from loyalty.rules.money import Money
+from loyalty.rules.money import Money, PointValue
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.redemption import RedemptionPolicy
 from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
+from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
+from loyalty.services.redemption import (
+    CapturedPoints,
+    HeldPoints,
+    HoldRequest,
+    ReturnedPoints,
+    capture_hold,
+    hold_points,
+    return_redemption,
+)
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
+from loyalty.storage.redemptions import PurchaseKey
 from permissions.actor import Actor, ActorKind
 from permissions.roles import ROLE_PERMISSIONS, Role
 from tenancy.database import Database
@@ -129,6 +141,42 @@ async def earn(world: World, salon: Salon, recording: PurchaseRecording) -> Reco
 async def give(world: World, salon: Salon, points: int, key: str, **changes: Any) -> AdjustedPoints:
     """Adjust points as the salon's manager."""
     return await adjust_points(world, salon.manager, adjustment(points, key, **changes))
+
+
+def checkout(
+    subtotal: int = 10_000, discounts: int = 0, purchase: str | None = None, kind: PurchaseKind = PurchaseKind.ORDER
+) -> Checkout:
+    """A checkout over so many cents."""
+    key = None if purchase is None else PurchaseKey(kind, purchase)
+    return Checkout(Money(subtotal, "EUR"), discounts, key)
+
+
+async def hold(
+    world: World, salon: Salon, points: int, key: str, *, customer: str = "anna", **details: Any
+) -> HeldPoints:
+    """Set points aside as the salon's own checkout."""
+    at_checkout = details.pop("checkout", None) or checkout()
+    request = HoldRequest(CustomerKey(external_id=customer), points, at_checkout, None, None, key)
+    return await hold_points(world, salon.integration, request._replace(**details))
+
+
+async def capture(world: World, salon: Salon, held: HeldPoints, key: str, points: int | None = None) -> CapturedPoints:
+    """Spend what is held, or a part of it."""
+    return await capture_hold(world, salon.integration, held.hold.id, points, key)
+
+
+async def give_back(
+    world: World, salon: Salon, captured: CapturedPoints, key: str, *, points: int | None = None
+) -> ReturnedPoints:
+    """Give spent points back, all that is left or a part."""
+    return await return_redemption(world, salon.integration, captured.redemption.id, points, None, key)
+
+
+async def set_redemption(world: World, salon: Salon, **policy: Any) -> None:
+    """How points can be spent from now on: a point is a cent, without limits, unless told otherwise."""
+    redemption = RedemptionPolicy(enabled=True, point_value=PointValue(1, Money(1, "EUR")))
+    changed = replace(redemption, **policy)
+    await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, redemption=changed), None))
 
 
 async def set_policy(world: World, salon: Salon, **policy: Any) -> None:

@@ -10,7 +10,8 @@ from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput, NotFound, VersionConflict
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import Money, PointValue
-from loyalty.rules.program import DiscountMethod, ProgramSettings, RedemptionPolicy, default_settings
+from loyalty.rules.program import ProgramSettings, default_settings
+from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
 from loyalty.services.purchase import record_purchase

@@ -1,0 +1,564 @@
+"""Spend points at a checkout: hold, capture, release, give back. A hold counts as spent until it ends.
+
+Everything happens under the lock of the customer's account; a hold leaves ACTIVE once, whoever is faster.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules import account as accounts
+from loyalty.rules import lots as parcels
+from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.errors import (
+    AboveMaximum,
+    HoldEnded,
+    IdempotencyConflict,
+    NotFound,
+    Problem,
+    ReturnExceedsRedemption,
+    refuse_problems,
+)
+from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased, PointsReturned
+from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, RedemptionReturnId, TenantId
+from loyalty.rules.lots import Lot, allocate, is_spendable
+from loyalty.rules.money import Money, PointValue, value_of
+from loyalty.rules.points import check_points
+from loyalty.rules.redemption import (
+    MAX_HOLD_MINUTES,
+    HoldState,
+    RestorePolicy,
+    share,
+)
+from loyalty.rules.text import check_external_id, check_text
+from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.checkout import Checkout, applied, prepare_customer, program_of, refuse_checkout, refuse_currency
+from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.redemptions import (
+    HoldRow,
+    PartOfLot,
+    Prepared,
+    RedemptionRow,
+    ReturnRow,
+    UnpaidDebit,
+    prepare_for_hold,
+    prepare_for_redemption,
+    read_abandoned_holds,
+    read_held_lots,
+    read_holds_by_id,
+    read_lots_for,
+    read_redemptions_by_id,
+    read_redemptions_of_holds,
+    read_returns_by_id,
+    read_taken_lots,
+    read_unpaid_debits,
+)
+from permissions.actor import Actor, system_actor
+from permissions.catalog import Permission
+from permissions.policy import require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+HOLD, CAPTURE, RELEASE, RETURN = "redemptionHold", "redemptionCapture", "redemptionRelease", "redemptionReturn"
+RETURN_REASON_MAX_LENGTH = 500
+BATCH = 500
+SUBJECT = "worker:holds"
+
+
+class HoldRequest(NamedTuple):
+    """Points to set aside, as a caller asks for it."""
+
+    customer: CustomerKey
+    points: int
+    checkout: Checkout
+    minutes: int | None
+    replaces: HoldId | None
+    idempotency_key: str
+
+
+class HeldPoints(NamedTuple):
+    """The hold as it is after an operation, and whose it is."""
+
+    hold: HoldRow
+    customer: CustomerRow
+    replayed: bool
+
+
+class CapturedPoints(NamedTuple):
+    """The redemption that a hold became."""
+
+    redemption: RedemptionRow
+    hold: HoldRow
+    customer: CustomerRow
+    replayed: bool
+
+
+class ReturnedPoints(NamedTuple):
+    """What a redemption gave back."""
+
+    returned: ReturnRow
+    redemption: RedemptionRow
+    customer: CustomerRow
+    replayed: bool
+
+
+async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
+    """Set points aside for a checkout, in place of another hold when ``replaces`` names one.
+
+    Points that would take nothing more off are left with the customer. Refusals: InvalidInput, CurrencyMismatch,
+    IdempotencyConflict, NotFound (customer, hold), HoldEnded, RedemptionDisabled, InsufficientPoints, BelowMinimum,
+    NothingToDiscount, AboveMaximum.
+    """
+    require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
+    refuse_checkout(request.checkout)
+    minutes = request.minutes
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_points(request.points),
+            None
+            if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
+            else Problem(("time_to_live",), "must be between PT1M and P7D"),
+        ],
+    )
+    return await retried(lambda: _hold(world, actor, request))
+
+
+async def capture_hold(
+    world: World, actor: Actor, hold_id: HoldId, points: int | None, idempotency_key: str
+) -> CapturedPoints:
+    """Spend held points, or a part of them; the rest goes back to the customer.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded, InsufficientPoints (more than are held).
+    """
+    require_any(actor, Permission.REDEMPTIONS_MANAGE)
+    _refuse_key_and_points(idempotency_key, points)
+    return await retried(lambda: _capture(world, actor, hold_id, points, idempotency_key))
+
+
+async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_key: str) -> HeldPoints:
+    """Give held points back; a hold that gave them back before is answered as it is.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
+    """
+    require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
+    _refuse_key_and_points(idempotency_key, None)
+    return await retried(lambda: _release(world, actor, hold_id, idempotency_key))
+
+
+async def return_redemption(
+    world: World,
+    actor: Actor,
+    redemption_id: RedemptionId,
+    points: int | None,
+    reason: str | None,
+    idempotency_key: str,
+) -> ReturnedPoints:
+    """Give spent points back to the lots they came from, all that is left of them or a part.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, ReturnExceedsRedemption.
+    """
+    require_any(actor, Permission.REDEMPTIONS_MANAGE)
+    _refuse_key_and_points(idempotency_key, points)
+    if reason is not None:
+        refuse_problems([check_text(reason, ("reason",), RETURN_REASON_MAX_LENGTH, min_length=0)])
+    return await retried(lambda: _return(world, actor, redemption_id, points, reason, idempotency_key))
+
+
+async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
+    """Give the points of up to ``BATCH`` holds back whose time is over, also while the program is off."""
+    return await retried(lambda: _free_batch(world, tenant_id))
+
+
+async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
+    """The holds among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_holds_by_id(tx, ids)
+    return visible_rows(actor, found)
+
+
+async def load_redemptions(
+    world: World, actor: Actor, ids: Sequence[RedemptionId]
+) -> dict[RedemptionId, RedemptionRow]:
+    """The redemptions among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_redemptions_by_id(tx, ids)
+    return visible_rows(actor, found)
+
+
+async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
+    """The redemption that each captured hold became, as far as the actor may see it."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_redemptions_of_holds(tx, ids)
+    return visible_rows(actor, found)
+
+
+# ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
+    key, checkout = request.idempotency_key, request.checkout
+    mark = fingerprint([tuple(request.customer), *request[1:-1]])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_customer(tx, key, request.customer)
+        known = _replayed(prepared, key, HOLD, mark)
+        if known is not None:
+            return await _held_before(tx, HoldId(known))
+        program = await program_of(world, tx, prepared)
+        refuse_currency(program, checkout)
+        book = Book(program, actor, world.now(program))
+        customer_id = await _lock(tx, book, prepared.customer_id if prepared else None, "customer")
+        lots, earned_with_it = await read_lots_for(tx, customer_id, checkout.purchase)
+        book.bring_lots(customer_id, lots)
+        if request.replaces is not None:
+            await _replace(tx, book, customer_id, request.replaces)
+        usable = [lot for lot in book.spendable_lots(customer_id) if lot.id not in earned_with_it]
+        application = applied(program, sum(lot.remaining for lot in usable), checkout, request.points)
+        hold = _new_hold(book, customer_id, request, application.points, application.discount_minor)
+        book.posting.holds.append(hold._asdict())
+        book.keep(accounts.set_aside(book.account(customer_id), hold.points))
+        for part in allocate(usable, hold.points):
+            book.move_lot(customer_id, parcels.set_aside(book.lots[customer_id][part.lot_id], part.points))
+            book.posting.hold_lots.append({"hold_id": hold.id, "lot_id": part.lot_id, "points": part.points})
+        book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
+        book.remember(key, HOLD, mark, hold.id)
+        await post(tx, book.finish())
+        return HeldPoints(hold, book.customer(customer_id), replayed=False)
+
+
+async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
+    hold = (await read_holds_by_id(tx, [hold_id])).get(hold_id)
+    if hold is None or hold.customer_id != customer_id:
+        raise NotFound("hold", ("replaces",))
+    if hold.state is not HoldState.ACTIVE:
+        raise HoldEnded(hold.state, ("replaces",))
+    await _give_up(tx, book, hold, HoldState.RELEASED)
+
+
+async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | None, key: str) -> CapturedPoints:
+    mark = fingerprint([hold_id, wanted])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_for_hold(tx, key, hold_id)
+        known = _replayed(prepared, key, CAPTURE, mark)
+        if known is not None:
+            return await _captured_before(tx, RedemptionId(known))
+        book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
+        if hold.state is not HoldState.ACTIVE:
+            raise HoldEnded(hold.state)
+        if hold.expires_at <= book.now:
+            raise HoldEnded(HoldState.EXPIRED)
+        points = hold.points if wanted is None else wanted
+        if points > hold.points:
+            raise AboveMaximum(maximum=hold.points, requested=points)
+        parts = await _bring_held_lots(tx, book, hold)
+        redemption, rest = _spend(book, hold, parts, points)
+        await _put_back(tx, book, hold, rest)
+        ended = _end(book, hold, HoldState.CAPTURED, captured_points=points)
+        book.remember(key, CAPTURE, mark, redemption.id)
+        await post(tx, book.finish())
+        return CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False)
+
+
+async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> HeldPoints:
+    mark = fingerprint([hold_id])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_for_hold(tx, key, hold_id)
+        known = _replayed(prepared, key, RELEASE, mark)
+        if known is not None:
+            return await _held_before(tx, HoldId(known))
+        book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
+        if hold.state is HoldState.CAPTURED:
+            raise HoldEnded(hold.state)
+        if hold.state is not HoldState.ACTIVE:
+            return HeldPoints(hold, book.customer(hold.customer_id), replayed=True)
+        ended = await _give_up(tx, book, hold, HoldState.RELEASED)
+        book.remember(key, RELEASE, mark, hold.id)
+        await post(tx, book.finish())
+        return HeldPoints(ended, book.customer(hold.customer_id), replayed=False)
+
+
+async def _return(
+    world: World, actor: Actor, redemption_id: RedemptionId, wanted: int | None, reason: str | None, key: str
+) -> ReturnedPoints:
+    mark = fingerprint([redemption_id, wanted, reason])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_for_redemption(tx, key, redemption_id)
+        known = _replayed(prepared, key, RETURN, mark)
+        if known is not None:
+            return await _returned_before(tx, RedemptionReturnId(known))
+        program = await program_of(world, tx, prepared)
+        book = Book(program, actor, world.now(program))
+        await _lock(tx, book, prepared.customer_id if prepared else None, "redemption")
+        redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
+        returnable = redemption.points - redemption.returned_points
+        points = returnable if wanted is None else wanted
+        if not 1 <= points <= returnable:
+            raise ReturnExceedsRedemption(returnable=returnable, requested=points)
+        returned, after = await give_redemption_back(tx, book, redemption, points, reason)
+        book.remember(key, RETURN, mark, returned.id)
+        await post(tx, book.finish())
+        return ReturnedPoints(returned, after, book.customer(redemption.customer_id), replayed=False)
+
+
+async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_abandoned_holds(tx, world.now(program), BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        for locked in (await lock_customers(tx, list({hold.customer_id for hold in seen}))).values():
+            book.open(locked)
+        # Read again under the locks: what was captured or released meanwhile is not abandoned.
+        now = await read_holds_by_id(tx, [hold.id for hold in seen])
+        due = [hold for hold in seen if now[hold.id] == hold]
+        parts = await read_held_lots(tx, [hold.id for hold in due])
+        for hold in due:
+            await _give_up(tx, book, hold, HoldState.EXPIRED, parts[hold.id])
+        await post(tx, book.finish())
+    return Swept(len(due))
+
+
+# ── what a checkout does to the books ────────────────────────────────────────────────────────────────────────────
+
+
+async def give_redemption_back(
+    tx: Transaction, book: Book, redemption: RedemptionRow, points: int, reason: str | None
+) -> tuple[ReturnRow, RedemptionRow]:
+    """Book that points of a redemption come back to the lots they were taken from; debt is paid first.
+
+    A lot that has expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
+    """
+    customer_id, value = redemption.customer_id, redemption.discount_minor
+    before, after = redemption.returned_points, redemption.returned_points + points
+    discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
+    returned = ReturnRow(
+        id=RedemptionReturnId(uuid7()),
+        redemption_id=redemption.id,
+        customer_id=customer_id,
+        points=points,
+        discount_minor=discount_minor,
+        reason=reason,
+        returned_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    taken = await read_taken_lots(tx, redemption.id)
+    credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
+    cause = EntryCause(EntryKind.REDEMPTION_RETURNED, ReferenceKind.REDEMPTION, redemption.id, returned.id, "RETURN")
+    entry = book.enter(customer_id, points, credited.account, cause)
+    book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
+    missing, debt_left = points, credited.paid_debt
+    for part in taken:
+        here = min(part.points, missing)
+        missing -= here
+        paid = min(debt_left, here)
+        debt_left -= paid
+        if here > paid:
+            _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
+    book.posting.redemption_returns.append(returned._asdict())
+    book.posting.redemption_moves.append(
+        {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
+    )
+    return returned, redemption._replace(returned_points=after)
+
+
+def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
+    policy = book.program.row.settings.redemption
+    book.bring_lots(customer_id, [lot])
+    given = parcels.give_back(book.lots[customer_id][lot.id], points)
+    book.allocate(entry_id, lot.id, -points)
+    if is_spendable(given, book.now):
+        book.move_lot(customer_id, given)
+    elif policy.restore is RestorePolicy.GRACE:
+        until = book.now + timedelta(days=policy.restore_grace_days)
+        book.move_lot(customer_id, replace(given, expires_at=until))
+    else:
+        book.expire(customer_id, given)
+
+
+def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, points: int, discount_minor: int) -> HoldRow:
+    policy = book.program.row.settings.redemption
+    purchase = request.checkout.purchase
+    minutes = policy.hold_minutes if request.minutes is None else request.minutes
+    return HoldRow(
+        id=HoldId(uuid7()),
+        customer_id=customer_id,
+        state=HoldState.ACTIVE,
+        points=points,
+        captured_points=0,
+        discount_minor=discount_minor,
+        currency=policy.point_value.money.currency,
+        value_points=policy.point_value.points,
+        value_minor=policy.point_value.money.amount_minor,
+        purchase_kind=purchase.kind if purchase else None,
+        purchase_external_id=purchase.external_id if purchase else None,
+        expires_at=book.now + timedelta(minutes=minutes),
+        created_at=book.now,
+        ended_at=None,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+
+
+def _spend(
+    book: Book, hold: HoldRow, parts: Sequence[PartOfLot], points: int
+) -> tuple[RedemptionRow, dict[LotId, int]]:
+    """Book that held points are spent; also returns what is left of the hold, by lot."""
+    customer_id = hold.customer_id
+    value = PointValue(hold.value_points, Money(hold.value_minor, hold.currency))
+    redemption = RedemptionRow(
+        id=RedemptionId(uuid7()),
+        hold_id=hold.id,
+        customer_id=customer_id,
+        points=points,
+        returned_points=0,
+        discount_minor=hold.discount_minor if points == hold.points else value_of(points, value).amount_minor,
+        currency=hold.currency,
+        purchase_kind=hold.purchase_kind,
+        purchase_external_id=hold.purchase_external_id,
+        redeemed_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    book.posting.redemptions.append(redemption._asdict())
+    cause = EntryCause(EntryKind.REDEEMED, ReferenceKind.REDEMPTION, redemption.id, redemption.id, "REDEEM")
+    entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
+    rest = {part.lot.id: part.points for part in parts}
+    for taken in allocate([replace(part.lot, remaining=part.points) for part in parts], points):
+        book.allocate(entry.id, taken.lot_id, taken.points)
+        book.move_lot(customer_id, parcels.take_held(book.lots[customer_id][taken.lot_id], taken.points))
+        rest[taken.lot_id] -= taken.points
+    book.tell(PointsRedeemed(customer_id, entry.id, redemption.id, -points, book.account(customer_id).available))
+    return redemption, {lot_id: left for lot_id, left in rest.items() if left}
+
+
+async def _give_up(
+    tx: Transaction, book: Book, hold: HoldRow, state: HoldState, parts: Sequence[PartOfLot] | None = None
+) -> HoldRow:
+    """Book that all of a hold goes back to the customer."""
+    parts = await _bring_held_lots(tx, book, hold, parts)
+    await _put_back(tx, book, hold, {part.lot.id: part.points for part in parts})
+    return _end(book, hold, state, captured_points=0)
+
+
+async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[LotId, int]) -> None:
+    """Put held points back into their lots: debt that arose meanwhile is paid first, what has expired expires."""
+    points = sum(held.values())
+    if not points:
+        return
+    customer_id = hold.customer_id
+    back = accounts.put_back(book.account(customer_id), points)
+    book.keep(back.account)
+    unpaid = await read_unpaid_debits(tx, customer_id) if back.paid_debt else []
+    debt_left = back.paid_debt
+    for lot_id, part in held.items():
+        paid = min(debt_left, part)
+        debt_left -= paid
+        for debit in _pay(unpaid, paid):
+            book.allocate(debit.entry_id, lot_id, debit.points, settled_by=hold.id)
+        lot = parcels.put_back(parcels.take_held(book.lots[customer_id][lot_id], paid), part - paid)
+        book.move_lot(customer_id, lot)
+    book.tell(PointsReleased(customer_id, hold.id, points, back.account.available))
+    for lot_id in held:
+        lot = book.lots[customer_id][lot_id]
+        if lot.remaining and not is_spendable(lot, book.now):
+            book.expire(customer_id, lot)
+
+
+def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
+    """Take points out of the oldest unpaid debits; what is left of them stays in the list."""
+    while points:
+        debit = unpaid.pop(0)
+        part = min(points, debit.points)
+        points -= part
+        if part < debit.points:
+            unpaid.insert(0, debit._replace(points=debit.points - part))
+        yield debit._replace(points=part)
+
+
+def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -> HoldRow:
+    ended = hold._replace(state=state, captured_points=captured_points, ended_at=book.now)
+    move = {"id": hold.id, "state": state, "captured_points": captured_points, "ended_at": book.now}
+    book.posting.hold_moves.append({**move, "seen_state": HoldState.ACTIVE})
+    return ended
+
+
+# ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────
+
+
+def _replayed(prepared: Prepared | None, key: str, operation: str, mark: str) -> UUID | None:
+    kept = prepared.kept_key if prepared else None
+    if kept is None:
+        return None
+    if (kept.operation, kept.fingerprint) != (operation, mark):
+        raise IdempotencyConflict(key)
+    return kept.result_id
+
+
+async def _lock(tx: Transaction, book: Book, customer_id: CustomerId | None, what: str) -> CustomerId:
+    """Lock the account of a customer whom the actor may act for; NotFound names what was asked for."""
+    if customer_id is None or not may_see_customer(book.actor, customer_id):
+        raise NotFound(what, (what,))
+    return book.open((await lock_customers(tx, [customer_id]))[customer_id])
+
+
+async def _open_hold(
+    world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, hold_id: HoldId
+) -> tuple[Book, HoldRow]:
+    program = await program_of(world, tx, prepared)
+    book = Book(program, actor, world.now(program))
+    await _lock(tx, book, prepared.customer_id if prepared else None, "hold")
+    return book, (await read_holds_by_id(tx, [hold_id]))[hold_id]
+
+
+async def _bring_held_lots(
+    tx: Transaction, book: Book, hold: HoldRow, parts: Sequence[PartOfLot] | None = None
+) -> Sequence[PartOfLot]:
+    parts = (await read_held_lots(tx, [hold.id]))[hold.id] if parts is None else parts
+    book.bring_lots(hold.customer_id, [part.lot for part in parts])
+    return parts
+
+
+def _refuse_key_and_points(key: str, points: int | None) -> None:
+    refuse_problems([check_external_id(key, ("idempotency_key",)), None if points is None else check_points(points)])
+
+
+# ── the first answer again ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _held_before(tx: Transaction, hold_id: HoldId) -> HeldPoints:
+    hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
+    return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
+
+
+async def _captured_before(tx: Transaction, redemption_id: RedemptionId) -> CapturedPoints:
+    redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
+    hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
+    return CapturedPoints(redemption, hold, await _customer(tx, redemption.customer_id), replayed=True)
+
+
+async def _returned_before(tx: Transaction, return_id: RedemptionReturnId) -> ReturnedPoints:
+    returned = (await read_returns_by_id(tx, [return_id]))[return_id]
+    redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]
+    return ReturnedPoints(returned, redemption, await _customer(tx, returned.customer_id), replayed=True)
+
+
+async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+    customer = await read_customer(tx, customer_id)
+    if customer is None:
+        raise NotFound("customer")
+    return customer

@@ -1,0 +1,386 @@
+"""Holds and redemptions: what a checkout must know before it locks, and what it moves under the lock."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Text, bindparam, func, literal, select, union_all
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.ids import (
+    CustomerId,
+    EntryId,
+    HoldId,
+    LotId,
+    RedemptionId,
+    RedemptionReturnId,
+)
+from loyalty.rules.lots import Lot
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.redemption import HoldState
+from loyalty.storage.idempotency import KeptKey
+from loyalty.storage.ledger import LOT_COLUMNS, lot_of
+from loyalty.storage.tables import (
+    accruals,
+    allocations,
+    customers,
+    entries,
+    hold_lots,
+    holds,
+    idempotency_keys,
+    lots,
+    programs,
+    purchases,
+    redemption_returns,
+    redemptions,
+)
+from tenancy.database import Transaction
+from tenancy.table import INSTANT, tenant_parameter
+
+
+class HoldRow(NamedTuple):
+    """Points that are, or were, set aside at a checkout."""
+
+    id: HoldId
+    customer_id: CustomerId
+    state: HoldState
+    points: int
+    captured_points: int
+    discount_minor: int
+    currency: str
+    value_points: int
+    value_minor: int
+    purchase_kind: PurchaseKind | None
+    purchase_external_id: str | None
+    expires_at: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    actor_kind: str
+    actor: str
+
+
+class RedemptionRow(NamedTuple):
+    """Points that were spent at a checkout."""
+
+    id: RedemptionId
+    hold_id: HoldId
+    customer_id: CustomerId
+    points: int
+    returned_points: int
+    discount_minor: int
+    currency: str
+    purchase_kind: PurchaseKind | None
+    purchase_external_id: str | None
+    redeemed_at: datetime
+    actor_kind: str
+    actor: str
+
+
+class ReturnRow(NamedTuple):
+    """Points of a redemption that were given back."""
+
+    id: RedemptionReturnId
+    redemption_id: RedemptionId
+    customer_id: CustomerId
+    points: int
+    discount_minor: int
+    reason: str | None
+    returned_at: datetime
+    actor_kind: str
+    actor: str
+
+
+class PartOfLot(NamedTuple):
+    """So many points of one lot, and whose lot it is."""
+
+    customer_id: CustomerId
+    lot: Lot
+    points: int
+
+
+class UnpaidDebit(NamedTuple):
+    """A debit that took more than the lots had: so many of its points are debt, or were until a credit paid."""
+
+    entry_id: EntryId
+    points: int
+
+
+class Prepared(NamedTuple):
+    """What an operation must know before it locks anything."""
+
+    config_version: int
+    kept_key: KeptKey | None
+    customer_id: CustomerId | None
+
+
+_HOLD_COLUMNS = [holds.c[name] for name in HoldRow._fields]
+_REDEMPTION_COLUMNS = [redemptions.c[name] for name in RedemptionRow._fields]
+_RETURN_COLUMNS = [redemption_returns.c[name] for name in ReturnRow._fields]
+
+
+def _prepare(customer_id: ColumnElement[Any]) -> Any:
+    key = idempotency_keys
+    return (
+        select(programs.c.config_version, key.c.operation, key.c.fingerprint, key.c.result_id, customer_id)
+        .select_from(
+            programs.outerjoin(
+                key, (key.c.tenant_id == programs.c.tenant_id) & (key.c.key == bindparam("key", type_=Text()))
+            )
+        )
+        .where(programs.c.tenant_id == tenant_parameter())
+    )
+
+
+def _owner_of(table: Any, parameter: str) -> Any:
+    return (
+        select(table.c.customer_id)
+        .where(table.c.tenant_id == tenant_parameter(), table.c.id == bindparam(parameter))
+        .scalar_subquery()
+        .label("customer_id")
+    )
+
+
+def _customer_by(column: Any, parameter: str) -> Any:
+    """The oldest customer with this value."""
+    return (
+        select(customers.c.id)
+        .where(customers.c.tenant_id == tenant_parameter(), column == bindparam(parameter))
+        .order_by(customers.c.id)
+        .limit(1)
+        .scalar_subquery()
+        .label("customer_id")
+    )
+
+
+_PREPARE_FOR_CUSTOMER = {
+    "id": _prepare(_customer_by(customers.c.id, "id")),
+    "external_id": _prepare(_customer_by(customers.c.external_id, "external_id")),
+    "email": _prepare(_customer_by(customers.c.email, "email")),
+}
+_PREPARE_FOR_HOLD = _prepare(_owner_of(holds, "hold"))
+_PREPARE_FOR_REDEMPTION = _prepare(_owner_of(redemptions, "redemption"))
+
+# Points that a purchase itself has earned cannot pay for it (PB-06).
+_EARNED_WITH = (
+    select(accruals.c.id)
+    .join_from(
+        purchases,
+        accruals,
+        (accruals.c.tenant_id == purchases.c.tenant_id) & (accruals.c.purchase_id == purchases.c.id),
+    )
+    .where(
+        purchases.c.tenant_id == tenant_parameter(),
+        purchases.c.kind == bindparam("kind"),
+        purchases.c.external_id == bindparam("external_id"),
+    )
+)
+_OPEN_LOTS_BUT = (
+    select(*LOT_COLUMNS, lots.c.cause_id.in_(_EARNED_WITH).label("earned_with_it"))
+    .where(
+        lots.c.tenant_id == tenant_parameter(),
+        lots.c.customer_id == bindparam("customer"),
+        lots.c.state == literal("OPEN"),
+    )
+    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
+)
+_HELD = (
+    select(*LOT_COLUMNS, hold_lots.c.points, hold_lots.c.hold_id)
+    .join_from(hold_lots, lots, (lots.c.tenant_id == hold_lots.c.tenant_id) & (lots.c.id == hold_lots.c.lot_id))
+    .where(hold_lots.c.tenant_id == tenant_parameter(), hold_lots.c.hold_id.in_(bindparam("holds", expanding=True)))
+)
+_HOLDS_BY_ID = select(*_HOLD_COLUMNS).where(
+    holds.c.tenant_id == tenant_parameter(), holds.c.id.in_(bindparam("ids", expanding=True))
+)
+_ABANDONED = (
+    select(*_HOLD_COLUMNS)
+    .where(
+        holds.c.tenant_id == tenant_parameter(),
+        holds.c.state == HoldState.ACTIVE,
+        holds.c.expires_at <= bindparam("now", type_=INSTANT),
+    )
+    .order_by(holds.c.expires_at, holds.c.id)
+    .limit(bindparam("limit"))
+)
+_ACTIVE_FOR_PURCHASES = select(*_HOLD_COLUMNS).where(
+    holds.c.tenant_id == tenant_parameter(),
+    holds.c.state == HoldState.ACTIVE,
+    holds.c.purchase_kind == bindparam("kind"),
+    holds.c.purchase_external_id == bindparam("external_id"),
+)
+_REDEMPTIONS_BY_ID = select(*_REDEMPTION_COLUMNS).where(
+    redemptions.c.tenant_id == tenant_parameter(), redemptions.c.id.in_(bindparam("ids", expanding=True))
+)
+_REDEMPTIONS_FOR_PURCHASE = (
+    select(*_REDEMPTION_COLUMNS)
+    .where(
+        redemptions.c.tenant_id == tenant_parameter(),
+        redemptions.c.purchase_kind == bindparam("kind"),
+        redemptions.c.purchase_external_id == bindparam("external_id"),
+    )
+    .order_by(redemptions.c.id)
+)
+_REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
+    redemptions.c.tenant_id == tenant_parameter(), redemptions.c.hold_id.in_(bindparam("ids", expanding=True))
+)
+_RETURNS_BY_ID = select(*_RETURN_COLUMNS).where(
+    redemption_returns.c.tenant_id == tenant_parameter(), redemption_returns.c.id.in_(bindparam("ids", expanding=True))
+)
+
+# What a redemption took, less what its returns have given back: both are allocations, the latter below zero.
+_CAUSES = union_all(
+    select(bindparam("redemption", type_=redemptions.c.id.type, unique=False).label("id")),
+    select(redemption_returns.c.id).where(
+        redemption_returns.c.tenant_id == tenant_parameter(),
+        redemption_returns.c.redemption_id == bindparam("redemption"),
+    ),
+).subquery("causes")
+_net = (
+    select(allocations.c.lot_id, func.sum(allocations.c.points).label("points"))
+    .join_from(
+        entries,
+        allocations,
+        (allocations.c.tenant_id == entries.c.tenant_id) & (allocations.c.entry_id == entries.c.id),
+    )
+    .where(entries.c.tenant_id == tenant_parameter(), entries.c.cause_id.in_(select(_CAUSES.c.id)))
+    .group_by(allocations.c.lot_id)
+    .subquery("net")
+)
+_TAKEN = (
+    select(*LOT_COLUMNS, _net.c.points)
+    .join_from(_net, lots, lots.c.id == _net.c.lot_id)
+    .where(lots.c.tenant_id == tenant_parameter(), _net.c.points > 0)
+    # What would live longest comes back first: it was taken last.
+    .order_by(lots.c.expires_at.desc().nulls_first(), lots.c.opened_at.desc(), lots.c.id.desc())
+)
+_allocated = func.coalesce(func.sum(allocations.c.points), 0)
+_UNPAID = (
+    select(entries.c.id, (-entries.c.points - _allocated).label("points"))
+    .select_from(
+        entries.outerjoin(
+            allocations,
+            (allocations.c.tenant_id == entries.c.tenant_id) & (allocations.c.entry_id == entries.c.id),
+        )
+    )
+    .where(
+        entries.c.tenant_id == tenant_parameter(),
+        entries.c.customer_id == bindparam("customer"),
+        entries.c.points < 0,
+        entries.c.kind != EntryKind.EXPIRED,
+    )
+    .group_by(entries.c.id, entries.c.points, entries.c.sequence)
+    .having(-entries.c.points > _allocated)
+    .order_by(entries.c.sequence)
+)
+
+
+# ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def prepare_for_customer(tx: Transaction, key: str, **customer: Any) -> Prepared | None:
+    """For an operation about a customer, named by ``id``, ``external_id`` or ``email``; None without a program."""
+    ((name, value),) = customer.items()
+    return _prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], key=key, **{name: value}))
+
+
+async def prepare_for_hold(tx: Transaction, key: str, hold_id: HoldId) -> Prepared | None:
+    """For an operation about a hold."""
+    return _prepared(await tx.row(_PREPARE_FOR_HOLD, key=key, hold=hold_id))
+
+
+async def prepare_for_redemption(tx: Transaction, key: str, redemption_id: RedemptionId) -> Prepared | None:
+    """For an operation about a redemption."""
+    return _prepared(await tx.row(_PREPARE_FOR_REDEMPTION, key=key, redemption=redemption_id))
+
+
+# ── under the lock ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PurchaseKey(NamedTuple):
+    """The natural key of a purchase, which may be recorded later."""
+
+    kind: PurchaseKind
+    external_id: str
+
+
+async def read_lots_for(
+    tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey | None
+) -> tuple[list[Lot], frozenset[LotId]]:
+    """A customer's open lots, and those of them that this very purchase has earned."""
+    kind, external_id = purchase or ("", "")
+    rows = await tx.rows(_OPEN_LOTS_BUT, customer=customer_id, kind=kind, external_id=external_id)
+    return [lot_of(row) for row in rows], frozenset(LotId(row.id) for row in rows if row.earned_with_it)
+
+
+async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
+    """What each hold has set aside, lot by lot."""
+    found: dict[HoldId, list[PartOfLot]] = {hold_id: [] for hold_id in hold_ids}
+    for row in await tx.rows(_HELD, holds=list(hold_ids)):
+        found[HoldId(row.hold_id)].append(PartOfLot(CustomerId(row.customer_id), lot_of(row), row.points))
+    return found
+
+
+async def read_taken_lots(tx: Transaction, redemption_id: RedemptionId) -> list[PartOfLot]:
+    """What a redemption took and has not given back, lot by lot, what lives longest first."""
+    rows = await tx.rows(_TAKEN, redemption=redemption_id)
+    return [PartOfLot(CustomerId(row.customer_id), lot_of(row), int(row.points)) for row in rows]
+
+
+async def read_unpaid_debits(tx: Transaction, customer_id: CustomerId) -> list[UnpaidDebit]:
+    """The debits of a customer that took more than lots have paid for, oldest first."""
+    return [UnpaidDebit(row.id, int(row.points)) for row in await tx.rows(_UNPAID, customer=customer_id)]
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def read_holds_by_id(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
+    """The holds among ``ids``."""
+    return {row.id: _hold(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
+
+
+async def read_abandoned_holds(tx: Transaction, now: datetime, limit: int) -> list[HoldRow]:
+    """Active holds whose time is over, those that waited longest first."""
+    return [_hold(row) for row in await tx.rows(_ABANDONED, now=now, limit=limit)]
+
+
+async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[HoldRow]:
+    """The active holds that are to pay for a purchase."""
+    return [_hold(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
+
+
+async def read_redemptions_by_id(tx: Transaction, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
+    """The redemptions among ``ids``."""
+    return {row.id: _redemption(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
+
+
+async def read_redemptions_of_holds(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
+    """The redemption that each captured hold became."""
+    return {row.hold_id: _redemption(row) for row in await tx.rows(_REDEMPTIONS_OF_HOLDS, ids=list(ids))}
+
+
+async def read_redemptions_for(tx: Transaction, purchase: PurchaseKey) -> list[RedemptionRow]:
+    """The redemptions that paid for a purchase, oldest first."""
+    return [_redemption(row) for row in await tx.rows(_REDEMPTIONS_FOR_PURCHASE, **purchase._asdict())]
+
+
+async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId]) -> dict[RedemptionReturnId, ReturnRow]:
+    """The returns among ``ids``."""
+    return {row.id: ReturnRow._make(row) for row in await tx.rows(_RETURNS_BY_ID, ids=list(ids))}
+
+
+def _prepared(row: Any) -> Prepared | None:
+    if row is None:
+        return None
+    kept = KeptKey(row.operation, row.fingerprint, row.result_id) if row.operation is not None else None
+    return Prepared(row.config_version, kept, row.customer_id)
+
+
+def _hold(row: Any) -> HoldRow:
+    kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
+    return HoldRow._make(row)._replace(state=HoldState(row.state), purchase_kind=kind)
+
+
+def _redemption(row: Any) -> RedemptionRow:
+    kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
+    return RedemptionRow._make(row)._replace(purchase_kind=kind)

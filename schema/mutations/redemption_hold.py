@@ -1,0 +1,83 @@
+"""``redemptionHold``: set points aside at a checkout."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.durations import parse_minutes
+from loyalty.rules.errors import NotFound
+from loyalty.services.customer import CustomerKey
+from loyalty.services.redemption import HoldRequest, hold_points
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
+from schema.scalars import Duration, Points
+from schema.types.checkout import CheckoutInput, checkout_of
+from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.redemption import Hold
+
+
+@strawberry.input(description="A checkout, whose it is, and how many points to set aside.")
+class RedemptionHoldInput(CheckoutInput):
+    points: Points = strawberry.field(
+        description="At least 1. Points that would take nothing more off are left with the customer."
+    )
+    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    customer: CustomerBy | None = strawberry.field(
+        default=None, description="Whose points; may be left out by a customer, who is meant then."
+    )
+    time_to_live: Duration | None = strawberry.field(
+        default=None, description="After which it ends by itself: PT1M to P7D; by default the program's."
+    )
+    replaces: strawberry.ID | None = strawberry.field(
+        default=None, description="An active hold of the same customer that is released in the same moment."
+    )
+
+
+@strawberry.type(description="The hold, and where the customer stands with it.")
+class RedemptionHoldPayload:
+    user_errors: UserErrors = user_errors_field()
+    hold: Hold | None = strawberry.field(default=None, description="The hold.")
+    customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
+    replayed: bool | None = strawberry.field(
+        default=None, description="True when this key had been answered before: nothing happened this time."
+    )
+
+
+@guarded(
+    Permission.REDEMPTIONS_MANAGE,
+    Permission.SELF_REDEEM,
+    description="Set points aside at a checkout. They count as spent until the hold is captured, released or over.",
+)
+async def redemption_hold(
+    info: Info,
+    input: Annotated[RedemptionHoldInput, strawberry.argument(description="The checkout.")],  # noqa: A002
+) -> RedemptionHoldPayload:
+    """One transaction of five statements, six when it replaces another hold."""
+
+    async def work() -> Mapping[str, Any]:
+        request = HoldRequest(
+            customer=_whose(info, input),
+            points=int(input.points),
+            checkout=checkout_of(input),
+            minutes=parse_minutes(input.time_to_live, ("time_to_live",)) if input.time_to_live else None,
+            replaces=None if input.replaces is None else row_id_of(input.replaces, "Hold", "replaces"),  # type: ignore[arg-type]
+            idempotency_key=input.idempotency_key,
+        )
+        held = await hold_points(info.context.world, info.context.actor, request)
+        info.context.loaders.clear()
+        return held._asdict()
+
+    return await answered(RedemptionHoldPayload, work)
+
+
+def _whose(info: Info, given: RedemptionHoldInput) -> CustomerKey:
+    if given.customer is not None:
+        return customer_key(given.customer, "customer")
+    if info.context.actor.customer_id is None:
+        raise NotFound("customer", ("customer",))
+    return CustomerKey(id=info.context.actor.customer_id)

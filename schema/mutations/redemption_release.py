@@ -1,0 +1,52 @@
+"""``redemptionRelease``: give the points of a hold back."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.redemption import release_hold
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
+from schema.types.customer import Customer
+from schema.types.redemption import Hold
+
+
+@strawberry.input(description="Which hold.")
+class RedemptionReleaseInput:
+    hold: strawberry.ID = strawberry.field(description="A hold that was not captured.")
+    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+
+
+@strawberry.type(description="The hold, and where the customer stands without it.")
+class RedemptionReleasePayload:
+    user_errors: UserErrors = user_errors_field()
+    hold: Hold | None = strawberry.field(default=None, description="The hold as it ended.")
+    customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
+    replayed: bool | None = strawberry.field(
+        default=None, description="True when the points had gone back before: nothing happened this time."
+    )
+
+
+@guarded(
+    Permission.REDEMPTIONS_MANAGE,
+    Permission.SELF_REDEEM,
+    description="Give the points of a hold back. One that has given them back already is answered as it is.",
+)
+async def redemption_release(
+    info: Info,
+    input: Annotated[RedemptionReleaseInput, strawberry.argument(description="Which hold.")],  # noqa: A002
+) -> RedemptionReleasePayload:
+    """One transaction of six statements."""
+
+    async def work() -> Mapping[str, Any]:
+        hold_id = row_id_of(input.hold, "Hold", "hold")
+        released = await release_hold(info.context.world, info.context.actor, hold_id, input.idempotency_key)  # type: ignore[arg-type]
+        info.context.loaders.clear()
+        return released._asdict()
+
+    return await answered(RedemptionReleasePayload, work)

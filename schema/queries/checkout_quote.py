@@ -1,0 +1,55 @@
+"""``checkoutQuote``: what points can take off, while the customer is still choosing."""
+
+from typing import Annotated
+
+import strawberry
+
+from loyalty.rules.errors import NotFound
+from loyalty.services.checkout import quote_checkout
+from loyalty.services.customer import CustomerKey
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.guard import guarded
+from schema.scalars import Points
+from schema.types.checkout import CheckoutInput, checkout_of
+from schema.types.customer import CustomerBy, customer_key
+from schema.types.redemption import CheckoutQuote, quote_of
+
+NOBODY = CustomerKey(external_id="")
+"""Who is named by an id that cannot exist: the quote is the same as for any unknown customer."""
+
+
+@strawberry.input(description="A checkout, and whose it is.")
+class CheckoutQuoteInput(CheckoutInput):
+    customer: CustomerBy | None = strawberry.field(
+        default=None, description="Whose points; may be left out by a customer, who is meant then."
+    )
+    points: Points | None = strawberry.field(
+        default=None, description="How many the customer wants to use; null applies what the program proposes."
+    )
+
+
+@guarded(
+    Permission.REDEMPTIONS_MANAGE,
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="What a checkout costs with points. Refused points are not applied, and `refusal` says why.",
+)
+async def checkout_quote(
+    info: Info,
+    input: Annotated[CheckoutQuoteInput, strawberry.argument(description="What is to be paid.")],  # noqa: A002
+) -> CheckoutQuote:
+    """Three statements."""
+    wanted = None if input.points is None else int(input.points)
+    context = info.context
+    quote = await quote_checkout(context.world, context.actor, _whose(info, input), checkout_of(input), wanted)
+    return quote_of(quote)
+
+
+def _whose(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
+    if given.customer is None:
+        return CustomerKey(id=info.context.actor.customer_id) if info.context.actor.customer_id else NOBODY
+    try:
+        return customer_key(given.customer, "customer")
+    except NotFound:
+        return NOBODY

@@ -1,0 +1,34 @@
+"""What a client says about a checkout, for a quote and for a hold alike."""
+
+import strawberry
+
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.services.checkout import Checkout
+from loyalty.storage.redemptions import PurchaseKey
+from schema.types.money import MoneyInput, amount_of, minor_in
+
+
+@strawberry.input(description="The natural key of a purchase.")
+class PurchaseKeyInput:
+    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    external_id: str = strawberry.field(description="The id in the caller's own system.")
+
+
+@strawberry.input(description="What is to be paid.")
+class CheckoutInput:
+    subtotal: MoneyInput = strawberry.field(description="What the goods and services cost, tax included.")
+    discounts: MoneyInput | None = strawberry.field(
+        default=None, description="What other discounts take off, as a positive amount; at most the subtotal."
+    )
+    purchase: PurchaseKeyInput | None = strawberry.field(
+        default=None,
+        description="The purchase that this will be, or is: points that it has earned itself cannot pay for it.",
+    )
+
+
+def checkout_of(given: CheckoutInput) -> Checkout:
+    """The checkout as the service takes it; InvalidInput and CurrencyMismatch name the field."""
+    subtotal = amount_of(given.subtotal, "subtotal")
+    discounts_minor = minor_in(given.discounts, subtotal.currency, "discounts") or 0
+    purchase = PurchaseKey(given.purchase.kind, given.purchase.external_id) if given.purchase else None
+    return Checkout(subtotal, discounts_minor, purchase)

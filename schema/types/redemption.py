@@ -1,0 +1,187 @@
+"""Points at the checkout: quotes, holds and redemptions."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.redemption import DiscountMethod, HoldState
+from loyalty.services.checkout import Quote
+from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from schema.enums import describe_enum
+from schema.errors import UserError, user_errors
+from schema.fields import computed
+from schema.loaders import loaded
+from schema.scalars import Points
+from schema.types.money import Money
+from schema.types.node import Node, node_id, reads, shown
+
+if TYPE_CHECKING:
+    from schema.types.customer import Customer
+
+LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
+
+
+class PriceLineKind(StrEnum):
+    """What a line of a price is."""
+
+    SUBTOTAL = "SUBTOTAL"
+    DISCOUNT = "DISCOUNT"
+    LOYALTY_DISCOUNT = "LOYALTY_DISCOUNT"
+
+
+describe_enum(
+    PriceLineKind,
+    "What a line of a price is.",
+    {
+        "SUBTOTAL": "What the goods and services cost.",
+        "DISCOUNT": "What other discounts take off; below zero.",
+        "LOYALTY_DISCOUNT": "What points take off; below zero.",
+    },
+)
+
+
+@strawberry.type(description="One line of the price breakdown.")
+class PriceLine:
+    kind: PriceLineKind = strawberry.field(description="What it is.")
+    amount: Money = strawberry.field(description="Signed; the lines add up to the total.")
+
+
+@strawberry.type(description="What points can do for the customer at this checkout.")
+class LoyaltyQuote:
+    balance: Points = strawberry.field(
+        description="Spendable points, those that this purchase itself has earned included."
+    )
+    balance_value: Money = strawberry.field(description="What they are worth, rounded down.")
+    method: DiscountMethod = strawberry.field(description="Who decides how many are used.")
+    points: Points = strawberry.field(description="Applied in this quote; 0 when none are.")
+    discount: Money = strawberry.field(description="What they take off.")
+    max_points: Points = strawberry.field(description="The most that may be used here; 0 when none may.")
+    max_discount: Money = strawberry.field(description="What those take off.")
+    redeemable: bool = strawberry.field(description="Whether any points may be used here.")
+    refusal: UserError | None = strawberry.field(
+        description="Why none may be used, or why the points that were asked for were not applied."
+    )
+
+
+@strawberry.type(description="The price of a checkout. Asking for it writes nothing and promises nothing: a hold does.")
+class CheckoutQuote:
+    subtotal: Money = strawberry.field(description="What the goods and services cost.")
+    lines: list[PriceLine] = strawberry.field(description="The price breakdown; the lines add up to the total.")
+    total: Money = strawberry.field(description="What is left to pay.")
+    loyalty: LoyaltyQuote | None = strawberry.field(
+        description="Null when there is nothing to show: no points, no such customer, or redemption is switched off."
+    )
+
+
+@strawberry.type(description="The natural key of a purchase, which may be recorded later.")
+class PurchaseKey:
+    kind: PurchaseKind = strawberry.field(description="What is bought.")
+    external_id: str = strawberry.field(description="The id in the caller's own system.")
+
+
+@strawberry.type(description="Points that were spent at a checkout.")
+class Redemption(Node):
+    is_type_of = reads(RedemptionRow)
+
+    id: strawberry.ID = node_id("Redemption")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points they were.")
+    points: Points = strawberry.field(description="How many were spent.")
+    returned_points: Points = strawberry.field(description="How many of them were given back since.")
+    redeemed_at: datetime = strawberry.field(description="When they were spent.")
+
+    @computed(description="What they took off.")
+    def discount(self) -> Money:
+        """From the hold's own point value."""
+        return _discount(self)
+
+    @computed(description="The purchase that they paid for, when the checkout named it.")
+    def purchase(self) -> PurchaseKey | None:
+        """By natural key."""
+        return _purchase(self)
+
+
+@strawberry.type(description="Points set aside at a checkout. They count as spent until the hold ends.")
+class Hold(Node):
+    is_type_of = reads(HoldRow)
+
+    id: strawberry.ID = node_id("Hold")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points they are.")
+    state: HoldState = strawberry.field(description="How far it has come.")
+    points: Points = strawberry.field(description="How many were set aside.")
+    captured_points: Points = strawberry.field(description="How many of them were spent.")
+    created_at: datetime = strawberry.field(description="When they were set aside.")
+    expires_at: datetime = strawberry.field(description="When it ends by itself.")
+    ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
+    redemption: Redemption | None = loaded(
+        "redemptions_of_holds", "id", description="What it became when it was captured."
+    )
+
+    @computed(description="What its points take off.")
+    def discount(self) -> Money:
+        """At the point value of that moment."""
+        return _discount(self)
+
+    @computed(description="The purchase that it is to pay for, when the checkout named it.")
+    def purchase(self) -> PurchaseKey | None:
+        """By natural key."""
+        return _purchase(self)
+
+
+@strawberry.type(description="Points of a redemption that were given back to the lots they came from.")
+class RedemptionReturn:
+    points: Points = strawberry.field(description="How many came back.")
+    reason: str | None = strawberry.field(description="Why, as the caller put it.")
+    returned_at: datetime = strawberry.field(description="When they came back.")
+
+    @computed(description="The part of the redemption's discount that they stand for.")
+    def discount(self) -> Money:
+        """In the redemption's currency."""
+        return _discount(self)
+
+
+def quote_of(quote: Quote) -> CheckoutQuote:
+    """A quote with its lines and its total."""
+    checkout, loyalty = quote
+    currency = checkout.subtotal.currency
+    off_minor = loyalty.discount.amount_minor if loyalty else 0
+
+    def line(kind: PriceLineKind, minor: int) -> PriceLine:
+        return PriceLine(kind=kind, amount=shown(Amount(minor, currency)))
+
+    lines = [line(PriceLineKind.SUBTOTAL, checkout.subtotal.amount_minor)]
+    if checkout.discounts_minor:
+        lines.append(line(PriceLineKind.DISCOUNT, -checkout.discounts_minor))
+    if off_minor:
+        lines.append(line(PriceLineKind.LOYALTY_DISCOUNT, -off_minor))
+    return CheckoutQuote(
+        subtotal=shown(checkout.subtotal),
+        lines=lines,
+        total=shown(Amount(checkout.total_minor - off_minor, currency)),
+        loyalty=None
+        if loyalty is None
+        else LoyaltyQuote(
+            balance=Points(loyalty.balance),
+            balance_value=shown(loyalty.balance_value),
+            method=loyalty.method,
+            points=Points(loyalty.points),
+            discount=shown(loyalty.discount),
+            max_points=Points(loyalty.max_points),
+            max_discount=shown(loyalty.max_discount),
+            redeemable=loyalty.max_points > 0,
+            refusal=user_errors(loyalty.refusal)[0] if loyalty.refusal else None,
+        ),
+    )
+
+
+def _discount(root: Any) -> Money:
+    return shown(Amount(root.discount_minor, root.currency))  # type: ignore[no-any-return]
+
+
+def _purchase(root: Any) -> PurchaseKey | None:
+    if root.purchase_kind is None:
+        return None
+    return PurchaseKey(kind=root.purchase_kind, external_id=root.purchase_external_id)
