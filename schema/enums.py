@@ -8,11 +8,13 @@ import strawberry
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.adjustment import AdjustmentReason, Direction
+from loyalty.rules.basis import TaxBasis
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.presets import Preset
-from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
+from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.customers import CustomerOrder, PointsFilter
@@ -69,6 +71,7 @@ describe_enum(
         "PURCHASE_CREATED": "As soon as it is booked or ordered.",
         "PURCHASE_CONFIRMED": "When the business accepts it.",
         "PURCHASE_PAID": "When it is paid.",
+        "SERVICE_ENDED": "When the service has ended, as the purchase tells it; a moment, not a status.",
         "PURCHASE_COMPLETED": "When it is completed.",
     },
 )
@@ -80,7 +83,32 @@ describe_enum(
         "PURCHASE_PAID": "The report that the purchase is paid.",
         "SERVICE_ENDED": "The end of the service, as the purchase tells it.",
         "PURCHASE_COMPLETED": "The report that the purchase is completed.",
+        "MANUAL": "None: points wait until `purchaseMature` lets them come.",
     },
+)
+describe_enum(
+    TaxBasis,
+    "Whether tax earns.",
+    {"INCLUDED": "Amounts count as they are paid.", "EXCLUDED": "The tax that lines tell is left out."},
+)
+describe_enum(
+    RefundPolicy,
+    "What a refund takes of the points that the purchase earned.",
+    {
+        "PROPORTIONAL": "What the rules give for the part that was refunded.",
+        "FULL_ONLY": "Nothing until everything is refunded, and then all.",
+        "NONE": "Nothing.",
+    },
+)
+describe_enum(
+    LineKind,
+    "What a line of a purchase is.",
+    {
+        "ITEM": "A service, a class or goods.",
+        "SHIPPING": "What it costs to send them.",
+        "GIFT_CARD": "Money that will be spent later; by default it earns nothing.",
+    },
+    name="PurchaseLineKind",
 )
 describe_enum(
     Preset,

@@ -37,6 +37,7 @@ class UserErrorCode(StrEnum):
     NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT"
     HOLD_ENDED = "HOLD_ENDED"
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION"
+    REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE"
     LIMIT_REACHED = "LIMIT_REACHED"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
 
@@ -60,6 +61,7 @@ describe_enum(
         "NOTHING_TO_DISCOUNT": "There is nothing that points could take off.",
         "HOLD_ENDED": "The hold has ended already.",
         "RETURN_EXCEEDS_REDEMPTION": "More points than are left to give back.",
+        "REFUND_EXCEEDS_PURCHASE": "More is to be refunded than is left.",
         "LIMIT_REACHED": "One more would pass a limit of the service.",
         "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
     },
@@ -155,6 +157,12 @@ class ReturnExceedsRedemption(UserError):
     requested: Points = strawberry.field(description="How many were asked for.")
 
 
+@strawberry.type(description="More is to be refunded than is left of the purchase, or of one of its lines.")
+class RefundExceedsPurchase(UserError):
+    refundable: str = strawberry.field(description="What can still be refunded, such as `10.00 EUR`.")
+    requested: str = strawberry.field(description="What was asked for.")
+
+
 @strawberry.type(description="One more would pass a limit of the service.")
 class LimitReached(UserError):
     what: str = strawberry.field(description="What is limited.")
@@ -182,6 +190,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.NothingToDiscount: (NothingToDiscount, ()),
     refusals.HoldEnded: (HoldEnded, ("state",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
+    refusals.RefundExceedsPurchase: (RefundExceedsPurchase, ("refundable", "requested")),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }

@@ -29,7 +29,7 @@ from loyalty.services.customer import load_customers, load_entries
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.job import load_jobs
 from loyalty.services.program import get_tenant
-from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases
+from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.world import World
@@ -39,7 +39,7 @@ from loyalty.storage.customers import CustomerRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
-from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierRow
@@ -76,6 +76,7 @@ class Loaders:
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
+        self.refunds: DataLoader[PurchaseId, list[RefundRow] | None] = by_id(load_refunds)
         self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
         self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)
         self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)

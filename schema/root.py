@@ -15,7 +15,9 @@ from schema.mutations import (
     points_adjust,
     program_apply_preset,
     program_update,
+    purchase_mature,
     purchase_record,
+    purchase_refund,
     purchases_record,
     redemption_capture,
     redemption_hold,
@@ -70,6 +72,8 @@ class Mutation:
     catalog_items_upsert = catalog_items_upsert.catalog_items_upsert
     purchase_record = purchase_record.purchase_record
     purchases_record = purchases_record.purchases_record
+    purchase_refund = purchase_refund.purchase_refund
+    purchase_mature = purchase_mature.purchase_mature
     points_adjust = points_adjust.points_adjust
     redemption_hold = redemption_hold.redemption_hold
     redemption_capture = redemption_capture.redemption_capture

@@ -13,10 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.maturing import mature_due
+from loyalty.services.purchase import evaluate_due
 from loyalty.services.redemption import free_abandoned_holds
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.due import read_tenants_with_abandoned_holds, read_tenants_with_due_accruals
+from loyalty.storage.due import (
+    read_tenants_with_abandoned_holds,
+    read_tenants_with_due_accruals,
+    read_tenants_with_due_evaluations,
+)
 from tenancy.database import Database
 from tenancy.outage import Outage, is_away
 from worker.loop import Pace, repeat_until_stopped
@@ -38,6 +43,7 @@ class Sweep(NamedTuple):
 
 
 SWEEPS = (
+    Sweep("evaluation", read_tenants_with_due_evaluations, evaluate_due),
     Sweep("maturing", read_tenants_with_due_accruals, mature_due),
     Sweep("holds", read_tenants_with_abandoned_holds, free_abandoned_holds),
 )

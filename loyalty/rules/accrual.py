@@ -12,6 +12,7 @@ from enum import StrEnum
 from loyalty.rules.account import Overdraft
 from loyalty.rules.errors import Problem
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
+from loyalty.rules.refund import RefundPolicy
 
 MAX_DELAY_MINUTES = 366 * 24 * 60
 
@@ -22,6 +23,8 @@ class EvaluateOn(StrEnum):
     PURCHASE_CREATED = "PURCHASE_CREATED"
     PURCHASE_CONFIRMED = "PURCHASE_CONFIRMED"
     PURCHASE_PAID = "PURCHASE_PAID"
+    SERVICE_ENDED = "SERVICE_ENDED"
+    """Not a status but a moment: the end of the service, as the purchase tells it."""
     PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
 
 
@@ -36,6 +39,8 @@ class MatureOn(StrEnum):
     """The end of the service, as the purchase tells it."""
     PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
     """The moment the purchase is reported as completed."""
+    MANUAL = "MANUAL"
+    """Never by itself: somebody says so."""
 
 
 class AccrualState(StrEnum):
@@ -58,7 +63,8 @@ class AccrualPolicy:
     """How points come into being and go again.
 
     `delay_minutes` runs from the moment that `mature_on` names; `slack_minutes` is how late the sweeper may be before
-    somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent.
+    somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent,
+    `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`.
     """
 
     evaluate_on: EvaluateOn = EvaluateOn.PURCHASE_CREATED
@@ -67,6 +73,7 @@ class AccrualPolicy:
     slack_minutes: int = 60
     forfeit_on: frozenset[PurchaseStatus] = FORFEITABLE
     debt: Overdraft = Overdraft.ALLOW_NEGATIVE
+    refund: RefundPolicy = RefundPolicy.PROPORTIONAL
 
 
 DEFAULT_ACCRUAL = AccrualPolicy()
@@ -82,15 +89,37 @@ _EVALUATED_FROM = {
     EvaluateOn.PURCHASE_CREATED: 0,
     EvaluateOn.PURCHASE_CONFIRMED: 1,
     EvaluateOn.PURCHASE_PAID: 2,
+    EvaluateOn.SERVICE_ENDED: 0,
     EvaluateOn.PURCHASE_COMPLETED: 3,
 }
 _MATURED_FROM = {MatureOn.PURCHASE_PAID: 2, MatureOn.PURCHASE_COMPLETED: 3}
 
 
-def is_evaluated_at(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
-    """Tell whether a purchase of this status is to be evaluated; one that was called off never is."""
+def is_evaluated_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> bool:
+    """Tell whether a purchase of this status is to be evaluated now; one that was called off never is."""
     rank = _RANKS.get(status)
-    return rank is not None and rank >= _EVALUATED_FROM[policy.evaluate_on]
+    if rank is None or rank < _EVALUATED_FROM[policy.evaluate_on]:
+        return False
+    if policy.evaluate_on is not EvaluateOn.SERVICE_ENDED or status is PurchaseStatus.COMPLETED:
+        return True
+    end = service_end(facts)
+    return end is not None and end <= now
+
+
+def evaluates_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus) -> datetime | None:
+    """Return when time alone will let a purchase be evaluated; None when it waits for a status, or for nothing."""
+    waits = policy.evaluate_on is EvaluateOn.SERVICE_ENDED and status in _RANKS
+    return service_end(facts) if waits else None
+
+
+def service_end(facts: PurchaseFacts) -> datetime | None:
+    """Return the end of the service; where the purchase does not tell it, its start."""
+    return facts.ends_at or facts.starts_at
+
+
+def takes_refunds(policy: AccrualPolicy) -> bool:
+    """Tell whether refunds take points at all."""
+    return policy.refund is not RefundPolicy.NONE and forfeits(policy, PurchaseStatus.REFUNDED)
 
 
 def matures_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> datetime | None:
@@ -100,8 +129,10 @@ def matures_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStat
     purchase does not tell is its start; without that, now.
     """
     delay = timedelta(minutes=policy.delay_minutes)
+    if policy.mature_on is MatureOn.MANUAL:
+        return None
     if policy.mature_on is MatureOn.SERVICE_ENDED:
-        return (facts.ends_at or facts.starts_at or now) + delay
+        return (service_end(facts) or now) + delay
     awaited = _MATURED_FROM.get(policy.mature_on)
     if awaited is not None and _RANKS.get(status, -1) < awaited:
         return None
@@ -110,6 +141,8 @@ def matures_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStat
 
 def forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
     """Tell whether a status takes the points of a purchase away."""
+    if status is PurchaseStatus.REFUNDED and policy.refund is RefundPolicy.NONE:
+        return False
     return status in policy.forfeit_on
 
 

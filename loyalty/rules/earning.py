@@ -10,6 +10,13 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from loyalty.rules.basis import (
+    BasisPolicy,
+    line_basis_minor,
+    paid_share,
+    takes_part,
+    whole_basis_minor,
+)
 from loyalty.rules.catalog import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.condition_summary import Names, condition_summary
 from loyalty.rules.earning_rule import (
@@ -30,6 +37,7 @@ from loyalty.rules.earning_rule import (
 )
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput
 from loyalty.rules.evaluation import ConditionKind, Evaluation, EvaluationLine, Outcome, reasons_not_matched
+from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinePart, UnitsFormula
 from loyalty.rules.money import Ratio, format_amount, format_factor
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind
@@ -93,8 +101,9 @@ class CompiledRules:
 
 
 class _CountedLine(NamedTuple):
-    """A line that takes part, with what the catalogue adds to it."""
+    """A line that takes part, by its position, with what counts of it and what the catalogue adds to it."""
 
+    position: int
     item: str | None
     category: str | None
     quantity: int
@@ -110,6 +119,9 @@ class _Case(NamedTuple):
     lines: tuple[_CountedLine, ...]
     takes_part: bool
     basis_minor: int
+    whole: bool
+    whole_minor: int
+    share: tuple[int, int]
     window_at: datetime
     weekday: Weekday
     currency: str
@@ -118,6 +130,7 @@ class _Case(NamedTuple):
 class _Count(NamedTuple):
     points: int
     explanation: str
+    formula: Formula
     basis_minor: int | None = None
     units: int | None = None
 
@@ -234,31 +247,40 @@ def _keep_stacked(lines: list[EvaluationLine], stacking: Stacking, positions: Se
 def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime, zone: ZoneInfo) -> _Case:
     policy = compiled.policy
     opt_in = policy.earn_scope is EarnScope.OPT_IN
-    lines = _counted_lines(compiled.items[facts.kind], facts, enrolled_only=opt_in)
-    # The total may hold what no line does (a discount of the whole order), so it counts whenever nothing is left out.
-    whole = len(lines) == len(facts.lines)
-    takes_part = bool(lines) or not opt_in
+    lines = _counted_lines(compiled.items[facts.kind], facts, policy.basis, enrolled_only=opt_in)
+    # The total may hold what no line does (a discount of the whole order), so it counts whenever no item is left out.
+    whole = len(lines) == sum([takes_part(policy.basis, line) for line in facts.lines])
+    earns = bool(lines) or not opt_in
     window_at = facts.booked_at or evaluated_at
     weekday_at = (facts.starts_at or window_at) if policy.weekday_of is WeekdayOf.SERVICE_START else window_at
-    basis_minor = facts.total.amount_minor if whole and takes_part else sum([line.amount_minor for line in lines])
+    counted_whole = whole and earns
+    whole_minor = whole_basis_minor(policy.basis, facts)
+    basis_minor = whole_minor if counted_whole else sum([line.amount_minor for line in lines])
     weekday = WEEKDAYS[weekday_at.astimezone(zone).weekday()]
-    return _Case(facts, lines, takes_part, basis_minor, window_at, weekday, policy.currency)
+    share = paid_share(policy.basis, facts)
+    return _Case(
+        facts, lines, earns, basis_minor, counted_whole, whole_minor, share, window_at, weekday, policy.currency
+    )
 
 
 def _counted_lines(
-    items: Mapping[str, CatalogItem], facts: PurchaseFacts, *, enrolled_only: bool
+    items: Mapping[str, CatalogItem], facts: PurchaseFacts, basis: BasisPolicy, *, enrolled_only: bool
 ) -> tuple[_CountedLine, ...]:
     counted = []
-    for line in facts.lines:
+    for position, line in enumerate(facts.lines):
+        if not takes_part(basis, line):
+            continue
+        amount_minor = line_basis_minor(basis, line)
         item = items.get(line.item) if line.item is not None else None
         if item is None:
             if not enrolled_only:
-                counted.append(_CountedLine(line.item, line.category, line.quantity, line.amount_minor, False, None))
+                counted.append(
+                    _CountedLine(position, line.item, line.category, line.quantity, amount_minor, False, None)
+                )
         elif item.enrolled or not enrolled_only:
             category = line.category if line.category is not None else item.category
-            counted.append(
-                _CountedLine(line.item, category, line.quantity, line.amount_minor, item.enrolled, item.points_per_unit)
-            )
+            own = item.points_per_unit
+            counted.append(_CountedLine(position, line.item, category, line.quantity, amount_minor, item.enrolled, own))
     return tuple(counted)
 
 
@@ -311,50 +333,93 @@ def _failed_item_condition(conditions: Conditions, lines: Sequence[_CountedLine]
 def _count(award: PerAmountAward | PerUnitAward, compiled_rule: _CompiledRule, case: _Case) -> _Count:
     """Count what a matching rule that depends on the purchase gives on its own."""
     lines: Sequence[_CountedLine] = case.lines
-    basis_minor = case.basis_minor
     if compiled_rule.counts_items:
         lines = _matched_lines(compiled_rule.rule.conditions, lines)
-        basis_minor = sum([line.amount_minor for line in lines])
     if isinstance(award, PerUnitAward):
         return _count_units(award, lines)
+    return _count_amount(award, compiled_rule, case, lines)
+
+
+def _count_amount(
+    award: PerAmountAward, compiled_rule: _CompiledRule, case: _Case, lines: Sequence[_CountedLine]
+) -> _Count:
+    whole = case.whole and not compiled_rule.counts_items
     own = [line for line in lines if line.points_per_unit is not None]
-    basis_minor -= sum([line.amount_minor for line in own])
-    own_points = sum([line.quantity * (line.points_per_unit or 0) for line in own])
-    points = max(0, divide(basis_minor * award.points, award.per_minor, award.rounding)) + own_points
-    counted = f"{format_amount(basis_minor, case.currency)} {case.currency}"
+    counted = own if whole else [line for line in lines if line.points_per_unit is None]
+    sign = -1 if whole else 1
+    parts = tuple([LinePart(line.position, sign * line.amount_minor) for line in counted])
+    own_parts = tuple([LinePart(line.position, line.quantity * (line.points_per_unit or 0)) for line in own])
+    amount_minor = (case.basis_minor if whole else 0) + sum([part.value for part in parts])
+    numerator, denominator = case.share
+    if not whole and amount_minor > case.whole_minor > 0:
+        # A discount of the whole order is in the total only: some of its lines never earn for more than all of it.
+        numerator, denominator = numerator * case.whole_minor, denominator * amount_minor
+    formula = AmountFormula(
+        award.points,
+        award.per_minor,
+        award.rounding,
+        numerator,
+        denominator,
+        case.basis_minor if whole else None,
+        parts,
+        own_parts,
+    )
+    counted_points = divide(amount_minor * award.points * numerator, award.per_minor * denominator, award.rounding)
+    own_points = sum([part.value for part in own_parts])
+    points = max(0, counted_points) + own_points
+    basis_minor = divide(amount_minor * numerator, denominator, Rounding.FLOOR)
+    said = f"{format_amount(basis_minor, case.currency)} {case.currency}"
     rest = f", and {own_points} of items with points of their own" if own else ""
-    return _Count(points, f"{_say_points(points)}: {compiled_rule.rate.format(counted)}{rest}.", basis_minor)
+    return _Count(points, f"{_say_points(points)}: {compiled_rule.rate.format(said)}{rest}.", formula, basis_minor)
 
 
 def _count_units(award: PerUnitAward, lines: Sequence[_CountedLine]) -> _Count:
     enrolled = [line for line in lines if line.enrolled]
     units = sum(line.quantity for line in enrolled)
-    points = sum(
-        line.quantity * (award.points if line.points_per_unit is None else line.points_per_unit) for line in enrolled
+    parts = tuple(
+        [
+            LinePart(
+                line.position,
+                line.quantity * (award.points if line.points_per_unit is None else line.points_per_unit),
+            )
+            for line in enrolled
+        ]
     )
+    points = sum([part.value for part in parts])
     own = any(line.points_per_unit is not None for line in enrolled)
     rate = "with the items' own points where they have any" if own else f"{award.points} each"
     explanation = f"{_say_points(points)}: {units} enrolled {'unit' if units == 1 else 'units'}, {rate}."
-    return _Count(points, explanation, units=units)
+    return _Count(points, explanation, UnitsFormula(parts), units=units)
 
 
 def _count_bonus(factor: Ratio, base: int) -> _Count:
-    points = divide(base * (factor.numerator - factor.denominator), factor.denominator, Rounding.FLOOR)
+    above = factor.numerator - factor.denominator
+    points = divide(base * above, factor.denominator, Rounding.FLOOR)
     times = f"what {_say_points(base)} times {format_factor(factor)} is above them"
-    return _Count(points, f"{_say_points(points)}: {times}, rounded down.")
+    formula = FactorFormula(above, factor.denominator)
+    return _Count(points, f"{_say_points(points)}: {times}, rounded down.", formula)
 
 
 def _line_of(rule: EarningRule, count: _Count) -> EvaluationLine:
     outcome = Outcome.APPLIED if count.points else Outcome.NOTHING_TO_COUNT
     return EvaluationLine(
-        rule.id, rule.name, rule.version, outcome, count.points, count.explanation, None, count.basis_minor, count.units
+        rule_id=rule.id,
+        rule_name=rule.name,
+        rule_version=rule.version,
+        outcome=outcome,
+        points=count.points,
+        explanation=count.explanation,
+        basis_minor=count.basis_minor,
+        units=count.units,
+        formula=count.formula if count.points else None,
     )
 
 
 def _compile_rule(rule: EarningRule, names: Names, currency: str) -> _CompiledRule:
-    uncounted = _Count(0, "0 points: no other rule gave points to multiply.")
+    uncounted = _Count(0, "0 points: no other rule gave points to multiply.", FixedFormula(0))
     if isinstance(rule.award, FixedAward):
-        uncounted = _Count(rule.award.points, f"{_say_points(rule.award.points)} for the purchase.")
+        points = rule.award.points
+        uncounted = _Count(points, f"{_say_points(points)} for the purchase.", FixedFormula(points))
     reasons = reasons_not_matched(rule, names, currency)
     return _CompiledRule(
         rule=rule,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.errors import Problem
 from loyalty.rules.ids import RuleId
 from loyalty.rules.instants import check_instant
@@ -144,6 +145,7 @@ class EarningPolicy:
     weekday_of: WeekdayOf
     currency: str
     time_zone: str
+    basis: BasisPolicy = DEFAULT_BASIS
 
 
 def validate_rule(rule: EarningRule) -> list[Problem]:

@@ -199,6 +199,17 @@ class ReturnExceedsRedemption(Refused):
         self.requested = requested
 
 
+class RefundExceedsPurchase(Refused):
+    """More is to be refunded than is left of the purchase, or of one of its lines. Amounts are decimal texts."""
+
+    code: ClassVar[str] = "REFUND_EXCEEDS_PURCHASE"
+
+    def __init__(self, refundable: str, requested: str, path: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(f"{refundable} can still be refunded, not {requested}.", path)
+        self.refundable = refundable
+        self.requested = requested
+
+
 class LimitReached(Refused):
     """One more would pass a limit of the service."""
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from loyalty.rules.catalog import SOLD_KINDS, CatalogKind
 from loyalty.rules.condition_summary import Names, list_values
 from loyalty.rules.earning_rule import WEEKDAYS, Conditions, EarningRule, Weekday
+from loyalty.rules.formula import Formula
 from loyalty.rules.ids import RuleId
 from loyalty.rules.money import format_amount
 
@@ -45,7 +46,8 @@ class EvaluationLine:
     """What one rule gave and why. `points` is 0 unless the outcome is APPLIED.
 
     `basis_minor` is the amount that was counted (minor units), `units` the number of enrolled units; None where the
-    award counts neither. `failed_condition` is a ConditionKind.
+    award counts neither. `failed_condition` is a ConditionKind. `formula` says how the points came about, for refunds;
+    None where there are none.
     """
 
     rule_id: RuleId
@@ -57,6 +59,7 @@ class EvaluationLine:
     failed_condition: str | None = None
     basis_minor: int | None = None
     units: int | None = None
+    formula: Formula | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from loyalty.rules.accrual import DEFAULT_ACCRUAL, AccrualPolicy, validate_accrual_policy
+from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.earning_rule import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import Problem
 from loyalty.rules.money import Money, PointValue
@@ -19,6 +20,7 @@ class ProgramSettings:
     weekday_of: WeekdayOf
     redemption: RedemptionPolicy
     accrual: AccrualPolicy = DEFAULT_ACCRUAL
+    basis: BasisPolicy = DEFAULT_BASIS
 
 
 def default_settings(currency: str) -> ProgramSettings:

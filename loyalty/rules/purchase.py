@@ -37,6 +37,17 @@ class PurchaseStatus(StrEnum):
     REFUNDED = "REFUNDED"
 
 
+class LineKind(StrEnum):
+    """What a line of a purchase is."""
+
+    ITEM = "ITEM"
+    """A service, a class or goods."""
+    SHIPPING = "SHIPPING"
+    """What it costs to send them."""
+    GIFT_CARD = "GIFT_CARD"
+    """Money that will be spent later."""
+
+
 class StatusStep(StrEnum):
     """What a reported status does to a purchase."""
 
@@ -62,6 +73,7 @@ class PurchaseLine:
     unit_price_minor: int
     discount_minor: int = 0
     tax_minor: int = 0
+    kind: LineKind = LineKind.ITEM
 
     @property
     def amount_minor(self) -> int:
@@ -74,7 +86,8 @@ class PurchaseFacts:
     """All that is told about a purchase. Names are external ids, instants are aware UTC.
 
     `occurred_at` is when the reported status came about in the caller's system. Rules do not look at it; it tells a
-    second cancellation from a late retry of the first.
+    second cancellation from a late retry of the first. `points_paid_minor` is how much of the total was paid with
+    points, as far as holds and redemptions name the purchase.
     """
 
     kind: PurchaseKind
@@ -88,6 +101,7 @@ class PurchaseFacts:
     ends_at: datetime | None = None
     customer_category: str | None = None
     occurred_at: datetime | None = None
+    points_paid_minor: int = 0
 
 
 _RANKS = {

@@ -3,22 +3,30 @@
 What an accrual may do is decided by the policy it was evaluated under, not by today's settings.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import credit, pend, take_back, unpend
-from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at
+from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at, takes_refunds
 from loyalty.rules.earning import Evaluation, evaluate
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Allocation, allocate
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
+from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.programs import accrual_document
-from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.purchases import (
+    AccrualRow,
+    PurchaseRow,
+    formula_document,
+    formula_from_document,
+    purchase_line,
+)
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]
@@ -27,8 +35,11 @@ CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 """The states in which points of an accrual are, or were, in the customer's account."""
 
 
-def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
-    """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later."""
+def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, refunds: Sequence[Refund] = ()) -> Moved:
+    """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later.
+
+    What was refunded before the evaluation never earns.
+    """
     policy = book.program.row.settings.accrual
     evaluation = evaluate(book.program.rules, facts, book.now)
     due_at = matures_at(policy, facts, purchase.status, book.now)
@@ -49,13 +60,19 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
         matures_at=due_at,
         matured_at=None,
     )
+    if refunds:
+        voided = accrual.points - kept_points(accrual, refundable(purchase), refunds)
+        accrual = accrual._replace(voided_points=voided)
+    promised = accrual.points - accrual.voided_points
     change = None
-    if (due_at is not None and due_at <= book.now) or not evaluation.points:
+    if accrual.points and not promised:
+        accrual = accrual._replace(state=AccrualState.VOIDED)
+    elif (due_at is not None and due_at <= book.now) or not promised:
         accrual = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
-        change = _credit(book, accrual) if evaluation.points else None
+        change = _credit(book, accrual) if promised else None
     else:
-        book.keep(pend(book.account(accrual.customer_id), evaluation.points))
-        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, evaluation.points))
+        book.keep(pend(book.account(accrual.customer_id), promised))
+        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, promised))
     values = {**accrual._asdict(), "policy": accrual_document(policy)}
     book.posting.accruals.append({**values, "config_version": book.program.row.config_version})
     return accrual, change
@@ -87,7 +104,7 @@ def follow(book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: Purcha
 
 def mature(book: Book, accrual: AccrualRow) -> Moved:
     """Keep the promise: pending points become spendable, with everything that earning does."""
-    book.keep(unpend(book.account(accrual.customer_id), accrual.points))
+    book.keep(unpend(book.account(accrual.customer_id), accrual.points - accrual.voided_points))
     matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
     _move(book, matured, accrual.state)
     return matured, _credit(book, matured)
@@ -98,28 +115,75 @@ def takes_back(accrual: AccrualRow | None, purchase_status: PurchaseStatus) -> b
     return accrual is not None and accrual.state in CREDITED and forfeits(accrual.policy, purchase_status)
 
 
+def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
+    """Take what all refunds of a purchase together take, less what was taken before: pending or credited points.
+
+    The book must know the customer's open lots when credited points are taken back.
+    """
+    if accrual.state is not AccrualState.PENDING and accrual.state not in CREDITED:
+        return accrual, None
+    gone = accrual.voided_points + accrual.reversed_points
+    points = max(0, accrual.points - kept_points(accrual, purchase, refunds) - gone)
+    if not points:
+        return accrual, None
+    return _void(book, accrual, points) if accrual.state is AccrualState.PENDING else _reverse(book, accrual, points)
+
+
+def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
+    """What an accrual keeps of its points after these refunds, by the formulas and the policy frozen in it."""
+    if not takes_refunds(accrual.policy):
+        return accrual.points
+    formulas = [
+        formula_or_fixed(line["points"], formula_from_document(stored) if (stored := line.get("formula")) else None)
+        for line in accrual.breakdown
+        if line["points"]
+    ]
+    return points_kept(formulas, left_of(purchase, refunds), accrual.policy.refund)
+
+
+def refundable(purchase: PurchaseRow) -> Refundable:
+    """A purchase as refunds see it."""
+    lines = tuple(purchase_line(stored) for stored in purchase.lines)
+    return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
+
+
 def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
-    customer_id = accrual.customer_id
-    earned = credit(book.account(customer_id), accrual.points, earned=True, qualifying=True)
-    entry = book.credit(customer_id, accrual.points, earned, _cause(accrual, EntryKind.EARNED, "EARN"))
+    customer_id, points = accrual.customer_id, accrual.points - accrual.voided_points
+    earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
+    entry = book.credit(customer_id, points, earned, _cause(accrual, EntryKind.EARNED, "EARN"))
     available = earned.account.available
-    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, accrual.points, available))
+    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
     return book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
 
 
 def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
+    outstanding = accrual.points - accrual.voided_points - accrual.reversed_points
     if accrual.state is AccrualState.PENDING:
-        book.keep(unpend(book.account(accrual.customer_id), accrual.points))
-        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, accrual.points))
-        voided = accrual._replace(state=AccrualState.VOIDED, voided_points=accrual.points)
-        _move(book, voided, accrual.state)
-        return voided, None
+        return _void(book, accrual, outstanding)
     if accrual.state not in CREDITED:
         return accrual, None
-    reversed_ = accrual._replace(state=AccrualState.REVERSED, reversed_points=accrual.points)
+    return _reverse(book, accrual, outstanding)
+
+
+def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take a promise back, or a part of it."""
+    book.keep(unpend(book.account(accrual.customer_id), points))
+    book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
+    voided_points = accrual.voided_points + points
+    state = AccrualState.VOIDED if voided_points == accrual.points else AccrualState.PENDING
+    voided = accrual._replace(state=state, voided_points=voided_points)
+    _move(book, voided, accrual.state)
+    return voided, None
+
+
+def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take credited points back, or a part of them."""
+    reversed_points = accrual.reversed_points + points
+    whole = reversed_points == accrual.points - accrual.voided_points
+    state = AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
+    reversed_ = accrual._replace(state=state, reversed_points=reversed_points)
     _move(book, reversed_, accrual.state)
-    outstanding = accrual.points - accrual.reversed_points
-    return reversed_, _take_back(book, accrual, outstanding) if outstanding else None
+    return reversed_, _take_back(book, accrual, points) if points else None
 
 
 def _take_back(book: Book, accrual: AccrualRow, points: int) -> TierChangeRow | None:
@@ -181,6 +245,7 @@ def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
             "failed_condition": line.failed_condition,
             "basis_minor": line.basis_minor,
             "units": line.units,
+            "formula": formula_document(line.formula) if line.formula else None,
         }
         for line in evaluation.lines
     ]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.accrual import AccrualState, is_evaluated_at
+from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.errors import (
     CurrencyMismatch,
@@ -19,44 +19,58 @@ from loyalty.rules.errors import (
     PurchaseOfAnotherCustomer,
     StatusRunsBackwards,
 )
-from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.purchase import (
     PurchaseFacts,
     PurchaseKind,
-    PurchaseLine,
     PurchaseStatus,
     StatusStep,
     next_status,
     reactivates,
     validate_facts,
 )
+from loyalty.rules.refund import Refund
 from loyalty.services.accrual import accrue, follow, takes_back
 from loyalty.services.bookkeeping import Book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.redemption import give_back_for
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, open_accounts, post, read_open_lots
+from loyalty.storage.ledger import LockedCustomer, lock_customers, open_accounts, post, read_open_lots
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
     PurchaseRow,
+    RefundRow,
     WantedPurchase,
+    line_document,
     prepare_recording,
+    purchase_line,
     read_accruals,
     read_accruals_by_id,
+    read_due_evaluations,
     read_purchase_by_key,
     read_purchases_by_id,
+    read_refunds,
 )
+from loyalty.storage.redemptions import PurchaseKey
 from loyalty.storage.search import family_name, folded
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
-from permissions.actor import Actor
+from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import LOYALTY, require, require_any
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead, retried
 
 MAX_BATCH = 1_000
+SWEEP_BATCH = 500
+SUBJECT = "worker:evaluation"
+CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
+ENDED = CALLED_OFF | {PurchaseStatus.REFUNDED}
+"""In these, points that were spent on a purchase go back."""
 MAX_REPORTS_OF_ONE_PURCHASE = 100
 """In one batch: each further report is a transaction of its own."""
 
@@ -143,6 +157,24 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_accruals_by_id(tx, ids)
     return visible_rows(actor, found)
+
+
+async def evaluate_due(world: World, tenant_id: TenantId) -> Swept:
+    """Evaluate the rules for up to ``SWEEP_BATCH`` purchases whose service has ended."""
+    return await retried(lambda: _evaluate_batch(world, tenant_id))
+
+
+async def load_refunds(
+    world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]
+) -> dict[PurchaseId, list[RefundRow]]:
+    """The refunds of each purchase that the actor may see, in the order they came."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_refunds(tx, purchase_ids)
+    return {
+        purchase_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
+        for purchase_id, rows in found.items()
+    }
 
 
 # ── what can be refused before the database is asked ─────────────────────────────────────────────────────────────
@@ -248,12 +280,25 @@ def _refusal_of_state(
         recording, known.purchase
     ):
         return StatusRunsBackwards(known.purchase.status, recording.status)
+    return _refusal_of_change(recording.facts, known.purchase)
+
+
+def _refusal_of_change(facts: PurchaseFacts, purchase: PurchaseRow) -> LoyaltyError | None:
+    """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
+    if not purchase.refunded_minor:
+        return None
+    if facts.total != purchase.total:
+        return InvalidInput.one("total", reason="must not change once a part was refunded")
+    if [line_document(line) for line in facts.lines] != purchase.lines:
+        return InvalidInput.one("lines", reason="must not change once a part was refunded")
     return None
 
 
 def _came_late(recording: PurchaseRecording, purchase: PurchaseRow) -> bool:
     """Whether the report tells of something older than what is recorded, as far as both tell their times."""
     told, known = recording.facts.occurred_at, purchase.occurred_at
+    if not purchase.generation:
+        return False
     return told is not None and known is not None and told < known
 
 
@@ -293,6 +338,16 @@ class _Draft:
     fingerprint: str
     known: KnownPurchase
     customer_id: CustomerId
+    refunds: Sequence[Refund]
+
+    @property
+    def status(self) -> PurchaseStatus:
+        """The status that the purchase takes: called off it stays, as long as only how it began is told late."""
+        before, told = self.known.purchase, self.recording.facts.occurred_at
+        if before is None or before.generation or self.recording.status in CALLED_OFF:
+            return self.recording.status
+        came_later = told is not None and (before.occurred_at is None or told > before.occurred_at)
+        return self.recording.status if came_later else before.status
 
 
 async def _book_items(
@@ -308,17 +363,24 @@ async def _book_items(
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))
     await _bring_lots_to_take_back(tx, book, items, opened)
+    refunds = await _refunds_before(tx, items)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
     for position, item in items.items():
         locked = opened[item.recording.customer.external_id]
         # Kept with the facts, so that what was evaluated can be evaluated again.
-        facts = replace(item.recording.facts, customer_category=locked.profile.category)
+        facts = replace(
+            item.recording.facts,
+            customer_category=locked.profile.category,
+            points_paid_minor=item.known.points_paid_minor,
+        )
         customer_id = book.open(locked)
         recording = item.recording._replace(facts=facts)
-        draft = _Draft(recording, item.fingerprint, item.known, customer_id)
+        draft = _Draft(recording, item.fingerprint, item.known, customer_id, refunds.get(position, ()))
         try:
             booked[position] = _book(book, draft)
+            if booked[position].purchase.status in ENDED and item.known.points_paid_minor:
+                await give_back_for(tx, book, PurchaseKey(facts.kind, facts.external_id), customer_id)
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
@@ -337,6 +399,19 @@ async def _insist_on_what_is_known(tx: Transaction, items: dict[int, _Item]) -> 
         raise StaleRead
 
 
+async def _refunds_before(tx: Transaction, items: dict[int, _Item]) -> dict[int, Sequence[Refund]]:
+    """The refunds of purchases that may be evaluated only now; mostly there are none, and then no statement."""
+    refunded = {
+        position: item.known.purchase.id
+        for position, item in items.items()
+        if item.known.purchase and item.known.purchase.refunded_minor
+    }
+    if not refunded:
+        return {}
+    found = await read_refunds(tx, list(refunded.values()))
+    return {position: [row.refund for row in found[purchase_id]] for position, purchase_id in refunded.items()}
+
+
 async def _bring_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
 ) -> None:
@@ -349,6 +424,46 @@ async def _bring_lots_to_take_back(
         book.bring_lots(customer_id, lots)
 
 
+async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        locked = await lock_customers(tx, list({purchase.customer_id for purchase, _ in seen}))
+        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        # Read again under the locks: what was called off meanwhile is not evaluated any more.
+        now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
+        due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
+        refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if purchase.refunded_minor])
+        for purchase, points_paid_minor in due:
+            customer = locked[purchase.customer_id]
+            book.open(customer)
+            facts = _facts_of(purchase, customer.profile.category, points_paid_minor)
+            accrue(book, purchase, facts, [row.refund for row in refunds.get(purchase.id, ())])
+            move = {"id": purchase.id, "evaluates_at": None, "seen_evaluates_at": purchase.evaluates_at}
+            book.posting.purchase_moves.append(move)
+        await post(tx, book.finish())
+    return Swept(len(due))
+
+
+def _facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int) -> PurchaseFacts:
+    return PurchaseFacts(
+        kind=purchase.kind,
+        external_id=purchase.external_id,
+        total=purchase.total,
+        lines=tuple(purchase_line(stored) for stored in purchase.lines),
+        location=purchase.location,
+        staff=purchase.staff,
+        booked_at=purchase.booked_at,
+        starts_at=purchase.starts_at,
+        ends_at=purchase.ends_at,
+        customer_category=customer_category,
+        occurred_at=purchase.occurred_at,
+        points_paid_minor=points_paid_minor,
+    )
+
+
 def _takes_back(item: _Item) -> bool:
     return takes_back(item.known.accrual, item.recording.status)
 
@@ -356,7 +471,7 @@ def _takes_back(item: _Item) -> bool:
 def _book(book: Book, draft: _Draft) -> RecordedPurchase:
     """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
     purchase = _next_version(book, draft)
-    book.posting.purchases.append(_purchase_values(purchase))
+    book.posting.purchases.append(purchase_values(purchase))
     book.posting.purchase_facts.append(
         {
             "purchase_id": purchase.id,
@@ -373,8 +488,8 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
         accrual = None
     if accrual is not None:
         accrual, change = follow(book, accrual, purchase, facts)
-    elif is_evaluated_at(book.program.row.settings.accrual, purchase.status):
-        accrual, change = accrue(book, purchase, facts)
+    elif purchase.generation and is_evaluated_at(book.program.row.settings.accrual, facts, purchase.status, book.now):
+        accrual, change = accrue(book, purchase, facts, draft.refunds)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
 
 
@@ -385,7 +500,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         kind=facts.kind,
         external_id=facts.external_id,
         customer_id=draft.customer_id,
-        status=draft.recording.status,
+        status=draft.status,
         version=before.version + 1 if before else 1,
         generation=_generation(draft),
         total=facts.total,
@@ -396,38 +511,47 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         booked_at=facts.booked_at,
         starts_at=facts.starts_at,
         ends_at=facts.ends_at,
-        occurred_at=facts.occurred_at or (before.occurred_at if before else None),
-        evaluates_at=None,
+        occurred_at=_newest(facts.occurred_at, before),
+        evaluates_at=_evaluates_at(book, draft),
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )
 
 
+def _newest(told: datetime | None, before: PurchaseRow | None) -> datetime | None:
+    known = before.occurred_at if before else None
+    return max(told, known) if told and known else told or known
+
+
+def _evaluates_at(book: Book, draft: _Draft) -> datetime | None:
+    """When the sweep will evaluate the rules: only while that waits for the end of the service."""
+    facts, status = draft.recording.facts, draft.recording.status
+    if draft.known.accrual is not None and _generation(draft) == draft.known.accrual.generation:
+        return None
+    end = evaluates_at(book.program.row.settings.accrual, facts, status)
+    return end if end is not None and end > book.now and _generation(draft) else None
+
+
 def _generation(draft: _Draft) -> int:
-    """A purchase that comes back to life after its points were taken earns anew, as its next generation."""
-    before, accrual = draft.known.purchase, draft.known.accrual
+    """A purchase that comes back to life after its points were taken earns anew, as its next generation.
+
+    Generation 0 is that of a purchase that was called off before anybody had heard of it: a late report of how it began
+    fills in its facts, and only one that tells a later time brings it to life (C-20).
+    """
+    before, accrual, status = draft.known.purchase, draft.known.accrual, draft.recording.status
     if before is None:
-        return 1
+        return 0 if status in CALLED_OFF else 1
+    if before.generation == 0:
+        return 1 if reactivates(before.status, draft.status) else 0
     lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
-    return before.generation + 1 if lost and reactivates(before.status, draft.recording.status) else before.generation
+    return before.generation + 1 if lost and reactivates(before.status, draft.status) else before.generation
 
 
-def _purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
+def purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
+    """A purchase as a posting takes it."""
     values = purchase._asdict()
     total = values.pop("total")
     return {**values, "total_minor": total.amount_minor, "currency": total.currency}
-
-
-def line_document(line: PurchaseLine) -> dict[str, Any]:
-    """A line of a purchase as it is stored."""
-    return {
-        "item": line.item,
-        "category": line.category,
-        "quantity": line.quantity,
-        "unit_price_minor": line.unit_price_minor,
-        "discount_minor": line.discount_minor,
-        "tax_minor": line.tax_minor,
-    }
 
 
 def _profiles(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:

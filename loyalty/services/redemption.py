@@ -48,16 +48,19 @@ from loyalty.storage.redemptions import (
     HoldRow,
     PartOfLot,
     Prepared,
+    PurchaseKey,
     RedemptionRow,
     ReturnRow,
     UnpaidDebit,
     prepare_for_hold,
     prepare_for_redemption,
     read_abandoned_holds,
+    read_active_holds_for,
     read_held_lots,
     read_holds_by_id,
     read_lots_for,
     read_redemptions_by_id,
+    read_redemptions_for,
     read_redemptions_of_holds,
     read_returns_by_id,
     read_taken_lots,
@@ -214,7 +217,7 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
     mark = fingerprint([tuple(request.customer), *request[1:-1]])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_customer(tx, key, request.customer)
-        known = _replayed(prepared, key, HOLD, mark)
+        known = replayed_result(prepared, key, HOLD, mark)
         if known is not None:
             return await _held_before(tx, HoldId(known))
         program = await program_of(world, tx, prepared)
@@ -252,7 +255,7 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
     mark = fingerprint([hold_id, wanted])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_hold(tx, key, hold_id)
-        known = _replayed(prepared, key, CAPTURE, mark)
+        known = replayed_result(prepared, key, CAPTURE, mark)
         if known is not None:
             return await _captured_before(tx, RedemptionId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -276,7 +279,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
     mark = fingerprint([hold_id])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_hold(tx, key, hold_id)
-        known = _replayed(prepared, key, RELEASE, mark)
+        known = replayed_result(prepared, key, RELEASE, mark)
         if known is not None:
             return await _held_before(tx, HoldId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -296,7 +299,7 @@ async def _return(
     mark = fingerprint([redemption_id, wanted, reason])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_redemption(tx, key, redemption_id)
-        known = _replayed(prepared, key, RETURN, mark)
+        known = replayed_result(prepared, key, RETURN, mark)
         if known is not None:
             return await _returned_before(tx, RedemptionReturnId(known))
         program = await program_of(world, tx, prepared)
@@ -374,6 +377,19 @@ async def give_redemption_back(
         {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
     )
     return returned, redemption._replace(returned_points=after)
+
+
+async def give_back_for(tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId) -> None:
+    """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41)."""
+    if not book.program.row.settings.redemption.return_on_cancel:
+        return
+    for hold in await read_active_holds_for(tx, purchase):
+        if hold.customer_id == customer_id:
+            await _give_up(tx, book, hold, HoldState.RELEASED)
+    for redemption in await read_redemptions_for(tx, purchase):
+        returnable = redemption.points - redemption.returned_points
+        if returnable and redemption.customer_id == customer_id:
+            await give_redemption_back(tx, book, redemption, returnable, None)
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
@@ -500,7 +516,8 @@ def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -
 # ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────
 
 
-def _replayed(prepared: Prepared | None, key: str, operation: str, mark: str) -> UUID | None:
+def replayed_result(prepared: Prepared | None, key: str, operation: str, mark: str) -> UUID | None:
+    """What this very request made before; IdempotencyConflict when the key stands for something else."""
     kept = prepared.kept_key if prepared else None
     if kept is None:
         return None

@@ -76,6 +76,7 @@ def compile_program(config: ProgramConfig) -> CompiledProgram:
         weekday_of=program.settings.weekday_of,
         currency=program.currency,
         time_zone=program.time_zone,
+        basis=program.settings.basis,
     )
     return CompiledProgram(
         row=program,

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.tables import accruals, holds
+from loyalty.storage.tables import accruals, holds, purchases
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
 
@@ -33,6 +33,7 @@ def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
     return select(due.c.tenant_id).group_by(due.c.tenant_id).order_by(func.min(due.c.since)).limit(bindparam("limit"))
 
 
+_EVALUATIONS = _due_tenants(purchases.c.evaluates_at)
 _HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
 _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
 
@@ -40,6 +41,11 @@ _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState
 async def read_tenants_with_due_accruals(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
     """Tenants whose pending points are due."""
     return await _read(connection, _ACCRUALS, now, limit)
+
+
+async def read_tenants_with_due_evaluations(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with purchases whose rules are due to be evaluated."""
+    return await _read(connection, _EVALUATIONS, now, limit)
 
 
 async def read_tenants_with_abandoned_holds(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:

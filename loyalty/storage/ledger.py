@@ -59,6 +59,7 @@ class Posting:
     purchases: Rows = field(default_factory=list)
     purchase_facts: Rows = field(default_factory=list)
     purchase_refunds: Rows = field(default_factory=list)
+    purchase_moves: Rows = field(default_factory=list)
     accruals: Rows = field(default_factory=list)
     accrual_moves: Rows = field(default_factory=list)
     adjustments: Rows = field(default_factory=list)
@@ -185,6 +186,7 @@ _GUARDED: Mapping[str, Any] = {
         ("state", "voided_points", "reversed_points", "matures_at", "matured_at"),
         "state",
     ),
+    "purchase_moves": _move(purchases, "purchase_moves", ("evaluates_at",), "evaluates_at"),
     "hold_moves": _move(holds, "hold_moves", ("state", "captured_points", "ended_at"), "state"),
     "redemption_moves": _move(redemptions, "redemption_moves", ("returned_points",), "returned_points"),
 }

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
@@ -22,6 +23,7 @@ from loyalty.rules.redemption import (
     RedemptionPolicy,
     RestorePolicy,
 )
+from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.tiers import Tier
 from loyalty.storage.earning_rules import award_from_document, conditions_from_document
 from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
@@ -183,6 +185,13 @@ def settings_document(settings: ProgramSettings) -> dict[str, Any]:
         "stacking": settings.stacking,
         "earn_scope": settings.earn_scope,
         "weekday_of": settings.weekday_of,
+        "basis": {
+            "tax": settings.basis.tax,
+            "after_discount": settings.basis.after_discount,
+            "include_shipping": settings.basis.include_shipping,
+            "exclude_gift_cards": settings.basis.exclude_gift_cards,
+            "exclude_points_paid": settings.basis.exclude_points_paid,
+        },
         "accrual": accrual_document(settings.accrual),
         "redemption": {
             "enabled": redemption.enabled,
@@ -230,7 +239,12 @@ def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
             return_on_cancel=redemption.get("return_on_cancel", True),
         ),
         accrual=accrual_from_document(stored["accrual"]),
+        basis=_basis(stored.get("basis")),
     )
+
+
+def _basis(stored: dict[str, Any] | None) -> BasisPolicy:
+    return BasisPolicy(**{**stored, "tax": TaxBasis(stored["tax"])}) if stored else DEFAULT_BASIS
 
 
 def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
@@ -242,6 +256,7 @@ def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
         "slack_minutes": policy.slack_minutes,
         "forfeit_on": sorted(policy.forfeit_on),
         "debt": policy.debt,
+        "refund": policy.refund,
     }
 
 
@@ -254,6 +269,7 @@ def accrual_from_document(stored: dict[str, Any]) -> AccrualPolicy:
         slack_minutes=stored["slack_minutes"],
         forfeit_on=frozenset(PurchaseStatus(status) for status in stored["forfeit_on"]),
         debt=Overdraft(stored["debt"]),
+        refund=RefundPolicy(stored.get("refund", RefundPolicy.PROPORTIONAL)),
     )
 
 

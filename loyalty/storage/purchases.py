@@ -1,18 +1,33 @@
 """Purchases, the facts they came from, and the accruals that explain their points."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Text, bindparam, select, true
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, func, literal, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
-from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinePart, UnitsFormula
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.redemption import HoldState
+from loyalty.rules.refund import LineRefund, Refund
+from loyalty.rules.rounding import Rounding
 from loyalty.storage.programs import accrual_from_document
-from loyalty.storage.tables import accruals, customers, programs, purchase_facts, purchases
+from loyalty.storage.tables import (
+    accruals,
+    customers,
+    holds,
+    programs,
+    purchase_facts,
+    purchase_refunds,
+    purchases,
+    redemption_returns,
+    redemptions,
+)
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, record_set, tenant_parameter
 
@@ -61,6 +76,29 @@ class AccrualRow(NamedTuple):
     matured_at: datetime | None
 
 
+class RefundRow(NamedTuple):
+    """One refund of a purchase, and what it took of the points."""
+
+    id: PurchaseRefundId
+    purchase_id: PurchaseId
+    customer_id: CustomerId
+    number: int
+    amount_minor: int
+    lines: list[dict[str, Any]]
+    points: int
+    reason: str | None
+    occurred_at: datetime | None
+    recorded_at: datetime
+    actor_kind: str
+    actor: str
+
+    @property
+    def refund(self) -> Refund:
+        """As the rules know it: the amounts of its lines are not among those without a line."""
+        lines = tuple(LineRefund(one["position"], one["quantity"], one["amount_minor"]) for one in self.lines)
+        return Refund(lines, self.amount_minor - sum(one["money_minor"] for one in self.lines))
+
+
 class KnownPurchase(NamedTuple):
     """What is already recorded about one requested purchase."""
 
@@ -69,6 +107,8 @@ class KnownPurchase(NamedTuple):
     accrual: AccrualRow | None
     replayed_at: datetime | None
     """When this very fact was recorded before; None when it is new."""
+    points_paid_minor: int
+    """How much of it is paid with points, as far as holds and redemptions name it."""
 
     @property
     def is_replay(self) -> bool:
@@ -125,11 +165,42 @@ _accrual = _looked_up(
     accruals.c.purchase_id == _purchase.c.id,
     accruals.c.generation == _purchase.c.generation,
 )
+
+
+def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What active holds and redemptions that name a purchase take off it, less what was given back."""
+    held = select(func.sum(holds.c.discount_minor)).where(
+        holds.c.tenant_id == tenant_parameter(),
+        holds.c.purchase_kind == kind,
+        holds.c.purchase_external_id == external_id,
+        holds.c.state == literal(HoldState.ACTIVE),
+    )
+    of_purchase = (
+        redemptions.c.tenant_id == tenant_parameter(),
+        redemptions.c.purchase_kind == kind,
+        redemptions.c.purchase_external_id == external_id,
+    )
+    spent = select(func.sum(redemptions.c.discount_minor)).where(*of_purchase)
+    returned = (
+        select(func.sum(redemption_returns.c.discount_minor))
+        .join_from(
+            redemptions,
+            redemption_returns,
+            (redemption_returns.c.tenant_id == redemptions.c.tenant_id)
+            & (redemption_returns.c.redemption_id == redemptions.c.id),
+        )
+        .where(*of_purchase)
+    )
+    parts = [func.coalesce(part.scalar_subquery(), 0) for part in (held, spent, returned)]
+    return cast(parts[0] + parts[1] - parts[2], BigInteger)
+
+
 _PREPARE = (
     select(
         programs.c.config_version,
         _customer.c.external_id.label("customer_external_id"),
         _fact.c.recorded_at.label("replayed_at"),
+        _paid_with_points(_wanted.c.kind, _wanted.c.external_id).label("points_paid_minor"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
@@ -175,6 +246,30 @@ _DUE = (
         accruals.c.matures_at <= bindparam("now", type_=INSTANT),
     )
     .order_by(accruals.c.matures_at, accruals.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+_REFUND_COLUMNS = [purchase_refunds.c[name] for name in RefundRow._fields]
+_REFUNDS = (
+    select(*_REFUND_COLUMNS)
+    .where(
+        purchase_refunds.c.tenant_id == tenant_parameter(),
+        purchase_refunds.c.purchase_id.in_(bindparam("purchases", expanding=True)),
+    )
+    .order_by(purchase_refunds.c.purchase_id, purchase_refunds.c.number)
+)
+_REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
+    purchase_refunds.c.tenant_id == tenant_parameter(),
+    purchase_refunds.c.id.in_(bindparam("ids", expanding=True)),
+)
+_DUE_EVALUATIONS = (
+    select(*_purchase_columns, _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"))
+    .where(
+        purchases.c.tenant_id == tenant_parameter(),
+        purchases.c.evaluates_at <= bindparam("now", type_=INSTANT),
+    )
+    .order_by(purchases.c.evaluates_at, purchases.c.id)
     .limit(bindparam("limit"))
 )
 
@@ -225,12 +320,68 @@ async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[
     return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 
+async def read_refunds(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[RefundRow]]:
+    """The refunds of each purchase, in the order they came."""
+    found: dict[PurchaseId, list[RefundRow]] = {purchase_id: [] for purchase_id in purchase_ids}
+    for row in await tx.rows(_REFUNDS, purchases=list(purchase_ids)):
+        found[row.purchase_id].append(RefundRow._make(row))
+    return found
+
+
+async def read_refunds_by_id(tx: Transaction, ids: Sequence[PurchaseRefundId]) -> dict[PurchaseRefundId, RefundRow]:
+    """The refunds among ``ids``."""
+    return {row.id: RefundRow._make(row) for row in await tx.rows(_REFUNDS_BY_ID, ids=list(ids))}
+
+
+async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> list[tuple[PurchaseRow, int]]:
+    """Purchases whose rules are due to be evaluated, and how much of each is paid with points."""
+    rows = await tx.rows(_DUE_EVALUATIONS, now=now, limit=limit)
+    return [(purchase_row(row), row.points_paid_minor) for row in rows]
+
+
+def line_document(line: PurchaseLine) -> dict[str, Any]:
+    """A line of a purchase as it is stored."""
+    return asdict(line)
+
+
+def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
+    """A line of a purchase as the rules know it."""
+    return PurchaseLine(**{**stored, "kind": LineKind(stored.get("kind", LineKind.ITEM))})
+
+
+def formula_document(formula: Formula) -> dict[str, Any]:
+    """A formula as it is stored in a breakdown."""
+    return {"kind": _FORMULA_NAMES[type(formula)], **asdict(formula)}
+
+
+def formula_from_document(stored: dict[str, Any]) -> Formula:
+    """A formula as the rules know it."""
+    values = {name: value for name, value in stored.items() if name != "kind"}
+    for name in ("parts", "own"):
+        if name in values:
+            values[name] = tuple(LinePart(**part) for part in values[name])
+    if "rounding" in values:
+        values["rounding"] = Rounding(values["rounding"])
+    made: Formula = _FORMULAS[stored["kind"]](**values)
+    return made
+
+
+_FORMULAS: dict[str, Any] = {
+    "FIXED": FixedFormula,
+    "AMOUNT": AmountFormula,
+    "UNITS": UnitsFormula,
+    "FACTOR": FactorFormula,
+}
+_FORMULA_NAMES = {made: name for name, made in _FORMULAS.items()}
+
+
 def _known(row: Any) -> KnownPurchase:
     return KnownPurchase(
         purchase=purchase_row(row) if row.purchase_id else None,
         customer_external_id=row.customer_external_id,
         accrual=accrual_row(row) if row.accrual_id else None,
         replayed_at=row.replayed_at,
+        points_paid_minor=row.points_paid_minor,
     )
 
 

@@ -13,6 +13,7 @@ from loyalty.rules.ids import (
     EntryId,
     HoldId,
     LotId,
+    PurchaseId,
     RedemptionId,
     RedemptionReturnId,
 )
@@ -112,6 +113,7 @@ class Prepared(NamedTuple):
     config_version: int
     kept_key: KeptKey | None
     customer_id: CustomerId | None
+    purchase_id: PurchaseId | None = None
 
 
 _HOLD_COLUMNS = [holds.c[name] for name in HoldRow._fields]
@@ -119,10 +121,10 @@ _REDEMPTION_COLUMNS = [redemptions.c[name] for name in RedemptionRow._fields]
 _RETURN_COLUMNS = [redemption_returns.c[name] for name in ReturnRow._fields]
 
 
-def _prepare(customer_id: ColumnElement[Any]) -> Any:
+def _prepare(*found: ColumnElement[Any]) -> Any:
     key = idempotency_keys
     return (
-        select(programs.c.config_version, key.c.operation, key.c.fingerprint, key.c.result_id, customer_id)
+        select(programs.c.config_version, key.c.operation, key.c.fingerprint, key.c.result_id, *found)
         .select_from(
             programs.outerjoin(
                 key, (key.c.tenant_id == programs.c.tenant_id) & (key.c.key == bindparam("key", type_=Text()))
@@ -160,6 +162,20 @@ _PREPARE_FOR_CUSTOMER = {
 }
 _PREPARE_FOR_HOLD = _prepare(_owner_of(holds, "hold"))
 _PREPARE_FOR_REDEMPTION = _prepare(_owner_of(redemptions, "redemption"))
+
+
+def _prepare_purchase(*conditions: ColumnElement[bool]) -> Any:
+    named = (purchases.c.tenant_id == tenant_parameter(), *conditions)
+    return _prepare(
+        select(purchases.c.customer_id).where(*named).scalar_subquery().label("customer_id"),
+        select(purchases.c.id).where(*named).scalar_subquery().label("purchase_id"),
+    )
+
+
+_PREPARE_FOR_PURCHASE_ID = _prepare_purchase(purchases.c.id == bindparam("id"))
+_PREPARE_FOR_PURCHASE_KEY = _prepare_purchase(
+    purchases.c.kind == bindparam("kind"), purchases.c.external_id == bindparam("external_id")
+)
 
 # Points that a purchase itself has earned cannot pay for it (PB-06).
 _EARNED_WITH = (
@@ -291,6 +307,14 @@ async def prepare_for_hold(tx: Transaction, key: str, hold_id: HoldId) -> Prepar
 async def prepare_for_redemption(tx: Transaction, key: str, redemption_id: RedemptionId) -> Prepared | None:
     """For an operation about a redemption."""
     return _prepared(await tx.row(_PREPARE_FOR_REDEMPTION, key=key, redemption=redemption_id))
+
+
+async def prepare_for_purchase(tx: Transaction, key: str, **purchase: Any) -> Prepared | None:
+    """For an operation about a purchase, named by ``id``, or by ``kind`` and ``external_id``."""
+    statement = _PREPARE_FOR_PURCHASE_ID if "id" in purchase else _PREPARE_FOR_PURCHASE_KEY
+    row = await tx.row(statement, key=key, **purchase)
+    prepared = _prepared(row)
+    return prepared._replace(purchase_id=row.purchase_id) if prepared and row else None
 
 
 # ── under the lock ───────────────────────────────────────────────────────────────────────────────────────────────

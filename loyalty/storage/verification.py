@@ -103,7 +103,7 @@ SOURCES: Sequence[Source] = (
         """
         SELECT a.*, p.customer_id AS buyer, p.generation AS newest_generation, b.lines, b.strange,
                coalesce(v.pending, 0) AS told_pending, coalesce(v.voided, 0) AS told_voided,
-               coalesce(v.least, a.points) <> a.points OR coalesce(v.most, a.points) <> a.points AS told_otherwise,
+               coalesce(v.promised, 0) AS promised, coalesce(v.broken, 0) AS broken,
                a.state NOT IN ('EVALUATED', 'PENDING', 'VOIDED') AS credited
         FROM (
             SELECT a.*, a.points - a.voided_points AS left_over, count(e.id) AS entries,
@@ -125,7 +125,8 @@ SOURCES: Sequence[Source] = (
             SELECT payload->>'accrual_id' AS accrual_id,
                    count(*) FILTER (WHERE kind = 'points.pending') AS pending,
                    count(*) FILTER (WHERE kind = 'points.voided') AS voided,
-                   min((payload->>'points')::bigint) AS least, max((payload->>'points')::bigint) AS most
+                   sum((payload->>'points')::bigint) FILTER (WHERE kind = 'points.pending') AS promised,
+                   sum((payload->>'points')::bigint) FILTER (WHERE kind = 'points.voided') AS broken
             FROM events
             WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind IN ('points.pending', 'points.voided')
             GROUP BY payload->>'accrual_id'
@@ -159,10 +160,12 @@ SOURCES: Sequence[Source] = (
                 " OR (generation < newest_generation AND state NOT IN ('VOIDED', 'REVERSED'))",
                 "id, purchase_id, generation, state",
             ),
-            "a promise is told once, and once when it is void": Broken(
-                "told_otherwise OR told_voided <> (state = 'VOIDED')::int OR told_pending > 1"
-                " OR (state IN ('PENDING', 'VOIDED') AND told_pending <> 1)",
-                "id, state, points, told_pending, told_voided",
+            "a promise is told once, and what is broken of it": Broken(
+                # What was refunded before the evaluation was never promised, and so never broken.
+                "told_pending > 1 OR broken > voided_points OR promised > points"
+                " OR (promised > 0 AND points - promised + broken <> voided_points)"
+                " OR (state = 'PENDING' AND told_pending <> 1) OR (told_pending = 0 AND told_voided > 0)",
+                "id, state, points, voided_points, promised, broken",
             ),
         },
     ),
@@ -377,17 +380,26 @@ SOURCES: Sequence[Source] = (
     # Every purchase with its facts.
     Source(
         """
-        SELECT p.id, p.version, p.status, count(f.version) AS facts, max(f.version) AS last_fact,
-               bool_or(f.version = p.version AND f.status = p.status) AS agrees
+        SELECT p.id, p.version, p.status, p.refunded_minor, p.total_minor,
+               count(f.version) AS facts, max(f.version) AS last_fact,
+               bool_or(f.version = p.version AND f.status = p.status) AS agrees,
+               coalesce(r.amount_minor, 0) AS refunded, coalesce(r.refunds, 0) AS refunds,
+               coalesce(r.last, 0) AS last_refund
         FROM purchases p
         LEFT JOIN purchase_facts f ON f.tenant_id = p.tenant_id AND f.purchase_id = p.id
+        LEFT JOIN (SELECT purchase_id, sum(amount_minor) AS amount_minor, count(*) AS refunds, max(number) AS last
+                   FROM purchase_refunds WHERE tenant_id = :current_tenant GROUP BY purchase_id) r
+            ON r.purchase_id = p.id
         WHERE p.tenant_id = :current_tenant
-        GROUP BY p.tenant_id, p.id
+        GROUP BY p.tenant_id, p.id, r.amount_minor, r.refunds, r.last
         """,
         {
             "a purchase is what its last fact said, and no fact is missing": Broken(
                 "facts <> version OR last_fact IS DISTINCT FROM version OR agrees IS NOT TRUE",
                 "id, version, status, facts",
+            ),
+            "what was refunded of a purchase is the sum of its refunds": Broken(
+                "refunded_minor <> refunded OR refunds <> last_refund", "id, refunded_minor, refunded, refunds"
             ),
         },
     ),
@@ -472,6 +484,8 @@ QUESTIONS: Mapping[str, str] = {
             UNION ALL SELECT id, 'redemptionCapture' FROM redemptions WHERE tenant_id = :current_tenant
             UNION ALL SELECT id, 'redemptionRelease' FROM holds WHERE tenant_id = :current_tenant
             UNION ALL SELECT id, 'redemptionReturn' FROM redemption_returns WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'purchaseRefund' FROM purchase_refunds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'purchaseMature' FROM accruals WHERE tenant_id = :current_tenant
         ) made ON made.id = k.result_id AND made.operation = k.operation
         WHERE k.tenant_id = :current_tenant AND made.id IS NULL
     """,

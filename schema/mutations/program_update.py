@@ -8,6 +8,7 @@ import strawberry
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.basis import BasisPolicy, TaxBasis
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
@@ -15,6 +16,7 @@ from loyalty.rules.money import PointValue
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy, RestorePolicy
+from loyalty.rules.refund import RefundPolicy
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
@@ -70,6 +72,23 @@ class RedemptionPolicyInput:
     )
 
 
+@strawberry.input(description="Which money earns. What is left out stays as it is.")
+class EarningBasisInput:
+    tax: TaxBasis | None = strawberry.field(default=strawberry.UNSET, description="Whether tax earns.")
+    after_discount: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Count what is paid for a line, not its price before its discount."
+    )
+    include_shipping: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether lines of shipping earn."
+    )
+    exclude_gift_cards: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether gift cards that are bought earn nothing."
+    )
+    exclude_points_paid: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether the part that is paid with points earns nothing."
+    )
+
+
 @strawberry.input(description="How purchases are turned into points. What is left out stays as it is.")
 class AccrualPolicyInput:
     stacking: Stacking | None = strawberry.field(default=strawberry.UNSET, description="When several rules match.")
@@ -93,6 +112,10 @@ class AccrualPolicyInput:
     debt: Overdraft | None = strawberry.field(
         default=strawberry.UNSET, description="When points that are taken back were spent already."
     )
+    refund: RefundPolicy | None = strawberry.field(
+        default=strawberry.UNSET, description="What a refund in parts takes, if REFUNDED is among `forfeitOn`."
+    )
+    basis: EarningBasisInput | None = strawberry.field(default=strawberry.UNSET, description="Which money earns.")
 
 
 @strawberry.input(description="A change of settings. What is left out stays as it is.")
@@ -143,6 +166,7 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
         earn_scope=given_or(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
         weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
         accrual=_changed_accrual(settings.accrual, accrual),
+        basis=_changed_basis(settings.basis, accrual.basis),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,
@@ -160,6 +184,16 @@ def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> Accrua
         slack_minutes=parse_minutes(slack, (path, "mature_slack")) if slack else policy.slack_minutes,
         forfeit_on=frozenset(given_or(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
         debt=given_or(given.debt, policy.debt, path, "debt"),
+        refund=given_or(given.refund, policy.refund, path, "refund"),
+    )
+
+
+def _changed_basis(policy: BasisPolicy, given: EarningBasisInput | None) -> BasisPolicy:
+    if not given:
+        return policy
+    names = ("tax", "after_discount", "include_shipping", "exclude_gift_cards", "exclude_points_paid")
+    return BasisPolicy(
+        **{name: given_or(getattr(given, name), getattr(policy, name), "accrual", "basis", name) for name in names}
     )
 
 

@@ -8,7 +8,7 @@ import strawberry
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from permissions.catalog import Permission
@@ -42,6 +42,7 @@ class PurchaseLineInput:
     item: str | None = strawberry.field(default=None, description="External id of the service, class or product.")
     category: str | None = strawberry.field(default=None, description="External id of its category.")
     quantity: int = strawberry.field(default=1, description="How many, 1 to 1,000,000.")
+    kind: LineKind = strawberry.field(default=LineKind.ITEM, description="What it is.")
     discount: MoneyInput | None = strawberry.field(default=None, description="Discount of the whole line.")
     tax: MoneyInput | None = strawberry.field(default=None, description="Tax that the amount contains.")
 
@@ -136,6 +137,7 @@ def _line(given: PurchaseLineInput, total: Amount, position: int) -> Line:
         quantity=given.quantity,
         unit_price_minor=minor_in(given.unit_price, total.currency, *path, "unit_price") or 0,
         discount_minor=minor_in(given.discount, total.currency, *path, "discount") or 0,
+        kind=given.kind,
         tax_minor=minor_in(given.tax, total.currency, *path, "tax") or 0,
     )
 

@@ -15,7 +15,7 @@ from schema.context import Info
 from schema.guard import guarded
 from schema.loaders import load_node
 from schema.types.arguments import After, Before, First, Last
-from schema.types.checkout import PurchaseKeyInput
+from schema.types.checkout import PurchaseBy
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.ledger import Adjustment
 from schema.types.node import shown
@@ -41,12 +41,6 @@ CUSTOMER_ORDERS: dict[CustomerOrder, Order[CustomerPlace]] = {
         lambda value, row_id: CustomerPlace(id_value(value), id_value(row_id)),  # type: ignore[arg-type]
     ),
 }
-
-
-@strawberry.input(description="Names a purchase in exactly one way.", one_of=True)
-class PurchaseBy:
-    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
-    key: PurchaseKeyInput | None = strawberry.field(default=strawberry.UNSET, description="The natural key.")
 
 
 @guarded(Permission.LOYALTY_READ, description="Customers; by default those with points to spend.")

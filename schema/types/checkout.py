@@ -2,9 +2,13 @@
 
 import strawberry
 
+from loyalty.rules.errors import NotFound
 from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.text import is_storable
 from loyalty.services.checkout import Checkout
+from loyalty.services.refund import PurchaseName
 from loyalty.storage.redemptions import PurchaseKey
+from schema.node_ids import row_id_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 
 
@@ -12,6 +16,21 @@ from schema.types.money import MoneyInput, amount_of, minor_in
 class PurchaseKeyInput:
     kind: PurchaseKind = strawberry.field(description="What was bought.")
     external_id: str = strawberry.field(description="The id in the caller's own system.")
+
+
+@strawberry.input(description="Names a purchase in exactly one way.", one_of=True)
+class PurchaseBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
+    key: PurchaseKeyInput | None = strawberry.field(default=strawberry.UNSET, description="The natural key.")
+
+
+def purchase_name(by: PurchaseBy, *path: str) -> PurchaseName:
+    """The name behind the input; NotFound for an id that is not a purchase's."""
+    if by.key:
+        if not is_storable(by.key.external_id):
+            raise NotFound("purchase", path)
+        return PurchaseName(key=PurchaseKey(by.key.kind, by.key.external_id))
+    return PurchaseName(id=row_id_of(by.id or "", "Purchase", *path))  # type: ignore[arg-type]
 
 
 @strawberry.input(description="What is to be paid.")

@@ -6,11 +6,13 @@ import strawberry
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import EvaluateOn, MatureOn
+from loyalty.rules.basis import TaxBasis
 from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RestorePolicy
+from loyalty.rules.refund import RefundPolicy
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
@@ -89,6 +91,19 @@ class RedemptionPolicy:
         return DiscountCap(amount=amount, percent=percent)
 
 
+@strawberry.type(description="Which money earns.")
+class EarningBasis:
+    tax: TaxBasis = strawberry.field(description="Whether tax earns.")
+    after_discount: bool = strawberry.field(
+        description="Whether what is paid for a line counts, or its price before its own discount."
+    )
+    include_shipping: bool = strawberry.field(description="Whether lines of shipping earn.")
+    exclude_gift_cards: bool = strawberry.field(description="Whether gift cards that are bought earn nothing.")
+    exclude_points_paid: bool = strawberry.field(
+        description="Whether the part of a purchase that is paid with points earns nothing."
+    )
+
+
 @strawberry.type(description="How purchases are turned into points, and when points can be spent.")
 class AccrualPolicy:
     stacking: Stacking = strawberry.field(description="What happens when several rules match.")
@@ -124,6 +139,16 @@ class AccrualPolicy:
     def debt(self) -> Overdraft:
         """From the accrual policy."""
         return _accrual(self).debt  # type: ignore[no-any-return]
+
+    @computed(description="What a refund in parts takes, if REFUNDED is among `forfeitOn`.")
+    def refund(self) -> RefundPolicy:
+        """From the accrual policy."""
+        return _accrual(self).refund  # type: ignore[no-any-return]
+
+    @computed(description="Which money earns.")
+    def basis(self) -> EarningBasis:
+        """From the settings."""
+        return self.basis  # type: ignore[no-any-return]
 
 
 @strawberry.type(description="The tenant's loyalty settings; every edit is a new version.")

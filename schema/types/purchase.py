@@ -9,14 +9,14 @@ import strawberry
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
-from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
 from permissions.catalog import Permission
 from permissions.policy import allows
 from schema.context import Info
 from schema.fields import computed
-from schema.loaders import loaded
+from schema.loaders import load, loaded
 from schema.node_ids import encode_id
 from schema.scalars import Points
 from schema.types.money import Money
@@ -54,7 +54,8 @@ class Accrual(Node):
     id: strawberry.ID = node_id("Accrual")
     state: AccrualState = strawberry.field(description="How far it has come.")
     points: Points = strawberry.field(description="What the rules gave.")
-    reversed_points: Points = strawberry.field(description="How much of it was taken back.")
+    voided_points: Points = strawberry.field(description="How much of it was lost while it was pending.")
+    reversed_points: Points = strawberry.field(description="How much of it was taken back after it was credited.")
     program_version: int = strawberry.field(description="The version of the program's settings that was in force.")
     evaluated_at: datetime = strawberry.field(description="When the rules were evaluated.")
     matures_at: datetime | None = strawberry.field(
@@ -77,6 +78,7 @@ class Accrual(Node):
 
 @strawberry.type(description="One position of a purchase.")
 class PurchaseLine:
+    kind: LineKind = strawberry.field(description="What it is.")
     item: str | None = strawberry.field(description="External id of the service, class or product.")
     category: str | None = strawberry.field(description="External id of its category.")
     quantity: int = strawberry.field(description="How many.")
@@ -84,6 +86,26 @@ class PurchaseLine:
     discount: Money = strawberry.field(description="Discount of the whole line.")
     tax: Money = strawberry.field(description="Tax that the amount contains.")
     amount: Money = strawberry.field(description="What is payable for the line.")
+
+
+@strawberry.type(description="A refund of one line of a purchase.")
+class PurchaseRefundLine:
+    line: int = strawberry.field(description="Its position among the lines of the purchase, from 0.")
+    quantity: int = strawberry.field(description="How many units were refunded.")
+    amount: Money = strawberry.field(description="What was paid back for the line.")
+
+
+@strawberry.type(description="A purchase was refunded, whole or in part.")
+class PurchaseRefund:
+    number: int = strawberry.field(description="Counts the refunds of one purchase from 1.")
+    points: Points = strawberry.field(
+        description="What it took from the customer's points, pending ones included; never above 0."
+    )
+    reason: str | None = strawberry.field(description="Why, as the caller put it.")
+    occurred_at: datetime | None = strawberry.field(description="When it happened in the caller's system, if it told.")
+    recorded_at: datetime = strawberry.field(description="When it was recorded here.")
+    amount: Money = strawberry.field(description="What was paid back, whether in money or in points.")
+    lines: list[PurchaseRefundLine] = strawberry.field(description="Which lines; an amount of no line has none.")
 
 
 @strawberry.type(description="A booking, a class or an order that can earn points.")
@@ -106,11 +128,44 @@ class Purchase(Node):
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose purchase it is.")
     accrual: Accrual | None = loaded("accruals", "id", description="What it earned; null when it was never evaluated.")
 
+    @computed(description="How much of the total was refunded so far.")
+    def refunded(self) -> Money:
+        """In the currency of the total."""
+        row: Any = self
+        return shown(Amount(row.refunded_minor, row.total.currency))  # type: ignore[no-any-return]
+
+    @computed(description="Its refunds, in the order they came.")
+    async def refunds(self, info: Info) -> list[PurchaseRefund]:
+        """Loaded for all purchases at once."""
+        row: Any = self
+        found: list[RefundRow] | None = await load(info, "refunds", row.id)
+        return [refund_of(one, row.total.currency) for one in found or ()]
+
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
         row: Any = self
-        return [_purchase_line(Line(**stored), row.total.currency) for stored in row.lines]
+        return [_purchase_line(purchase_line(stored), row.total.currency) for stored in row.lines]
+
+
+def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
+    """A refund in the currency of its purchase."""
+
+    def money(minor: int) -> Money:
+        return shown(Amount(minor, currency))  # type: ignore[no-any-return]
+
+    return PurchaseRefund(
+        number=row.number,
+        points=Points(row.points),
+        reason=row.reason,
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_at,
+        amount=money(row.amount_minor),
+        lines=[
+            PurchaseRefundLine(line=one["position"], quantity=one["quantity"], amount=money(one["money_minor"]))
+            for one in row.lines
+        ],
+    )
 
 
 def _line(stored: dict[str, Any], currency: str) -> AccrualLine:
@@ -133,6 +188,7 @@ def _purchase_line(line: Line, currency: str) -> PurchaseLine:
         return shown(Amount(minor, currency))  # type: ignore[no-any-return]
 
     return PurchaseLine(
+        kind=line.kind,
         item=line.item,
         category=line.category,
         quantity=line.quantity,

@@ -81,16 +81,22 @@ class NaiveProgram:
             case PerAmountAward(points, per_minor, rounding):
                 own = [line for line in lines if self.own_points(line) is not None]
                 basis = self.basis(rule, lines) - sum(line.amount_minor for line in own)
+                if self.of_some_lines(rule):
+                    basis = min(basis, self.facts.total.amount_minor)
                 by_amount = max(0, round_fraction(Fraction(basis * points, per_minor), rounding))
                 return by_amount + sum((self.own_points(line) or 0) * line.quantity for line in own)
         raise AssertionError(award)
 
     def basis(self, rule: EarningRule, lines: Sequence[PurchaseLine]) -> int:
         """The amount a rule counts: that of the lines if it asks for items or some lines do not count."""
-        asks_for_items = rule.conditions.services or rule.conditions.service_categories
-        if asks_for_items or not all(self.counts(line) for line in self.facts.lines):
+        if self.of_some_lines(rule):
             return sum(line.quantity * line.unit_price_minor - line.discount_minor for line in lines)
         return self.facts.total.amount_minor
+
+    def of_some_lines(self, rule: EarningRule) -> bool:
+        """Whether a rule counts lines instead of the total."""
+        asks_for_items = rule.conditions.services or rule.conditions.service_categories
+        return bool(asks_for_items) or not all(self.counts(line) for line in self.facts.lines)
 
     def own_points(self, line: PurchaseLine) -> int | None:
         item = self.item_of(line)

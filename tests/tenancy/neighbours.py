@@ -25,6 +25,7 @@ from tests.loyalty.services.builders import (
     hold,
     one_point_per_euro,
     order,
+    pay_back,
     position_all_events,
     service_item,
     set_redemption,
@@ -72,6 +73,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await set_redemption(world, salon)
     spent = await capture(world, salon, await hold(world, salon, 20, "basket"), "paid")
     await give_back(world, salon, spent, "back", points=5)
+    await pay_back(world, salon, "order-1", 1_000, "a part of it")
     (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
     await position_all_events(relay)
     return Neighbour(

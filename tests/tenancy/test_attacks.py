@@ -219,6 +219,7 @@ def _fresh(row: dict[str, Any]) -> dict[str, Any]:
         "fingerprint": str(uuid4()),
         "cause_id": str(uuid4()),
         "sequence": 999,
+        "number": 999,
         "generation": 99,
         "version": 999,
         "position": None,

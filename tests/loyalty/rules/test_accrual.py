@@ -17,6 +17,7 @@ from loyalty.rules.accrual import (
     AccrualPolicy,
     EvaluateOn,
     MatureOn,
+    evaluates_at,
     forfeits,
     is_evaluated_at,
     matures_at,
@@ -33,6 +34,8 @@ EVALUATED = {
     EvaluateOn.PURCHASE_CREATED: {CREATED, CONFIRMED, PAID, COMPLETED},
     EvaluateOn.PURCHASE_CONFIRMED: {CONFIRMED, PAID, COMPLETED},
     EvaluateOn.PURCHASE_PAID: {PAID, COMPLETED},
+    # The service has ended, as far as the facts of these tests tell.
+    EvaluateOn.SERVICE_ENDED: {CREATED, CONFIRMED, PAID, COMPLETED},
     EvaluateOn.PURCHASE_COMPLETED: {COMPLETED},
 }
 
@@ -41,6 +44,7 @@ MATURING = {
     MatureOn.SERVICE_ENDED: set(PurchaseStatus),
     MatureOn.PURCHASE_PAID: {PAID, COMPLETED},
     MatureOn.PURCHASE_COMPLETED: {COMPLETED},
+    MatureOn.MANUAL: set(),
 }
 
 
@@ -53,7 +57,9 @@ def after_service(**changes: Any) -> AccrualPolicy:
 def test_is_evaluated_at_its_status_and_at_every_later_one(evaluate_on: EvaluateOn) -> None:
     """C-01: steps may be skipped; what was called off is never evaluated."""
     policy = AccrualPolicy(evaluate_on=evaluate_on)
-    assert {status for status in PurchaseStatus if is_evaluated_at(policy, status)} == EVALUATED[evaluate_on]
+    assert {status for status in PurchaseStatus if is_evaluated_at(policy, facts(), status, NOW)} == EVALUATED[
+        evaluate_on
+    ]
 
 
 @pytest.mark.parametrize("mature_on", MatureOn)
@@ -119,16 +125,37 @@ def test_never_matures_before_the_end_of_the_service(ends_at: datetime, minutes:
     assert (due_at - ends_at).total_seconds() == minutes * 60
 
 
-@given(st.sampled_from(PurchaseStatus), st.sampled_from(EvaluateOn), st.sampled_from(MatureOn))
+def test_a_service_is_evaluated_when_it_has_ended_and_not_before() -> None:
+    """C-01, C-29: at its end, else at its start; without any time only its completion says so."""
+    policy = AccrualPolicy(evaluate_on=EvaluateOn.SERVICE_ENDED)
+    end, moment = NOW + THREE_HOURS, timedelta(microseconds=1)
+    lasting = facts(starts_at=NOW, ends_at=end)
+    assert [is_evaluated_at(policy, lasting, PAID, at) for at in (end - moment, end)] == [False, True]
+    assert is_evaluated_at(policy, lasting, COMPLETED, NOW)
+    assert not is_evaluated_at(policy, lasting, CANCELLED, end)
+    assert evaluates_at(policy, lasting, PAID) == end
+    assert evaluates_at(policy, facts(starts_at=NOW, ends_at=None), PAID) == NOW
+    assert evaluates_at(policy, lasting, CANCELLED) is None
+    timeless = facts(starts_at=None, ends_at=None)
+    assert not is_evaluated_at(policy, timeless, PAID, NOW)
+    assert evaluates_at(policy, timeless, PAID) is None
+    assert evaluates_at(DEFAULT_ACCRUAL, lasting, PAID) is None
+
+
+@given(
+    st.sampled_from(PurchaseStatus),
+    st.sampled_from(EvaluateOn),
+    st.sampled_from([it for it in MatureOn if it is not MatureOn.MANUAL]),
+)
 def test_what_is_completed_is_evaluated_and_has_a_date(
     status: PurchaseStatus, evaluate_on: EvaluateOn, mature_on: MatureOn
 ) -> None:
-    """C-01: no combination of settings keeps points back for ever once the purchase is completed."""
+    """C-01: no combination of settings but MANUAL keeps points back for ever once the purchase is completed."""
     policy = AccrualPolicy(evaluate_on=evaluate_on, mature_on=mature_on)
-    assert is_evaluated_at(policy, COMPLETED)
+    assert is_evaluated_at(policy, facts(), COMPLETED, NOW)
     assert matures_at(policy, facts(), COMPLETED, NOW) is not None
     if status in FORFEITABLE:
-        assert not is_evaluated_at(policy, status)
+        assert not is_evaluated_at(policy, facts(), status, NOW)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +169,7 @@ def test_takes_points_away_at_the_statuses_it_names(forfeit_on: frozenset[Purcha
 
 def test_by_default_points_come_at_the_booking_and_go_with_it() -> None:
     """C-01, C-20: what Booknetic does, but a cancelled booking gives nothing."""
-    assert is_evaluated_at(DEFAULT_ACCRUAL, CREATED)
+    assert is_evaluated_at(DEFAULT_ACCRUAL, facts(), CREATED, NOW)
     assert matures_at(DEFAULT_ACCRUAL, facts(), CREATED, NOW) == NOW
     assert {status for status in PurchaseStatus if forfeits(DEFAULT_ACCRUAL, status)} == {CANCELLED, NO_SHOW, REFUNDED}
     assert DEFAULT_ACCRUAL.debt is Overdraft.ALLOW_NEGATIVE

@@ -61,7 +61,7 @@ def test_an_amount_earns_by_its_rate(total: int, award: PerAmountAward, points: 
     [
         pytest.param(Conditions(), 9_000, 90, id="the total, with the discount of the order"),
         pytest.param(CUT, 4_000, 40, id="the lines of a service"),
-        pytest.param(HAIR, 10_000, 100, id="the lines of a category"),
+        pytest.param(HAIR, 9_000, 90, id="the lines of a category, and never more than the total"),
     ],
 )
 def test_an_amount_with_item_conditions_is_that_of_the_matched_lines(

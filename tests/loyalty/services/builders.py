@@ -23,6 +23,7 @@ from loyalty.rules.ids import CustomerId, RuleId, TenantId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.rules.redemption import RedemptionPolicy
+from loyalty.rules.refund import LineRefund, Refund
 from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
 from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
@@ -37,6 +38,7 @@ from loyalty.services.redemption import (
     hold_points,
     return_redemption,
 )
+from loyalty.services.refund import PurchaseName, RefundedPurchase, RefundRequest, refund_purchase
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
 from loyalty.storage.redemptions import PurchaseKey
@@ -170,6 +172,15 @@ async def give_back(
 ) -> ReturnedPoints:
     """Give spent points back, all that is left or a part."""
     return await return_redemption(world, salon.integration, captured.redemption.id, points, None, key)
+
+
+async def pay_back(
+    world: World, salon: Salon, external_id: str, amount_minor: int, key: str, *lines: LineRefund, **details: Any
+) -> RefundedPurchase:
+    """Refund an amount of an order that belongs to no line, or lines of it."""
+    name = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, external_id))
+    request = RefundRequest(name, Refund(lines, amount_minor), "EUR", None, None, key)
+    return await refund_purchase(world, salon.integration, request._replace(**details))
 
 
 async def set_redemption(world: World, salon: Salon, **policy: Any) -> None:

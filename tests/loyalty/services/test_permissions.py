@@ -11,10 +11,12 @@ import pytest
 
 import loyalty.services
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
-from loyalty.rules.ids import AccrualId, CustomerId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.ids import AccrualId, CustomerId, HoldId, JobId, PurchaseId, RedemptionId, RuleId, TierId
+from loyalty.rules.refund import Refund
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
 from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
+from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
     CustomerKey,
     find_customer,
@@ -39,9 +41,21 @@ from loyalty.services.purchase import (
     load_accruals,
     load_accruals_by_id,
     load_purchases,
+    load_refunds,
     record_purchase,
     record_purchases,
 )
+from loyalty.services.redemption import (
+    HoldRequest,
+    capture_hold,
+    hold_points,
+    load_holds,
+    load_redemptions,
+    load_redemptions_of_holds,
+    release_hold,
+    return_redemption,
+)
+from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.verification import get_verification
@@ -53,10 +67,21 @@ from permissions.actor import Actor
 from permissions.roles import Role
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon, staff_actor
-from tests.loyalty.services.builders import NOBODY, NOON, adjustment, customer_actor, known_customer, order, rule
+from tests.loyalty.services.builders import (
+    NOBODY,
+    NOON,
+    adjustment,
+    checkout,
+    customer_actor,
+    known_customer,
+    order,
+    rule,
+)
 from tests.loyalty.services.test_api_token import RECORDING, new_hash
 
 PAGE: Window[Any] = Window(1)
+ANNA = CustomerKey(external_id="anna")
+REFUND = RefundRequest(PurchaseName(PurchaseId(NOBODY)), Refund((), 5), "EUR", None, None, "key")
 EVERYBODY = CustomerFilter(PointsFilter.ANY, None, None)
 DAY = NOON.date()
 
@@ -105,6 +130,20 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "remove_tier": ({O, M}, lambda w, a: remove_tier(w, a, TierId(NOBODY))),
     "upsert_catalog_items": ({O, M}, lambda w, a: upsert_catalog_items(w, a, CatalogEdit([], []))),
     "adjust_points": ({O, M}, lambda w, a: adjust_points(w, a, adjustment(5))),
+    "quote_checkout": ({O, M, S, C, I}, lambda w, a: quote_checkout(w, a, ANNA, checkout(), None)),
+    "load_holds": ({O, M, S, C, I}, lambda w, a: load_holds(w, a, [HoldId(NOBODY)])),
+    "load_redemptions": ({O, M, S, C, I}, lambda w, a: load_redemptions(w, a, [RedemptionId(NOBODY)])),
+    "load_redemptions_of_holds": (
+        {O, M, S, C, I},
+        lambda w, a: load_redemptions_of_holds(w, a, [HoldId(NOBODY)]),
+    ),
+    "load_refunds": ({O, M, S, C, I}, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
+    "hold_points": ({O, M, C, I}, lambda w, a: hold_points(w, a, HoldRequest(ANNA, 5, checkout(), None, None, "key"))),
+    "capture_hold": ({O, M, I}, lambda w, a: capture_hold(w, a, HoldId(NOBODY), None, "key")),
+    "release_hold": ({O, M, C, I}, lambda w, a: release_hold(w, a, HoldId(NOBODY), "key")),
+    "return_redemption": ({O, M, I}, lambda w, a: return_redemption(w, a, RedemptionId(NOBODY), None, None, "key")),
+    "refund_purchase": ({O, M, I}, lambda w, a: refund_purchase(w, a, REFUND)),
+    "mature_purchase": ({O, M}, lambda w, a: mature_purchase(w, a, REFUND.purchase, "key")),
     "record_purchase": ({O, M, I}, lambda w, a: record_purchase(w, a, order())),
     "record_purchases": ({O, M, I}, lambda w, a: record_purchases(w, a, [order()])),
     # credentials

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -515,12 +515,27 @@ async def test_what_was_called_off_before_we_heard_of_it_earns_nothing(
     assert recorded.customer.points.available == 0
 
 
+async def test_a_cancellation_that_comes_before_its_purchase_is_remembered(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """C-20: what comes late tells how it began and earns nothing, unless it tells a later moment."""
+    await set_rules(world, salon, rule(10))
+    await earn(world, salon, order(status=PurchaseStatus.CANCELLED, occurred_at=NOON))
+    for number, told in enumerate((None, NOON - timedelta(hours=1), NOON)):
+        late = await earn(world, salon, order(staff=f"told {number}", occurred_at=told))
+        assert (late.purchase.status, late.purchase.staff) == (PurchaseStatus.CANCELLED, f"told {number}")
+        assert (late.accrual, late.customer.points.available) == (None, 0)
+    await ledger_is_sound(salon.tenant_id)
+
+
 async def test_a_purchase_that_takes_place_after_all_earns_then(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
+    """C-20: a later moment tells that it was brought to life."""
     await set_rules(world, salon, rule(10))
-    await earn(world, salon, order(status=PurchaseStatus.CANCELLED))
-    revived = await earn(world, salon, order(status=PurchaseStatus.COMPLETED))
+    await earn(world, salon, order(status=PurchaseStatus.CANCELLED, occurred_at=NOON))
+    later = NOON + timedelta(hours=1)
+    revived = await earn(world, salon, order(status=PurchaseStatus.COMPLETED, occurred_at=later))
     assert points_of(revived) == 10
     assert revived.customer.points.available == 10
     await ledger_is_sound(salon.tenant_id)

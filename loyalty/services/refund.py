@@ -1,0 +1,322 @@
+"""Refund a purchase, whole or in parts, and let points mature by hand."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, StatusRunsBackwards, refuse_problems
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
+from loyalty.rules.instants import check_instant
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import share
+from loyalty.rules.refund import Refund, left_of, validate_refund
+from loyalty.rules.text import check_external_id, check_text
+from loyalty.services.accrual import CREDITED, mature, refund, refundable
+from loyalty.services.bookkeeping import Book
+from loyalty.services.checkout import program_of
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.purchase import CALLED_OFF, purchase_values
+from loyalty.services.redemption import give_back_for, replayed_result
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.ledger import lock_customers, post, read_open_lots
+from loyalty.storage.purchases import (
+    AccrualRow,
+    PurchaseRow,
+    RefundRow,
+    read_accruals,
+    read_accruals_by_id,
+    read_purchases_by_id,
+    read_refunds,
+    read_refunds_by_id,
+)
+from loyalty.storage.redemptions import (
+    Prepared,
+    PurchaseKey,
+    RedemptionRow,
+    prepare_for_purchase,
+    read_redemptions_for,
+)
+from loyalty.storage.tiers import TierChangeRow, read_tier_changes
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+REFUND, MATURE = "purchaseRefund", "purchaseMature"
+REASON_MAX_LENGTH = 500
+MAX_LINES = 500
+
+
+class PurchaseName(NamedTuple):
+    """Names a purchase in exactly one way."""
+
+    id: PurchaseId | None = None
+    key: PurchaseKey | None = None
+
+
+class RefundRequest(NamedTuple):
+    """A refund as a caller asks for it."""
+
+    purchase: PurchaseName
+    refund: Refund
+    currency: str | None
+    reason: str | None
+    occurred_at: datetime | None
+    idempotency_key: str
+
+
+class RefundSplit(NamedTuple):
+    """How a refund divides between money and points, in the ratio in which the purchase was paid (F-07)."""
+
+    money: Money
+    points: int
+    points_value: Money
+
+
+class RefundedPurchase(NamedTuple):
+    """The answer to a refund; the same again for a replay."""
+
+    refund: RefundRow
+    split: RefundSplit
+    purchase: PurchaseRow
+    accrual: AccrualRow | None
+    customer: CustomerRow
+    tier_change: TierChangeRow | None
+    replayed: bool
+
+
+class MaturedPurchase(NamedTuple):
+    """The answer to letting the points of a purchase mature."""
+
+    purchase: PurchaseRow
+    accrual: AccrualRow
+    customer: CustomerRow
+    tier_change: TierChangeRow | None
+    replayed: bool
+
+
+async def refund_purchase(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
+    """Refund a part of a purchase, or all that is left of it; whatever the parts, the points end the same.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, CurrencyMismatch, RefundExceedsPurchase, InsufficientPoints
+    (debt REJECT).
+    """
+    require(actor, Permission.PURCHASES_RECORD)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_instant(request.occurred_at, ("occurred_at",)),
+            None
+            if request.reason is None
+            else check_text(request.reason, ("reason",), REASON_MAX_LENGTH, min_length=0),
+        ]
+    )
+    if len(request.refund.lines) > MAX_LINES:
+        raise InvalidInput.one("lines", reason=f"must have at most {MAX_LINES} lines")
+    if request.refund.amount_minor < 0:
+        raise InvalidInput.one("amount", reason="must not be negative")
+    return await retried(lambda: _refund(world, actor, request))
+
+
+async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, idempotency_key: str) -> MaturedPurchase:
+    """Let the pending points of a purchase become spendable now, whatever they were waiting for.
+
+    Points that have come already are answered as they are. Refusals: InvalidInput, IdempotencyConflict, NotFound (also
+    for a purchase without points).
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
+    return await retried(lambda: _mature(world, actor, purchase, idempotency_key))
+
+
+async def _refund(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
+    mark = fingerprint(request[:-1])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_for_purchase(tx, request.idempotency_key, **_named(request.purchase))
+        known = replayed_result(prepared, request.idempotency_key, REFUND, mark)
+        if known is not None:
+            return await _refunded_before(tx, PurchaseRefundId(known))
+        book, purchase = await _open(world, tx, actor, prepared)
+        if request.currency is not None and request.currency != purchase.total.currency:
+            raise CurrencyMismatch(purchase.total.currency, request.currency, ("amount", "currency"))
+        if purchase.status is PurchaseStatus.REFUNDED:
+            raise StatusRunsBackwards(purchase.status, purchase.status, ("purchase",))
+        earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
+        refunds = [row.refund for row in earlier]
+        money_minor = validate_refund(refundable(purchase), refunds, request.refund)
+        refunds.append(request.refund)
+        after = _after(book, purchase, refunds, money_minor)
+        accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+        if accrual is not None and accrual.generation != purchase.generation:
+            accrual = None
+        change, points = None, 0
+        if accrual is not None:
+            if accrual.state in CREDITED:
+                lots = await read_open_lots(tx, [purchase.customer_id])
+                book.bring_lots(purchase.customer_id, lots[purchase.customer_id])
+            gone = accrual.voided_points + accrual.reversed_points
+            accrual, change = refund(book, accrual, refundable(purchase), refunds)
+            points = accrual.voided_points + accrual.reversed_points - gone
+        row = _row(book, purchase, request, refunds, money_minor, points)
+        book.posting.purchase_refunds.append(row._asdict())
+        _save(book, after, row)
+        redemptions = await read_redemptions_for(tx, PurchaseKey(purchase.kind, purchase.external_id))
+        split = _split(purchase, redemptions, money_minor)
+        if after.status is PurchaseStatus.REFUNDED:
+            key = PurchaseKey(purchase.kind, purchase.external_id)
+            await give_back_for(tx, book, key, purchase.customer_id)
+        book.remember(request.idempotency_key, REFUND, mark, row.id)
+        await post(tx, book.finish())
+        return RefundedPurchase(row, split, after, accrual, book.customer(purchase.customer_id), change, replayed=False)
+
+
+async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> MaturedPurchase:
+    mark = fingerprint(name)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        prepared = await prepare_for_purchase(tx, key, **_named(name))
+        known = replayed_result(prepared, key, MATURE, mark)
+        if known is not None:
+            return await _matured_before(tx, AccrualId(known))
+        book, purchase = await _open(world, tx, actor, prepared)
+        accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+        if accrual is None or accrual.state is AccrualState.VOIDED:
+            raise NotFound("accrual", ("purchase",))
+        if accrual.state is not AccrualState.PENDING:
+            return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), None, replayed=True)
+        # What waited for a moment waits no longer: the moment is now.
+        accrual, change = mature(book, accrual._replace(matures_at=book.now))
+        book.remember(key, MATURE, mark, accrual.id)
+        await post(tx, book.finish())
+        return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), change, replayed=False)
+
+
+async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> tuple[Book, PurchaseRow]:
+    """Lock the account of the purchase's customer, and read the purchase under the lock."""
+    program = await program_of(world, tx, prepared)
+    if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
+        raise NotFound("purchase", ("purchase",))
+    book = Book(program, actor, world.now(program))
+    locked = await lock_customers(tx, [prepared.customer_id])
+    book.open(locked[prepared.customer_id])
+    return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+
+
+def _after(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
+    """The purchase after a refund: REFUNDED once nothing is left of it."""
+    everything = not left_of(refundable(purchase), refunds).whole
+    called_off = purchase.status in CALLED_OFF
+    return purchase._replace(
+        version=purchase.version + 1,
+        refunded_minor=purchase.refunded_minor + money_minor,
+        status=PurchaseStatus.REFUNDED if everything and not called_off else purchase.status,
+        evaluates_at=None if everything else purchase.evaluates_at,
+        updated_at=book.now,
+    )
+
+
+def _save(book: Book, purchase: PurchaseRow, row: RefundRow) -> None:
+    """The purchase at its next version, and the refund as the fact behind it."""
+    book.posting.purchases.append(purchase_values(purchase))
+    book.posting.purchase_facts.append(
+        {
+            "purchase_id": purchase.id,
+            "version": purchase.version,
+            "fingerprint": fingerprint(["refund", row.id]),
+            "status": purchase.status,
+            "facts": {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines},
+            "recorded_at": book.now,
+            "recorded_by": book.actor.subject,
+        },
+    )
+
+
+def _row(
+    book: Book,
+    purchase: PurchaseRow,
+    request: RefundRequest,
+    refunds: Sequence[Refund],
+    money_minor: int,
+    points: int,
+) -> RefundRow:
+    before = refundable(purchase)
+    lines = [
+        {
+            "position": line.position,
+            "quantity": line.quantity,
+            "amount_minor": line.amount_minor,
+            "money_minor": validate_refund(before, refunds[:-1], Refund((line,))),
+        }
+        for line in request.refund.lines
+    ]
+    return RefundRow(
+        id=PurchaseRefundId(uuid7()),
+        purchase_id=purchase.id,
+        customer_id=purchase.customer_id,
+        number=len(refunds),
+        amount_minor=money_minor,
+        lines=lines,
+        points=-points,
+        reason=request.reason,
+        occurred_at=request.occurred_at,
+        recorded_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+
+
+def _split(purchase: PurchaseRow, redemptions: Sequence[RedemptionRow], money_minor: int) -> RefundSplit:
+    """What of a refund is money and what is points; over all refunds of a purchase they add up to what was paid."""
+    before, total = purchase.refunded_minor, purchase.total.amount_minor
+    paid_minor = sum(redemption.discount_minor for redemption in redemptions)
+    points = sum(redemption.points for redemption in redemptions)
+    value_minor = share(paid_minor, before + money_minor, total) - share(paid_minor, before, total)
+    currency = purchase.total.currency
+    return RefundSplit(
+        money=Money(money_minor - value_minor, currency),
+        points=share(points, before + money_minor, total) - share(points, before, total),
+        points_value=Money(value_minor, currency),
+    )
+
+
+async def _refunded_before(tx: Transaction, refund_id: PurchaseRefundId) -> RefundedPurchase:
+    row = (await read_refunds_by_id(tx, [refund_id]))[refund_id]
+    purchase = (await read_purchases_by_id(tx, [row.purchase_id]))[row.purchase_id]
+    earlier = [one for one in (await read_refunds(tx, [purchase.id]))[purchase.id] if one.number < row.number]
+    then = purchase._replace(refunded_minor=sum(one.amount_minor for one in earlier))
+    redemptions = await read_redemptions_for(tx, PurchaseKey(purchase.kind, purchase.external_id))
+    accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+    changes = await read_tier_changes(tx, [purchase.id])
+    return RefundedPurchase(
+        row,
+        _split(then, redemptions, row.amount_minor),
+        purchase,
+        accrual,
+        await _customer(tx, row.customer_id),
+        next((change for change in changes if change.changed_at == row.recorded_at), None),
+        replayed=True,
+    )
+
+
+async def _matured_before(tx: Transaction, accrual_id: AccrualId) -> MaturedPurchase:
+    accrual = (await read_accruals_by_id(tx, [accrual_id]))[accrual_id]
+    purchase = (await read_purchases_by_id(tx, [accrual.purchase_id]))[accrual.purchase_id]
+    changes = await read_tier_changes(tx, [purchase.id])
+    change = next((change for change in changes if change.changed_at == accrual.matured_at), None)
+    return MaturedPurchase(purchase, accrual, await _customer(tx, accrual.customer_id), change, replayed=True)
+
+
+async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+    customer = await read_customer(tx, customer_id)
+    if customer is None:
+        raise NotFound("customer")
+    return customer
+
+
+def _named(purchase: PurchaseName) -> dict[str, Any]:
+    return {"id": purchase.id} if purchase.key is None else purchase.key._asdict()

@@ -1,0 +1,116 @@
+"""``purchaseRefund``: pay a purchase back, whole or in parts; the points follow."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.money import parse_amount
+from loyalty.rules.refund import LineRefund, Refund
+from loyalty.services.refund import RefundRequest, refund_purchase
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.scalars import Points
+from schema.types.checkout import PurchaseBy, purchase_name
+from schema.types.customer import Customer
+from schema.types.event import TierUpgrade, tier_upgrade_of
+from schema.types.money import Money, MoneyInput
+from schema.types.node import shown
+from schema.types.purchase import Accrual, Purchase, PurchaseRefund, refund_of
+
+
+@strawberry.input(description="A refund of one line: units of it, an amount of it, or both.")
+class PurchaseRefundLineInput:
+    line: int = strawberry.field(description="Its position among the lines of the purchase, from 0.")
+    quantity: int = strawberry.field(default=0, description="How many units; each stands for its part of the line.")
+    amount: MoneyInput | None = strawberry.field(default=None, description="An amount beside the units.")
+
+
+@strawberry.input(description="A refund: of lines, of an amount that belongs to no line, or of both.")
+class PurchaseRefundInput:
+    purchase: PurchaseBy = strawberry.field(description="Which purchase.")
+    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="What is paid back without belonging to a line, in the purchase's currency."
+    )
+    lines: list[PurchaseRefundLineInput] = strawberry.field(default_factory=list, description="At most 500 lines.")
+    reason: str | None = strawberry.field(default=None, description="At most 500 characters.")
+    occurred_at: datetime | None = strawberry.field(default=None, description="When it happened in your system.")
+
+
+@strawberry.type(description="How a refund divides between money and points, in the ratio in which it was paid.")
+class RefundSplit:
+    money: Money = strawberry.field(description="What to pay back in money.")
+    points: Points = strawberry.field(description="What to give back with `redemptionReturn`.")
+    points_value: Money = strawberry.field(description="What those points had taken off.")
+
+
+@strawberry.type(description="The refund, and where purchase, points and customer stand after it.")
+class PurchaseRefundPayload:
+    user_errors: UserErrors = user_errors_field()
+    refund: PurchaseRefund | None = strawberry.field(default=None, description="What was refunded.")
+    split: RefundSplit | None = strawberry.field(default=None, description="Money and points of this refund.")
+    purchase: Purchase | None = strawberry.field(
+        default=None, description="The purchase; REFUNDED when nothing is left of it."
+    )
+    accrual: Accrual | None = strawberry.field(default=None, description="What it earned, less what was taken.")
+    customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
+    tier_upgrade: TierUpgrade | None = strawberry.field(default=None, description="Set when the customer came up.")
+    replayed: bool | None = strawberry.field(
+        default=None, description="True when this key had been answered before: nothing happened this time."
+    )
+
+
+@guarded(
+    Permission.PURCHASES_RECORD,
+    description="Pay a purchase back, whole or in parts. What the rules gave for the part that goes is taken from the "
+    "points, as frozen at the evaluation; however a refund is split, the points end the same.",
+)
+async def purchase_refund(
+    info: Info,
+    input: Annotated[PurchaseRefundInput, strawberry.argument(description="What is refunded.")],  # noqa: A002
+) -> PurchaseRefundPayload:
+    """One transaction."""
+
+    async def work() -> Mapping[str, Any]:
+        refunded = await refund_purchase(info.context.world, info.context.actor, _request(input))
+        info.context.loaders.clear()
+        split = refunded.split
+        return {
+            "refund": refund_of(refunded.refund, refunded.purchase.total.currency),
+            "split": RefundSplit(
+                money=shown(split.money), points=Points(split.points), points_value=shown(split.points_value)
+            ),
+            "purchase": refunded.purchase,
+            "accrual": refunded.accrual,
+            "customer": refunded.customer,
+            "tier_upgrade": tier_upgrade_of(refunded.tier_change),
+            "replayed": refunded.replayed,
+        }
+
+    return await answered(PurchaseRefundPayload, work)
+
+
+def _request(given: PurchaseRefundInput) -> RefundRequest:
+    amounts = [given.amount, *(line.amount for line in given.lines)]
+    currencies = {amount.currency for amount in amounts if amount is not None}
+    lines = tuple(
+        LineRefund(line.line, line.quantity, _minor(line.amount, "lines", str(number), "amount"))
+        for number, line in enumerate(given.lines)
+    )
+    return RefundRequest(
+        purchase=purchase_name(given.purchase, "purchase"),
+        refund=Refund(lines, _minor(given.amount, "amount")),
+        currency=min(currencies, default=None),
+        reason=given.reason,
+        occurred_at=given.occurred_at,
+        idempotency_key=given.idempotency_key,
+    )
+
+
+def _minor(given: MoneyInput | None, *path: str) -> int:
+    return parse_amount(given.amount, given.currency, (*path, "amount")) if given else 0
