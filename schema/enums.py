@@ -11,6 +11,7 @@ from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
@@ -109,6 +110,23 @@ describe_enum(
         "GIFT_CARD": "Money that will be spent later; by default it earns nothing.",
     },
     name="PurchaseLineKind",
+)
+describe_enum(
+    ExpiryKind,
+    "By which rule points expire.",
+    {
+        "NONE": "Never.",
+        "FIXED_DURATION": "So many months and days after they became spendable.",
+        "END_OF_PERIOD": "With a calendar month, quarter or year: that in which they became spendable, or a later one.",
+        "FIXED_DATE": "On a day of the year, the next one that leaves them at least so many days.",
+        "INACTIVITY": "So many days after their owner last earned or redeemed.",
+    },
+)
+describe_enum(
+    Period,
+    "A part of the calendar, in the tenant's time zone.",
+    {"MONTH": "A month.", "QUARTER": "Three months, from January on.", "YEAR": "A year."},
+    name="CalendarPeriod",
 )
 describe_enum(
     Preset,

@@ -18,6 +18,7 @@ from loyalty.rules.ids import (
     EntryId,
     HoldId,
     JobId,
+    LotId,
     PurchaseId,
     RedemptionId,
     RuleId,
@@ -27,6 +28,7 @@ from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.customer import load_customers, load_entries
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
+from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
 from loyalty.services.program import get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
@@ -37,6 +39,7 @@ from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.earning_rules import EarningRuleRow
+from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
@@ -76,6 +79,8 @@ class Loaders:
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
+        self.expiry_schedules: DataLoader[CustomerId, list[ExpiringRow] | None] = by_id(load_expiry_schedules)
+        self.lots: DataLoader[LotId, LotRow | None] = by_id(load_lots)
         self.refunds: DataLoader[PurchaseId, list[RefundRow] | None] = by_id(load_refunds)
         self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
         self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)

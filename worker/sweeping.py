@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
+from loyalty.services.expiry import expire_due, tell_expiring
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase import evaluate_due
 from loyalty.services.redemption import free_abandoned_holds
@@ -21,6 +22,8 @@ from loyalty.storage.due import (
     read_tenants_with_abandoned_holds,
     read_tenants_with_due_accruals,
     read_tenants_with_due_evaluations,
+    read_tenants_with_due_lots,
+    read_tenants_with_due_notices,
 )
 from tenancy.database import Database
 from tenancy.outage import Outage, is_away
@@ -45,6 +48,8 @@ class Sweep(NamedTuple):
 SWEEPS = (
     Sweep("evaluation", read_tenants_with_due_evaluations, evaluate_due),
     Sweep("maturing", read_tenants_with_due_accruals, mature_due),
+    Sweep("notices", read_tenants_with_due_notices, tell_expiring),
+    Sweep("expiry", read_tenants_with_due_lots, expire_due),
     Sweep("holds", read_tenants_with_abandoned_holds, free_abandoned_holds),
 )
 """In this order in every round."""

@@ -412,6 +412,7 @@ def _line_of(rule: EarningRule, count: _Count) -> EvaluationLine:
         basis_minor=count.basis_minor,
         units=count.units,
         formula=count.formula if count.points else None,
+        expiry=rule.expiry,
     )
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.errors import Problem
+from loyalty.rules.expiry import ExpiryPolicy, validate_expiry
 from loyalty.rules.ids import RuleId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import FACTOR_MAX_DECIMALS, MAX_AMOUNT_MINOR, Ratio
@@ -122,7 +123,8 @@ Award = FixedAward | PerAmountAward | PerUnitAward | MultiplierAward
 class EarningRule:
     """What a purchase is worth. The name is internal: customers never read it.
 
-    A lower `priority` comes first. The window is half-open, [starts_at, ends_at), in aware UTC instants.
+    A lower `priority` comes first. The window is half-open, [starts_at, ends_at), in aware UTC instants. `expiry` is
+    when the rule's points expire, in place of what the program says.
     """
 
     id: RuleId
@@ -134,6 +136,7 @@ class EarningRule:
     conditions: Conditions = Conditions()
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    expiry: ExpiryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,8 @@ def _rule_problems(rule: EarningRule) -> Iterator[Problem | None]:
     yield from _award_problems(rule.award)
     yield from _condition_problems(rule.conditions)
     yield from _window_problems(rule.starts_at, rule.ends_at)
+    if rule.expiry is not None:
+        yield from validate_expiry(rule.expiry)
 
 
 def _award_problems(award: Award) -> Iterator[Problem | None]:

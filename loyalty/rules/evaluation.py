@@ -8,6 +8,7 @@ from enum import StrEnum
 from loyalty.rules.catalog import SOLD_KINDS, CatalogKind
 from loyalty.rules.condition_summary import Names, list_values
 from loyalty.rules.earning_rule import WEEKDAYS, Conditions, EarningRule, Weekday
+from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.formula import Formula
 from loyalty.rules.ids import RuleId
 from loyalty.rules.money import format_amount
@@ -47,7 +48,7 @@ class EvaluationLine:
 
     `basis_minor` is the amount that was counted (minor units), `units` the number of enrolled units; None where the
     award counts neither. `failed_condition` is a ConditionKind. `formula` says how the points came about, for refunds;
-    None where there are none.
+    None where there are none. `expiry` is when they expire, where the rule says so itself.
     """
 
     rule_id: RuleId
@@ -60,6 +61,7 @@ class EvaluationLine:
     basis_minor: int | None = None
     units: int | None = None
     formula: Formula | None = None
+    expiry: ExpiryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class Lot:
 
     `remaining` can be spent, `held` is set aside at a checkout, `expired` is lost. `cause_id` is what the points came
     from. `notice_at` is when their owner is to be told that they will expire; None when there is nothing to tell.
+    `inactivity_days` is set where each earning and redemption puts the expiry off by so many days.
     """
 
     id: LotId
@@ -42,6 +43,7 @@ class Lot:
     expired: int = 0
     cause_id: UUID | None = None
     notice_at: datetime | None = None
+    inactivity_days: int | None = None
 
     @property
     def state(self) -> LotState:
@@ -63,6 +65,7 @@ class Parcel:
     notice_at: datetime | None = None
     cause_id: UUID | None = None
     opened_at: datetime | None = None
+    inactivity_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from loyalty.rules.accrual import DEFAULT_ACCRUAL, AccrualPolicy, validate_accru
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.earning_rule import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import Problem
+from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryPolicy, validate_expiry, validate_notices
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.redemption import RedemptionPolicy, validate_redemption
 
@@ -21,6 +22,8 @@ class ProgramSettings:
     redemption: RedemptionPolicy
     accrual: AccrualPolicy = DEFAULT_ACCRUAL
     basis: BasisPolicy = DEFAULT_BASIS
+    expiry: ExpiryPolicy = NEVER
+    notice_days: tuple[int, ...] = DEFAULT_NOTICE_DAYS
 
 
 def default_settings(currency: str) -> ProgramSettings:
@@ -37,4 +40,9 @@ def default_settings(currency: str) -> ProgramSettings:
 
 def validate_settings(settings: ProgramSettings, currency: str) -> list[Problem]:
     """Return everything wrong with a program's settings; amounts must be in the tenant's currency."""
-    return [*validate_accrual_policy(settings.accrual), *validate_redemption(settings.redemption, currency)]
+    return [
+        *validate_accrual_policy(settings.accrual),
+        *validate_redemption(settings.redemption, currency),
+        *validate_expiry(settings.expiry),
+        *validate_notices(settings.notice_days),
+    ]

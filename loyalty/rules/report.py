@@ -1,13 +1,12 @@
 """The arithmetic of reports: the redemption rate, and which instants a range of local days covers."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 from loyalty.rules.entry import DisplayColor, EntryKind, display_color, entry_color
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Ratio
 from loyalty.rules.rounding import Rounding, divide
-from loyalty.rules.zones import find_time_zone
+from loyalty.rules.zones import begin_of_day, find_time_zone
 
 __all__ = [
     "DisplayColor",
@@ -54,13 +53,4 @@ def day_range(first_day: date, last_day: date, time_zone: str) -> tuple[datetime
             raise InvalidInput.one(name, reason=f"must be between {FIRST_REPORT_DAY} and {LAST_REPORT_DAY}")
     if last_day < first_day:
         raise InvalidInput.one("to", reason="must not be before the first day")
-    return _begin_of_day(first_day, zone), _begin_of_day(last_day + timedelta(days=1), zone)
-
-
-def _begin_of_day(day: date, zone: ZoneInfo) -> datetime:
-    """Return the first instant of a local day.
-
-    Where clocks go forward at midnight there is no 00:00; fold 0 reads it with the offset before the change, which is
-    the instant of the change. Where clocks go back past midnight, fold 0 is the first of the two (PEP 495).
-    """
-    return datetime.combine(day, time.min, zone).astimezone(UTC)
+    return begin_of_day(first_day, zone), begin_of_day(last_day + timedelta(days=1), zone)

@@ -1,6 +1,7 @@
-"""Names of time zones (IANA) and languages (BCP 47): which ones exist, and how a filter matches."""
+"""Time zones (IANA) and languages (BCP 47): which ones exist, when a day begins, and how a filter matches."""
 
 import re
+from datetime import UTC, date, datetime, time
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -36,6 +37,15 @@ def find_time_zone(name: str, path: tuple[str, ...] = ("time_zone",)) -> ZoneInf
     if not is_time_zone(name):
         raise InvalidInput.one(*path, reason="must be the name of an IANA time zone")
     return ZoneInfo(name)
+
+
+def begin_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant of a local day.
+
+    Where clocks go forward at midnight there is no 00:00; fold 0 reads it with the offset before the change, which is
+    the instant of the change. Where clocks go back past midnight, fold 0 is the first of the two (PEP 495).
+    """
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
 
 def is_locale(tag: str) -> bool:

@@ -4,6 +4,8 @@ What an accrual may do is decided by the policy it was evaluated under, not by t
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from uuid_utils.compat import uuid7
@@ -13,12 +15,14 @@ from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at, 
 from loyalty.rules.earning import Evaluation, evaluate
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
+from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId
-from loyalty.rules.lots import Allocation, allocate
+from loyalty.rules.lots import Allocation, Parcel, allocate
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.storage.earning_rules import expiry_document, expiry_from_document
 from loyalty.storage.programs import accrual_document
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -53,7 +57,7 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, refunds: Seq
         voided_points=0,
         reversed_points=0,
         currency=evaluation.currency,
-        breakdown=_breakdown(evaluation),
+        breakdown=_breakdown(evaluation, book.program.row.settings.expiry),
         policy=policy,
         program_version=book.program.row.version,
         evaluated_at=book.now,
@@ -150,10 +154,30 @@ def refundable(purchase: PurchaseRow) -> Refundable:
 def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
     customer_id, points = accrual.customer_id, accrual.points - accrual.voided_points
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
-    entry = book.credit(customer_id, points, earned, _cause(accrual, EntryKind.EARNED, "EARN"))
+    book.keep_alive(customer_id)
+    cause = _cause(accrual, EntryKind.EARNED, "EARN")
+    entry = book.credit(customer_id, points, earned, cause, _parcels(book, accrual))
     available = earned.account.available
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
     return book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+
+
+def _parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
+    """One parcel for each expiry that the rules gave; what was voided is gone from what would expire first."""
+    parcels: dict[tuple[datetime | None, int | None], Parcel] = {}
+    for line in accrual.breakdown:
+        if line["points"]:
+            parcel = book.parcel(line["points"], expiry_from_document(line.get("expiry")))
+            key = (parcel.expires_at, parcel.inactivity_days)
+            before = parcels.get(key)
+            parcels[key] = replace(parcel, points=parcel.points + (before.points if before else 0))
+    voided, left = accrual.voided_points, []
+    for parcel in sorted(parcels.values(), key=lambda it: (it.expires_at is None, it.expires_at or book.now)):
+        gone = min(voided, parcel.points)
+        voided -= gone
+        if parcel.points > gone:
+            left.append(replace(parcel, points=parcel.points - gone))
+    return left
 
 
 def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
@@ -233,7 +257,7 @@ def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
     )
 
 
-def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _breakdown(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
     return [
         {
             "rule_id": str(line.rule_id),
@@ -246,6 +270,7 @@ def _breakdown(evaluation: Evaluation) -> list[dict[str, Any]]:
             "basis_minor": line.basis_minor,
             "units": line.units,
             "formula": formula_document(line.formula) if line.formula else None,
+            "expiry": expiry_document(line.expiry or expiry) if line.points else None,
         }
         for line in evaluation.lines
     ]

@@ -1,6 +1,7 @@
 """Correct points by hand: who, how many, why, and what the customer may read about it."""
 
 from collections.abc import Sequence
+from datetime import date
 from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
@@ -8,14 +9,14 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
 from loyalty.rules.entry import EntryKind, ReferenceKind
-from loyalty.rules.errors import InsufficientPoints, NotFound, refuse_problems
+from loyalty.rules.errors import InsufficientPoints, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
-from loyalty.rules.lots import allocate
+from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -23,7 +24,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
-from loyalty.storage.ledger import lock_customers, post, read_open_lots
+from loyalty.storage.ledger import lock_customers, post
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -45,6 +46,8 @@ class AdjustmentRequest(NamedTuple):
     qualifying: bool | None
     overdraft: Overdraft
     idempotency_key: str
+    expires_on: date | None = None
+    """The last local day of points that are added; None for as the program says."""
 
 
 class AdjustedPoints(NamedTuple):
@@ -66,6 +69,9 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             check_points(abs(request.points)),
+            Problem(("expires_on",), "is only for points that are added")
+            if request.points < 0 and request.expires_on is not None
+            else None,
             *validate_notes(request.internal_note, request.customer_description),
         ],
     )
@@ -83,7 +89,7 @@ async def load_adjustments(
 
 
 async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
-    mark = fingerprint([tuple(request.customer), *request[1:-1]])
+    mark = fingerprint([tuple(request.customer), *request[1:-2], request.expires_on])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:
@@ -122,9 +128,10 @@ async def _book(
             request.points,
             credit(account, request.points, earned=False, qualifying=qualifying),
             cause,
+            [_parcel(book, request)],
         )
     else:
-        book.bring_lots(customer_id, (await read_open_lots(tx, [customer_id]))[customer_id])
+        await bring_open_lots(tx, book, [customer_id])
         account = book.account(customer_id)
         removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying)
         if not removed.points_taken:
@@ -157,6 +164,15 @@ async def _book(
         ),
     )
     return adjustment, book.change_tier(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
+
+
+def _parcel(book: Book, request: AdjustmentRequest) -> Parcel:
+    if request.expires_on is None:
+        return book.parcel(request.points)
+    parcel = book.parcel_until(request.points, request.expires_on)
+    if parcel.expires_at is not None and parcel.expires_at <= book.now:
+        raise InvalidInput.one("expires_on", reason="must not be in the past")
+    return parcel
 
 
 async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:

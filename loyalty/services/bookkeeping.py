@@ -6,7 +6,7 @@ several purchases of one customer in one batch follow one another exactly as if 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +15,18 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.account import Account, Credit, Debit, expire
 from loyalty.rules.entry import EntryKind, ReferenceKind, entry_hash
 from loyalty.rules.events import Event, PointsExpired, TierDowngraded, TierUpgraded, event_payload
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, expires_at, inactivity_days, next_notice_at
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.tiers import TierChangeCause, tier_change, tier_for
+from loyalty.rules.zones import begin_of_day
 from loyalty.services.world import CompiledProgram
 from loyalty.storage.customers import CustomerRow, customer_row
-from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting
+from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
+from tenancy.database import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,40 @@ class Book:
         cause: EntryCause,
         parcels: Sequence[Parcel] = (),
     ) -> EntryRow:
-        """Book points that come in: an entry, and a lot for each parcel; without any, one lot that never expires.
+        """Book points that come in: an entry, and a lot for each parcel; without any, one as the program's expiry says.
 
         Debt is paid from what would expire first.
         """
         entry = self.enter(customer_id, points, credit.account, cause)
         debt_left = credit.paid_debt
-        for parcel in sorted(parcels or (Parcel(points),), key=lambda it: (it.expires_at is None, it.expires_at)):
+        parcels = parcels or (self.parcel(points),)
+        for parcel in sorted(parcels, key=lambda it: (it.expires_at is None, it.expires_at or self.now)):
             paid = min(debt_left, parcel.points)
             debt_left -= paid
             self._open_lot(entry, parcel, paid, cause.cause_id)
         return entry
+
+    def parcel(self, points: int, policy: ExpiryPolicy | None = None) -> Parcel:
+        """Points that come in now, with the expiry that the program, or a policy in its place, gives them."""
+        settings = self.program.row.settings
+        policy = settings.expiry if policy is None else policy
+        expiry = expires_at(policy, self.now, self.program.zone)
+        notice_at = next_notice_at(expiry, settings.notice_days, self.now)
+        return Parcel(points, expiry, notice_at, inactivity_days=inactivity_days(policy))
+
+    def parcel_until(self, points: int, last_day: date) -> Parcel:
+        """Points that come in now and can be spent until the end of a local day."""
+        expiry = begin_of_day(last_day + timedelta(days=1), self.program.zone)
+        notice_at = next_notice_at(expiry, self.program.row.settings.notice_days, self.now)
+        return Parcel(points, expiry, notice_at)
+
+    def keep_alive(self, customer_id: CustomerId) -> None:
+        """Put off the expiry of lots that live as long as their owner is active; the books must know them."""
+        for lot in list(self.lots.get(customer_id, {}).values()):
+            if lot.inactivity_days and lot.remaining + lot.held:
+                policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=lot.inactivity_days)
+                alive = self.parcel(lot.remaining, policy)
+                self.move_lot(customer_id, replace(lot, expires_at=alive.expires_at, notice_at=alive.notice_at))
 
     def debit(
         self,
@@ -251,6 +277,7 @@ class Book:
             opened_at=parcel.opened_at or self.now,
             cause_id=parcel.cause_id or cause_id,
             notice_at=parcel.notice_at,
+            inactivity_days=parcel.inactivity_days,
         )
         self.lots.setdefault(entry.customer_id, {})[lot.id] = lot
         self.posting.lots.append(
@@ -261,11 +288,18 @@ class Book:
                 "cause_id": lot.cause_id,
                 "original": parcel.points,
                 "opened_at": lot.opened_at,
+                "inactivity_days": lot.inactivity_days,
                 **lot_numbers(lot),
             },
         )
         if paid_debt:
             self.allocate(entry.id, lot.id, paid_debt)
+
+
+async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:
+    """Let the books know all open lots of customers whose accounts they hold."""
+    for customer_id, lots in (await read_open_lots(tx, customer_ids)).items():
+        book.bring_lots(customer_id, lots)
 
 
 def account_row(account: Account, now: datetime) -> dict[str, Any]:

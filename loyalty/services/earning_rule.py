@@ -48,6 +48,7 @@ async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) ->
         conditions=draft.conditions,
         starts_at=draft.starts_at,
         ends_at=draft.ends_at,
+        expiry=draft.expiry,
         created_at=now,
         updated_at=now,
     )
@@ -95,6 +96,7 @@ async def update_earning_rule(
                 conditions=after.conditions,
                 starts_at=after.starts_at,
                 ends_at=after.ends_at,
+                expiry=after.expiry,
                 updated_at=world.clock(),
             )
             await update_rule(tx, row, actor.subject)
@@ -154,4 +156,5 @@ def _rule(row: EarningRuleRow) -> EarningRule:
         conditions=row.conditions,
         starts_at=row.starts_at,
         ends_at=row.ends_at,
+        expiry=row.expiry,
     )

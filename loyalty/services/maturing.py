@@ -2,7 +2,7 @@
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.accrual import mature
-from loyalty.services.bookkeeping import Book
+from loyalty.services.bookkeeping import Book, bring_open_lots
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
@@ -32,8 +32,11 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
+        for customer in locked.values():
+            book.open(customer)
+        if program.keeps_alive:
+            await bring_open_lots(tx, book, list(locked))
         for accrual in due:
-            book.open(locked[accrual.customer_id])
             mature(book, accrual)
         await post(tx, book.finish())
     return Swept(len(due), sum(_is_late(accrual, book) for accrual in due))

@@ -31,7 +31,7 @@ from loyalty.rules.purchase import (
 )
 from loyalty.rules.refund import Refund
 from loyalty.services.accrual import accrue, follow, takes_back
-from loyalty.services.bookkeeping import Book
+from loyalty.services.bookkeeping import Book, bring_open_lots
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -39,7 +39,7 @@ from loyalty.services.redemption import give_back_for
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, lock_customers, open_accounts, post, read_open_lots
+from loyalty.storage.ledger import LockedCustomer, lock_customers, open_accounts, post
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -416,12 +416,11 @@ async def _bring_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
 ) -> None:
     """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
-    externals = {item.recording.customer.external_id for item in items.values() if _takes_back(item)}
+    keeps_alive = book.program.keeps_alive
+    externals = {item.recording.customer.external_id for item in items.values() if keeps_alive or _takes_back(item)}
     if not externals:
         return
-    customer_ids = [book.open(opened[external_id]) for external_id in externals]
-    for customer_id, lots in (await read_open_lots(tx, customer_ids)).items():
-        book.bring_lots(customer_id, lots)
+    await bring_open_lots(tx, book, [book.open(opened[external_id]) for external_id in externals])
 
 
 async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
@@ -436,9 +435,12 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
         due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
         refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if purchase.refunded_minor])
+        for customer in locked.values():
+            book.open(customer)
+        if program.keeps_alive:
+            await bring_open_lots(tx, book, list(locked))
         for purchase, points_paid_minor in due:
             customer = locked[purchase.customer_id]
-            book.open(customer)
             facts = _facts_of(purchase, customer.profile.category, points_paid_minor)
             accrue(book, purchase, facts, [row.refund for row in refunds.get(purchase.id, ())])
             move = {"id": purchase.id, "evaluates_at": None, "seen_evaluates_at": purchase.evaluates_at}

@@ -35,7 +35,7 @@ from loyalty.rules.redemption import (
     share,
 )
 from loyalty.rules.text import check_external_id, check_text
-from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.checkout import Checkout, applied, prepare_customer, program_of, refuse_checkout, refuse_currency
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
@@ -267,6 +267,8 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
         if points > hold.points:
             raise AboveMaximum(maximum=hold.points, requested=points)
         parts = await _bring_held_lots(tx, book, hold)
+        if book.program.keeps_alive:
+            await bring_open_lots(tx, book, [hold.customer_id])
         redemption, rest = _spend(book, hold, parts, points)
         await _put_back(tx, book, hold, rest)
         ended = _end(book, hold, HoldState.CAPTURED, captured_points=points)
@@ -453,6 +455,7 @@ def _spend(
     book.posting.redemptions.append(redemption._asdict())
     cause = EntryCause(EntryKind.REDEEMED, ReferenceKind.REDEMPTION, redemption.id, redemption.id, "REDEEM")
     entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
+    book.keep_alive(customer_id)
     rest = {part.lot.id: part.points for part in parts}
     for taken in allocate([replace(part.lot, remaining=part.points) for part in parts], points):
         book.allocate(entry.id, taken.lot_id, taken.points)

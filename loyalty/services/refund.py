@@ -16,14 +16,14 @@ from loyalty.rules.redemption import share
 from loyalty.rules.refund import Refund, left_of, validate_refund
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
-from loyalty.services.bookkeeping import Book
+from loyalty.services.bookkeeping import Book, bring_open_lots
 from loyalty.services.checkout import program_of
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.purchase import CALLED_OFF, purchase_values
 from loyalty.services.redemption import give_back_for, replayed_result
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
-from loyalty.storage.ledger import lock_customers, post, read_open_lots
+from loyalty.storage.ledger import lock_customers, post
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
@@ -158,8 +158,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         change, points = None, 0
         if accrual is not None:
             if accrual.state in CREDITED:
-                lots = await read_open_lots(tx, [purchase.customer_id])
-                book.bring_lots(purchase.customer_id, lots[purchase.customer_id])
+                await bring_open_lots(tx, book, [purchase.customer_id])
             gone = accrual.voided_points + accrual.reversed_points
             accrual, change = refund(book, accrual, refundable(purchase), refunds)
             points = accrual.voided_points + accrual.reversed_points - gone
@@ -189,6 +188,8 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
             raise NotFound("accrual", ("purchase",))
         if accrual.state is not AccrualState.PENDING:
             return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), None, replayed=True)
+        if book.program.keeps_alive:
+            await bring_open_lots(tx, book, [purchase.customer_id])
         # What waited for a moment waits no longer: the moment is now.
         accrual, change = mature(book, accrual._replace(matures_at=book.now))
         book.remember(key, MATURE, mark, accrual.id)

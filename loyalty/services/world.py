@@ -4,9 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from loyalty.rules.earning import CatalogKind, CompiledRules, EarningPolicy, compile_rules
 from loyalty.rules.errors import NotFound
+from loyalty.rules.expiry import ExpiryKind
 from loyalty.rules.ids import TenantId, TierId
 from loyalty.rules.money import PointValue
 from loyalty.rules.tiers import Tier
@@ -25,6 +27,17 @@ class CompiledProgram:
     tiers: tuple[Tier, ...]
     former_tiers: tuple[Tier, ...]
     names: Mapping[tuple[CatalogKind, str], str]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """Where the tenant's days begin and end."""
+        return self.rules.zone
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether points may come that live as long as their owner is active, so that open lots matter to credits."""
+        policies = (self.row.settings.expiry, *(one.rule.expiry for one in self.rules.rules))
+        return any(policy is not None and policy.kind is ExpiryKind.INACTIVITY for policy in policies)
 
     @property
     def point_value(self) -> PointValue:

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
+from loyalty.rules.lots import LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.tables import accruals, holds, purchases
+from loyalty.storage.tables import accruals, holds, lots, purchases
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
 
@@ -34,6 +35,8 @@ def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
 
 
 _EVALUATIONS = _due_tenants(purchases.c.evaluates_at)
+_EXPIRY = _due_tenants(lots.c.expires_at, lots.c.state == LotState.OPEN)
+_NOTICES = _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN)
 _HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
 _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
 
@@ -46,6 +49,16 @@ async def read_tenants_with_due_accruals(connection: AsyncConnection, now: datet
 async def read_tenants_with_due_evaluations(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
     """Tenants with purchases whose rules are due to be evaluated."""
     return await _read(connection, _EVALUATIONS, now, limit)
+
+
+async def read_tenants_with_due_lots(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with open lots whose time is over; where all that is left in them is held, nothing can expire yet."""
+    return await _read(connection, _EXPIRY, now, limit)
+
+
+async def read_tenants_with_due_notices(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with lots whose owner is due to be told that they will expire."""
+    return await _read(connection, _NOTICES, now, limit)
 
 
 async def read_tenants_with_abandoned_holds(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:

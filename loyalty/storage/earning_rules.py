@@ -1,5 +1,6 @@
 """Earning rules: what is in force, and every version there ever was."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from loyalty.rules.earning import (
     PerUnitAward,
     Weekday,
 )
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import RuleId
 from loyalty.rules.money import Ratio
 from loyalty.rules.rounding import Rounding
@@ -35,11 +37,12 @@ class EarningRuleRow(NamedTuple):
     conditions: Conditions
     starts_at: datetime | None
     ends_at: datetime | None
+    expiry: ExpiryPolicy | None
     created_at: datetime
     updated_at: datetime
 
 
-_DEFINITION = ("name", "priority", "active", "version", "award", "conditions", "starts_at", "ends_at")
+_DEFINITION = ("name", "priority", "active", "version", "award", "conditions", "starts_at", "ends_at", "expiry")
 _COLUMNS = [earning_rules.c[name] for name in EarningRuleRow._fields]
 _LISTED = select(*_COLUMNS).where(
     earning_rules.c.tenant_id == tenant_parameter(),
@@ -208,6 +211,18 @@ def conditions_from_document(stored: dict[str, Any]) -> Conditions:
     )
 
 
+def expiry_document(policy: ExpiryPolicy) -> dict[str, Any]:
+    """An expiry policy as it is stored, in settings, rules and accruals."""
+    return asdict(policy)
+
+
+def expiry_from_document(stored: dict[str, Any] | None) -> ExpiryPolicy | None:
+    """An expiry policy as the rules know it; None where nothing is stored."""
+    if stored is None:
+        return None
+    return ExpiryPolicy(**{**stored, "kind": ExpiryKind(stored["kind"]), "period": Period(stored["period"])})
+
+
 def _definition(rule: EarningRuleRow) -> dict[str, Any]:
     return {
         "name": rule.name,
@@ -218,6 +233,7 @@ def _definition(rule: EarningRuleRow) -> dict[str, Any]:
         "conditions": conditions_document(rule.conditions),
         "starts_at": rule.starts_at,
         "ends_at": rule.ends_at,
+        "expiry": None if rule.expiry is None else expiry_document(rule.expiry),
     }
 
 
@@ -225,4 +241,5 @@ def _row(row: Any) -> EarningRuleRow:
     return EarningRuleRow._make(row)._replace(
         award=award_from_document(row.award),
         conditions=conditions_from_document(row.conditions),
+        expiry=expiry_from_document(row.expiry),
     )

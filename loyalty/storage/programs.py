@@ -12,6 +12,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
+from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.program import ProgramSettings
@@ -25,7 +26,12 @@ from loyalty.rules.redemption import (
 )
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.tiers import Tier
-from loyalty.storage.earning_rules import award_from_document, conditions_from_document
+from loyalty.storage.earning_rules import (
+    award_from_document,
+    conditions_from_document,
+    expiry_document,
+    expiry_from_document,
+)
 from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
@@ -192,6 +198,8 @@ def settings_document(settings: ProgramSettings) -> dict[str, Any]:
             "exclude_gift_cards": settings.basis.exclude_gift_cards,
             "exclude_points_paid": settings.basis.exclude_points_paid,
         },
+        "expiry": expiry_document(settings.expiry),
+        "notice_days": list(settings.notice_days),
         "accrual": accrual_document(settings.accrual),
         "redemption": {
             "enabled": redemption.enabled,
@@ -240,6 +248,8 @@ def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
         ),
         accrual=accrual_from_document(stored["accrual"]),
         basis=_basis(stored.get("basis")),
+        expiry=expiry_from_document(stored.get("expiry")) or NEVER,
+        notice_days=tuple(stored.get("notice_days", DEFAULT_NOTICE_DAYS)),
     )
 
 
@@ -296,6 +306,7 @@ def _rule(stored: dict[str, Any]) -> EarningRule:
         active=stored["active"],
         award=award_from_document(stored["award"]),
         conditions=conditions_from_document(stored["conditions"]),
+        expiry=expiry_from_document(stored["expiry"]),
         starts_at=_instant(stored["starts_at"]),
         ends_at=_instant(stored["ends_at"]),
     )

@@ -87,6 +87,8 @@ earning_rules = tenant_table(
     document("conditions"),
     instant("starts_at", nullable=True),
     instant("ends_at", nullable=True),
+    # When the rule's points expire, in place of what the program says.
+    document("expiry", nullable=True),
     instant("created_at"),
     instant("updated_at"),
     instant("deleted_at", nullable=True),
@@ -106,6 +108,8 @@ earning_rule_versions = tenant_table(
     document("conditions"),
     instant("starts_at", nullable=True),
     instant("ends_at", nullable=True),
+    # When the rule's points expire, in place of what the program says.
+    document("expiry", nullable=True),
     instant("created_at"),
     text_column("created_by"),
     references("rule_id", "earning_rules"),
@@ -367,9 +371,12 @@ lots = tenant_table(
     instant("expires_at", nullable=True),
     # When the customer is to be told that they will expire; null when nothing is to be told any more.
     instant("notice_at", nullable=True),
+    # Set where each earning and each redemption puts the expiry off by so many days.
+    Column("inactivity_days", Integer, nullable=True),
     references("customer_id", "customers"),
     references("entry_id", "entries"),
     one_of("state", tuple(LotState)),
+    check("inactivity_days", "inactivity_days > 0"),
     check("original", "original > 0"),
     check("remaining", "remaining >= 0 AND held >= 0 AND expired >= 0 AND remaining + held + expired <= original"),
     index("lots_open_idx", "customer_id", "expires_at", "opened_at", where=sql("state = 'OPEN'")),

@@ -289,8 +289,11 @@ SOURCES: Sequence[Source] = (
     # Every lot with what was taken from it.
     Source(
         """
-        SELECT l.*, coalesce(t.points, 0) AS allocated, coalesce(e.points, 0) AS entered
+        SELECT l.*, coalesce(t.points, 0) AS allocated, coalesce(e.points, 0) AS entered,
+               coalesce(n.notices, 0) AS notices
         FROM lots l
+        LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
+                   WHERE tenant_id = :current_tenant GROUP BY lot_id) n ON n.lot_id = l.id
         LEFT JOIN (SELECT lot_id, sum(points) AS points FROM allocations
                    WHERE tenant_id = :current_tenant GROUP BY lot_id) t ON t.lot_id = l.id
         LEFT JOIN (SELECT cause_id, -sum(points) AS points FROM entries
@@ -306,6 +309,10 @@ SOURCES: Sequence[Source] = (
                 "(state = 'OPEN') <> (remaining + held > 0)", "id, state, remaining, held"
             ),
             "what expired of a lot stands in the ledger": Broken("expired <> entered", "id, expired, entered"),
+            "only a lot that expires is told of, and lives on by activity": Broken(
+                "expires_at IS NULL AND (notices > 0 OR notice_at IS NOT NULL OR inactivity_days IS NOT NULL)",
+                "id, expires_at, notices, notice_at, inactivity_days",
+            ),
         },
     ),
     # Every hold with what it set aside, and what it became.

@@ -150,6 +150,7 @@ def _add_columns() -> None:
         op.add_column(table, column)
         op.alter_column(table, column.name, server_default=None)
     instant = sa.DateTime(timezone=True)
+    document = postgresql.JSONB(none_as_null=True, astext_type=sa.Text())
     empty = (
         ("accounts", sa.Column("window_started_at", instant, nullable=True)),
         ("accounts", sa.Column("tier_review_at", instant, nullable=True)),
@@ -157,6 +158,9 @@ def _add_columns() -> None:
         ("customers", sa.Column("merged_into", sa.Uuid(), nullable=True)),
         ("events", sa.Column("entry_id", sa.Uuid(), nullable=True)),
         ("lots", sa.Column("notice_at", instant, nullable=True)),
+        ("lots", sa.Column("inactivity_days", sa.Integer(), nullable=True)),
+        ("earning_rules", sa.Column("expiry", document, nullable=True)),
+        ("earning_rule_versions", sa.Column("expiry", document, nullable=True)),
         ("purchases", sa.Column("evaluates_at", instant, nullable=True)),
         ("tier_changes", sa.Column("note", sa.Text(), nullable=True)),
         ("tiers", sa.Column("factor_numerator", sa.BigInteger(), nullable=True)),
@@ -192,6 +196,7 @@ def _constrain() -> None:
         ("accruals", "voided_points", "voided_points BETWEEN 0 AND points"),
         ("allocations", "points", "points <> 0"),
         ("customers", "merged_into", "merged_into <> id"),
+        ("lots", "inactivity_days", "inactivity_days > 0"),
         ("purchases", "refunded_minor", "refunded_minor BETWEEN 0 AND total_minor"),
         ("tenants", "clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
         ("tiers", "factor", "factor_numerator > 0 AND factor_denominator > 0"),

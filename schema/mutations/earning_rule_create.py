@@ -23,6 +23,7 @@ from schema.types.earning_rule import (
     award_from,
     conditions_from,
 )
+from schema.types.expiry import ExpiryPolicyInput, policy_from
 
 DEFAULT_PRIORITY = 100
 _UNBORN = RuleId(UUID(int=0))
@@ -37,6 +38,9 @@ class EarningRuleCreateInput:
     priority: int = strawberry.field(default=DEFAULT_PRIORITY, description="Lower comes first; 0 to 1,000,000.")
     starts_at: datetime | None = strawberry.field(default=None, description="In force from this instant on.")
     ends_at: datetime | None = strawberry.field(default=None, description="No longer in force at this instant.")
+    expiry: ExpiryPolicyInput | None = strawberry.field(
+        default=None, description="When its points expire; as the program says if left out."
+    )
 
 
 @strawberry.type(description="The new rule.")
@@ -66,6 +70,7 @@ async def earning_rule_create(
             conditions=conditions_from(input.conditions, tenant.currency),
             starts_at=input.starts_at,
             ends_at=input.ends_at,
+            expiry=policy_from(input.expiry) if input.expiry else None,
         )
         rule = await create_earning_rule(info.context.world, info.context.actor, draft)
         info.context.loaders.clear()

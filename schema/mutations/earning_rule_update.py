@@ -24,6 +24,7 @@ from schema.types.earning_rule import (
     award_from,
     conditions_from,
 )
+from schema.types.expiry import ExpiryPolicyInput, policy_from
 
 
 @strawberry.input(description="A change of a rule. What is left out stays as it is.")
@@ -38,6 +39,9 @@ class EarningRuleUpdateInput:
     )
     starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
     ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
+    expiry: ExpiryPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="When its points expire; null for as the program says."
+    )
     expected_version: int | None = strawberry.field(
         default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
     )
@@ -81,4 +85,6 @@ def _changes(given: EarningRuleUpdateInput, currency: str) -> dict[str, Any]:
     for name in ("starts_at", "ends_at"):
         if getattr(given, name) is not strawberry.UNSET:
             changes[name] = getattr(given, name)
+    if given.expiry is not strawberry.UNSET:
+        changes["expiry"] = policy_from(given.expiry) if given.expiry else None
     return changes

@@ -1,6 +1,7 @@
 """``pointsAdjust``: add or remove points by hand."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any
 
 import strawberry
@@ -39,6 +40,9 @@ class PointsAdjustInput:
         default=None,
         description="Whether it counts for the tier. By default additions do, and removals only as a CORRECTION.",
     )
+    expires_on: date | None = strawberry.field(
+        default=None, description="The last local day of points that are added; by default as the program says."
+    )
     overdraft: Overdraft = strawberry.field(
         default=Overdraft.REJECT, description="What happens when more is removed than is available."
     )
@@ -72,6 +76,7 @@ async def points_adjust(
             qualifying=input.qualifying,
             overdraft=input.overdraft,
             idempotency_key=input.idempotency_key,
+            expires_on=input.expires_on,
         )
         adjusted = await adjust_points(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

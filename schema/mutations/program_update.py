@@ -25,6 +25,7 @@ from schema.guard import guarded
 from schema.mutations.given import given_or
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Duration, Points
+from schema.types.expiry import ExpiryPolicyInput, policy_from
 from schema.types.money import MoneyInput, amount_of
 from schema.types.program import Program
 
@@ -127,6 +128,13 @@ class ProgramUpdateInput:
     redemption: RedemptionPolicyInput | None = strawberry.field(
         default=strawberry.UNSET, description="How points are spent."
     )
+    expiry: ExpiryPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="When points that come from now on expire; replaced whole."
+    )
+    notice_days: list[int] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How many days before an expiry its owner is told: at most 10 of 1 to 365; empty for never.",
+    )
     expected_version: int | None = strawberry.field(
         default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
     )
@@ -167,6 +175,8 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
         weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
         accrual=_changed_accrual(settings.accrual, accrual),
         basis=_changed_basis(settings.basis, accrual.basis),
+        expiry=policy_from(given.expiry) if given.expiry else settings.expiry,
+        notice_days=tuple(given_or(given.notice_days, settings.notice_days, "notice_days")),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,

@@ -26,6 +26,7 @@ _LOADERS = {
     "Accrual": "accruals_by_id",
     "Adjustment": "adjustments",
     "Hold": "holds",
+    "PointsLot": "lots",
     "Redemption": "redemptions",
     "LedgerEntry": "entries",
     "Tier": "tiers",

@@ -12,9 +12,11 @@ from loyalty.storage.ledger import EntryFilter
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed
+from schema.loaders import load
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
 from schema.types.arguments import After, Before, First, Last
+from schema.types.expiry import ExpiringPoints
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads
@@ -52,6 +54,11 @@ class Customer(Node):
     def marketing_consent(self) -> bool:
         """Unknown is no."""
         return bool(self.marketing_consent)
+
+    @computed(description="What of the customer's points expires when, soonest first; what never does is left out.")
+    async def expiry_schedule(self, info: Info) -> list[ExpiringPoints]:
+        """Loaded for all customers at once."""
+        return await load(info, "expiry_schedules", self.id) or []
 
     @computed(description="What happened to the customer's points, newest first.")
     async def activity(

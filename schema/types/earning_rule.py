@@ -16,6 +16,7 @@ from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load
 from schema.scalars import Decimal, Points
+from schema.types.expiry import ExpiryPolicy
 from schema.types.money import Money, MoneyInput, minor_in
 from schema.types.node import Node, node_id, reads, shown
 
@@ -73,6 +74,7 @@ class EarningRule(Node):
     active: bool = strawberry.field(description="Paused rules never match, and can be switched on again any time.")
     priority: int = strawberry.field(description="Lower comes first.")
     version: int = strawberry.field(description="Counts edits.")
+    expiry: ExpiryPolicy | None = strawberry.field(description="When its points expire; null for as the program says.")
     starts_at: datetime | None = strawberry.field(description="In force from this instant on.")
     ends_at: datetime | None = strawberry.field(description="No longer in force at this instant.")
     created_at: datetime = strawberry.field(description="When the rule was made.")

@@ -15,6 +15,7 @@ from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.scalars import Color, Points
+from schema.types.expiry import PointsLot
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
 from schema.types.redemption import Redemption
@@ -52,7 +53,7 @@ class Adjustment(Node):
 
 
 LedgerReference = Annotated[
-    Union[Purchase, Adjustment, Redemption],  # noqa: UP007 - a named union needs it
+    Union[Purchase, Adjustment, Redemption, PointsLot],  # noqa: UP007 - a named union needs it
     strawberry.union("LedgerReference", description="What an entry refers to."),
 ]
 
@@ -103,6 +104,7 @@ _REFERENCE_LOADERS = {
     ReferenceKind.PURCHASE: "purchases",
     ReferenceKind.ADJUSTMENT: "adjustments",
     ReferenceKind.REDEMPTION: "redemptions",
+    ReferenceKind.LOT: "lots",
 }
 
 ENTRY_ORDER: Order[EntryPlace] = Order(

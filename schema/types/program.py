@@ -20,6 +20,7 @@ from permissions.catalog import Permission
 from schema.fields import computed
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
+from schema.types.expiry import ExpiryPolicy
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
 
@@ -168,6 +169,16 @@ class Program(Node):
     def accrual(self) -> AccrualPolicy:
         """From the settings."""
         return shown(_settings(self))  # type: ignore[no-any-return]
+
+    @computed(description="When points expire, unless their rule says otherwise.")
+    def expiry(self) -> ExpiryPolicy:
+        """From the settings."""
+        return shown(_settings(self).expiry)  # type: ignore[no-any-return]
+
+    @computed(description="How many days before the expiry of points their owner is told.")
+    def notice_days(self) -> list[int]:
+        """From the settings, most days first."""
+        return sorted(_settings(self).notice_days, reverse=True)
 
     @computed(description="How points become a discount at checkout.")
     def redemption(self) -> RedemptionPolicy:

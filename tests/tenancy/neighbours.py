@@ -1,6 +1,7 @@
 """Two tenants who look alike to the last external id, with rows in every table there is."""
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from loyalty.services.api_token import create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.expiry import tell_expiring
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -18,6 +20,7 @@ from permissions.catalog import Permission
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import (
+    at,
     capture,
     earn,
     give,
@@ -74,6 +77,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     spent = await capture(world, salon, await hold(world, salon, 20, "basket"), "paid")
     await give_back(world, salon, spent, "back", points=5)
     await pay_back(world, salon, "order-1", 1_000, "a part of it")
+    today = datetime.now(UTC)
+    await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
+    assert (await tell_expiring(at(world, today + timedelta(days=15)), salon.tenant_id)).done
     (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
     await position_all_events(relay)
     return Neighbour(

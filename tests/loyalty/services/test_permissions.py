@@ -11,7 +11,7 @@ import pytest
 
 import loyalty.services
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
-from loyalty.rules.ids import AccrualId, CustomerId, HoldId, JobId, PurchaseId, RedemptionId, RuleId, TierId
+from loyalty.rules.ids import AccrualId, CustomerId, HoldId, JobId, LotId, PurchaseId, RedemptionId, RuleId, TierId
 from loyalty.rules.refund import Refund
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
@@ -34,6 +34,7 @@ from loyalty.services.earning_rule import (
     load_earning_rules,
     update_earning_rule,
 )
+from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
 from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
 from loyalty.services.purchase import (
@@ -137,6 +138,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O, M, S, C, I},
         lambda w, a: load_redemptions_of_holds(w, a, [HoldId(NOBODY)]),
     ),
+    "load_expiry_schedules": ({O, M, S, C, I}, lambda w, a: load_expiry_schedules(w, a, [CustomerId(NOBODY)])),
+    "load_lots": ({O, M, S, C, I}, lambda w, a: load_lots(w, a, [LotId(NOBODY)])),
     "load_refunds": ({O, M, S, C, I}, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
     "hold_points": ({O, M, C, I}, lambda w, a: hold_points(w, a, HoldRequest(ANNA, 5, checkout(), None, None, "key"))),
     "capture_hold": ({O, M, I}, lambda w, a: capture_hold(w, a, HoldId(NOBODY), None, "key")),

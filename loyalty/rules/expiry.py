@@ -1,0 +1,159 @@
+"""When points expire, and when their owner is told before.
+
+Points can be spent until the end of a local day of the tenant; the instant of expiry is the first one of the next day.
+"""
+
+import calendar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.errors import Problem
+from loyalty.rules.zones import begin_of_day
+
+MAX_MONTHS = 120
+MAX_DAYS = 3_660
+MAX_PERIODS_AFTER = 40
+MAX_NOTICES = 10
+MAX_NOTICE_DAYS = 365
+MONTHS_PER_YEAR = 12
+LAST_DAY = 31
+ONE_DAY = timedelta(days=1)
+
+
+class ExpiryKind(StrEnum):
+    """By which rule points expire."""
+
+    NONE = "NONE"
+    """Never."""
+    FIXED_DURATION = "FIXED_DURATION"
+    """So many months and days after they became spendable."""
+    END_OF_PERIOD = "END_OF_PERIOD"
+    """With a calendar month, quarter or year: that in which they became spendable, or so many later."""
+    FIXED_DATE = "FIXED_DATE"
+    """On a day of the year, the next one that leaves them at least so many days."""
+    INACTIVITY = "INACTIVITY"
+    """So many days after their owner last earned or redeemed."""
+
+
+class Period(StrEnum):
+    """A part of the calendar."""
+
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    YEAR = "YEAR"
+
+
+MONTHS_OF_PERIOD = {Period.MONTH: 1, Period.QUARTER: 3, Period.YEAR: MONTHS_PER_YEAR}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryPolicy:
+    """When points expire. Which of the numbers count depends on the kind.
+
+    FIXED_DURATION: `months` and `days`. END_OF_PERIOD: `period` and `periods_after`. FIXED_DATE: `month` and `day` of
+    the year, at least `days` ahead; a day that a month does not have is its last. INACTIVITY: `days`.
+    """
+
+    kind: ExpiryKind = ExpiryKind.NONE
+    months: int = 0
+    days: int = 0
+    period: Period = Period.YEAR
+    periods_after: int = 0
+    month: int = MONTHS_PER_YEAR
+    day: int = LAST_DAY
+
+
+NEVER = ExpiryPolicy()
+
+DEFAULT_NOTICE_DAYS = (30, 7, 1)
+"""How many days before the expiry its owner is told."""
+
+
+def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first instant at which points cannot be spent that came, or were last kept alive, at an instant.
+
+    Both are aware UTC; None is never.
+    """
+    last_day = _last_day(policy, at.astimezone(zone).date())
+    return None if last_day is None else begin_of_day(last_day + ONE_DAY, zone)
+
+
+def inactivity_days(policy: ExpiryPolicy) -> int | None:
+    """Return how many days without activity let points expire; None for every other kind."""
+    return policy.days if policy.kind is ExpiryKind.INACTIVITY else None
+
+
+def next_notice_at(expiry: datetime | None, notice_days: Iterable[int], after: datetime) -> datetime | None:
+    """Return when the owner of points is next to be told of their expiry; None when nothing is left to tell."""
+    if expiry is None:
+        return None
+    moments = (expiry - timedelta(days=days) for days in notice_days)
+    return min((moment for moment in moments if moment > after), default=None)
+
+
+def due_notice(expiry: datetime, notice_days: Iterable[int], now: datetime) -> int | None:
+    """Return which notice is due: the smallest number of days that has been reached; None before all, or too late."""
+    if now >= expiry:
+        return None
+    return min((days for days in notice_days if expiry - timedelta(days=days) <= now), default=None)
+
+
+def validate_expiry(policy: ExpiryPolicy, path: tuple[str, ...] = ("expiry",)) -> list[Problem]:
+    """Return everything wrong with a policy: at most 120 months, 3,660 days and 40 periods, and a month and a day."""
+    return [problem for problem in _problems(policy, path) if problem is not None]
+
+
+def validate_notices(notice_days: tuple[int, ...]) -> list[Problem]:
+    """Return everything wrong with the days of notice: at most 10 different ones of 1 to 365 days."""
+    path = ("notice_days",)
+    if len(notice_days) > MAX_NOTICES or len(set(notice_days)) < len(notice_days):
+        return [Problem(path, f"must be at most {MAX_NOTICES} different numbers")]
+    if any(not 1 <= days <= MAX_NOTICE_DAYS for days in notice_days):
+        return [Problem(path, f"must be between 1 and {MAX_NOTICE_DAYS} days")]
+    return []
+
+
+def _last_day(policy: ExpiryPolicy, today: date) -> date | None:
+    match policy.kind:
+        case ExpiryKind.NONE:
+            return None
+        case ExpiryKind.FIXED_DURATION:
+            return _add_months(today, policy.months) + timedelta(days=policy.days)
+        case ExpiryKind.INACTIVITY:
+            return today + timedelta(days=policy.days)
+        case ExpiryKind.END_OF_PERIOD:
+            length = MONTHS_OF_PERIOD[policy.period]
+            first = today.replace(day=1, month=(today.month - 1) // length * length + 1)
+            return _add_months(first, length * (1 + policy.periods_after)) - ONE_DAY
+        case ExpiryKind.FIXED_DATE:
+            earliest = today + timedelta(days=policy.days)
+            this_year = _day_of_year(earliest.year, policy.month, policy.day)
+            return this_year if this_year >= earliest else _day_of_year(earliest.year + 1, policy.month, policy.day)
+
+
+def _add_months(day: date, months: int) -> date:
+    """The same day so many months later, or the last of its month where that is shorter."""
+    year, month = divmod(day.year * MONTHS_PER_YEAR + day.month - 1 + months, MONTHS_PER_YEAR)
+    return _day_of_year(year, month + 1, day.day)
+
+
+def _day_of_year(year: int, month: int, day: int) -> date:
+    return date(year, month, min(day, calendar.monthrange(year, month)[1]))
+
+
+def _problems(policy: ExpiryPolicy, path: tuple[str, ...]) -> Iterator[Problem | None]:
+    least = 1 if policy.kind is ExpiryKind.INACTIVITY else 0
+    yield _check(policy.months, 0, MAX_MONTHS, (*path, "months"))
+    yield _check(policy.days, least, MAX_DAYS, (*path, "days"))
+    if policy.kind is ExpiryKind.FIXED_DURATION and not policy.months and not policy.days:
+        yield Problem((*path, "months"), "or days must be given")
+    yield _check(policy.periods_after, 0, MAX_PERIODS_AFTER, (*path, "periods_after"))
+    yield _check(policy.month, 1, MONTHS_PER_YEAR, (*path, "month"))
+    yield _check(policy.day, 1, LAST_DAY, (*path, "day"))
+
+
+def _check(value: int, least: int, most: int, path: tuple[str, ...]) -> Problem | None:
+    return None if least <= value <= most else Problem(path, f"must be between {least} and {most}")

@@ -1,0 +1,110 @@
+"""Let points expire at their time, and tell their owners before: each once, however many workers look."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from loyalty.rules.events import PointsExpiring
+from loyalty.rules.expiry import due_notice, next_notice_at
+from loyalty.rules.ids import CustomerId, LotId, TenantId
+from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.customer import may_see_customer
+from loyalty.services.program import program_in_force
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
+from loyalty.services.world import World
+from loyalty.storage.expiry import (
+    DueLot,
+    ExpiringRow,
+    LotRow,
+    read_due_lots,
+    read_due_notices,
+    read_expiring,
+    read_lots_by_id,
+    read_notices_told,
+)
+from loyalty.storage.ledger import lock_customers, post
+from permissions.actor import Actor, system_actor
+from permissions.catalog import Permission
+from permissions.policy import require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+BATCH = 500
+SUBJECT = "worker:expiry"
+
+
+async def expire_due(world: World, tenant_id: TenantId) -> Swept:
+    """Let up to ``BATCH`` lots expire that are due, also while the program is off: time does not stop."""
+    return await retried(lambda: _expire_batch(world, tenant_id))
+
+
+async def tell_expiring(world: World, tenant_id: TenantId) -> Swept:
+    """Tell the owners of up to ``BATCH`` lots that they will expire; once for each lot and number of days."""
+    return await retried(lambda: _tell_batch(world, tenant_id))
+
+
+async def load_expiry_schedules(
+    world: World, actor: Actor, customer_ids: Sequence[CustomerId]
+) -> dict[CustomerId, list[ExpiringRow]]:
+    """What expires when of customers whom the actor may see, soonest first."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    visible = [customer_id for customer_id in customer_ids if may_see_customer(actor, customer_id)]
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        program = await program_in_force(world, tx)
+        return await read_expiring(tx, visible, world.now(program), program.row.time_zone)
+
+
+async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
+    """The lots among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_lots_by_id(tx, ids)
+    return {lot_id: row for lot_id, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_due_lots(tx, world.now(program), BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        # The books let what is due expire as soon as they know of it.
+        await _open(tx, book, seen)
+        await post(tx, book.finish())
+    return Swept(len(book.posting.entries))
+
+
+async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_due_notices(tx, world.now(program), BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        await _open(tx, book, seen)
+        told = await read_notices_told(tx, [one.lot_id for one in seen])
+        for one in seen:
+            _tell(book, one, told)
+        await post(tx, book.finish())
+    return Swept(len(seen))
+
+
+async def _open(tx: Transaction, book: Book, seen: Sequence[DueLot]) -> None:
+    for locked in (await lock_customers(tx, list({one.customer_id for one in seen}))).values():
+        book.open(locked)
+    await bring_open_lots(tx, book, list(book.customers))
+
+
+def _tell(book: Book, seen: DueLot, told: set[tuple[LotId, int]]) -> None:
+    """Tell of one lot, as it is under the lock, and say when to come again."""
+    lot = book.lots[seen.customer_id].get(seen.lot_id)
+    if lot is None or lot.notice_at is None or lot.notice_at > book.now:
+        return
+    notice_days = book.program.row.settings.notice_days
+    days = due_notice(lot.expires_at, notice_days, book.now) if lot.expires_at is not None else None
+    if days is not None and lot.remaining and lot.expires_at is not None and (lot.id, days) not in told:
+        book.posting.expiry_notices.append({"lot_id": lot.id, "days_before": days, "told_at": book.now})
+        expires_at = lot.expires_at.isoformat()
+        book.tell(PointsExpiring(seen.customer_id, lot.id, lot.remaining, days, expires_at))
+    again = next_notice_at(lot.expires_at, notice_days, book.now)
+    book.move_lot(seen.customer_id, replace(lot, notice_at=again))

@@ -1,0 +1,109 @@
+"""Which lots are due to expire, or to be told of, and what expires when."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, func, literal, select
+
+from loyalty.rules.ids import CustomerId, LotId
+from loyalty.rules.lots import LotState
+from loyalty.storage.tables import expiry_notices, lots
+from tenancy.database import Transaction
+from tenancy.table import INSTANT, tenant_parameter
+
+
+class DueLot(NamedTuple):
+    """A lot that time has made due, and whose it is."""
+
+    lot_id: LotId
+    customer_id: CustomerId
+
+
+class ExpiringRow(NamedTuple):
+    """So many points can be spent until the end of a local day."""
+
+    last_day: date
+    expires_at: datetime
+    points: int
+
+
+class LotRow(NamedTuple):
+    """A lot as clients see it."""
+
+    id: LotId
+    customer_id: CustomerId
+    entry_id: UUID
+    original: int
+    remaining: int
+    held: int
+    expired: int
+    opened_at: datetime
+    expires_at: datetime | None
+
+
+_OPEN = (lots.c.tenant_id == tenant_parameter(), lots.c.state == literal(LotState.OPEN))
+_DUE = (
+    select(lots.c.id, lots.c.customer_id)
+    .where(*_OPEN, lots.c.remaining > 0, lots.c.expires_at <= bindparam("now", type_=INSTANT))
+    .order_by(lots.c.expires_at, lots.c.id)
+    .limit(bindparam("limit"))
+)
+_NOTICES = (
+    select(lots.c.id, lots.c.customer_id)
+    .where(*_OPEN, lots.c.notice_at <= bindparam("now", type_=INSTANT))
+    .order_by(lots.c.notice_at, lots.c.id)
+    .limit(bindparam("limit"))
+)
+_TOLD = select(expiry_notices.c.lot_id, expiry_notices.c.days_before).where(
+    expiry_notices.c.tenant_id == tenant_parameter(),
+    expiry_notices.c.lot_id.in_(bindparam("ids", expanding=True)),
+)
+_EXPIRING = (
+    select(lots.c.customer_id, lots.c.expires_at, func.sum(lots.c.remaining).label("points"))
+    .where(
+        *_OPEN,
+        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
+        lots.c.remaining > 0,
+        lots.c.expires_at > bindparam("now", type_=INSTANT),
+    )
+    .group_by(lots.c.customer_id, lots.c.expires_at)
+    .order_by(lots.c.customer_id, lots.c.expires_at)
+)
+_BY_IDS = select(*(lots.c[name] for name in LotRow._fields)).where(
+    lots.c.tenant_id == tenant_parameter(), lots.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+async def read_due_lots(tx: Transaction, now: datetime, limit: int) -> list[DueLot]:
+    """Lots with points left whose time is over, those that have been over longest first."""
+    return [DueLot(row.id, row.customer_id) for row in await tx.rows(_DUE, now=now, limit=limit)]
+
+
+async def read_due_notices(tx: Transaction, now: datetime, limit: int) -> list[DueLot]:
+    """Lots whose owner is due to be told."""
+    return [DueLot(row.id, row.customer_id) for row in await tx.rows(_NOTICES, now=now, limit=limit)]
+
+
+async def read_notices_told(tx: Transaction, lot_ids: Sequence[LotId]) -> set[tuple[LotId, int]]:
+    """Which notices of these lots have been told."""
+    return {(row.lot_id, row.days_before) for row in await tx.rows(_TOLD, ids=list(lot_ids))}
+
+
+async def read_expiring(
+    tx: Transaction, customer_ids: Sequence[CustomerId], now: datetime, time_zone: str
+) -> dict[CustomerId, list[ExpiringRow]]:
+    """What of each customer's points expires when, soonest first; what never does is left out."""
+    zone = ZoneInfo(time_zone)
+    found: dict[CustomerId, list[ExpiringRow]] = {customer_id: [] for customer_id in customer_ids}
+    for row in await tx.rows(_EXPIRING, customers=list(customer_ids), now=now):
+        last = (row.expires_at.astimezone(UTC) - timedelta(microseconds=1)).astimezone(zone).date()
+        found[row.customer_id].append(ExpiringRow(last, row.expires_at, int(row.points)))
+    return found
+
+
+async def read_lots_by_id(tx: Transaction, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
+    """The lots among ``ids``."""
+    return {row.id: LotRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

@@ -1,0 +1,277 @@
+import asyncio
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
+from loyalty.rules.ids import CustomerId
+from loyalty.services.customer import CustomerKey, find_customer, list_activity
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.expiry import expire_due, load_expiry_schedules, load_lots, tell_expiring
+from loyalty.services.maturing import mature_due
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.world import World
+from loyalty.storage.events import read_events
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.window import Window
+from tenancy.database import Database
+from tests.fixtures.invariants import LedgerCheck
+from tests.fixtures.statements import StatementLog
+from tests.fixtures.tenants import Salon
+from tests.loyalty.services.builders import (
+    NOON,
+    at,
+    capture,
+    earn,
+    give,
+    hold,
+    known_customer,
+    order,
+    pay_back,
+    position_all_events,
+    rule,
+    set_policy,
+    set_redemption,
+)
+
+DAY = timedelta(days=1)
+MOMENT = timedelta(microseconds=1)
+THIRTY_DAYS = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=30)
+TWO_DAYS_QUIET = ExpiryPolicy(ExpiryKind.INACTIVITY, days=2)
+
+
+def end_of(day: date) -> datetime:
+    """The first instant after a day in Berlin in winter time."""
+    return datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+
+
+async def set_expiry(world: World, salon: Salon, policy: ExpiryPolicy, *notice_days: int) -> None:
+    def change(it: Any) -> Any:
+        return replace(it, expiry=policy, notice_days=notice_days)
+
+    await update_program(world, salon.manager, ProgramEdit(change, None))
+
+
+async def available(world: World, salon: Salon) -> int:
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    return found.points.available
+
+
+async def schedule(world: World, salon: Salon, customer: CustomerId) -> list[tuple[date, int]]:
+    found = await load_expiry_schedules(world, salon.manager, [customer])
+    return [(row.last_day, row.points) for row in found[customer]]
+
+
+async def told(world: World, salon: Salon, relay: Database) -> list[tuple[int, int]]:
+    """Which notices were told, as days before and points."""
+    await position_all_events(relay)
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        events = await read_events(tx, after=0, limit=1_000)
+    expiring = [event.payload for event in events if event.kind == "points.expiring"]
+    return [(payload["days_before"], payload["points"]) for payload in expiring]
+
+
+async def test_points_expire_at_the_end_of_their_last_day(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """PB-13, F-24: once, with an entry that can be explained; what was earned and the tier stay."""
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await create_earning_rule(world, salon.manager, rule(10))
+    recorded = await earn(at(world, NOON), salon, order())
+    # The clocks go forward in between: midnight is an hour earlier by then.
+    end = datetime(2026, 4, 3, 22, tzinfo=UTC)
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == [(date(2026, 4, 3), 10)]
+    assert [(await expire_due(at(world, moment), salon.tenant_id)).done for moment in (end - MOMENT, end, end)] == [
+        0,
+        1,
+        0,
+    ]
+    (entry, _) = await list_activity(world, salon.manager, EntryFilter(), Window(10))
+    assert (entry.kind, entry.points, entry.reference_kind) == ("EXPIRED", -10, "LOT")
+    (lot,) = (await load_lots(world, salon.manager, [entry.reference_id])).values()  # type: ignore[list-item]
+    assert (lot.original, lot.remaining, lot.expired) == (10, 0, 10)
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    assert (found.points.available, found.points.lifetime_earned, found.points.qualifying) == (0, 10, 10)
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == []
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_what_was_spent_is_not_lost_again(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """F-13: only what is left of a lot expires."""
+    await set_redemption(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await known_customer(world, salon)
+    await give(at(world, NOON), salon, 100, "old")
+    await give(at(world, NOON + 10 * DAY), salon, 100, "new")
+    await capture(
+        at(world, NOON + 11 * DAY), salon, await hold(at(world, NOON + 11 * DAY), salon, 80, "basket"), "paid"
+    )
+    assert (await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)).done == 1
+    assert await available(world, salon) == 100
+    assert (await expire_due(at(world, NOON + 41 * DAY), salon.tenant_id)).done == 1
+    assert await available(world, salon) == 0
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_the_clock_begins_when_points_can_be_spent(world: World, salon: Salon) -> None:
+    """Section 1E: maturity, not the purchase; by the policy of the purchase."""
+    await set_policy(world, salon, delay_minutes=10 * 24 * 60)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await create_earning_rule(world, salon.manager, rule(10))
+    recorded = await earn(at(world, NOON), salon, order())
+    await set_expiry(world, salon, ExpiryPolicy())
+    await mature_due(at(world, NOON + 10 * DAY), salon.tenant_id)
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == [(date(2026, 4, 13), 10)]
+
+
+async def test_a_rule_can_have_an_expiry_of_its_own(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """One purchase, three rules, three lots; a refund takes from what expires first."""
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await create_earning_rule(world, salon.manager, rule(10, name="As the program"))
+    campaign = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=7)
+    await create_earning_rule(world, salon.manager, rule(20, name="Campaign", expiry=campaign))
+    await create_earning_rule(world, salon.manager, rule(30, name="For ever", expiry=ExpiryPolicy()))
+    recorded = await earn(at(world, NOON), salon, order("order-1", 6_000))
+    week, month = (date(2026, 3, 11), 20), (date(2026, 4, 3), 10)
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == [week, month]
+    await pay_back(at(world, NOON), salon, "order-1", 3_000, "half")
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == []
+    assert await available(world, salon) == 30
+    await ledger_is_sound(salon.tenant_id)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (ExpiryPolicy(), []),
+        (ExpiryPolicy(ExpiryKind.FIXED_DURATION, months=12), [(date(2027, 3, 4), 5)]),
+        (ExpiryPolicy(ExpiryKind.FIXED_DURATION, months=12, days=1), [(date(2027, 3, 5), 5)]),
+        (ExpiryPolicy(ExpiryKind.END_OF_PERIOD), [(date(2026, 12, 31), 5)]),
+        (ExpiryPolicy(ExpiryKind.END_OF_PERIOD, period=Period.QUARTER), [(date(2026, 3, 31), 5)]),
+        (ExpiryPolicy(ExpiryKind.END_OF_PERIOD, period=Period.MONTH, periods_after=1), [(date(2026, 4, 30), 5)]),
+        (ExpiryPolicy(ExpiryKind.FIXED_DATE, month=6, day=30), [(date(2026, 6, 30), 5)]),
+        (ExpiryPolicy(ExpiryKind.FIXED_DATE, month=6, day=30, days=200), [(date(2027, 6, 30), 5)]),
+        (ExpiryPolicy(ExpiryKind.INACTIVITY, days=90), [(date(2026, 6, 2), 5)]),
+    ],
+)
+async def test_every_setting_of_the_expiry_counts(
+    world: World, salon: Salon, policy: ExpiryPolicy, expected: list[tuple[date, int]]
+) -> None:
+    """F-25, F-26, F-28."""
+    anna = await known_customer(world, salon)
+    await set_expiry(world, salon, policy)
+    await give(at(world, NOON), salon, 5, "some")
+    assert await schedule(at(world, NOON), salon, anna) == expected
+
+
+async def test_points_live_as_long_as_their_owner_is_active(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """PB-13: earning and redeeming put the expiry off; correcting by hand does not."""
+    await set_redemption(world, salon)
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    anna = (await earn(at(world, NOON), salon, order("order-1"))).customer.id
+    await earn(at(world, NOON + 2 * DAY), salon, order("order-2"))
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 8), 20)]
+    held = await hold(at(world, NOON + 3 * DAY), salon, 5, "basket")
+    await capture(at(world, NOON + 3 * DAY), salon, held, "paid")
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 9), 15)]
+    await give(at(world, NOON + 4 * DAY), salon, 1, "by hand")
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 9), 15), (date(2026, 3, 10), 1)]
+    assert (await expire_due(at(world, NOON + 6 * DAY), salon.tenant_id)).done == 2
+    assert await available(world, salon) == 1
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_points_added_by_hand_can_have_a_last_day(world: World, salon: Salon) -> None:
+    anna = await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 5, "until Easter", expires_on=date(2026, 4, 5))
+    await give(at(world, NOON), salon, 7, "today only", expires_on=NOON.date())
+    assert await schedule(at(world, NOON), salon, anna) == [(NOON.date(), 7), (date(2026, 4, 5), 5)]
+    for points, day in ((5, NOON.date() - DAY), (-5, date(2026, 4, 5))):
+        with pytest.raises(InvalidInput, match="expires_on"):
+            await give(at(world, NOON), salon, points, "impossible", expires_on=day)
+
+
+async def test_owners_are_told_once_for_each_lot_and_number_of_days(
+    world: World, salon: Salon, relay_database: Database, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-27: however often and late the worker looks; nothing of what was spent, and nothing after the expiry."""
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS, 7, 1)
+    await give(at(world, NOON), salon, 100, "first")
+    await give(at(world, NOON + DAY), salon, 50, "second")
+    end = datetime(2026, 4, 3, 22, tzinfo=UTC)
+    assert (await tell_expiring(at(world, end - 7 * DAY - MOMENT), salon.tenant_id)).done == 0
+    for _ in range(3):
+        await tell_expiring(at(world, end - 7 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(7, 100)]
+    await give(at(world, end - 2 * DAY), salon, -40, "spent")
+    # The worker was away: what it missed is told once, with the days that are left.
+    await tell_expiring(at(world, end - timedelta(hours=1)), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(7, 100), (7, 50), (1, 60)]
+    await expire_due(at(world, end), salon.tenant_id)
+    await tell_expiring(at(world, end + 2 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(7, 100), (7, 50), (1, 60)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_several_workers_let_each_lot_expire_once(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    for number in range(20):
+        await give(at(world, NOON), salon, 5, f"key-{number}")
+    late = at(world, NOON + 40 * DAY)
+    swept = await asyncio.gather(*(expire_due(late, salon.tenant_id) for _ in range(5)))
+    assert sum(one.done for one in swept) == 20
+    assert await available(world, salon) == 0
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_held_points_do_not_expire(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """Invariant 8: a hold counts as spent."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 100, "some")
+    await hold(at(world, NOON + 30 * DAY), salon, 60, "basket", minutes=7 * 24 * 60)
+    assert (await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)).done == 1
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    assert (found.points.available, found.points.held) == (0, 60)
+    assert (await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)).done == 0
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_how_many_statements_the_sweeps_take(world: World, salon: Salon, statements: StatementLog) -> None:
+    """The same for one lot and for fifty."""
+    await known_customer(world, salon)
+    await known_customer(world, salon, "ben")
+    await set_expiry(world, salon, THIRTY_DAYS, 7)
+    counts = []
+    for size, customer in ((1, "anna"), (50, "ben")):
+        for number in range(size):
+            await give(at(world, NOON), salon, 5, f"{customer}-{number}", customer=customer)
+        with statements() as telling:
+            await tell_expiring(at(world, NOON + 25 * DAY), salon.tenant_id)
+        with statements() as expiring:
+            await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)
+        counts.append((len(telling), len(expiring)))
+    assert counts == [(7, 6), (7, 6)]
+
+
+async def test_time_goes_on_while_the_program_is_off(world: World, salon: Salon) -> None:
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 5, "some")
+    await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=False), None))
+    assert (await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)).done == 1
