@@ -28,14 +28,15 @@ def tenant() -> None:
 @click.option("--currency", required=True, help="ISO 4217, such as EUR.")
 @click.option("--time-zone", required=True, help="IANA zone, such as Europe/Berlin.")
 @click.option("--locale", default="en", show_default=True, help="Language of the business (BCP 47).")
-def create(name: str, currency: str, time_zone: str, locale: str) -> None:
+@click.option("--sandbox", is_flag=True, help="To try things in: it can advance its own clock.")
+def create(name: str, currency: str, time_zone: str, locale: str, *, sandbox: bool) -> None:
     """Create a tenant with its first settings, and print its id."""
     with provided_database(load_settings(), prepare=True) as urls:
 
         async def work(database: Database) -> str:
             try:
                 made = await provision_tenant(
-                    World(database), name=name, currency=currency, time_zone=time_zone, locale=locale
+                    World(database), name=name, currency=currency, time_zone=time_zone, locale=locale, sandbox=sandbox
                 )
             except InvalidInput as refusal:
                 raise SetupProblem(str(refusal)) from refusal

@@ -310,6 +310,8 @@ describe_enum(
         "ADJUSTMENT": "Points were corrected by hand.",
         "REVERSAL": "Earned points were taken back.",
         "PROGRAM_CHANGE": "The tiers themselves were changed.",
+        "OPENING": "Points were brought along from elsewhere.",
+        "MERGE": "Two customers turned out to be one.",
     },
 )
 describe_enum(

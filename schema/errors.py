@@ -38,6 +38,9 @@ class UserErrorCode(StrEnum):
     HOLD_ENDED = "HOLD_ENDED"
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION"
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE"
+    NOT_A_SANDBOX = "NOT_A_SANDBOX"
+    ACTIVE_HOLDS = "ACTIVE_HOLDS"
+    OPENING_BALANCE_EXISTS = "OPENING_BALANCE_EXISTS"
     LIMIT_REACHED = "LIMIT_REACHED"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
 
@@ -62,6 +65,9 @@ describe_enum(
         "HOLD_ENDED": "The hold has ended already.",
         "RETURN_EXCEEDS_REDEMPTION": "More points than are left to give back.",
         "REFUND_EXCEEDS_PURCHASE": "More is to be refunded than is left.",
+        "NOT_A_SANDBOX": "Only a sandbox can advance its clock.",
+        "ACTIVE_HOLDS": "Points are set aside at a checkout.",
+        "OPENING_BALANCE_EXISTS": "The customer brought other points along before.",
         "LIMIT_REACHED": "One more would pass a limit of the service.",
         "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
     },
@@ -163,6 +169,21 @@ class RefundExceedsPurchase(UserError):
     requested: str = strawberry.field(description="What was asked for.")
 
 
+@strawberry.type(description="Only a sandbox can advance its clock.")
+class NotASandbox(UserError):
+    """Shows ``loyalty.rules.errors.NotASandbox``."""
+
+
+@strawberry.type(description="Points of the customer are set aside at a checkout; try again when they are not.")
+class ActiveHolds(UserError):
+    held: Points = strawberry.field(description="How many are set aside.")
+
+
+@strawberry.type(description="The customer brought other points along before; there is one opening balance for each.")
+class OpeningBalanceExists(UserError):
+    points: Points = strawberry.field(description="How many it was.")
+
+
 @strawberry.type(description="One more would pass a limit of the service.")
 class LimitReached(UserError):
     what: str = strawberry.field(description="What is limited.")
@@ -191,6 +212,9 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.HoldEnded: (HoldEnded, ("state",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
     refusals.RefundExceedsPurchase: (RefundExceedsPurchase, ("refundable", "requested")),
+    refusals.NotASandbox: (NotASandbox, ()),
+    refusals.ActiveHolds: (ActiveHolds, ("held",)),
+    refusals.OpeningBalanceExists: (OpeningBalanceExists, ("points",)),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }

@@ -15,10 +15,12 @@ from loyalty.rules.ids import (
     AccrualId,
     AdjustmentId,
     CustomerId,
+    CustomerMergeId,
     EntryId,
     HoldId,
     JobId,
     LotId,
+    OpeningBalanceId,
     PurchaseId,
     RedemptionId,
     RuleId,
@@ -27,9 +29,11 @@ from loyalty.rules.ids import (
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.customer import load_customers, load_entries
+from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
+from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.program import get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
@@ -37,11 +41,13 @@ from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
+from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
@@ -81,6 +87,8 @@ class Loaders:
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
         self.expiry_schedules: DataLoader[CustomerId, list[ExpiringRow] | None] = by_id(load_expiry_schedules)
         self.lots: DataLoader[LotId, LotRow | None] = by_id(load_lots)
+        self.merges: DataLoader[CustomerMergeId, MergeRow | None] = by_id(load_merges)
+        self.opening_balances: DataLoader[OpeningBalanceId, OpeningBalanceRow | None] = by_id(load_opening_balances)
         self.refunds: DataLoader[PurchaseId, list[RefundRow] | None] = by_id(load_refunds)
         self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
         self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)

@@ -8,10 +8,12 @@ from schema.mutations import (
     api_token_create,
     api_token_revoke,
     catalog_items_upsert,
+    customer_merge,
     customer_token_create,
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
+    opening_balances_import,
     points_adjust,
     program_apply_preset,
     program_update,
@@ -23,6 +25,7 @@ from schema.mutations import (
     redemption_hold,
     redemption_release,
     redemption_return,
+    sandbox_clock_advance,
     tier_create,
     tier_delete,
     tier_update,
@@ -79,6 +82,9 @@ class Mutation:
     redemption_capture = redemption_capture.redemption_capture
     redemption_release = redemption_release.redemption_release
     redemption_return = redemption_return.redemption_return
+    customer_merge = customer_merge.customer_merge
+    opening_balances_import = opening_balances_import.opening_balances_import
+    sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke
     customer_token_create = customer_token_create.customer_token_create

@@ -12,11 +12,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
-from loyalty.services.expiry import expire_due, tell_expiring
-from loyalty.services.maturing import mature_due
-from loyalty.services.purchase import evaluate_due
-from loyalty.services.redemption import free_abandoned_holds
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
+from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.due import (
     read_tenants_with_abandoned_holds,
@@ -38,19 +35,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sweeping")
 
 
 class Sweep(NamedTuple):
-    """Something that becomes due by time: where it is, and how one batch of it is done in a tenant."""
+    """Something that becomes due by time: its name among the tenant's sweeps, and where it is due."""
 
     name: str
     read_due_tenants: Callable[[AsyncConnection, datetime, int], Awaitable[list[TenantId]]]
-    sweep_tenant: Callable[[World, TenantId], Awaitable[Swept]]
 
 
 SWEEPS = (
-    Sweep("evaluation", read_tenants_with_due_evaluations, evaluate_due),
-    Sweep("maturing", read_tenants_with_due_accruals, mature_due),
-    Sweep("notices", read_tenants_with_due_notices, tell_expiring),
-    Sweep("expiry", read_tenants_with_due_lots, expire_due),
-    Sweep("holds", read_tenants_with_abandoned_holds, free_abandoned_holds),
+    Sweep("evaluation", read_tenants_with_due_evaluations),
+    Sweep("maturing", read_tenants_with_due_accruals),
+    Sweep("holds", read_tenants_with_abandoned_holds),
+    Sweep("notices", read_tenants_with_due_notices),
+    Sweep("expiry", read_tenants_with_due_lots),
 )
 """In this order in every round."""
 
@@ -86,7 +82,7 @@ async def sweep_round(world: World, relay: Database, outages: Outages) -> int:
 async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, outages: Outages) -> Swept:
     key = (one.name, tenant_id)
     try:
-        swept = await one.sweep_tenant(world, tenant_id)
+        swept = await TENANT_SWEEPS[one.name](world, tenant_id)
     except Exception as error:
         if is_away(error):
             raise

@@ -35,7 +35,7 @@ class Account:
 
     `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
     before. `tier_review_at` is when time itself may lower the tier. A locked tier stays as it is, until
-    `tier_locked_until` where that is set.
+    `tier_locked_until` where that is set. A closed account is that of somebody who has become another customer.
     """
 
     customer_id: CustomerId
@@ -54,6 +54,7 @@ class Account:
     tier_review_at: datetime | None = None
     tier_locked: bool = False
     tier_locked_until: datetime | None = None
+    closed: bool = False
 
     @property
     def balance(self) -> int:
@@ -99,7 +100,7 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
         sequence=account.sequence + 1,
     )
     after = _qualify(after, points if qualifying else 0)
-    _refuse_beyond_limit(after)
+    refuse_beyond_limit(after)
     return Credit(after, paid_debt, points - paid_debt)
 
 
@@ -124,7 +125,7 @@ def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bo
         sequence=account.sequence + 1,
     )
     after = _qualify(after, -taken if qualifying else 0)
-    _refuse_beyond_limit(after)
+    refuse_beyond_limit(after)
     return Debit(after, from_lots, new_debt, taken)
 
 
@@ -135,7 +136,7 @@ def pend(account: Account, points: int) -> Account:
     """
     _require_positive(points)
     after = replace(account, pending=account.pending + points)
-    _refuse_beyond_limit(after)
+    refuse_beyond_limit(after)
     return after
 
 
@@ -211,7 +212,7 @@ def _require_positive(points: int) -> None:
         raise ValueError(message)
 
 
-def _refuse_beyond_limit(account: Account) -> None:
+def refuse_beyond_limit(account: Account) -> None:
     """Refuse before anything is written what could not be shown exactly afterwards.
 
     Pending points count as if they had come already: a promise that was made can be kept, whatever happens meanwhile.

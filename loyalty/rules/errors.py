@@ -210,6 +210,35 @@ class RefundExceedsPurchase(Refused):
         self.requested = requested
 
 
+class NotASandbox(Refused):
+    """The clock of a live tenant is everybody's: only a sandbox can advance its own."""
+
+    code: ClassVar[str] = "NOT_A_SANDBOX"
+
+    def __init__(self) -> None:
+        super().__init__("Only a sandbox can advance its clock.")
+
+
+class ActiveHolds(Refused):
+    """Points of the customer are set aside at a checkout; what is to happen has to wait until they are not."""
+
+    code: ClassVar[str] = "ACTIVE_HOLDS"
+
+    def __init__(self, held: int, path: tuple[str, ...] = ("source",)) -> None:
+        super().__init__(f"{held} points are set aside at a checkout.", path)
+        self.held = held
+
+
+class OpeningBalanceExists(Conflict):
+    """The customer brought other points along before; there is one opening balance for each."""
+
+    code: ClassVar[str] = "OPENING_BALANCE_EXISTS"
+
+    def __init__(self, points: int, path: tuple[str, ...] = ("customer",)) -> None:
+        super().__init__(f"This customer has an opening balance of {points} points already.", path)
+        self.points = points
+
+
 class LimitReached(Refused):
     """One more would pass a limit of the service."""
 

@@ -40,6 +40,10 @@ class TierChangeCause(StrEnum):
     """Earned points were taken back because the purchase was called off or refunded."""
     PROGRAM_CHANGE = "PROGRAM_CHANGE"
     """The tiers themselves were changed."""
+    OPENING = "OPENING"
+    """Points were brought along from elsewhere."""
+    MERGE = "MERGE"
+    """Two customers turned out to be one."""
 
 
 @dataclass(frozen=True, slots=True)

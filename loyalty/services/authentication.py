@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from loyalty.rules.ids import TenantId, TokenId
+from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.world import World
 from loyalty.storage.credentials import Standing, mark_used, read_standing
 from permissions.actor import Actor, ActorKind
@@ -40,7 +40,8 @@ async def refreshed_actor(world: World, actor: Actor) -> Actor | None:
         return None
     if actor.expires_at is not None and actor.expires_at <= world.clock():
         return None
-    return replace(actor, loyalty_enabled=standing.loyalty_enabled)
+    customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
+    return replace(actor, customer_id=customer_id, loyalty_enabled=standing.loyalty_enabled)
 
 
 def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) -> Actor | None:

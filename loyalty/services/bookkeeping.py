@@ -113,7 +113,7 @@ class Book:
         for parcel in sorted(parcels, key=lambda it: (it.expires_at is None, it.expires_at or self.now)):
             paid = min(debt_left, parcel.points)
             debt_left -= paid
-            self._open_lot(entry, parcel, paid, cause.cause_id)
+            self.open_lot(entry, parcel, paid, cause.cause_id)
         return entry
 
     def parcel(self, points: int, policy: ExpiryPolicy | None = None) -> Parcel:
@@ -269,7 +269,8 @@ class Book:
         self.posting.lot_moves = [{"id": lot.id, **lot_numbers(lot)} for lot in self.moved_lots.values()]
         return self.posting
 
-    def _open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> None:
+    def open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> None:
+        """Open a lot for what an entry brought in, less the debt that was paid from it."""
         lot = Lot(
             id=LotId(uuid7()),
             remaining=parcel.points - paid_debt,
@@ -316,6 +317,7 @@ def account_row(account: Account, now: datetime) -> dict[str, Any]:
         "tier_review_at": account.tier_review_at,
         "tier_locked": account.tier_locked,
         "tier_locked_until": account.tier_locked_until,
+        "closed": account.closed,
         "updated_at": now,
     }
 

@@ -100,11 +100,11 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
     return visible_rows(actor, found)
 
 
-async def resolve_customer(tx: Transaction, key: CustomerKey) -> CustomerId:
-    """The id of a customer; NotFound when there is none."""
-    found = key.id or await find_customer_id(tx, external_id=key.external_id, email=key.email)
+async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
+    """The id of a customer, or of whom it has become; NotFound when there is none."""
+    found = await find_customer_id(tx, customer_id=key.id, external_id=key.external_id, email=key.email)
     if found is None:
-        raise NotFound("customer", ("customer",))
+        raise NotFound("customer", path or ("customer",))
     return found
 
 

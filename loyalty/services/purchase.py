@@ -237,7 +237,7 @@ async def _attempt(
     marks = [_fingerprint(recording) for recording in wave]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         wanted = [
-            WantedPurchase(recording.facts.kind, recording.facts.external_id, mark)
+            WantedPurchase(recording.facts.kind, recording.facts.external_id, mark, recording.customer.external_id)
             for recording, mark in zip(wave, marks, strict=True)
         ]
         context = await prepare_recording(tx, wanted)
@@ -274,7 +274,7 @@ def _refusal_of_state(
         return CurrencyMismatch(program.row.currency, currency, ("total", "currency"))
     if known.purchase is None:
         return None
-    if known.customer_external_id != recording.customer.external_id:
+    if not known.is_theirs:
         return PurchaseOfAnotherCustomer(("customer", "external_id"))
     if next_status(known.purchase.status, recording.status) is StatusStep.STALE or _came_late(
         recording, known.purchase
@@ -357,7 +357,7 @@ async def _book_items(
 
     Raises _LateRefusals with every item that is refused only now, so that one more attempt is enough.
     """
-    profiles = _profiles([item.recording.customer for item in items.values()], world.now(program))
+    profiles = profile_rows([item.recording.customer for item in items.values()], world.now(program))
     opened = await open_accounts(tx, profiles)
     await _insist_on_what_is_known(tx, items)
     # The time is taken under the locks: the entries of one account are in the order of their time.
@@ -556,8 +556,8 @@ def purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
     return {**values, "total_minor": total.amount_minor, "currency": total.currency}
 
 
-def _profiles(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
-    """One row per customer of a batch; where two items report one customer, what the later one says wins."""
+def profile_rows(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
+    """Profiles as ``open_accounts`` takes them, one for each customer; of several, what the later one says wins."""
     merged: dict[str, CustomerProfile] = {}
     for profile in profiles:
         merged[profile.external_id] = profile.over(merged.get(profile.external_id))

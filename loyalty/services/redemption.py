@@ -25,7 +25,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased, PointsReturned
 from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, RedemptionReturnId, TenantId
-from loyalty.rules.lots import Lot, allocate, is_spendable
+from loyalty.rules.lots import Lot, Parcel, allocate, is_spendable
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.points import check_points
 from loyalty.rules.redemption import (
@@ -306,16 +306,17 @@ async def _return(
             return await _returned_before(tx, RedemptionReturnId(known))
         program = await program_of(world, tx, prepared)
         book = Book(program, actor, world.now(program))
-        await _lock(tx, book, prepared.customer_id if prepared else None, "redemption")
+        # Whose points they were may have become another customer since: they come back to that one.
+        customer_id = await _lock(tx, book, prepared.customer_id if prepared else None, "redemption")
         redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
         returnable = redemption.points - redemption.returned_points
         points = returnable if wanted is None else wanted
         if not 1 <= points <= returnable:
             raise ReturnExceedsRedemption(returnable=returnable, requested=points)
-        returned, after = await give_redemption_back(tx, book, redemption, points, reason)
+        returned, after = await give_redemption_back(tx, book, redemption, customer_id, points, reason)
         book.remember(key, RETURN, mark, returned.id)
         await post(tx, book.finish())
-        return ReturnedPoints(returned, after, book.customer(redemption.customer_id), replayed=False)
+        return ReturnedPoints(returned, after, book.customer(customer_id), replayed=False)
 
 
 async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
@@ -341,13 +342,19 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def give_redemption_back(
-    tx: Transaction, book: Book, redemption: RedemptionRow, points: int, reason: str | None
+    tx: Transaction,
+    book: Book,
+    redemption: RedemptionRow,
+    customer_id: CustomerId,
+    points: int,
+    reason: str | None,
 ) -> tuple[ReturnRow, RedemptionRow]:
     """Book that points of a redemption come back to the lots they were taken from; debt is paid first.
 
-    A lot that has expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
+    To a customer who has taken over whose points they were they come as lots with the same dates. A lot that has
+    expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
     """
-    customer_id, value = redemption.customer_id, redemption.discount_minor
+    value = redemption.discount_minor
     before, after = redemption.returned_points, redemption.returned_points + points
     discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
     returned = ReturnRow(
@@ -372,8 +379,10 @@ async def give_redemption_back(
         missing -= here
         paid = min(debt_left, here)
         debt_left -= paid
-        if here > paid:
+        if here > paid and part.customer_id == customer_id:
             _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
+        elif here > paid:
+            book.open_lot(entry, _anew(book, part.lot, here - paid), 0, returned.id)
     book.posting.redemption_returns.append(returned._asdict())
     book.posting.redemption_moves.append(
         {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
@@ -390,8 +399,18 @@ async def give_back_for(tx: Transaction, book: Book, purchase: PurchaseKey, cust
             await _give_up(tx, book, hold, HoldState.RELEASED)
     for redemption in await read_redemptions_for(tx, purchase):
         returnable = redemption.points - redemption.returned_points
-        if returnable and redemption.customer_id == customer_id:
-            await give_redemption_back(tx, book, redemption, returnable, None)
+        if returnable:
+            await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
+
+
+def _anew(book: Book, lot: Lot, points: int) -> Parcel:
+    """Points of a lot of somebody else, with its dates; expired ones live for the days of grace, or just now."""
+    policy = book.program.row.settings.redemption
+    expires_at = lot.expires_at
+    if expires_at is not None and expires_at <= book.now:
+        grace = policy.restore_grace_days if policy.restore is RestorePolicy.GRACE else 0
+        expires_at = book.now + timedelta(days=grace)
+    return Parcel(points, expires_at, None, lot.cause_id, lot.opened_at)
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:

@@ -15,8 +15,10 @@ from tenancy.provisioning import NewTenant, insert_tenant
 NAME_MAX_LENGTH = 120
 
 
-async def provision_tenant(world: World, *, name: str, currency: str, time_zone: str, locale: str) -> NewTenant:
-    """Create a tenant and its program. Raises InvalidInput with every field that is wrong."""
+async def provision_tenant(
+    world: World, *, name: str, currency: str, time_zone: str, locale: str, sandbox: bool = False
+) -> NewTenant:
+    """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field."""
     refuse_problems(
         [
             check_text(name, ("name",), NAME_MAX_LENGTH),
@@ -25,7 +27,7 @@ async def provision_tenant(world: World, *, name: str, currency: str, time_zone:
             None if is_locale(locale) else Problem(("locale",), "must be a language tag such as de-AT"),
         ],
     )
-    tenant = NewTenant(TenantId(uuid7()), name, currency, time_zone, locale)
+    tenant = NewTenant(TenantId(uuid7()), name, currency, time_zone, locale, sandbox)
     now = world.clock()
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
         await insert_tenant(tx, tenant, now)

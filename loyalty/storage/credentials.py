@@ -40,7 +40,8 @@ _STANDING = (
     select(
         tenants.c.state,
         func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
-        customers.c.id.label("customer_id"),
+        # Whoever signed in as a customer that has become another one is that one.
+        func.coalesce(customers.c.merged_into, customers.c.id).label("customer_id"),
         *_COLUMNS,
     )
     .select_from(

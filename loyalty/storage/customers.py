@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, or_, select, true, tuple_
+from sqlalchemy import Select, and_, bindparam, func, or_, select, true, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.account import Account
@@ -134,16 +134,33 @@ _CUSTOMERS = (
     )
     .where(customers.c.tenant_id == tenant_parameter())
 )
-_BY_IDS = _CUSTOMERS.where(customers.c.id.in_(bindparam("ids", expanding=True)))
-_BY_EXTERNAL_IDS = _CUSTOMERS.where(customers.c.external_id.in_(bindparam("external_ids", expanding=True)))
-_BY_EMAIL = _CUSTOMERS.where(customers.c.email == bindparam("email")).order_by(customers.c.id).limit(1)
+# Who is named may have become another customer since: every look-up leads there.
+_named = customers.alias("named")
+_NAMED = _CUSTOMERS.add_columns(_named.c.id.label("named_id")).join(
+    _named,
+    and_(
+        _named.c.tenant_id == customers.c.tenant_id,
+        func.coalesce(_named.c.merged_into, _named.c.id) == customers.c.id,
+    ),
+)
+_BY_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.id.in_(bindparam("ids", expanding=True)))
+_BY_EXTERNAL_IDS = _NAMED.where(
+    _named.c.tenant_id == tenant_parameter(), _named.c.external_id.in_(bindparam("external_ids", expanding=True))
+)
+_BY_EMAIL = (
+    _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.email == bindparam("email"))
+    .order_by(_named.c.id)
+    .limit(1)
+)
 
-_ID_BY_EXTERNAL_ID = select(customers.c.id).where(
+_become = func.coalesce(customers.c.merged_into, customers.c.id).label("id")
+_ID_BY_ID = select(_become).where(customers.c.tenant_id == tenant_parameter(), customers.c.id == bindparam("id"))
+_ID_BY_EXTERNAL_ID = select(_become).where(
     customers.c.tenant_id == tenant_parameter(),
     customers.c.external_id == bindparam("external_id"),
 )
 _ID_BY_EMAIL = (
-    select(customers.c.id)
+    select(_become)
     .where(customers.c.tenant_id == tenant_parameter(), customers.c.email == bindparam("email"))
     .order_by(customers.c.id)
     .limit(1)
@@ -165,8 +182,8 @@ _ORDER: dict[CustomerOrder, tuple[Any, bool]] = {
 
 
 async def read_customers_by_id(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
-    """The customers among ``ids``."""
-    return {row.id: _customer(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+    """The customers among ``ids``, each as whom they have become."""
+    return {row.named_id: _customer(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow | None:
@@ -186,9 +203,13 @@ async def read_customer_by_email(tx: Transaction, email: str) -> CustomerRow | N
     return _customer(row) if row else None
 
 
-async def find_customer_id(tx: Transaction, *, external_id: str | None, email: str | None) -> CustomerId | None:
-    """The id behind an external id, or behind an e-mail address (the oldest customer that has it)."""
-    if external_id is not None:
+async def find_customer_id(
+    tx: Transaction, *, customer_id: CustomerId | None, external_id: str | None, email: str | None
+) -> CustomerId | None:
+    """The id of whom a customer has become, by id, external id or e-mail address (the oldest one that has it)."""
+    if customer_id is not None:
+        row = await tx.row(_ID_BY_ID, id=customer_id)
+    elif external_id is not None:
         row = await tx.row(_ID_BY_EXTERNAL_ID, external_id=external_id)
     else:
         row = await tx.row(_ID_BY_EMAIL, email=(email or "").lower())
@@ -203,7 +224,7 @@ async def read_customer_page(
     window: Window[CustomerPlace],
 ) -> list[tuple[CustomerPlace, CustomerRow]]:
     """A page of customers with their places, in reading direction."""
-    statement = _CUSTOMERS.where(_HAVING[wanted.having])
+    statement = _CUSTOMERS.where(customers.c.merged_into.is_(None), _HAVING[wanted.having])
     parameters: dict[str, Any] = {}
     if wanted.search is not None:
         statement = statement.where(_found_by_search())

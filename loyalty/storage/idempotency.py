@@ -1,9 +1,10 @@
 """Idempotency keys: kept for ever, in the same transaction as what they stand for."""
 
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, insert, select
 
 from loyalty.rules.errors import IdempotencyConflict
 from loyalty.storage.tables import idempotency_keys
@@ -24,6 +25,21 @@ _BY_KEY = select(
     idempotency_keys.c.fingerprint,
     idempotency_keys.c.result_id,
 ).where(idempotency_keys.c.tenant_id == tenant_parameter(), idempotency_keys.c.key == bindparam("key"))
+
+
+_KEEP = insert(idempotency_keys).values(
+    tenant_id=tenant_parameter(),
+    key=bindparam("key"),
+    operation=bindparam("operation"),
+    fingerprint=bindparam("fingerprint"),
+    result_id=bindparam("result_id"),
+    created_at=bindparam("now"),
+)
+
+
+async def keep_key(tx: Transaction, key: str, operation: str, fingerprint: str, result_id: UUID, now: datetime) -> None:
+    """Keep a key outside of a posting, where its use is guarded by a lock."""
+    await tx.run(_KEEP, key=key, operation=operation, fingerprint=fingerprint, result_id=result_id, now=now)
 
 
 async def read_replayed_result(tx: Transaction, key: str, operation: str, fingerprint: str) -> UUID | None:

@@ -244,7 +244,8 @@ async def post(tx: Transaction, posting: Posting) -> None:
         saved = await tx.row(_posting_statement(frozenset(filled)), **filled)
     except IntegrityError as error:
         # Facts of a purchase that another transaction has moved meanwhile: the first constraint to notice speaks.
-        if posting.purchases and getattr(error.orig, "sqlstate", None) in _TAKEN:
+        # The same goes for an opening balance that another import has written.
+        if (posting.purchases or posting.opening_balances) and getattr(error.orig, "sqlstate", None) in _TAKEN:
             raise StaleRead from error
         raise
     if saved is None or any(getattr(saved, name) != len(rows) for name, rows in filled.items() if name in _GUARDED):
@@ -272,6 +273,7 @@ ACCOUNT_COLUMNS = [
     accounts.c.tier_review_at,
     accounts.c.tier_locked,
     accounts.c.tier_locked_until,
+    accounts.c.closed,
 ]
 PROFILE_COLUMNS = [
     customers.c.id,
@@ -282,6 +284,7 @@ PROFILE_COLUMNS = [
     customers.c.locale,
     customers.c.category,
     customers.c.marketing_consent,
+    customers.c.merged_into,
     customers.c.created_at,
 ]
 
@@ -379,14 +382,27 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
     """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
 
     Customers are locked in the order of their external ids, which only recordings do; accounts in the order of their
-    ids, as everybody does. So nobody waits for anybody in a circle.
+    ids, as everybody does. So nobody waits for anybody in a circle. Who has become another customer is answered as that
+    one, locked after all others.
     """
-    return {row.external_id: locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
+    opened = {row.external_id: locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
+    merged = {name: one.profile.merged_into for name, one in opened.items() if one.profile.merged_into is not None}
+    if merged:
+        become = await lock_customers(tx, list(set(merged.values())))
+        opened |= {name: become[target_id] for name, target_id in merged.items()}
+    return opened
 
 
 async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, LockedCustomer]:
-    """Lock existing customers' accounts in the order of their ids; ids that do not exist are absent."""
-    return {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
+    """Lock existing customers' accounts in the order of their ids; ids that do not exist are absent.
+
+    Raises StaleRead, for the whole to run again, when one of them has become another customer since the id was read.
+    The account says so: it is what is locked, so it is read as it is, while a joined row is as it was before the wait.
+    """
+    locked = {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
+    if any(one.account.closed for one in locked.values()):
+        raise StaleRead
+    return locked
 
 
 async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[Lot]]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, func, literal, select, true
+from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, false, func, literal, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
@@ -103,7 +103,8 @@ class KnownPurchase(NamedTuple):
     """What is already recorded about one requested purchase."""
 
     purchase: PurchaseRow | None
-    customer_external_id: str | None
+    is_theirs: bool
+    """Whether it belongs to the customer who is named, or to whom that one has become."""
     accrual: AccrualRow | None
     replayed_at: datetime | None
     """When this very fact was recorded before; None when it is new."""
@@ -129,13 +130,22 @@ _purchase_columns = [column.label(f"purchase_{column.name}") for column in purch
 _accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name not in _NOT_SHOWN]
 _wanted = record_set(
     "wanted",
-    [("ordinal", Integer()), ("kind", Text()), ("external_id", Text()), ("fingerprint", Text())],
+    [
+        ("ordinal", Integer()),
+        ("kind", Text()),
+        ("external_id", Text()),
+        ("fingerprint", Text()),
+        ("customer", Text()),
+    ],
 )
 
 
-def _looked_up(name: str, columns: Sequence[Any], *conditions: ColumnElement[bool]) -> LateralFromClause:
+def _looked_up(
+    name: str, columns: Sequence[Any], *conditions: ColumnElement[bool], table: Any = None
+) -> LateralFromClause:
     """One row of a table for each row before it, by an index: the planner must never hash a whole table for a batch."""
-    return select(*columns).where(*conditions).limit(1).correlate_except(columns[0].table).lateral(name)
+    of_table = columns[0].table if table is None else table
+    return select(*columns).where(*conditions).limit(1).correlate_except(of_table).lateral(name)
 
 
 _purchase = _looked_up(
@@ -147,9 +157,10 @@ _purchase = _looked_up(
 )
 _customer = _looked_up(
     "customer",
-    [customers.c.external_id],
+    [func.coalesce(customers.c.merged_into, customers.c.id).label("id")],
     customers.c.tenant_id == tenant_parameter(),
-    customers.c.id == _purchase.c.customer_id,
+    customers.c.external_id == _wanted.c.customer,
+    table=customers,
 )
 _fact = _looked_up(
     "fact",
@@ -198,7 +209,7 @@ def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any])
 _PREPARE = (
     select(
         programs.c.config_version,
-        _customer.c.external_id.label("customer_external_id"),
+        func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
         _fact.c.recorded_at.label("replayed_at"),
         _paid_with_points(_wanted.c.kind, _wanted.c.external_id).label("points_paid_minor"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
@@ -275,19 +286,18 @@ _DUE_EVALUATIONS = (
 
 
 class WantedPurchase(NamedTuple):
-    """The natural key of a purchase and the fingerprint of the facts that are being recorded about it."""
+    """The natural key of a purchase, the fingerprint of the facts that are being recorded about it, and whose it is."""
 
     kind: PurchaseKind
     external_id: str
     fingerprint: str
+    customer: str
+    """The external id of whose it is said to be."""
 
 
 async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -> RecordingContext | None:
     """What is known about the purchases, and which configuration is in force; None while there is no program."""
-    keys = [
-        {"ordinal": ordinal, "kind": one.kind, "external_id": one.external_id, "fingerprint": one.fingerprint}
-        for ordinal, one in enumerate(wanted)
-    ]
+    keys = [{"ordinal": ordinal, **one._asdict()} for ordinal, one in enumerate(wanted)]
     rows = await tx.rows(_PREPARE, wanted=keys)
     if not rows:
         return None
@@ -378,7 +388,7 @@ _FORMULA_NAMES = {made: name for name, made in _FORMULAS.items()}
 def _known(row: Any) -> KnownPurchase:
     return KnownPurchase(
         purchase=purchase_row(row) if row.purchase_id else None,
-        customer_external_id=row.customer_external_id,
+        is_theirs=row.is_theirs,
         accrual=accrual_row(row) if row.accrual_id else None,
         replayed_at=row.replayed_at,
         points_paid_minor=row.points_paid_minor,

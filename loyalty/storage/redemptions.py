@@ -136,7 +136,10 @@ def _prepare(*found: ColumnElement[Any]) -> Any:
 
 def _owner_of(table: Any, parameter: str) -> Any:
     return (
-        select(table.c.customer_id)
+        select(func.coalesce(customers.c.merged_into, customers.c.id))
+        .join_from(
+            table, customers, (customers.c.tenant_id == table.c.tenant_id) & (customers.c.id == table.c.customer_id)
+        )
         .where(table.c.tenant_id == tenant_parameter(), table.c.id == bindparam(parameter))
         .scalar_subquery()
         .label("customer_id")
@@ -146,7 +149,7 @@ def _owner_of(table: Any, parameter: str) -> Any:
 def _customer_by(column: Any, parameter: str) -> Any:
     """The oldest customer with this value."""
     return (
-        select(customers.c.id)
+        select(func.coalesce(customers.c.merged_into, customers.c.id))
         .where(customers.c.tenant_id == tenant_parameter(), column == bindparam(parameter))
         .order_by(customers.c.id)
         .limit(1)

@@ -186,12 +186,15 @@ accounts = tenant_table(
     instant("tier_review_at", nullable=True),
     Column("tier_locked", Boolean, nullable=False),
     instant("tier_locked_until", nullable=True),
+    # Whose account it was has become another customer: nothing is booked here any more.
+    Column("closed", Boolean, nullable=False),
     instant("updated_at"),
     references("customer_id", "customers"),
     references("tier_id", "tiers"),
     *(check(name, f"{name} >= 0") for name in ("available", "pending", "held", "debt", "lifetime_earned")),
     # Debt is paid by the next credit, so nobody owes points and has some to spend.
     check("debt_first", "debt = 0 OR available = 0"),
+    check("closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
     index("accounts_available_idx", "available", "customer_id"),
     index("accounts_tier_idx", "tier_id"),
     index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),

@@ -1,8 +1,9 @@
 """The tenant itself, as its own people and customers may see it."""
 
+from datetime import timedelta
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 
 from loyalty.rules.ids import TenantId
 from tenancy.database import Transaction
@@ -18,6 +19,9 @@ class TenantRow(NamedTuple):
     currency: str
     time_zone: str
     locale: str
+    sandbox: bool
+    clock_advance: timedelta
+    """How far the clock of a sandbox is ahead; nothing for every other tenant."""
 
 
 _TENANT = select(
@@ -26,10 +30,23 @@ _TENANT = select(
     tenants.c.currency,
     tenants.c.time_zone,
     tenants.c.locale,
+    tenants.c.sandbox,
+    tenants.c.clock_advance_seconds,
 ).where(tenants.c.tenant_id == tenant_parameter())
+
+_ADVANCE = (
+    update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(clock_advance_seconds=bindparam("seconds"))
+)
 
 
 async def read_tenant(tx: Transaction) -> TenantRow | None:
     """The tenant of the running transaction."""
     row = await tx.row(_TENANT)
-    return TenantRow._make(row) if row else None
+    if row is None:
+        return None
+    return TenantRow._make(row)._replace(clock_advance=timedelta(seconds=row.clock_advance_seconds))
+
+
+async def advance_clock(tx: Transaction, ahead: timedelta) -> None:
+    """Put the clock of a sandbox so far ahead of the real one; the database refuses it for every other tenant."""
+    await tx.run(_ADVANCE, seconds=int(ahead.total_seconds()))

@@ -192,6 +192,8 @@ SOURCES: Sequence[Source] = (
             "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
                 "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
                 " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
+                # What settles the debt of a customer who becomes another opens no lot.
+                " WHEN kind = 'MERGED' THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
                 " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
                 "id, kind, points, opened, given_back",
             ),
@@ -430,6 +432,32 @@ SOURCES: Sequence[Source] = (
 )
 
 QUESTIONS: Mapping[str, str] = {
+    "who has become another customer has left nothing behind": """
+        SELECT a.customer_id, c.merged_into, a.available, a.pending, a.held, a.debt, a.qualifying
+        FROM customers c
+        JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id
+        LEFT JOIN customers t ON t.tenant_id = c.tenant_id AND t.id = c.merged_into
+        WHERE c.tenant_id = :current_tenant AND c.merged_into IS NOT NULL
+          AND (a.available <> 0 OR a.pending <> 0 OR a.held <> 0 OR a.debt <> 0 OR a.lifetime_earned <> 0
+               OR NOT a.closed OR a.qualifying <> 0 OR t.merged_into IS NOT NULL
+               OR EXISTS (SELECT FROM purchases p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id)
+               OR NOT EXISTS (SELECT FROM customer_merges m WHERE m.tenant_id = c.tenant_id AND m.source_id = c.id))
+    """,
+    "what a merge or an opening balance moved stands in the ledger": """
+        SELECT m.id, m.points, m.customer_id, count(e.id) AS entries
+        FROM (
+            SELECT id, -points AS points, source_id AS customer_id, 'MERGED' AS kind, 'CUSTOMER_MERGE' AS reference
+            FROM customer_merges WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, points, target_id, 'MERGED', 'CUSTOMER_MERGE' FROM customer_merges
+            WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, points, customer_id, 'OPENING', 'OPENING_BALANCE' FROM opening_balances
+            WHERE tenant_id = :current_tenant
+        ) m
+        LEFT JOIN entries e ON e.tenant_id = :current_tenant AND e.cause_id = m.id AND e.kind = m.kind
+             AND e.points = m.points AND e.customer_id = m.customer_id
+             AND e.reference_kind = m.reference AND e.reference_id = m.id
+        GROUP BY m.id, m.points, m.customer_id HAVING count(e.id) <> (m.points <> 0)::int
+    """,
     "every customer has an account": """
         SELECT c.id FROM customers c
         WHERE c.tenant_id = :current_tenant
@@ -492,6 +520,8 @@ QUESTIONS: Mapping[str, str] = {
             UNION ALL SELECT id, 'redemptionRelease' FROM holds WHERE tenant_id = :current_tenant
             UNION ALL SELECT id, 'redemptionReturn' FROM redemption_returns WHERE tenant_id = :current_tenant
             UNION ALL SELECT id, 'purchaseRefund' FROM purchase_refunds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'customerMerge' FROM customer_merges WHERE tenant_id = :current_tenant
+            UNION ALL SELECT tenant_id, 'sandboxClockAdvance' FROM tenants WHERE tenant_id = :current_tenant
             UNION ALL SELECT id, 'purchaseMature' FROM accruals WHERE tenant_id = :current_tenant
         ) made ON made.id = k.result_id AND made.operation = k.operation
         WHERE k.tenant_id = :current_tenant AND made.id IS NULL

@@ -20,9 +20,9 @@ depends_on = None
 APP_RIGHTS = {
     "purchase_refunds": "SELECT, INSERT",
     "expiry_notices": "SELECT, INSERT",
-    "holds": "SELECT, INSERT, UPDATE (customer_id, state, captured_points, ended_at)",
+    "holds": "SELECT, INSERT, UPDATE (state, captured_points, ended_at)",
     "hold_lots": "SELECT, INSERT",
-    "redemptions": "SELECT, INSERT, UPDATE (customer_id, returned_points)",
+    "redemptions": "SELECT, INSERT, UPDATE (returned_points)",
     "redemption_returns": "SELECT, INSERT",
     "customer_merges": "SELECT, INSERT",
     "opening_balances": "SELECT, INSERT",
@@ -136,6 +136,7 @@ def _add_columns() -> None:
         ("accounts", sa.Column("chain", sa.LargeBinary(), nullable=False, server_default=no_entry)),
         ("accounts", sa.Column("window_points", sa.BigInteger(), nullable=False, server_default=nothing)),
         ("accounts", sa.Column("previous_window_points", sa.BigInteger(), nullable=False, server_default=nothing)),
+        ("accounts", sa.Column("closed", sa.Boolean(), nullable=False, server_default=no)),
         ("accounts", sa.Column("tier_locked", sa.Boolean(), nullable=False, server_default=no)),
         ("accruals", sa.Column("voided_points", sa.BigInteger(), nullable=False, server_default=nothing)),
         ("allocations", sa.Column("settled_by", sa.Uuid(), nullable=False, server_default=no_id)),
@@ -192,6 +193,7 @@ def _constrain() -> None:
     op.create_primary_key(op.f("allocations_pkey"), "allocations", ["tenant_id", "entry_id", "lot_id", "settled_by"])
     op.drop_constraint(op.f("accruals_reversed_points_check"), "accruals")
     checks = (
+        ("accounts", "closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
         ("accruals", "reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
         ("accruals", "voided_points", "voided_points BETWEEN 0 AND points"),
         ("allocations", "points", "points <> 0"),

@@ -115,7 +115,7 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         ends_at=given.ends_at,
         occurred_at=given.occurred_at,
     )
-    return PurchaseRecording(facts, given.status, _profile(given.customer))
+    return PurchaseRecording(facts, given.status, profile_of(given.customer))
 
 
 def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
@@ -142,7 +142,8 @@ def _line(given: PurchaseLineInput, total: Amount, position: int) -> Line:
     )
 
 
-def _profile(given: PurchaseCustomerInput) -> CustomerProfile:
+def profile_of(given: PurchaseCustomerInput) -> CustomerProfile:
+    """A profile as the rules know it."""
     return CustomerProfile(
         external_id=given.external_id,
         full_name=given.full_name,

@@ -26,6 +26,8 @@ _LOADERS = {
     "Accrual": "accruals_by_id",
     "Adjustment": "adjustments",
     "Hold": "holds",
+    "CustomerMerge": "merges",
+    "OpeningBalance": "opening_balances",
     "PointsLot": "lots",
     "Redemption": "redemptions",
     "LedgerEntry": "entries",

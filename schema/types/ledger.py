@@ -16,6 +16,7 @@ from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.scalars import Color, Points
 from schema.types.expiry import PointsLot
+from schema.types.moving import CustomerMerge, OpeningBalance
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
 from schema.types.redemption import Redemption
@@ -53,7 +54,7 @@ class Adjustment(Node):
 
 
 LedgerReference = Annotated[
-    Union[Purchase, Adjustment, Redemption, PointsLot],  # noqa: UP007 - a named union needs it
+    Union[Purchase, Adjustment, Redemption, PointsLot, CustomerMerge, OpeningBalance],  # noqa: UP007 - a named union needs it
     strawberry.union("LedgerReference", description="What an entry refers to."),
 ]
 
@@ -105,6 +106,8 @@ _REFERENCE_LOADERS = {
     ReferenceKind.ADJUSTMENT: "adjustments",
     ReferenceKind.REDEMPTION: "redemptions",
     ReferenceKind.LOT: "lots",
+    ReferenceKind.CUSTOMER_MERGE: "merges",
+    ReferenceKind.OPENING_BALANCE: "opening_balances",
 }
 
 ENTRY_ORDER: Order[EntryPlace] = Order(

@@ -1,5 +1,6 @@
 """The tenant and the settings of its program."""
 
+from datetime import datetime
 from typing import Any
 
 import strawberry
@@ -17,6 +18,7 @@ from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
+from schema.context import Info
 from schema.fields import computed
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
@@ -34,6 +36,13 @@ class Tenant(Node):
     currency: CurrencyCode = strawberry.field(description="The currency its program counts in.")
     time_zone: TimeZone = strawberry.field(description="The zone of its days, where no location says otherwise.")
     locale: Locale = strawberry.field(description="The language of the business.")
+    sandbox: bool = strawberry.field(description="Whether it is there to try things in, with a clock of its own.")
+
+    @computed(description="What the tenant's clock shows: the real time, or further in a sandbox.")
+    def now(self, info: Info) -> datetime:
+        """The process's clock, and how far the sandbox is ahead."""
+        row: Any = self
+        return info.context.world.clock() + row.clock_advance  # type: ignore[no-any-return]
 
 
 @strawberry.type(description="Who is calling, as the credential tells.")

@@ -21,11 +21,13 @@ from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import (
     at,
+    bring_along,
     capture,
     earn,
     give,
     give_back,
     hold,
+    merge,
     one_point_per_euro,
     order,
     pay_back,
@@ -77,6 +79,8 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     spent = await capture(world, salon, await hold(world, salon, 20, "basket"), "paid")
     await give_back(world, salon, spent, "back", points=5)
     await pay_back(world, salon, "order-1", 1_000, "a part of it")
+    await bring_along(world, salon, 30, customer="eva")
+    await merge(world, salon, "eva", "emil", "the same")
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
     assert (await tell_expiring(at(world, today + timedelta(days=15)), salon.tenant_id)).done

@@ -37,7 +37,7 @@ APP_RIGHTS = {
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
     "hold_lots": GROWS_ONLY,
-    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(customer_id), UPDATE(ended_at), UPDATE(state)",
+    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(ended_at), UPDATE(state)",
     "idempotency_keys": GROWS_ONLY,
     "jobs": "INSERT, SELECT, UPDATE",
     "lots": (
@@ -51,7 +51,7 @@ APP_RIGHTS = {
     "purchase_refunds": GROWS_ONLY,
     "purchases": "INSERT, SELECT, UPDATE",
     "redemption_returns": GROWS_ONLY,
-    "redemptions": "INSERT, SELECT, UPDATE(customer_id), UPDATE(returned_points)",
+    "redemptions": "INSERT, SELECT, UPDATE(returned_points)",
     "tenants": "SELECT, UPDATE(clock_advance_seconds)",
     "tier_changes": GROWS_ONLY,
     "tiers": "INSERT, SELECT, UPDATE",

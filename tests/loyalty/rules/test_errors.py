@@ -2,6 +2,7 @@ import pytest
 
 from loyalty.rules.errors import (
     AboveMaximum,
+    ActiveHolds,
     BelowMinimum,
     Conflict,
     CurrencyMismatch,
@@ -14,8 +15,10 @@ from loyalty.rules.errors import (
     InvalidInput,
     LimitReached,
     LoyaltyError,
+    NotASandbox,
     NotFound,
     NothingToDiscount,
+    OpeningBalanceExists,
     PermissionDenied,
     Problem,
     PurchaseOfAnotherCustomer,
@@ -44,6 +47,9 @@ EVERY_ERROR = [
     (HoldEnded("RELEASED"), "HOLD_ENDED", ("hold",)),
     (ReturnExceedsRedemption(returnable=1, requested=2), "RETURN_EXCEEDS_REDEMPTION", ("points",)),
     (RefundExceedsPurchase("10.00", "11.00"), "REFUND_EXCEEDS_PURCHASE", ("amount",)),
+    (NotASandbox(), "NOT_A_SANDBOX", ()),
+    (ActiveHolds(5), "ACTIVE_HOLDS", ("source",)),
+    (OpeningBalanceExists(100), "OPENING_BALANCE_EXISTS", ("customer",)),
     (LimitReached("earning rules", 500), "LIMIT_REACHED", ()),
     (StatusRunsBackwards("PAID", "CREATED"), "STATUS_RUNS_BACKWARDS", ("status",)),
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),

@@ -21,12 +21,15 @@ from loyalty.rules.earning import (
 )
 from loyalty.rules.ids import CustomerId, RuleId, TenantId
 from loyalty.rules.money import Money, PointValue
+from loyalty.rules.opening import OpeningNumbers
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.rules.redemption import RedemptionPolicy
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
 from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
+from loyalty.services.customer_merge import MergedCustomers, MergeRequest, merge_customers
+from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from loyalty.services.redemption import (
@@ -181,6 +184,23 @@ async def pay_back(
     name = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, external_id))
     request = RefundRequest(name, Refund(lines, amount_minor), "EUR", None, None, key)
     return await refund_purchase(world, salon.integration, request._replace(**details))
+
+
+async def bring_along(
+    world: World, salon: Salon, points: int, *, customer: str = "anna", **details: Any
+) -> OpeningResult:
+    """Import what a customer had elsewhere: by default all of it earned, and counting for the tier."""
+    numbers = OpeningNumbers(points, details.pop("lifetime", points), details.pop("qualifying", points))
+    opening = Opening(CustomerProfile(customer), numbers, details.pop("expires_on", None))
+    (result,) = await import_opening_balances(world, salon.manager, [opening])
+    return result
+
+
+async def merge(world: World, salon: Salon, source: str, target: str, key: str) -> MergedCustomers:
+    """Let one customer become another, who is made if there is none."""
+    await known_customer(world, salon, target)
+    names = (CustomerKey(external_id=source), CustomerKey(external_id=target))
+    return await merge_customers(world, salon.manager, MergeRequest(*names, None, key))
 
 
 async def set_redemption(world: World, salon: Salon, **policy: Any) -> None:

@@ -5,13 +5,26 @@ import inspect
 import pkgutil
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 import loyalty.services
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
-from loyalty.rules.ids import AccrualId, CustomerId, HoldId, JobId, LotId, PurchaseId, RedemptionId, RuleId, TierId
+from loyalty.rules.ids import (
+    AccrualId,
+    CustomerId,
+    CustomerMergeId,
+    HoldId,
+    JobId,
+    LotId,
+    OpeningBalanceId,
+    PurchaseId,
+    RedemptionId,
+    RuleId,
+    TierId,
+)
 from loyalty.rules.refund import Refund
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
@@ -26,6 +39,7 @@ from loyalty.services.customer import (
     load_customers,
     load_entries,
 )
+from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
 from loyalty.services.earning_rule import (
     create_earning_rule,
     delete_earning_rule,
@@ -36,6 +50,7 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
+from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
 from loyalty.services.purchase import (
     find_purchase,
@@ -58,6 +73,7 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report
+from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
@@ -140,6 +156,11 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     ),
     "load_expiry_schedules": ({O, M, S, C, I}, lambda w, a: load_expiry_schedules(w, a, [CustomerId(NOBODY)])),
     "load_lots": ({O, M, S, C, I}, lambda w, a: load_lots(w, a, [LotId(NOBODY)])),
+    "load_merges": ({O, M, S, C, I}, lambda w, a: load_merges(w, a, [CustomerMergeId(NOBODY)])),
+    "load_opening_balances": ({O, M, S, C, I}, lambda w, a: load_opening_balances(w, a, [OpeningBalanceId(NOBODY)])),
+    "merge_customers": ({O, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
+    "import_opening_balances": ({O, M}, lambda w, a: import_opening_balances(w, a, [])),
+    "advance_sandbox_clock": ({O, M}, lambda w, a: advance_sandbox_clock(w, a, timedelta(1), "key")),
     "load_refunds": ({O, M, S, C, I}, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
     "hold_points": ({O, M, C, I}, lambda w, a: hold_points(w, a, HoldRequest(ANNA, 5, checkout(), None, None, "key"))),
     "capture_hold": ({O, M, I}, lambda w, a: capture_hold(w, a, HoldId(NOBODY), None, "key")),

@@ -1,6 +1,7 @@
 """The settings of a program: versioned, validated, readable also while it is off; and how a tenant comes into being."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -149,7 +150,7 @@ async def test_without_a_tenant_there_is_no_program(world: World) -> None:
 async def test_a_tenant_needs_what_everything_else_counts_in(
     owner_world: World, wrong: dict[str, str], path: tuple[str, ...]
 ) -> None:
-    right = {"name": "Salon", "currency": "EUR", "time_zone": "Europe/Berlin", "locale": "de-DE"}
+    right: dict[str, Any] = {"name": "Salon", "currency": "EUR", "time_zone": "Europe/Berlin", "locale": "de-DE"}
     with pytest.raises(InvalidInput) as refused:
         await provision_tenant(owner_world, **(right | wrong))
     assert refused.value.path == path

@@ -1,0 +1,59 @@
+"""Two customers are one: what leaves the one account and comes into the other."""
+
+from dataclasses import dataclass, replace
+
+from loyalty.rules.account import Account, refuse_beyond_limit
+
+
+@dataclass(frozen=True, slots=True)
+class MovedNumbers:
+    """What a merge moves. `points` is the balance, below zero for debt."""
+
+    points: int
+    pending: int
+    lifetime_earned: int
+    qualifying: int
+    window_points: int
+    previous_window_points: int
+
+
+def moved_numbers(source: Account) -> MovedNumbers:
+    """Return all that an account holds; the caller has made sure that nothing of it is held."""
+    return MovedNumbers(
+        points=source.available - source.debt,
+        pending=source.pending,
+        lifetime_earned=source.lifetime_earned,
+        qualifying=source.qualifying,
+        window_points=source.window_points,
+        previous_window_points=source.previous_window_points,
+    )
+
+
+def emptied(source: Account, moved: MovedNumbers) -> Account:
+    """Return the account that was left, with one entry more if there was a balance."""
+    return replace(
+        source,
+        available=0,
+        debt=0,
+        pending=0,
+        lifetime_earned=0,
+        qualifying=0,
+        window_points=0,
+        previous_window_points=0,
+        closed=True,
+        sequence=source.sequence + (1 if moved.points else 0),
+    )
+
+
+def taken_over(target: Account, moved: MovedNumbers) -> Account:
+    """Return the account that takes over everything but the balance, which is a credit or a debit of its own."""
+    after = replace(
+        target,
+        pending=target.pending + moved.pending,
+        lifetime_earned=target.lifetime_earned + moved.lifetime_earned,
+        qualifying=target.qualifying + moved.qualifying,
+        window_points=target.window_points + moved.window_points,
+        previous_window_points=target.previous_window_points + moved.previous_window_points,
+    )
+    refuse_beyond_limit(after)
+    return after

@@ -1,0 +1,171 @@
+"""Two customers turn out to be one: everything of the one moves to the other, and its id leads there from then on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.account import Overdraft, credit, debit
+from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.errors import ActiveHolds, InvalidInput, NotFound, refuse_problems
+from loyalty.rules.events import PointsMerged
+from loyalty.rules.ids import CustomerId, CustomerMergeId
+from loyalty.rules.lots import Parcel, allocate, take
+from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
+from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
+from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.customer_merges import MergeRow, move_customer, read_merges_by_id
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.ledger import lock_customers, post
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+OPERATION = "customerMerge"
+REASON_MAX_LENGTH = 500
+
+
+class MergeRequest(NamedTuple):
+    """A merge as a caller asks for it: ``source`` becomes ``target``."""
+
+    source: CustomerKey
+    target: CustomerKey
+    reason: str | None
+    idempotency_key: str
+
+
+class MergedCustomers(NamedTuple):
+    """The answer to a merge; the same again for a replay."""
+
+    merge: MergeRow
+    customer: CustomerRow
+    replayed: bool
+
+
+async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
+    """Move points, lots with their dates, pending points, purchases and history's sums from one customer to another.
+
+    Refusals: InvalidInput (also for a customer and itself), IdempotencyConflict, NotFound, ActiveHolds.
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            None
+            if request.reason is None
+            else check_text(request.reason, ("reason",), REASON_MAX_LENGTH, min_length=0),
+        ]
+    )
+    return await retried(lambda: _merge(world, actor, request))
+
+
+async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
+    """The merges among ``ids`` that the actor may see: customers see what they became part of."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_merges_by_id(tx, ids)
+    if actor.kind is not ActorKind.CUSTOMER:
+        return found
+    return {merge_id: row for merge_id, row in found.items() if row.target_id == actor.customer_id}
+
+
+async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
+    mark = fingerprint(request[:-1])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        if known is not None:
+            return await _merged_before(tx, CustomerMergeId(known))
+        program = await program_in_force(world, tx)
+        source_id = await resolve_customer(tx, request.source, "source")
+        target_id = await resolve_customer(tx, request.target, "target")
+        if source_id == target_id:
+            raise InvalidInput.one("target", reason="is the same customer already")
+        locked = await lock_customers(tx, [source_id, target_id])
+        book = Book(program, actor, world.now(program))
+        for one in locked.values():
+            book.open(one)
+        if book.account(source_id).held:
+            raise ActiveHolds(book.account(source_id).held)
+        await bring_open_lots(tx, book, [source_id, target_id])
+        merge = _book(book, source_id, target_id, request.reason)
+        await move_customer(tx, source_id, target_id)
+        book.remember(request.idempotency_key, OPERATION, mark, merge.id)
+        await post(tx, book.finish())
+        return MergedCustomers(merge, book.customer(target_id), replayed=False)
+
+
+def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
+    moved = moved_numbers(book.account(source_id))
+    merge = MergeRow(
+        id=CustomerMergeId(uuid7()),
+        source_id=source_id,
+        target_id=target_id,
+        points=moved.points,
+        pending=moved.pending,
+        lifetime_earned=moved.lifetime_earned,
+        qualifying=moved.qualifying,
+        window_points=moved.window_points,
+        previous_window_points=moved.previous_window_points,
+        reason=reason,
+        merged_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    book.posting.customer_merges.append(merge._asdict())
+    parcels = _leave(book, merge, moved)
+    _arrive(book, merge, moved, parcels)
+    book.change_tier(source_id, TierChangeCause.MERGE, merge.id)
+    book.change_tier(target_id, TierChangeCause.MERGE, merge.id)
+    return merge
+
+
+def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
+    """Empty the source; what was in its lots becomes parcels with the same dates."""
+    source_id = merge.source_id
+    after = emptied(book.account(source_id), moved)
+    if not moved.points:
+        book.keep(after)
+        return []
+    cause = EntryCause(EntryKind.MERGED, ReferenceKind.CUSTOMER_MERGE, merge.id, merge.id, "SOURCE")
+    entry = book.enter(source_id, -moved.points, after, cause)
+    book.tell(PointsMerged(source_id, entry.id, merge.id, -moved.points, 0))
+    parcels = []
+    for lot in book.spendable_lots(source_id):
+        parcels.append(
+            Parcel(lot.remaining, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
+        )
+        book.allocate(entry.id, lot.id, lot.remaining)
+        book.move_lot(source_id, take(lot, lot.remaining))
+    return parcels
+
+
+def _arrive(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
+    target_id = merge.target_id
+    book.keep(taken_over(book.account(target_id), moved))
+    if not moved.points:
+        return
+    cause = EntryCause(EntryKind.MERGED, ReferenceKind.CUSTOMER_MERGE, merge.id, merge.id, "TARGET")
+    account = book.account(target_id)
+    if moved.points > 0:
+        came = credit(account, moved.points, earned=False, qualifying=False)
+        entry = book.credit(target_id, moved.points, came, cause, parcels)
+    else:
+        owed = debit(account, -moved.points, overdraft=Overdraft.ALLOW_NEGATIVE, qualifying=False)
+        entry = book.debit(target_id, owed, allocate(book.spendable_lots(target_id), owed.from_lots), cause)
+    book.tell(PointsMerged(target_id, entry.id, merge.id, moved.points, book.account(target_id).available))
+
+
+async def _merged_before(tx: Transaction, merge_id: CustomerMergeId) -> MergedCustomers:
+    merge = (await read_merges_by_id(tx, [merge_id]))[merge_id]
+    customer = await read_customer(tx, merge.target_id)
+    if customer is None:
+        raise NotFound("customer", ("target",))
+    return MergedCustomers(merge, customer, replayed=True)

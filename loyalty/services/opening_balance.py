@@ -1,0 +1,183 @@
+"""Bring customers along with the points they had elsewhere: once for each customer, however often it is sent."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.customer import CustomerProfile, validate_profile
+from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.errors import InvalidInput, LoyaltyError, OpeningBalanceExists, Problem
+from loyalty.rules.events import PointsOpened
+from loyalty.rules.ids import CustomerId, OpeningBalanceId
+from loyalty.rules.lots import Parcel
+from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.customer import visible_rows
+from loyalty.services.program import program_in_force
+from loyalty.services.purchase import profile_rows
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.ledger import LockedCustomer, open_accounts, post
+from loyalty.storage.opening_balances import (
+    OpeningBalanceRow,
+    read_opening_balances_by_id,
+    read_opening_balances_of,
+)
+from loyalty.storage.tiers import TierChangeRow
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+MAX_BATCH = 1_000
+
+
+class Opening(NamedTuple):
+    """What one customer brings along, as a caller tells it."""
+
+    customer: CustomerProfile
+    numbers: OpeningNumbers
+    expires_on: date | None
+
+
+class OpenedBalance(NamedTuple):
+    """The answer for one customer; the same again for a replay."""
+
+    balance: OpeningBalanceRow
+    customer: CustomerRow
+    tier_change: TierChangeRow | None
+    replayed: bool
+
+
+OpeningResult = OpenedBalance | LoyaltyError
+
+
+async def import_opening_balances(world: World, actor: Actor, openings: Sequence[Opening]) -> list[OpeningResult]:
+    """Import up to ``MAX_BATCH`` opening balances; one result for each, in their order. A refused one harms no other.
+
+    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers), LimitReached.
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    if not 1 <= len(openings) <= MAX_BATCH:
+        raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
+    refused: dict[int, LoyaltyError] = {}
+    seen: set[str] = set()
+    for position, opening in enumerate(openings):
+        problems = [
+            *validate_opening(opening.numbers),
+            *(Problem(("customer", *path), reason) for path, reason in validate_profile(opening.customer)),
+        ]
+        if opening.customer.external_id in seen:
+            problems.append(Problem(("customer", "external_id"), "stands in the batch more than once"))
+        seen.add(opening.customer.external_id)
+        if problems:
+            refused[position] = InvalidInput(problems)
+    while True:
+        try:
+            return await retried(lambda: _import(world, actor, openings, refused))
+        except _LateRefusals as late:
+            refused.update(late.refused)
+
+
+async def load_opening_balances(
+    world: World, actor: Actor, ids: Sequence[OpeningBalanceId]
+) -> dict[OpeningBalanceId, OpeningBalanceRow]:
+    """The opening balances among ``ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_opening_balances_by_id(tx, ids)
+    return visible_rows(actor, found)
+
+
+class _LateRefusals(Exception):
+    """Items turned out to be refused when their customers were already opened: roll back, go again without them."""
+
+    def __init__(self, refused: dict[int, LoyaltyError]) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+async def _import(
+    world: World, actor: Actor, openings: Sequence[Opening], refused: dict[int, LoyaltyError]
+) -> list[OpeningResult]:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        program = await program_in_force(world, tx)
+        items = {position: one for position, one in enumerate(openings) if position not in refused}
+        results: dict[int, OpeningResult] = dict(refused)
+        if items:
+            now = world.now(program)
+            opened = await open_accounts(tx, profile_rows([one.customer for one in items.values()], now))
+            book = Book(program, actor, world.now(program))
+            results |= await _book_items(tx, book, items, opened)
+            await post(tx, book.finish())
+            results = {position: _answer(book, result) for position, result in results.items()}
+    return [results[position] for position in range(len(openings))]
+
+
+async def _book_items(
+    tx: Transaction, book: Book, items: dict[int, Opening], opened: dict[str, LockedCustomer]
+) -> dict[int, OpeningResult]:
+    ids = {position: book.open(opened[one.customer.external_id]) for position, one in items.items()}
+    known = await read_opening_balances_of(tx, list(ids.values()))
+    customers = await read_customers_by_id(tx, list(known)) if known else {}
+    results: dict[int, OpeningResult] = {}
+    late: dict[int, LoyaltyError] = {}
+    for position, opening in items.items():
+        customer_id = ids[position]
+        try:
+            before = known.get(customer_id)
+            if before is None:
+                results[position] = _book(book, customer_id, opening)
+            elif before.numbers == opening.numbers:
+                results[position] = OpenedBalance(before, customers[customer_id], None, replayed=True)
+            else:
+                late[position] = OpeningBalanceExists(before.points)
+        except LoyaltyError as refusal:
+            late[position] = refusal
+    if late:
+        raise _LateRefusals(late)
+    return results
+
+
+def _book(book: Book, customer_id: CustomerId, opening: Opening) -> OpenedBalance:
+    parcel = _parcel(book, opening)
+    row = OpeningBalanceRow(
+        id=OpeningBalanceId(uuid7()),
+        customer_id=customer_id,
+        points=opening.numbers.points,
+        lifetime_earned=opening.numbers.lifetime_earned,
+        qualifying=opening.numbers.qualifying,
+        expires_at=parcel.expires_at,
+        imported_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    account, credit = open_balance(book.account(customer_id), opening.numbers)
+    book.keep(account)
+    if credit is not None:
+        cause = EntryCause(EntryKind.OPENING, ReferenceKind.OPENING_BALANCE, row.id, row.id, "OPEN")
+        entry = book.credit(customer_id, row.points, credit, cause, [parcel])
+        book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, credit.account.available))
+    book.posting.opening_balances.append(row._asdict())
+    change = book.change_tier(customer_id, TierChangeCause.OPENING, row.id)
+    return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
+
+
+def _parcel(book: Book, opening: Opening) -> Parcel:
+    if opening.expires_on is None:
+        return book.parcel(opening.numbers.points)
+    parcel = book.parcel_until(opening.numbers.points, opening.expires_on)
+    if parcel.expires_at is not None and parcel.expires_at <= book.now:
+        raise InvalidInput.one("expires_on", reason="must not be in the past")
+    return parcel
+
+
+def _answer(book: Book, result: OpeningResult) -> OpeningResult:
+    """With the customer as everybody sees it after the commit."""
+    if isinstance(result, LoyaltyError) or result.replayed:
+        return result
+    return result._replace(customer=book.customer(result.balance.customer_id))

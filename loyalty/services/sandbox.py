@@ -1,0 +1,76 @@
+"""A sandbox advances its own clock, so that a client can try maturing, expiry and tier windows end to end."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from loyalty.rules.errors import InvalidInput, LimitReached, NotASandbox, NotFound, refuse_problems
+from loyalty.rules.ids import TenantId
+from loyalty.rules.text import check_external_id
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import locked_program
+from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.world import World
+from loyalty.storage.idempotency import keep_key, read_replayed_result
+from loyalty.storage.programs import touch_config
+from loyalty.storage.tenants import advance_clock, read_tenant
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.retry import retried
+
+OPERATION = "sandboxClockAdvance"
+MAX_ADVANCE_DAYS = 3_660
+"""In all: ten years are enough for any tier and any expiry."""
+MAX_BATCHES = 1_000
+
+
+class AdvancedClock(NamedTuple):
+    """What a sandbox's clock shows; the same again for a replay, as it is then."""
+
+    now: datetime
+    replayed: bool
+
+
+async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idempotency_key: str) -> AdvancedClock:
+    """Put a sandbox's clock forward; when the answer comes, what became due by it has happened.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotASandbox, LimitReached.
+    """
+    require(actor, Permission.LOYALTY_MANAGE)
+    refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
+    if by <= timedelta(0):
+        raise InvalidInput.one("by", reason="must be at least a minute: time only goes forward")
+    advanced = await retried(lambda: _advance(world, actor, by, idempotency_key))
+    if not advanced.replayed:
+        await _let_happen(world, actor.tenant_id)
+    return advanced
+
+
+async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> AdvancedClock:
+    mark = fingerprint([by.total_seconds()])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        # Locked first: of two calls with one key, the second finds what the first has kept.
+        await locked_program(tx)
+        known = await read_replayed_result(tx, key, OPERATION, mark)
+        tenant = await read_tenant(tx)
+        if tenant is None:
+            raise NotFound("tenant")
+        if not tenant.sandbox:
+            raise NotASandbox
+        if known is not None:
+            return AdvancedClock(world.clock() + tenant.clock_advance, replayed=True)
+        ahead = tenant.clock_advance + by
+        if ahead > timedelta(days=MAX_ADVANCE_DAYS):
+            raise LimitReached("days ahead", MAX_ADVANCE_DAYS, ("by",))
+        await advance_clock(tx, ahead)
+        await touch_config(tx)
+        await keep_key(tx, key, OPERATION, mark, actor.tenant_id, world.clock())
+    return AdvancedClock(world.clock() + ahead, replayed=False)
+
+
+async def _let_happen(world: World, tenant_id: TenantId) -> None:
+    """Sweep until nothing is due; what is left after so many batches is the worker's."""
+    for _ in range(MAX_BATCHES):
+        swept = [await sweep(world, tenant_id) for sweep in TENANT_SWEEPS.values()]
+        if not any(one.done for one in swept):
+            return

@@ -1,0 +1,20 @@
+"""All that time alone makes due in a tenant, in the order in which it happens when several are."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from loyalty.rules.ids import TenantId
+from loyalty.services.expiry import expire_due, tell_expiring
+from loyalty.services.maturing import mature_due
+from loyalty.services.purchase import evaluate_due
+from loyalty.services.redemption import free_abandoned_holds
+from loyalty.services.sweep import Swept
+from loyalty.services.world import World
+
+TENANT_SWEEPS: Mapping[str, Callable[[World, TenantId], Awaitable[Swept]]] = {
+    "evaluation": evaluate_due,
+    "maturing": mature_due,
+    "holds": free_abandoned_holds,
+    "notices": tell_expiring,
+    "expiry": expire_due,
+}
+"""Each does one batch; the worker and a sandbox call them until nothing is left to do."""

@@ -1,0 +1,72 @@
+"""Merges of customers: who became whom, and what else moves besides the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, or_, select, update
+
+from loyalty.rules.ids import CustomerId, CustomerMergeId
+from loyalty.storage.tables import accruals, customer_merges, customers, purchases
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+
+class MergeRow(NamedTuple):
+    """A merge as clients see it."""
+
+    id: CustomerMergeId
+    source_id: CustomerId
+    target_id: CustomerId
+    points: int
+    pending: int
+    lifetime_earned: int
+    qualifying: int
+    window_points: int
+    previous_window_points: int
+    reason: str | None
+    merged_at: datetime
+    actor_kind: str
+    actor: str
+
+
+_BY_IDS = select(*(customer_merges.c[name] for name in MergeRow._fields)).where(
+    customer_merges.c.tenant_id == tenant_parameter(), customer_merges.c.id.in_(bindparam("ids", expanding=True))
+)
+# Whoever became the source before is the target now too, so that every id leads there in one step.
+_LEAD = (
+    update(customers)
+    .where(
+        customers.c.tenant_id == tenant_parameter(),
+        or_(customers.c.id == bindparam("source"), customers.c.merged_into == bindparam("source")),
+    )
+    .values(merged_into=bindparam("target"))
+)
+_ACCRUALS = (
+    update(accruals)
+    .where(
+        accruals.c.tenant_id == tenant_parameter(),
+        accruals.c.purchase_id.in_(
+            select(purchases.c.id).where(
+                purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("source")
+            )
+        ),
+    )
+    .values(customer_id=bindparam("target"))
+)
+_PURCHASES = (
+    update(purchases)
+    .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("source"))
+    .values(customer_id=bindparam("target"))
+)
+
+
+async def read_merges_by_id(tx: Transaction, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
+    """The merges among ``ids``."""
+    return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
+    """Let the source's id lead to the target, and its purchases, with what they earned, belong to it."""
+    for statement in (_LEAD, _ACCRUALS, _PURCHASES):
+        await tx.run(statement, source=source_id, target=target_id)

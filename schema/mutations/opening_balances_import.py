@@ -1,0 +1,98 @@
+"""``openingBalancesImport``: customers come with the points they had elsewhere."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.opening import OpeningNumbers
+from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered, user_errors
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.purchase_record import PurchaseCustomerInput, profile_of
+from schema.scalars import Points
+from schema.types.customer import Customer
+from schema.types.event import TierUpgrade, tier_upgrade_of
+from schema.types.moving import OpeningBalance
+
+
+@strawberry.input(description="What one customer brings along.")
+class OpeningBalanceInput:
+    customer: PurchaseCustomerInput = strawberry.field(description="Who; created or refreshed.")
+    points: Points = strawberry.field(description="To spend; 0 or more.")
+    lifetime_points: Points | None = strawberry.field(
+        default=None, description="All that was ever earned; by default `points`."
+    )
+    qualifying_points: Points | None = strawberry.field(
+        default=None, description="What counts for the tier; by default as `lifetimePoints`."
+    )
+    expires_on: date | None = strawberry.field(
+        default=None, description="The last local day of the points; by default as the program says."
+    )
+
+
+@strawberry.input(description="At most 1,000 customers.")
+class OpeningBalancesImportInput:
+    items: list[OpeningBalanceInput] = strawberry.field(description="One for each customer.")
+
+
+@strawberry.type(description="What became of one item.")
+class OpeningBalanceResult:
+    user_errors: UserErrors = strawberry.field(description="Why nothing happened; empty when it did.")
+    opening_balance: OpeningBalance | None = strawberry.field(default=None, description="What was brought along.")
+    customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
+    tier_upgrade: TierUpgrade | None = strawberry.field(default=None, description="Set when the customer came up.")
+    replayed: bool | None = strawberry.field(
+        default=None, description="True when the customer had brought just this along before: nothing happened."
+    )
+
+
+@strawberry.type(description="One result for each item, in their order.")
+class OpeningBalancesImportPayload:
+    user_errors: UserErrors = user_errors_field()
+    results: list[OpeningBalanceResult] | None = strawberry.field(
+        default=None, description="A refused item harms no other."
+    )
+
+
+@guarded(
+    Permission.LOYALTY_ADJUST,
+    description="Import customers with the points they had elsewhere, once for each: sent again, nothing happens.",
+)
+async def opening_balances_import(
+    info: Info,
+    input: Annotated[OpeningBalancesImportInput, strawberry.argument(description="Who brings what.")],  # noqa: A002
+) -> OpeningBalancesImportPayload:
+    """One transaction, whatever the number of items."""
+
+    async def work() -> Mapping[str, Any]:
+        openings = [_opening(item) for item in input.items]
+        results = await import_opening_balances(info.context.world, info.context.actor, openings)
+        info.context.loaders.clear()
+        return {"results": [_result(result) for result in results]}
+
+    return await answered(OpeningBalancesImportPayload, work)
+
+
+def _opening(given: OpeningBalanceInput) -> Opening:
+    lifetime = given.points if given.lifetime_points is None else given.lifetime_points
+    qualifying = lifetime if given.qualifying_points is None else given.qualifying_points
+    numbers = OpeningNumbers(int(given.points), int(lifetime), int(qualifying))
+    return Opening(profile_of(given.customer), numbers, given.expires_on)
+
+
+def _result(result: OpeningResult) -> Any:
+    if isinstance(result, LoyaltyError):
+        return OpeningBalanceResult(user_errors=user_errors(result))
+    return OpeningBalanceResult(
+        user_errors=[],
+        opening_balance=result.balance,  # type: ignore[arg-type]
+        customer=result.customer,  # type: ignore[arg-type]
+        tier_upgrade=tier_upgrade_of(result.tier_change),
+        replayed=result.replayed,
+    )

@@ -1,0 +1,46 @@
+"""Customers who move: from elsewhere to here, and from one id to another."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import strawberry
+
+from loyalty.storage.customer_merges import MergeRow
+from loyalty.storage.opening_balances import OpeningBalanceRow
+from schema.loaders import loaded
+from schema.scalars import Points
+from schema.types.node import Node, node_id, reads
+
+if TYPE_CHECKING:
+    from schema.types.customer import Customer
+
+LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
+
+
+@strawberry.type(description="What a customer brought along from elsewhere.")
+class OpeningBalance(Node):
+    is_type_of = reads(OpeningBalanceRow)
+
+    id: strawberry.ID = node_id("OpeningBalance")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="Who.")
+    points: Points = strawberry.field(description="To spend.")
+    lifetime_earned: Points = strawberry.field(description="All that was ever earned.")
+    qualifying: Points = strawberry.field(description="What counted for the tier.")
+    expires_at: datetime | None = strawberry.field(description="When the points expire; null for never.")
+    imported_at: datetime = strawberry.field(description="When they came.")
+
+
+@strawberry.type(description="A customer became another one.")
+class CustomerMerge(Node):
+    is_type_of = reads(MergeRow)
+
+    id: strawberry.ID = node_id("CustomerMerge")
+    customer: LazyCustomer = loaded(
+        "customers", "target_id", description="Who took over; the other id leads there too."
+    )
+    points: Points = strawberry.field(description="The balance that moved; below zero for debt.")
+    pending: Points = strawberry.field(description="Pending points that moved.")
+    lifetime_earned: Points = strawberry.field(description="Earned points that moved.")
+    qualifying: Points = strawberry.field(description="Qualifying points that moved.")
+    reason: str | None = strawberry.field(description="Why, as the caller put it.")
+    merged_at: datetime = strawberry.field(description="When.")

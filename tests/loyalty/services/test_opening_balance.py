@@ -1,0 +1,139 @@
+import asyncio
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.errors import InvalidInput, LoyaltyError, OpeningBalanceExists
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
+from loyalty.rules.opening import OpeningNumbers
+from loyalty.rules.program import ProgramSettings
+from loyalty.services.customer import CustomerKey, find_customer, list_activity
+from loyalty.services.expiry import load_expiry_schedules
+from loyalty.services.job import advance_job
+from loyalty.services.opening_balance import MAX_BATCH, OpenedBalance, Opening, import_opening_balances
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.window import Window
+from tests.fixtures.invariants import LedgerCheck
+from tests.fixtures.snapshots import NothingChanges
+from tests.fixtures.statements import StatementLog
+from tests.fixtures.tenants import Salon
+from tests.loyalty.services.builders import NOON, at, bring_along, give, known_customer
+
+
+def opening(external_id: str, points: int = 10, **changes: Any) -> Opening:
+    numbers = OpeningNumbers(points, changes.pop("lifetime", points), changes.pop("qualifying", points))
+    return Opening(CustomerProfile(external_id), numbers, changes.pop("expires_on", None))
+
+
+async def test_customers_come_with_what_they_had(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """C-22, C-07: points to spend, points ever earned, points that count; the tier follows at once."""
+    gold = await create_tier(world, salon.manager, "Gold", "#FFD700", 500)
+    await advance_job(world, salon.tenant_id, gold.job.id)
+    result = await bring_along(world, salon, 120, lifetime=900, qualifying=600)
+    assert isinstance(result, OpenedBalance)
+    points = result.customer.points
+    assert (points.available, points.lifetime_earned, points.qualifying) == (120, 900, 600)
+    assert result.customer.tier is not None
+    assert result.tier_change is not None
+    (entry,) = await list_activity(world, salon.manager, EntryFilter(), Window(10))
+    assert (entry.kind, entry.points, entry.reference_id) == ("OPENING", 120, result.balance.id)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_it_is_sent_again_and_nothing_happens_again(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
+    """F-33: the customer is the key; other numbers are a conflict."""
+    await bring_along(world, salon, 120)
+    async with nothing_changes(salon.tenant_id):
+        assert isinstance(await bring_along(world, salon, 121), OpeningBalanceExists)
+    again = await bring_along(world, salon, 120)
+    assert isinstance(again, OpenedBalance)
+    assert (again.replayed, again.customer.points.available) == (True, 120)
+
+
+async def test_a_refused_item_harms_no_other(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """And leaves no customer behind."""
+    await bring_along(world, salon, 5, customer="known")
+    results = await import_opening_balances(
+        world,
+        salon.manager,
+        [
+            opening("anna"),
+            opening("nothing", 0),
+            opening("below", -1),
+            opening("anna"),
+            opening("known", 6),
+            opening("late", expires_on=date(2020, 1, 1)),
+            opening("ben", 20),
+        ],
+    )
+    wanted: list[type[LoyaltyError | OpenedBalance]] = [OpenedBalance, InvalidInput, InvalidInput, InvalidInput]
+    assert [type(result) for result in results] == [*wanted, OpeningBalanceExists, InvalidInput, OpenedBalance]
+    for nobody in ("nothing", "below", "late"):
+        assert await find_customer(world, salon.manager, CustomerKey(external_id=nobody)) is None
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_points_expire_on_the_day_that_is_told_or_as_the_program_says(world: World, salon: Salon) -> None:
+    def yearly(it: ProgramSettings) -> ProgramSettings:
+        return replace(it, expiry=ExpiryPolicy(ExpiryKind.END_OF_PERIOD))
+
+    await update_program(world, salon.manager, ProgramEdit(yearly, None))
+    now = at(world, NOON)
+    told = await bring_along(now, salon, 5, customer="told", expires_on=date(2026, 6, 30))
+    untold = await bring_along(now, salon, 5, customer="untold")
+    assert isinstance(told, OpenedBalance)
+    assert isinstance(untold, OpenedBalance)
+    ids = [told.customer.id, untold.customer.id]
+    schedules = await load_expiry_schedules(now, salon.manager, ids)
+    assert [schedules[one][0].last_day for one in ids] == [date(2026, 6, 30), date(2026, 12, 31)]
+
+
+async def test_only_what_counts_for_the_tier_may_come_without_points(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    result = await bring_along(world, salon, 0, lifetime=50, qualifying=40)
+    assert isinstance(result, OpenedBalance)
+    assert (result.customer.points.available, result.customer.points.lifetime_earned) == (0, 50)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_whoever_is_there_already_gets_it_on_top(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    await known_customer(world, salon)
+    await give(world, salon, 7, "some")
+    result = await bring_along(world, salon, 5)
+    assert isinstance(result, OpenedBalance)
+    assert result.customer.points.available == 12
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_two_imports_at_once_are_one(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    results = await asyncio.gather(*(bring_along(world, salon, 5) for _ in range(10)))
+    assert sum(isinstance(one, OpenedBalance) and not one.replayed for one in results) == 1
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salon, statements: StatementLog) -> None:
+    await import_opening_balances(world, salon.manager, [opening("the first")])
+    counts = []
+    for size in (1, 500):
+        batch = [opening(f"{size} {number}") for number in range(size)]
+        with statements() as sent:
+            await import_opening_balances(world, salon.manager, batch)
+        counts.append(len(sent))
+    assert counts == [5, 5]
+
+
+@pytest.mark.parametrize("size", [0, MAX_BATCH + 1])
+async def test_a_batch_has_a_limit(world: World, salon: Salon, size: int) -> None:
+    with pytest.raises(InvalidInput):
+        await import_opening_balances(world, salon.manager, [opening(f"{number}") for number in range(size)])
