@@ -1,0 +1,255 @@
+"""What an installation of the first release holds must be provable after the upgrade, for every tenant of it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import TupleRow
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.ids import TenantId
+from loyalty.services.verification import verify_ledger
+from loyalty.services.world import World
+from migrations.run import upgrade
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+
+Owner = psycopg.Connection[TupleRow]
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+ACTOR = {"actor_kind": "STAFF", "actor": "staff:mara"}
+POLICY = json.dumps(
+    {
+        "debt": "ALLOW_NEGATIVE",
+        "mature_on": "EVALUATION",
+        "forfeit_on": ["CANCELLED"],
+        "evaluate_on": "PURCHASE_CREATED",
+    }
+)
+
+
+class Installation:
+    """Writes rows of the first release, as the owner of the tables, into one tenant."""
+
+    def __init__(self, owner: Owner, name: str) -> None:
+        self._owner = owner
+        self._minutes = 0
+        self.tenant_id = TenantId(uuid7())
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(self.tenant_id)])
+        self.insert(
+            "tenants",
+            name=name,
+            currency="EUR",
+            time_zone="Europe/Berlin",
+            locale="de",
+            state="ACTIVE",
+            created_at=NOON,
+        )
+        self.insert("programs", enabled=True, settings="{}", version=1, config_version=1, updated_at=NOON)
+
+    def insert(self, table: str, **values: Any) -> UUID | None:
+        """One row of this tenant."""
+        row = {"tenant_id": self.tenant_id, **values}
+        self._owner.execute(
+            sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
+                sql.Identifier(table),
+                sql.SQL(", ").join(map(sql.Identifier, row)),
+                sql.SQL(", ").join(sql.Placeholder() * len(row)),
+            ),
+            list(row.values()),
+        )
+        return values.get("id")
+
+    def now(self) -> datetime:
+        """A minute later every time, with an odd microsecond."""
+        self._minutes += 1
+        return NOON + timedelta(minutes=self._minutes, microseconds=self._minutes)
+
+    def customer(self, external_id: str, **account: int) -> UUID:
+        """A customer with the account as it is in the end."""
+        customer_id = uuid7()
+        self.insert(
+            "customers",
+            id=customer_id,
+            external_id=external_id,
+            full_name="",
+            search_name="",
+            search_family_name="",
+            created_at=NOON,
+            updated_at=NOON,
+        )
+        numbers = dict.fromkeys(
+            ("available", "pending", "held", "debt", "lifetime_earned", "qualifying", "sequence"), 0
+        )
+        self.insert("accounts", customer_id=customer_id, **{**numbers, **account}, updated_at=NOON)
+        return customer_id
+
+    def accrual(self, customer_id: UUID, external_id: str, points: int, state: str) -> tuple[UUID, UUID]:
+        """A purchase with one fact and what it was worth; returns the ids of both."""
+        purchase_id, accrual_id, now = uuid7(), uuid7(), self.now()
+        status = "CANCELLED" if state == "VOIDED" else "PAID"
+        self.insert(
+            "purchases",
+            id=purchase_id,
+            kind="ORDER",
+            external_id=external_id,
+            customer_id=customer_id,
+            status=status,
+            version=1,
+            generation=1,
+            total_minor=points * 100,
+            currency="EUR",
+            lines="[]",
+            recorded_at=now,
+            updated_at=now,
+        )
+        self.insert(
+            "purchase_facts",
+            purchase_id=purchase_id,
+            version=1,
+            fingerprint=external_id,
+            status=status,
+            facts="{}",
+            recorded_at=now,
+            recorded_by="staff:mara",
+        )
+        self.insert(
+            "accruals",
+            id=accrual_id,
+            purchase_id=purchase_id,
+            customer_id=customer_id,
+            generation=1,
+            state=state,
+            points=points,
+            reversed_points=0,
+            currency="EUR",
+            breakdown=json.dumps([{"outcome": "APPLIED", "points": points}]),
+            policy=POLICY,
+            program_version=1,
+            config_version=1,
+            evaluated_at=now,
+            matures_at=now,
+            matured_at=None if state == "VOIDED" else now,
+        )
+        if state == "VOIDED":
+            for kind in ("points.pending", "points.voided"):
+                self.event(kind, customer_id, {"points": points, "accrual_id": str(accrual_id)})
+        return purchase_id, accrual_id
+
+    def entry(self, customer_id: UUID, sequence: int, points: int, balance: int, about: dict[str, Any]) -> UUID:
+        """An entry and the event that tells of it."""
+        entry_id = uuid7()
+        kind = "points.earned" if about["kind"] == "EARNED" else "points.adjusted"
+        self.insert(
+            "entries",
+            id=entry_id,
+            customer_id=customer_id,
+            sequence=sequence,
+            points=points,
+            balance_after=balance,
+            occurred_at=self.now(),
+            **about,
+            **ACTOR,
+        )
+        self.event(kind, customer_id, {"points": points, "entry_id": str(entry_id)})
+        return entry_id
+
+    def earn(self, customer_id: UUID, sequence: int, points: int, balance: int, external_id: str) -> UUID:
+        purchase_id, accrual_id = self.accrual(customer_id, external_id, points, "AVAILABLE")
+        about = {"kind": "EARNED", "reference_kind": "PURCHASE", "reference_id": purchase_id}
+        return self.entry(customer_id, sequence, points, balance, {**about, "cause_id": accrual_id, "phase": "EARN"})
+
+    def adjust(self, customer_id: UUID, sequence: int, points: int, balance: int) -> UUID:
+        adjustment_id = uuid7()
+        self.insert(
+            "adjustments",
+            id=adjustment_id,
+            customer_id=customer_id,
+            points=points,
+            requested_points=points,
+            reason="GOODWILL",
+            qualifying=False,
+            actor_subject="staff:mara",
+            created_at=self.now(),
+            **ACTOR,
+        )
+        about = {"kind": "ADJUSTED", "reference_kind": "ADJUSTMENT", "reference_id": adjustment_id}
+        return self.entry(
+            customer_id, sequence, points, balance, {**about, "cause_id": adjustment_id, "phase": "ADJUST"}
+        )
+
+    def lot(self, customer_id: UUID, entry_id: UUID, original: int, remaining: int) -> UUID:
+        lot_id = uuid7()
+        self.insert(
+            "lots",
+            id=lot_id,
+            customer_id=customer_id,
+            entry_id=entry_id,
+            original=original,
+            remaining=remaining,
+            held=0,
+            expired=0,
+            state="OPEN" if remaining else "EXHAUSTED",
+            opened_at=self.now(),
+        )
+        return lot_id
+
+    def event(self, kind: str, customer_id: UUID, payload: dict[str, Any]) -> None:
+        self.insert(
+            "events",
+            id=uuid7(),
+            kind=kind,
+            customer_id=customer_id,
+            payload=json.dumps(payload),
+            occurred_at=self.now(),
+        )
+
+
+def furnish(installation: Installation) -> None:
+    """Anna earned, spent and was promised something; ben has debt and paid some of it; cem has nothing."""
+    anna = installation.customer("anna", available=170, lifetime_earned=200, qualifying=200, sequence=3)
+    first = installation.earn(anna, 1, 120, 120, "order-1")
+    lot = installation.lot(anna, first, 120, 90)
+    installation.insert("allocations", entry_id=installation.adjust(anna, 2, -30, 90), lot_id=lot, points=30)
+    installation.lot(anna, installation.earn(anna, 3, 80, 170, "order-2"), 80, 80)
+    installation.accrual(anna, "called off", 40, "VOIDED")
+    ben = installation.customer("ben", debt=20, sequence=2)
+    installation.adjust(ben, 1, -50, -50)
+    paid = installation.adjust(ben, 2, 30, -20)
+    installation.insert("allocations", entry_id=paid, lot_id=installation.lot(ben, paid, 30, 0), points=30)
+    installation.customer("cem")
+
+
+@pytest.mark.parametrize("tenants", [3])
+async def test_the_ledger_of_the_first_release_is_chained_and_proven(
+    empty_database_urls: DatabaseUrls, tenants: int
+) -> None:
+    """F-36: hashes, causes of lots and entries of events are filled in, for every tenant and behind forced walls."""
+    urls = empty_database_urls
+    upgrade(urls.owner, "0001")
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        installations = [Installation(owner, f"Salon {number}") for number in range(tenants)]
+        for installation in installations:
+            owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installation.tenant_id)])
+            furnish(installation)
+    upgrade(urls.owner)
+    app = Database(urls.app, pool_size=1)
+    for installation in installations:
+        verification = await verify_ledger(World(app), installation.tenant_id)
+        assert "\n".join(map(str, verification.differences)) == ""
+        assert verification.entries == 5
+    await app.close()
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        unforced = owner.execute(
+            "SELECT relname FROM pg_class WHERE relrowsecurity AND NOT relforcerowsecurity AND relkind = 'r'"
+        ).fetchall()
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installations[0].tenant_id)])
+        causes = owner.execute(
+            "SELECT count(*) FROM lots l JOIN entries e ON e.id = l.entry_id AND e.cause_id = l.cause_id"
+        ).fetchone()
+    assert unforced == []
+    assert causes == (3,)
