@@ -1,49 +1,122 @@
 """`treue verify`: prove the ledger."""
 
 import asyncio
+import time
 import uuid
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import click
 
 from loyalty.rules.ids import TenantId
-from loyalty.services.verification import verify_ledger
+from loyalty.services.verification import Progress, digest_heads, verify_ledger
 from loyalty.services.world import World
 from loyalty.storage.verification import INVARIANTS
 from runtime.databases import provided_database
+from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
 from runtime.settings import load_settings
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
 
+DEFAULT_WORKERS = 2
+MAX_WORKERS = 16
+PROGRESS_SECONDS = 5
+HEADS_AGE = timedelta(minutes=1)
+"""How long ago the moment of a digest must be: what is being written just now could still come before it."""
+
+
+class Wanted(NamedTuple):
+    """What the command is asked for."""
+
+    tenant_id: uuid.UUID | None
+    workers: int
+    heads_at: datetime | None
+    expected: str | None
+
 
 @click.command()
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant; without it all of them.")
-def verify(tenant_id: uuid.UUID | None) -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MAX_WORKERS),
+    default=DEFAULT_WORKERS,
+    show_default=True,
+    help="Connections that share the work on a large ledger.",
+)
+@click.option("--heads-at", help="Also print a digest of all chains as they were then, such as 2026-01-01T00:00:00Z.")
+@click.option("--expect", "expected", help="The digest printed for the same --tenant and --heads-at before.")
+def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expected: str | None) -> None:
     """Check every invariant of the ledger. Exit code 1 when one does not hold; what differs is named."""
+    if expected is not None and (tenant_id is None or heads_at is None):
+        raise click.UsageError("--expect needs --tenant and --heads-at.")
+    wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)
     with provided_database(load_settings()) as urls:
-        broken = asyncio.run(_verify(urls, tenant_id))
+        broken = asyncio.run(_verify(urls, wanted))
     if broken:
         raise SystemExit(1)
 
 
-async def _verify(urls: DatabaseUrls, only: uuid.UUID | None) -> int:
-    """Check the tenants one after another; returns how many do not add up."""
-    app, relay = Database(urls.app, pool_size=1, name="treue-verify"), Database(urls.relay, pool_size=1)
-    broken = 0
+def _moment(written: str) -> datetime:
     try:
-        for tenant_id, name in await list_tenants(relay):
-            if only is None or only == tenant_id:
-                broken += not await _is_sound(World(app), tenant_id, name)
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise click.UsageError(f"--heads-at: {written!r} is no ISO 8601 instant.") from None
+    if moment.tzinfo is None:
+        raise click.UsageError("--heads-at needs an offset from UTC, such as Z.")
+    if moment > datetime.now(UTC) - HEADS_AGE:
+        raise click.UsageError("--heads-at must be at least a minute ago.")
+    return moment
+
+
+async def _verify(urls: DatabaseUrls, wanted: Wanted) -> int:
+    """Check the tenants one after another; returns how many do not add up."""
+    app = Database(urls.app, pool_size=wanted.workers, name="treue-verify")
+    relay = Database(urls.relay, pool_size=1, name="treue-verify")
+    try:
+        tenants = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one[0])]
+        if wanted.tenant_id is not None and not tenants:
+            raise SetupProblem(f"There is no tenant {wanted.tenant_id}.")
+        return sum([not await _is_sound(World(app), tenant_id, name, wanted) for tenant_id, name in tenants])
     finally:
         await app.close()
         await relay.close()
-    return broken
 
 
-async def _is_sound(world: World, tenant_id: TenantId, name: str) -> bool:
-    differences = await verify_ledger(world, tenant_id)
-    verdict = "does not add up" if differences else f"adds up ({len(INVARIANTS)} invariants)"
-    click.echo(f"{tenant_id}  {name}: {verdict}")
-    for difference in differences:
+async def _is_sound(world: World, tenant_id: TenantId, name: str, wanted: Wanted) -> bool:
+    """Check one tenant and say so."""
+    started = time.monotonic()
+    verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_progress_of(name, started))
+    verdict = "does not add up" if verification.differences else "adds up"
+    seconds = time.monotonic() - started
+    looked_at = f"{len(INVARIANTS)} invariants, {verification.entries:,} entries, {seconds:.1f} s"
+    click.echo(f"{tenant_id}  {name}: {verdict} ({looked_at})")
+    for difference in verification.differences:
         click.echo(f"  {difference}")
-    return not differences
+    return await _has_expected_heads(world, tenant_id, wanted) and not verification.differences
+
+
+async def _has_expected_heads(world: World, tenant_id: TenantId, wanted: Wanted) -> bool:
+    """Print the digest of the chains, where it is asked for; whether it is the expected one."""
+    if wanted.heads_at is None:
+        return True
+    digest = await digest_heads(world, tenant_id, wanted.heads_at)
+    click.echo(f"  heads at {wanted.heads_at.isoformat()}: {digest}")
+    if wanted.expected in (None, digest):
+        return True
+    click.echo(f"  Not the expected digest {wanted.expected}: entries of before that moment are not what they were.")
+    return False
+
+
+def _progress_of(name: str, started: float) -> Progress:
+    """Tells on stderr now and then how far a long check is."""
+    told = started
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PROGRESS_SECONDS:
+            told = now
+            click.echo(f"{name}: {done} of {total} passes, {now - started:.0f} s", err=True)
+
+    return tell

@@ -4,13 +4,14 @@
 outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
 """
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NewType
 
 import orjson
-from sqlalchemy import URL, Executable, Row, bindparam, func, make_url, select
+from sqlalchemy import URL, Executable, Row, TextClause, bindparam, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from loyalty.rules.ids import TenantId
@@ -29,6 +30,13 @@ _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True)
 _LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where(
     token_directory.c.sha256 == bindparam("sha256"),
 )
+
+
+_EXPORT_SNAPSHOT = select(func.pg_export_snapshot())
+_SNAPSHOT_ID = re.compile(r"[0-9A-F-]{1,64}")
+
+SnapshotId = NewType("SnapshotId", str)
+"""Names a moment of the database, for other transactions to see it too."""
 
 
 class Transaction:
@@ -54,6 +62,11 @@ class Transaction:
         """Run a statement for its effect; returns how many rows it touched."""
         result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
         return result.rowcount
+
+    async def export_snapshot(self) -> SnapshotId:
+        """Let other transactions see the moment that this one sees, as long as it is open."""
+        result = await self._connection.execute(_EXPORT_SNAPSHOT)
+        return SnapshotId(result.scalar_one())
 
 
 class Database:
@@ -86,13 +99,18 @@ class Database:
         )
 
     @asynccontextmanager
-    async def tenant_transaction(self, tenant_id: TenantId, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
+    async def tenant_transaction(
+        self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False
+    ) -> AsyncIterator[Transaction]:
         """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception.
 
-        With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree.
+        With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree; with
+        one that another open transaction has exported, the moment of that transaction.
         """
         engine = self.engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else self.engine
         async with engine.begin() as connection:
+            if isinstance(snapshot, str):
+                await connection.execute(_import_snapshot(snapshot))
             await enter_tenant(connection, tenant_id)
             yield Transaction(connection, tenant_id)
 
@@ -106,6 +124,13 @@ class Database:
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
+
+
+def _import_snapshot(snapshot: SnapshotId) -> TextClause:
+    """The statement takes no parameters, so the name is looked at first."""
+    if not _SNAPSHOT_ID.fullmatch(snapshot):
+        raise ValueError("that is no name of a snapshot")
+    return text(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
 
 
 async def enter_tenant(connection: AsyncConnection, tenant_id: TenantId) -> None:

@@ -1,20 +1,111 @@
-"""Prove the ledger: every invariant, for one tenant, as one moment saw it."""
+"""Prove the ledger: every invariant, for one tenant, as one moment saw it.
 
+A large ledger is asked in slices by several connections at once. All of them see the moment of the first one, which
+stays open until the end; it blocks nobody.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from loyalty.rules.errors import LimitReached
 from loyalty.rules.ids import TenantId
 from loyalty.services.world import World
-from loyalty.storage.verification import Difference, find_differences
+from loyalty.storage.verification import (
+    SLICE_ENTRIES,
+    Difference,
+    Pass,
+    ask,
+    count_entries,
+    find_differences,
+    list_passes,
+    merge_differences,
+    prepare_for_many_rows,
+    read_heads_digest,
+    read_slices,
+)
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
+from tenancy.database import Transaction
+
+MAX_ENTRIES_IN_A_REQUEST = 250_000
+"""A larger ledger takes longer than a request should, and a connection that others wait for."""
+
+Progress = Callable[[int, int], None]
+"""Is told how many passes are done, and of how many."""
 
 
-async def verify_ledger(world: World, tenant_id: TenantId) -> list[Difference]:
-    """Every invariant that does not hold; empty when the ledger adds up. Reads only, and blocks nobody."""
+class Verification(NamedTuple):
+    """What was looked at, and what does not hold; without differences the ledger adds up."""
+
+    entries: int
+    differences: list[Difference]
+
+
+async def verify_ledger(
+    world: World, tenant_id: TenantId, *, workers: int = 1, progress: Progress = lambda _done, _total: None
+) -> Verification:
+    """Ask for every invariant. Reads only, and blocks nobody.
+
+    A ledger of more than SLICE_ENTRIES is shared among so many ``workers``, each with a connection of its own.
+    """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
-        return await find_differences(tx)
+        entries = await count_entries(tx, at_most=SLICE_ENTRIES + 1)
+        if entries <= SLICE_ENTRIES:
+            return Verification(entries, await find_differences(tx))
+        await prepare_for_many_rows(tx)
+        entries = await count_entries(tx)
+        work = _Work(list_passes(await read_slices(tx)), progress)
+        snapshot = await tx.export_snapshot()
+
+        async def help_out() -> None:
+            async with world.database.tenant_transaction(tenant_id, snapshot=snapshot) as helping:
+                await prepare_for_many_rows(helping)
+                await work.share(helping)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work.share(tx))
+            for _ in range(workers - 1):
+                group.create_task(help_out())
+        return Verification(entries, merge_differences(work.found))
 
 
-async def get_verification(world: World, actor: Actor) -> list[Difference]:
-    """The same for whoever may read reports."""
+async def get_verification(world: World, actor: Actor) -> Verification:
+    """The same for whoever may read reports. Refusals: LimitReached for a ledger that is too large for a request."""
     require(actor, Permission.LOYALTY_REPORT)
-    return await verify_ledger(world, actor.tenant_id)
+    async with world.database.tenant_transaction(actor.tenant_id, snapshot=True) as tx:
+        entries = await count_entries(tx, at_most=MAX_ENTRIES_IN_A_REQUEST + 1)
+        if entries > MAX_ENTRIES_IN_A_REQUEST:
+            raise LimitReached("entries that a request may verify (`treue verify` has none)", MAX_ENTRIES_IN_A_REQUEST)
+        return Verification(entries, await find_differences(tx))
+
+
+async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> str:
+    """One SHA-256 for all chains of a tenant as they stood at a moment that is over; it stays the same for ever.
+
+    Who keeps it outside of the database can tell later whether anything before that moment was rewritten, even by
+    somebody who computed every chain anew.
+    """
+    async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
+        await prepare_for_many_rows(tx)
+        return await read_heads_digest(tx, moment)
+
+
+class _Work:
+    """Passes that several workers take from one pile."""
+
+    def __init__(self, passes: list[Pass], progress: Progress) -> None:
+        self._pile: Iterator[Pass] = iter(passes)
+        self._total = len(passes)
+        self._done = 0
+        self._progress = progress
+        self.found: list[Difference] = []
+
+    async def share(self, tx: Transaction) -> None:
+        """Take and ask until nothing is left."""
+        for asked in self._pile:
+            self.found += await ask(tx, asked)
+            self._done += 1
+            self._progress(self._done, self._total)

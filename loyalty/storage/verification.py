@@ -2,18 +2,23 @@
 
 They know the tables but none of the code that fills them, so that a mistake there cannot hide here.
 
-To add one: write a query in QUESTIONS whose answer must be no row. When its table grows with the entries, and a source
-below reads the same rows already, add a condition to that source instead: one pass over millions of rows then answers
-several questions. Name what should be so, and give tests/fixtures/test_invariants.py a tampering that breaks it; a test
-demands that.
+To add one: write a query in QUESTIONS whose answer must be no row. When its table grows with the entries, write a
+source or add a condition to one that reads the same rows already: one pass over millions of rows then answers several
+questions. Name what should be so, and give tests/fixtures/test_invariants.py a tampering that breaks it; a test demands
+that.
 
-A source with `:first_customer` and `:last_customer` is asked slice by slice of a large ledger, so that sorting needs
-little memory. Rows are joined by their keys in the order of time (ids are UUIDv7), which is how they lie on disk.
+A large ledger is asked in slices, so that nothing has to be sorted or hashed that does not fit into memory. A source
+that joins by ids (of entries, lots, causes ...) bounds both sides of every join with `BETWEEN :first_id AND :last_id`:
+ids are UUIDv7, so a slice is a span of time and lies together on disk. What may be missing on one side is found with
+FULL JOIN. Compare `tenant_id` with `:current_tenant` in every table, not with another table's: only constants are
+planned well behind row-level security.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,7 +28,11 @@ from tenancy.database import Transaction
 
 MAX_EXAMPLES = 3
 SLICE_ENTRIES = 250_000
-"""About how many entries a slice has; a customer is never cut in two."""
+"""About how many entries a slice has; a smaller ledger is not cut. A customer's entries are never cut in two."""
+STATEMENT_TIMEOUT_MS = 600_000
+"""How long one pass of a large ledger may take, in place of the timeout of ordinary statements."""
+WORK_MEM = "128MB"
+"""What one sort or hash of a large ledger may use; each worker has one or two of them at a time."""
 
 
 class Broken(NamedTuple):
@@ -41,25 +50,25 @@ class Source:
     invariants: Mapping[str, Broken]
 
     @property
-    def is_sliced(self) -> bool:
-        """Whether it can be asked for some of the customers alone."""
-        return ":first_customer" in self.rows
+    def sliced_by(self) -> str | None:
+        """What its rows can be cut into slices by: the ids of customers, the ids that it joins by, or nothing."""
+        return next((by for by in ("customer", "id") if f":first_{by}" in self.rows), None)
 
 
-# The longest first, so that two workers end at about the same time.
 SOURCES: Sequence[Source] = (
     # Every entry with the one before it.
     Source(
         """
-        SELECT e.id, e.customer_id, e.sequence, e.balance_after, e.hash, sum(e.points) OVER earlier AS so_far,
-               sha256(coalesce(lag(e.hash) OVER earlier, decode(repeat('00', 32), 'hex'))
+        SELECT e.id, e.customer_id, e.sequence, e.balance_after, e.hash,
+               coalesce(lag(e.balance_after) OVER before, 0) + e.points AS so_far,
+               sha256(coalesce(lag(e.hash) OVER before, decode(repeat('00', 32), 'hex'))
                       || convert_to(concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points,
                              e.balance_after, e.reference_kind, e.reference_id, e.cause_id, e.phase,
                              (extract(epoch FROM e.occurred_at) * 1000000)::bigint, e.actor_kind, e.actor), 'UTF8')
                ) AS due
         FROM entries e
         WHERE e.tenant_id = :current_tenant AND e.customer_id BETWEEN :first_customer AND :last_customer
-        WINDOW earlier AS (PARTITION BY e.customer_id ORDER BY e.sequence)
+        WINDOW before AS (PARTITION BY e.customer_id ORDER BY e.sequence)
         """,
         {
             "the balance after each entry is the sum so far": Broken(
@@ -70,57 +79,178 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every event with its entry: also entries without an event, and events without an entry.
+    # Every accrual with its lines and its entries.
     Source(
         """
-        SELECT e.id AS entry_id, e.kind, e.points, v.id AS event_id, v.kind AS told, v.entry_id::text AS named,
-               v.payload->>'entry_id' AS named_in_payload,
+        SELECT a.*, e.points AS earned, e.phase, r.points AS entered, coalesce(e.cause_id, r.cause_id) AS cause_id,
+               e.reference_kind, e.reference_id, r.reference_kind AS back_kind, r.reference_id AS back_id
+        FROM (
+            SELECT a.id, a.purchase_id, a.state, a.points, a.voided_points, a.reversed_points, a.matures_at,
+                   a.matured_at, a.policy->>'debt' AS debt, b.lines, b.strange, a.points - a.voided_points AS left_over,
+                   a.state NOT IN ('EVALUATED', 'PENDING', 'VOIDED') AS credited
+            FROM accruals a
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(line.points), 0) AS lines,
+                       count(*) FILTER (WHERE (line.outcome = 'APPLIED') <> (line.points > 0)) AS strange
+                FROM jsonb_to_recordset(a.breakdown) AS line (points bigint, outcome text)
+            ) b
+            WHERE a.tenant_id = :current_tenant AND a.id BETWEEN :first_id AND :last_id
+            OFFSET 0 -- so that no join below carries the documents along
+        ) a
+        FULL JOIN (SELECT cause_id, points, reference_kind, reference_id, phase FROM entries
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
+                     AND kind = 'EARNED') e ON e.cause_id = a.id
+        FULL JOIN (SELECT cause_id, reference_kind, reference_id, -sum(points) AS points FROM entries
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
+                     AND kind = 'EARN_REVERSED'
+                   GROUP BY cause_id, reference_kind, reference_id) r ON r.cause_id = coalesce(a.id, e.cause_id)
+        """,
+        {
+            "the lines of an accrual add up to its points": Broken("points <> lines", "id, points, lines"),
+            "only a line that was applied gives points": Broken("strange > 0", "id, strange"),
+            # One: no two entries of one cause have the same phase.
+            "an accrual that was credited has one entry for what was not voided before": Broken(
+                "credited AND (coalesce(earned, 0) <> left_over OR phase <> 'EARN')",
+                "id, points, voided_points, earned, phase",
+            ),
+            # With CLAMP, points that were spent already are forgotten, so there may be less to enter.
+            "what was taken back of an accrual stands in the ledger": Broken(
+                "(coalesce(entered, 0) <> reversed_points AND (entered > reversed_points OR debt <> 'CLAMP'))"
+                " OR (left_over > 0 AND (state = 'REVERSED') <> (reversed_points = left_over))"
+                " OR (state = 'PARTIALLY_REVERSED') <> (reversed_points > 0 AND reversed_points < left_over)"
+                " OR (points > 0 AND (state = 'VOIDED') <> (voided_points = points))",
+                "id, state, points, voided_points, reversed_points, entered",
+            ),
+            "every entry has a cause": Broken("id IS NULL", "cause_id, earned, entered"),
+            "every entry leads to what it is about": Broken(
+                "(reference_kind, reference_id) <> ('PURCHASE', purchase_id)"
+                " OR (back_kind, back_id) <> ('PURCHASE', purchase_id)",
+                "id, purchase_id, reference_kind, reference_id, back_kind, back_id",
+            ),
+            "points that were never credited stand nowhere in the ledger": Broken(
+                "NOT credited AND (earned IS NOT NULL OR entered IS NOT NULL)", "id, state, earned, entered"
+            ),
+            "an accrual is credited or waits, and waits no longer than it says": Broken(
+                "(matured_at IS NOT NULL) <> credited OR (points > 0 AND matured_at < matures_at)",
+                "id, state, matures_at, matured_at",
+            ),
+        },
+    ),
+    # Every accrual with its purchase.
+    Source(
+        """
+        SELECT a.id, a.purchase_id, a.customer_id, a.generation, a.state,
+               p.customer_id AS buyer, p.generation AS newest_generation
+        FROM accruals a
+        JOIN purchases p ON p.tenant_id = a.tenant_id AND p.id = a.purchase_id
+        WHERE a.tenant_id = :current_tenant AND a.purchase_id BETWEEN :first_id AND :last_id
+          AND p.tenant_id = :current_tenant AND p.id BETWEEN :first_id AND :last_id
+        """,
+        {
+            "an accrual belongs to whom the purchase belongs": Broken("customer_id <> buyer", "id, customer_id, buyer"),
+            "a purchase earns anew only when it has lost what it earned": Broken(
+                "generation > newest_generation"
+                " OR (generation < newest_generation AND state NOT IN ('VOIDED', 'REVERSED'))",
+                "id, purchase_id, generation, state",
+            ),
+        },
+    ),
+    # Every entry with its event, and with the lots it opened, took from or gave back to; also events without it.
+    Source(
+        """
+        SELECT e.id, e.kind, e.points, v.id AS event_id, v.kind AS told, v.payload->>'entry_id' AS named,
+               o.points AS opened, t.points AS allocated, t.given_back,
+               v.entry_id::text = v.payload->>'entry_id' AS is_named,
                v.customer_id = e.customer_id AND (v.payload->>'points')::bigint = e.points
                    AND v.kind = CASE e.kind
                        WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
                        WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
                        WHEN 'REDEMPTION_RETURNED' THEN 'points.returned' WHEN 'EXPIRED' THEN 'points.expired'
                        WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees,
-               v.kind IN ('points.earned', 'points.adjusted', 'points.reversed', 'points.redeemed', 'points.returned',
-                          'points.expired', 'points.opened', 'points.merged') AS tells_of_a_movement
-        FROM (SELECT id, customer_id, kind, points FROM entries WHERE tenant_id = :current_tenant) e
-        FULL JOIN (SELECT id, customer_id, kind, entry_id, payload FROM events WHERE tenant_id = :current_tenant) v
+               t.customer_id <> e.customer_id OR (e.points > 0 AND t.from_others > 0)
+                   OR (t.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED') AS is_strange
+        FROM (SELECT id, customer_id, kind, points FROM entries
+              WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) e
+        FULL JOIN (SELECT id, customer_id, kind, entry_id, payload FROM events
+                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id) v
             ON v.entry_id = e.id
+        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
+                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY entry_id) o ON o.entry_id = e.id
+        LEFT JOIN (SELECT t.entry_id, l.customer_id, sum(t.points) AS points,
+                          -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
+                          count(*) FILTER (WHERE t.points > 0 AND l.entry_id <> t.entry_id) AS from_others
+                   FROM allocations t
+                   CROSS JOIN LATERAL (SELECT customer_id, entry_id FROM lots
+                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
+                   WHERE t.tenant_id = :current_tenant AND t.entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY t.entry_id, l.customer_id) t ON t.entry_id = e.id
         """,
         {
             "every entry is told once, with its points": Broken(
-                "entry_id IS NOT NULL AND agrees IS NOT TRUE", "entry_id, kind, points, told"
+                "id IS NOT NULL AND agrees IS NOT TRUE", "id, kind, points, told"
             ),
             "an event names its entry, and only an event of a movement does": Broken(
-                "event_id IS NOT NULL"
-                " AND (named IS DISTINCT FROM named_in_payload OR (named IS NOT NULL) <> tells_of_a_movement)",
-                "event_id, told, named, named_in_payload",
+                "event_id IS NOT NULL AND (id IS NULL OR is_named IS NOT TRUE)", "event_id, told, id, named"
+            ),
+            "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
+                "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
+                " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
+                # What settles the debt of a customer who becomes another opens no lot.
+                " WHEN kind = 'MERGED' THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
+                " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
+                "id, kind, points, opened, given_back",
+            ),
+            "an entry takes points from its own customer's lots, and a credit only from its own lot": Broken(
+                "is_strange", "id, kind, points"
+            ),
+            "no entry takes more from lots than it moves": Broken("allocated > abs(points)", "id, points, allocated"),
+        },
+    ),
+    # Every event without an entry.
+    Source(
+        """
+        SELECT v.id, v.kind, v.payload->>'entry_id' AS named FROM events v
+        WHERE v.tenant_id = :current_tenant AND v.entry_id IS NULL
+        """,
+        {
+            "an event names its entry, and only an event of a movement does": Broken(
+                "named IS NOT NULL OR kind IN ('points.earned', 'points.adjusted', 'points.reversed',"
+                " 'points.redeemed', 'points.returned', 'points.expired', 'points.opened', 'points.merged')",
+                "id, kind, named",
             ),
         },
     ),
-    # Every accrual with its purchase, its entries and what was told of it.
+    # Every entry of a rare kind with what caused it; the other kinds are joined with their causes elsewhere.
     Source(
         """
-        SELECT a.*, p.customer_id AS buyer, p.generation AS newest_generation, b.lines, b.strange,
-               coalesce(v.pending, 0) AS told_pending, coalesce(v.voided, 0) AS told_voided,
-               coalesce(v.promised, 0) AS promised, coalesce(v.broken, 0) AS broken,
-               a.state NOT IN ('EVALUATED', 'PENDING', 'VOIDED') AS credited
-        FROM (
-            SELECT a.*, a.points - a.voided_points AS left_over, count(e.id) AS entries,
-                   count(e.id) FILTER (WHERE e.kind = 'EARNED' AND e.points = a.points - a.voided_points
-                       AND e.reference_kind = 'PURCHASE' AND e.reference_id = a.purchase_id) AS credits,
-                   coalesce(-sum(e.points) FILTER (WHERE e.kind = 'EARN_REVERSED'), 0) AS entered
-            FROM accruals a
-            LEFT JOIN entries e ON e.tenant_id = a.tenant_id AND e.cause_id = a.id
-            WHERE a.tenant_id = :current_tenant
-            GROUP BY a.tenant_id, a.id
-        ) a
-        JOIN purchases p ON p.tenant_id = a.tenant_id AND p.id = a.purchase_id
-        CROSS JOIN LATERAL (
-            SELECT coalesce(sum((line->>'points')::bigint), 0) AS lines,
-                   count(*) FILTER (WHERE (line->>'outcome' = 'APPLIED') <> ((line->>'points')::bigint > 0)) AS strange
-            FROM jsonb_array_elements(a.breakdown) line
-        ) b
+        SELECT e.id, e.kind, e.cause_id, e.reference_kind, e.reference_id, c.id AS found, c.about_kind, c.about
+        FROM entries e
+        LEFT JOIN (
+            SELECT id, 'REDEMPTION_RETURNED' AS kind, 'REDEMPTION' AS about_kind, redemption_id AS about
+            FROM redemption_returns WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'OPENING', 'OPENING_BALANCE', id FROM opening_balances
+            WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'MERGED', 'CUSTOMER_MERGE', id FROM customer_merges
+            WHERE tenant_id = :current_tenant
+        ) c ON c.id = e.cause_id AND c.kind = e.kind
+        WHERE e.tenant_id = :current_tenant
+          AND e.kind NOT IN ('EARNED', 'EARN_REVERSED', 'ADJUSTED', 'REDEEMED', 'EXPIRED', 'GIFT_CARD')
+        """,
+        {
+            "every entry has a cause": Broken("found IS NULL", "id, kind, cause_id"),
+            "every entry leads to what it is about": Broken(
+                "(reference_kind, reference_id) <> (about_kind, about)",
+                "id, kind, reference_kind, reference_id, about",
+            ),
+        },
+    ),
+    # Every accrual with what was told before it was credited.
+    Source(
+        """
+        SELECT a.id, a.state, a.points, a.voided_points, coalesce(v.pending, 0) AS pending,
+               coalesce(v.voided, 0) AS voided, coalesce(v.promised, 0) AS promised, coalesce(v.broken, 0) AS broken
+        FROM accruals a
         LEFT JOIN (
             SELECT payload->>'accrual_id' AS accrual_id,
                    count(*) FILTER (WHERE kind = 'points.pending') AS pending,
@@ -131,95 +261,17 @@ SOURCES: Sequence[Source] = (
             WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind IN ('points.pending', 'points.voided')
             GROUP BY payload->>'accrual_id'
         ) v ON v.accrual_id = a.id::text
+        WHERE a.tenant_id = :current_tenant
         """,
         {
-            "the lines of an accrual add up to its points": Broken("points <> lines", "id, points, lines"),
-            "only a line that was applied gives points": Broken("strange > 0", "id, breakdown"),
-            "an accrual that was credited has one entry for what was not voided before": Broken(
-                "credited AND credits <> (left_over > 0)::int", "id, points, voided_points, credits"
-            ),
-            "an accrual belongs to whom the purchase belongs": Broken("customer_id <> buyer", "id, customer_id, buyer"),
-            # With CLAMP, points that were spent already are forgotten, so there may be less to enter.
-            "what was taken back of an accrual stands in the ledger": Broken(
-                "entered > reversed_points"
-                " OR (entered < reversed_points AND policy->>'debt' <> 'CLAMP')"
-                " OR (left_over > 0 AND (state = 'REVERSED') <> (reversed_points = left_over))"
-                " OR (state = 'PARTIALLY_REVERSED') <> (reversed_points > 0 AND reversed_points < left_over)"
-                " OR (points > 0 AND (state = 'VOIDED') <> (voided_points = points))",
-                "id, state, points, voided_points, reversed_points, entered",
-            ),
-            "points that were never credited stand nowhere in the ledger": Broken(
-                "NOT credited AND entries > 0", "id, state, entries"
-            ),
-            "an accrual is credited or waits, and waits no longer than it says": Broken(
-                "(matured_at IS NOT NULL) <> credited OR (points > 0 AND matured_at < matures_at)",
-                "id, state, matures_at, matured_at",
-            ),
-            "a purchase earns anew only when it has lost what it earned": Broken(
-                "generation > newest_generation"
-                " OR (generation < newest_generation AND state NOT IN ('VOIDED', 'REVERSED'))",
-                "id, purchase_id, generation, state",
-            ),
             "a promise is told once, and what is broken of it": Broken(
                 # What was refunded before the evaluation was never promised, and so never broken.
-                "told_pending > 1 OR broken > voided_points OR promised > points"
+                "pending > 1 OR broken > voided_points OR promised > points"
                 " OR (promised > 0 AND points - promised + broken <> voided_points)"
-                " OR (state = 'PENDING' AND told_pending <> 1) OR (told_pending = 0 AND told_voided > 0)",
+                " OR (state = 'PENDING' AND pending <> 1) OR (pending = 0 AND voided > 0)",
                 "id, state, points, voided_points, promised, broken",
             ),
         },
-    ),
-    # Every entry with the lots it opened, took from or gave back to.
-    Source(
-        """
-        SELECT e.id, e.kind, e.points, o.points AS opened, e.allocated, e.given_back, e.strange
-        FROM (
-            SELECT e.tenant_id, e.id, e.kind, e.points, sum(t.points) AS allocated,
-                   -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
-                   count(*) FILTER (WHERE l.customer_id <> e.customer_id
-                       OR (e.points > 0 AND t.points > 0 AND l.entry_id <> e.id)
-                       OR (t.points < 0 AND e.kind <> 'REDEMPTION_RETURNED')) AS strange
-            FROM entries e
-            LEFT JOIN allocations t ON t.tenant_id = e.tenant_id AND t.entry_id = e.id
-            LEFT JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
-            WHERE e.tenant_id = :current_tenant
-            GROUP BY e.tenant_id, e.id
-        ) e
-        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
-                   WHERE tenant_id = :current_tenant GROUP BY entry_id) o ON o.entry_id = e.id
-        """,
-        {
-            "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
-                "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
-                " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
-                # What settles the debt of a customer who becomes another opens no lot.
-                " WHEN kind = 'MERGED' THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
-                " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
-                "id, kind, points, opened, given_back",
-            ),
-            "an entry takes points from its own customer's lots, and a credit only from its own lot": Broken(
-                "strange > 0", "id, kind, points, strange"
-            ),
-            "no entry takes more from lots than it moves": Broken("allocated > abs(points)", "id, points, allocated"),
-        },
-    ),
-    # Every entry with what caused it.
-    Source(
-        """
-        SELECT e.id, e.kind, e.cause_id, c.id AS found
-        FROM entries e
-        LEFT JOIN (
-            SELECT id, 'EARNED' AS kind FROM accruals WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'ADJUSTED' FROM adjustments WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'REDEEMED' FROM redemptions WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'REDEMPTION_RETURNED' FROM redemption_returns WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'EXPIRED' FROM lots WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'OPENING' FROM opening_balances WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'MERGED' FROM customer_merges WHERE tenant_id = :current_tenant
-        ) c ON c.id = e.cause_id AND c.kind = CASE e.kind WHEN 'EARN_REVERSED' THEN 'EARNED' ELSE e.kind END
-        WHERE e.tenant_id = :current_tenant
-        """,
-        {"every entry has a cause": Broken("found IS NULL AND kind <> 'GIFT_CARD'", "id, kind, cause_id")},
     ),
     # Every account with the sums of what it stands for.
     Source(
@@ -291,16 +343,21 @@ SOURCES: Sequence[Source] = (
     # Every lot with what was taken from it.
     Source(
         """
-        SELECT l.*, coalesce(t.points, 0) AS allocated, coalesce(e.points, 0) AS entered,
-               coalesce(n.notices, 0) AS notices
-        FROM lots l
-        LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
-                   WHERE tenant_id = :current_tenant GROUP BY lot_id) n ON n.lot_id = l.id
+        SELECT l.id, l.state, l.original, l.remaining, l.held, l.expired, coalesce(t.points, 0) AS allocated,
+               e.cause_id, coalesce(e.points, 0) AS entered, e.is_about_it,
+               l.expires_at, l.notice_at, l.inactivity_days, coalesce(n.notices, 0) AS notices
+        FROM (SELECT * FROM lots WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) l
         LEFT JOIN (SELECT lot_id, sum(points) AS points FROM allocations
-                   WHERE tenant_id = :current_tenant GROUP BY lot_id) t ON t.lot_id = l.id
-        LEFT JOIN (SELECT cause_id, -sum(points) AS points FROM entries
-                   WHERE tenant_id = :current_tenant AND kind = 'EXPIRED' GROUP BY cause_id) e ON e.cause_id = l.id
-        WHERE l.tenant_id = :current_tenant
+                   WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
+                   GROUP BY lot_id) t ON t.lot_id = l.id
+        LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
+                   WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
+                   GROUP BY lot_id) n ON n.lot_id = l.id
+        FULL JOIN (SELECT cause_id, -sum(points) AS points,
+                          bool_and(reference_kind = 'LOT' AND reference_id = cause_id) AS is_about_it
+                   FROM entries
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'EXPIRED'
+                   GROUP BY cause_id) e ON e.cause_id = l.id
         """,
         {
             "a lot's points are allocated, remaining, held or expired": Broken(
@@ -315,26 +372,30 @@ SOURCES: Sequence[Source] = (
                 "expires_at IS NULL AND (notices > 0 OR notice_at IS NOT NULL OR inactivity_days IS NOT NULL)",
                 "id, expires_at, notices, notice_at, inactivity_days",
             ),
+            "every entry has a cause": Broken("id IS NULL", "cause_id, entered"),
+            "every entry leads to what it is about": Broken("NOT is_about_it", "id, cause_id"),
         },
     ),
     # Every hold with what it set aside, and what it became.
     Source(
         """
-        SELECT h.*, coalesce(p.points, 0) AS set_aside, coalesce(p.strange, 0) AS strange,
-               r.points AS redeemed, r.customer_id AS redeemed_for
+        SELECT h.id, h.state, h.points, h.captured_points, h.customer_id, coalesce(p.points, 0) AS set_aside,
+               p.customer_id AS set_aside_for, r.points AS redeemed, r.customer_id AS redeemed_for
         FROM holds h
-        LEFT JOIN (SELECT t.hold_id, sum(t.points) AS points,
-                          count(*) FILTER (WHERE l.customer_id <> o.customer_id) AS strange
+        LEFT JOIN (SELECT t.hold_id, l.customer_id, sum(t.points) AS points
                    FROM hold_lots t
-                   JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
-                   JOIN holds o ON o.tenant_id = t.tenant_id AND o.id = t.hold_id
-                   WHERE t.tenant_id = :current_tenant GROUP BY t.hold_id) p ON p.hold_id = h.id
-        LEFT JOIN redemptions r ON r.tenant_id = h.tenant_id AND r.hold_id = h.id
-        WHERE h.tenant_id = :current_tenant
+                   CROSS JOIN LATERAL (SELECT customer_id FROM lots
+                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
+                   WHERE t.tenant_id = :current_tenant AND t.hold_id BETWEEN :first_id AND :last_id
+                   GROUP BY t.hold_id, l.customer_id) p ON p.hold_id = h.id
+        LEFT JOIN redemptions r ON r.tenant_id = :current_tenant AND r.hold_id = h.id
+             AND r.hold_id BETWEEN :first_id AND :last_id
+        WHERE h.tenant_id = :current_tenant AND h.id BETWEEN :first_id AND :last_id
         """,
         {
             "a hold sets aside what it says, from its own customer's lots": Broken(
-                "points <> set_aside OR strange > 0", "id, points, set_aside, strange"
+                "points <> set_aside OR customer_id <> set_aside_for",
+                "id, points, set_aside, customer_id, set_aside_for",
             ),
             "a hold that was captured is one redemption of what was captured, and no other hold is": Broken(
                 "coalesce(redeemed, 0) <> captured_points OR redeemed_for <> customer_id",
@@ -342,43 +403,49 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every lot with the active holds on it.
+    # Every lot with held points, with the active holds on it.
     Source(
         """
-        SELECT l.id, l.held, coalesce(h.points, 0) AS in_holds
-        FROM lots l
-        LEFT JOIN (SELECT t.lot_id, sum(t.points) AS points
+        SELECT coalesce(l.id, h.lot_id) AS id, coalesce(l.held, 0) AS held, coalesce(h.points, 0) AS in_holds
+        FROM (SELECT id, held FROM lots WHERE tenant_id = :current_tenant AND held > 0) l
+        FULL JOIN (SELECT t.lot_id, sum(t.points) AS points
                    FROM hold_lots t
-                   JOIN holds h ON h.tenant_id = t.tenant_id AND h.id = t.hold_id AND h.state = 'ACTIVE'
-                   WHERE t.tenant_id = :current_tenant GROUP BY t.lot_id) h ON h.lot_id = l.id
-        WHERE l.tenant_id = :current_tenant AND (l.held > 0 OR h.points > 0)
+                   JOIN holds h ON h.tenant_id = t.tenant_id AND h.id = t.hold_id
+                   WHERE t.tenant_id = :current_tenant AND h.tenant_id = :current_tenant AND h.state = 'ACTIVE'
+                   GROUP BY t.lot_id) h ON h.lot_id = l.id
         """,
         {"points are held in a lot exactly by active holds": Broken("held <> in_holds", "id, held, in_holds")},
     ),
     # Every redemption with its entry and its returns.
     Source(
         """
-        SELECT r.id, r.points, r.returned_points, r.discount_minor,
-               count(e.id) AS entries, coalesce(b.points, 0) AS returned, coalesce(b.discount_minor, 0) AS given_back,
-               coalesce(b.entries, 0) AS return_entries, coalesce(b.returns, 0) AS returns
-        FROM redemptions r
-        LEFT JOIN entries e ON e.tenant_id = r.tenant_id AND e.cause_id = r.id AND e.kind = 'REDEEMED'
-             AND e.points = -r.points AND e.customer_id = r.customer_id
-             AND e.reference_kind = 'REDEMPTION' AND e.reference_id = r.id
+        SELECT r.id, r.points, r.returned_points, r.discount_minor, coalesce(b.points, 0) AS returned,
+               coalesce(b.discount_minor, 0) AS given_back, coalesce(b.entries, 0) AS return_entries,
+               coalesce(b.returns, 0) AS returns, e.cause_id, e.entries, e.points AS entered, e.is_about_it,
+               e.entries = 1 AND e.points = -r.points AND e.customer_id = r.customer_id AS agrees
+        FROM (SELECT * FROM redemptions WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) r
+        FULL JOIN (SELECT cause_id, customer_id, count(*) AS entries, sum(points) AS points,
+                          bool_and(reference_kind = 'REDEMPTION' AND reference_id = cause_id) AS is_about_it
+                   FROM entries
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'REDEEMED'
+                   GROUP BY cause_id, customer_id) e ON e.cause_id = r.id
         LEFT JOIN (SELECT t.redemption_id, sum(t.points) AS points, sum(t.discount_minor) AS discount_minor,
-                          count(*) AS returns, count(e.id) AS entries
+                          count(*) AS returns, sum(
+                              (SELECT count(*) FROM entries e
+                               WHERE e.tenant_id = :current_tenant AND e.cause_id = t.id
+                                 AND e.kind = 'REDEMPTION_RETURNED' AND e.points = t.points
+                                 AND e.customer_id = t.customer_id)
+                          ) AS entries
                    FROM redemption_returns t
-                   LEFT JOIN entries e ON e.tenant_id = t.tenant_id AND e.cause_id = t.id
-                        AND e.kind = 'REDEMPTION_RETURNED' AND e.points = t.points AND e.customer_id = t.customer_id
-                        AND e.reference_kind = 'REDEMPTION' AND e.reference_id = t.redemption_id
-                   WHERE t.tenant_id = :current_tenant GROUP BY t.redemption_id) b ON b.redemption_id = r.id
-        WHERE r.tenant_id = :current_tenant
-        GROUP BY r.tenant_id, r.id, b.points, b.discount_minor, b.entries, b.returns
+                   WHERE t.tenant_id = :current_tenant AND t.redemption_id BETWEEN :first_id AND :last_id
+                   GROUP BY t.redemption_id) b ON b.redemption_id = r.id
         """,
         {
             "a redemption has one entry, for the same customer and the same points": Broken(
-                "entries <> 1", "id, points, entries"
+                "id IS NOT NULL AND agrees IS NOT TRUE", "id, points, entries, entered"
             ),
+            "every entry has a cause": Broken("id IS NULL", "cause_id, entered"),
+            "every entry leads to what it is about": Broken("NOT is_about_it", "id, cause_id"),
             "what came back of a redemption stands in the ledger, and is no more than was spent": Broken(
                 "returned_points <> returned OR returns <> return_entries OR given_back > discount_minor"
                 " OR (returned_points = points AND given_back <> discount_minor)",
@@ -389,18 +456,21 @@ SOURCES: Sequence[Source] = (
     # Every purchase with its facts.
     Source(
         """
-        SELECT p.id, p.version, p.status, p.refunded_minor, p.total_minor,
-               count(f.version) AS facts, max(f.version) AS last_fact,
-               bool_or(f.version = p.version AND f.status = p.status) AS agrees,
-               coalesce(r.amount_minor, 0) AS refunded, coalesce(r.refunds, 0) AS refunds,
+        SELECT p.*, coalesce(r.amount_minor, 0) AS refunded, coalesce(r.refunds, 0) AS refunds,
                coalesce(r.last, 0) AS last_refund
-        FROM purchases p
-        LEFT JOIN purchase_facts f ON f.tenant_id = p.tenant_id AND f.purchase_id = p.id
+        FROM (
+            SELECT p.id, p.version, p.status, p.refunded_minor, count(f.version) AS facts, max(f.version) AS last_fact,
+                   bool_or(f.version = p.version AND f.status = p.status) AS agrees
+            FROM purchases p
+            LEFT JOIN purchase_facts f ON f.tenant_id = p.tenant_id AND f.purchase_id = p.id
+                 AND f.purchase_id BETWEEN :first_id AND :last_id
+            WHERE p.tenant_id = :current_tenant AND p.id BETWEEN :first_id AND :last_id
+            GROUP BY p.tenant_id, p.id
+        ) p
         LEFT JOIN (SELECT purchase_id, sum(amount_minor) AS amount_minor, count(*) AS refunds, max(number) AS last
-                   FROM purchase_refunds WHERE tenant_id = :current_tenant GROUP BY purchase_id) r
-            ON r.purchase_id = p.id
-        WHERE p.tenant_id = :current_tenant
-        GROUP BY p.tenant_id, p.id, r.amount_minor, r.refunds, r.last
+                   FROM purchase_refunds
+                   WHERE tenant_id = :current_tenant AND purchase_id BETWEEN :first_id AND :last_id
+                   GROUP BY purchase_id) r ON r.purchase_id = p.id
         """,
         {
             "a purchase is what its last fact said, and no fact is missing": Broken(
@@ -415,18 +485,21 @@ SOURCES: Sequence[Source] = (
     # Every adjustment with its entry.
     Source(
         """
-        SELECT d.id, d.points, count(e.id) AS entries
-        FROM adjustments d
-        LEFT JOIN entries e ON e.tenant_id = d.tenant_id AND e.cause_id = d.id AND e.kind = 'ADJUSTED'
-             AND e.points = d.points AND e.customer_id = d.customer_id
-             AND e.reference_kind = 'ADJUSTMENT' AND e.reference_id = d.id
-        WHERE d.tenant_id = :current_tenant
-        GROUP BY d.tenant_id, d.id
+        SELECT d.id, d.points, e.cause_id, e.entries, e.points AS entered, e.is_about_it,
+               e.entries = 1 AND e.points = d.points AND e.customer_id = d.customer_id AS agrees
+        FROM (SELECT * FROM adjustments WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) d
+        FULL JOIN (SELECT cause_id, customer_id, count(*) AS entries, sum(points) AS points,
+                          bool_and(reference_kind = 'ADJUSTMENT' AND reference_id = cause_id) AS is_about_it
+                   FROM entries
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'ADJUSTED'
+                   GROUP BY cause_id, customer_id) e ON e.cause_id = d.id
         """,
         {
             "an adjustment has one entry, for the same customer and the same points": Broken(
-                "entries <> 1", "id, points, entries"
+                "id IS NOT NULL AND agrees IS NOT TRUE", "id, points, entries, entered"
             ),
+            "every entry has a cause": Broken("id IS NULL", "cause_id, entered"),
+            "every entry leads to what it is about": Broken("NOT is_about_it", "id, cause_id"),
         },
     ),
 )
@@ -497,7 +570,8 @@ QUESTIONS: Mapping[str, str] = {
         ), told AS (
             SELECT customer_id, payload->>'previous_tier_id', payload->>'tier_id',
                    (payload->>'qualifying_points')::bigint
-            FROM events WHERE tenant_id = :current_tenant AND kind IN ('tier.upgraded', 'tier.downgraded')
+            FROM events
+            WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind IN ('tier.upgraded', 'tier.downgraded')
         )
         (TABLE changed EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE changed)
     """,
@@ -506,7 +580,7 @@ QUESTIONS: Mapping[str, str] = {
         FROM events v
         LEFT JOIN tiers f ON f.tenant_id = v.tenant_id AND f.id::text = v.payload->>'previous_tier_id'
         LEFT JOIN tiers t ON t.tenant_id = v.tenant_id AND t.id::text = v.payload->>'tier_id'
-        WHERE v.tenant_id = :current_tenant AND v.kind IN ('tier.upgraded', 'tier.downgraded')
+        WHERE v.tenant_id = :current_tenant AND v.entry_id IS NULL AND v.kind IN ('tier.upgraded', 'tier.downgraded')
           AND v.payload->>'cause' <> 'PROGRAM_CHANGE'
           AND (v.kind = 'tier.upgraded') <> (coalesce(t.min_points, -1) > coalesce(f.min_points, -1))
     """,
@@ -550,35 +624,45 @@ class Difference(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """The customers with ids from the first to the last, both included."""
+    """Ids from the first to the last, both included."""
 
     first: UUID
     last: UUID
 
 
-EVERYBODY = Slice(UUID(int=0), UUID(int=2**128 - 1))
+EVERYTHING = Slice(UUID(int=0), UUID(int=2**128 - 1))
+
+
+class Slices(NamedTuple):
+    """How a tenant's rows are cut."""
+
+    customer: Sequence[Slice] = (EVERYTHING,)
+    id: Sequence[Slice] = (EVERYTHING,)
 
 
 class Pass(NamedTuple):
-    """A source to be asked, for a slice of the customers where it can be sliced."""
+    """A source to be asked, for one of its slices."""
 
     source: Source
-    customers: Slice
+    slice: Slice
 
 
-def list_passes(slices: Sequence[Slice] = (EVERYBODY,)) -> list[Pass]:
-    """All that has to be asked to prove a tenant's ledger: a statement each, in any order, the long ones first."""
+def list_passes(slices: Slices) -> list[Pass]:
+    """All that has to be asked to prove a tenant's ledger: a statement each, in any order.
+
+    In this order a slice is asked by all its sources in turn, while its rows are still in memory.
+    """
+    sources = {by: [source for source in _SOURCES if source.sliced_by == by] for by in (None, *Slices._fields)}
     return [
-        Pass(source, customers) for source in _SOURCES for customers in (slices if source.is_sliced else (EVERYBODY,))
+        *(Pass(source, EVERYTHING) for source in sources[None]),
+        *(Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]),
     ]
 
 
 async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
     """Ask one pass for its invariants, inside one tenant."""
-    source = asked.source
-    bounds = (
-        {"first_customer": asked.customers.first, "last_customer": asked.customers.last} if source.is_sliced else {}
-    )
+    source, by = asked.source, asked.source.sliced_by
+    bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
     (counts,) = await tx.rows(_counting(source), **bounds)
     differences = []
     for (invariant, broken), rows in zip(source.invariants.items(), counts, strict=True):
@@ -591,7 +675,7 @@ async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
 
 async def find_differences(tx: Transaction) -> list[Difference]:
     """Ask for every invariant, one pass after another; the transaction must see one moment."""
-    return merge_differences([difference for asked in list_passes() for difference in await ask(tx, asked)])
+    return merge_differences([difference for asked in list_passes(Slices()) for difference in await ask(tx, asked)])
 
 
 def merge_differences(found: Iterable[Difference]) -> list[Difference]:
@@ -602,6 +686,77 @@ def merge_differences(found: Iterable[Difference]) -> list[Difference]:
         examples = [*known.examples, *one.examples][:MAX_EXAMPLES]
         merged[one.invariant] = Difference(one.invariant, known.rows + one.rows, examples)
     return sorted(merged.values(), key=lambda it: INVARIANTS.index(it.invariant))
+
+
+_COUNT = text("""
+    SELECT count(*) FROM (SELECT FROM entries WHERE tenant_id = :current_tenant LIMIT :at_most) e
+""")
+
+_CUSTOMER_BOUNDS = text("""
+    SELECT DISTINCT ON (slice) customer_id
+    FROM (SELECT customer_id, div(sum(sequence::bigint) OVER (ORDER BY customer_id), :size) AS slice
+          FROM accounts WHERE tenant_id = :current_tenant) a
+    WHERE slice > 0 ORDER BY slice, customer_id
+""")
+
+_ID_BOUNDS = text("""
+    WITH RECURSIVE bound AS (
+        (SELECT id FROM entries WHERE tenant_id = :current_tenant ORDER BY id OFFSET :size LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.id FROM entries e
+                WHERE e.tenant_id = :current_tenant AND e.id > b.id ORDER BY e.id OFFSET :size LIMIT 1)
+        FROM bound b WHERE b.id IS NOT NULL
+    )
+    SELECT id FROM bound WHERE id IS NOT NULL ORDER BY id
+""")
+
+_HEADS_DIGEST = text("""
+    SELECT encode(sha256(coalesce(string_agg(uuid_send(customer_id) || hash, '' ORDER BY customer_id), '')), 'hex')
+    FROM (SELECT DISTINCT ON (customer_id) customer_id, hash FROM entries
+          WHERE tenant_id = :current_tenant AND occurred_at <= :moment
+          ORDER BY customer_id, sequence DESC) heads
+""")
+
+_SETTINGS = text(f"""
+    SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', true),
+           set_config('idle_in_transaction_session_timeout', '{STATEMENT_TIMEOUT_MS}', true),
+           set_config('work_mem', '{WORK_MEM}', true),
+           set_config('plan_cache_mode', 'force_custom_plan', true),
+           set_config('max_parallel_workers_per_gather', '0', true),
+           set_config('random_page_cost', '1.1', true),
+           set_config('enable_memoize', 'off', true),
+           set_config('jit', 'off', true)
+""")  # noqa: S608 - made of constants
+
+
+async def count_entries(tx: Transaction, *, at_most: int | None = None) -> int:
+    """How many entries the tenant has; with ``at_most`` no more are counted, which takes no longer for more of them."""
+    (row,) = await tx.rows(_COUNT, at_most=at_most)
+    return int(row[0])
+
+
+async def read_slices(tx: Transaction) -> Slices:
+    """How to cut a large ledger: whole customers, and spans of time, of about SLICE_ENTRIES entries."""
+    customers = await tx.rows(_CUSTOMER_BOUNDS, size=SLICE_ENTRIES)
+    ids = await tx.rows(_ID_BOUNDS, size=SLICE_ENTRIES)
+    return Slices(_between([row[0] for row in customers]), _between([row[0] for row in ids]))
+
+
+async def read_heads_digest(tx: Transaction, moment: datetime) -> str:
+    """The SHA-256, in hexadecimal, over each customer's id and the hash of their last entry until the moment."""
+    (row,) = await tx.rows(_HEADS_DIGEST, moment=moment)
+    return str(row[0])
+
+
+async def prepare_for_many_rows(tx: Transaction) -> None:
+    """Let the transaction's statements take longer and more memory, and plan each of them for its own slice."""
+    await tx.run(_SETTINGS)
+
+
+def _between(bounds: Sequence[UUID]) -> Sequence[Slice]:
+    """Slices that leave nothing out: each bound begins one."""
+    marks = [EVERYTHING.first.int, *(bound.int for bound in bounds), EVERYTHING.last.int + 1]
+    return tuple(Slice(UUID(int=first), UUID(int=beyond - 1)) for first, beyond in pairwise(marks))
 
 
 @cache

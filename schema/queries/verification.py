@@ -2,7 +2,7 @@
 
 import strawberry
 
-from loyalty.services.verification import get_verification
+from loyalty.services.verification import MAX_ENTRIES_IN_A_REQUEST, get_verification
 from loyalty.storage.verification import INVARIANTS
 from permissions.catalog import Permission
 from schema.context import Info
@@ -20,14 +20,24 @@ class LedgerDifference:
 class LedgerVerification:
     sound: bool = strawberry.field(description="True when every invariant holds.")
     invariants: int = strawberry.field(description="How many invariants were checked.")
+    entries: int = strawberry.field(description="How many entries the ledger had at that moment.")
     differences: list[LedgerDifference] = strawberry.field(description="Those that do not hold.")
 
 
 @guarded(
     Permission.LOYALTY_REPORT,
-    description="Check every invariant of the tenant's ledger. Reads everything, so ask seldom.",
+    description=(
+        "Check every invariant of the tenant's ledger. Reads everything, so ask seldom. A ledger of more than "
+        f"{MAX_ENTRIES_IN_A_REQUEST:,} entries is refused with the reason LIMIT_REACHED: `treue verify` checks it outside of "
+        "a request."
+    ),
 )
 async def ledger_verification(info: Info) -> LedgerVerification:
     """The same questions as `treue verify`."""
-    differences = await get_verification(info.context.world, info.context.actor)
-    return LedgerVerification(sound=not differences, invariants=len(INVARIANTS), differences=shown(differences))
+    verification = await get_verification(info.context.world, info.context.actor)
+    return LedgerVerification(
+        sound=not verification.differences,
+        invariants=len(INVARIANTS),
+        entries=verification.entries,
+        differences=shown(verification.differences),
+    )
