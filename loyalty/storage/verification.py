@@ -726,7 +726,7 @@ _SETTINGS = text(f"""
            set_config('random_page_cost', '1.1', true),
            set_config('enable_memoize', 'off', true),
            set_config('jit', 'off', true)
-""")  # noqa: S608 - made of constants
+""")
 
 
 async def count_entries(tx: Transaction, *, at_most: int | None = None) -> int:

@@ -28,8 +28,7 @@ class LedgerVerification:
     Permission.LOYALTY_REPORT,
     description=(
         "Check every invariant of the tenant's ledger. Reads everything, so ask seldom. A ledger of more than "
-        f"{MAX_ENTRIES_IN_A_REQUEST:,} entries is refused with the reason LIMIT_REACHED: `treue verify` checks it outside of "
-        "a request."
+        f"{MAX_ENTRIES_IN_A_REQUEST:,} entries is refused with the reason LIMIT_REACHED: that is for `treue verify`."
     ),
 )
 async def ledger_verification(info: Info) -> LedgerVerification:
