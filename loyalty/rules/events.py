@@ -159,7 +159,10 @@ class PointsReturned:
 
 @dataclass(frozen=True, slots=True)
 class PointsExpiring:
-    """A lot will expire in so many days: its owner should know. Told once for each lot and number of days."""
+    """A lot will expire in so many days: its owner should know. Told once for each lot, date and number of days.
+
+    `marketing_consent` is the customer's just then; unknown is no.
+    """
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRING
 
@@ -168,6 +171,7 @@ class PointsExpiring:
     points: int
     days_before: int
     expires_at: str
+    marketing_consent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Points can be spent until the end of a local day of the tenant; the instant of e
 import calendar
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -18,9 +18,13 @@ MAX_DAYS = 3_660
 MAX_PERIODS_AFTER = 40
 MAX_NOTICES = 10
 MAX_NOTICE_DAYS = 365
+DEFAULT_MINIMUM_DAYS = 30
+"""Whoever names a day of the year does not mean points of the day before, unless they say so."""
 MONTHS_PER_YEAR = 12
 LAST_DAY = 31
 ONE_DAY = timedelta(days=1)
+LAST_EXPIRY_DAY = date(9998, 12, 31)
+"""One year before the last one Python knows, so that the day after it exists in every zone."""
 
 
 class ExpiryKind(StrEnum):
@@ -78,7 +82,17 @@ def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime |
     Both are aware UTC; None is never.
     """
     last_day = _last_day(policy, at.astimezone(zone).date())
-    return None if last_day is None else begin_of_day(last_day + ONE_DAY, zone)
+    return None if last_day is None else end_of_day(last_day, zone)
+
+
+def end_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """Return the first instant after a local day, in aware UTC."""
+    return begin_of_day(day + ONE_DAY, zone)
+
+
+def last_day_before(expiry: datetime, zone: ZoneInfo) -> date:
+    """Return the last local day on which points can be spent that expire at an instant."""
+    return (expiry - timedelta(microseconds=1)).astimezone(zone).date()
 
 
 def inactivity_days(policy: ExpiryPolicy) -> int | None:
@@ -86,19 +100,31 @@ def inactivity_days(policy: ExpiryPolicy) -> int | None:
     return policy.days if policy.kind is ExpiryKind.INACTIVITY else None
 
 
-def next_notice_at(expiry: datetime | None, notice_days: Iterable[int], after: datetime) -> datetime | None:
+def notice_at(expiry: datetime, days: int, zone: ZoneInfo) -> datetime:
+    """Return when so many local days are left: at the local time of the expiry, which is mostly midnight."""
+    return (expiry.astimezone(zone) - timedelta(days=days)).astimezone(UTC)
+
+
+def next_notice_at(
+    expiry: datetime | None, notice_days: Iterable[int], after: datetime, zone: ZoneInfo
+) -> datetime | None:
     """Return when the owner of points is next to be told of their expiry; None when nothing is left to tell."""
     if expiry is None:
         return None
-    moments = (expiry - timedelta(days=days) for days in notice_days)
+    moments = (notice_at(expiry, days, zone) for days in notice_days)
     return min((moment for moment in moments if moment > after), default=None)
 
 
-def due_notice(expiry: datetime, notice_days: Iterable[int], now: datetime) -> int | None:
-    """Return which notice is due: the smallest number of days that has been reached; None before all, or too late."""
+def due_notice(
+    expiry: datetime, notice_days: Iterable[int], since: datetime, now: datetime, zone: ZoneInfo
+) -> int | None:
+    """Return which notice is due, for points whose next one was to come at `since`; None when none is, or too late.
+
+    Of several that came due meanwhile it is the last: the numbers of days of the others are wrong by now.
+    """
     if now >= expiry:
         return None
-    return min((days for days in notice_days if expiry - timedelta(days=days) <= now), default=None)
+    return min((days for days in notice_days if since <= notice_at(expiry, days, zone) <= now), default=None)
 
 
 def validate_expiry(policy: ExpiryPolicy, path: tuple[str, ...] = ("expiry",)) -> list[Problem]:
@@ -145,14 +171,21 @@ def _day_of_year(year: int, month: int, day: int) -> date:
 
 
 def _problems(policy: ExpiryPolicy, path: tuple[str, ...]) -> Iterator[Problem | None]:
-    least = 1 if policy.kind is ExpiryKind.INACTIVITY else 0
-    yield _check(policy.months, 0, MAX_MONTHS, (*path, "months"))
-    yield _check(policy.days, least, MAX_DAYS, (*path, "days"))
-    if policy.kind is ExpiryKind.FIXED_DURATION and not policy.months and not policy.days:
-        yield Problem((*path, "months"), "or days must be given")
-    yield _check(policy.periods_after, 0, MAX_PERIODS_AFTER, (*path, "periods_after"))
-    yield _check(policy.month, 1, MONTHS_PER_YEAR, (*path, "month"))
-    yield _check(policy.day, 1, LAST_DAY, (*path, "day"))
+    here = (*path, policy.kind.lower())
+    match policy.kind:
+        case ExpiryKind.FIXED_DURATION:
+            if not policy.months and not policy.days:
+                yield Problem(here, "must have months or days")
+            yield _check(policy.months, 0, MAX_MONTHS, (*here, "months"))
+            yield _check(policy.days, 0, MAX_DAYS, (*here, "days"))
+        case ExpiryKind.END_OF_PERIOD:
+            yield _check(policy.periods_after, 0, MAX_PERIODS_AFTER, (*here, "periods_after"))
+        case ExpiryKind.FIXED_DATE:
+            yield _check(policy.month, 1, MONTHS_PER_YEAR, (*here, "month"))
+            yield _check(policy.day, 1, LAST_DAY, (*here, "day"))
+            yield _check(policy.days, 0, MAX_DAYS, (*here, "minimum_days"))
+        case ExpiryKind.INACTIVITY:
+            yield _check(policy.days, 1, MAX_DAYS, (*here, "days"))
 
 
 def _check(value: int, least: int, most: int, path: tuple[str, ...]) -> Problem | None:

@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
 from loyalty.rules.entry import EntryKind, ReferenceKind
-from loyalty.rules.errors import InsufficientPoints, InvalidInput, NotFound, Problem, refuse_problems
+from loyalty.rules.errors import InsufficientPoints, NotFound, Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
 from loyalty.rules.lots import Parcel, allocate
@@ -89,7 +89,9 @@ async def load_adjustments(
 
 
 async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
-    mark = fingerprint([tuple(request.customer), *request[1:-2], request.expires_on])
+    mark = fingerprint(
+        [tuple(request.customer), *request[1:-2], *(() if request.expires_on is None else (request.expires_on,))]
+    )
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:
@@ -169,10 +171,7 @@ async def _book(
 def _parcel(book: Book, request: AdjustmentRequest) -> Parcel:
     if request.expires_on is None:
         return book.parcel(request.points)
-    parcel = book.parcel_until(request.points, request.expires_on)
-    if parcel.expires_at is not None and parcel.expires_at <= book.now:
-        raise InvalidInput.one("expires_on", reason="must not be in the past")
-    return parcel
+    return book.parcel_until(request.points, request.expires_on)
 
 
 async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:

@@ -6,7 +6,7 @@ several purchases of one customer in one batch follow one another exactly as if 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +14,21 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import Account, Credit, Debit, expire
 from loyalty.rules.entry import EntryKind, ReferenceKind, entry_hash
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.events import Event, PointsExpired, TierDowngraded, TierUpgraded, event_payload
-from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, expires_at, inactivity_days, next_notice_at
+from loyalty.rules.expiry import (
+    LAST_EXPIRY_DAY,
+    ExpiryKind,
+    ExpiryPolicy,
+    end_of_day,
+    expires_at,
+    inactivity_days,
+    next_notice_at,
+)
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.tiers import TierChangeCause, tier_change, tier_for
-from loyalty.rules.zones import begin_of_day
 from loyalty.services.world import CompiledProgram
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, read_open_lots
@@ -118,25 +126,33 @@ class Book:
 
     def parcel(self, points: int, policy: ExpiryPolicy | None = None) -> Parcel:
         """Points that come in now, with the expiry that the program, or a policy in its place, gives them."""
-        settings = self.program.row.settings
-        policy = settings.expiry if policy is None else policy
+        policy = self.program.row.settings.expiry if policy is None else policy
         expiry = expires_at(policy, self.now, self.program.zone)
-        notice_at = next_notice_at(expiry, settings.notice_days, self.now)
-        return Parcel(points, expiry, notice_at, inactivity_days=inactivity_days(policy))
+        return Parcel(points, expiry, self._next_notice_at(expiry), inactivity_days=inactivity_days(policy))
 
     def parcel_until(self, points: int, last_day: date) -> Parcel:
-        """Points that come in now and can be spent until the end of a local day."""
-        expiry = begin_of_day(last_day + timedelta(days=1), self.program.zone)
-        notice_at = next_notice_at(expiry, self.program.row.settings.notice_days, self.now)
-        return Parcel(points, expiry, notice_at)
+        """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over."""
+        if not self.now.astimezone(self.program.zone).date() <= last_day <= LAST_EXPIRY_DAY:
+            raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
+        expiry = end_of_day(last_day, self.program.zone)
+        return Parcel(points, expiry, self._next_notice_at(expiry))
 
     def keep_alive(self, customer_id: CustomerId) -> None:
-        """Put off the expiry of lots that live as long as their owner is active; the books must know them."""
+        """Put off the expiry of lots that live as long as their owner is active; the books must know them.
+
+        What is over is over, also what was held meanwhile.
+        """
         for lot in list(self.lots.get(customer_id, {}).values()):
-            if lot.inactivity_days and lot.remaining + lot.held:
+            if lot.inactivity_days and lot.remaining + lot.held and is_spendable(lot, self.now):
                 policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=lot.inactivity_days)
-                alive = self.parcel(lot.remaining, policy)
-                self.move_lot(customer_id, replace(lot, expires_at=alive.expires_at, notice_at=alive.notice_at))
+                self.put_off(customer_id, lot, policy)
+
+    def put_off(self, customer_id: CustomerId, lot: Lot, policy: ExpiryPolicy) -> None:
+        """Let a lot live as long as a policy gives it from now on, or longer when it would anyway."""
+        expiry = expires_at(policy, self.now, self.program.zone)
+        if lot.expires_at is not None and (expiry is None or expiry > lot.expires_at):
+            lot = replace(lot, expires_at=expiry, notice_at=self._next_notice_at(expiry))
+        self.move_lot(customer_id, lot)
 
     def debit(
         self,
@@ -295,6 +311,9 @@ class Book:
         )
         if paid_debt:
             self.allocate(entry.id, lot.id, paid_debt)
+
+    def _next_notice_at(self, expiry: datetime | None) -> datetime | None:
+        return next_notice_at(expiry, self.program.row.settings.notice_days, self.now, self.program.zone)
 
 
 async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:

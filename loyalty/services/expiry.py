@@ -6,7 +6,7 @@ from dataclasses import replace
 from loyalty.rules.events import PointsExpiring
 from loyalty.rules.expiry import due_notice, next_notice_at
 from loyalty.rules.ids import CustomerId, LotId, TenantId
-from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.bookkeeping import Book
 from loyalty.services.customer import may_see_customer
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
@@ -15,10 +15,12 @@ from loyalty.storage.expiry import (
     DueLot,
     ExpiringRow,
     LotRow,
+    Notice,
     read_due_lots,
     read_due_notices,
     read_expiring,
     read_lots_by_id,
+    read_lots_of,
     read_notices_told,
 )
 from loyalty.storage.ledger import lock_customers, post
@@ -38,7 +40,7 @@ async def expire_due(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def tell_expiring(world: World, tenant_id: TenantId) -> Swept:
-    """Tell the owners of up to ``BATCH`` lots that they will expire; once for each lot and number of days."""
+    """Tell the owners of up to ``BATCH`` lots that they will expire; once for each lot, date and number of days."""
     return await retried(lambda: _tell_batch(world, tenant_id))
 
 
@@ -49,8 +51,7 @@ async def load_expiry_schedules(
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     visible = [customer_id for customer_id in customer_ids if may_see_customer(actor, customer_id)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await program_in_force(world, tx)
-        return await read_expiring(tx, visible, world.now(program), program.row.time_zone)
+        return await read_expiring(tx, visible, world.clock())
 
 
 async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
@@ -90,21 +91,25 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
 
 
 async def _open(tx: Transaction, book: Book, seen: Sequence[DueLot]) -> None:
+    """Lock whose lots were seen, and let the books know the lots as they are under the lock."""
     for locked in (await lock_customers(tx, list({one.customer_id for one in seen}))).values():
         book.open(locked)
-    await bring_open_lots(tx, book, list(book.customers))
+    for customer_id, lots in (await read_lots_of(tx, seen)).items():
+        book.bring_lots(customer_id, lots)
 
 
-def _tell(book: Book, seen: DueLot, told: set[tuple[LotId, int]]) -> None:
+def _tell(book: Book, seen: DueLot, told: set[Notice]) -> None:
     """Tell of one lot, as it is under the lock, and say when to come again."""
-    lot = book.lots[seen.customer_id].get(seen.lot_id)
-    if lot is None or lot.notice_at is None or lot.notice_at > book.now:
+    lot = book.lots[seen.customer_id][seen.lot_id]
+    if lot.expires_at is None or lot.notice_at is None or lot.notice_at > book.now:
         return
-    notice_days = book.program.row.settings.notice_days
-    days = due_notice(lot.expires_at, notice_days, book.now) if lot.expires_at is not None else None
-    if days is not None and lot.remaining and lot.expires_at is not None and (lot.id, days) not in told:
-        book.posting.expiry_notices.append({"lot_id": lot.id, "days_before": days, "told_at": book.now})
+    notice_days, zone = book.program.row.settings.notice_days, book.program.zone
+    days = due_notice(lot.expires_at, notice_days, lot.notice_at, book.now, zone)
+    if days is not None and lot.remaining and Notice(lot.id, lot.expires_at, days) not in told:
+        notice = Notice(lot.id, lot.expires_at, days)
+        book.posting.expiry_notices.append({**notice._asdict(), "told_at": book.now})
+        consent = bool(book.customers[seen.customer_id].profile.marketing_consent)
         expires_at = lot.expires_at.isoformat()
-        book.tell(PointsExpiring(seen.customer_id, lot.id, lot.remaining, days, expires_at))
-    again = next_notice_at(lot.expires_at, notice_days, book.now)
+        book.tell(PointsExpiring(seen.customer_id, lot.id, lot.remaining, days, expires_at, consent))
+    again = next_notice_at(lot.expires_at, notice_days, book.now, zone)
     book.move_lot(seen.customer_id, replace(lot, notice_at=again))

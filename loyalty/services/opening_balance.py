@@ -170,10 +170,7 @@ def _book(book: Book, customer_id: CustomerId, opening: Opening) -> OpenedBalanc
 def _parcel(book: Book, opening: Opening) -> Parcel:
     if opening.expires_on is None:
         return book.parcel(opening.numbers.points)
-    parcel = book.parcel_until(opening.numbers.points, opening.expires_on)
-    if parcel.expires_at is not None and parcel.expires_at <= book.now:
-        raise InvalidInput.one("expires_on", reason="must not be in the past")
-    return parcel
+    return book.parcel_until(opening.numbers.points, opening.expires_on)
 
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:

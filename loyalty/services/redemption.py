@@ -24,6 +24,7 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased, PointsReturned
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, RedemptionReturnId, TenantId
 from loyalty.rules.lots import Lot, Parcel, allocate, is_spendable
 from loyalty.rules.money import Money, PointValue, value_of
@@ -421,8 +422,8 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
     if is_spendable(given, book.now):
         book.move_lot(customer_id, given)
     elif policy.restore is RestorePolicy.GRACE:
-        until = book.now + timedelta(days=policy.restore_grace_days)
-        book.move_lot(customer_id, replace(given, expires_at=until))
+        grace = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days)
+        book.put_off(customer_id, given, grace)
     else:
         book.expire(customer_id, given)
 

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from loyalty.rules.earning import CatalogKind, CompiledRules, EarningPolicy, compile_rules
 from loyalty.rules.errors import NotFound
-from loyalty.rules.expiry import ExpiryKind
 from loyalty.rules.ids import TenantId, TierId
 from loyalty.rules.money import PointValue
 from loyalty.rules.tiers import Tier
@@ -27,17 +26,13 @@ class CompiledProgram:
     tiers: tuple[Tier, ...]
     former_tiers: tuple[Tier, ...]
     names: Mapping[tuple[CatalogKind, str], str]
+    keeps_alive: bool
+    """Whether there may be points that live as long as their owner is active, so that open lots matter to credits."""
 
     @property
     def zone(self) -> ZoneInfo:
         """Where the tenant's days begin and end."""
         return self.rules.zone
-
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether points may come that live as long as their owner is active, so that open lots matter to credits."""
-        policies = (self.row.settings.expiry, *(one.rule.expiry for one in self.rules.rules))
-        return any(policy is not None and policy.kind is ExpiryKind.INACTIVITY for policy in policies)
 
     @property
     def point_value(self) -> PointValue:
@@ -97,6 +92,7 @@ def compile_program(config: ProgramConfig) -> CompiledProgram:
         tiers=config.tiers,
         former_tiers=config.former_tiers,
         names={(item.kind, item.external_id): item.name for item in config.catalog},
+        keeps_alive=config.keeps_alive,
     )
 
 

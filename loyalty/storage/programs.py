@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, or_, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
@@ -12,7 +12,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
-from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER
+from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.program import ProgramSettings
@@ -32,7 +32,14 @@ from loyalty.storage.earning_rules import (
     expiry_document,
     expiry_from_document,
 )
-from loyalty.storage.tables import catalog_items, earning_rules, program_versions, programs, tiers
+from loyalty.storage.tables import (
+    catalog_items,
+    earning_rule_versions,
+    earning_rules,
+    program_versions,
+    programs,
+    tiers,
+)
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 from tenancy.tables import tenants
@@ -61,6 +68,8 @@ class ProgramConfig(NamedTuple):
     tiers: tuple[Tier, ...]
     former_tiers: tuple[Tier, ...]
     catalog: tuple[CatalogItem, ...]
+    keeps_alive: bool
+    """Whether points ever expired by inactivity here: then open lots matter to whatever is an activity."""
 
 
 _PROGRAM = (
@@ -90,11 +99,20 @@ def _all_of(table: Any, condition: Any, order: Any) -> Any:
     return gathered.where(table.c.tenant_id == tenant_parameter(), condition).scalar_subquery()
 
 
+def _ever_by_inactivity(table: Any, policy: Any) -> Any:
+    return exists().where(table.c.tenant_id == tenant_parameter(), policy["kind"].astext == ExpiryKind.INACTIVITY)
+
+
 _CONFIG = _PROGRAM.add_columns(
     _all_of(earning_rules, earning_rules.c.deleted_at.is_(None), earning_rules.c.priority).label("rules"),
     # Deleted tiers too: an account may still stand in one until the re-tiering has come to it.
     _all_of(tiers, sql("true"), tiers.c.min_points).label("tiers"),
     _all_of(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
+    # Former versions too: points that came under them, or that they have promised, go on by what they said.
+    or_(
+        _ever_by_inactivity(program_versions, program_versions.c.settings["expiry"]),
+        _ever_by_inactivity(earning_rule_versions, earning_rule_versions.c.expiry),
+    ).label("keeps_alive"),
 )
 
 _CREATE = insert(programs).values(
@@ -159,6 +177,7 @@ async def read_config(tx: Transaction) -> ProgramConfig | None:
         tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is None),
         former_tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is not None),
         catalog=tuple(_catalog_item(item) for item in row.catalog or ()),
+        keeps_alive=row.keeps_alive,
     )
 
 

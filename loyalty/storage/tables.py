@@ -391,11 +391,14 @@ lots = tenant_table(
 expiry_notices = tenant_table(
     "expiry_notices",
     identifier("lot_id"),
+    # Points whose expiry is put off are told of anew, for the new date.
+    instant("expires_at"),
     Column("days_before", Integer, nullable=False),
     instant("told_at"),
     references("lot_id", "lots"),
     check("days_before", "days_before > 0"),
-    key=("lot_id", "days_before"),
+    check("told_at", "told_at < expires_at"),
+    key=("lot_id", "expires_at", "days_before"),
 )
 
 allocations = tenant_table(

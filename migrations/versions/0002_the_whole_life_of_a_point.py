@@ -34,11 +34,12 @@ MORE_RIGHTS = {
     "lots": "UPDATE (expires_at, notice_at)",
 }
 
-# What else the relay looks at across tenants, to know where work is due: times and states, never points.
+# What else the relay looks at across tenants, to know where work is due: times and states. What remains in a lot says
+# whether anything can expire: while all of it is held, nothing can.
 RELAY_RIGHTS = {
     "accounts": "SELECT (tenant_id, tier_review_at)",
     "holds": "SELECT (tenant_id, state, expires_at)",
-    "lots": "SELECT (tenant_id, state, expires_at, notice_at)",
+    "lots": "SELECT (tenant_id, state, remaining, expires_at, notice_at)",
     "purchases": "SELECT (tenant_id, evaluates_at)",
 }
 
@@ -397,15 +398,17 @@ def _create_tables() -> None:
         "expiry_notices",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("lot_id", sa.Uuid(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("days_before", sa.Integer(), nullable=False),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("days_before > 0", name=op.f("expiry_notices_days_before_check")),
+        sa.CheckConstraint("told_at < expires_at", name=op.f("expiry_notices_told_at_check")),
         sa.ForeignKeyConstraint(
             ["tenant_id", "lot_id"],
             ["lots.tenant_id", "lots.id"],
             name=op.f("expiry_notices_lots_tenant_id_lot_id_fkey"),
         ),
-        sa.PrimaryKeyConstraint("tenant_id", "lot_id", "days_before", name=op.f("expiry_notices_pkey")),
+        sa.PrimaryKeyConstraint("tenant_id", "lot_id", "expires_at", "days_before", name=op.f("expiry_notices_pkey")),
     )
     op.create_table(
         "hold_lots",

@@ -12,6 +12,7 @@ from loyalty.rules.basis import BasisPolicy, TaxBasis
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.money import PointValue
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
@@ -175,12 +176,17 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
         weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
         accrual=_changed_accrual(settings.accrual, accrual),
         basis=_changed_basis(settings.basis, accrual.basis),
-        expiry=policy_from(given.expiry) if given.expiry else settings.expiry,
+        expiry=_changed_expiry(settings.expiry, given.expiry),
         notice_days=tuple(given_or(given.notice_days, settings.notice_days, "notice_days")),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,
     )
+
+
+def _changed_expiry(policy: ExpiryPolicy, given: ExpiryPolicyInput | None) -> ExpiryPolicy:
+    changed = given_or(given, None, "expiry")
+    return policy if changed is None else policy_from(changed)
 
 
 def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from loyalty.rules.expiry import ExpiryKind, Period
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.expiry import DEFAULT_MINIMUM_DAYS, NEVER, ExpiryKind, Period
 from loyalty.rules.expiry import ExpiryPolicy as Policy
 from loyalty.storage.expiry import ExpiringRow, LotRow
 from schema.fields import computed
@@ -22,31 +23,90 @@ LazyEntry = Annotated["LedgerEntry", strawberry.lazy("schema.types.ledger")]
 
 
 @strawberry.type(
-    description="When points expire: at the end of a local day of the tenant. Which numbers count depends on the kind."
+    description="When points expire: always at the end of a local day of the tenant. The clock begins when they can be "
+    "spent. Numbers that the kind does not have are null."
 )
 class ExpiryPolicy:
     kind: ExpiryKind = strawberry.field(description="By which rule.")
-    months: int = strawberry.field(description="FIXED_DURATION: so many months ...")
-    days: int = strawberry.field(
-        description="FIXED_DURATION: ... and so many days. FIXED_DATE: at least so many. INACTIVITY: so many."
+
+    @computed(description="FIXED_DURATION: so many months, and then ...")
+    def months(self) -> int | None:
+        """Of this kind only."""
+        return _number(self, "months", ExpiryKind.FIXED_DURATION)
+
+    @computed(description="FIXED_DURATION: ... so many days. INACTIVITY: so many days after the last activity.")
+    def days(self) -> int | None:
+        """Of these kinds only."""
+        return _number(self, "days", ExpiryKind.FIXED_DURATION, ExpiryKind.INACTIVITY)
+
+    @computed(description="END_OF_PERIOD: which part of the calendar.")
+    def period(self) -> Period | None:
+        """Of this kind only."""
+        return _row(self).period if _row(self).kind is ExpiryKind.END_OF_PERIOD else None
+
+    @computed(description="END_OF_PERIOD: 0 for the one in which points come, 1 for the next one ...")
+    def periods_after(self) -> int | None:
+        """Of this kind only."""
+        return _number(self, "periods_after", ExpiryKind.END_OF_PERIOD)
+
+    @computed(description="FIXED_DATE: the month, 1 to 12.")
+    def month(self) -> int | None:
+        """Of this kind only."""
+        return _number(self, "month", ExpiryKind.FIXED_DATE)
+
+    @computed(description="FIXED_DATE: the day, 1 to 31; where the month has no such day it is its last.")
+    def day(self) -> int | None:
+        """Of this kind only."""
+        return _number(self, "day", ExpiryKind.FIXED_DATE)
+
+    @computed(description="FIXED_DATE: how many days points live at least; else they expire a year later.")
+    def minimum_days(self) -> int | None:
+        """Of this kind only."""
+        return _number(self, "days", ExpiryKind.FIXED_DATE)
+
+
+@strawberry.input(description="So many months and days after points can first be spent; at least one of the two.")
+class FixedDurationInput:
+    months: int = strawberry.field(
+        default=0, description="0 to 120; where the last month has no such day, its last day counts."
     )
-    period: Period = strawberry.field(description="END_OF_PERIOD: which part of the calendar.")
-    periods_after: int = strawberry.field(description="END_OF_PERIOD: 0 for the one in which the points came.")
-    month: int = strawberry.field(description="FIXED_DATE: 1 to 12.")
-    day: int = strawberry.field(description="FIXED_DATE: 1 to 31; a day that the month does not have is its last.")
+    days: int = strawberry.field(default=0, description="0 to 3,660, after the months.")
 
 
-@strawberry.input(
-    description="When points expire. Only the numbers of the kind matter; the others keep their defaults."
-)
+@strawberry.input(description="With the end of a calendar month, quarter or year.")
+class EndOfPeriodInput:
+    period: Period = strawberry.field(description="Which part of the calendar.")
+    periods_after: int = strawberry.field(
+        default=0, description="0 for the one in which points come, 1 for the next one; at most 40."
+    )
+
+
+@strawberry.input(description="On the same day of every year.")
+class FixedDateInput:
+    month: int = strawberry.field(description="1 to 12.")
+    day: int = strawberry.field(description="1 to 31; where the month has no such day it is its last.")
+    minimum_days: int = strawberry.field(
+        default=DEFAULT_MINIMUM_DAYS,
+        description="How many days points live at least, 0 to 3,660: those of the day before live a year and a day.",
+    )
+
+
+@strawberry.input(description="When their owner has neither earned nor redeemed for a while; each time all live on.")
+class InactivityInput:
+    days: int = strawberry.field(description="1 to 3,660.")
+
+
+@strawberry.input(description="When points expire: exactly one of them.", one_of=True)
 class ExpiryPolicyInput:
-    kind: ExpiryKind = strawberry.field(description="By which rule.")
-    months: int = strawberry.field(default=0, description="FIXED_DURATION: 0 to 120.")
-    days: int = strawberry.field(default=0, description="FIXED_DURATION, FIXED_DATE and INACTIVITY: at most 3,660.")
-    period: Period = strawberry.field(default=Period.YEAR, description="END_OF_PERIOD: which part of the calendar.")
-    periods_after: int = strawberry.field(default=0, description="END_OF_PERIOD: 0 to 40.")
-    month: int = strawberry.field(default=12, description="FIXED_DATE: 1 to 12.")
-    day: int = strawberry.field(default=31, description="FIXED_DATE: 1 to 31.")
+    none: bool | None = strawberry.field(default=strawberry.UNSET, description="Never: write `true`.")
+    fixed_duration: FixedDurationInput | None = strawberry.field(default=strawberry.UNSET, description="After a time.")
+    end_of_period: EndOfPeriodInput | None = strawberry.field(
+        default=strawberry.UNSET, description="With a part of the calendar."
+    )
+    fixed_date: FixedDateInput | None = strawberry.field(default=strawberry.UNSET, description="On a day of the year.")
+    inactivity: InactivityInput | None = strawberry.field(
+        default=strawberry.UNSET, description="When nothing happens for a while."
+    )
 
 
 @strawberry.type(description="So many points can be spent until the end of a day, and not after it.")
@@ -79,13 +139,25 @@ class PointsLot(Node):
 
 
 def policy_from(given: ExpiryPolicyInput) -> Policy:
-    """A policy as the rules know it."""
-    return Policy(
-        kind=given.kind,
-        months=given.months,
-        days=given.days,
-        period=given.period,
-        periods_after=given.periods_after,
-        month=given.month,
-        day=given.day,
-    )
+    """A policy as the rules know it; InvalidInput when none is named."""
+    if given.fixed_duration:
+        return Policy(ExpiryKind.FIXED_DURATION, months=given.fixed_duration.months, days=given.fixed_duration.days)
+    if given.end_of_period:
+        period = given.end_of_period
+        return Policy(ExpiryKind.END_OF_PERIOD, period=period.period, periods_after=period.periods_after)
+    if given.fixed_date:
+        date_ = given.fixed_date
+        return Policy(ExpiryKind.FIXED_DATE, month=date_.month, day=date_.day, days=date_.minimum_days)
+    if given.inactivity:
+        return Policy(ExpiryKind.INACTIVITY, days=given.inactivity.days)
+    if given.none is not True:
+        raise InvalidInput.one("expiry", "none", reason="must be true, or left out for another kind")
+    return NEVER
+
+
+def _number(root: Any, name: str, *kinds: ExpiryKind) -> int | None:
+    return getattr(root, name) if root.kind in kinds else None
+
+
+def _row(root: Any) -> Any:
+    return root

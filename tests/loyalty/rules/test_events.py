@@ -51,7 +51,7 @@ EVENTS: list[Event] = [
     PointsReleased(CUSTOMER, HoldId(UUID(int=8)), 10, 90),
     PointsRedeemed(CUSTOMER, EntryId(UUID(int=4)), RedemptionId(UUID(int=9)), -10, 80),
     PointsReturned(CUSTOMER, EntryId(UUID(int=4)), RedemptionId(UUID(int=9)), 10, 90),
-    PointsExpiring(CUSTOMER, LotId(UUID(int=10)), 10, 30, "2026-03-31T22:00:00+00:00"),
+    PointsExpiring(CUSTOMER, LotId(UUID(int=10)), 10, 30, "2026-03-31T22:00:00+00:00", marketing_consent=True),
     PointsExpired(CUSTOMER, EntryId(UUID(int=4)), LotId(UUID(int=10)), -10, 80),
     PointsOpened(CUSTOMER, EntryId(UUID(int=4)), OpeningBalanceId(UUID(int=11)), 10, 90),
     PointsMerged(CUSTOMER, EntryId(UUID(int=4)), CustomerMergeId(UUID(int=12)), -10, 80),
@@ -67,7 +67,7 @@ UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
 def test_a_payload_is_plain_json_with_every_field(event: Event) -> None:
     stored = json.loads(json.dumps(event_payload(event)))
     assert stored.keys() == {field.name for field in fields(event)}
-    assert all(value is None or type(value) in (int, str) for value in stored.values())
+    assert all(value is None or type(value) in (bool, int, str) for value in stored.values())
 
 
 def test_every_kind_of_event_is_tried() -> None:

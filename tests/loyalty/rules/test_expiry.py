@@ -1,7 +1,6 @@
 """When points expire: at the end of a local day, whatever the clocks do."""
 
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +14,7 @@ from loyalty.rules.expiry import (
     ExpiryPolicy,
     Period,
     due_notice,
+    end_of_day,
     expires_at,
     inactivity_days,
     next_notice_at,
@@ -146,7 +146,7 @@ def test_points_can_be_spent_on_the_day_they_come(at: datetime, policy: ExpiryPo
 )
 def test_the_next_notice(days_left: float, expected: float | None) -> None:
     """F-27: 30, 7 and 1 days before; never twice for one of them."""
-    after = next_notice_at(NOON, DEFAULT_NOTICE_DAYS, NOON - timedelta(days=days_left))
+    after = next_notice_at(NOON, DEFAULT_NOTICE_DAYS, NOON - timedelta(days=days_left), BERLIN)
     assert after == (None if expected is None else NOON - timedelta(days=days_left) + timedelta(days=expected))
 
 
@@ -154,12 +154,30 @@ def test_the_next_notice(days_left: float, expected: float | None) -> None:
     ("days_left", "expected"), [(31, None), (30, 30), (8, 30), (7, 7), (1, 1), (0.1, 1), (0, None)]
 )
 def test_which_notice_is_due(days_left: float, expected: int | None) -> None:
-    assert due_notice(NOON, DEFAULT_NOTICE_DAYS, NOON - timedelta(days=days_left)) == expected
+    since, now = NOON - 40 * DAY, NOON - timedelta(days=days_left)
+    assert due_notice(NOON, DEFAULT_NOTICE_DAYS, since, now, BERLIN) == expected
+
+
+def test_what_came_due_before_is_not_told_with_a_number_that_is_wrong_by_now() -> None:
+    """Whoever adds 30 to the days of notice does not tell of 30 days when 7 are left."""
+    week = NOON - 7 * DAY
+    assert due_notice(NOON, (30,), week, week, BERLIN) is None
+    assert due_notice(NOON, (30, 7), week, week, BERLIN) == 7
+
+
+@pytest.mark.parametrize("days", [1, 3, 30, 365])
+def test_notices_come_at_midnight_also_when_the_clocks_change(days: int) -> None:
+    """F-24: the clocks in Berlin go forward on 29 March 2026, and back on 25 October."""
+    for last in (date(2026, 3, 29), date(2026, 4, 1), date(2026, 10, 26)):
+        expiry = end_of_day(last, BERLIN)
+        told = next_notice_at(expiry, (days,), NOON - 400 * DAY, BERLIN)
+        assert told is not None
+        assert told.astimezone(BERLIN).replace(tzinfo=None) == datetime.combine(last + DAY - days * DAY, time())
 
 
 def test_what_never_expires_is_never_told() -> None:
-    assert next_notice_at(None, DEFAULT_NOTICE_DAYS, NOON) is None
-    assert next_notice_at(NOON, (), NOON - DAY) is None
+    assert next_notice_at(None, DEFAULT_NOTICE_DAYS, NOON, BERLIN) is None
+    assert next_notice_at(NOON, (), NOON - DAY, BERLIN) is None
 
 
 @pytest.mark.parametrize("days", [(0,), (366,), (7, 7), tuple(range(1, 12))])
@@ -169,20 +187,68 @@ def test_impossible_notices_are_refused(days: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("policy", "field"),
     [
-        ({"kind": ExpiryKind.FIXED_DURATION}, "months"),
-        ({"months": 121}, "months"),
-        ({"days": -1}, "days"),
-        ({"kind": ExpiryKind.INACTIVITY, "days": 0}, "days"),
-        ({"periods_after": 41}, "periods_after"),
-        ({"month": 13}, "month"),
-        ({"day": 0}, "day"),
+        (lasting(), ()),
+        (lasting(months=121), ("months",)),
+        (lasting(days=3_661), ("days",)),
+        (lasting(months=1, days=-1), ("days",)),
+        (ExpiryPolicy(ExpiryKind.INACTIVITY, days=0), ("days",)),
+        (with_period(Period.MONTH, 41), ("periods_after",)),
+        (yearly(13, 1), ("month",)),
+        (yearly(1, 0), ("day",)),
+        (yearly(1, 32), ("day",)),
+        (yearly(1, 1, at_least=-1), ("minimum_days",)),
     ],
 )
-def test_an_impossible_policy_names_the_field(changes: dict[str, Any], field: str) -> None:
-    (problem,) = validate_expiry(ExpiryPolicy(**changes))
-    assert problem.path == ("expiry", field)
+def test_an_impossible_policy_names_the_field(policy: ExpiryPolicy, field: tuple[str, ...]) -> None:
+    (problem,) = validate_expiry(policy)
+    assert problem.path == ("expiry", policy.kind.lower(), *field)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [NEVER, lasting(months=120), lasting(days=3_660), with_period(Period.YEAR, 40), yearly(12, 31, at_least=3_660)],
+)
+def test_the_longest_lives_are_possible(policy: ExpiryPolicy) -> None:
+    assert validate_expiry(policy) == []
+    expires_at(policy, datetime(9900, 1, 1, tzinfo=UTC), BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("local", "policy", "expected"),
+    [
+        ("2026-03-28T23:59:59", lasting(days=1), date(2026, 3, 29)),
+        ("2026-03-29T00:00:00", lasting(days=1), date(2026, 3, 30)),
+        ("2026-12-31T23:59:59", with_period(Period.YEAR), date(2026, 12, 31)),
+        ("2027-01-01T00:00:00", with_period(Period.YEAR), date(2027, 12, 31)),
+        ("2026-03-31T23:59:59", with_period(Period.QUARTER), date(2026, 3, 31)),
+        ("2026-04-01T00:00:00", with_period(Period.QUARTER), date(2026, 6, 30)),
+        ("2026-10-31T23:59:59", with_period(Period.MONTH), date(2026, 10, 31)),
+        ("2026-11-01T00:00:00", with_period(Period.MONTH), date(2026, 11, 30)),
+        ("2026-12-01T23:59:59", yearly(12, 31, at_least=30), date(2026, 12, 31)),
+        ("2026-12-02T00:00:00", yearly(12, 31, at_least=30), date(2027, 12, 31)),
+        ("2026-12-30T12:00:00", yearly(12, 31, at_least=0), date(2026, 12, 31)),
+        ("2028-02-29T23:59:59", yearly(2, 29), date(2028, 2, 29)),
+    ],
+)
+def test_a_second_earlier_or_later(local: str, policy: ExpiryPolicy, expected: date) -> None:
+    """F-24: the day of points is that on which they come, to the second, where the tenant is."""
+    at = datetime.fromisoformat(local).replace(tzinfo=BERLIN).astimezone(UTC)
+    assert last_day(policy, at) == expected
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("policy", [lasting(months=6), with_period(Period.MONTH), yearly(3, 31)], ids=str)
+def test_a_second_before_the_expiry_is_the_last_day(zone: str, policy: ExpiryPolicy) -> None:
+    """F-24: across every change of the clocks, forward and back."""
+    place = ZoneInfo(zone)
+    for change in changes_of(zone):
+        for seconds in (-1, 0, 1):
+            expiry = expires_at(policy, change + timedelta(seconds=seconds), place)
+            assert expiry is not None
+            before, after = ((expiry + timedelta(seconds=it)).astimezone(place).date() for it in (-1, 0))
+            assert after == before + DAY
 
 
 def test_only_inactivity_lives_on_by_activity() -> None:

@@ -5,15 +5,21 @@ from typing import Any
 
 import pytest
 
-from loyalty.rules.errors import InvalidInput
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.errors import InsufficientPoints, InvalidInput
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import CustomerId
+from loyalty.services import expiry
+from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
-from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.earning_rule import create_earning_rule, update_earning_rule
 from loyalty.services.expiry import expire_due, load_expiry_schedules, load_lots, tell_expiring
 from loyalty.services.maturing import mature_due
 from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase import RecordedPurchase, record_purchases
+from loyalty.services.redemption import release_hold
 from loyalty.services.world import World
+from loyalty.storage.due import read_tenants_with_due_lots
 from loyalty.storage.events import read_events
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.window import Window
@@ -25,8 +31,10 @@ from tests.loyalty.services.builders import (
     NOON,
     at,
     capture,
+    checkout,
     earn,
     give,
+    give_back,
     hold,
     known_customer,
     order,
@@ -66,13 +74,17 @@ async def schedule(world: World, salon: Salon, customer: CustomerId) -> list[tup
     return [(row.last_day, row.points) for row in found[customer]]
 
 
-async def told(world: World, salon: Salon, relay: Database) -> list[tuple[int, int]]:
-    """Which notices were told, as days before and points."""
+async def expiring(world: World, salon: Salon, relay: Database) -> list[dict[str, Any]]:
+    """What was told of points that will expire."""
     await position_all_events(relay)
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         events = await read_events(tx, after=0, limit=1_000)
-    expiring = [event.payload for event in events if event.kind == "points.expiring"]
-    return [(payload["days_before"], payload["points"]) for payload in expiring]
+    return [event.payload for event in events if event.kind == "points.expiring"]
+
+
+async def told(world: World, salon: Salon, relay: Database) -> list[tuple[int, int]]:
+    """Which notices were told, as days before and points."""
+    return [(payload["days_before"], payload["points"]) for payload in await expiring(world, salon, relay)]
 
 
 async def test_points_expire_at_the_end_of_their_last_day(
@@ -189,13 +201,113 @@ async def test_points_live_as_long_as_their_owner_is_active(
     await ledger_is_sound(salon.tenant_id)
 
 
+async def test_inactivity_goes_on_when_the_settings_have_changed(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """A later edit changes nothing for points that are there: neither their days, nor that activity counts."""
+    created = await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    anna = (await earn(at(world, NOON), salon, order("order-1"))).customer.id
+    await set_expiry(world, salon, ExpiryPolicy())
+    await earn(at(world, NOON + DAY), salon, order("order-2"))
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 7), 10)]
+    await update_earning_rule(
+        world, salon.manager, created.id, lambda it: replace(it, expiry=TWO_DAYS_QUIET, active=False), None
+    )
+    await create_earning_rule(world, salon.manager, rule(1, name="Another one"))
+    await earn(at(world, NOON + 2 * DAY), salon, order("order-3"))
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 8), 10)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_activity_never_brings_the_expiry_nearer(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Days of grace that are longer than those of inactivity stay."""
+    await set_redemption(world, salon, restore_grace_days=14)
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    anna = (await earn(at(world, NOON), salon, order("order-1"))).customer.id
+    spent = await capture(at(world, NOON), salon, await hold(at(world, NOON), salon, 10, "basket"), "paid")
+    await give_back(at(world, NOON + 10 * DAY), salon, spent, "back")
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 28), 10)]
+    await earn(at(world, NOON + 10 * DAY), salon, order("order-2"))
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 16), 10), (date(2026, 3, 28), 10)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_activity_does_not_wake_what_has_expired(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Neither what the worker has not come to yet, nor what is held: it expires when it comes back."""
+    await set_redemption(world, salon)
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    anna = (await earn(at(world, NOON), salon, order("order-1"))).customer.id
+    held = await hold(at(world, NOON), salon, 4, "basket", minutes=7 * 24 * 60)
+    late = at(world, NOON + 5 * DAY)
+    await earn(late, salon, order("order-2"))
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 11), 10)]
+    await release_hold(late, salon.integration, held.hold.id, "changed my mind")
+    assert await available(world, salon) == 10
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_only_where_inactivity_counts_an_earning_reads_the_lots(
+    world: World, salon: Salon, statements: StatementLog
+) -> None:
+    """Whoever does not use it pays nothing for it: four statements; else one more, for one purchase as for fifty."""
+    await create_earning_rule(world, salon.manager, rule(10))
+    counts = []
+    for name, policy in (("calendar", THIRTY_DAYS), ("inactivity", TWO_DAYS_QUIET)):
+        await set_expiry(world, salon, policy)
+        await earn(world, salon, order(f"{name}-0"))
+        for size in (1, 50):
+            batch = [order(f"{name}-{size}-{number}", customer=f"guest-{number}") for number in range(size)]
+            with statements() as sent:
+                await record_purchases(world, salon.integration, batch)
+            counts.append(len(sent))
+    assert counts == [4, 4, 5, 5]
+
+
+async def test_the_schedules_of_fifty_customers_take_two_statements(
+    world: World, salon: Salon, statements: StatementLog
+) -> None:
+    """F-25, F-37: all dates of all of them."""
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await create_earning_rule(world, salon.manager, rule(10))
+    ids: set[CustomerId] = set()
+    for days in range(3):
+        batch = [order(f"{days}-{number}", customer=f"guest-{number}") for number in range(50)]
+        recorded = await record_purchases(at(world, NOON + days * DAY), salon.integration, batch)
+        ids |= {one.customer.id for one in recorded if isinstance(one, RecordedPurchase)}
+    with statements() as sent:
+        found = await load_expiry_schedules(at(world, NOON + 2 * DAY), salon.manager, list(ids))
+    assert len(sent) == 2
+    days_of_april = [date(2026, 4, day) for day in (3, 4, 5)]
+    assert {tuple(row.last_day for row in rows) for rows in found.values()} == {tuple(days_of_april)}
+    assert len(found) == 50
+
+
+async def test_points_that_end_on_one_day_are_one_line_of_the_schedule(world: World, salon: Salon) -> None:
+    """F-25."""
+    anna = await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 5, "morning")
+    await give(at(world, NOON + timedelta(hours=5)), salon, 6, "evening")
+    await set_expiry(world, salon, ExpiryPolicy())
+    await give(at(world, NOON), salon, 7, "for ever")
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 4, 3), 11)]
+    assert await schedule(at(world, NOON + 31 * DAY), salon, anna) == []
+
+
 async def test_points_added_by_hand_can_have_a_last_day(world: World, salon: Salon) -> None:
     anna = await known_customer(world, salon)
     await set_expiry(world, salon, THIRTY_DAYS)
     await give(at(world, NOON), salon, 5, "until Easter", expires_on=date(2026, 4, 5))
     await give(at(world, NOON), salon, 7, "today only", expires_on=NOON.date())
     assert await schedule(at(world, NOON), salon, anna) == [(NOON.date(), 7), (date(2026, 4, 5), 5)]
-    for points, day in ((5, NOON.date() - DAY), (-5, date(2026, 4, 5))):
+    for points, day in ((5, NOON.date() - DAY), (-5, date(2026, 4, 5)), (5, date.max)):
         with pytest.raises(InvalidInput, match="expires_on"):
             await give(at(world, NOON), salon, points, "impossible", expires_on=day)
 
@@ -209,9 +321,11 @@ async def test_owners_are_told_once_for_each_lot_and_number_of_days(
     await give(at(world, NOON), salon, 100, "first")
     await give(at(world, NOON + DAY), salon, 50, "second")
     end = datetime(2026, 4, 3, 22, tzinfo=UTC)
-    assert (await tell_expiring(at(world, end - 7 * DAY - MOMENT), salon.tenant_id)).done == 0
+    # Midnight in Berlin, where the clocks have not gone forward yet.
+    week_before = datetime(2026, 3, 27, 23, tzinfo=UTC)
+    assert (await tell_expiring(at(world, week_before - MOMENT), salon.tenant_id)).done == 0
     for _ in range(3):
-        await tell_expiring(at(world, end - 7 * DAY), salon.tenant_id)
+        await tell_expiring(at(world, week_before), salon.tenant_id)
     assert await told(world, salon, relay_database) == [(7, 100)]
     await give(at(world, end - 2 * DAY), salon, -40, "spent")
     # The worker was away: what it missed is told once, with the days that are left.
@@ -220,6 +334,94 @@ async def test_owners_are_told_once_for_each_lot_and_number_of_days(
     await expire_due(at(world, end), salon.tenant_id)
     await tell_expiring(at(world, end + 2 * DAY), salon.tenant_id)
     assert await told(world, salon, relay_database) == [(7, 100), (7, 50), (1, 60)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_notice_says_whose_what_and_whether_they_want_to_hear_of_it(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    """F-27: consent is the customer's, just then."""
+    await set_expiry(world, salon, THIRTY_DAYS, 7)
+    await create_earning_rule(world, salon.manager, rule(10))
+    for name, consent in (("anna", True), ("ben", False), ("cem", None)):
+        profile = CustomerProfile(name, marketing_consent=consent)
+        await earn(at(world, NOON), salon, order(name, customer=profile))
+    await tell_expiring(at(world, NOON + 29 * DAY), salon.tenant_id)
+    payloads = await expiring(world, salon, relay_database)
+    assert sorted(payload["marketing_consent"] for payload in payloads) == [False, False, True]
+    assert {(payload["points"], payload["expires_at"]) for payload in payloads} == {(10, "2026-04-03T22:00:00+00:00")}
+
+
+async def test_whose_points_live_on_is_told_anew(
+    world: World, salon: Salon, relay_database: Database, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-27: once for each date; a warning of last year does not stand for this one."""
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, ExpiryPolicy(ExpiryKind.INACTIVITY, days=100), 30)
+    await earn(at(world, NOON), salon, order("order-1"))
+    await tell_expiring(at(world, NOON + 71 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(30, 10)]
+    await earn(at(world, NOON + 80 * DAY), salon, order("order-2"))
+    assert (await tell_expiring(at(world, NOON + 149 * DAY), salon.tenant_id)).done == 0
+    for _ in range(2):
+        await tell_expiring(at(world, NOON + 151 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(30, 10), (30, 10), (30, 10)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_other_days_of_notice_hold_for_what_comes_from_then_on(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    """F-28: what waits for its notice is told by the days that hold when it is due."""
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS, 7)
+    await give(at(world, NOON), salon, 1, "before")
+    await set_expiry(world, salon, THIRTY_DAYS, 20, 3)
+    await give(at(world, NOON), salon, 2, "after")
+    for days in range(31):
+        await tell_expiring(at(world, NOON + days * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(20, 2), (3, 1), (3, 2)]
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 3, "nobody is told")
+    for days in range(31):
+        assert (await tell_expiring(at(world, NOON + days * DAY), salon.tenant_id)).done == 0
+
+
+async def test_nothing_that_has_expired_can_be_spent_before_the_worker_comes(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Invariant 9, PB-13: at that very instant, at the checkout and by hand; a moment before it can."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 100, "some")
+    end = datetime(2026, 4, 3, 22, tzinfo=UTC)
+    anna = CustomerKey(external_id="anna")
+    for moment, points in ((end - MOMENT, 100), (end, 0)):
+        quote = await quote_checkout(at(world, moment), salon.integration, anna, checkout(), None)
+        assert (quote.loyalty.balance if quote.loyalty else 0) == points
+    with pytest.raises(InsufficientPoints) as refused:
+        await hold(at(world, end), salon, 1, "too late")
+    assert refused.value.available == 0
+    with pytest.raises(InsufficientPoints):
+        await give(at(world, end), salon, -1, "too late")
+    await hold(at(world, end - MOMENT), salon, 1, "in time")
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_removal_lets_what_is_due_expire_first(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Invariant 9: in the same transaction, and the worker finds nothing left to do."""
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 100, "old")
+    await give(at(world, NOON + DAY), salon, 50, "new")
+    adjusted = await give(at(world, NOON + 31 * DAY), salon, -20, "spent")
+    assert adjusted.customer.points.available == 30
+    entries = await list_activity(world, salon.manager, EntryFilter(), Window(10))
+    assert [(entry.kind, entry.points) for entry in entries][:2] == [("ADJUSTED", -20), ("EXPIRED", -100)]
+    assert (await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)).done == 0
     await ledger_is_sound(salon.tenant_id)
 
 
@@ -235,6 +437,39 @@ async def test_several_workers_let_each_lot_expire_once(
     assert sum(one.done for one in swept) == 20
     assert await available(world, salon) == 0
     await ledger_is_sound(salon.tenant_id)
+
+
+async def test_more_than_a_batch_is_done_batch_by_batch(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "BATCH", 3)
+    await set_expiry(world, salon, THIRTY_DAYS, 7)
+    await create_earning_rule(world, salon.manager, rule(10))
+    batch = [order(f"order-{number}", customer=f"guest-{number % 4}") for number in range(7)]
+    await record_purchases(at(world, NOON), salon.integration, batch)
+    week, end = at(world, NOON + 25 * DAY), at(world, NOON + 31 * DAY)
+    assert [(await tell_expiring(week, salon.tenant_id)).done for _ in range(4)] == [3, 3, 1, 0]
+    assert [(await expire_due(end, salon.tenant_id)).done for _ in range(4)] == [3, 3, 1, 0]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_where_all_that_is_due_is_held_the_worker_is_not_called(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    """Else tenants with open baskets would stand before those with something to do."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await give(at(world, NOON), salon, 100, "some")
+    end = NOON + 31 * DAY
+    assert await is_due(relay_database, salon, end)
+    await hold(at(world, NOON + 30 * DAY), salon, 100, "basket", minutes=7 * 24 * 60)
+    assert not await is_due(relay_database, salon, end)
+
+
+async def is_due(relay: Database, salon: Salon, now: datetime) -> bool:
+    async with relay.engine.connect() as connection:
+        return salon.tenant_id in await read_tenants_with_due_lots(connection, now, 10_000)
 
 
 async def test_held_points_do_not_expire(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:

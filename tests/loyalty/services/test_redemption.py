@@ -470,7 +470,9 @@ async def test_points_that_come_back_after_their_expiry(
     captured = await capture(world, salon, await hold(world, salon, 100, "basket"), "paid")
     back = await give_back(at(world, soon), salon, captured, "back")
     assert back.customer.points.available == at_once
-    for moment, left in ((soon + 3 * DAY - timedelta(seconds=1), at_once), (soon + 3 * DAY, later)):
+    # The third day after it, to its end in Berlin.
+    end = (soon + 3 * DAY).replace(hour=23)
+    for moment, left in ((end - timedelta(seconds=1), at_once), (end, later)):
         quote = await quote_checkout(at(world, moment), salon.integration, ANNA, checkout(), None)
         assert (quote.loyalty.balance if quote.loyalty else 0) == left
     await ledger_is_sound(salon.tenant_id)
