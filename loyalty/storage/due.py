@@ -35,7 +35,7 @@ def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
 
 
 _EVALUATIONS = _due_tenants(purchases.c.evaluates_at)
-_EXPIRY = _due_tenants(lots.c.expires_at, lots.c.state == LotState.OPEN, lots.c.remaining > 0)
+_EXPIRY = _due_tenants(lots.c.due_at)
 _NOTICES = _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN)
 _HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
 _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
@@ -52,7 +52,7 @@ async def read_tenants_with_due_evaluations(connection: AsyncConnection, now: da
 
 
 async def read_tenants_with_due_lots(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with lots whose time is over; where all that is left in them is held, nothing can expire yet."""
+    """Tenants with points whose time is over; where all of them are held, nothing can expire yet."""
     return await _read(connection, _EXPIRY, now, limit)
 
 

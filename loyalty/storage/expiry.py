@@ -58,8 +58,8 @@ class LotRow(NamedTuple):
 _OPEN = (lots.c.tenant_id == tenant_parameter(), lots.c.state == literal(LotState.OPEN))
 _DUE = (
     select(lots.c.id, lots.c.customer_id)
-    .where(*_OPEN, lots.c.remaining > 0, lots.c.expires_at <= bindparam("now", type_=INSTANT))
-    .order_by(lots.c.expires_at, lots.c.id)
+    .where(lots.c.tenant_id == tenant_parameter(), lots.c.due_at <= bindparam("now", type_=INSTANT))
+    .order_by(lots.c.due_at, lots.c.id)
     .limit(bindparam("limit"))
 )
 _NOTICES = (

@@ -4,7 +4,7 @@ The ledger (entries, allocations, adjustments, facts, versions, tier changes, ke
 has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Integer, SmallInteger, func
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, SmallInteger, func
 from sqlalchemy import text as sql
 
 from loyalty.rules.accrual import AccrualState
@@ -372,6 +372,8 @@ lots = tenant_table(
     instant("opened_at"),
     # The first instant at which the points cannot be spent; null is never.
     instant("expires_at", nullable=True),
+    # When what remains expires; null while nothing can, because all of it is held or gone.
+    Column("due_at", INSTANT, Computed("CASE WHEN remaining > 0 THEN expires_at END", persisted=True)),
     # When the customer is to be told that they will expire; null when nothing is to be told any more.
     instant("notice_at", nullable=True),
     # Set where each earning and each redemption puts the expiry off by so many days.
@@ -384,7 +386,7 @@ lots = tenant_table(
     check("remaining", "remaining >= 0 AND held >= 0 AND expired >= 0 AND remaining + held + expired <= original"),
     index("lots_open_idx", "customer_id", "expires_at", "opened_at", where=sql("state = 'OPEN'")),
     index("lots_entry_idx", "entry_id"),
-    index("lots_expiry_idx", "expires_at", where=sql("state = 'OPEN' AND expires_at IS NOT NULL")),
+    index("lots_expiry_idx", "due_at", where=sql("due_at IS NOT NULL")),
     index("lots_notice_idx", "notice_at", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),
 )
 

@@ -34,12 +34,11 @@ MORE_RIGHTS = {
     "lots": "UPDATE (expires_at, notice_at)",
 }
 
-# What else the relay looks at across tenants, to know where work is due: times and states. What remains in a lot says
-# whether anything can expire: while all of it is held, nothing can.
+# What else the relay looks at across tenants, to know where work is due: times and states, never points.
 RELAY_RIGHTS = {
     "accounts": "SELECT (tenant_id, tier_review_at)",
     "holds": "SELECT (tenant_id, state, expires_at)",
-    "lots": "SELECT (tenant_id, state, remaining, expires_at, notice_at)",
+    "lots": "SELECT (tenant_id, state, due_at, notice_at)",
     "purchases": "SELECT (tenant_id, evaluates_at)",
 }
 
@@ -160,6 +159,10 @@ def _add_columns() -> None:
         ("customers", sa.Column("merged_into", sa.Uuid(), nullable=True)),
         ("events", sa.Column("entry_id", sa.Uuid(), nullable=True)),
         ("lots", sa.Column("notice_at", instant, nullable=True)),
+        (
+            "lots",
+            sa.Column("due_at", instant, sa.Computed("CASE WHEN remaining > 0 THEN expires_at END", persisted=True)),
+        ),
         ("lots", sa.Column("inactivity_days", sa.Integer(), nullable=True)),
         ("earning_rules", sa.Column("expiry", document, nullable=True)),
         ("earning_rule_versions", sa.Column("expiry", document, nullable=True)),
@@ -209,7 +212,7 @@ def _constrain() -> None:
     indexes: tuple[tuple[str, str, str, str | None], ...] = (
         ("accounts_tier_review_idx", "accounts", "tier_review_at", "tier_review_at IS NOT NULL"),
         ("lots_entry_idx", "lots", "entry_id", None),
-        ("lots_expiry_idx", "lots", "expires_at", "state = 'OPEN' AND expires_at IS NOT NULL"),
+        ("lots_expiry_idx", "lots", "due_at", "due_at IS NOT NULL"),
         ("lots_notice_idx", "lots", "notice_at", "state = 'OPEN' AND notice_at IS NOT NULL"),
         ("purchases_evaluation_idx", "purchases", "evaluates_at", "evaluates_at IS NOT NULL"),
     )

@@ -59,8 +59,10 @@ async def rows_of(world: World, tenant_id: TenantId, table: Table) -> list[dict[
 
 
 async def insert_as_json(connection: AsyncConnection, table: Table, row: dict[str, Any]) -> None:
-    """Insert a row as it is, without any help from our own statements."""
-    statement = f"INSERT INTO {table.name} SELECT (jsonb_populate_record(NULL::{table.name}, CAST(:line AS jsonb))).*"
+    """Insert a row as it is, without any help from our own statements; columns that are computed compute themselves."""
+    names = ", ".join(column.name for column in table.c if column.computed is None)
+    record = f"jsonb_populate_record(NULL::{table.name}, CAST(:line AS jsonb))"
+    statement = f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {record}"
     await connection.execute(text(statement), {"line": orjson.dumps(row).decode()})
 
 

@@ -64,7 +64,7 @@ RELAY_RIGHTS = {
     "events": "SELECT, UPDATE(position)",
     "holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
     "jobs": "SELECT",
-    "lots": "SELECT(expires_at), SELECT(notice_at), SELECT(remaining), SELECT(state), SELECT(tenant_id)",
+    "lots": "SELECT(due_at), SELECT(notice_at), SELECT(state), SELECT(tenant_id)",
     "purchases": "SELECT(evaluates_at), SELECT(tenant_id)",
     "tenants": "SELECT",
 }

@@ -40,7 +40,7 @@ TIMES_AND_STATES = {
     "accounts": {"tenant_id", "tier_review_at"},
     "accruals": {"tenant_id", "state", "matures_at"},
     "holds": {"tenant_id", "state", "expires_at"},
-    "lots": {"tenant_id", "state", "expires_at", "notice_at"},
+    "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
 }
 SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES}
