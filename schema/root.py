@@ -37,7 +37,7 @@ from schema.queries import program as program_queries
 from schema.queries import report as report_queries
 from schema.queries import verification as verification_queries
 from schema.queries import viewer as viewer_queries
-from schema.subscriptions import points_changed, tier_upgraded
+from schema.subscriptions import points_changed, points_expiring, tier_upgraded
 
 
 @strawberry.type(description="Everything that can be read. The tenant is the credential's; no argument names it.")
@@ -94,6 +94,7 @@ class Mutation:
 class Subscription:
     tier_upgraded = tier_upgraded.tier_upgraded
     points_changed = points_changed.points_changed
+    points_expiring = points_expiring.points_expiring
 
 
 def treue_schema(unavailable: tuple[type[Exception], ...] = ()) -> ExecutableSchema:

@@ -273,6 +273,46 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
+    # Every lot with an expiry, and when something was taken from it: by the hold that took it, where there was one.
+    Source(
+        """
+        SELECT l.id, l.expires_at, t.entry_id, e.kind, e.occurred_at, h.created_at AS held_at
+        FROM (SELECT id, expires_at FROM lots
+              WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id
+                AND expires_at IS NOT NULL) l
+        JOIN (SELECT lot_id, entry_id, settled_by FROM allocations
+              WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id AND points > 0) t
+            ON t.lot_id = l.id
+        CROSS JOIN LATERAL (SELECT kind, occurred_at, reference_id FROM entries
+                            WHERE tenant_id = :current_tenant AND id = t.entry_id OFFSET 0) e
+        LEFT JOIN redemptions r ON r.tenant_id = :current_tenant AND e.kind = 'REDEEMED' AND r.id = e.reference_id
+        LEFT JOIN holds h ON h.tenant_id = :current_tenant
+            AND h.id = CASE WHEN t.settled_by = t.entry_id THEN r.hold_id ELSE t.settled_by END
+        """,
+        {
+            "nothing is taken from a lot once its time is over": Broken(
+                "coalesce(held_at, occurred_at) >= expires_at", "id, expires_at, entry_id, kind, occurred_at, held_at"
+            ),
+        },
+    ),
+    # Every lot that has expired with its entries.
+    Source(
+        """
+        SELECT l.id, l.expires_at, e.occurred_at, EXISTS (
+            SELECT FROM allocations t
+            WHERE t.tenant_id = :current_tenant AND t.lot_id = l.id AND t.points < 0) AS came_back
+        FROM lots l
+        JOIN entries e ON e.tenant_id = l.tenant_id AND e.cause_id = l.id AND e.kind = 'EXPIRED'
+        WHERE l.tenant_id = :current_tenant AND l.id BETWEEN :first_id AND :last_id
+          AND e.tenant_id = :current_tenant AND e.cause_id BETWEEN :first_id AND :last_id
+        """,
+        {
+            # What came back after its time may have got some days more.
+            "points expire when their time is over, and not before": Broken(
+                "expires_at IS NULL OR (occurred_at < expires_at AND NOT came_back)", "id, expires_at, occurred_at"
+            ),
+        },
+    ),
     # Every account with the sums of what it stands for.
     Source(
         """
@@ -505,6 +545,27 @@ SOURCES: Sequence[Source] = (
 )
 
 QUESTIONS: Mapping[str, str] = {
+    # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
+    "nothing is left of points a day after their time": """
+        SELECT l.id, l.customer_id, l.remaining, l.due_at FROM lots l
+        WHERE l.tenant_id = :current_tenant AND l.due_at < (
+            SELECT max(e.occurred_at) FROM entries e WHERE e.tenant_id = :current_tenant) - interval '1 day'
+    """,
+    "a notice is told once, of the lot and the date that it names": """
+        SELECT n.lot_id, n.days_before, v.lot_id AS named, v.told
+        FROM (SELECT n.lot_id, n.expires_at, n.days_before, n.told_at, l.customer_id
+              FROM expiry_notices n JOIN lots l ON l.tenant_id = n.tenant_id AND l.id = n.lot_id
+              WHERE n.tenant_id = :current_tenant) n
+        FULL JOIN (SELECT customer_id, occurred_at, payload->>'lot_id' AS lot_id, count(*) AS told,
+                          (payload->>'expires_at')::timestamptz AS expires_at,
+                          (payload->>'days_before')::integer AS days_before
+                   FROM events
+                   WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind = 'points.expiring'
+                   GROUP BY 1, 2, 3, 5, 6) v
+            ON (v.lot_id, v.expires_at, v.days_before) = (n.lot_id::text, n.expires_at, n.days_before)
+        WHERE n.lot_id IS NULL OR v.told IS DISTINCT FROM 1
+           OR (v.customer_id, v.occurred_at) <> (n.customer_id, n.told_at)
+    """,
     "who has become another customer has left nothing behind": """
         SELECT a.customer_id, c.merged_into, a.available, a.pending, a.held, a.debt, a.qualifying
         FROM customers c

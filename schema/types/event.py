@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import strawberry
 
-from loyalty.rules.ids import CustomerId, EntryId, TierId
+from loyalty.rules.ids import CustomerId, EntryId, LotId, TierId
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.tiers import TierChangeRow
 from schema.loaders import loaded
 from schema.scalars import Cursor, Points
 from schema.types.customer import Customer, PointsAccount
+from schema.types.expiry import PointsLot
 from schema.types.ledger import LedgerEntry
 from schema.types.tier import Tier
 
@@ -35,6 +36,19 @@ class PointsChangedRow(NamedTuple):
     points: Any
 
 
+class PointsExpiringRow(NamedTuple):
+    """A notice that points will expire, as an event tells it."""
+
+    cursor: str
+    customer_id: CustomerId
+    lot_id: LotId
+    points: int
+    days_before: int
+    expires_at: datetime
+    marketing_consent: bool
+    occurred_at: datetime
+
+
 @strawberry.type(description="A customer came into a higher tier.")
 class TierUpgrade:
     customer: Customer = loaded("customers", "customer_id", description="Who came up.")
@@ -55,6 +69,20 @@ class PointsChanged:
     cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
     entry: LedgerEntry = loaded("entries", "entry_id", description="The line of the ledger.")
     points: PointsAccount = strawberry.field(description="The account right after it.")
+
+
+@strawberry.type(
+    description="A customer's points will expire soon: their owner should know. Treue itself tells nobody."
+)
+class PointsExpiring:
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+    customer: Customer = loaded("customers", "customer_id", description="Whose points they are.")
+    lot: PointsLot = loaded("lots", "lot_id", description="Which points: the lot as it is now.")
+    points: Points = strawberry.field(description="How many were left when the notice became due.")
+    days_before: int = strawberry.field(description="Which of the program's `noticeDays` it is.")
+    expires_at: datetime = strawberry.field(description="The first instant at which they cannot be spent.")
+    marketing_consent: bool = strawberry.field(description="Whether the customer had agreed to marketing just then.")
+    occurred_at: datetime = strawberry.field(description="When the notice became due and was written.")
 
 
 class TierUpgradeRow(NamedTuple):

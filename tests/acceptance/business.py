@@ -77,10 +77,11 @@ async def open_business(
     currency: str = "EUR",
     time_zone: str = "Europe/Berlin",
     locale: str = "en-GB",
+    sandbox: bool = False,
 ) -> Business:
     """A new tenant, as `treue tenant create` makes one, with credentials for everybody."""
     tenant = await provision_tenant(
-        World(owner_database), name="Salon", currency=currency, time_zone=time_zone, locale=locale
+        World(owner_database), name="Salon", currency=currency, time_zone=time_zone, locale=locale, sandbox=sandbox
     )
 
     def person(role: Role) -> Caller:

@@ -18,7 +18,9 @@ from tests.fixtures.server import Installation, running_installation
 class OpenBusiness(Protocol):
     """Makes a business; in Berlin, counting in euros, unless told otherwise."""
 
-    def __call__(self, *, currency: str = ..., time_zone: str = ..., locale: str = ...) -> Awaitable[Business]:
+    def __call__(
+        self, *, currency: str = ..., time_zone: str = ..., locale: str = ..., sandbox: bool = ...
+    ) -> Awaitable[Business]:
         """The business."""
 
 
@@ -61,10 +63,16 @@ async def businesses(
     made: list[Business] = []
 
     async def new_business(
-        *, currency: str = "EUR", time_zone: str = "Europe/Berlin", locale: str = "en-GB"
+        *, currency: str = "EUR", time_zone: str = "Europe/Berlin", locale: str = "en-GB", sandbox: bool = False
     ) -> Business:
         business = await open_business(
-            installation, owner_database, app_database, currency=currency, time_zone=time_zone, locale=locale
+            installation,
+            owner_database,
+            app_database,
+            currency=currency,
+            time_zone=time_zone,
+            locale=locale,
+            sandbox=sandbox,
         )
         made.append(business)
         return business

@@ -50,6 +50,7 @@ SUBSCRIPTIONS: dict[str, str] = {
     # A cursor that is none ends the stream at once, after the permission was looked at.
     "tierUpgraded": 'subscription { tierUpgraded(after: "none") { cursor } }',
     "pointsChanged": 'subscription { pointsChanged(after: "none") { cursor } }',
+    "pointsExpiring": 'subscription { pointsExpiring(after: "none") { cursor } }',
 }
 
 OPERATIONS: dict[str, tuple[str, Json]] = {
