@@ -24,6 +24,7 @@ from loyalty.rules.earning import (
     PerUnitAward,
     Weekday,
 )
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import RuleId, TenantId
 from loyalty.rules.money import Money, PointValue, Ratio
 from loyalty.rules.program import ProgramSettings
@@ -157,7 +158,8 @@ def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:
         max_discount_percent=50,
         min_balance=100,
     )
-    return replace(settings, redemption=redemption)
+    until = ExpiryPolicy(ExpiryKind.END_OF_PERIOD, period=Period.YEAR, periods_after=1)
+    return replace(settings, redemption=redemption, expiry=until)
 
 
 def _catalog(business: Business) -> list[CatalogItem]:

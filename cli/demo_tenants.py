@@ -159,7 +159,7 @@ def banner(settings: Settings, port: int, credentials: Credentials, showcase: Sh
     key, name = showcase.customer.external_id, showcase.customer.full_name
     query = (
         f'{{ customer(by: {{externalId: "{key}"}}) {{ fullName points {{ available value {{ amount currency }} }} '
-        "tier { name } tierProgress { percent pointsToNext next { name } } } }"
+        "expirySchedule { lastDay points } tier { name } tierProgress { percent pointsToNext next { name } } } }"
     )
     money = f'{{amount: "{showcase.amount}", currency: "{showcase.currency}"}}'
     mutation = (

@@ -1,4 +1,5 @@
 import asyncio
+import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -470,6 +471,76 @@ async def test_where_all_that_is_due_is_held_the_worker_is_not_called(
 async def is_due(relay: Database, salon: Salon, now: datetime) -> bool:
     async with relay.engine.connect() as connection:
         return salon.tenant_id in await read_tenants_with_due_lots(connection, now, 10_000)
+
+
+async def test_sweeps_meet_everything_else_that_moves_points(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-13, invariant 9: whoever is first, each point is spent or expires, and never both."""
+    await set_redemption(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS, 7)
+    await known_customer(world, salon)
+    await create_earning_rule(world, salon.manager, rule(10))
+    for number in range(6):
+        await give(at(world, NOON), salon, 10, f"old-{number}")
+    await give(at(world, NOON + 20 * DAY), salon, 100, "young")
+    held = await hold(at(world, NOON + 30 * DAY), salon, 15, "basket", minutes=7 * 24 * 60)
+    late = at(world, NOON + 31 * DAY)
+    await asyncio.gather(
+        *(expire_due(late, salon.tenant_id) for _ in range(3)),
+        *(tell_expiring(late, salon.tenant_id) for _ in range(2)),
+        *(hold(late, salon, 7, f"basket-{number}") for number in range(3)),
+        *(give(late, salon, -5, f"spent-{number}") for number in range(3)),
+        earn(late, salon, order("one more")),
+        capture(late, salon, held, "paid"),
+    )
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    # Of 60 old ones 15 were held in time and spent, 45 expired; the others came from the young ones.
+    assert (found.points.available, found.points.held) == (100 + 10 - 21 - 15, 21)
+    await ledger_is_sound(salon.tenant_id)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_random_life_ends_where_a_naive_ledger_says(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, seed: int
+) -> None:
+    """F-13: an expiry takes what is left of a lot and no more, whether the worker comes every day or never."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    await known_customer(world, salon)
+    lots: list[tuple[date, int]] = []
+    for day in range(40):
+        now = NOON + day * DAY
+        today = now.date()
+        # Always the same hour, so that the local day is the same as in UTC.
+        here = at(world, now)
+        lots = [(last, points) for last, points in lots if last >= today]
+        if chance.random() < 0.6:
+            last, points = today + chance.randrange(20) * DAY, chance.randrange(1, 50)
+            await give(here, salon, points, f"give-{day}", expires_on=last)
+            lots.append((last, points))
+        there = sum(points for _, points in lots)
+        if there and chance.random() < 0.4:
+            taken = missing = chance.randrange(1, there + 1)
+            await give(here, salon, -taken, f"take-{day}")
+            rest = []
+            for last, points in sorted(lots, key=lambda it: it[0]):
+                gone = min(points, missing)
+                missing -= gone
+                rest.append((last, points - gone))
+            lots = [(last, points) for last, points in rest if points]
+        if seed % 2 and chance.random() < 0.5:
+            await expire_due(here, salon.tenant_id)
+        expected: dict[date, int] = {}
+        for last, points in lots:
+            expected[last] = expected.get(last, 0) + points
+        anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+        assert anna is not None
+        assert await schedule(here, salon, anna.id) == sorted(expected.items())
+    while (await expire_due(at(world, NOON + 40 * DAY), salon.tenant_id)).done:
+        pass
+    assert await available(world, salon) == sum(points for last, points in lots if last >= (NOON + 40 * DAY).date())
+    await ledger_is_sound(salon.tenant_id)
 
 
 async def test_held_points_do_not_expire(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
