@@ -125,20 +125,15 @@ async def read_notices_told(tx: Transaction, lot_ids: Sequence[LotId]) -> set[No
 async def read_expiring(
     tx: Transaction, customer_ids: Sequence[CustomerId], now: datetime
 ) -> dict[CustomerId, list[ExpiringRow]]:
-    """What of each customer's points expires when, by local day, soonest first; what never does is left out.
+    """What of each customer's points expires when, soonest first; what never does is left out.
 
-    ``now`` is the time of tenants whose clock has not been advanced.
+    All of one day expires at one instant, so there is a row for each day. ``now`` is the time of tenants whose clock
+    has not been advanced.
     """
     found: dict[CustomerId, list[ExpiringRow]] = {customer_id: [] for customer_id in customer_ids}
     for row in await tx.rows(_EXPIRING, customers=list(customer_ids), now=now):
-        expiring = ExpiringRow(
-            last_day_before(row.expires_at, ZoneInfo(row.time_zone)), row.expires_at, int(row.points)
-        )
-        days = found[CustomerId(row.customer_id)]
-        if days and days[-1].last_day == expiring.last_day:
-            days[-1] = days[-1]._replace(points=days[-1].points + expiring.points)
-        else:
-            days.append(expiring)
+        last_day = last_day_before(row.expires_at, ZoneInfo(row.time_zone))
+        found[CustomerId(row.customer_id)].append(ExpiringRow(last_day, row.expires_at, int(row.points)))
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.earning import PerAmountAward
 from loyalty.rules.errors import InsufficientPoints, InvalidInput
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import CustomerId
@@ -155,6 +156,22 @@ async def test_a_rule_can_have_an_expiry_of_its_own(world: World, salon: Salon, 
     await pay_back(at(world, NOON), salon, "order-1", 3_000, "half")
     assert await schedule(at(world, NOON), salon, recorded.customer.id) == []
     assert await available(world, salon) == 30
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_what_is_refunded_before_it_comes_is_gone_from_what_would_expire_first(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-25: half of 30 promised points, of which 10 would last a week."""
+    await set_policy(world, salon, delay_minutes=60)
+    await set_expiry(world, salon, THIRTY_DAYS)
+    await create_earning_rule(world, salon.manager, rule(PerAmountAward(2, 300), name="As the program"))
+    week = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=7)
+    await create_earning_rule(world, salon.manager, rule(PerAmountAward(1, 300), name="Campaign", expiry=week))
+    recorded = await earn(at(world, NOON), salon, order("order-1", 3_000))
+    await pay_back(at(world, NOON), salon, "order-1", 1_500, "half")
+    await mature_due(at(world, NOON + timedelta(hours=1)), salon.tenant_id)
+    assert await schedule(at(world, NOON), salon, recorded.customer.id) == [(date(2026, 4, 3), 15)]
     await ledger_is_sound(salon.tenant_id)
 
 
@@ -351,6 +368,24 @@ async def test_a_notice_says_whose_what_and_whether_they_want_to_hear_of_it(
     payloads = await expiring(world, salon, relay_database)
     assert sorted(payload["marketing_consent"] for payload in payloads) == [False, False, True]
     assert {(payload["points"], payload["expires_at"]) for payload in payloads} == {(10, "2026-04-03T22:00:00+00:00")}
+
+
+async def test_nobody_is_told_of_points_that_are_all_held(
+    world: World, salon: Salon, relay_database: Database, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-27: they count as spent; what comes back is told of when the next notice is due."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon)
+    await set_expiry(world, salon, THIRTY_DAYS, 7, 1)
+    await give(at(world, NOON), salon, 100, "some")
+    held = await hold(at(world, NOON + 22 * DAY), salon, 100, "basket", minutes=7 * 24 * 60)
+    for _ in range(2):
+        await tell_expiring(at(world, NOON + 24 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == []
+    await release_hold(at(world, NOON + 25 * DAY), salon.integration, held.hold.id, "changed my mind")
+    await tell_expiring(at(world, NOON + 30 * DAY), salon.tenant_id)
+    assert await told(world, salon, relay_database) == [(1, 100)]
+    await ledger_is_sound(salon.tenant_id)
 
 
 async def test_whose_points_live_on_is_told_anew(
