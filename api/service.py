@@ -45,7 +45,9 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
         return refreshed
 
     async def still_valid(actor: Actor) -> bool:
-        return await refreshed_actor(world, actor) is not None
+        refreshed = await refreshed_actor(world, actor)
+        # Who has become another customer has to connect anew, to be followed as that one.
+        return refreshed is not None and refreshed.customer_id == actor.customer_id
 
     async def ready() -> None:
         await refuse_unsafe_role(database)

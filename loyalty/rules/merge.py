@@ -30,7 +30,7 @@ def moved_numbers(source: Account) -> MovedNumbers:
 
 
 def emptied(source: Account, moved: MovedNumbers) -> Account:
-    """Return the account that was left, with one entry more if there was a balance."""
+    """Return the account that was left, with one entry more if there was a balance; nothing becomes due of it again."""
     return replace(
         source,
         available=0,
@@ -40,6 +40,10 @@ def emptied(source: Account, moved: MovedNumbers) -> Account:
         qualifying=0,
         window_points=0,
         previous_window_points=0,
+        window_started_at=None,
+        tier_review_at=None,
+        tier_locked=False,
+        tier_locked_until=None,
         closed=True,
         sequence=source.sequence + (1 if moved.points else 0),
     )

@@ -128,14 +128,18 @@ class Book:
         """Points that come in now, with the expiry that the program, or a policy in its place, gives them."""
         policy = self.program.row.settings.expiry if policy is None else policy
         expiry = expires_at(policy, self.now, self.program.zone)
-        return Parcel(points, expiry, self._next_notice_at(expiry), inactivity_days=inactivity_days(policy))
+        return Parcel(points, expiry, self.next_notice_at(expiry), inactivity_days=inactivity_days(policy))
 
     def parcel_until(self, points: int, last_day: date) -> Parcel:
         """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over."""
         if not self.now.astimezone(self.program.zone).date() <= last_day <= LAST_EXPIRY_DAY:
             raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
         expiry = end_of_day(last_day, self.program.zone)
-        return Parcel(points, expiry, self._next_notice_at(expiry))
+        return Parcel(points, expiry, self.next_notice_at(expiry))
+
+    def next_notice_at(self, expiry: datetime | None) -> datetime | None:
+        """When the owner of points that expire at an instant is to be told next."""
+        return next_notice_at(expiry, self.program.row.settings.notice_days, self.now, self.program.zone)
 
     def keep_alive(self, customer_id: CustomerId) -> None:
         """Put off the expiry of lots that live as long as their owner is active; the books must know them.
@@ -151,7 +155,7 @@ class Book:
         """Let a lot live as long as a policy gives it from now on, or longer when it would anyway."""
         expiry = expires_at(policy, self.now, self.program.zone)
         if lot.expires_at is not None and (expiry is None or expiry > lot.expires_at):
-            lot = replace(lot, expires_at=expiry, notice_at=self._next_notice_at(expiry))
+            lot = replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry))
         self.move_lot(customer_id, lot)
 
     def debit(
@@ -228,11 +232,14 @@ class Book:
     def change_tier(
         self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None
     ) -> TierChangeRow | None:
-        """Put a customer into the tier that the qualifying points demand; None when that is where they are."""
+        """Put a customer into the tier that the qualifying points demand; None when that is where they are.
+
+        Who has become another customer stands in none, not even in one that begins at no points.
+        """
         locked = self.customers[customer_id]
         account = locked.account
         previous = self.program.tier(account.tier_id)
-        change = tier_change(self.program.tiers, previous, account.qualifying)
+        change = tier_change(() if account.closed else self.program.tiers, previous, account.qualifying)
         if change is None:
             return None
         current_id = change.current.id if change.current else None
@@ -285,7 +292,7 @@ class Book:
         self.posting.lot_moves = [{"id": lot.id, **lot_numbers(lot)} for lot in self.moved_lots.values()]
         return self.posting
 
-    def open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> None:
+    def open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
         """Open a lot for what an entry brought in, less the debt that was paid from it."""
         lot = Lot(
             id=LotId(uuid7()),
@@ -311,9 +318,7 @@ class Book:
         )
         if paid_debt:
             self.allocate(entry.id, lot.id, paid_debt)
-
-    def _next_notice_at(self, expiry: datetime | None) -> datetime | None:
-        return next_notice_at(expiry, self.program.row.settings.notice_days, self.now, self.program.zone)
+        return lot
 
 
 async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:

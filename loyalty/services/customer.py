@@ -66,9 +66,10 @@ async def get_me(world: World, actor: Actor) -> CustomerRow | None:
 async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
     """The customers among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_customers_by_id(tx, visible)
+        found = await read_customers_by_id(tx, ids)
+    # By whom they are now: an id that a customer had before they became another is theirs too.
+    return {named_id: row for named_id, row in found.items() if may_see_customer(actor, row.id)}
 
 
 async def list_customers(

@@ -19,7 +19,7 @@ from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.customer_merges import MergeRow, move_customer, read_merges_by_id
+from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import lock_customers, post
@@ -88,6 +88,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
         target_id = await resolve_customer(tx, request.target, "target")
         if source_id == target_id:
             raise InvalidInput.one("target", reason="is the same customer already")
+        await lock_profiles(tx, source_id, target_id)
         locked = await lock_customers(tx, [source_id, target_id])
         book = Book(program, actor, world.now(program))
         for one in locked.values():
@@ -107,6 +108,7 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
         source_id=source_id,
+        source_external_id=book.customer(source_id).external_id,
         target_id=target_id,
         points=moved.points,
         pending=moved.pending,

@@ -19,12 +19,13 @@ from loyalty.services.customer import visible_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.purchase import profile_rows
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.customers import CustomerRow
 from loyalty.storage.ledger import LockedCustomer, open_accounts, post
 from loyalty.storage.opening_balances import (
+    NamedOpening,
     OpeningBalanceRow,
+    read_named_openings,
     read_opening_balances_by_id,
-    read_opening_balances_of,
 )
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
@@ -59,7 +60,7 @@ OpeningResult = OpenedBalance | LoyaltyError
 async def import_opening_balances(world: World, actor: Actor, openings: Sequence[Opening]) -> list[OpeningResult]:
     """Import up to ``MAX_BATCH`` opening balances; one result for each, in their order. A refused one harms no other.
 
-    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers), LimitReached.
+    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or another last day), LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST)
     if not 1 <= len(openings) <= MAX_BATCH:
@@ -121,19 +122,18 @@ async def _import(
 async def _book_items(
     tx: Transaction, book: Book, items: dict[int, Opening], opened: dict[str, LockedCustomer]
 ) -> dict[int, OpeningResult]:
-    ids = {position: book.open(opened[one.customer.external_id]) for position, one in items.items()}
-    known = await read_opening_balances_of(tx, list(ids.values()))
-    customers = await read_customers_by_id(tx, list(known)) if known else {}
+    known = await read_named_openings(tx, list(opened))
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     for position, opening in items.items():
-        customer_id = ids[position]
+        named = known[opening.customer.external_id]
+        customer_id = book.open(opened[opening.customer.external_id])
+        before = named.balance
         try:
-            before = known.get(customer_id)
             if before is None:
-                results[position] = _book(book, customer_id, opening)
-            elif before.numbers == opening.numbers:
-                results[position] = OpenedBalance(before, customers[customer_id], None, replayed=True)
+                results[position] = _book(book, customer_id, named, opening)
+            elif (before.numbers, before.expires_on) == (opening.numbers, opening.expires_on):
+                results[position] = OpenedBalance(before, book.customer(customer_id), None, replayed=True)
             else:
                 late[position] = OpeningBalanceExists(before.points)
         except LoyaltyError as refusal:
@@ -143,14 +143,16 @@ async def _book_items(
     return results
 
 
-def _book(book: Book, customer_id: CustomerId, opening: Opening) -> OpenedBalance:
+def _book(book: Book, customer_id: CustomerId, named: NamedOpening, opening: Opening) -> OpenedBalance:
     parcel = _parcel(book, opening)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),
         customer_id=customer_id,
+        named_id=named.id,
         points=opening.numbers.points,
         lifetime_earned=opening.numbers.lifetime_earned,
         qualifying=opening.numbers.qualifying,
+        expires_on=opening.expires_on,
         expires_at=parcel.expires_at,
         imported_at=book.now,
         actor_kind=book.actor.kind,
@@ -175,6 +177,6 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:
     """With the customer as everybody sees it after the commit."""
-    if isinstance(result, LoyaltyError) or result.replayed:
+    if isinstance(result, LoyaltyError):
         return result
-    return result._replace(customer=book.customer(result.balance.customer_id))
+    return result._replace(customer=book.customer(result.customer.id))

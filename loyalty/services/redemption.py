@@ -44,7 +44,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import EntryRow, lock_customers, post
 from loyalty.storage.redemptions import (
     HoldRow,
     PartOfLot,
@@ -60,8 +60,8 @@ from loyalty.storage.redemptions import (
     read_held_lots,
     read_holds_by_id,
     read_lots_for,
+    read_redemptions_by,
     read_redemptions_by_id,
-    read_redemptions_for,
     read_redemptions_of_holds,
     read_returns_by_id,
     read_taken_lots,
@@ -289,7 +289,8 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
         if hold.state is HoldState.CAPTURED:
             raise HoldEnded(hold.state)
         if hold.state is not HoldState.ACTIVE:
-            return HeldPoints(hold, book.customer(hold.customer_id), replayed=True)
+            # Whose hold it was may have become another customer since it ended.
+            return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
         ended = await _give_up(tx, book, hold, HoldState.RELEASED)
         book.remember(key, RELEASE, mark, hold.id)
         await post(tx, book.finish())
@@ -375,15 +376,20 @@ async def give_redemption_back(
     entry = book.enter(customer_id, points, credited.account, cause)
     book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
     missing, debt_left = points, credited.paid_debt
+    # What came back as new lots, or paid debt, still counts as taken from the lots of whom the customer took over.
+    back_already = sum(part.points for part in taken) - (redemption.points - before)
     for part in taken:
-        here = min(part.points, missing)
+        is_own = part.customer_id == customer_id
+        passed_over = 0 if is_own else min(part.points, back_already)
+        back_already -= passed_over
+        here = min(part.points - passed_over, missing)
         missing -= here
         paid = min(debt_left, here)
         debt_left -= paid
-        if here > paid and part.customer_id == customer_id:
+        if here > paid and is_own:
             _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
         elif here > paid:
-            book.open_lot(entry, _anew(book, part.lot, here - paid), 0, returned.id)
+            _give_lot_anew(book, entry, part.lot, here - paid)
     book.posting.redemption_returns.append(returned._asdict())
     book.posting.redemption_moves.append(
         {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
@@ -398,20 +404,10 @@ async def give_back_for(tx: Transaction, book: Book, purchase: PurchaseKey, cust
     for hold in await read_active_holds_for(tx, purchase):
         if hold.customer_id == customer_id:
             await _give_up(tx, book, hold, HoldState.RELEASED)
-    for redemption in await read_redemptions_for(tx, purchase):
+    for redemption in await read_redemptions_by(tx, customer_id, purchase):
         returnable = redemption.points - redemption.returned_points
         if returnable:
             await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
-
-
-def _anew(book: Book, lot: Lot, points: int) -> Parcel:
-    """Points of a lot of somebody else, with its dates; expired ones live for the days of grace, or just now."""
-    policy = book.program.row.settings.redemption
-    expires_at = lot.expires_at
-    if expires_at is not None and expires_at <= book.now:
-        grace = policy.restore_grace_days if policy.restore is RestorePolicy.GRACE else 0
-        expires_at = book.now + timedelta(days=grace)
-    return Parcel(points, expires_at, None, lot.cause_id, lot.opened_at)
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
@@ -426,6 +422,20 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
         book.put_off(customer_id, given, grace)
     else:
         book.expire(customer_id, given)
+
+
+def _give_lot_anew(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
+    """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
+    policy = book.program.row.settings.redemption
+    notice_at = book.next_notice_at(lot.expires_at)
+    parcel = Parcel(points, lot.expires_at, notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
+    if is_spendable(lot, book.now):
+        book.open_lot(entry, parcel, 0, entry.id)
+    elif policy.restore is RestorePolicy.GRACE:
+        grace = book.parcel(points, ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days))
+        book.open_lot(entry, replace(parcel, expires_at=grace.expires_at, notice_at=grace.notice_at), 0, entry.id)
+    else:
+        book.expire(entry.customer_id, book.open_lot(entry, parcel, 0, entry.id))
 
 
 def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, points: int, discount_minor: int) -> HoldRow:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, or_, select, update
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.storage.tables import accruals, customer_merges, customers, purchases
 from tenancy.database import Transaction
+from tenancy.retry import StaleRead
 from tenancy.table import tenant_parameter
 
 
@@ -17,6 +18,7 @@ class MergeRow(NamedTuple):
 
     id: CustomerMergeId
     source_id: CustomerId
+    source_external_id: str
     target_id: CustomerId
     points: int
     pending: int
@@ -30,9 +32,31 @@ class MergeRow(NamedTuple):
     actor: str
 
 
-_BY_IDS = select(*(customer_merges.c[name] for name in MergeRow._fields)).where(
-    customer_merges.c.tenant_id == tenant_parameter(), customer_merges.c.id.in_(bindparam("ids", expanding=True))
+_source = customers.c.external_id.label("source_external_id")
+_BY_IDS = (
+    select(*(_source if name == _source.name else customer_merges.c[name] for name in MergeRow._fields))
+    .join_from(
+        customer_merges,
+        customers,
+        (customers.c.tenant_id == customer_merges.c.tenant_id) & (customers.c.id == customer_merges.c.source_id),
+    )
+    .where(
+        customer_merges.c.tenant_id == tenant_parameter(), customer_merges.c.id.in_(bindparam("ids", expanding=True))
+    )
 )
+# In the order in which recordings lock customers, and with all rows that a merge moves: so nobody waits in a circle.
+_PROFILES = (
+    select(customers.c.id)
+    .where(
+        customers.c.tenant_id == tenant_parameter(),
+        or_(
+            customers.c.id.in_([bindparam("source"), bindparam("target")]),
+            customers.c.merged_into == bindparam("source"),
+        ),
+    )
+    .order_by(customers.c.external_id)
+)
+_LOCK = _PROFILES.with_for_update(key_share=True)
 # Whoever became the source before is the target now too, so that every id leads there in one step.
 _LEAD = (
     update(customers)
@@ -64,6 +88,16 @@ _PURCHASES = (
 async def read_merges_by_id(tx: Transaction, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
     """The merges among ``ids``."""
     return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
+    """Lock the profiles of a merge before its accounts, as recordings do.
+
+    Raises StaleRead when somebody became the source while it waited: that profile is not locked yet.
+    """
+    locked = await tx.rows(_LOCK, source=source_id, target=target_id)
+    if await tx.rows(_PROFILES, source=source_id, target=target_id) != locked:
+        raise StaleRead
 
 
 async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:

@@ -52,7 +52,7 @@ _CLAIM = (
     )
     .with_for_update(skip_locked=True)
 )
-_COUNT_ACCOUNTS = select(func.count()).where(accounts.c.tenant_id == tenant_parameter())
+_COUNT_ACCOUNTS = select(func.count()).where(accounts.c.tenant_id == tenant_parameter(), ~accounts.c.closed)
 _INSERT = insert(jobs).values(
     tenant_id=tenant_parameter(),
     id=bindparam("id"),
@@ -88,7 +88,7 @@ _ACCOUNTS_AFTER = (
         customers,
         (customers.c.tenant_id == accounts.c.tenant_id) & (customers.c.id == accounts.c.customer_id),
     )
-    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id > bindparam("cursor"))
+    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id > bindparam("cursor"), ~accounts.c.closed)
     .order_by(accounts.c.customer_id)
     .limit(bindparam("limit"))
     .with_for_update(of=accounts)

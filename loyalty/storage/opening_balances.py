@@ -1,14 +1,14 @@
 """What customers brought along from elsewhere."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select
 
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
 from loyalty.rules.opening import OpeningNumbers
-from loyalty.storage.tables import opening_balances
+from loyalty.storage.tables import customers, opening_balances
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 
@@ -18,9 +18,12 @@ class OpeningBalanceRow(NamedTuple):
 
     id: OpeningBalanceId
     customer_id: CustomerId
+    named_id: CustomerId
     points: int
     lifetime_earned: int
     qualifying: int
+    expires_on: date | None
+    """The last local day that the import told, if it did."""
     expires_at: datetime | None
     imported_at: datetime
     actor_kind: str
@@ -32,11 +35,30 @@ class OpeningBalanceRow(NamedTuple):
         return OpeningNumbers(self.points, self.lifetime_earned, self.qualifying)
 
 
-_ALL = select(*(opening_balances.c[name] for name in OpeningBalanceRow._fields)).where(
-    opening_balances.c.tenant_id == tenant_parameter()
+class NamedOpening(NamedTuple):
+    """A customer whom an import names, whoever that one has become since, and what came under this name before."""
+
+    id: CustomerId
+    balance: OpeningBalanceRow | None
+
+
+_COLUMNS = [opening_balances.c[name] for name in OpeningBalanceRow._fields]
+_BY_IDS = select(*_COLUMNS).where(
+    opening_balances.c.tenant_id == tenant_parameter(), opening_balances.c.id.in_(bindparam("ids", expanding=True))
 )
-_BY_IDS = _ALL.where(opening_balances.c.id.in_(bindparam("ids", expanding=True)))
-_OF_CUSTOMERS = _ALL.where(opening_balances.c.customer_id.in_(bindparam("customers", expanding=True)))
+_OF_NAMES = (
+    select(customers.c.external_id, customers.c.id.label("named"), *_COLUMNS)
+    .select_from(
+        customers.outerjoin(
+            opening_balances,
+            (opening_balances.c.tenant_id == customers.c.tenant_id) & (opening_balances.c.named_id == customers.c.id),
+        )
+    )
+    .where(
+        customers.c.tenant_id == tenant_parameter(),
+        customers.c.external_id.in_(bindparam("external_ids", expanding=True)),
+    )
+)
 
 
 async def read_opening_balances_by_id(
@@ -46,9 +68,9 @@ async def read_opening_balances_by_id(
     return {row.id: OpeningBalanceRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
-async def read_opening_balances_of(
-    tx: Transaction, customer_ids: Sequence[CustomerId]
-) -> dict[CustomerId, OpeningBalanceRow]:
-    """What each of these customers brought along; who brought nothing is absent."""
-    rows = await tx.rows(_OF_CUSTOMERS, customers=list(customer_ids))
-    return {row.customer_id: OpeningBalanceRow._make(row) for row in rows}
+async def read_named_openings(tx: Transaction, external_ids: Sequence[str]) -> dict[str, NamedOpening]:
+    """Customers by external id, each with what was brought along under that very name."""
+    rows = await tx.rows(_OF_NAMES, external_ids=list(external_ids))
+    return {
+        row.external_id: NamedOpening(row.named, OpeningBalanceRow._make(row[2:]) if row.id else None) for row in rows
+    }

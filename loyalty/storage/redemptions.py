@@ -239,6 +239,14 @@ _REDEMPTIONS_FOR_PURCHASE = (
     )
     .order_by(redemptions.c.id)
 )
+_REDEMPTIONS_BY = _REDEMPTIONS_FOR_PURCHASE.join_from(
+    redemptions,
+    customers,
+    (customers.c.tenant_id == redemptions.c.tenant_id) & (customers.c.id == redemptions.c.customer_id),
+).where(
+    customers.c.tenant_id == tenant_parameter(),
+    func.coalesce(customers.c.merged_into, customers.c.id) == bindparam("customer"),
+)
 _REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
     redemptions.c.tenant_id == tenant_parameter(), redemptions.c.hold_id.in_(bindparam("ids", expanding=True))
 )
@@ -379,6 +387,12 @@ async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[
 async def read_redemptions_by_id(tx: Transaction, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
     """The redemptions among ``ids``."""
     return {row.id: _redemption(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
+
+
+async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey) -> list[RedemptionRow]:
+    """Those of them that a customer paid with, or somebody who has become that customer, oldest first."""
+    rows = await tx.rows(_REDEMPTIONS_BY, customer=customer_id, **purchase._asdict())
+    return [_redemption(row) for row in rows]
 
 
 async def read_redemptions_of_holds(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:

@@ -4,7 +4,7 @@ The ledger (entries, allocations, adjustments, facts, versions, tier changes, ke
 has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, SmallInteger, func
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Integer, SmallInteger, func
 from sqlalchemy import text as sql
 
 from loyalty.rules.accrual import AccrualState
@@ -162,6 +162,7 @@ customers = tenant_table(
     index("customers_email_idx", "email"),
     index("customers_name_idx", "search_name", "id"),
     index("customers_family_name_idx", "search_family_name"),
+    index("customers_merged_idx", "merged_into", where=sql("merged_into IS NOT NULL")),
     of_tenants=True,
 )
 
@@ -557,16 +558,20 @@ opening_balances = tenant_table(
     "opening_balances",
     identifier("id"),
     identifier("customer_id"),
+    # Whom the import named; the customer is whom that one had become by then.
+    identifier("named_id"),
     points("points"),
     points("lifetime_earned"),
     points("qualifying"),
+    Column("expires_on", Date, nullable=True),
     instant("expires_at", nullable=True),
     instant("imported_at"),
     text_column("actor_kind"),
     text_column("actor"),
     references("customer_id", "customers"),
-    # One for each customer: an import that is sent again gives nothing again.
-    unique("customer_id"),
+    references("named_id", "customers"),
+    # One for each name: an import that is sent again gives nothing again, also when that one has become another since.
+    unique("named_id"),
     check("numbers", "points >= 0 AND lifetime_earned >= 0 AND qualifying >= 0"),
 )
 

@@ -571,11 +571,30 @@ QUESTIONS: Mapping[str, str] = {
         FROM customers c
         JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id
         LEFT JOIN customers t ON t.tenant_id = c.tenant_id AND t.id = c.merged_into
-        WHERE c.tenant_id = :current_tenant AND c.merged_into IS NOT NULL
-          AND (a.available <> 0 OR a.pending <> 0 OR a.held <> 0 OR a.debt <> 0 OR a.lifetime_earned <> 0
-               OR NOT a.closed OR a.qualifying <> 0 OR t.merged_into IS NOT NULL
+        WHERE c.tenant_id = :current_tenant AND (a.closed OR c.merged_into IS NOT NULL)
+          AND (NOT a.closed OR c.merged_into IS NULL OR t.merged_into IS NOT NULL OR a.tier_id IS NOT NULL
+               OR (a.available, a.pending, a.held, a.debt, a.lifetime_earned, a.qualifying) <> (0, 0, 0, 0, 0, 0)
+               OR EXISTS (SELECT FROM lots l WHERE l.tenant_id = c.tenant_id AND l.customer_id = c.id
+                          AND l.state = 'OPEN')
                OR EXISTS (SELECT FROM purchases p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id)
                OR NOT EXISTS (SELECT FROM customer_merges m WHERE m.tenant_id = c.tenant_id AND m.source_id = c.id))
+    """,
+    "lots that a merge moved keep their age and what they came from": """
+        WITH left_behind AS (
+            SELECT m.id, t.points, l.opened_at, l.cause_id
+            FROM customer_merges m
+            JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.source_id
+            JOIN allocations t ON t.tenant_id = e.tenant_id AND t.entry_id = e.id
+            JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
+            WHERE m.tenant_id = :current_tenant AND m.points > 0
+        ), taken_over AS (
+            SELECT m.id, l.original, l.opened_at, l.cause_id
+            FROM customer_merges m
+            JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.target_id
+            JOIN lots l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id
+            WHERE m.tenant_id = :current_tenant AND m.points > 0
+        )
+        (TABLE left_behind EXCEPT ALL TABLE taken_over) UNION ALL (TABLE taken_over EXCEPT ALL TABLE left_behind)
     """,
     "what a merge or an opening balance moved stands in the ledger": """
         SELECT m.id, m.points, m.customer_id, count(e.id) AS entries
@@ -605,7 +624,7 @@ QUESTIONS: Mapping[str, str] = {
             ORDER BY t.min_points DESC LIMIT 1
         ) AS due
         FROM accounts a
-        WHERE a.tenant_id = :current_tenant
+        WHERE a.tenant_id = :current_tenant AND NOT a.closed
           AND NOT EXISTS (SELECT FROM jobs j WHERE j.tenant_id = a.tenant_id AND j.state IN ('WAITING', 'RUNNING'))
           AND a.tier_id IS DISTINCT FROM (
             SELECT t.id FROM tiers t

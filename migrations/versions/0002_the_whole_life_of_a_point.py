@@ -211,6 +211,7 @@ def _constrain() -> None:
         op.create_check_constraint(op.f(f"{table}_{name}_check"), table, must)
     indexes: tuple[tuple[str, str, str, str | None], ...] = (
         ("accounts_tier_review_idx", "accounts", "tier_review_at", "tier_review_at IS NOT NULL"),
+        ("customers_merged_idx", "customers", "merged_into", "merged_into IS NOT NULL"),
         ("lots_entry_idx", "lots", "entry_id", None),
         ("lots_expiry_idx", "lots", "due_at", "due_at IS NOT NULL"),
         ("lots_notice_idx", "lots", "notice_at", "state = 'OPEN' AND notice_at IS NOT NULL"),
@@ -305,9 +306,11 @@ def _create_tables() -> None:
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("named_id", sa.Uuid(), nullable=False),
         sa.Column("points", sa.BigInteger(), nullable=False),
         sa.Column("lifetime_earned", sa.BigInteger(), nullable=False),
         sa.Column("qualifying", sa.BigInteger(), nullable=False),
+        sa.Column("expires_on", sa.Date(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("imported_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("actor_kind", sa.Text(), nullable=False),
@@ -320,8 +323,13 @@ def _create_tables() -> None:
             ["customers.tenant_id", "customers.id"],
             name=op.f("opening_balances_customers_tenant_id_customer_id_fkey"),
         ),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "named_id"],
+            ["customers.tenant_id", "customers.id"],
+            name=op.f("opening_balances_customers_tenant_id_named_id_fkey"),
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("opening_balances_pkey")),
-        sa.UniqueConstraint("tenant_id", "customer_id", name=op.f("opening_balances_tenant_id_customer_id_key")),
+        sa.UniqueConstraint("tenant_id", "named_id", name=op.f("opening_balances_tenant_id_named_id_key")),
     )
     op.create_table(
         "purchase_refunds",

@@ -1,12 +1,15 @@
 """Customers who move: from elsewhere to here, and from one id to another."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
+from permissions.actor import ActorKind
+from schema.context import Info
+from schema.fields import computed
 from schema.loaders import loaded
 from schema.scalars import Points
 from schema.types.node import Node, node_id, reads
@@ -38,9 +41,21 @@ class CustomerMerge(Node):
     customer: LazyCustomer = loaded(
         "customers", "target_id", description="Who took over; the other id leads there too."
     )
+    source_external_id: str = strawberry.field(description="The external id of who became that customer.")
     points: Points = strawberry.field(description="The balance that moved; below zero for debt.")
     pending: Points = strawberry.field(description="Pending points that moved.")
     lifetime_earned: Points = strawberry.field(description="Earned points that moved.")
     qualifying: Points = strawberry.field(description="Qualifying points that moved.")
-    reason: str | None = strawberry.field(description="Why, as the caller put it.")
     merged_at: datetime = strawberry.field(description="When.")
+
+    @computed(description="Why, for the team; null for customers.")
+    def reason(self, info: Info) -> str | None:
+        """Customers never read it."""
+        row: Any = self
+        return None if info.context.actor.kind is ActorKind.CUSTOMER else row.reason
+
+    @computed(description="Who did it, by the name in the credential; customers read only that it was staff.")
+    def actor(self, info: Info) -> str:
+        """Customers do not learn the names of the team."""
+        row: Any = self
+        return "STAFF" if info.context.actor.kind is ActorKind.CUSTOMER else row.actor

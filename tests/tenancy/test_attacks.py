@@ -195,7 +195,7 @@ async def test_our_rows_cannot_refer_to_theirs(
                 {"foreign": foreign, "own": row["customer_id"]},
             )
         else:
-            attack = insert_as_json(connection, table, _fresh(row) | _apart(table, row) | {column: foreign})
+            attack = insert_as_json(connection, table, _fresh(row) | _apart(table, row, ours) | {column: foreign})
         with pytest.raises(IntegrityError) as refused:
             await attack
     assert sqlstate(refused) == FOREIGN_KEY_VIOLATION
@@ -207,12 +207,14 @@ async def _id_referred_to(world: World, tenant_id: TenantId, table: Table, colum
     return str(row["id"])
 
 
-def _apart(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]:
     """What else must differ in a second row, where a reference may stand only once."""
     if table.name == "events":
         return {"entry_id": None}
     if table.name == "redemptions":
         return {"hold_id": str(uuid4())}
+    if table.name == "opening_balances":
+        return {"named_id": str(ours.customer_id)}
     if table.name == "customer_merges":
         return {"source_id": row["target_id"], "target_id": row["source_id"]}
     return {}

@@ -4,21 +4,24 @@ from datetime import date, timedelta
 import pytest
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.errors import ActiveHolds, IdempotencyConflict, InvalidInput, LoyaltyError, NotFound
+from loyalty.rules.errors import ActiveHolds, HoldEnded, IdempotencyConflict, InvalidInput, LoyaltyError, NotFound
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import RestorePolicy
 from loyalty.services.authentication import refreshed_actor
 from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers, load_customers
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.expiry import load_expiry_schedules
+from loyalty.services.expiry import expire_due, load_expiry_schedules
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
-from loyalty.services.tier import create_tier
+from loyalty.services.redemption import release_hold
+from loyalty.services.tier import create_tier, load_tier_counts
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.window import Window
+from tenancy.retry import retries
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.statements import StatementLog
@@ -93,6 +96,10 @@ async def test_what_comes_for_the_old_id_goes_to_the_new_one(
     me = await get_me(world, old_app)
     assert me is not None
     assert me.external_id == "ben"
+    # The id that the app has kept is still its own, and nobody else's is.
+    other = await known_customer(world, salon, "cem")
+    seen = await load_customers(world, old_app, [recorded.customer.id, other])
+    assert {named: row.external_id for named, row in seen.items()} == {recorded.customer.id: "ben"}
     await ledger_is_sound(salon.tenant_id)
 
 
@@ -146,6 +153,46 @@ async def test_a_redemption_of_the_old_id_comes_back_to_the_new_one(
     await ledger_is_sound(salon.tenant_id)
 
 
+@pytest.mark.parametrize(
+    ("restore", "at_once", "later"), [(RestorePolicy.EXPIRE, 16, 10), (RestorePolicy.GRACE, 20, 14)]
+)
+async def test_returns_in_parts_bring_the_dates_of_each_part(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, restore: RestorePolicy, at_once: int, later: int
+) -> None:
+    """F-07, F-35: as for whoever redeemed it, what lives longest comes first, and what is over has days of grace."""
+    await set_redemption(world, salon, restore=restore)
+    await known_customer(world, salon)
+    for key, day in (("short", date(2026, 12, 31)), ("long", date(2999, 3, 31))):
+        await give(at(world, NOON), salon, 10, key, expires_on=day)
+    spent = await capture(at(world, NOON), salon, await hold(at(world, NOON), salon, 20, "basket"), "paid")
+    ben = (await merge(at(world, NOON), salon, "anna", "ben", "same person")).customer.id
+    for part in range(2):
+        await give_back(at(world, NOON), salon, spent, f"part {part}", points=8)
+    schedule = (await load_expiry_schedules(at(world, NOON), salon.manager, [ben]))[ben]
+    assert [(row.last_day, row.points) for row in schedule] == [(date(2026, 12, 31), 6), (date(2999, 3, 31), 10)]
+    late = NOON + timedelta(days=400)
+    back = await give_back(at(world, late), salon, spent, "the rest")
+    assert back.customer.points.available == at_once
+    await expire_due(at(world, late), salon.tenant_id)
+    assert (await found(world, salon, "ben")).points.available == later
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_hold_that_ended_before_is_answered_as_it_is(world: World, salon: Salon) -> None:
+    """Released once more, and captured too late, under the id that its customer had then."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon)
+    await give(world, salon, 10, "some")
+    held = await hold(world, salon, 5, "basket")
+    await release_hold(world, salon.integration, held.hold.id, "changed my mind")
+    await merge(world, salon, "anna", "ben", "same person")
+    for key in ("changed my mind", "again"):
+        again = await release_hold(world, salon.integration, held.hold.id, key)
+        assert (again.customer.external_id, again.replayed) == ("ben", True)
+    with pytest.raises(HoldEnded):
+        await capture(world, salon, held, "paid")
+
+
 async def test_the_tier_follows(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
     await advance_job(world, salon.tenant_id, silver.job.id)
@@ -155,6 +202,21 @@ async def test_the_tier_follows(world: World, salon: Salon, ledger_is_sound: Led
     merged = await merge(world, salon, "anna", "ben", "same person")
     assert merged.customer.tier is not None
     await ledger_is_sound(salon.tenant_id)
+
+
+async def test_who_became_another_stands_in_no_tier(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """F-35: not even in one that begins at no points, nor after everybody was put right; nobody is counted twice."""
+    bronze = await create_tier(world, salon.manager, "Bronze", "#CD7F32", 0)
+    await advance_job(world, salon.tenant_id, bronze.job.id)
+    await known_customer(world, salon)
+    await give(world, salon, 30, "some")
+    await merge(world, salon, "anna", "ben", "same person")
+    for _ in range(2):
+        assert await load_tier_counts(world, salon.manager, [bronze.tier.id]) == {bronze.tier.id: 1}
+        await ledger_is_sound(salon.tenant_id)
+        gold = await create_tier(world, salon.manager, f"Gold {_}", "#FFD700", 500 + _)
+        assert gold.job.total == 1
+        await advance_job(world, salon.tenant_id, gold.job.id)
 
 
 async def test_chains_lead_to_their_end(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
@@ -265,6 +327,29 @@ async def test_opposing_merges_and_adjustments_at_once_lose_nothing(
     await ledger_is_sound(salon.tenant_id)
 
 
+async def test_merges_and_purchases_at_once_wait_for_one_another_but_never_in_a_circle(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-10, F-35: whoever comes first, all that was bought has earned for the one who is left."""
+    await create_earning_rule(world, salon.manager, one_point_per_euro())
+    before = retries["deadlock"]
+    for number in range(5):
+        names = [f"{letter}{number}" for letter in "abc"]
+        for name in names:
+            await known_customer(world, salon, name)
+        keys = [CustomerKey(external_id=name) for name in names]
+        outcomes = await asyncio.gather(
+            merge_customers(world, salon.manager, MergeRequest(keys[0], keys[1], None, f"first {number}")),
+            *(earn(world, salon, order(f"{name} {turn}", 100, customer=name)) for turn in range(5) for name in names),
+            merge_customers(world, salon.manager, MergeRequest(keys[1], keys[2], None, f"second {number}")),
+            return_exceptions=True,
+        )
+        assert [one for one in outcomes if isinstance(one, Exception)] == []
+        assert {(await found(world, salon, name)).points.available for name in names} == {15}
+    assert retries["deadlock"] == before
+    await ledger_is_sound(salon.tenant_id)
+
+
 async def test_how_many_statements_a_merge_takes(world: World, salon: Salon, statements: StatementLog) -> None:
     """The same whatever moves."""
     counts = []
@@ -279,4 +364,4 @@ async def test_how_many_statements_a_merge_takes(world: World, salon: Salon, sta
         with statements() as sent:
             await merge_customers(world, salon.manager, request)
         counts.append(len(sent))
-    assert counts == [11, 11]
+    assert counts == [13, 13]

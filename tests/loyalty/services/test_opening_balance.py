@@ -23,7 +23,7 @@ from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOON, at, bring_along, give, known_customer
+from tests.loyalty.services.builders import NOON, at, bring_along, give, known_customer, merge
 
 
 def opening(external_id: str, points: int = 10, **changes: Any) -> Opening:
@@ -114,6 +114,35 @@ async def test_whoever_is_there_already_gets_it_on_top(
     assert isinstance(result, OpenedBalance)
     assert result.customer.points.available == 12
     await ledger_is_sound(salon.tenant_id)
+
+
+async def test_who_became_another_brings_along_what_was_theirs_once(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """C-22, F-35: before the merge or after it, each under its own name, and never again."""
+    await bring_along(world, salon, 30)
+    ben = (await merge(world, salon, "anna", "ben", "same person")).customer.id
+    await known_customer(world, salon, "cem")
+    await merge(world, salon, "cem", "ben", "same person too")
+    for replayed in (False, True):
+        results = await import_opening_balances(
+            world, salon.manager, [opening("anna", 30), opening("ben", 50), opening("cem", 7)]
+        )
+        for result, points, came_before in zip(results, (30, 50, 7), (True, replayed, replayed), strict=True):
+            assert isinstance(result, OpenedBalance)
+            assert (result.balance.points, result.customer.id, result.replayed) == (points, ben, came_before)
+            assert result.customer.points.available == 87
+    assert isinstance(await bring_along(world, salon, 31), OpeningBalanceExists)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_another_last_day_is_another_opening_balance(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
+    await bring_along(world, salon, 5, expires_on=date(2999, 3, 31))
+    async with nothing_changes(salon.tenant_id):
+        for day in (date(2999, 4, 1), None):
+            assert isinstance(await bring_along(world, salon, 5, expires_on=day), OpeningBalanceExists)
 
 
 async def test_two_imports_at_once_are_one(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:

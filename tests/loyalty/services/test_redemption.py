@@ -23,7 +23,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.ids import CustomerId, HoldId
 from loyalty.rules.money import Money, PointValue
-from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
 from loyalty.services.checkout import Checkout, quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer
@@ -506,6 +506,22 @@ async def test_customers_hold_and_release_only_their_own_points(world: World, sa
     with pytest.raises(PermissionDenied):
         await return_redemption(world, anna, held.hold.id, None, None, "back?")  # type: ignore[arg-type]
     await release_hold(world, anna, held.hold.id, "mine again")
+
+
+@pytest.mark.usefixtures("rich")
+async def test_what_somebody_else_paid_is_not_given_to_whose_purchase_it_is(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-41: a checkout may name any purchase; who paid with points is who gets them back."""
+    await known_customer(world, salon, "ben")
+    await give(world, salon, 100, "ben's", customer="ben")
+    held = await hold(world, salon, 100, "basket", customer="ben", checkout=checkout(purchase="order-9"))
+    await capture(world, salon, held, "paid")
+    await earn(world, salon, order("order-9"))
+    before = (await numbers(world, salon))[0]
+    await earn(world, salon, order("order-9", status=PurchaseStatus.CANCELLED))
+    assert (await numbers(world, salon))[0] == before
+    await ledger_is_sound(salon.tenant_id)
 
 
 def replace_integration(salon: Salon, actor: object) -> Salon:
