@@ -527,10 +527,12 @@ def _newest(told: datetime | None, before: PurchaseRow | None) -> datetime | Non
 
 def _evaluates_at(book: Book, draft: _Draft) -> datetime | None:
     """When the sweep will evaluate the rules: only while that waits for the end of the service."""
-    facts, status = draft.recording.facts, draft.recording.status
+    facts, status, policy = draft.recording.facts, draft.status, book.program.row.settings.accrual
     if draft.known.accrual is not None and _generation(draft) == draft.known.accrual.generation:
         return None
-    end = evaluates_at(book.program.row.settings.accrual, facts, status)
+    if is_evaluated_at(policy, facts, status, book.now):
+        return None
+    end = evaluates_at(policy, facts, status)
     return end if end is not None and end > book.now and _generation(draft) else None
 
 

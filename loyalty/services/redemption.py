@@ -3,6 +3,7 @@
 Everything happens under the lock of the customer's account; a hold leaves ACTIVE once, whoever is faster.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -376,11 +377,11 @@ async def give_redemption_back(
     entry = book.enter(customer_id, points, credited.account, cause)
     book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
     missing, debt_left = points, credited.paid_debt
-    # What came back as new lots, or paid debt, still counts as taken from the lots of whom the customer took over.
+    # What came back as new lots, or paid debt, still counts as taken from the lots, but does not come back once more.
     back_already = sum(part.points for part in taken) - (redemption.points - before)
     for part in taken:
         is_own = part.customer_id == customer_id
-        passed_over = 0 if is_own else min(part.points, back_already)
+        passed_over = min(part.points, back_already)
         back_already -= passed_over
         here = min(part.points - passed_over, missing)
         missing -= here
@@ -512,7 +513,7 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
     customer_id = hold.customer_id
     back = accounts.put_back(book.account(customer_id), points)
     book.keep(back.account)
-    unpaid = await read_unpaid_debits(tx, customer_id) if back.paid_debt else []
+    unpaid = _still_unpaid(book, customer_id, await read_unpaid_debits(tx, customer_id)) if back.paid_debt else []
     debt_left = back.paid_debt
     for lot_id, part in held.items():
         paid = min(debt_left, part)
@@ -526,6 +527,20 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
         lot = book.lots[customer_id][lot_id]
         if lot.remaining and not is_spendable(lot, book.now):
             book.expire(customer_id, lot)
+
+
+def _still_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
+    """The stored debits without lots behind them, and those of these books, as they are after all that was booked."""
+    booked = [
+        UnpaidDebit(entry["id"], -entry["points"])
+        for entry in book.posting.entries
+        if entry["customer_id"] == customer_id and entry["points"] < 0 and entry["kind"] is not EntryKind.EXPIRED
+    ]
+    taken: Counter[EntryId] = Counter()
+    for allocation in book.posting.allocations:
+        taken[allocation["entry_id"]] += allocation["points"]
+    left = (debit._replace(points=debit.points - taken[debit.entry_id]) for debit in (*stored, *booked))
+    return [debit for debit in left if debit.points > 0]
 
 
 def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:

@@ -207,6 +207,8 @@ _HELD = (
     select(*LOT_COLUMNS, hold_lots.c.points, hold_lots.c.hold_id)
     .join_from(hold_lots, lots, (lots.c.tenant_id == hold_lots.c.tenant_id) & (lots.c.id == hold_lots.c.lot_id))
     .where(hold_lots.c.tenant_id == tenant_parameter(), hold_lots.c.hold_id.in_(bindparam("holds", expanding=True)))
+    # What would expire first pays a debt first.
+    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
 )
 _HOLDS_BY_ID = select(*_HOLD_COLUMNS).where(
     holds.c.tenant_id == tenant_parameter(), holds.c.id.in_(bindparam("ids", expanding=True))
@@ -221,11 +223,15 @@ _ABANDONED = (
     .order_by(holds.c.expires_at, holds.c.id)
     .limit(bindparam("limit"))
 )
-_ACTIVE_FOR_PURCHASES = select(*_HOLD_COLUMNS).where(
-    holds.c.tenant_id == tenant_parameter(),
-    holds.c.state == HoldState.ACTIVE,
-    holds.c.purchase_kind == bindparam("kind"),
-    holds.c.purchase_external_id == bindparam("external_id"),
+_ACTIVE_FOR_PURCHASES = (
+    select(*_HOLD_COLUMNS)
+    .where(
+        holds.c.tenant_id == tenant_parameter(),
+        holds.c.state == HoldState.ACTIVE,
+        holds.c.purchase_kind == bindparam("kind"),
+        holds.c.purchase_external_id == bindparam("external_id"),
+    )
+    .order_by(holds.c.id)
 )
 _REDEMPTIONS_BY_ID = select(*_REDEMPTION_COLUMNS).where(
     redemptions.c.tenant_id == tenant_parameter(), redemptions.c.id.in_(bindparam("ids", expanding=True))
@@ -348,7 +354,7 @@ async def read_lots_for(
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
-    """What each hold has set aside, lot by lot."""
+    """What each hold has set aside, lot by lot, in the order in which lots are spent."""
     found: dict[HoldId, list[PartOfLot]] = {hold_id: [] for hold_id in hold_ids}
     for row in await tx.rows(_HELD, holds=list(hold_ids)):
         found[HoldId(row.hold_id)].append(PartOfLot(CustomerId(row.customer_id), lot_of(row), row.points))
@@ -380,7 +386,7 @@ async def read_abandoned_holds(tx: Transaction, now: datetime, limit: int) -> li
 
 
 async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[HoldRow]:
-    """The active holds that are to pay for a purchase."""
+    """The active holds that are to pay for a purchase, oldest first."""
     return [_hold(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
 
 

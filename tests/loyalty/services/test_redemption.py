@@ -493,6 +493,37 @@ async def test_points_that_come_back_pay_debt_first(world: World, salon: Salon, 
 # ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_what_was_held_pays_the_debt_of_its_own_cancellation(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-41, F-09: the debt arises in the very transaction that releases what can pay it; two holds pay it together."""
+    await create_earning_rule(world, salon.manager, one_point_per_euro())
+    await set_redemption(world, salon)
+    await earn(world, salon, order("order-1", 10_000))
+    for number in range(2):
+        await hold(world, salon, 30, f"hold-{number}", checkout=checkout(purchase="order-2"))
+    bought = await earn(world, salon, order("order-2", 9_000))
+    await give(world, salon, -bought.customer.points.available, "spent")
+    called_off = await earn(world, salon, order("order-2", 9_000, status=PurchaseStatus.CANCELLED))
+    assert called_off.customer.points[:4] == (0, 0, 0, 89 - 60)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_what_somebody_else_spent_on_a_purchase_is_not_its_buyers(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-41: anybody's redemption may name a purchase; called off, it gives its buyer nothing of theirs."""
+    await set_redemption(world, salon)
+    await known_customer(world, salon, "ben")
+    await give(world, salon, 50, "ben's", customer="ben")
+    await earn(world, salon, order("order-1", 10_000))
+    held = await hold(world, salon, 50, "hold", customer="ben", checkout=checkout(purchase="order-1"))
+    await capture(world, salon, held, "capture")
+    called_off = await earn(world, salon, order("order-1", 10_000, status=PurchaseStatus.CANCELLED))
+    assert called_off.customer.points.available == 0
+    await ledger_is_sound(salon.tenant_id)
+
+
 async def test_customers_hold_and_release_only_their_own_points(world: World, salon: Salon, rich: CustomerId) -> None:
     """BK-84, BK-95."""
     anna, ben = customer_actor(salon.tenant_id, rich), customer_actor(salon.tenant_id, CustomerId(NOBODY))

@@ -517,6 +517,19 @@ async def test_a_service_is_evaluated_when_it_has_ended(
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_a_service_that_is_completed_early_is_evaluated_once(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """C-01: completed is completed; when its planned end comes, there is nothing left to evaluate."""
+    await set_policy(world, shop, evaluate_on=EvaluateOn.SERVICE_ENDED)
+    early = order("order-1", 10_000, ends_at=NOON + HOUR, status=COMPLETED)
+    done = await earn(at(world, NOON), shop, early)
+    assert done.customer.points.available == 100
+    assert done.purchase.evaluates_at is None
+    assert (await evaluate_due(at(world, NOON + 2 * HOUR), shop.tenant_id)).done == 0
+    await ledger_is_sound(shop.tenant_id)
+
+
 async def test_points_wait_until_somebody_lets_them_come(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, nothing_changes: NothingChanges
 ) -> None:
