@@ -4,18 +4,15 @@ These tests have a PostgreSQL and processes of their own, one after the other on
 """
 
 import asyncio
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from gql.transport.exceptions import TransportError
 
-from migrations.run import upgrade
 from runtime.postgres import EmbeddedPostgres
-from runtime.roles import DatabaseUrls, prepare_database
+from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.acceptance.business import Business, open_business
 from tests.acceptance.client import (
@@ -29,7 +26,7 @@ from tests.acceptance.client import (
     newest_cursor,
     record,
 )
-from tests.fixtures.database import OPTIONS
+from tests.fixtures.database import server_of_its_own
 from tests.fixtures.server import Installation, installation_on
 
 AWAY = (TransportError, OSError, StreamEnded)
@@ -46,14 +43,8 @@ class Site(NamedTuple):
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[tuple[EmbeddedPostgres, DatabaseUrls]]:
     """A server that may be restarted, with a migrated database."""
-    with tempfile.TemporaryDirectory(prefix="treue-outages-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # the account that runs the server for root has to come through
-        with EmbeddedPostgres(folder, OPTIONS) as postgres:
-            urls = prepare_database(postgres.admin_url, folder, "treue_outages", adopt_roles=True)
-            upgrade(urls.owner)
-            yield postgres, urls
-        postgres.remove()
+    with server_of_its_own("treue_outages") as own:
+        yield own
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,225 @@
+"""Clients that behave: whatever breaks, they ask again with the same key until they have an answer, and note it.
+
+What they noted is all they know, so it must be what the ledger says.
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx2
+import orjson
+
+from tests.acceptance.client import NO_TLS, Json, money, mutation
+from tests.fixtures.server import ServerProcess
+
+ANSWER_SECONDS = 15
+PATIENCE_SECONDS = 60
+REST_SECONDS = 0.05
+SOON = timedelta(seconds=1)
+
+PURCHASE = "purchase { id status } accrual { points } replayed"
+ADJUSTED = "adjustment { points } replayed"
+HELD = "hold { id points state } replayed"
+CAPTURED = "redemption { id points } replayed"
+RETURNED = "returned { points } replayed"
+REFUNDED = "refund { points } replayed"
+
+
+class Effect(NamedTuple):
+    """What a client was told: so many points came to a customer, and with which question."""
+
+    customer: str
+    points: int
+    operation: str
+    selection: str
+    given: Json
+
+
+@dataclass(slots=True)
+class Acknowledged:
+    """Everything that clients were told."""
+
+    effects: list[Effect] = field(default_factory=list)
+    repeated: int = 0
+    """How often somebody had to ask again."""
+    refused: int = 0
+
+    def balances(self) -> dict[str, int]:
+        """What each customer must have."""
+        sums: dict[str, int] = defaultdict(int)
+        for effect in self.effects:
+            sums[effect.customer] += effect.points
+        return dict(sums)
+
+
+class Clerk:
+    """One client at several servers: the till and the booking system of a business, in one thread."""
+
+    def __init__(
+        self,
+        name: str,
+        servers: Sequence[ServerProcess],
+        token: str,
+        customers: Sequence[str],
+        told: Acknowledged,
+    ) -> None:
+        self._name = name
+        self._servers = list(servers)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._customers = customers
+        self._told = told
+        self._dice = random.Random(name)  # noqa: S311 - a life that can be lived again
+        self._asked = 0
+        self._purchases: list[tuple[str, str, int, Json]] = []
+        self._held: list[tuple[str, str, int]] = []
+        self._captured: list[tuple[str, str, int]] = []
+        self._http = httpx2.AsyncClient(timeout=ANSWER_SECONDS, verify=NO_TLS)
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Do one thing after another until it is told to stop, and end what it has begun."""
+        deeds = [self._buy] * 4 + [self._adjust] * 3 + [self._hold] * 2 + [self._end_hold] * 2
+        deeds += [self._cancel, self._refund, self._give_back]
+        while not stop.is_set():
+            await self._dice.choice(deeds)()
+        while self._held:
+            await self._end_hold()
+
+    async def ask_again(self, effect: Effect) -> bool:
+        """Whether an effect is known, and answered as it was: nothing may happen this time."""
+        payload = await self._ask(effect.operation, effect.selection, effect.given)
+        if payload["userErrors"] or payload["replayed"] is not True:
+            return False
+        return not effect.points or _points(payload) == abs(effect.points)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._http.aclose()
+
+    async def _buy(self) -> None:
+        customer, euros = self._dice.choice(self._customers), self._dice.randrange(1, 50)
+        given: Json = {
+            "kind": "ORDER",
+            "externalId": self._key(),
+            "status": "PAID",
+            "customer": {"externalId": customer},
+            "total": money(f"{euros}.00"),
+        }
+        if self._dice.random() < 0.5:
+            # Its points are pending until the worker has seen that the service is over.
+            given["startsAt"] = given["endsAt"] = (datetime.now(UTC) + SOON).isoformat()
+        payload = await self._do("purchaseRecord", PURCHASE, given, customer, +1, euros)
+        assert payload is not None
+        self._purchases.append((payload["purchase"]["id"], customer, euros, given))
+
+    async def _cancel(self) -> None:
+        if not self._purchases:
+            return
+        _, customer, euros, given = self._take(self._purchases)
+        report = {**given, "status": "CANCELLED"}
+        await self._do("purchaseRecord", PURCHASE, report, customer, -1, euros)
+
+    async def _refund(self) -> None:
+        """All of it, or whole euros of it; nobody touches the purchase again."""
+        if not self._purchases:
+            return
+        purchase, customer, euros, _ = self._take(self._purchases)
+        part = self._dice.randint(1, euros)
+        given = {"purchase": {"id": purchase}, "amount": money(f"{part}.00"), "idempotencyKey": self._key()}
+        await self._do("purchaseRefund", REFUNDED, given, customer, -1, part)
+
+    async def _adjust(self) -> None:
+        customer, amount = self._dice.choice(self._customers), self._dice.choice([-40, -7, -1, 3, 15, 60])
+        overdraft = self._dice.choice(["ALLOW_NEGATIVE", "REJECT"])
+        given = {
+            "customer": {"externalId": customer},
+            "idempotencyKey": self._key(),
+            "amount": amount,
+            "overdraft": overdraft,
+        }
+        await self._do("pointsAdjust", ADJUSTED, given, customer, 1 if amount > 0 else -1, abs(amount))
+
+    async def _hold(self) -> None:
+        customer = self._dice.choice(self._customers)
+        given = {
+            "customer": {"externalId": customer},
+            "idempotencyKey": self._key(),
+            "points": self._dice.randrange(1, 40),
+            "subtotal": money("100.00"),
+        }
+        payload = await self._do("redemptionHold", HELD, given, customer, 0)
+        if payload is not None:
+            self._held.append((payload["hold"]["id"], customer, payload["hold"]["points"]))
+
+    async def _end_hold(self) -> None:
+        if not self._held:
+            return
+        hold, customer, points = self._take(self._held)
+        given: Json = {"hold": hold, "idempotencyKey": self._key()}
+        if self._dice.random() < 0.4:
+            await self._do("redemptionRelease", HELD, given, customer, 0)
+            return
+        part = self._dice.randint(1, points)
+        given["points"] = part
+        payload = await self._do("redemptionCapture", CAPTURED, given, customer, -1, part)
+        assert payload is not None
+        self._captured.append((payload["redemption"]["id"], customer, part))
+
+    async def _give_back(self) -> None:
+        if not self._captured:
+            return
+        redemption, customer, points = self._take(self._captured)
+        part = self._dice.randint(1, points)
+        given = {"redemption": redemption, "idempotencyKey": self._key(), "points": part}
+        await self._do("redemptionReturn", RETURNED, given, customer, +1, part)
+
+    async def _do(
+        self, operation: str, selection: str, given: Json, customer: str, sign: int, expected: int = 0
+    ) -> Json | None:
+        """Ask until there is an answer and note what it says; None when it is a refusal."""
+        payload = await self._ask(operation, selection, given)
+        if payload["userErrors"]:
+            assert payload["userErrors"][0]["code"] == "INSUFFICIENT_POINTS", payload
+            self._told.refused += 1
+            return None
+        if sign:
+            assert _points(payload) == expected, payload
+        self._told.effects.append(Effect(customer, sign * expected, operation, selection, given))
+        return payload
+
+    async def _ask(self, operation: str, selection: str, given: Json) -> Json:
+        body = orjson.dumps({"query": mutation(operation, selection), "variables": {"input": given}})
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                try:
+                    response = await self._http.post(self._servers[0].url, content=body, headers=self._headers)
+                except httpx2.TransportError:
+                    pass  # refused, broken off or silent: whether it happened is not known
+                else:
+                    answer = orjson.loads(response.content)
+                    if "errors" not in answer:
+                        payload: Json = answer["data"][operation]
+                        return payload
+                    code = answer["errors"][0]["extensions"]["code"]
+                    assert code == "UNAVAILABLE", answer
+                self._told.repeated += 1
+                self._servers.append(self._servers.pop(0))
+                await asyncio.sleep(self._dice.uniform(0, REST_SECONDS))
+
+    def _key(self) -> str:
+        self._asked += 1
+        return f"{self._name}-{self._asked}"
+
+    def _take(self, kept: list[Any]) -> Any:
+        return kept.pop(self._dice.randrange(len(kept)))
+
+
+def _points(payload: Json) -> int:
+    """The points that an answer tells of, without their sign."""
+    names = ("accrual", "adjustment", "redemption", "returned", "refund")
+    (told,) = (payload[name] for name in names if name in payload)
+    return abs(int(told["points"]))

@@ -1,0 +1,256 @@
+"""Connections to PostgreSQL that break where a test wants them to.
+
+A small TCP proxy on the loopback, between Treue and its database. It understands just enough of the wire protocol
+(PostgreSQL's documentation, "Frontend/Backend Protocol"): how messages are framed, which statement a message runs, that
+the driver sends BEGIN and COMMIT as simple queries, and what the server answers when it has committed. Faults meet only
+transactions that write: where nothing is at stake, nothing is proved.
+"""
+
+import asyncio
+import contextlib
+import random
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import quote
+
+from psycopg.conninfo import conninfo_to_dict
+
+from runtime.roles import DatabaseUrls
+
+HOST = "127.0.0.1"
+SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
+WRITING = (b"INSERT INTO", b"UPDATE ", b"DELETE FROM")
+WHOLE = "*"
+
+
+class Place(StrEnum):
+    """Where a connection breaks."""
+
+    BEFORE_COMMIT = "before commit"
+    """The COMMIT has left the client and does not reach the server, which rolls back."""
+    AFTER_COMMIT = "after commit"
+    """The server has committed and says so, but the client does not hear it."""
+    IN_STATEMENT = "mid-statement"
+    """A statement that writes has been sent on, and the connection ends while the server works on it."""
+
+
+@dataclass(slots=True, eq=False)
+class Trap:
+    """Waits for the next connection of a door that comes to a place."""
+
+    place: Place
+    door: str
+    about: bytes
+    caught: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Faults:
+    """How often connections break by chance, and how long a COMMIT may be held up."""
+
+    rates: Mapping[Place, float] = field(default_factory=dict)
+    delay_rate: float = 0.0
+    delay_seconds: float = 0.0
+
+
+CALM = Faults()
+
+
+class FaultProxy:
+    """The proxy: one door (a port) for each process that comes through it, so that a test knows whom it has caught."""
+
+    def __init__(self, url: str, dice: random.Random) -> None:
+        server = conninfo_to_dict(url)
+        self._host, self._port = str(server.get("host") or "localhost"), int(server.get("port") or 5432)
+        self._dice = dice
+        self._traps: list[Trap] = []
+        self._doors: list[asyncio.Server] = []
+        self._wires: set[asyncio.Task[None]] = set()
+        self.faults = CALM
+        self.injected: Counter[Place] = Counter()
+        self.delays = 0
+
+    async def door(self, name: str, urls: DatabaseUrls) -> DatabaseUrls:
+        """Open a door and return the URLs that lead through it."""
+
+        def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(_Wire(self, name, reader, writer).run(self._host, self._port))
+            self._wires.add(task)
+            task.add_done_callback(self._wires.discard)
+
+        server = await asyncio.start_server(come_in, HOST, 0)
+        self._doors.append(server)
+        port = server.sockets[0].getsockname()[1]
+        return DatabaseUrls(*(_through(url, port) for url in urls))
+
+    async def close(self) -> None:
+        """Close all doors and break what still runs through them."""
+        for server in self._doors:
+            server.close()
+        for task in list(self._wires):
+            task.cancel()
+        await asyncio.gather(*self._wires, return_exceptions=True)
+
+    @asynccontextmanager
+    async def caught(self, place: Place, door: str = WHOLE, about: str = "") -> AsyncIterator[None]:
+        """The block runs while a connection is held at a place; it is cut off when the block ends.
+
+        `about` is a part of a statement that the transaction must have sent.
+        """
+        trap = Trap(place, door, about.encode())
+        self._traps.append(trap)
+        try:
+            await trap.caught.wait()
+            yield
+        finally:
+            trap.released.set()
+            with contextlib.suppress(ValueError):
+                self._traps.remove(trap)
+
+    async def strikes(self, place: Place, wire: "_Wire") -> bool:
+        """Whether the connection is to break here; a trap holds it until its owner has done what it came for."""
+        trap = next((trap for trap in self._traps if trap.place is place and _is_in(trap, wire)), None)
+        if trap is not None:
+            self._traps.remove(trap)
+            trap.caught.set()
+            await trap.released.wait()
+        elif self._dice.random() >= self.faults.rates.get(place, 0.0):
+            return False
+        self.injected[place] += 1
+        return True
+
+    async def dawdle(self) -> None:
+        """Hold a message up now and then."""
+        if self._dice.random() < self.faults.delay_rate:
+            self.delays += 1
+            await asyncio.sleep(self._dice.uniform(0, self.faults.delay_seconds))
+
+
+class _Wire:
+    """One connection: what its transaction has done so far, and the two directions of its messages."""
+
+    def __init__(
+        self, proxy: FaultProxy, door: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._proxy = proxy
+        self.door = door
+        self._client, self._to_client = reader, writer
+        self._statements: dict[bytes, bytes] = {}
+        self.written: list[bytes] = []
+        """The statements of the running transaction that write."""
+        self._running = b""
+        self._committing = False
+        self._answering = asyncio.Event()
+        self._answering.set()
+
+    async def run(self, host: str, port: int) -> None:
+        """Pass messages on until one side ends or a fault strikes; then both sides are cut off."""
+        to_server: asyncio.StreamWriter | None = None
+        pumps: list[asyncio.Task[None]] = []
+        try:
+            hello = await self._hello()
+            if host.startswith("/"):
+                server, to_server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            else:
+                server, to_server = await asyncio.open_connection(host, port)
+            to_server.write(hello)
+            pumps = [
+                asyncio.create_task(self._pass_questions(to_server)),
+                asyncio.create_task(self._pass_answers(server)),
+            ]
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # The client sees a connection that ends, as it would without us.
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            for writer in (self._to_client, to_server):
+                if writer is not None:
+                    writer.transport.abort()
+
+    async def _hello(self) -> bytes:
+        """The client's first message, which has no kind; encryption is declined, as a server on a socket does."""
+        while True:
+            length = await self._client.readexactly(4)
+            message = length + await self._client.readexactly(struct.unpack("!I", length)[0] - 4)
+            if struct.unpack("!I", message[4:8])[0] not in (SSL_REQUEST, GSS_REQUEST):
+                return message
+            self._to_client.write(b"N")
+
+    async def _pass_questions(self, to_server: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                kind, message = await _read(self._client)
+                if kind == b"Q" and message.startswith(b"COMMIT") and self.written:
+                    await self._proxy.dawdle()
+                    if await self._proxy.strikes(Place.BEFORE_COMMIT, self):
+                        return
+                    self._committing = True
+                is_written = kind == b"S" and self._note_statement()
+                if is_written:
+                    self._answering.clear()
+                to_server.write(_frame(kind, message))
+                await to_server.drain()
+                if is_written and await self._proxy.strikes(Place.IN_STATEMENT, self):
+                    return
+                self._answering.set()
+                self._note(kind, message)
+
+    def _note(self, kind: bytes, message: bytes) -> None:
+        """Remember what messages begin, and which statement a name stands for."""
+        if kind == b"Q" and message.startswith(b"BEGIN"):
+            self.written = []
+        elif kind == b"P":
+            name, statement, _types = message.split(b"\0", 2)
+            self._statements[name] = statement
+        elif kind == b"B":
+            _portal, name, _values = message.split(b"\0", 2)
+            self._running = self._statements.get(name, b"")
+
+    def _note_statement(self) -> bool:
+        """Whether the statement that is complete now writes; then it belongs to what its transaction has written."""
+        statement, self._running = self._running, b""
+        if not any(word in statement for word in WRITING):
+            return False
+        self.written.append(statement)
+        return True
+
+    async def _pass_answers(self, server: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                kind, message = await _read(server)
+                await self._answering.wait()
+                if self._committing and kind == b"C":
+                    self._committing = False
+                    is_committed = message.startswith(b"COMMIT")
+                    if is_committed and await self._proxy.strikes(Place.AFTER_COMMIT, self):
+                        return
+                    self.written = []
+                self._to_client.write(_frame(kind, message))
+                await self._to_client.drain()
+
+
+def _is_in(trap: Trap, wire: _Wire) -> bool:
+    return trap.door in (WHOLE, wire.door) and any(trap.about in statement for statement in wire.written)
+
+
+async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    kind, length = struct.unpack("!cI", await reader.readexactly(5))
+    return kind, await reader.readexactly(length - 4)
+
+
+def _frame(kind: bytes, message: bytes) -> bytes:
+    return kind + struct.pack("!I", len(message) + 4) + message
+
+
+def _through(url: str, port: int) -> str:
+    """The same database, role and password, by way of a door."""
+    known = conninfo_to_dict(url)
+    password = quote(str(known["password"]), safe="")
+    return f"postgresql://{known['user']}:{password}@{HOST}:{port}/{known['dbname']}"

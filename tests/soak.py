@@ -1,0 +1,12 @@
+"""How long the long tests run, and what their chances are drawn from.
+
+`make soak` sets SOAK=1 for the long run; SEED repeats one that was printed before.
+"""
+
+import os
+
+SOAK = os.environ.get("SOAK") == "1"
+"""Whether this is the long run of `make soak`, not `make test`."""
+
+SEED = int(os.environ.get("SEED") or 20_260_304)
+"""What all chances of these tests are drawn from."""
