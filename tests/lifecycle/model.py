@@ -1,0 +1,614 @@
+"""What should happen to points, said a second time and naively: plain lists, no database, no entries, no caches.
+
+A model is small enough to be read as the specification. It expires what is due before it does anything else, so it
+knows nothing of sweepers; a refusal raises `Refusal` with the code that the service must answer with, and leaves the
+model as it was.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
+from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.redemption import RestorePolicy
+from loyalty.rules.refund import RefundPolicy
+
+ZONE = ZoneInfo("Europe/Berlin")
+NEVER = datetime.max.replace(tzinfo=UTC)
+CENTS_PER_POINT = 100
+CALLED_OFF = (PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW)
+COURSE = (PurchaseStatus.CREATED, PurchaseStatus.CONFIRMED, PurchaseStatus.PAID, PurchaseStatus.COMPLETED)
+RANK = {status: rank for rank, status in enumerate((*COURSE, PurchaseStatus.REFUNDED))}
+EVALUATED_FROM = {EvaluateOn.PURCHASE_CREATED: 0, EvaluateOn.PURCHASE_PAID: 2, EvaluateOn.PURCHASE_COMPLETED: 3}
+
+
+class Refusal(Exception):
+    """The service must refuse, with this code."""
+
+
+@dataclass(slots=True, eq=False)
+class Lot:
+    """Points that came together."""
+
+    owner: str
+    remaining: int
+    expires_at: datetime
+    opened_at: datetime
+    number: int
+    cause: "Accrual | None" = None
+    days: int | None = None
+    held: int = 0
+
+    def order(self) -> tuple[datetime, datetime, int]:
+        """Spent sooner is less."""
+        return (self.expires_at, self.opened_at, self.number)
+
+
+@dataclass(slots=True)
+class Person:
+    """What the account must show, besides the lots."""
+
+    debt: int = 0
+    earned: int = 0
+    qualifying: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Accrual:
+    """What one purchase earned in one of its lives."""
+
+    number: int
+    order: str
+    generation: int
+    points: int
+    paid_minor: int
+    policy: AccrualPolicy
+    expiry: ExpiryPolicy
+    due_at: datetime | None
+    pending: bool = True
+    lost: bool = False
+    """Whether all of it was taken back."""
+    voided: int = 0
+    reversed: int = 0
+
+    @property
+    def left(self) -> int:
+        """What has not been taken back."""
+        return self.points - self.voided - self.reversed
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """A purchase."""
+
+    owner: str
+    total_minor: int
+    status: PurchaseStatus
+    generation: int
+    told: set[object]
+    ends_at: datetime | None
+    evaluates_at: datetime | None = None
+    refunded_minor: int = 0
+    newest: Accrual | None = None
+
+    @property
+    def accrual(self) -> Accrual | None:
+        """What it earned in the life that it lives now."""
+        return self.newest if self.newest and self.newest.generation == self.generation else None
+
+
+@dataclass(slots=True, eq=False)
+class Hold:
+    """Points at a checkout: how many of which lot."""
+
+    owner: str
+    parts: dict[Lot, int]
+    ends_at: datetime
+    pays_for: str | None
+    state: str = "ACTIVE"
+
+    @property
+    def points(self) -> int:
+        """All of it."""
+        return sum(self.parts.values())
+
+
+@dataclass(slots=True, eq=False)
+class Redemption:
+    """Points that were spent, and what of each lot has not been given back to it."""
+
+    owner: str
+    points: int
+    parts: dict[Lot, int]
+    pays_for: str | None
+    returned: int = 0
+
+
+@dataclass(slots=True)
+class Model:
+    """A salon: a point per whole euro, a point is worth a cent."""
+
+    expiry: ExpiryPolicy
+    now: datetime
+    accrual: AccrualPolicy = field(default_factory=AccrualPolicy)
+    restore: RestorePolicy = RestorePolicy.GRACE
+    grace: timedelta = timedelta(days=14)
+    return_on_cancel: bool = True
+    people: dict[str, Person] = field(default_factory=dict)
+    became: dict[str, str] = field(default_factory=dict)
+    opened: dict[str, tuple[tuple[int, int, int], date | None]] = field(default_factory=dict)
+    lots: list[Lot] = field(default_factory=list)
+    orders: dict[str, Order] = field(default_factory=dict)
+    holds: list[Hold] = field(default_factory=list)
+    redemptions: list[Redemption] = field(default_factory=list)
+    evaluations: int = 0
+
+    # ── what an account shows ────────────────────────────────────────────────────────────────────────────────────
+
+    def name(self, customer: str) -> str:
+        """Who somebody is by now."""
+        return self.became.get(customer, customer)
+
+    def lots_of(self, owner: str) -> list[Lot]:
+        """The lots with something in them, in the order they are spent in."""
+        return sorted((lot for lot in self.lots if lot.owner == owner and lot.remaining + lot.held), key=Lot.order)
+
+    def available(self, owner: str) -> int:
+        """What can be spent now."""
+        return sum(lot.remaining for lot in self.lots_of(owner) if lot.expires_at > self.now)
+
+    def held(self, owner: str) -> int:
+        """What is set aside."""
+        return sum(lot.held for lot in self.lots_of(owner))
+
+    def pending(self, owner: str) -> int:
+        """What is promised."""
+        accruals = (order.newest for order in self.orders.values() if order.owner == owner)
+        return sum(accrual.left for accrual in accruals if accrual and accrual.pending)
+
+    # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def report(
+        self,
+        key: str,
+        customer: str,
+        total_minor: int,
+        status: PurchaseStatus,
+        note: object,
+        ends_at: datetime | None,
+    ) -> None:
+        """A purchase is reported; the same report again changes nothing."""
+        fact = (total_minor, status, note)
+        before = self.orders.get(key)
+        if before and fact in before.told:
+            return
+        if before and _is_stale(before.status, status):
+            raise Refusal("STATUS_RUNS_BACKWARDS")
+        owner = self.name(customer)
+        order = before or Order(owner, total_minor, status, 0 if status in CALLED_OFF else 1, set(), ends_at)
+        lost = order.accrual is not None and order.accrual.lost
+        alive_again = order.status in CALLED_OFF and status in COURSE
+        if order.generation and lost and alive_again:
+            order.generation += 1
+        paid_minor = self._paid_minor(key)
+        accrual = order.accrual
+        if accrual is not None:
+            self._follow(order, accrual, status)
+        elif order.generation and self._is_evaluated(status, ends_at):
+            self._accrue(key, order, status)
+        waits = order.accrual is None and order.generation and status in COURSE and ends_at
+        order.evaluates_at = ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
+        if before is None:
+            self.orders[key] = order
+            self.people.setdefault(owner, Person())
+        order.told.add(fact)
+        if order.generation or status in CALLED_OFF:
+            order.status = status
+        order.total_minor = total_minor
+        if order.status not in COURSE and paid_minor:
+            self._give_back_for(key)
+
+    def refund(self, key: str, amount_minor: int) -> None:
+        """A part of a purchase is paid back."""
+        order = self._order(key)
+        if order.status is PurchaseStatus.REFUNDED:
+            raise Refusal("STATUS_RUNS_BACKWARDS")
+        if order.refunded_minor + amount_minor > order.total_minor:
+            raise Refusal("REFUND_EXCEEDS_PURCHASE")
+        accrual = order.accrual
+        if accrual is not None and not accrual.lost:
+            kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
+            if accrual.left > kept:
+                self._take_from(order.owner, accrual, accrual.left - kept)
+        order.refunded_minor += amount_minor
+        if order.refunded_minor == order.total_minor:
+            order.evaluates_at = None
+            if order.status not in CALLED_OFF:
+                order.status = PurchaseStatus.REFUNDED
+                self._give_back_for(key)
+
+    def mature(self, key: str) -> None:
+        """Somebody says that the points of a purchase have come."""
+        order = self._order(key)
+        accrual = order.newest
+        if accrual is None or 0 < accrual.points == accrual.voided:
+            raise Refusal("NOT_FOUND")
+        if accrual.pending:
+            self._mature(order.owner, accrual)
+
+    def adjust(self, customer: str, points: int, overdraft: Overdraft, until: date | None = None) -> None:
+        """Points are given or taken by hand, as goodwill."""
+        owner = self.name(customer)
+        if points > 0:
+            self._credit(owner, points, None, self._expiry(until=until))
+            self.people[owner].qualifying += points
+            return
+        if self._debit(owner, -points, overdraft, self.lots_of(owner)) == 0:
+            raise Refusal("INSUFFICIENT_POINTS")
+
+    def hold(self, customer: str, points: int, minutes: int, pays_for: str | None, replaces: Hold | None) -> Hold:
+        """Points are set aside at a checkout; those that the purchase itself has earned cannot pay for it."""
+        owner = self.name(customer)
+        if replaces is not None and replaces.state != "ACTIVE":
+            raise Refusal("HOLD_ENDED")
+        usable = [lot for lot in self.lots if lot.owner == owner and lot.expires_at > self.now]
+        usable = [lot for lot in usable if lot.cause is None or lot.cause.order != pays_for]
+        back = self._coming_back(owner, _in_order(replaces.parts)) if replaces is not None else {}
+        if sum(lot.remaining + back.get(lot, 0) for lot in usable) < points:
+            raise Refusal("INSUFFICIENT_POINTS")
+        if replaces is not None:
+            self._give_up(replaces, "RELEASED")
+        hold = Hold(owner, {}, self.now + timedelta(minutes=minutes), pays_for)
+        for lot, part in _take(usable, points):
+            lot.remaining -= part
+            lot.held += part
+            hold.parts[lot] = part
+        self.holds.append(hold)
+        return hold
+
+    def capture(self, hold: Hold, points: int) -> Redemption:
+        """Held points, or some of them, are spent; the rest goes back."""
+        if hold.state != "ACTIVE" or hold.ends_at <= self.now:
+            raise Refusal("HOLD_ENDED")
+        self._expire_due(hold.owner)
+        taken, rest = _split(hold.parts, points)
+        self._keep_alive(hold.owner)
+        for lot, part in taken.items():
+            lot.held -= part
+        self._put_back(hold.owner, rest)
+        hold.state = "CAPTURED"
+        redemption = Redemption(hold.owner, points, taken, hold.pays_for)
+        self.redemptions.append(redemption)
+        return redemption
+
+    def release(self, hold: Hold) -> None:
+        """Held points go back."""
+        if hold.state == "CAPTURED":
+            raise Refusal("HOLD_ENDED")
+        if hold.state == "ACTIVE":
+            self._give_up(hold, "RELEASED")
+
+    def give_back(self, redemption: Redemption, points: int) -> None:
+        """Spent points come back to the lots they came from; what would live longest comes first."""
+        if not 1 <= points <= redemption.points - redemption.returned:
+            raise Refusal("RETURN_EXCEEDS_REDEMPTION")
+        self._return(redemption, points, sorted(redemption.parts, key=Lot.order, reverse=True))
+
+    def _return(self, redemption: Redemption, points: int, lots: list[Lot]) -> None:
+        redemption.returned += points
+        owner = self.name(redemption.owner)
+        debt_left = self._pay_debt(owner, points)
+        # What paid a debt before, or came back as a lot of its own, does not come back once more.
+        gone = sum(redemption.parts.values()) - (redemption.points - redemption.returned) - points
+        missing = points
+        for lot in lots:
+            skipped = min(redemption.parts[lot], gone)
+            gone -= skipped
+            here = min(redemption.parts[lot] - skipped, missing)
+            missing -= here
+            paid = min(debt_left, here)
+            debt_left -= paid
+            if lot.owner == owner:
+                redemption.parts[lot] -= here - paid
+            if here > paid:
+                self._give_lot_back(owner, lot, here - paid)
+
+    def open(self, customer: str, numbers: tuple[int, int, int], until: date | None) -> None:
+        """A customer brings points along: to spend, ever earned, for the tier. Once for each name."""
+        if customer in self.opened:
+            if self.opened[customer] != (numbers, until):
+                raise Refusal("OPENING_BALANCE_EXISTS")
+            return
+        self.opened[customer] = (numbers, until)
+        owner = self.name(customer)
+        person = self.people.setdefault(owner, Person())
+        points, earned, qualifying = numbers
+        person.earned += earned
+        person.qualifying += qualifying
+        if points:
+            self._credit(owner, points, None, self._expiry(until=until))
+
+    def merge(self, source: str, target: str) -> None:
+        """Two customers are one."""
+        left, stays = self.name(source), self.name(target)
+        if left == stays:
+            raise Refusal("INVALID_INPUT")
+        if self.held(left):
+            raise Refusal("ACTIVE_HOLDS")
+        self._expire_due(left)
+        self._expire_due(stays)
+        one, other = self.people[left], self.people[stays]
+        other.earned += one.earned
+        other.qualifying += one.qualifying
+        paid = min(self.available(left), other.debt)
+        owed = one.debt
+        for lot in self.lots_of(left):
+            part = min(paid, lot.remaining)
+            paid -= part
+            other.debt -= part
+            moved = lot.remaining - part
+            self.lots.append(Lot(stays, moved, lot.expires_at, lot.opened_at, len(self.lots), lot.cause, lot.days))
+            lot.remaining = 0
+        if owed:
+            self._debit(stays, owed, Overdraft.ALLOW_NEGATIVE, self.lots_of(stays))
+        self.people[left] = Person()
+        for order in self.orders.values():
+            order.owner = stays if order.owner == left else order.owner
+        self.became.update({name: stays for name, became in self.became.items() if became == left})
+        self.became[left] = stays
+
+    def do_nothing(self) -> None:
+        """What a sweeper does that nobody sees: what is due has expired already."""
+
+    def evaluate_due(self) -> None:
+        """Services have ended: what they earn is known."""
+        due = [(one.evaluates_at, key) for key, one in self.orders.items() if one.evaluates_at]
+        for at, key in sorted(due):
+            if at <= self.now:
+                self.orders[key].evaluates_at = None
+                self._accrue(key, self.orders[key], self.orders[key].status)
+
+    def mature_due(self) -> None:
+        """Promises are kept at their time."""
+        for order in sorted(self.orders.values(), key=_when_due):
+            accrual = order.newest
+            if accrual and accrual.pending and accrual.due_at and accrual.due_at <= self.now:
+                self._mature(order.owner, accrual)
+
+    def end_holds(self) -> None:
+        """Holds end by themselves."""
+        over = [hold for hold in self.holds if hold.state == "ACTIVE" and hold.ends_at <= self.now]
+        for hold in sorted(over, key=lambda one: one.ends_at):
+            self._give_up(hold, "EXPIRED")
+
+    # ── how it happens ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _order(self, key: str) -> Order:
+        if key not in self.orders:
+            raise Refusal("NOT_FOUND")
+        return self.orders[key]
+
+    def _is_evaluated(self, status: PurchaseStatus, ends_at: datetime | None) -> bool:
+        if self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED and status in COURSE:
+            return status is PurchaseStatus.COMPLETED or bool(ends_at and ends_at <= self.now)
+        return status in COURSE and RANK[status] >= EVALUATED_FROM[self.accrual.evaluate_on]
+
+    def _accrue(self, key: str, order: Order, status: PurchaseStatus) -> None:
+        paid_minor = self._paid_minor(key)
+        earning_minor = max(0, order.total_minor - paid_minor)
+        due_at = _due_at(self.accrual, status, order.ends_at, self.now)
+        self.evaluations += 1
+        accrual = Accrual(
+            number=self.evaluations,
+            order=key,
+            generation=order.generation,
+            points=earning_minor // CENTS_PER_POINT,
+            paid_minor=paid_minor,
+            policy=self.accrual,
+            expiry=self.expiry,
+            due_at=due_at,
+        )
+        accrual.voided = accrual.points - _kept(accrual, order.total_minor, order.refunded_minor)
+        order.newest = accrual
+        if not accrual.left:
+            accrual.pending, accrual.lost = False, accrual.points > 0
+        elif due_at is not None and due_at <= self.now:
+            self._mature(order.owner, accrual)
+
+    def _follow(self, order: Order, accrual: Accrual, status: PurchaseStatus) -> None:
+        if _forfeits(accrual.policy, status):
+            if not accrual.lost:
+                self._take_from(order.owner, accrual, accrual.left)
+        elif accrual.pending:
+            is_due = accrual.due_at is not None and accrual.due_at <= self.now
+            waits = accrual.due_at is None or accrual.policy.mature_on is MatureOn.SERVICE_ENDED
+            if waits and not is_due:
+                accrual.due_at = _due_at(accrual.policy, status, order.ends_at, self.now)
+            if accrual.due_at is not None and accrual.due_at <= self.now:
+                self._mature(order.owner, accrual)
+
+    def _mature(self, owner: str, accrual: Accrual) -> None:
+        accrual.pending = False
+        self._expire_due(owner)
+        self._keep_alive(owner)
+        person = self.people.setdefault(owner, Person())
+        person.earned += accrual.left
+        person.qualifying += accrual.left
+        self._credit(owner, accrual.left, accrual, self._expiry(accrual.expiry))
+
+    def _take_from(self, owner: str, accrual: Accrual, points: int) -> None:
+        if accrual.pending:
+            accrual.voided += points
+            accrual.lost = not accrual.left
+            accrual.pending = not accrual.lost
+            return
+        lots = self.lots_of(owner)
+        own_first = [lot for lot in lots if lot.cause is accrual] + [lot for lot in lots if lot.cause is not accrual]
+        taken = self._debit(owner, points, accrual.policy.debt, own_first) if points else 0
+        accrual.reversed += points
+        accrual.lost = not accrual.left
+        self.people[owner].earned -= taken
+        self.people[owner].qualifying -= taken
+
+    def _credit(self, owner: str, points: int, cause: Accrual | None, expiry: tuple[datetime, int | None]) -> None:
+        paid = self._pay_debt(owner, points)
+        self.lots.append(Lot(owner, points - paid, expiry[0], self.now, len(self.lots), cause, expiry[1]))
+
+    def _pay_debt(self, owner: str, points: int) -> int:
+        person = self.people[owner]
+        paid = min(person.debt, points)
+        person.debt -= paid
+        return paid
+
+    def _debit(self, owner: str, points: int, overdraft: Overdraft, lots: Iterable[Lot]) -> int:
+        available = self.available(owner)
+        if available < points and overdraft is Overdraft.REJECT:
+            raise Refusal("INSUFFICIENT_POINTS")
+        self._expire_due(owner)
+        missing = points
+        for lot in lots:
+            part = min(lot.remaining, missing)
+            lot.remaining -= part
+            missing -= part
+        if overdraft is Overdraft.CLAMP:
+            return points - missing
+        self.people[owner].debt += missing
+        return points
+
+    def _expire_due(self, owner: str) -> None:
+        for lot in self.lots:
+            if lot.owner == owner and lot.expires_at <= self.now:
+                lot.remaining = 0
+
+    def _expiry(self, policy: ExpiryPolicy | None = None, until: date | None = None) -> tuple[datetime, int | None]:
+        """From when on points that come now cannot be spent, and how many days without activity let them go."""
+        policy = policy or self.expiry
+        days = policy.days if policy.kind is ExpiryKind.INACTIVITY else None
+        if until is not None:
+            return _midnight_after(until), None
+        if policy.kind is ExpiryKind.NONE:
+            return NEVER, None
+        return _midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=policy.days)), days
+
+    def _keep_alive(self, owner: str) -> None:
+        for lot in self.lots_of(owner):
+            if lot.days is not None and lot.expires_at > self.now:
+                alive = _midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=lot.days))
+                lot.expires_at = max(lot.expires_at, alive)
+
+    def _paid_minor(self, key: str) -> int:
+        holds = sum(hold.points for hold in self.holds if hold.pays_for == key and hold.state == "ACTIVE")
+        return holds + sum(one.points - one.returned for one in self.redemptions if one.pays_for == key)
+
+    def _give_back_for(self, key: str) -> None:
+        owner = self.orders[key].owner
+        if not self.return_on_cancel:
+            return
+        for hold in self.holds:
+            if hold.pays_for == key and hold.state == "ACTIVE" and hold.owner == owner:
+                self._give_up(hold, "RELEASED")
+        paid = [one for one in self.redemptions if one.pays_for == key and one.points > one.returned]
+        paid = [one for one in paid if self.name(one.owner) == owner]
+        for redemption, lots in [(one, sorted(one.parts, key=Lot.order, reverse=True)) for one in paid]:
+            self._return(redemption, redemption.points - redemption.returned, lots)
+
+    def _give_up(self, hold: Hold, state: str) -> None:
+        hold.state = state
+        self._put_back(hold.owner, _in_order(hold.parts))
+
+    def _put_back(self, owner: str, parts: dict[Lot, int]) -> None:
+        back = self._coming_back(owner, parts)
+        self.people[owner].debt -= sum(parts.values()) - sum(back.values())
+        for lot, part in parts.items():
+            lot.held -= part
+            lot.remaining = lot.remaining + back[lot] if lot.expires_at > self.now else 0
+
+    def _coming_back(self, owner: str, parts: dict[Lot, int]) -> dict[Lot, int]:
+        """What is left of held points when debt has been paid from those that would expire first."""
+        debt_left, back = self.people[owner].debt, {}
+        for lot, part in parts.items():
+            back[lot] = max(0, part - debt_left)
+            debt_left = max(0, debt_left - part)
+        return back
+
+    def _give_lot_back(self, owner: str, lot: Lot, points: int) -> None:
+        if lot.owner != owner:
+            lot = Lot(owner, 0, lot.expires_at, lot.opened_at, len(self.lots), lot.cause, lot.days)
+            self.lots.append(lot)
+        if lot.expires_at <= self.now:
+            lot.remaining = 0
+            if self.restore is RestorePolicy.EXPIRE:
+                return
+            lot.expires_at = _midnight_after((self.now + self.grace).astimezone(ZONE).date())
+        lot.remaining += points
+
+
+def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:
+    if current is told or current in CALLED_OFF or told in CALLED_OFF:
+        return current is PurchaseStatus.REFUNDED and current is not told
+    return RANK[told] < RANK[current]
+
+
+def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
+    if status is PurchaseStatus.REFUNDED and policy.refund is RefundPolicy.NONE:
+        return False
+    return status in policy.forfeit_on
+
+
+def _kept(accrual: Accrual, total_minor: int, refunded_minor: int) -> int:
+    """What the frozen rule gives for what is left: a point per whole euro that was not paid with points."""
+    if not _forfeits(accrual.policy, PurchaseStatus.REFUNDED) or not refunded_minor:
+        return accrual.points
+    left_minor = total_minor - refunded_minor
+    if accrual.policy.refund is RefundPolicy.FULL_ONLY and left_minor:
+        return accrual.points
+    earning_minor = max(0, total_minor - accrual.paid_minor)
+    return left_minor * earning_minor // (total_minor * CENTS_PER_POINT)
+
+
+def _due_at(policy: AccrualPolicy, status: PurchaseStatus, ends_at: datetime | None, now: datetime) -> datetime | None:
+    if policy.mature_on is MatureOn.SERVICE_ENDED:
+        return (ends_at or now) + timedelta(minutes=policy.delay_minutes)
+    if policy.mature_on is MatureOn.MANUAL:
+        return None
+    if policy.mature_on is MatureOn.PURCHASE_COMPLETED and status is not PurchaseStatus.COMPLETED:
+        return None
+    return now + timedelta(minutes=policy.delay_minutes)
+
+
+def _take(lots: Iterable[Lot], points: int) -> list[tuple[Lot, int]]:
+    taken = []
+    for lot in sorted(lots, key=Lot.order):
+        part = min(lot.remaining, points)
+        points -= part
+        if part:
+            taken.append((lot, part))
+    return taken
+
+
+def _in_order(parts: dict[Lot, int]) -> dict[Lot, int]:
+    return {lot: parts[lot] for lot in sorted(parts, key=Lot.order)}
+
+
+def _split(parts: dict[Lot, int], points: int) -> tuple[dict[Lot, int], dict[Lot, int]]:
+    """What is spent of held points, those first that would expire first, and what is not."""
+    spent, rest = {}, {}
+    for lot in sorted(parts, key=Lot.order):
+        spent[lot] = min(parts[lot], points)
+        rest[lot] = parts[lot] - spent[lot]
+        points -= spent[lot]
+    return spent, rest
+
+
+def _when_due(order: Order) -> tuple[datetime, int]:
+    accrual = order.newest
+    return (accrual.due_at or NEVER, accrual.number) if accrual else (NEVER, 0)
+
+
+def _midnight_after(day: date) -> datetime:
+    """The first instant of the next day in Berlin, where every midnight exists."""
+    return datetime.combine(day + timedelta(days=1), time.min, ZONE).astimezone(UTC)

@@ -1,0 +1,125 @@
+"""Where lives are lived: the real services on a real database, behind an event loop that a plain function can use."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import psycopg
+import uvloop
+from psycopg.rows import class_row
+
+from loyalty.rules.ids import TenantId
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.tier import create_tier
+from loyalty.services.verification import verify_ledger
+from loyalty.services.world import World
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
+from tests.fixtures.tenants import Salon, salon_of
+from tests.loyalty.services.builders import one_point_per_euro, set_redemption
+
+T = TypeVar("T")
+
+TIERS = {"Silver": 50, "Gold": 150}
+
+_LOOK = """
+SELECT c.external_id AS name, a.available, a.pending, a.held, a.debt, a.lifetime_earned, a.qualifying,
+       t.min_points AS tier, e.points::bigint AS entered, l.lots
+FROM customers c
+JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id
+LEFT JOIN tiers t ON t.tenant_id = a.tenant_id AND t.id = a.tier_id
+CROSS JOIN LATERAL (SELECT coalesce(sum(points), 0) AS points FROM entries
+                    WHERE tenant_id = a.tenant_id AND customer_id = a.customer_id) e
+CROSS JOIN LATERAL (SELECT jsonb_agg(jsonb_build_array(remaining, held, extract(epoch FROM expires_at)::bigint)
+                                     ORDER BY expires_at NULLS LAST, opened_at, id) AS lots
+                    FROM lots WHERE tenant_id = a.tenant_id AND customer_id = a.customer_id AND state = 'OPEN') l
+WHERE c.tenant_id = %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One account as it is stored, with its open lots in the order they are spent in: (remaining, held, expiry)."""
+
+    name: str
+    available: int
+    pending: int
+    held: int
+    debt: int
+    lifetime_earned: int
+    qualifying: int
+    tier: int | None
+    entered: int
+    lots: list[tuple[int, int, int | None]] | None
+
+
+class Lifetime(NamedTuple):
+    """A salon for one life."""
+
+    world: World
+    salon: Salon
+
+
+@dataclass
+class Stage:
+    """Connections and a loop for many lives, one after another."""
+
+    urls: DatabaseUrls
+    steps: int = 0
+    lives: int = 0
+    happened: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What was done, and how it ended: "done", or the code of the refusal."""
+    _runner: asyncio.Runner = field(default_factory=lambda: asyncio.Runner(loop_factory=uvloop.new_event_loop))
+
+    def __enter__(self) -> Self:
+        self._app = Database(self.urls.app, pool_size=2, name="treue-lives")
+        self._owner = Database(self.urls.owner, pool_size=1, name="treue-lives-owner")
+        self._eye = self.run(psycopg.AsyncConnection.connect(self.urls.app, autocommit=True, prepare_threshold=1))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.run(self._eye.close())
+        self.run(self._app.close())
+        self.run(self._owner.close())
+        self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for what a service does."""
+        return self._runner.get_loop().run_until_complete(work)
+
+    def begin(self) -> Lifetime:
+        """A new salon: a point per euro, two tiers, points that can be spent."""
+        self.lives += 1
+        return self.run(self._begin())
+
+    def look(self, salon: Salon) -> dict[str, Seen]:
+        """All accounts of a salon, in one statement outside of any transaction of ours."""
+        return self.run(self._look(salon.tenant_id))
+
+    def prove(self, salon: Salon) -> None:
+        """Every invariant, as `treue verify` asks them."""
+        differences = self.run(verify_ledger(World(self._app), salon.tenant_id)).differences
+        assert not differences, "\n".join(str(difference) for difference in differences)
+
+    async def _begin(self) -> Lifetime:
+        tenant = await provision_tenant(
+            World(self._owner), name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE"
+        )
+        world, salon = World(self._app), salon_of(tenant)
+        await create_earning_rule(world, salon.manager, one_point_per_euro())
+        await set_redemption(world, salon)
+        for name, minimum in TIERS.items():
+            await create_tier(world, salon.manager, name, "#C0C0C0", minimum)
+        await self._eye.execute("SELECT set_config('app.tenant_id', %s, false)", [str(tenant.tenant_id)])
+        return Lifetime(world, salon)
+
+    async def _look(self, tenant_id: TenantId) -> dict[str, Seen]:
+        async with self._eye.cursor(row_factory=class_row(Seen)) as cursor:
+            await cursor.execute(_LOOK, [tenant_id])
+            return {row.name: row for row in await cursor.fetchall()}

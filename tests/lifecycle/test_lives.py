@@ -1,0 +1,503 @@
+"""Whatever happens in whatever order, the ledger adds up and says what a few plain lists say.
+
+A hypothesis state machine drives the real services, with a clock it moves, beside a small model. After every step the
+accounts, their lots and the refusals agree; at the end of every life `verify` holds. A failing life is printed as the
+steps that lead there, shrunk; SEED repeats a whole run.
+"""
+
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from loyalty.rules.account import Overdraft
+from loyalty.rules.accrual import FORFEITABLE, AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
+from loyalty.rules.ids import HoldId, RedemptionId
+from loyalty.rules.opening import OpeningNumbers
+from loyalty.rules.program import ProgramSettings
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.redemption import RestorePolicy
+from loyalty.rules.refund import Refund, RefundPolicy
+from loyalty.services.adjustment import adjust_points
+from loyalty.services.customer import CustomerKey
+from loyalty.services.customer_merge import MergeRequest, merge_customers
+from loyalty.services.opening_balance import Opening, import_opening_balances
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase import PurchaseRecording, record_purchase, record_purchases
+from loyalty.services.redemption import (
+    HoldRequest,
+    capture_hold,
+    hold_points,
+    release_hold,
+    return_redemption,
+)
+from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
+from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.world import World
+from loyalty.storage.redemptions import PurchaseKey
+from runtime.roles import DatabaseUrls
+from tests.lifecycle.model import NEVER, ZONE, Hold, Model, Order, Redemption, Refusal
+from tests.lifecycle.stage import TIERS, Seen, Stage
+from tests.loyalty.services.builders import NOON, adjustment, at, checkout, order
+from tests.soak import SEED, SOAK
+
+STEPS = 1_000_000 if SOAK else 20_000
+STEPS_OF_A_LIFE = 100
+LIVES_OF_A_RUN = 40
+CUSTOMERS = ("anna", "ben", "cem", "dana")
+ORDERS = 16
+OPERATIONS = (
+    "report_many",
+    "report",
+    "refund",
+    "mature",
+    "adjust",
+    "hold",
+    "capture",
+    "release",
+    "give_back",
+    "bring_along",
+    "merge",
+    "sweep",
+)
+"""Each must have been done at least once in 500 steps of a run."""
+SETTINGS = settings(
+    max_examples=LIVES_OF_A_RUN,
+    stateful_step_count=STEPS_OF_A_LIFE,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+
+SWEPT = {"evaluation": "evaluate_due", "maturing": "mature_due", "holds": "end_holds"}
+"""The sweeps that change what the model says; it expires by itself, and tells nobody."""
+
+customers = st.sampled_from(CUSTOMERS)
+orders = st.integers(0, ORDERS - 1)
+some = st.integers(0, 1_000)
+parts = st.integers(1, 100)
+durations = st.sampled_from(
+    [*(timedelta(minutes=minutes) for minutes in (1, 3, 20, 120, 700)), timedelta(days=1), timedelta(days=15)]
+)
+
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+class Life(RuleBasedStateMachine):
+    """One salon from its first day on."""
+
+    stage: ClassVar[Stage]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world, self.salon = self.stage.begin()
+        self.asked = 0
+        self.holds: list[tuple[HoldId, Hold]] = []
+        self.redemptions: list[tuple[RedemptionId, Redemption]] = []
+        self.model = Model(ExpiryPolicy(), NOON)
+
+    @rule(kind=st.sampled_from([ExpiryKind.NONE, ExpiryKind.FIXED_DURATION, ExpiryKind.INACTIVITY]), days=parts)
+    def change_expiry(self, kind: ExpiryKind, days: int) -> None:
+        """What comes from now on expires otherwise; what was evaluated stays as it was told."""
+        policy = ExpiryPolicy() if kind is ExpiryKind.NONE else ExpiryPolicy(kind, days=days)
+        self.model.expiry = policy
+        self._set(lambda it: replace(it, expiry=policy))
+
+    @rule(
+        evaluate_on=st.sampled_from([EvaluateOn.PURCHASE_CREATED, EvaluateOn.PURCHASE_PAID, EvaluateOn.SERVICE_ENDED]),
+        mature_on=st.sampled_from(
+            [MatureOn.EVALUATION, MatureOn.PURCHASE_COMPLETED, MatureOn.SERVICE_ENDED, MatureOn.MANUAL]
+        ),
+        delay=st.sampled_from([0, 0, 60, 3_000]),
+        forfeit_on=st.sampled_from([FORFEITABLE, FORFEITABLE, {PurchaseStatus.CANCELLED}, {PurchaseStatus.REFUNDED}]),
+        debt=st.sampled_from(Overdraft),
+        refund=st.sampled_from(RefundPolicy),
+        restore=st.sampled_from(RestorePolicy),
+        returns=st.booleans(),
+    )
+    def change_settings(
+        self,
+        evaluate_on: EvaluateOn,
+        mature_on: MatureOn,
+        delay: int,
+        forfeit_on: set[PurchaseStatus],
+        debt: Overdraft,
+        refund: RefundPolicy,
+        restore: RestorePolicy,
+        returns: bool,  # noqa: FBT001 - hypothesis calls it
+    ) -> None:
+        """What is decided from now on is decided so; what was decided stays."""
+        policy = AccrualPolicy(
+            evaluate_on=evaluate_on,
+            mature_on=mature_on,
+            delay_minutes=delay,
+            forfeit_on=frozenset(forfeit_on),
+            debt=debt,
+            refund=refund,
+        )
+        self.model.accrual, self.model.restore, self.model.return_on_cancel = policy, restore, returns
+        self._set(
+            lambda it: replace(
+                it,
+                accrual=policy,
+                redemption=replace(it.redemption, restore=restore, return_on_cancel=returns),
+            )
+        )
+
+    @rule(number=orders, status=st.sampled_from(PurchaseStatus), note=st.integers(0, 3))
+    def report(self, number: int, status: PurchaseStatus, note: int) -> None:
+        """A purchase, a new status of it, or the same report again."""
+        recording = self._recording(number, status, note)
+        self._both(
+            "report",
+            lambda: self._say_report(number, status, note),
+            lambda: record_purchase(self._now, self.salon.integration, recording),
+        )
+
+    @rule(number=orders)
+    def buy(self, number: int) -> None:
+        """A purchase, mostly a new one."""
+        self.report(number, PurchaseStatus.COMPLETED if number % 3 else PurchaseStatus.CREATED, 0)
+
+    @rule(
+        reports=st.lists(
+            st.tuples(orders, st.sampled_from(PurchaseStatus), st.integers(0, 3)),
+            min_size=2,
+            max_size=6,
+            unique_by=lambda report: report[0],
+        )
+    )
+    def report_many(self, reports: list[tuple[int, PurchaseStatus, int]]) -> None:
+        """A batch is as if its items had come one by one, and what is refused harms no other."""
+        recordings = [self._recording(*report) for report in reports]
+
+        def say() -> list[str]:
+            return [_code_of(partial(self._say_report, *one)) for one in reports]
+
+        async def record() -> list[str]:
+            results = await record_purchases(self._now, self.salon.integration, recordings)
+            return [result.code if isinstance(result, LoyaltyError) else "" for result in results]
+
+        said, done = self._both("report_many", say, record)
+        assert said == done
+
+    @rule(number=orders, percent=parts, cents=st.integers(-1, 1))
+    def refund(self, number: int, percent: int, cents: int) -> None:
+        """A part of a purchase is paid back, down to the cent."""
+        number = self._mostly(number, lambda order: order.status is not PurchaseStatus.REFUNDED)
+        total_minor = self._recording(number, PurchaseStatus.CREATED, 0).facts.total.amount_minor
+        amount_minor = total_minor * percent // 100 + cents
+        request = RefundRequest(_named(number), Refund((), amount_minor), "EUR", None, None, self._key())
+        self._both(
+            "refund",
+            lambda: self.model.refund(str(number), amount_minor),
+            lambda: refund_purchase(self._now, self.salon.integration, request),
+        )
+
+    @rule(number=orders)
+    def mature(self, number: int) -> None:
+        """Points are let come by hand."""
+        number = self._mostly(number, lambda order: order.accrual is not None and order.accrual.pending)
+        self._both(
+            "mature",
+            lambda: self.model.mature(str(number)),
+            lambda: mature_purchase(self._now, self.salon.manager, _named(number), self._key()),
+        )
+
+    @rule(customer=customers, points=st.integers(-150, 100), overdraft=st.sampled_from(Overdraft), days=some)
+    def adjust(self, customer: str, points: int, overdraft: Overdraft, days: int) -> None:
+        """Points are given or taken by hand; sometimes with a last day of their own."""
+        if not self._knows(customer) or not points:
+            return
+        until = self._today + timedelta(days=days) if points > 0 and days < 60 else None
+        request = adjustment(points, self._key(), customer=customer, overdraft=overdraft, expires_on=until)
+        self._both(
+            "adjust",
+            lambda: self.model.adjust(customer, points, overdraft, until),
+            lambda: adjust_points(self._now, self.salon.manager, request),
+        )
+
+    @rule(customer=customers, points=parts, minutes=st.sampled_from([5, 600]), number=orders, replaces=some)
+    def hold(self, customer: str, points: int, minutes: int, number: int, replaces: int) -> None:
+        """Points are set aside, for a purchase or for none, sometimes in place of others."""
+        if not self._knows(customer):
+            return
+        owner = self.model.name(customer)
+        mine = [one for one in self.holds if one[1].owner == owner]
+        before = mine[replaces % len(mine)] if mine and replaces % 3 == 0 else None
+        pays_for = str(number) if replaces % 4 else None
+        request = HoldRequest(
+            customer=CustomerKey(external_id=customer),
+            points=points,
+            checkout=checkout(purchase=f"order-{number}" if pays_for else None),
+            minutes=minutes,
+            replaces=before[0] if before else None,
+            idempotency_key=self._key(),
+        )
+        made = self._both(
+            "hold",
+            lambda: self.model.hold(customer, points, minutes, pays_for, before[1] if before else None),
+            lambda: hold_points(self._now, self.salon.integration, request),
+        )
+        if made:
+            self.holds.append((made[1].hold.id, made[0]))
+
+    @precondition(lambda self: self.holds)
+    @rule(which=some, percent=parts)
+    def capture(self, which: int, percent: int) -> None:
+        """Held points are spent, or a part of them."""
+        hold_id, hold = _one_of(self.holds, which, lambda it: it.state == "ACTIVE" and it.ends_at > self.model.now)
+        points = max(1, hold.points * percent // 100)
+        made = self._both(
+            "capture",
+            lambda: self.model.capture(hold, points),
+            lambda: capture_hold(self._now, self.salon.integration, hold_id, points, self._key()),
+        )
+        if made:
+            self.redemptions.append((made[1].redemption.id, made[0]))
+
+    @precondition(lambda self: self.holds)
+    @rule(which=some)
+    def release(self, which: int) -> None:
+        """Held points are let go."""
+        hold_id, hold = _one_of(self.holds, which, lambda it: it.state == "ACTIVE")
+        self._both(
+            "release",
+            lambda: self.model.release(hold),
+            lambda: release_hold(self._now, self.salon.integration, hold_id, self._key()),
+        )
+
+    @precondition(lambda self: self.redemptions)
+    @rule(which=some, percent=parts)
+    def give_back(self, which: int, percent: int) -> None:
+        """Spent points come back, or a part of them."""
+        redemption_id, redemption = _one_of(self.redemptions, which, lambda it: it.points > it.returned)
+        points = max(1, redemption.points * percent // 100)
+        self._both(
+            "give_back",
+            lambda: self.model.give_back(redemption, points),
+            lambda: return_redemption(self._now, self.salon.integration, redemption_id, points, None, self._key()),
+        )
+
+    @rule(customer=customers, points=some, earned=some, days=some)
+    def bring_along(self, customer: str, points: int, earned: int, days: int) -> None:
+        """An opening balance; the second one of a customer must be the first again."""
+        numbers = (points % 50, earned % 300, points % 200)
+        if not any(numbers) or (self._knows(customer) and points % 7):
+            return
+        until = self._today + timedelta(days=days) if days < 60 else None
+        opening = Opening(CustomerProfile(customer), OpeningNumbers(*numbers), until)
+
+        async def bring() -> None:
+            (result,) = await import_opening_balances(self._now, self.salon.manager, [opening])
+            if isinstance(result, LoyaltyError):
+                raise result
+
+        self._both("bring_along", lambda: self.model.open(customer, numbers, until), bring)
+
+    @rule(leaves=customers, stays=customers, sure=st.integers(0, 4))
+    def merge(self, leaves: str, stays: str, sure: int) -> None:
+        """Two customers turn out to be one; not often, or nobody would be left."""
+        if sure or not (self._knows(leaves) and self._knows(stays)):
+            return
+        request = MergeRequest(CustomerKey(external_id=leaves), CustomerKey(external_id=stays), None, self._key())
+        self._both(
+            "merge",
+            lambda: self.model.merge(leaves, stays),
+            lambda: merge_customers(self._now, self.salon.manager, request),
+        )
+
+    @rule(by=durations)
+    def pass_time(self, by: timedelta) -> None:
+        """The clock goes on, and nobody sweeps."""
+        self.model.now += by
+        self._count("pass_time")
+
+    @rule(name=st.sampled_from(list(TENANT_SWEEPS)))
+    def sweep(self, name: str) -> None:
+        """One of the worker's sweeps comes by."""
+
+        async def come_by() -> None:
+            await TENANT_SWEEPS[name](self._now, self.salon.tenant_id)
+
+        self._both("sweep", getattr(self.model, SWEPT.get(name, "do_nothing")), come_by)
+
+    def teardown(self) -> None:
+        """At the end of a life, when the worker has done what is due, every invariant holds."""
+        self.stage.run(self._sweep_all())
+        for sweep in SWEPT.values():
+            getattr(self.model, sweep)()
+        self._compare()
+        self.stage.prove(self.salon)
+
+    # ── how it is compared ───────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _now(self) -> World:
+        return at(self.world, self.model.now)
+
+    @property
+    def _today(self) -> Any:
+        return self.model.now.astimezone(ZONE).date()
+
+    async def _sweep_all(self) -> None:
+        done = 1
+        while done:
+            done = sum([(await sweep(self._now, self.salon.tenant_id)).done for sweep in TENANT_SWEEPS.values()])
+
+    def _key(self) -> str:
+        self.asked += 1
+        return f"key-{self.asked}"
+
+    def _mostly(self, number: int, is_wanted: Callable[[Order], bool]) -> int:
+        """An order about which there is something to do, where there is one; now and then any other."""
+        wanted = [int(key) for key, order in self.model.orders.items() if is_wanted(order)]
+        return wanted[number % len(wanted)] if wanted and number % 5 else number
+
+    def _knows(self, customer: str) -> bool:
+        return customer in self.model.people or customer in self.model.became
+
+    def _count(self, what: str, ending: str = "done") -> None:
+        self.stage.steps += 1
+        self.stage.happened[what, ending] += 1
+
+    def _set(self, change: Callable[[ProgramSettings], ProgramSettings]) -> None:
+        self._count("settings")
+        self.stage.run(update_program(self._now, self.salon.manager, ProgramEdit(change, None)))
+
+    def _recording(self, number: int, status: PurchaseStatus, note: int) -> PurchaseRecording:
+        """Every order always has the same buyer and total; a note makes it another report."""
+        return order(
+            f"order-{number}",
+            1_000 + 777 * number,
+            customer=_buyer(number),
+            status=status,
+            staff=f"staff-{note}" if note else None,
+            ends_at=NOON + timedelta(hours=7 * number) if number % 2 else None,
+        )
+
+    def _say_report(self, number: int, status: PurchaseStatus, note: int) -> None:
+        facts = self._recording(number, status, note).facts
+        self.model.report(str(number), _buyer(number), facts.total.amount_minor, status, note, facts.ends_at)
+
+    def _both(self, what: str, said: Callable[[], Any], done: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Let the model say what must happen and the service do it; what both made, or None after a refusal."""
+        expected = refused = made = result = None
+        try:
+            made = said()
+        except Refusal as refusal:
+            expected = str(refusal)
+        try:
+            result = self.stage.run(done())
+        except LoyaltyError as error:
+            refused = error.code
+        assert refused == expected
+        self._count(what, expected or "done")
+        self._compare()
+        return None if expected else (made, result)
+
+    def _compare(self) -> None:
+        seen = self.stage.look(self.salon)
+        assert seen.keys() == self.model.people.keys()
+        for name, account in seen.items():
+            assert _shown(account, self.model.now) == _said(self.model, name)
+            lots = account.lots or []
+            assert account.available == sum(lot[0] for lot in lots)
+            assert account.held == sum(lot[1] for lot in lots)
+            assert account.entered == account.available + account.held - account.debt
+
+
+def _code_of(said: Callable[[], None]) -> str:
+    """The code of a refusal, or nothing."""
+    try:
+        said()
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def _one_of(made: list[tuple[K, T]], which: int, is_wanted: Callable[[T], bool]) -> tuple[K, T]:
+    """One with which something can be done, where there is one; now and then any other."""
+    wanted = [one for one in made if is_wanted(one[1])] if which % 5 else []
+    return (wanted or made)[which % len(wanted or made)]
+
+
+def _buyer(number: int) -> str:
+    return CUSTOMERS[number % len(CUSTOMERS)]
+
+
+def _named(number: int) -> PurchaseName:
+    return PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, f"order-{number}"))
+
+
+def _shown(account: Seen, now: datetime) -> dict[str, Any]:
+    """What is stored, without what is due to expire and has not been swept yet."""
+    due = now.timestamp()
+    lots = [(left if end is None or end > due else 0, held, end) for left, held, end in account.lots or []]
+    return {
+        "available": sum(lot[0] for lot in lots),
+        "pending": account.pending,
+        "held": account.held,
+        "debt": account.debt,
+        "earned": account.lifetime_earned,
+        "qualifying": account.qualifying,
+        "tier": account.tier,
+        "lots": [lot for lot in lots if lot[0] + lot[1]],
+    }
+
+
+def _said(model: Model, name: str) -> dict[str, Any]:
+    """What the model says about an account, in the same words."""
+    person = model.people[name]
+    lots = [
+        (
+            lot.remaining if lot.expires_at > model.now else 0,
+            lot.held,
+            None if lot.expires_at is NEVER else int(lot.expires_at.timestamp()),
+        )
+        for lot in model.lots_of(name)
+    ]
+    return {
+        "available": model.available(name),
+        "pending": model.pending(name),
+        "held": model.held(name),
+        "debt": person.debt,
+        "earned": person.earned,
+        "qualifying": person.qualifying,
+        "tier": max((minimum for minimum in TIERS.values() if minimum <= person.qualifying), default=None),
+        "lots": [lot for lot in lots if lot[0] + lot[1]],
+    }
+
+
+def test_every_life_adds_up_and_is_as_the_model_says(own_database_urls: DatabaseUrls) -> None:
+    """F-05, F-06, F-08, F-09, F-36: any order of everything that can happen to points, step by step."""
+    begun = time.monotonic()
+    with Stage(own_database_urls) as stage:
+        Life.stage = stage
+        run = 0
+        while stage.steps < STEPS:
+            run_state_machine_as_test(seed(SEED + run)(Life), settings=SETTINGS)
+            run += 1
+        seconds = time.monotonic() - begun
+        for (what, ending), count in sorted(stage.happened.items()):
+            print(f"{what:>14} {ending:<26} {count:>7}")  # noqa: T201 - what the run has seen
+        print(  # noqa: T201 - what the run is for
+            f"{stage.steps} steps in {stage.lives} lives, {stage.steps / seconds:.0f} steps a second "
+            f"(seed {SEED}, {seconds:.0f} s)"
+        )
+        rare = {
+            what: stage.happened[what, "done"] for what in OPERATIONS if stage.happened[what, "done"] < STEPS // 500
+        }
+        assert not rare, f"too seldom to prove anything: {rare}"
