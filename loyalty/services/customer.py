@@ -68,8 +68,12 @@ async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) 
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_customers_by_id(tx, ids)
-    # By whom they are now: an id that a customer had before they became another is theirs too.
-    return {named_id: row for named_id, row in found.items() if may_see_customer(actor, row.id)}
+    # An id that a customer had before they became another is theirs too, also in a connection that is older than that.
+    return {
+        named_id: row
+        for named_id, row in found.items()
+        if may_see_customer(actor, named_id) or may_see_customer(actor, row.id)
+    }
 
 
 async def list_customers(

@@ -19,7 +19,7 @@ from loyalty.services.customer import visible_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.purchase import profile_rows
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.ledger import LockedCustomer, open_accounts, post
 from loyalty.storage.opening_balances import (
     NamedOpening,
@@ -32,7 +32,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import StaleRead, retried
 
 MAX_BATCH = 1_000
 
@@ -107,35 +107,56 @@ async def _import(
 ) -> list[OpeningResult]:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx)
-        items = {position: one for position, one in enumerate(openings) if position not in refused}
         results: dict[int, OpeningResult] = dict(refused)
-        if items:
-            now = world.now(program)
-            opened = await open_accounts(tx, profile_rows([one.customer for one in items.values()], now))
+        items = {position: one for position, one in enumerate(openings) if position not in refused}
+        known = await read_named_openings(tx, [one.customer.external_id for one in items.values()]) if items else {}
+        results |= await _answer_known(tx, items, known)
+        fresh = {position: one for position, one in items.items() if position not in results}
+        if fresh:
+            opened = await open_accounts(tx, profile_rows([one.customer for one in fresh.values()], world.now(program)))
             book = Book(program, actor, world.now(program))
-            results |= await _book_items(tx, book, items, opened)
+            results |= _book_items(book, fresh, known, opened)
             await post(tx, book.finish())
             results = {position: _answer(book, result) for position, result in results.items()}
     return [results[position] for position in range(len(openings))]
 
 
-async def _book_items(
-    tx: Transaction, book: Book, items: dict[int, Opening], opened: dict[str, LockedCustomer]
+async def _answer_known(
+    tx: Transaction, items: dict[int, Opening], known: dict[str, NamedOpening]
 ) -> dict[int, OpeningResult]:
-    known = await read_named_openings(tx, list(opened))
+    """What became of items whose customers have brought something along before; nothing is written for them."""
+    results: dict[int, OpeningResult] = {}
+    replayed: dict[int, OpeningBalanceRow] = {}
+    for position, opening in items.items():
+        named = known.get(opening.customer.external_id)
+        if named is None or named.balance is None:
+            continue
+        if (named.balance.numbers, named.balance.expires_on) == (opening.numbers, opening.expires_on):
+            replayed[position] = named.balance
+        else:
+            results[position] = OpeningBalanceExists(named.balance.points)
+    ids = [row.customer_id for row in replayed.values()]
+    customers = await read_customers_by_id(tx, ids) if ids else {}
+    return results | {
+        position: OpenedBalance(row, customers[row.customer_id], None, replayed=True)
+        for position, row in replayed.items()
+    }
+
+
+def _book_items(
+    book: Book, items: dict[int, Opening], known: dict[str, NamedOpening], opened: dict[str, LockedCustomer]
+) -> dict[int, OpeningResult]:
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     for position, opening in items.items():
-        named = known[opening.customer.external_id]
-        customer_id = book.open(opened[opening.customer.external_id])
-        before = named.balance
+        external_id = opening.customer.external_id
+        locked = opened[external_id]
+        if external_id not in known and locked.profile.external_id != external_id:
+            # Came and became another since we looked: whose name it is has to be read again.
+            raise StaleRead
+        named_id = known[external_id].id if external_id in known else CustomerId(locked.profile.id)
         try:
-            if before is None:
-                results[position] = _book(book, customer_id, named, opening)
-            elif (before.numbers, before.expires_on) == (opening.numbers, opening.expires_on):
-                results[position] = OpenedBalance(before, book.customer(customer_id), None, replayed=True)
-            else:
-                late[position] = OpeningBalanceExists(before.points)
+            results[position] = _book(book, book.open(locked), named_id, opening)
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
@@ -143,12 +164,12 @@ async def _book_items(
     return results
 
 
-def _book(book: Book, customer_id: CustomerId, named: NamedOpening, opening: Opening) -> OpenedBalance:
+def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Opening) -> OpenedBalance:
     parcel = _parcel(book, opening)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),
         customer_id=customer_id,
-        named_id=named.id,
+        named_id=named_id,
         points=opening.numbers.points,
         lifetime_earned=opening.numbers.lifetime_earned,
         qualifying=opening.numbers.qualifying,
@@ -177,6 +198,6 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:
     """With the customer as everybody sees it after the commit."""
-    if isinstance(result, LoyaltyError):
+    if isinstance(result, LoyaltyError) or result.customer.id not in book.customers:
         return result
     return result._replace(customer=book.customer(result.customer.id))

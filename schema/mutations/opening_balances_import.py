@@ -80,7 +80,8 @@ async def opening_balances_import(
 
 
 def _opening(given: OpeningBalanceInput) -> Opening:
-    lifetime = given.points if given.lifetime_points is None else given.lifetime_points
+    # What is wrong with the points is no mistake of the numbers that nobody gave.
+    lifetime = max(0, given.points) if given.lifetime_points is None else given.lifetime_points
     qualifying = lifetime if given.qualifying_points is None else given.qualifying_points
     numbers = OpeningNumbers(int(given.points), int(lifetime), int(qualifying))
     return Opening(profile_of(given.customer), numbers, given.expires_on)

@@ -36,6 +36,8 @@ userErrors {
   ... on StatusRunsBackwards { current requested }
   ... on InsufficientPoints { available required }
   ... on LimitReached { what limit }
+  ... on OpeningBalanceExists { points }
+  ... on ActiveHolds { held }
   ... on CurrencyMismatch { expectedCurrency actualCurrency }
 }
 """

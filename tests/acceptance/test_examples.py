@@ -2,7 +2,7 @@
 
 `<!-- run as OWNER -->` above a GraphQL block says who sends it; the JSON block that follows is the answer. There, "…"
 stands for any text, and "<name>" for one that later blocks of the page send back under that name. A page is one story
-in one tenant, told from top to bottom.
+in one sandbox, told from top to bottom.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json
+from tests.acceptance.conftest import OpenBusiness
 
 ROOT = Path(__file__).resolve().parents[2]
 ANYTHING = "…"
@@ -66,7 +66,8 @@ def differences(said: Any, came: Any, names: dict[str, str], path: str = "") -> 
 
 
 @pytest.mark.parametrize("page", TOLD)
-async def test_the_examples_of_a_page_are_true(page: str, salon: Business) -> None:
+async def test_the_examples_of_a_page_are_true(page: str, businesses: OpenBusiness) -> None:
+    salon = await businesses(sandbox=True)
     callers: dict[str, Caller] = {
         "OWNER": salon.owner,
         "MANAGER": salon.manager,

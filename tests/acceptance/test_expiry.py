@@ -15,6 +15,7 @@ from tests.acceptance.client import (
     adjust,
     create_rule,
     find_customer,
+    newest_cursor,
     record,
 )
 from tests.acceptance.conftest import OpenBusiness
@@ -128,18 +129,18 @@ async def test_an_impossible_expiry_is_refused_by_its_field(salon: Business, giv
 async def test_points_expire_and_the_entry_tells_which_and_from_what(sandbox: Business) -> None:
     """PB-13, F-25, C-28: grey, with the lot behind it and the purchase behind that, streamed like every other entry."""
     await set_expiry(sandbox.manager, {"fixedDuration": {"days": 10}})
-    after = await sandbox.staff.get("{ eventCursor }")
     await record(sandbox.integration, "order-1", "30.00")
     last_day = today() + 10 * DAY
     anna = await find_customer(sandbox.staff, "anna", SCHEDULE)
     (line,) = anna["expirySchedule"]
     assert (line["lastDay"], line["points"]) == (last_day.isoformat(), 30)
     assert datetime.fromisoformat(line["expiresAt"]) == datetime.combine(last_day + DAY, datetime.min.time(), BERLIN)
+    after = await newest_cursor(sandbox.owner)
     assert await let_pass(sandbox, 10, "the last day") == last_day
     assert (await find_customer(sandbox.staff, "anna", SCHEDULE))["points"]["available"] == 30
     await let_pass(sandbox, 1, "the day after")
     async with sandbox.staff.follow(POINTS_CHANGED, after=after) as stream:
-        assert [event["entry"]["kind"] for event in await stream.take(2)] == ["EARNED", "EXPIRED"]
+        assert (await stream.next())["entry"]["kind"] == "EXPIRED"
     anna = await find_customer(
         await sandbox.customer("anna"),
         "anna",
@@ -192,7 +193,7 @@ async def test_a_day_that_is_over_is_refused(salon: Business) -> None:
 async def test_owners_are_told_before_and_every_time_once(sandbox: Business) -> None:
     """F-27: 7 days and a day before, filtered by days, to customers only their own."""
     await set_expiry(sandbox.manager, {"fixedDuration": {"days": 10}}, 7, 1)
-    after = await sandbox.staff.get("{ eventCursor }")
+    after = await newest_cursor(sandbox.owner)
     consents: dict[str, bool] = {"anna": True, "ben": False}
     for name, consent in consents.items():
         who: Json = {"externalId": name, "marketingConsent": consent}
@@ -206,7 +207,7 @@ async def test_owners_are_told_before_and_every_time_once(sandbox: Business) -> 
     assert {(event["points"], event["lot"]["points"], event["lot"]["remaining"]) for event in told} == {(30, 30, 0)}
     filtered: dict[str, Any] = {"daysBefore": [1], "customer": {"externalId": "ben"}}
     async with sandbox.staff.follow(POINTS_EXPIRING, after=after, **filtered) as stream:
-        assert await stream.next() == next(event for event in told[2:] if event["customer"]["externalId"] == "ben")
+        assert await stream.next() == told[2] if told[2]["customer"] == {"externalId": "ben"} else told[3]
     async with (await sandbox.customer("ben")).follow(POINTS_EXPIRING, after=after) as stream:
         own = await stream.take(2)
     assert [event["customer"]["externalId"] for event in own] == ["ben", "ben"]

@@ -53,7 +53,7 @@ async def test_it_is_sent_again_and_nothing_happens_again(
     await bring_along(world, salon, 120)
     async with nothing_changes(salon.tenant_id):
         assert isinstance(await bring_along(world, salon, 121), OpeningBalanceExists)
-    again = await bring_along(world, salon, 120)
+        again = await bring_along(world, salon, 120)
     assert isinstance(again, OpenedBalance)
     assert (again.replayed, again.customer.points.available) == (True, 120)
 
