@@ -26,7 +26,7 @@ _UNDONE = text(
 )
 
 AN_HOUR = timedelta(hours=1)
-INTEGRATION_GRANTS = ["LOYALTY_READ", "PURCHASES_RECORD"]
+INTEGRATION_GRANTS = ["LOYALTY_READ", "PURCHASES_RECORD", "REDEMPTIONS_MANAGE"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 A root field that is missing here fails the tests that walk the schema.
 """
 
-from tests.acceptance.client import Json, mutation, purchase_of
+from tests.acceptance.client import Json, money, mutation, purchase_of
 
 NOWHERE = "Tm93aGVyZTox"
 """A text that is no global id."""
@@ -25,6 +25,7 @@ QUERIES: dict[str, str] = {
     "purchase": '{ purchase(by: {key: {kind: ORDER, externalId: "nothing"}}) { id } }',
     "adjustment": f'{{ adjustment(id: "{NOWHERE}") {{ id }} }}',
     "report": '{ report(range: {from: "2026-01-01", to: "2026-01-31"}) { pointsEarned } }',
+    "checkoutQuote": '{ checkoutQuote(input: {subtotal: {amount: "10.00", currency: "EUR"}}) { total { amount } } }',
     "ledgerVerification": "{ ledgerVerification { sound } }",
 }
 
@@ -40,6 +41,24 @@ MUTATIONS: dict[str, Json] = {
     "catalogItemsUpsert": {},
     "purchaseRecord": purchase_of("", "10.00"),
     "purchasesRecord": {"items": []},
+    "purchaseRefund": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
+    "purchaseMature": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
+    "redemptionHold": {
+        "customer": {"externalId": "nobody"},
+        "points": 1,
+        "subtotal": money("10.00"),
+        "idempotencyKey": "key",
+    },
+    "redemptionCapture": {"hold": NOWHERE, "idempotencyKey": "key"},
+    "redemptionRelease": {"hold": NOWHERE, "idempotencyKey": "key"},
+    "redemptionReturn": {"redemption": NOWHERE, "idempotencyKey": "key"},
+    "customerMerge": {
+        "source": {"externalId": "nobody"},
+        "target": {"externalId": "nobody"},
+        "idempotencyKey": "key",
+    },
+    "openingBalancesImport": {"items": []},
+    "sandboxClockAdvance": {"by": "P1D", "idempotencyKey": "key"},
     "pointsAdjust": {"customer": {"externalId": "nobody"}, "idempotencyKey": "key", "amount": 1},
     "apiTokenCreate": {"name": "", "permissions": ["LOYALTY_READ"]},
     "apiTokenRevoke": {"id": NOWHERE},

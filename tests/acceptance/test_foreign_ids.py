@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from schema.node_ids import encode_id
 from tests.acceptance.business import Business
@@ -13,12 +14,14 @@ from tests.acceptance.client import (
     adjust,
     code_of,
     create_rule,
+    money,
     mutation,
     newest_cursor,
     record,
 )
 
 UNKNOWN = uuid.UUID("01890000-0000-7000-8000-000000000000")
+BASKET: Json = {"customer": {"id": "$id"}, "points": 1, "subtotal": money("10.00"), "idempotencyKey": "foreign"}
 
 BY_ID: dict[str, tuple[str, str, Json]] = {
     # The type of the id; the document; what goes with it. `$id` and "$id" stand for the id.
@@ -30,6 +33,11 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(rule)": ("EarningRule", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(tier)": ("Tier", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(job)": ("Job", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(hold)": ("Hold", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(redemption)": ("Redemption", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(lot)": ("PointsLot", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(merge)": ("CustomerMerge", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(opening)": ("OpeningBalance", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(tenant)": ("Tenant", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(program)": ("Program", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -57,6 +65,52 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
         {"customer": {"id": "$id"}, "idempotencyKey": "foreign", "amount": 5},
     ),
     "customerTokenCreate": ("Customer", mutation("customerTokenCreate", "token"), {"customer": {"id": "$id"}}),
+    "customerMerge(source:)": (
+        "Customer",
+        mutation("customerMerge", "__typename"),
+        {"source": {"id": "$id"}, "target": {"externalId": "emil"}, "idempotencyKey": "foreign"},
+    ),
+    "customerMerge(target:)": (
+        "Customer",
+        mutation("customerMerge", "__typename"),
+        {"source": {"externalId": "emil"}, "target": {"id": "$id"}, "idempotencyKey": "foreign"},
+    ),
+    "purchaseRefund": (
+        "Purchase",
+        mutation("purchaseRefund", "__typename"),
+        {"purchase": {"id": "$id"}, "amount": money("1.00"), "idempotencyKey": "foreign"},
+    ),
+    "purchaseMature": (
+        "Purchase",
+        mutation("purchaseMature", "__typename"),
+        {"purchase": {"id": "$id"}, "idempotencyKey": "foreign"},
+    ),
+    "redemptionHold(customer:)": ("Customer", mutation("redemptionHold", "__typename"), BASKET),
+    "redemptionHold(replaces:)": (
+        "Hold",
+        mutation("redemptionHold", "__typename"),
+        BASKET | {"customer": {"externalId": "emil"}, "replaces": "$id"},
+    ),
+    "redemptionCapture": (
+        "Hold",
+        mutation("redemptionCapture", "__typename"),
+        {"hold": "$id", "idempotencyKey": "foreign"},
+    ),
+    "redemptionRelease": (
+        "Hold",
+        mutation("redemptionRelease", "__typename"),
+        {"hold": "$id", "idempotencyKey": "foreign"},
+    ),
+    "redemptionReturn": (
+        "Redemption",
+        mutation("redemptionReturn", "__typename"),
+        {"redemption": "$id", "idempotencyKey": "foreign"},
+    ),
+    "pointsExpiring(customer:)": (
+        "Customer",
+        "subscription($id: ID!) { pointsExpiring(customer: {id: $id}) { cursor } }",
+        {},
+    ),
     "pointsChanged(customer:)": (
         "Customer",
         "subscription($id: ID!) { pointsChanged(customer: {id: $id}) { cursor } }",
@@ -95,6 +149,14 @@ BY_KEY: dict[str, tuple[str, Json]] = {
     "pointsAdjust by e-mail": (
         mutation("pointsAdjust", "__typename"),
         {"input": {"customer": {"email": "$email"}, "idempotencyKey": "foreign", "amount": 5}},
+    ),
+    "customerMerge from theirs": (
+        mutation("customerMerge", "__typename"),
+        {"input": {"source": {"externalId": "$key"}, "target": {"externalId": "emil"}, "idempotencyKey": "foreign"}},
+    ),
+    "customerMerge into theirs": (
+        mutation("customerMerge", "__typename"),
+        {"input": {"source": {"externalId": "emil"}, "target": {"email": "$email"}, "idempotencyKey": "foreign"}},
     ),
     "customerTokenCreate": (
         mutation("customerTokenCreate", "token"),
@@ -144,6 +206,30 @@ async def everything_once(business: Business) -> dict[str, str]:
     key = str(business.tenant_id)
     recorded = await record(business.integration, key, customer={"externalId": key, "email": f"{key}@example.com"})
     adjusted = await adjust(business.manager, "bonus", 1, customer=key)
+    await business.manager.do(
+        "programUpdate",
+        "program { version }",
+        redemption={"enabled": True, "pointValue": {"points": 1, "money": money("0.01")}},
+    )
+    basket = BASKET | {"customer": {"externalId": key}, "idempotencyKey": "basket"}
+    held = await business.integration.do("redemptionHold", "hold { id }", **basket)
+    spent = await business.integration.do(
+        "redemptionCapture", "redemption { id }", hold=held["hold"]["id"], idempotencyKey="paid"
+    )
+    opened = await business.manager.do(
+        "openingBalancesImport",
+        "results { openingBalance { id } }",
+        items=[{"customer": {"externalId": name}, "points": 5} for name in ("eva", "emil")],
+    )
+    merged = await business.manager.do(
+        "customerMerge",
+        "merge { id }",
+        source={"externalId": "eva"},
+        target={"externalId": "emil"},
+        idempotencyKey="same person",
+    )
+    async with business.database.tenant_transaction(business.tenant_id) as tx:
+        lot = await tx.row(text("SELECT id FROM lots WHERE tenant_id = :current_tenant ORDER BY id LIMIT 1"))
     found = await business.owner.ask(
         """query($by: CustomerBy!) {
           viewer { tenant { id } } program { id } customer(by: $by) { activity(first: 1) { nodes { id } } }
@@ -159,6 +245,11 @@ async def everything_once(business: Business) -> dict[str, str]:
         "EarningRule": rule["id"],
         "Tier": tier["tier"]["id"],
         "Job": tier["job"]["id"],
+        "Hold": held["hold"]["id"],
+        "Redemption": spent["redemption"]["id"],
+        "PointsLot": encode_id("PointsLot", lot.id) if lot else "",
+        "OpeningBalance": opened["results"][1]["openingBalance"]["id"],
+        "CustomerMerge": merged["merge"]["id"],
         "ApiToken": token["apiToken"]["id"],
         "Tenant": found["viewer"]["tenant"]["id"],
         "Program": found["program"]["id"],
