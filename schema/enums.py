@@ -17,7 +17,7 @@ from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.rounding import Rounding
-from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
@@ -312,6 +312,26 @@ describe_enum(
         "PROGRAM_CHANGE": "The tiers themselves were changed.",
         "OPENING": "Points were brought along from elsewhere.",
         "MERGE": "Two customers turned out to be one.",
+        "REDEMPTION": "Spent points came back, in a program where the balance counts.",
+        "REVIEW": "Time has passed: a window has ended, or a tier that was set by hand until then.",
+        "MANUAL": "Somebody set the tier by hand, or gave it back to the rules.",
+    },
+)
+describe_enum(
+    TierBasis,
+    "Which points lead to a tier.",
+    {
+        "LIFETIME_EARNED": "All that was ever earned; spending and expiry take none of them.",
+        "EARNED_IN_WINDOW": "What was earned in the calendar window that is open.",
+        "BALANCE": "What the customer has: available and held points, less debt.",
+    },
+)
+describe_enum(
+    Downgrade,
+    "Whether time may lower a tier that the points do not reach any more. Corrections always do, at once.",
+    {
+        "NEVER": "What was reached stays.",
+        "AT_WINDOW_END": "With the end of each window, and the days of grace after it.",
     },
 )
 describe_enum(

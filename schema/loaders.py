@@ -38,6 +38,7 @@ from loyalty.services.program import get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.tier import load_tier_counts, load_tiers
+from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.credentials import ApiTokenRow
@@ -51,7 +52,7 @@ from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
-from loyalty.storage.tiers import TierRow
+from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor
 from schema.node_ids import decode_id
 
@@ -95,6 +96,7 @@ class Loaders:
         self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)
         self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
         self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
+        self.tier_histories: DataLoader[CustomerId, list[TierChangeRow] | None] = by_id(load_tier_histories)
         self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)
         self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)
         self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)

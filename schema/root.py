@@ -9,6 +9,8 @@ from schema.mutations import (
     api_token_revoke,
     catalog_items_upsert,
     customer_merge,
+    customer_tier_set,
+    customer_tier_unlock,
     customer_token_create,
     earning_rule_create,
     earning_rule_delete,
@@ -83,6 +85,8 @@ class Mutation:
     redemption_release = redemption_release.redemption_release
     redemption_return = redemption_return.redemption_return
     customer_merge = customer_merge.customer_merge
+    customer_tier_set = customer_tier_set.customer_tier_set
+    customer_tier_unlock = customer_tier_unlock.customer_tier_unlock
     opening_balances_import = opening_balances_import.opening_balances_import
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create

@@ -21,6 +21,7 @@ from loyalty.storage.due import (
     read_tenants_with_due_evaluations,
     read_tenants_with_due_lots,
     read_tenants_with_due_notices,
+    read_tenants_with_due_reviews,
 )
 from tenancy.database import Database
 from tenancy.outage import Outage, is_away
@@ -47,6 +48,7 @@ SWEEPS = (
     Sweep("holds", read_tenants_with_abandoned_holds),
     Sweep("notices", read_tenants_with_due_notices),
     Sweep("expiry", read_tenants_with_due_lots),
+    Sweep("tiers", read_tenants_with_due_reviews),
 )
 """In this order in every round."""
 

@@ -13,6 +13,20 @@ from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.points import MAX_POINTS
 
+BY_LIFETIME = "LIFETIME_EARNED"
+"""How the standing of an account is measured unless a program says otherwise."""
+
+
+class CountedIn(StrEnum):
+    """The tier window that earned points were counted in when they came."""
+
+    OPEN = "OPEN"
+    """The one that is open now."""
+    PREVIOUS = "PREVIOUS"
+    """The one before."""
+    OLDER = "OLDER"
+    """One that counts for nothing any more."""
+
 
 class Overdraft(StrEnum):
     """What happens when a debit takes more than is available."""
@@ -34,8 +48,9 @@ class Account:
     corrections outweigh what was earned. `sequence` is the number of the last entry, `chain` is its hash.
 
     `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
-    before. `tier_review_at` is when time itself may lower the tier. A locked tier stays as it is, until
-    `tier_locked_until` where that is set. A closed account is that of somebody who has become another customer.
+    before. `standing` are the points that the tier stands on, measured as `standing_by` says (see `standing`).
+    `tier_review_at` is when time alone may change any of it. A locked tier stays as it is, until `tier_locked_until`
+    where that is set. A closed account is that of somebody who has become another customer.
     """
 
     customer_id: CustomerId
@@ -51,6 +66,8 @@ class Account:
     window_started_at: datetime | None = None
     window_points: int = 0
     previous_window_points: int = 0
+    standing: int = 0
+    standing_by: str = BY_LIFETIME
     tier_review_at: datetime | None = None
     tier_locked: bool = False
     tier_locked_until: datetime | None = None
@@ -149,13 +166,16 @@ def unpend(account: Account, points: int) -> Account:
     return replace(account, pending=account.pending - points)
 
 
-def take_back(account: Account, points: int, *, overdraft: Overdraft) -> Debit:
+def take_back(account: Account, points: int, *, overdraft: Overdraft, counted_in: CountedIn = CountedIn.OPEN) -> Debit:
     """Take earned points back: they count neither for the tier nor as earned any more.
 
-    What was spent meanwhile becomes debt, is forgotten or refuses the whole, as `overdraft` says.
+    What was spent meanwhile becomes debt, is forgotten or refuses the whole, as `overdraft` says. The tier window loses
+    them that they were counted in.
     """
-    taken = debit(account, points, overdraft=overdraft, qualifying=True)
+    taken = debit(account, points, overdraft=overdraft, qualifying=False)
     after = replace(taken.account, lifetime_earned=taken.account.lifetime_earned - taken.points_taken)
+    after = _qualify(after, -taken.points_taken, counted_in)
+    refuse_beyond_limit(after)
     return replace(taken, account=after)
 
 
@@ -200,10 +220,14 @@ def _take_held(account: Account, points: int) -> Account:
     return replace(account, held=account.held - points)
 
 
-def _qualify(account: Account, points: int) -> Account:
-    """Count points for the tier: for ever, and in the window that is open, if one is."""
-    in_window = points if account.window_started_at is not None else 0
-    return replace(account, qualifying=account.qualifying + points, window_points=account.window_points + in_window)
+def _qualify(account: Account, points: int, counted_in: CountedIn = CountedIn.OPEN) -> Account:
+    """Count points for the tier: for ever, and in one of the windows, if there are any."""
+    after = replace(account, qualifying=account.qualifying + points)
+    if account.window_started_at is None or counted_in is CountedIn.OLDER:
+        return after
+    if counted_in is CountedIn.PREVIOUS:
+        return replace(after, previous_window_points=account.previous_window_points + points)
+    return replace(after, window_points=account.window_points + points)
 
 
 def _require_positive(points: int) -> None:

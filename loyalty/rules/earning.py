@@ -42,6 +42,7 @@ from loyalty.rules.money import Ratio, format_amount, format_factor
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind
 from loyalty.rules.rounding import Rounding, divide
+from loyalty.rules.tiers import Tier
 from loyalty.rules.zones import find_time_zone
 
 __all__ = [
@@ -175,8 +176,12 @@ def compile_rules(policy: EarningPolicy, rules: Iterable[EarningRule], catalog: 
     )
 
 
-def evaluate(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime) -> Evaluation:
+def evaluate(
+    compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: datetime, tier: Tier | None = None
+) -> Evaluation:
     """Evaluate all rules for one purchase at an instant (aware UTC).
+
+    `tier` is where the customer stands before it: its factor counts on all that the rules give together.
 
     Raises CurrencyMismatch when the purchase is in another currency than the program, and InvalidInput when the points
     would pass MAX_POINTS.
@@ -187,6 +192,8 @@ def evaluate(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
     zone = compiled.location_zones.get(facts.location, compiled.zone) if facts.location is not None else compiled.zone
     case = _case_of(compiled, facts, evaluated_at, zone)
     lines = _evaluate_rules(compiled, case)
+    if tier is not None and tier.factor is not None:
+        lines.append(_tier_line(tier, tier.factor, sum([line.points for line in lines])))
     points = sum([line.points for line in lines])
     if points > MAX_POINTS:
         raise InvalidInput.one("total", reason=f"would earn more than {MAX_POINTS} points")
@@ -392,12 +399,25 @@ def _count_units(award: PerUnitAward, lines: Sequence[_CountedLine]) -> _Count:
     return _Count(points, explanation, UnitsFormula(parts), units=units)
 
 
-def _count_bonus(factor: Ratio, base: int) -> _Count:
+def _count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> _Count:
     above = factor.numerator - factor.denominator
     points = divide(base * above, factor.denominator, Rounding.FLOOR)
     times = f"what {_say_points(base)} times {format_factor(factor)} is above them"
-    formula = FactorFormula(above, factor.denominator)
+    formula = FactorFormula(above, factor.denominator, over_all)
     return _Count(points, f"{_say_points(points)}: {times}, rounded down.", formula)
+
+
+def _tier_line(tier: Tier, factor: Ratio, base: int) -> EvaluationLine:
+    count = _count_bonus(factor, base, over_all=True)
+    return EvaluationLine(
+        rule_id=None,
+        rule_name=tier.name,
+        rule_version=None,
+        outcome=Outcome.APPLIED if count.points else Outcome.NOTHING_TO_COUNT,
+        points=count.points,
+        explanation=f"Tier {tier.name}, {count.explanation}",
+        formula=count.formula if count.points else None,
+    )
 
 
 def _line_of(rule: EarningRule, count: _Count) -> EvaluationLine:

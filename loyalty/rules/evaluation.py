@@ -46,14 +46,16 @@ class ConditionKind(StrEnum):
 class EvaluationLine:
     """What one rule gave and why. `points` is 0 unless the outcome is APPLIED.
 
+    The benefit of a tier has a line too: without a rule, its name is that of the tier.
+
     `basis_minor` is the amount that was counted (minor units), `units` the number of enrolled units; None where the
     award counts neither. `failed_condition` is a ConditionKind. `formula` says how the points came about, for refunds;
     None where there are none. `expiry` is when they expire, where the rule says so itself.
     """
 
-    rule_id: RuleId
+    rule_id: RuleId | None
     rule_name: str
-    rule_version: int
+    rule_version: int | None
     outcome: Outcome
     points: int
     explanation: str
@@ -66,7 +68,8 @@ class EvaluationLine:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a purchase earns: the points are the sum of the lines, one line per active rule in order of priority.
+    """What a purchase earns: the points are the sum of the lines, one line per active rule in order of priority, and
+    at last one for the customer's tier when it has a factor.
 
     `weekday` is the day that conditions saw, in `time_zone`; `basis_minor` is the part of the total that takes part in
     the program, in minor units of `currency`.

@@ -15,6 +15,7 @@ class MovedNumbers:
     qualifying: int
     window_points: int
     previous_window_points: int
+    standing: int
 
 
 def moved_numbers(source: Account) -> MovedNumbers:
@@ -26,6 +27,7 @@ def moved_numbers(source: Account) -> MovedNumbers:
         qualifying=source.qualifying,
         window_points=source.window_points,
         previous_window_points=source.previous_window_points,
+        standing=source.standing,
     )
 
 
@@ -42,6 +44,7 @@ def emptied(source: Account, moved: MovedNumbers) -> Account:
         previous_window_points=0,
         window_started_at=None,
         tier_review_at=None,
+        standing=0,
         tier_locked=False,
         tier_locked_until=None,
         closed=True,
@@ -50,7 +53,10 @@ def emptied(source: Account, moved: MovedNumbers) -> Account:
 
 
 def taken_over(target: Account, moved: MovedNumbers) -> Account:
-    """Return the account that takes over everything but the balance, which is a credit or a debit of its own."""
+    """Return the account that takes over everything but the balance, which is a credit or a debit of its own.
+
+    The tier stands on the better of both standings, as long as the program lets it.
+    """
     after = replace(
         target,
         pending=target.pending + moved.pending,
@@ -58,6 +64,7 @@ def taken_over(target: Account, moved: MovedNumbers) -> Account:
         qualifying=target.qualifying + moved.qualifying,
         window_points=target.window_points + moved.window_points,
         previous_window_points=target.previous_window_points + moved.previous_window_points,
+        standing=max(target.standing, moved.standing),
     )
     refuse_beyond_limit(after)
     return after

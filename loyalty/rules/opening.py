@@ -18,11 +18,15 @@ class OpeningNumbers:
 
 
 def open_balance(account: Account, numbers: OpeningNumbers) -> tuple[Account, Credit | None]:
-    """Return the account with what was brought along; None for the credit when there is nothing to spend."""
+    """Return the account with what was brought along; None for the credit when there is nothing to spend.
+
+    What counted for the tier elsewhere counts here as if it had been earned now.
+    """
     counted = replace(
         account,
         lifetime_earned=account.lifetime_earned + numbers.lifetime_earned,
         qualifying=account.qualifying + numbers.qualifying,
+        window_points=account.window_points + (numbers.qualifying if account.window_started_at is not None else 0),
     )
     refuse_beyond_limit(counted)
     if not numbers.points:

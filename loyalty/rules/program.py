@@ -9,6 +9,7 @@ from loyalty.rules.errors import Problem
 from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryPolicy, validate_expiry, validate_notices
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.redemption import RedemptionPolicy, validate_redemption
+from loyalty.rules.tiers import DEFAULT_TIERING, TierPolicy, validate_tiering
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class ProgramSettings:
     basis: BasisPolicy = DEFAULT_BASIS
     expiry: ExpiryPolicy = NEVER
     notice_days: tuple[int, ...] = DEFAULT_NOTICE_DAYS
+    tiering: TierPolicy = DEFAULT_TIERING
 
 
 def default_settings(currency: str) -> ProgramSettings:
@@ -45,4 +47,5 @@ def validate_settings(settings: ProgramSettings, currency: str) -> list[Problem]
         *validate_redemption(settings.redemption, currency),
         *validate_expiry(settings.expiry),
         *validate_notices(settings.notice_days),
+        *validate_tiering(settings.tiering),
     ]

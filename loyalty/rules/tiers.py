@@ -1,6 +1,6 @@
-"""Tiers: a customer is always in the highest one whose minimum the qualifying points reach.
+"""Tiers: a customer is always in the highest one whose minimum their standing reaches.
 
-Spending never enters here: qualifying points are counted by `account`, and only what qualifies moves them.
+By default that is all that was ever earned, so spending never enters; `standing` says what else a program may count.
 """
 
 import re
@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from loyalty.rules.earning_rule import MAX_FACTOR
 from loyalty.rules.errors import Problem
+from loyalty.rules.expiry import Period
 from loyalty.rules.ids import TierId
+from loyalty.rules.money import FACTOR_MAX_DECIMALS, Ratio
 from loyalty.rules.points import check_points
 from loyalty.rules.rounding import Rounding, divide
 from loyalty.rules.text import check_text
@@ -21,12 +24,55 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A level. `color` is #RRGGBB in capitals; `min_points` qualifying points are the first that belong to it."""
+    """A level. `color` is #RRGGBB in capitals; `min_points` are the first points that belong to it.
+
+    `factor` is its benefit: what rules give to who stands in it is multiplied by it, rounded down; None for one time.
+    """
 
     id: TierId
     name: str
     color: str
     min_points: int
+    factor: Ratio | None = None
+
+
+class TierBasis(StrEnum):
+    """Which points lead to a tier."""
+
+    LIFETIME_EARNED = "LIFETIME_EARNED"
+    """All that was ever earned, and added by hand as far as it qualifies; spending and expiry take none of them."""
+    EARNED_IN_WINDOW = "EARNED_IN_WINDOW"
+    """The same, but only of the calendar window that is open."""
+    BALANCE = "BALANCE"
+    """What the customer has: available and held, less debt."""
+
+
+class Downgrade(StrEnum):
+    """Whether time may lower a tier that the points do not reach any more. Corrections always do, at once."""
+
+    NEVER = "NEVER"
+    """What was reached stays."""
+    AT_WINDOW_END = "AT_WINDOW_END"
+    """With the end of each window, and the days of grace after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierPolicy:
+    """How tiers are reached and lost. The windows are parts of the calendar where the tenant is.
+
+    `window`, `downgrade` and `grace_days` do nothing with LIFETIME_EARNED, which only grows but for corrections.
+    """
+
+    basis: TierBasis = TierBasis.LIFETIME_EARNED
+    window: Period = Period.YEAR
+    downgrade: Downgrade = Downgrade.AT_WINDOW_END
+    grace_days: int = 0
+
+
+DEFAULT_TIERING = TierPolicy()
+
+MAX_GRACE_DAYS = {Period.MONTH: 27, Period.QUARTER: 89, Period.YEAR: 364}
+"""Grace is over before the window is: shorter than the shortest one."""
 
 
 class TierChangeCause(StrEnum):
@@ -44,6 +90,12 @@ class TierChangeCause(StrEnum):
     """Points were brought along from elsewhere."""
     MERGE = "MERGE"
     """Two customers turned out to be one."""
+    REDEMPTION = "REDEMPTION"
+    """Spent points came back, where the balance counts."""
+    REVIEW = "REVIEW"
+    """Time has passed: a window has ended, or a tier that was set by hand until then."""
+    MANUAL = "MANUAL"
+    """Somebody set the tier by hand, or gave it back to the rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +148,11 @@ def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
     tiers = tuple(tiers)
     current = tier_for(tiers, qualifying)
     following = min((tier for tier in tiers if tier.min_points > qualifying), key=_minimum, default=None)
+    return way(current, following, qualifying)
+
+
+def way(current: Tier | None, following: Tier | None, qualifying: int) -> Progress:
+    """Measure the way between two tiers; a tier that time or somebody keeps may stand above what counts."""
     if following is None:
         at_top = current is not None
         return Progress(current, None, None, FULL_PERCENT if at_top else 0, unlimited=at_top)
@@ -111,8 +168,8 @@ def normal_color(color: str) -> str:
     return color.upper()
 
 
-def validate_tier(name: str, color: str, min_points: int) -> list[Problem]:
-    """Return everything wrong with a tier: name 1–60 characters, colour #RRGGBB, minimum 0..MAX_POINTS.
+def validate_tier(name: str, color: str, min_points: int, factor: Ratio | None = None) -> list[Problem]:
+    """Return everything wrong with a tier: name 1–60 characters, colour #RRGGBB, minimum 0..MAX_POINTS, factor 1..100.
 
     Whether name and minimum are unique in the program is for the caller to check.
     """
@@ -120,8 +177,26 @@ def validate_tier(name: str, color: str, min_points: int) -> list[Problem]:
         check_text(name, ("name",), TIER_NAME_MAX_LENGTH),
         None if _COLOR.fullmatch(color) else Problem(("color",), "must be a colour such as #C0C0C0"),
         check_points(min_points, ("min_points",), minimum=0),
+        None if factor is None else _check_factor(factor),
     )
     return [problem for problem in checks if problem is not None]
+
+
+def validate_tiering(policy: TierPolicy) -> list[Problem]:
+    """Return everything wrong with a policy: grace must be shorter than the shortest window."""
+    most = MAX_GRACE_DAYS[policy.window]
+    if 0 <= policy.grace_days <= most:
+        return []
+    return [Problem(("tiering", "grace_days"), f"must be between 0 and {most} with this window")]
+
+
+def _check_factor(factor: Ratio) -> Problem | None:
+    path = ("earning_factor",)
+    if not factor.denominator <= factor.numerator <= MAX_FACTOR * factor.denominator:
+        return Problem(path, f"must be at least 1 and at most {MAX_FACTOR}")
+    if factor.numerator * 10**FACTOR_MAX_DECIMALS % factor.denominator:
+        return Problem(path, f"must have at most {FACTOR_MAX_DECIMALS} decimals")
+    return None
 
 
 def _minimum(tier: Tier) -> int:

@@ -20,6 +20,7 @@ from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Allocation, Parcel, allocate
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
+from loyalty.rules.standing import counted_in
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.earning_rules import expiry_document, expiry_from_document
@@ -45,7 +46,8 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, refunds: Seq
     What was refunded before the evaluation never earns.
     """
     policy = book.program.row.settings.accrual
-    evaluation = evaluate(book.program.rules, facts, book.now)
+    tier = book.program.tier(book.account(purchase.customer_id).tier_id)
+    evaluation = evaluate(book.program.rules, facts, book.now, tier)
     due_at = matures_at(policy, facts, purchase.status, book.now)
     accrual = AccrualRow(
         id=AccrualId(uuid7()),
@@ -212,7 +214,9 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
 
 def _take_back(book: Book, accrual: AccrualRow, points: int) -> TierChangeRow | None:
     customer_id = accrual.customer_id
-    taken = take_back(book.account(customer_id), points, overdraft=accrual.policy.debt)
+    account = book.account(customer_id)
+    counted = counted_in(book.program.row.settings.tiering, account, accrual.matured_at, book.program.zone)
+    taken = take_back(account, points, overdraft=accrual.policy.debt, counted_in=counted)
     if not taken.points_taken:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
         return None
@@ -260,7 +264,7 @@ def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
 def _breakdown(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
     return [
         {
-            "rule_id": str(line.rule_id),
+            "rule_id": str(line.rule_id) if line.rule_id else None,
             "rule_name": line.rule_name,
             "rule_version": line.rule_version,
             "outcome": line.outcome,

@@ -28,13 +28,25 @@ from loyalty.rules.expiry import (
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
 from loyalty.rules.lots import expire as expire_lot
-from loyalty.rules.tiers import TierChangeCause, tier_change, tier_for
+from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
+from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
 from loyalty.services.world import CompiledProgram
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
 from tenancy.database import Transaction
+
+TIER_CAUSES = {
+    EntryKind.EARNED: TierChangeCause.ACCRUAL,
+    EntryKind.EARN_REVERSED: TierChangeCause.REVERSAL,
+    EntryKind.ADJUSTED: TierChangeCause.ADJUSTMENT,
+    EntryKind.REDEEMED: TierChangeCause.REDEMPTION,
+    EntryKind.REDEMPTION_RETURNED: TierChangeCause.REDEMPTION,
+    EntryKind.OPENING: TierChangeCause.OPENING,
+    EntryKind.MERGED: TierChangeCause.MERGE,
+}
+"""What may move a tier that the movement itself has not moved; what is lost to time does so at a review only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +72,53 @@ class Book:
     moved: set[CustomerId] = field(default_factory=set)
     lots: dict[CustomerId, dict[LotId, Lot]] = field(default_factory=dict)
     moved_lots: dict[LotId, Lot] = field(default_factory=dict)
+    stood: dict[CustomerId, int] = field(default_factory=dict)
+    causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = field(default_factory=dict)
+
+    @property
+    def tiering(self) -> TierPolicy:
+        """How tiers are reached and lost."""
+        return self.program.row.settings.tiering
 
     def open(self, locked: LockedCustomer) -> CustomerId:
-        """Take a locked customer into the books; a new one begins in the tier for no points, which is no upgrade."""
+        """Take a locked customer into the books; a new one begins in the tier for no points, which is no upgrade.
+
+        What time alone has done to the tier is done first, whether the sweeper has passed or not.
+        """
         customer_id = CustomerId(locked.profile.id)
         if customer_id not in self.customers:
+            account = locked.account
+            if account.window_started_at is not None:
+                # Whoever waited for the lock of somebody whose clock is ahead does not go back into the last window.
+                self.now = max(self.now, account.window_started_at)
             self.customers[customer_id] = locked
-            first = tier_for(self.program.tiers, locked.account.qualifying)
-            if locked.account.sequence == 0 and locked.account.tier_id is None and first is not None:
-                self.keep(replace(locked.account, tier_id=first.id))
+            if account.sequence == 0 and account.qualifying == 0 and not is_measured(self.tiering, account):
+                account = counted_anew(self.tiering, account, (0, 0), self.now, self.program.zone)
+            account = turned(self.tiering, account, self.now, self.program.zone)
+            if account != locked.account:
+                self.keep(account)
+            self.stood[customer_id] = account.standing
+            first = tier_for(self.program.tiers, account.standing)
+            if account.sequence == 0 and account.tier_id is None and first is not None and not account.tier_locked:
+                self.keep(replace(self.account(customer_id), tier_id=first.id))
+            elif account != locked.account:
+                self.change_tier(customer_id, TierChangeCause.REVIEW, None)
         return customer_id
+
+    def count_anew(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
+        """Measure a standing as the program says now, with the points of the open window and of the one before."""
+        account = self.account(customer_id)
+        self.keep(counted_anew(self.tiering, account, in_windows, self.now, self.program.zone))
+
+    def settle(self, customer_id: CustomerId) -> None:
+        """Let a standing follow the program, and its next review too, though nothing has moved."""
+        account = self.account(customer_id)
+        if settled(self.tiering, account, account, self.now, self.program.zone) != account:
+            self.keep(account)
+
+    def is_measured(self, customer_id: CustomerId) -> bool:
+        """Tell whether a standing is measured as the program says now."""
+        return is_measured(self.tiering, self.account(customer_id))
 
     def account(self, customer_id: CustomerId) -> Account:
         """The account as it is after everything booked so far."""
@@ -82,7 +131,8 @@ class Book:
             profile,
             account,
             tier=self.program.tier(account.tier_id),
-            next_tier=self.program.tier_above(account.qualifying),
+            next_tier=self.program.tier_above(account),
+            counted=counted(self.tiering, account),
             point_value=self.program.point_value,
         )
 
@@ -199,6 +249,8 @@ class Book:
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
         chain = entry_hash(after.chain, values)
         self.posting.entries.append({**values, "hash": bytea(chain)})
+        if cause.kind in TIER_CAUSES:
+            self.causes[customer_id] = (TIER_CAUSES[cause.kind], cause.cause_id)
         self.keep(replace(after, chain=chain))
         return entry
 
@@ -218,13 +270,14 @@ class Book:
     def tell(self, event: Event) -> None:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
         profile, account = self.customers[event.customer_id]
+        numbers = {**account_numbers(account), "qualifying": counted(self.tiering, account)}
         self.posting.events.append(
             {
                 "id": EventId(uuid7()),
                 "kind": event.kind,
                 "customer_id": event.customer_id,
                 "entry_id": getattr(event, "entry_id", None),
-                "payload": {**event_payload(event), "account": account_numbers(account), "locale": profile.locale},
+                "payload": {**event_payload(event), "account": numbers, "locale": profile.locale},
                 "occurred_at": self.now,
             },
         )
@@ -232,16 +285,28 @@ class Book:
     def change_tier(
         self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None
     ) -> TierChangeRow | None:
-        """Put a customer into the tier that the qualifying points demand; None when that is where they are.
+        """Put a customer into the tier that the standing demands; None when that is where they are, or locked.
 
         Who has become another customer stands in none, not even in one that begins at no points.
         """
-        locked = self.customers[customer_id]
-        account = locked.account
-        previous = self.program.tier(account.tier_id)
-        change = tier_change(() if account.closed else self.program.tiers, previous, account.qualifying)
-        if change is None:
+        account = self.account(customer_id)
+        self.stood[customer_id] = account.standing
+        if account.tier_locked:
             return None
+        tiers = () if account.closed else self.program.tiers
+        change = tier_change(tiers, self.program.tier(account.tier_id), account.standing)
+        return None if change is None else self.move_tier(customer_id, change, cause, cause_id)
+
+    def move_tier(
+        self,
+        customer_id: CustomerId,
+        change: TierChange,
+        cause: TierChangeCause,
+        cause_id: UUID | None,
+        note: str | None = None,
+    ) -> TierChangeRow:
+        """Move a customer to another tier, or note that somebody has said by hand where they stay."""
+        account = self.account(customer_id)
         current_id = change.current.id if change.current else None
         self.keep(replace(account, tier_id=current_id))
         row = TierChangeRow(
@@ -251,21 +316,25 @@ class Book:
             change.upgraded,
             cause,
             cause_id,
-            account.qualifying,
+            account.standing,
             self.actor.subject,
-            None,
+            note,
             self.now,
         )
         self.posting.tier_changes.append({"id": uuid7(), **row._asdict()})
+        if current_id == account.tier_id:
+            return row
         if current_id is not None and change.upgraded:
-            self.tell(TierUpgraded(customer_id, account.tier_id, current_id, cause, account.qualifying))
+            self.tell(TierUpgraded(customer_id, account.tier_id, current_id, cause, account.standing))
         elif account.tier_id is not None:
-            self.tell(TierDowngraded(customer_id, account.tier_id, current_id, cause, account.qualifying))
+            self.tell(TierDowngraded(customer_id, account.tier_id, current_id, cause, account.standing))
         return row
 
     def keep(self, account: Account) -> None:
-        """Take over a customer's account as it is now; `finish` writes it."""
+        """Take over a customer's account as it is now, with the standing that follows; `finish` writes it."""
         customer_id = account.customer_id
+        before = self.account(customer_id)
+        account = settled(self.tiering, before, account, self.now, self.program.zone)
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
 
@@ -282,7 +351,10 @@ class Book:
         )
 
     def finish(self) -> Posting:
-        """The posting with the final state of every account that moved."""
+        """The posting with the final state of every account that moved, in the tier that it now stands for."""
+        for customer_id, (cause, cause_id) in self.causes.items():
+            if self.account(customer_id).standing != self.stood[customer_id]:
+                self.change_tier(customer_id, cause, cause_id)
         self.posting.config_version = self.program.row.config_version
         self.posting.accounts = [account_row(self.account(customer_id), self.now) for customer_id in self.moved]
         for row in self.posting.lots:
@@ -338,6 +410,8 @@ def account_row(account: Account, now: datetime) -> dict[str, Any]:
         "window_started_at": account.window_started_at,
         "window_points": account.window_points,
         "previous_window_points": account.previous_window_points,
+        "standing": account.standing,
+        "standing_by": account.standing_by,
         "tier_review_at": account.tier_review_at,
         "tier_locked": account.tier_locked,
         "tier_locked_until": account.tier_locked_until,

@@ -1,18 +1,22 @@
 """Background jobs over all accounts of a tenant, in batches that each commit on their own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from loyalty.rules.ids import CustomerId, JobId, TenantId
-from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.standing import previous_start, window_start
+from loyalty.rules.tiers import TierBasis, TierChangeCause
 from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.jobs import RETIER, JobRow, claim_job, lock_accounts_after, read_jobs_by_id, save_job
-from loyalty.storage.ledger import post
+from loyalty.storage.ledger import LockedCustomer, post
+from loyalty.storage.standings import read_window_points
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require
+from tenancy.database import Transaction
 from tenancy.retry import retried
 
 BATCH = 1_000
@@ -61,9 +65,7 @@ async def _advance(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
         program = await program_in_force(world, tx, even_when_off=True)
         accounts = await lock_accounts_after(tx, CustomerId(job.cursor) if job.cursor else FIRST_CUSTOMER, BATCH)
         book = Book(program, actor, world.now(program))
-        for locked in accounts:
-            customer_id = book.open(locked)
-            book.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None)
+        await _re_tier(tx, book, [one for one in accounts if not one.account.closed])
         await post(tx, book.finish())
         finished = len(accounts) < BATCH
         done = job.done + len(accounts)
@@ -79,3 +81,28 @@ async def _advance(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
             ),
         )
     return not finished
+
+
+async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustomer]) -> None:
+    """Put customers into the tiers of the program as it is now; whose standing it counts otherwise is counted anew."""
+    ids = [book.open(locked) for locked in accounts]
+    anew = [customer_id for customer_id in ids if not book.is_measured(customer_id)]
+    if anew:
+        policy, zone = book.tiering, book.program.zone
+        start = window_start(policy.window, book.now, zone)
+        before = previous_start(policy.window, start, zone)
+        by_window = policy.basis is TierBasis.EARNED_IN_WINDOW
+        points = await read_window_points(tx, anew, start, before) if by_window else {}
+        for customer_id in anew:
+            book.count_anew(customer_id, points.get(customer_id, (0, 0)))
+    for customer_id in ids:
+        book.settle(customer_id)
+        _end_lost_lock(book, customer_id)
+        book.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None)
+
+
+def _end_lost_lock(book: Book, customer_id: CustomerId) -> None:
+    """Nobody stays locked in a tier that was deleted."""
+    account = book.account(customer_id)
+    if account.tier_locked and account.tier_id in {tier.id for tier in book.program.former_tiers}:
+        book.keep(replace(account, tier_locked=False, tier_locked_until=None))

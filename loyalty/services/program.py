@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from uuid_utils.compat import uuid7
+
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
+from loyalty.rules.ids import JobId
 from loyalty.rules.program import ProgramSettings, validate_settings
 from loyalty.services.world import CompiledProgram, World
+from loyalty.storage.jobs import RETIER, JobRow, start_job
 from loyalty.storage.programs import (
     ProgramRow,
     lock_program,
@@ -40,13 +44,20 @@ async def get_program(world: World, actor: Actor) -> ProgramRow:
     return program
 
 
-async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> ProgramRow:
+class ChangedProgram(NamedTuple):
+    """The settings after an edit, and the job that re-tiers everybody when tiers are counted otherwise now."""
+
+    program: ProgramRow
+    job: JobRow | None
+
+
+async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
     """Change settings as a new version. Refusals: InvalidInput, VersionConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     return await retried(lambda: _update(world, actor, edit))
 
 
-async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ProgramRow:
+async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await locked_program(tx, even_when_off=True)
         if edit.expected_version is not None and edit.expected_version != program.version:
@@ -54,12 +65,15 @@ async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ProgramRow:
         settings = edit.change(program.settings)
         refuse_problems(validate_settings(settings, program.currency))
         if settings == program.settings:
-            return program
+            return ChangedProgram(program, None)
         now, version = world.clock(), program.version + 1
         await save_program(tx, settings, version, now, actor.subject)
-    return program._replace(
+        same = settings.tiering == program.settings.tiering
+        job = None if same else await start_job(tx, JobId(uuid7()), RETIER, now)
+    changed = program._replace(
         settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
     )
+    return ChangedProgram(changed, job)
 
 
 async def get_tenant(world: World, actor: Actor) -> TenantRow:

@@ -8,6 +8,7 @@ from loyalty.services.maturing import mature_due
 from loyalty.services.purchase import evaluate_due
 from loyalty.services.redemption import free_abandoned_holds
 from loyalty.services.sweep import Swept
+from loyalty.services.tier_review import review_due
 from loyalty.services.world import World
 
 TENANT_SWEEPS: Mapping[str, Callable[[World, TenantId], Awaitable[Swept]]] = {
@@ -16,5 +17,6 @@ TENANT_SWEEPS: Mapping[str, Callable[[World, TenantId], Awaitable[Swept]]] = {
     "holds": free_abandoned_holds,
     "notices": tell_expiring,
     "expiry": expire_due,
+    "tiers": review_due,
 }
 """Each does one batch; the worker and a sandbox call them until nothing is left to do."""

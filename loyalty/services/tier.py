@@ -7,6 +7,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
+from loyalty.rules.money import Ratio
 from loyalty.rules.tiers import normal_color, validate_tier
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -62,11 +63,13 @@ async def load_tier_counts(world: World, actor: Actor, ids: Sequence[TierId]) ->
         return await count_customers(tx, list(ids))
 
 
-async def create_tier(world: World, actor: Actor, name: str, color: str, min_points: int) -> ChangedTier:
+async def create_tier(
+    world: World, actor: Actor, name: str, color: str, min_points: int, factor: Ratio | None = None
+) -> ChangedTier:
     """Create a tier. Refusals: InvalidInput, DuplicateName, DuplicateMinimum, LimitReached."""
     require(actor, Permission.LOYALTY_MANAGE)
-    refuse_problems(validate_tier(name, color, min_points))
-    tier = TierRow(TierId(uuid7()), name, normal_color(color), min_points)
+    refuse_problems(validate_tier(name, color, min_points, factor))
+    tier = TierRow(TierId(uuid7()), name, normal_color(color), min_points, factor)
 
     async def create() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -88,7 +91,7 @@ async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierC
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx)
             changed = change(await _tier_in_force(tx, tier_id))
-            refuse_problems(validate_tier(changed.name, changed.color, changed.min_points))
+            refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
             tier = changed._replace(color=normal_color(changed.color))
             await refuse_duplicate_tier(tx, tier)
             await update_tier(tx, tier, world.clock())

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from loyalty.rules.account import Account
 from loyalty.rules.earning import CatalogKind, CompiledRules, EarningPolicy, compile_rules
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId, TierId
 from loyalty.rules.money import PointValue
+from loyalty.rules.standing import counted
 from loyalty.rules.tiers import Tier
 from loyalty.storage.programs import ProgramConfig, ProgramRow, read_config
 from tenancy.database import Database, Transaction
@@ -43,9 +45,11 @@ class CompiledProgram:
         """The tier with this id, in force or deleted."""
         return next((tier for tier in (*self.tiers, *self.former_tiers) if tier.id == tier_id), None)
 
-    def tier_above(self, qualifying: int) -> Tier | None:
-        """The lowest tier that these qualifying points do not reach."""
-        above = (tier for tier in self.tiers if tier.min_points > qualifying)
+    def tier_above(self, account: Account) -> Tier | None:
+        """The next tier: the lowest one above an account's own that the points do not reach."""
+        points, own = counted(self.row.settings.tiering, account), self.tier(account.tier_id)
+        reached = points if own is None else max(points, own.min_points)
+        above = (tier for tier in self.tiers if tier.min_points > reached)
         return min(above, key=lambda tier: tier.min_points, default=None)
 
 

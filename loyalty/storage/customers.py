@@ -6,17 +6,17 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, func, or_, select, true, tuple_
+from sqlalchemy import Select, and_, bindparam, case, func, or_, select, true, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.account import Account
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
-from loyalty.rules.tiers import Tier, progress
+from loyalty.rules.tiers import Tier, TierBasis, way
 from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.search import folded
 from loyalty.storage.tables import accounts, customers, programs, tiers
-from loyalty.storage.tiers import TierRow
+from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
@@ -44,6 +44,12 @@ class TierProgressRow(NamedTuple):
     unlimited: bool
 
 
+class TierLockRow(NamedTuple):
+    """A tier that was set by hand."""
+
+    until: datetime | None
+
+
 class CustomerRow(NamedTuple):
     """A customer as clients see it."""
 
@@ -59,6 +65,7 @@ class CustomerRow(NamedTuple):
     tier: TierRow | None
     tier_progress: TierProgressRow
     created_at: datetime
+    tier_lock: TierLockRow | None = None
 
 
 class PointsFilter(StrEnum):
@@ -94,17 +101,33 @@ class CustomerFilter(NamedTuple):
     tier_id: TierId | None
 
 
+# What leads to the next tier, as `counted` in the rules has it.
+_counted = case(
+    (programs.c.settings["tiering"]["basis"].astext == TierBasis.EARNED_IN_WINDOW, accounts.c.window_points),
+    (
+        programs.c.settings["tiering"]["basis"].astext == TierBasis.BALANCE,
+        accounts.c.available + accounts.c.held - accounts.c.debt,
+    ),
+    else_=accounts.c.qualifying,
+)
 _above = tiers.alias("above")
 _next_tier = (
-    select(_above.c.id, _above.c.name, _above.c.color, _above.c.min_points)
+    select(
+        _above.c.id,
+        _above.c.name,
+        _above.c.color,
+        _above.c.min_points,
+        _above.c.factor_numerator,
+        _above.c.factor_denominator,
+    )
     .where(
         _above.c.tenant_id == tenant_parameter(),
         _above.c.deleted_at.is_(None),
-        _above.c.min_points > accounts.c.qualifying,
+        _above.c.min_points > func.greatest(_counted, tiers.c.min_points),
     )
     .order_by(_above.c.min_points)
     .limit(1)
-    .correlate(accounts)
+    .correlate(accounts, programs, tiers)
     .lateral("next_tier")
 )
 _point_value = programs.c.settings["redemption"]["point_value"]
@@ -116,10 +139,15 @@ _CUSTOMERS = (
         tiers.c.name.label("tier_name"),
         tiers.c.color.label("tier_color"),
         tiers.c.min_points.label("tier_min_points"),
+        tiers.c.factor_numerator.label("tier_factor_numerator"),
+        tiers.c.factor_denominator.label("tier_factor_denominator"),
         _next_tier.c.id.label("next_id"),
         _next_tier.c.name.label("next_name"),
         _next_tier.c.color.label("next_color"),
         _next_tier.c.min_points.label("next_min_points"),
+        _next_tier.c.factor_numerator.label("next_factor_numerator"),
+        _next_tier.c.factor_denominator.label("next_factor_denominator"),
+        _counted.label("counted"),
         _point_value.label("point_value"),
         customers.c.search_name,
     )
@@ -249,12 +277,12 @@ def customer_row(
     *,
     tier: Tier | None,
     next_tier: Tier | None,
+    counted: int,
     point_value: PointValue,
 ) -> CustomerRow:
     """A customer as clients see it, from a stored profile and an account, whoever read or computed them."""
-    current = TierRow(tier.id, tier.name, tier.color, tier.min_points) if tier else None
-    following = TierRow(next_tier.id, next_tier.name, next_tier.color, next_tier.min_points) if next_tier else None
-    way = progress([one for one in (tier, next_tier) if one], account.qualifying)
+    current, following = tier_row(tier), tier_row(next_tier)
+    ahead = way(tier, next_tier, counted)
     return CustomerRow(
         id=profile.id,
         external_id=profile.external_id,
@@ -270,18 +298,19 @@ def customer_row(
             held=account.held,
             debt=account.debt,
             lifetime_earned=account.lifetime_earned,
-            qualifying=account.qualifying,
+            qualifying=counted,
             value=value_of(account.available, point_value),
         ),
         tier=current,
         tier_progress=TierProgressRow(
             current=current,
             next=following,
-            points_to_next=way.points_to_next,
-            percent=way.percent,
-            unlimited=way.unlimited,
+            points_to_next=ahead.points_to_next,
+            percent=ahead.percent,
+            unlimited=ahead.unlimited,
         ),
         created_at=profile.created_at,
+        tier_lock=TierLockRow(account.tier_locked_until) if account.tier_locked else None,
     )
 
 
@@ -290,10 +319,17 @@ def _customer(row: Any) -> CustomerRow:
     return customer_row(
         row,
         account_of(row),
-        tier=Tier(row.tier_id, row.tier_name, row.tier_color, row.tier_min_points) if row.tier_id else None,
-        next_tier=Tier(row.next_id, row.next_name, row.next_color, row.next_min_points) if row.next_id else None,
+        tier=_tier(row, "tier"),
+        next_tier=_tier(row, "next"),
+        counted=row.counted,
         point_value=PointValue(stored["points"], Money(stored["amount_minor"], stored["currency"])),
     )
+
+
+def _tier(row: Any, prefix: str) -> Tier | None:
+    values = {name: getattr(row, f"{prefix}_{name}") for name in ("id", "name", "color", "min_points")}
+    numerator, denominator = getattr(row, f"{prefix}_factor_numerator"), getattr(row, f"{prefix}_factor_denominator")
+    return Tier(**values, factor=factor_of(numerator, denominator)) if values["id"] else None
 
 
 def _found_by_search() -> ColumnElement[bool]:

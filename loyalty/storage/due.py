@@ -13,7 +13,7 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
 from loyalty.rules.lots import LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.tables import accruals, holds, lots, purchases
+from loyalty.storage.tables import accounts, accruals, holds, lots, purchases
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
 
@@ -38,6 +38,7 @@ _EVALUATIONS = _due_tenants(purchases.c.evaluates_at)
 _EXPIRY = _due_tenants(lots.c.due_at)
 _NOTICES = _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN)
 _HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
+_REVIEWS = _due_tenants(accounts.c.tier_review_at)
 _ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
 
 
@@ -64,6 +65,11 @@ async def read_tenants_with_due_notices(connection: AsyncConnection, now: dateti
 async def read_tenants_with_abandoned_holds(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
     """Tenants with active holds whose time is over."""
     return await _read(connection, _HOLDS, now, limit)
+
+
+async def read_tenants_with_due_reviews(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
+    """Tenants with customers whose tier time alone may change."""
+    return await _read(connection, _REVIEWS, now, limit)
 
 
 async def _read(connection: AsyncConnection, statement: Any, now: datetime, limit: int) -> list[TenantId]:

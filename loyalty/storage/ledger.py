@@ -270,6 +270,8 @@ ACCOUNT_COLUMNS = [
     accounts.c.window_started_at,
     accounts.c.window_points,
     accounts.c.previous_window_points,
+    accounts.c.standing,
+    accounts.c.standing_by,
     accounts.c.tier_review_at,
     accounts.c.tier_locked,
     accounts.c.tier_locked_until,

@@ -12,7 +12,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
-from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind
+from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind, Period
 from loyalty.rules.ids import RuleId, TierId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.program import ProgramSettings
@@ -25,7 +25,7 @@ from loyalty.rules.redemption import (
     RestorePolicy,
 )
 from loyalty.rules.refund import RefundPolicy
-from loyalty.rules.tiers import Tier
+from loyalty.rules.tiers import DEFAULT_TIERING, Downgrade, Tier, TierBasis, TierPolicy
 from loyalty.storage.earning_rules import (
     award_from_document,
     conditions_from_document,
@@ -40,6 +40,7 @@ from loyalty.storage.tables import (
     programs,
     tiers,
 )
+from loyalty.storage.tiers import factor_of
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 from tenancy.tables import tenants
@@ -219,6 +220,12 @@ def settings_document(settings: ProgramSettings) -> dict[str, Any]:
         },
         "expiry": expiry_document(settings.expiry),
         "notice_days": list(settings.notice_days),
+        "tiering": {
+            "basis": settings.tiering.basis,
+            "window": settings.tiering.window,
+            "downgrade": settings.tiering.downgrade,
+            "grace_days": settings.tiering.grace_days,
+        },
         "accrual": accrual_document(settings.accrual),
         "redemption": {
             "enabled": redemption.enabled,
@@ -269,11 +276,20 @@ def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
         basis=_basis(stored.get("basis")),
         expiry=expiry_from_document(stored.get("expiry")) or NEVER,
         notice_days=tuple(stored.get("notice_days", DEFAULT_NOTICE_DAYS)),
+        tiering=_tiering(stored.get("tiering")),
     )
 
 
 def _basis(stored: dict[str, Any] | None) -> BasisPolicy:
     return BasisPolicy(**{**stored, "tax": TaxBasis(stored["tax"])}) if stored else DEFAULT_BASIS
+
+
+def _tiering(stored: dict[str, Any] | None) -> TierPolicy:
+    if not stored:
+        return DEFAULT_TIERING
+    return TierPolicy(
+        TierBasis(stored["basis"]), Period(stored["window"]), Downgrade(stored["downgrade"]), stored["grace_days"]
+    )
 
 
 def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
@@ -337,6 +353,7 @@ def _tier(stored: dict[str, Any]) -> Tier:
         name=stored["name"],
         color=stored["color"],
         min_points=stored["min_points"],
+        factor=factor_of(stored["factor_numerator"], stored["factor_denominator"]),
     )
 
 

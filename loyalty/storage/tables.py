@@ -183,7 +183,10 @@ accounts = tenant_table(
     instant("window_started_at", nullable=True),
     points("window_points"),
     points("previous_window_points"),
-    # When time itself may lower the tier; null while it cannot.
+    # The points that the tier stands on, and how the program that counted them measures.
+    points("standing"),
+    text_column("standing_by"),
+    # When time alone may change any of it; null while it cannot.
     instant("tier_review_at", nullable=True),
     Column("tier_locked", Boolean, nullable=False),
     instant("tier_locked_until", nullable=True),

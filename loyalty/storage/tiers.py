@@ -1,14 +1,16 @@
 """Tiers in force, and how many customers stand in each."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, true, update
 
 from loyalty.rules.errors import DuplicateMinimum, DuplicateName
 from loyalty.rules.ids import CustomerId, TierId
-from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.money import Ratio
+from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.storage.search import folded
 from loyalty.storage.tables import accounts, tier_changes, tiers
 from tenancy.database import Transaction
@@ -22,6 +24,7 @@ class TierRow(NamedTuple):
     name: str
     color: str
     min_points: int
+    factor: Ratio | None = None
 
 
 class TierChangeRow(NamedTuple):
@@ -39,7 +42,7 @@ class TierChangeRow(NamedTuple):
     changed_at: datetime
 
 
-_COLUMNS = [tiers.c.id, tiers.c.name, tiers.c.color, tiers.c.min_points]
+_COLUMNS = [tiers.c[name] for name in ("id", "name", "color", "min_points", "factor_numerator", "factor_denominator")]
 _ALL = (
     select(*_COLUMNS)
     .where(tiers.c.tenant_id == tenant_parameter(), tiers.c.deleted_at.is_(None))
@@ -64,6 +67,20 @@ _CHANGES_BY_CAUSE = select(*(tier_changes.c[name] for name in TierChangeRow._fie
     tier_changes.c.tenant_id == tenant_parameter(),
     tier_changes.c.cause_id.in_(bindparam("ids", expanding=True)),
 )
+_last = (
+    select(*(tier_changes.c[name] for name in ("id", *TierChangeRow._fields)))
+    .where(tier_changes.c.tenant_id == tenant_parameter(), tier_changes.c.customer_id == accounts.c.customer_id)
+    .order_by(tier_changes.c.id.desc())
+    .limit(bindparam("limit"))
+    .correlate(accounts)
+    .lateral("last")
+)
+_HISTORY = (
+    select(*(_last.c[name] for name in TierChangeRow._fields))
+    .select_from(accounts.join(_last, true()))
+    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_last.c.customer_id, _last.c.id.desc())
+)
 _INSERT = insert(tiers).values(
     tenant_id=tenant_parameter(),
     id=bindparam("id"),
@@ -71,6 +88,8 @@ _INSERT = insert(tiers).values(
     name_key=bindparam("name_key"),
     color=bindparam("color"),
     min_points=bindparam("min_points"),
+    factor_numerator=bindparam("factor_numerator"),
+    factor_denominator=bindparam("factor_denominator"),
     created_at=bindparam("now"),
     updated_at=bindparam("now"),
 )
@@ -82,6 +101,8 @@ _UPDATE = (
         name_key=bindparam("name_key"),
         color=bindparam("color"),
         min_points=bindparam("min_points"),
+        factor_numerator=bindparam("factor_numerator"),
+        factor_denominator=bindparam("factor_denominator"),
         updated_at=bindparam("now"),
     )
 )
@@ -94,12 +115,12 @@ _DELETE = (
 
 async def read_tiers(tx: Transaction) -> list[TierRow]:
     """All tiers in force, lowest minimum first."""
-    return [TierRow._make(row) for row in await tx.rows(_ALL)]
+    return [_tier(row) for row in await tx.rows(_ALL)]
 
 
 async def read_tiers_by_id(tx: Transaction, ids: list[TierId]) -> dict[TierId, TierRow]:
     """The tiers among ``ids``, deleted ones too: an old upgrade still has a name."""
-    return {row.id: TierRow._make(row) for row in await tx.rows(_BY_IDS, ids=ids)}
+    return {row.id: _tier(row) for row in await tx.rows(_BY_IDS, ids=ids)}
 
 
 async def count_customers(tx: Transaction, ids: list[TierId]) -> dict[TierId, int]:
@@ -110,6 +131,16 @@ async def count_customers(tx: Transaction, ids: list[TierId]) -> dict[TierId, in
 async def read_tier_changes(tx: Transaction, cause_ids: list[UUID]) -> list[TierChangeRow]:
     """The tier changes that purchases or adjustments caused."""
     return [TierChangeRow._make(row) for row in await tx.rows(_CHANGES_BY_CAUSE, ids=cause_ids)]
+
+
+async def read_tier_history(
+    tx: Transaction, customer_ids: Sequence[CustomerId], limit: int
+) -> dict[CustomerId, list[TierChangeRow]]:
+    """The last changes of each customer, newest first."""
+    found: dict[CustomerId, list[TierChangeRow]] = {}
+    for row in await tx.rows(_HISTORY, ids=list(customer_ids), limit=limit):
+        found.setdefault(row.customer_id, []).append(TierChangeRow._make(row))
+    return found
 
 
 async def refuse_duplicate_tier(tx: Transaction, tier: TierRow) -> None:
@@ -136,5 +167,27 @@ async def delete_tier(tx: Transaction, tier_id: TierId, now: datetime) -> None:
     await tx.run(_DELETE, tier=tier_id, now=now)
 
 
+def tier_row(tier: Tier | None) -> TierRow | None:
+    """A tier of the rules as clients see it."""
+    return None if tier is None else TierRow(tier.id, tier.name, tier.color, tier.min_points, tier.factor)
+
+
+def factor_of(numerator: int | None, denominator: int | None) -> Ratio | None:
+    """A stored factor; None is one time."""
+    return None if numerator is None or denominator is None else Ratio(numerator, denominator)
+
+
+def _tier(row: Any) -> TierRow:
+    factor = factor_of(row.factor_numerator, row.factor_denominator)
+    return TierRow(row.id, row.name, row.color, row.min_points, factor)
+
+
 def _values(tier: TierRow) -> dict[str, Any]:
-    return {"name": tier.name, "name_key": folded(tier.name), "color": tier.color, "min_points": tier.min_points}
+    return {
+        "name": tier.name,
+        "name_key": folded(tier.name),
+        "color": tier.color,
+        "min_points": tier.min_points,
+        "factor_numerator": tier.factor.numerator if tier.factor else None,
+        "factor_denominator": tier.factor.denominator if tier.factor else None,
+    }

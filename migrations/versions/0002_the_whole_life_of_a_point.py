@@ -83,6 +83,9 @@ BACKFILLS = (
     WHERE (e.tenant_id, e.customer_id, e.sequence) = (a.tenant_id, a.customer_id, a.sequence)
     """,
     """
+    UPDATE accounts SET standing = qualifying
+    """,
+    """
     UPDATE lots l SET cause_id = e.cause_id FROM entries e
     WHERE (e.tenant_id, e.id) = (l.tenant_id, l.entry_id)
     """,
@@ -136,6 +139,8 @@ def _add_columns() -> None:
         ("accounts", sa.Column("chain", sa.LargeBinary(), nullable=False, server_default=no_entry)),
         ("accounts", sa.Column("window_points", sa.BigInteger(), nullable=False, server_default=nothing)),
         ("accounts", sa.Column("previous_window_points", sa.BigInteger(), nullable=False, server_default=nothing)),
+        ("accounts", sa.Column("standing", sa.BigInteger(), nullable=False, server_default=nothing)),
+        ("accounts", sa.Column("standing_by", sa.Text(), nullable=False, server_default="LIFETIME_EARNED")),
         ("accounts", sa.Column("closed", sa.Boolean(), nullable=False, server_default=no)),
         ("accounts", sa.Column("tier_locked", sa.Boolean(), nullable=False, server_default=no)),
         ("accruals", sa.Column("voided_points", sa.BigInteger(), nullable=False, server_default=nothing)),

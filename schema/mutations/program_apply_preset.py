@@ -46,8 +46,8 @@ async def program_apply_preset(
         edit = ProgramEdit(
             lambda settings: apply_preset(settings, input.preset, tenant.currency), input.expected_version
         )
-        program = await update_program(info.context.world, info.context.actor, edit)
+        changed = await update_program(info.context.world, info.context.actor, edit)
         info.context.loaders.clear()
-        return {"program": program}
+        return {"program": changed.program}
 
     return await answered(ProgramApplyPresetPayload, work)

@@ -12,12 +12,13 @@ from loyalty.rules.basis import BasisPolicy, TaxBasis
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.expiry import ExpiryPolicy
+from loyalty.rules.expiry import ExpiryPolicy, Period
 from loyalty.rules.money import PointValue
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
+from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
@@ -27,6 +28,7 @@ from schema.mutations.given import given_or
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Duration, Points
 from schema.types.expiry import ExpiryPolicyInput, policy_from
+from schema.types.job import Job
 from schema.types.money import MoneyInput, amount_of
 from schema.types.program import Program
 
@@ -120,6 +122,22 @@ class AccrualPolicyInput:
     basis: EarningBasisInput | None = strawberry.field(default=strawberry.UNSET, description="Which money earns.")
 
 
+@strawberry.input(description="How tiers are reached and lost. What is left out stays as it is.")
+class TierPolicyInput:
+    basis: TierBasis | None = strawberry.field(default=strawberry.UNSET, description="Which points lead to a tier.")
+    window: Period | None = strawberry.field(
+        default=strawberry.UNSET, description="Which part of the calendar a window is, where the tenant is."
+    )
+    downgrade: Downgrade | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether time may lower a tier."
+    )
+    grace_days: int | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How many days after a window a tier stays: 0 to 27 with MONTH, to 89 with QUARTER, to 364 with "
+        "YEAR.",
+    )
+
+
 @strawberry.input(description="A change of settings. What is left out stays as it is.")
 class ProgramUpdateInput:
     enabled: bool | None = strawberry.field(default=strawberry.UNSET, description="Switch the program on or off.")
@@ -136,6 +154,9 @@ class ProgramUpdateInput:
         default=strawberry.UNSET,
         description="How many days before an expiry its owner is told: at most 10 of 1 to 365; empty for never.",
     )
+    tiering: TierPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How tiers are reached and lost; all customers are put right after it."
+    )
     expected_version: int | None = strawberry.field(
         default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
     )
@@ -145,6 +166,9 @@ class ProgramUpdateInput:
 class ProgramUpdatePayload:
     user_errors: UserErrors = user_errors_field()
     program: Program | None = strawberry.field(default=None, description="The new version.")
+    job: Job | None = strawberry.field(
+        default=None, description="Re-tiers all customers, when tiers are reached or lost otherwise now."
+    )
 
 
 @guarded(
@@ -160,9 +184,9 @@ async def program_update(
 
     async def work() -> Mapping[str, Any]:
         edit = ProgramEdit(lambda settings: _changed(settings, input), input.expected_version)
-        program = await update_program(info.context.world, info.context.actor, edit)
+        changed = await update_program(info.context.world, info.context.actor, edit)
         info.context.loaders.clear()
-        return {"program": program}
+        return changed._asdict()
 
     return await answered(ProgramUpdatePayload, work)
 
@@ -178,6 +202,7 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
         basis=_changed_basis(settings.basis, accrual.basis),
         expiry=_changed_expiry(settings.expiry, given.expiry),
         notice_days=tuple(given_or(given.notice_days, settings.notice_days, "notice_days")),
+        tiering=_changed_tiering(settings.tiering, given.tiering),
         redemption=_changed_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,
@@ -187,6 +212,16 @@ def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSet
 def _changed_expiry(policy: ExpiryPolicy, given: ExpiryPolicyInput | None) -> ExpiryPolicy:
     changed = given_or(given, None, "expiry")
     return policy if changed is None else policy_from(changed)
+
+
+def _changed_tiering(policy: TierPolicy, given: TierPolicyInput | None) -> TierPolicy:
+    changed = given_or(given, None, "tiering")
+    if changed is None:
+        return policy
+    names = ("basis", "window", "downgrade", "grace_days")
+    return TierPolicy(
+        **{name: given_or(getattr(changed, name), getattr(policy, name), "tiering", name) for name in names}
+    )
 
 
 def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:

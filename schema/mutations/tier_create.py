@@ -11,9 +11,9 @@ from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Color, Points
+from schema.scalars import Color, Decimal, Points
 from schema.types.job import Job
-from schema.types.tier import Tier
+from schema.types.tier import Tier, factor_from
 
 
 @strawberry.input(description="A new tier.")
@@ -21,6 +21,10 @@ class TierCreateInput:
     name: str = strawberry.field(description="1 to 60 characters, unique in the program.")
     color: Color = strawberry.field(description="#RRGGBB.")
     min_points: Points = strawberry.field(description="0 or more, unique in the program.")
+    earning_factor: Decimal = strawberry.field(
+        default=Decimal("1"),
+        description="What rules give to who stands in it is multiplied by it: 1 to 100, at most 4 decimals.",
+    )
 
 
 @strawberry.type(description="The new tier, and the job that puts everybody where they belong.")
@@ -38,7 +42,9 @@ async def tier_create(
     """At most 50 tiers in a program."""
 
     async def work() -> Mapping[str, Any]:
-        changed = await create_tier(info.context.world, info.context.actor, input.name, input.color, input.min_points)
+        factor = factor_from(input.earning_factor)
+        world, actor = info.context.world, info.context.actor
+        changed = await create_tier(world, actor, input.name, input.color, input.min_points, factor)
         info.context.loaders.clear()
         return {"tier": changed.tier, "job": changed.job}
 

@@ -10,12 +10,12 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
-from schema.mutations.given import given_fields
+from schema.mutations.given import given_fields, given_or
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
-from schema.scalars import Color, Points
+from schema.scalars import Color, Decimal, Points
 from schema.types.job import Job
-from schema.types.tier import Tier
+from schema.types.tier import Tier, factor_from
 
 
 @strawberry.input(description="A change of a tier. What is left out stays as it is.")
@@ -24,6 +24,9 @@ class TierUpdateInput:
     name: str | None = strawberry.field(default=strawberry.UNSET, description="1 to 60 characters.")
     color: Color | None = strawberry.field(default=strawberry.UNSET, description="#RRGGBB.")
     min_points: Points | None = strawberry.field(default=strawberry.UNSET, description="0 or more.")
+    earning_factor: Decimal | None = strawberry.field(
+        default=strawberry.UNSET, description="1 to 100, at most 4 decimals; counts from the next purchase on."
+    )
 
 
 @strawberry.type(description="The tier as it is now, and the job that puts everybody where they belong.")
@@ -42,6 +45,9 @@ async def tier_update(
 
     async def work() -> Mapping[str, Any]:
         changes = given_fields(input, "name", "color", "min_points")
+        factor = given_or(input.earning_factor, None, "earning_factor")
+        if factor is not None:
+            changes["factor"] = factor_from(factor)
         tier_id: Any = row_id_of(input.id, "Tier", "id")
         world, actor = info.context.world, info.context.actor
         changed = await change_tier(world, actor, tier_id, lambda tier: tier._replace(**changes))

@@ -20,7 +20,7 @@ from schema.types.expiry import ExpiringPoints
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads
-from schema.types.tier import Tier, TierProgress
+from schema.types.tier import Tier, TierChange, TierLock, TierProgress
 
 
 @strawberry.type(description="The account of one customer, in points.")
@@ -30,7 +30,7 @@ class PointsAccount:
     held: Points = strawberry.field(description="Set aside at a checkout.")
     debt: Points = strawberry.field(description="Owed; the next credit pays it first.")
     lifetime_earned: Points = strawberry.field(description="All that was ever earned with purchases.")
-    qualifying: Points = strawberry.field(description="What counts for the tier; spending never lowers it.")
+    qualifying: Points = strawberry.field(description="What leads to the next tier, as the program counts it.")
     value: Money = strawberry.field(description="What the available points are worth at checkout, rounded down.")
 
 
@@ -49,6 +49,9 @@ class Customer(Node):
     tier: Tier | None = strawberry.field(description="The tier the customer stands in; null below the first.")
     tier_progress: TierProgress = strawberry.field(description="The way to the next tier.")
     created_at: datetime = strawberry.field(description="When the customer was first heard of.")
+    tier_lock: TierLock | None = strawberry.field(
+        description="Set while the tier was set by hand; null while the rules decide."
+    )
 
     @computed(description="Whether the customer has agreed to marketing; false when never asked.")
     def marketing_consent(self) -> bool:
@@ -59,6 +62,11 @@ class Customer(Node):
     async def expiry_schedule(self, info: Info) -> list[ExpiringPoints]:
         """Loaded for all customers at once."""
         return await load(info, "expiry_schedules", self.id) or []
+
+    @computed(description="The last 20 changes of the customer's tier, newest first.")
+    async def tier_history(self, info: Info) -> list[TierChange]:
+        """Loaded for all customers at once."""
+        return await load(info, "tier_histories", self.id) or []
 
     @computed(description="What happened to the customer's points, newest first.")
     async def activity(

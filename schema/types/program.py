@@ -10,10 +10,12 @@ from loyalty.rules.accrual import EvaluateOn, MatureOn
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
+from loyalty.rules.expiry import Period
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
+from loyalty.rules.tiers import Downgrade, TierBasis
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
@@ -161,6 +163,14 @@ class AccrualPolicy:
         return self.basis  # type: ignore[no-any-return]
 
 
+@strawberry.type(description="How tiers are reached and lost. All but `basis` do nothing with LIFETIME_EARNED.")
+class TierPolicy:
+    basis: TierBasis = strawberry.field(description="Which points lead to a tier.")
+    window: Period = strawberry.field(description="Which part of the calendar a window is, where the tenant is.")
+    downgrade: Downgrade = strawberry.field(description="Whether time may lower a tier.")
+    grace_days: int = strawberry.field(description="How many days after a window a tier stays.")
+
+
 @strawberry.type(description="The tenant's loyalty settings; every edit is a new version.")
 class Program(Node):
     is_type_of = reads(ProgramRow)
@@ -188,6 +198,11 @@ class Program(Node):
     def notice_days(self) -> list[int]:
         """From the settings, most days first."""
         return sorted(_settings(self).notice_days, reverse=True)
+
+    @computed(description="How tiers are reached and lost.")
+    def tiering(self) -> TierPolicy:
+        """From the settings."""
+        return shown(_settings(self).tiering)  # type: ignore[no-any-return]
 
     @computed(description="How points become a discount at checkout.")
     def redemption(self) -> RedemptionPolicy:

@@ -37,13 +37,14 @@ class AccrualLine:
     units: Points | None = strawberry.field(description="The units that were counted, for awards per unit.")
     basis: Money | None = strawberry.field(description="The amount that was counted, for awards per amount.")
     rule_id: strawberry.ID | None = strawberry.field(
-        description="The earning rule, which may be deleted by now; null for who may not read rules."
+        description="The earning rule, which may be deleted by now; null for who may not read rules, and for what a "
+        "tier gives."
     )
     rule_name: str | None = strawberry.field(
-        description="The rule's internal name then; null for who may not read rules."
+        description="The rule's internal name then, or the tier's name; null for who may not read rules."
     )
     rule_version: int | None = strawberry.field(
-        description="The version of the rule that was evaluated; null for who may not read rules."
+        description="The version of the rule that was evaluated; null for who may not read rules, and for tiers."
     )
 
 
@@ -64,7 +65,8 @@ class Accrual(Node):
     matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
 
     @computed(
-        description="One line for each active rule, in order of priority; their points add up to `points`. Who may not "
+        description="One line for each active rule, in order of priority, and one for a tier that multiplies what they "
+        "give; their points add up to `points`. Who may not "
         "read rules, such as customers, sees only the lines that gave points, without what they belong to."
     )
     def lines(self, info: Info) -> list[AccrualLine]:
@@ -177,7 +179,7 @@ def _line(stored: dict[str, Any], currency: str) -> AccrualLine:
         failed_condition=ConditionKind(failed) if failed else None,
         units=stored["units"],
         basis=None if basis is None else shown(Amount(basis, currency)),
-        rule_id=encode_id("EarningRule", stored["rule_id"]),
+        rule_id=encode_id("EarningRule", stored["rule_id"]) if stored["rule_id"] else None,
         rule_name=stored["rule_name"],
         rule_version=stored["rule_version"],
     )

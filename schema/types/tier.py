@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import strawberry
 
 from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.rules.ids import TierId
-from loyalty.storage.customers import TierProgressRow
-from loyalty.storage.tiers import TierRow
+from loyalty.rules.money import Ratio, format_factor, parse_factor
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.storage.customers import TierLockRow, TierProgressRow
+from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.catalog import Permission
 from permissions.policy import allows
 from schema.context import Info
 from schema.fields import computed
-from schema.loaders import load
+from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
-from schema.scalars import Color, Points
+from schema.scalars import Color, Decimal, Points
 from schema.types.node import Node, node_id, reads
 
 MAX_TIER_IDS = 100
@@ -30,6 +33,12 @@ class Tier(Node):
     name: str = strawberry.field(description="Free label, unique in the program.")
     color: Color = strawberry.field(description="How the tier is marked, #RRGGBB.")
     min_points: Points = strawberry.field(description="The first number of qualifying points that belongs to it.")
+
+    @computed(description="Multiplies what the rules give to who stands in it, rounded down; 1 for no benefit.")
+    def earning_factor(self) -> Decimal:
+        """The benefit of the tier."""
+        row: Any = self
+        return Decimal("1" if row.factor is None else format_factor(row.factor))
 
     @computed(description="How many customers stand in the tier; null for customers, who may not know.")
     async def customer_count(self, info: Info) -> int | None:
@@ -50,6 +59,47 @@ class TierProgress:
         "100 at the top.",
     )
     unlimited: bool = strawberry.field(description="True at the top: show ∞.")
+
+
+@strawberry.type(description="A move from one tier to another, or a tier that was set by hand, also to what it was.")
+class TierChange:
+    is_type_of = reads(TierChangeRow)
+
+    previous_tier: Tier | None = loaded("tiers", "from_tier_id", description="Null for none.")
+    tier: Tier | None = loaded("tiers", "to_tier_id", description="Null for none.")
+    cause: TierChangeCause = strawberry.field(description="Why.")
+    changed_at: datetime = strawberry.field(description="When.")
+
+    @computed(description="The points that the tier stood on just then.")
+    def qualifying_points(self) -> Points:
+        """As they were."""
+        row: Any = self
+        return Points(row.qualifying)
+
+    @computed(description="What somebody who set it by hand has noted; null for customers.")
+    def note(self, info: Info) -> str | None:
+        """For the team only."""
+        row: Any = self
+        return row.note if allows(info.context.actor, Permission.LOYALTY_READ) else None
+
+    @computed(description="Who or what has changed it, by the credential; null for customers.")
+    def actor(self, info: Info) -> str | None:
+        """For the team only."""
+        row: Any = self
+        return row.actor if allows(info.context.actor, Permission.LOYALTY_READ) else None
+
+
+@strawberry.type(description="A tier that was set by hand: the rules change nothing while it is locked.")
+class TierLock:
+    is_type_of = reads(TierLockRow)
+
+    until: datetime | None = strawberry.field(description="When the rules take over again; null for not by itself.")
+
+
+def factor_from(text: str) -> Ratio | None:
+    """The factor of a tier; None for one time, which multiplies nothing."""
+    factor = parse_factor(text, ("earning_factor",))
+    return None if factor.numerator == factor.denominator else factor
 
 
 async def known_tier_id(info: Any, text: str, *path: str) -> TierId:

@@ -48,7 +48,9 @@ def test_the_breakdown_adds_up_and_explains_every_rule(
     """BK-22: one line per active rule; the points are the sum of the lines; only what applied has points."""
     evaluation = evaluate(compile_rules(policy, rules, catalog), facts, at)
     assert evaluation.points == sum(line.points for line in evaluation.lines) >= 0
-    assert sorted(line.rule_id for line in evaluation.lines) == sorted(rule.id for rule in rules if rule.active)
+    assert sorted(line.rule_id for line in evaluation.lines if line.rule_id) == sorted(
+        rule.id for rule in rules if rule.active
+    )
     for line in evaluation.lines:
         assert (line.points > 0) == (line.outcome is Outcome.APPLIED)
         assert (line.failed_condition is not None) == (line.outcome is Outcome.NOT_MATCHED)

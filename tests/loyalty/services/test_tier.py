@@ -76,7 +76,7 @@ async def test_tiers_have_a_name_a_colour_and_a_minimum(world: World, salon: Sal
     """BK-30, BK-31, BK-32: any structure of names, lowest minimum first."""
     gold = await create_tier(world, salon.manager, "Gold", "#ffd700", 500)
     regular = await create_tier(world, salon.manager, "Stammkundin", "#808080", 0)
-    assert gold.tier[1:] == ("Gold", "#FFD700", 500)
+    assert gold.tier[1:] == ("Gold", "#FFD700", 500, None)
     assert await list_tiers(world, salon.manager) == [regular.tier, gold.tier]
 
 

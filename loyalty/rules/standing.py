@@ -1,0 +1,192 @@
+"""What a tier stands on, and what time does to it.
+
+An account's `standing` is the number that its tier is chosen by: always the highest tier whose minimum it reaches,
+unless the tier is locked. It rises at once with what counts. It falls at once by what corrections and reversals take,
+and by time only when the program says so: at a review, when a window and the days of grace after it are over.
+"""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.account import BY_LIFETIME, Account, CountedIn
+from loyalty.rules.expiry import MONTHS_OF_PERIOD, MONTHS_PER_YEAR, Period
+from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
+from loyalty.rules.zones import begin_of_day
+
+
+def measure(policy: TierPolicy) -> str:
+    """Name how a policy measures standings; one that was measured otherwise has to be counted anew."""
+    return f"{policy.basis} {policy.window}" if policy.basis is TierBasis.EARNED_IN_WINDOW else policy.basis.value
+
+
+def is_measured(policy: TierPolicy, account: Account) -> bool:
+    """Tell whether an account's standing is measured as the policy says; after a change that takes a while."""
+    return account.standing_by == measure(policy)
+
+
+def counted(policy: TierPolicy, account: Account) -> int:
+    """Return the points that lead to the next tier: the ones that a customer is shown."""
+    match policy.basis:
+        case TierBasis.LIFETIME_EARNED:
+            return account.qualifying
+        case TierBasis.EARNED_IN_WINDOW:
+            return account.window_points
+        case TierBasis.BALANCE:
+            return account.balance
+
+
+def reached(policy: TierPolicy, account: Account) -> int:
+    """Return what the tier may stand on whatever time does: in windows the better of the open one and the last.
+
+    Corrections that take more than was earned in the open window take the rest from the last one.
+    """
+    if policy.basis is not TierBasis.EARNED_IN_WINDOW:
+        return counted(policy, account)
+    return max(account.window_points, account.previous_window_points + min(0, account.window_points))
+
+
+def settled(policy: TierPolicy, before: Account, after: Account, now: datetime, zone: ZoneInfo) -> Account:
+    """Return the account after a movement with the standing that follows from it, and with the time of its review."""
+    if after.closed:
+        return replace(after, standing=0, tier_review_at=None)
+    if policy.basis is TierBasis.LIFETIME_EARNED and after.standing_by == BY_LIFETIME:
+        # Nearly every program, at every movement: no calendar is asked.
+        until = after.tier_locked_until
+        return replace(after, standing=after.qualifying, tier_review_at=until)
+    corrected = after.standing - max(0, before.qualifying - after.qualifying)
+    if not is_measured(policy, after):
+        standing = corrected
+    elif _is_reviewed(policy, after, now, zone):
+        standing = reached(policy, after)
+    else:
+        standing = max(corrected, reached(policy, after))
+    after = replace(after, standing=standing)
+    return replace(after, tier_review_at=_next_review_at(policy, after, now, zone))
+
+
+def turned(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
+    """Return the account as time alone has made it: a lock is over, windows have turned, the standing was reviewed."""
+    if account.tier_locked_until is not None and account.tier_locked_until <= now:
+        account = replace(account, tier_locked=False, tier_locked_until=None)
+    if not is_measured(policy, account):
+        return account
+    if policy.basis is TierBasis.EARNED_IN_WINDOW:
+        return _turn_windows(policy, account, now, zone)
+    if policy.basis is TierBasis.BALANCE and policy.downgrade is Downgrade.AT_WINDOW_END:
+        # Not when only a lock was to end: a review must have passed since.
+        due_at = account.tier_review_at
+        if due_at is not None and due_at <= _last_review_at(policy, now, zone):
+            return replace(account, standing=account.balance)
+    return account
+
+
+def counted_anew(
+    policy: TierPolicy, account: Account, in_windows: tuple[int, int], now: datetime, zone: ZoneInfo
+) -> Account:
+    """Return the account measured as the policy says, with the points of the open window and of the one before."""
+    by_window = policy.basis is TierBasis.EARNED_IN_WINDOW
+    points, previous = in_windows if by_window else (0, 0)
+    after = replace(
+        account,
+        window_started_at=window_start(policy.window, now, zone) if by_window else None,
+        window_points=points,
+        previous_window_points=previous,
+        standing_by=measure(policy),
+    )
+    return replace(after, standing=reached(policy, after))
+
+
+def counted_in(policy: TierPolicy, account: Account, at: datetime | None, zone: ZoneInfo) -> CountedIn:
+    """Tell in which of an account's windows points were counted that were credited at an instant."""
+    started_at = account.window_started_at
+    if started_at is None or at is None or at >= started_at:
+        return CountedIn.OPEN
+    return CountedIn.PREVIOUS if at >= previous_start(policy.window, started_at, zone) else CountedIn.OLDER
+
+
+def window_start(window: Period, at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant of the window that an instant belongs to, in aware UTC."""
+    return begin_of_day(_first_day(window, at.astimezone(zone).date()), zone)
+
+
+def next_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant after a window."""
+    return begin_of_day(_first_day(window, _day(started_at, zone), 1), zone)
+
+
+def previous_start(window: Period, started_at: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first instant of the window before one."""
+    return begin_of_day(_first_day(window, _day(started_at, zone), -1), zone)
+
+
+def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
+    """Let one window after another end, with its review, as if somebody had looked each time."""
+    if account.window_started_at is None:
+        return replace(account, window_started_at=window_start(policy.window, now, zone))
+    while True:
+        if _is_reviewed(policy, account, now, zone):
+            account = replace(account, standing=reached(policy, account))
+        following = next_start(policy.window, account.window_started_at or now, zone)
+        if following > now:
+            return account
+        account = replace(
+            account,
+            window_started_at=following,
+            window_points=0,
+            previous_window_points=account.window_points,
+        )
+
+
+def _is_reviewed(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> bool:
+    """Tell whether the grace after the last window is over: then nothing but what is reached holds a tier."""
+    return (
+        policy.basis is TierBasis.EARNED_IN_WINDOW
+        and policy.downgrade is Downgrade.AT_WINDOW_END
+        and account.window_started_at is not None
+        and _review_at(policy, account.window_started_at, zone) <= now
+    )
+
+
+def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return when time alone may change something next: a lock, a window or a standing."""
+    moments = [] if account.tier_locked_until is None else [account.tier_locked_until]
+    if is_measured(policy, account):
+        falls = policy.downgrade is Downgrade.AT_WINDOW_END and account.standing > reached(policy, account)
+        started_at = account.window_started_at
+        if policy.basis is TierBasis.BALANCE and falls:
+            moments.append(_review_after(policy, now, zone))
+        if policy.basis is TierBasis.EARNED_IN_WINDOW and started_at is not None:
+            if falls:
+                moments.append(_review_at(policy, started_at, zone))
+            if account.window_points or account.previous_window_points:
+                moments.append(next_start(policy.window, started_at, zone))
+    return min(moments, default=None)
+
+
+def _review_at(policy: TierPolicy, started_at: datetime, zone: ZoneInfo) -> datetime:
+    """When the grace after the window before one is over."""
+    return begin_of_day(_day(started_at, zone) + timedelta(days=policy.grace_days), zone)
+
+
+def _review_after(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
+    start = window_start(policy.window, now, zone)
+    review_at = _review_at(policy, start, zone)
+    return review_at if review_at > now else _review_at(policy, next_start(policy.window, start, zone), zone)
+
+
+def _last_review_at(policy: TierPolicy, now: datetime, zone: ZoneInfo) -> datetime:
+    start = window_start(policy.window, now, zone)
+    review_at = _review_at(policy, start, zone)
+    return review_at if review_at <= now else _review_at(policy, previous_start(policy.window, start, zone), zone)
+
+
+def _day(at: datetime, zone: ZoneInfo) -> date:
+    return at.astimezone(zone).date()
+
+
+def _first_day(window: Period, day: date, ahead: int = 0) -> date:
+    """The first day of a day's window, or of one so many windows ahead."""
+    length = MONTHS_OF_PERIOD[window]
+    months = day.year * MONTHS_PER_YEAR + (day.month - 1) // length * length + ahead * length
+    return date(months // MONTHS_PER_YEAR, months % MONTHS_PER_YEAR + 1, 1)

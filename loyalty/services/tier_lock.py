@@ -1,0 +1,135 @@
+"""Set a customer's tier by hand, whatever the rules say, and give it back to them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
+from loyalty.rules.ids import CustomerId, TierId
+from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
+from loyalty.services.bookkeeping import Book
+from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.tiers import TierChangeRow, read_tier_history
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retried
+
+OPERATION = "customerTierSet"
+NOTE_MAX_LENGTH = 500
+MAX_HISTORY = 20
+
+
+class TierLockRequest(NamedTuple):
+    """A tier set by hand as a caller asks for it; None for the tier is "in no tier", for the time "until told"."""
+
+    customer: CustomerKey
+    tier_id: TierId | None
+    until: datetime | None
+    note: str | None
+    idempotency_key: str
+
+
+class LockedTier(NamedTuple):
+    """The answer to a tier set by hand; the same again for a replay."""
+
+    customer: CustomerRow
+    replayed: bool
+
+
+async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
+    """Put a customer into a tier and keep them there, until a time or until it is unlocked.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (customer, tier).
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    note = request.note
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            None if note is None else check_text(note, ("note",), NOTE_MAX_LENGTH, min_length=0),
+        ]
+    )
+    return await retried(lambda: _lock(world, actor, request))
+
+
+async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
+    """Give a customer's tier back to the rules; nothing happens where they have it. Refusal: NotFound."""
+    require(actor, Permission.LOYALTY_ADJUST)
+    return await retried(lambda: _unlock(world, actor, customer))
+
+
+async def load_tier_histories(
+    world: World, actor: Actor, ids: Sequence[CustomerId]
+) -> dict[CustomerId, list[TierChangeRow]]:
+    """The last ``MAX_HISTORY`` tier changes of each customer, newest first; customers see their own."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    if actor.kind is ActorKind.CUSTOMER:
+        ids = [customer_id for customer_id in ids if customer_id == actor.customer_id]
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read_tier_history(tx, ids, MAX_HISTORY)
+
+
+async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
+    mark = fingerprint(request[:-1])
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        if known is not None:
+            return LockedTier(await _customer(tx, CustomerId(known)), replayed=True)
+        book, customer_id = await _open(world, tx, actor, request.customer)
+        if request.until is not None and request.until <= book.now:
+            raise InvalidInput.one("until", reason="must be in the future")
+        tier = _tier_in_force(book, request.tier_id)
+        locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
+        book.keep(locked)
+        change = TierChange(book.program.tier(locked.tier_id), tier)
+        book.move_tier(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
+        book.remember(request.idempotency_key, OPERATION, mark, customer_id)
+        await post(tx, book.finish())
+        return LockedTier(book.customer(customer_id), replayed=False)
+
+
+async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        book, customer_id = await _open(world, tx, actor, customer)
+        account = book.account(customer_id)
+        if account.tier_locked:
+            book.keep(replace(account, tier_locked=False, tier_locked_until=None))
+            change = TierChange(book.program.tier(account.tier_id), tier_for(book.program.tiers, account.standing))
+            book.move_tier(customer_id, change, TierChangeCause.MANUAL, None)
+        await post(tx, book.finish())
+        return book.customer(customer_id)
+
+
+async def _open(world: World, tx: Transaction, actor: Actor, customer: CustomerKey) -> tuple[Book, CustomerId]:
+    program = await program_in_force(world, tx)
+    customer_id = await resolve_customer(tx, customer)
+    locked = (await lock_customers(tx, [customer_id])).get(customer_id)
+    if locked is None:
+        raise NotFound("customer", ("customer",))
+    book = Book(program, actor, world.now(program))
+    book.open(locked)
+    return book, customer_id
+
+
+def _tier_in_force(book: Book, tier_id: TierId | None) -> Tier | None:
+    tier = next((one for one in book.program.tiers if one.id == tier_id), None)
+    if tier_id is not None and tier is None:
+        raise NotFound("tier", ("tier",))
+    return tier
+
+
+async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+    customer = await read_customer(tx, customer_id)
+    if customer is None:
+        raise NotFound("customer", ("customer",))
+    return customer
