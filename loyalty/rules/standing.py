@@ -130,6 +130,9 @@ def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zon
         following = next_start(policy.window, account.window_started_at or now, zone)
         if following > now:
             return account
+        if not account.window_points and not account.previous_window_points:
+            # The windows that nobody has seen are all like this one.
+            following = window_start(policy.window, now, zone)
         account = replace(
             account,
             window_started_at=following,

@@ -75,6 +75,7 @@ from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
+from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
@@ -113,6 +114,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "get_program": ({O, M, S, C, I}, get_program),
     "list_tiers": ({O, M, S, C, I}, list_tiers),
     "load_tiers": ({O, M, S, C, I}, lambda w, a: load_tiers(w, a, [TierId(NOBODY)])),
+    "load_tier_histories": ({O, M, S, C, I}, lambda w, a: load_tier_histories(w, a, [CustomerId(NOBODY)])),
     "load_tier_counts": (TEAM, lambda w, a: load_tier_counts(w, a, [TierId(NOBODY)])),
     "get_me": ({O, M, S, C, I}, get_me),
     "find_customer": ({O, M, S, C, I}, lambda w, a: find_customer(w, a, CustomerKey(external_id="anna"))),
@@ -145,6 +147,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "create_tier": ({O, M}, lambda w, a: create_tier(w, a, "Silver", "#C0C0C0", 100)),
     "change_tier": ({O, M}, lambda w, a: change_tier(w, a, TierId(NOBODY), lambda it: it)),
     "remove_tier": ({O, M}, lambda w, a: remove_tier(w, a, TierId(NOBODY))),
+    "lock_tier": ({O, M}, lambda w, a: lock_tier(w, a, TierLockRequest(ANNA, None, None, None, "key"))),
+    "unlock_tier": ({O, M}, lambda w, a: unlock_tier(w, a, ANNA)),
     "upsert_catalog_items": ({O, M}, lambda w, a: upsert_catalog_items(w, a, CatalogEdit([], []))),
     "adjust_points": ({O, M}, lambda w, a: adjust_points(w, a, adjustment(5))),
     "quote_checkout": ({O, M, S, C, I}, lambda w, a: quote_checkout(w, a, ANNA, checkout(), None)),
