@@ -37,7 +37,9 @@ def any_policy(dice: random.Random) -> TierPolicy:
     """How tiers are reached and lost."""
     window = dice.choice(list(Period))
     grace_days = dice.choice([0, 0, dice.randrange(MAX_GRACE_DAYS[window])])
-    return TierPolicy(dice.choice(list(TierBasis)), window, dice.choice(list(Downgrade)), grace_days)
+    return TierPolicy(
+        dice.choice([*TierBasis, TierBasis.EARNED_IN_WINDOW]), window, dice.choice(list(Downgrade)), grace_days
+    )
 
 
 class Life:
@@ -67,8 +69,18 @@ class Life:
     async def go_on(self) -> None:
         """Let something happen, some time later; what is refused has not happened."""
         self.step += 1
-        self.now += timedelta(days=self.dice.choice([0, 1, 9, 40, 100, 400]), minutes=1)
-        happens = (self.change, self.buy, self.buy, self.call_off, self.adjust, self.lock, self.unlock, self.merge)
+        self.now += timedelta(days=self.dice.choice([0, 1, 9, 40, 40, 40, 100, 400]), minutes=1)
+        happens = (
+            self.change,
+            self.buy,
+            self.buy,
+            self.call_off,
+            self.call_off,
+            self.adjust,
+            self.lock,
+            self.unlock,
+            self.merge,
+        )
         with suppress(LoyaltyError):
             await self.dice.choice(happens)(self.dice.choice(CUSTOMERS))
 
@@ -89,9 +101,9 @@ class Life:
         await record_purchase(self.then, self.salon.integration, order(f"order {self.step}", total, customer=customer))
 
     async def call_off(self, _: str) -> None:
-        """A purchase of any time before."""
+        """One of the last purchases."""
         if self.bought:
-            name = self.dice.choice(list(self.bought))
+            name = self.dice.choice(list(self.bought)[-3:])
             total, customer = self.bought.pop(name)
             called_off = order(name, total, customer=customer, status=PurchaseStatus.CANCELLED)
             await record_purchase(self.then, self.salon.integration, called_off)
@@ -126,7 +138,7 @@ class Life:
         await merge_customers(self.then, self.salon.manager, MergeRequest(*names, None, f"merge {self.step}"))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_whatever_happens_every_tier_has_its_reason(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, seed: int
 ) -> None:
