@@ -38,6 +38,8 @@ MUTATIONS: dict[str, Json] = {
     "tierCreate": {"name": "", "color": "#000000", "minPoints": 0},
     "tierUpdate": {"id": NOWHERE},
     "tierDelete": {"id": NOWHERE},
+    "customerTierSet": {"customer": {"externalId": "nobody"}, "tier": None, "idempotencyKey": "key"},
+    "customerTierUnlock": {"customer": {"externalId": "nobody"}},
     "catalogItemsUpsert": {},
     "purchaseRecord": purchase_of("", "10.00"),
     "purchasesRecord": {"items": []},

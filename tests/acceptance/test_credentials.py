@@ -69,6 +69,8 @@ MAY_USE = {
     "openingBalancesImport": "owner manager",
     "sandboxClockAdvance": "owner manager",
     "pointsAdjust": "owner manager",
+    "customerTierSet": "owner manager",
+    "customerTierUnlock": "owner manager",
     "apiTokenCreate": "owner",
     "apiTokenRevoke": "owner",
     "customerTokenCreate": "owner",
