@@ -157,6 +157,7 @@ BY_KEY: dict[str, tuple[str, Json]] = {
     "customerMerge into theirs": (
         mutation("customerMerge", "__typename"),
         {"input": {"source": {"externalId": "emil"}, "target": {"email": "$email"}, "idempotencyKey": "foreign"}},
+    ),
     "customerTierSet": (
         mutation("customerTierSet", "__typename"),
         {"input": {"customer": {"externalId": "$key"}, "tier": None, "idempotencyKey": "foreign"}},
