@@ -30,7 +30,7 @@ class Actor:
 
     `subject` is stable and goes into the audit trail; `display` is for people (a name) and may change. `expires_at`
     is the end of the credential (aware UTC), None for one without end. `customer_id` is set for customers only,
-    `token_id` for API tokens only.
+    `token_id` for API tokens only. `former_ids` are those of customers who have become this one.
     """
 
     kind: ActorKind
@@ -39,6 +39,7 @@ class Actor:
     permissions: frozenset[Permission]
     display: str
     customer_id: CustomerId | None = None
+    former_ids: frozenset[CustomerId] = frozenset()
     expires_at: datetime | None = None
     token_id: TokenId | None = None
     loyalty_enabled: bool = True

@@ -41,7 +41,8 @@ async def refreshed_actor(world: World, actor: Actor) -> Actor | None:
     if actor.expires_at is not None and actor.expires_at <= world.clock():
         return None
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
-    return replace(actor, customer_id=customer_id, loyalty_enabled=standing.loyalty_enabled)
+    former_ids = frozenset(CustomerId(former) for former in standing.former_ids)
+    return replace(actor, customer_id=customer_id, former_ids=former_ids, loyalty_enabled=standing.loyalty_enabled)
 
 
 def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) -> Actor | None:

@@ -66,14 +66,9 @@ async def get_me(world: World, actor: Actor) -> CustomerRow | None:
 async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
     """The customers among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_customers_by_id(tx, ids)
-    # An id that a customer had before they became another is theirs too, also in a connection that is older than that.
-    return {
-        named_id: row
-        for named_id, row in found.items()
-        if may_see_customer(actor, named_id) or may_see_customer(actor, row.id)
-    }
+        return await read_customers_by_id(tx, visible)
 
 
 async def list_customers(
@@ -114,8 +109,8 @@ async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> Cus
 
 
 def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
-    """Whether an actor may see something of this customer: customers see only themselves."""
-    return actor.kind is not ActorKind.CUSTOMER or actor.customer_id == customer_id
+    """Whether an actor may see something of this customer: customers see only themselves, and who they were before."""
+    return actor.kind is not ActorKind.CUSTOMER or customer_id == actor.customer_id or customer_id in actor.former_ids
 
 
 def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:

@@ -15,7 +15,7 @@ from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
-from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -23,7 +23,7 @@ from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_custom
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import lock_customers, post
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
@@ -72,9 +72,7 @@ async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_merges_by_id(tx, ids)
-    if actor.kind is not ActorKind.CUSTOMER:
-        return found
-    return {merge_id: row for merge_id, row in found.items() if row.target_id == actor.customer_id}
+    return {merge_id: row for merge_id, row in found.items() if may_see_customer(actor, row.target_id)}
 
 
 async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:

@@ -33,15 +33,23 @@ class Standing(NamedTuple):
     loyalty_enabled: bool
     token: ApiTokenRow | None
     customer_id: UUID | None
+    former_ids: frozenset[UUID]
+    """Of customers who have become this one."""
 
 
 _COLUMNS = [api_tokens.c[name] for name in ApiTokenRow._fields]
+_become = func.coalesce(customers.c.merged_into, customers.c.id)
+_former = customers.alias("former")
 _STANDING = (
     select(
         tenants.c.state,
         func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
         # Whoever signed in as a customer that has become another one is that one.
-        func.coalesce(customers.c.merged_into, customers.c.id).label("customer_id"),
+        _become.label("customer_id"),
+        select(func.array_agg(_former.c.id))
+        .where(_former.c.tenant_id == tenant_parameter(), _former.c.merged_into == _become)
+        .scalar_subquery()
+        .label("former_ids"),
         *_COLUMNS,
     )
     .select_from(
@@ -95,7 +103,7 @@ async def read_standing(tx: Transaction, *, token_id: UUID | None, customer_id: 
     if row is None:
         return None
     token = ApiTokenRow(*(getattr(row, column.name) for column in _COLUMNS)) if row.id else None
-    return Standing(row.state, row.loyalty_enabled, token, row.customer_id)
+    return Standing(row.state, row.loyalty_enabled, token, row.customer_id, frozenset(row.former_ids or ()))
 
 
 async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, distinct, func, select
 
-from loyalty.storage.tables import entries
+from loyalty.storage.tables import customers, entries
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 
@@ -28,9 +28,16 @@ _SUMS = (
     .where(*_in_range)
     .group_by(entries.c.kind)
 )
-_ACTIVE = select(func.count(distinct(entries.c.customer_id))).where(
-    *_in_range,
-    entries.c.kind.in_(["EARNED", "REDEEMED", "GIFT_CARD"]),
+# Who has become another customer is that one; those few are read first.
+_become = (
+    select(customers.c.id, customers.c.merged_into)
+    .where(customers.c.tenant_id == tenant_parameter(), customers.c.merged_into.is_not(None))
+    .subquery("become")
+)
+_ACTIVE = (
+    select(func.count(distinct(func.coalesce(_become.c.merged_into, entries.c.customer_id))))
+    .select_from(entries.outerjoin(_become, _become.c.id == entries.c.customer_id))
+    .where(*_in_range, entries.c.kind.in_(["EARNED", "REDEEMED", "GIFT_CARD"]))
 )
 
 

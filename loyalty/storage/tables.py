@@ -438,6 +438,7 @@ adjustments = tenant_table(
     instant("created_at"),
     references("customer_id", "customers"),
     one_of("reason", tuple(AdjustmentReason)),
+    check("points", "(points > 0 AND requested_points >= points) OR (points < 0 AND requested_points <= points)"),
 )
 
 # ── checkout ─────────────────────────────────────────────────────────────────────────────────────────────────────

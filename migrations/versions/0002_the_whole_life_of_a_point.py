@@ -205,6 +205,11 @@ def _constrain() -> None:
         ("accounts", "closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
         ("accruals", "reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
         ("accruals", "voided_points", "voided_points BETWEEN 0 AND points"),
+        (
+            "adjustments",
+            "points",
+            "(points > 0 AND requested_points >= points) OR (points < 0 AND requested_points <= points)",
+        ),
         ("allocations", "points", "points <> 0"),
         ("customers", "merged_into", "merged_into <> id"),
         ("lots", "inactivity_days", "inactivity_days > 0"),

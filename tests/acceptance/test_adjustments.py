@@ -4,7 +4,15 @@ import asyncio
 from typing import Any
 
 from tests.acceptance.business import Business
-from tests.acceptance.client import POINTS_ADJUSTED, Json, adjust, create_rule, find_customer, record
+from tests.acceptance.client import (
+    POINTS_ADJUSTED,
+    Json,
+    adjust,
+    create_rule,
+    find_customer,
+    newest_cursor,
+    record,
+)
 
 ANNA = {"externalId": "anna"}
 
@@ -21,7 +29,7 @@ async def balance(salon: Business) -> Any:
 
 
 async def test_points_are_added_and_removed_in_either_form(salon: Business) -> None:
-    """BK-43, BK-44, BK-45, SB-23, SB-25, C-18, PB-09: a direction with points, or a signed amount; no note needed."""
+    """BK-43, BK-44, BK-45, SB-23, SB-25, SB-28, C-18, PB-09: direction and points, or a signed amount."""
     await furnish(salon)
     customer_id = (await find_customer(salon.staff))["id"]
     for key, given, stored, available in (
@@ -71,6 +79,17 @@ async def test_the_team_and_the_customer_read_different_notes(salon: Business) -
     for caller, notes in ((salon.staff, ["only inside", "inside", None]), (anna, [None, "outside", None])):
         activity = (await caller.get(document))["activity"]
         assert [entry["note"] for entry in activity["nodes"]] == notes
+
+
+async def test_the_customer_is_told_at_once_with_the_description(salon: Business) -> None:
+    """SB-26, SB-27: the customer's own app hears of every correction, and reads what is meant for the customer."""
+    await furnish(salon)
+    anna = await salon.customer("anna")
+    after = await newest_cursor(salon.owner)
+    document = "subscription($after: Cursor) { pointsChanged(after: $after) { entry { points note } } }"
+    async with anna.follow(document, after=after) as stream:
+        await adjust(salon.manager, "sorry", 25, internalNote="waited too long", customerDescription="We are sorry!")
+        assert (await stream.next())["entry"] == {"points": 25, "note": "We are sorry!"}
 
 
 async def test_removing_more_than_there_is_follows_the_overdraft_that_was_chosen(salon: Business) -> None:

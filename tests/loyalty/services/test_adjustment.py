@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.adjustment import AdjustmentReason
@@ -455,3 +456,15 @@ async def test_a_customer_sees_only_their_own_adjustments(world: World, salon: S
     seen = await load_adjustments(world, customer_actor(salon.tenant_id, anna), [mine.id, other.id])
     assert set(seen) == {mine.id}
     assert len((await snapshot(world.database, salon.tenant_id))["adjustments"]) == 2
+
+
+async def test_the_sign_of_what_is_stored_is_that_of_what_was_asked_for(
+    world: World, salon: Salon, owner_world: World
+) -> None:
+    """F-43: one signed form, and the database itself refuses to turn it around or to make it larger."""
+    await customer_with(world, salon, 10)
+    await give(world, salon, -5, "taken")
+    for change in ("points = -points", "requested_points = -requested_points", "points = points - 1", "points = 0"):
+        with pytest.raises(IntegrityError, match="adjustments_points_check"):
+            async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+                await tx.run(text(f"UPDATE adjustments SET {change} WHERE points < 0"))

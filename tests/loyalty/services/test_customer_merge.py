@@ -15,7 +15,9 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import expire_due, load_expiry_schedules
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
+from loyalty.services.purchase import load_refunds
 from loyalty.services.redemption import release_hold
+from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier, load_tier_counts
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
@@ -84,13 +86,14 @@ async def test_what_comes_for_the_old_id_goes_to_the_new_one(
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     recorded = await earn(world, salon, order("order-1", 3_000))
     await earn(world, salon, order("order-2", 2_000))
+    await pay_back(world, salon, "order-2", 500, "a quarter")
     await merge(world, salon, "anna", "ben", "same person")
     await earn(world, salon, order("order-3", 1_000, customer="anna"))
     await give(world, salon, 1, "for the old id", customer="anna")
-    assert (await found(world, salon, "ben")).points.available == 61
+    assert (await found(world, salon, "ben")).points.available == 56
     await earn(world, salon, order("order-1", 3_000, status=PurchaseStatus.CANCELLED))
-    await pay_back(world, salon, "order-2", 1_000, "half")
-    assert (await found(world, salon, "ben")).points.available == 21
+    refunded = await pay_back(world, salon, "order-2", 1_000, "half")
+    assert (await found(world, salon, "ben")).points.available == 16
     old_app = await refreshed_actor(world, customer_actor(salon.tenant_id, recorded.customer.id))
     assert old_app is not None
     me = await get_me(world, old_app)
@@ -100,6 +103,8 @@ async def test_what_comes_for_the_old_id_goes_to_the_new_one(
     other = await known_customer(world, salon, "cem")
     seen = await load_customers(world, old_app, [recorded.customer.id, other])
     assert {named: row.external_id for named, row in seen.items()} == {recorded.customer.id: "ben"}
+    refunds = await load_refunds(world, old_app, [refunded.purchase.id])
+    assert [row.amount_minor for row in refunds[refunded.purchase.id]] == [500, 1_000]
     await ledger_is_sound(salon.tenant_id)
 
 
@@ -191,6 +196,18 @@ async def test_a_hold_that_ended_before_is_answered_as_it_is(world: World, salon
         assert (again.customer.external_id, again.replayed) == ("ben", True)
     with pytest.raises(HoldEnded):
         await capture(world, salon, held, "paid")
+
+
+async def test_one_person_is_one_active_customer(world: World, salon: Salon) -> None:
+    """C-12, F-35: also for the days before the merge; and points that only moved were neither earned nor spent."""
+    await create_earning_rule(world, salon.manager, one_point_per_euro())
+    for customer in ("anna", "ben", "cem"):
+        await earn(at(world, NOON), salon, order(f"{customer}'s", 1_000, customer=customer))
+    before = await get_report(world, salon.manager, NOON.date(), NOON.date())
+    await merge(at(world, NOON), salon, "anna", "ben", "same person")
+    after = await get_report(world, salon.manager, NOON.date(), NOON.date())
+    assert (before.active_customers, after.active_customers) == (3, 2)
+    assert after._replace(active_customers=3) == before
 
 
 async def test_the_tier_follows(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:

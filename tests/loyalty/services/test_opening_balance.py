@@ -155,11 +155,13 @@ async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salo
     await import_opening_balances(world, salon.manager, [opening("the first")])
     counts = []
     for size in (1, 500):
-        batch = [opening(f"{size} {number}") for number in range(size)]
-        with statements() as sent:
-            await import_opening_balances(world, salon.manager, batch)
-        counts.append(len(sent))
-    assert counts == [5, 5]
+        for _ in range(2):
+            with statements() as sent:
+                await import_opening_balances(
+                    world, salon.manager, [opening(f"{size} {number}") for number in range(size)]
+                )
+            counts.append(len(sent))
+    assert counts == [5, 4, 5, 4]
 
 
 @pytest.mark.parametrize("size", [0, MAX_BATCH + 1])
