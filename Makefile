@@ -12,10 +12,10 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak lint types schema lock clean
+.PHONY: help demo demo-reset test soak bench-verify lint types schema lock clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(STAMP) ## Set everything up and run Treue with a demo business; Ctrl-C ends it (ARGS="..." are passed on)
 	@$(BIN)/treue demo $(ARGS)
@@ -38,6 +38,9 @@ lint: $(STAMP) ## Check style, format and the layers of imports
 
 types: $(STAMP) ## Check the types
 	$(BIN)/mypy
+
+bench-verify: $(STAMP) ## Measure `treue verify` on a million entries (ARGS="--entries 10000000" for more)
+	@$(BIN)/python -m bench.verify $(ARGS)
 
 schema: $(STAMP) ## Write schema/schema.graphql anew
 	@$(BIN)/treue schema > schema/schema.graphql.new
