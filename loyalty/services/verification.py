@@ -13,10 +13,12 @@ from loyalty.rules.errors import LimitReached
 from loyalty.rules.ids import TenantId
 from loyalty.services.world import World
 from loyalty.storage.verification import (
+    FEW_ENTRIES,
     SLICE_ENTRIES,
     Difference,
     Pass,
     ask,
+    be_patient,
     count_entries,
     find_differences,
     list_passes,
@@ -54,8 +56,9 @@ async def verify_ledger(
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=SLICE_ENTRIES + 1)
         if entries <= SLICE_ENTRIES:
-            return Verification(entries, await find_differences(tx))
+            return await _verify_whole(tx, entries)
         await prepare_for_many_rows(tx)
+        await be_patient(tx)
         entries = await count_entries(tx)
         work = _Work(list_passes(await read_slices(tx)), progress)
         snapshot = await tx.export_snapshot()
@@ -63,6 +66,7 @@ async def verify_ledger(
         async def help_out() -> None:
             async with world.database.tenant_transaction(tenant_id, snapshot=snapshot) as helping:
                 await prepare_for_many_rows(helping)
+                await be_patient(helping)
                 await work.share(helping)
 
         async with asyncio.TaskGroup() as group:
@@ -79,7 +83,7 @@ async def get_verification(world: World, actor: Actor) -> Verification:
         entries = await count_entries(tx, at_most=MAX_ENTRIES_IN_A_REQUEST + 1)
         if entries > MAX_ENTRIES_IN_A_REQUEST:
             raise LimitReached("entries that a request may verify (`treue verify` has none)", MAX_ENTRIES_IN_A_REQUEST)
-        return Verification(entries, await find_differences(tx))
+        return await _verify_whole(tx, entries)
 
 
 async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> str:
@@ -89,8 +93,14 @@ async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> s
     somebody who computed every chain anew.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
-        await prepare_for_many_rows(tx)
+        await be_patient(tx)
         return await read_heads_digest(tx, moment)
+
+
+async def _verify_whole(tx: Transaction, entries: int) -> Verification:
+    if entries > FEW_ENTRIES:
+        await prepare_for_many_rows(tx)
+    return Verification(entries, await find_differences(tx))
 
 
 class _Work:

@@ -27,7 +27,9 @@ from sqlalchemy import Executable, text
 from tenancy.database import Transaction
 
 MAX_EXAMPLES = 3
-SLICE_ENTRIES = 250_000
+FEW_ENTRIES = 1_000
+"""Up to here plans that were made for any tenant do, and planning would take longer than asking."""
+SLICE_ENTRIES = 100_000
 """About how many entries a slice has; a smaller ledger is not cut. A customer's entries are never cut in two."""
 STATEMENT_TIMEOUT_MS = 600_000
 """How long one pass of a large ledger may take, in place of the timeout of ordinary statements."""
@@ -155,36 +157,22 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every entry with its event, and with the lots it opened, took from or gave back to; also events without it.
+    # Every entry with its event, or one of them where the other is missing.
     Source(
         """
         SELECT e.id, e.kind, e.points, v.id AS event_id, v.kind AS told, v.payload->>'entry_id' AS named,
-               o.points AS opened, t.points AS allocated, t.given_back,
                v.entry_id::text = v.payload->>'entry_id' AS is_named,
                v.customer_id = e.customer_id AND (v.payload->>'points')::bigint = e.points
                    AND v.kind = CASE e.kind
                        WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
                        WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
                        WHEN 'REDEMPTION_RETURNED' THEN 'points.returned' WHEN 'EXPIRED' THEN 'points.expired'
-                       WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees,
-               t.customer_id <> e.customer_id OR (e.points > 0 AND t.from_others > 0)
-                   OR (t.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED') AS is_strange
+                       WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees
         FROM (SELECT id, customer_id, kind, points FROM entries
               WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) e
         FULL JOIN (SELECT id, customer_id, kind, entry_id, payload FROM events
                    WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id) v
             ON v.entry_id = e.id
-        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
-                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
-                   GROUP BY entry_id) o ON o.entry_id = e.id
-        LEFT JOIN (SELECT t.entry_id, l.customer_id, sum(t.points) AS points,
-                          -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
-                          count(*) FILTER (WHERE t.points > 0 AND l.entry_id <> t.entry_id) AS from_others
-                   FROM allocations t
-                   CROSS JOIN LATERAL (SELECT customer_id, entry_id FROM lots
-                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
-                   WHERE t.tenant_id = :current_tenant AND t.entry_id BETWEEN :first_id AND :last_id
-                   GROUP BY t.entry_id, l.customer_id) t ON t.entry_id = e.id
         """,
         {
             "every entry is told once, with its points": Broken(
@@ -193,6 +181,39 @@ SOURCES: Sequence[Source] = (
             "an event names its entry, and only an event of a movement does": Broken(
                 "event_id IS NOT NULL AND (id IS NULL OR is_named IS NOT TRUE)", "event_id, told, id, named"
             ),
+        },
+    ),
+    # Every entry with the lots it opened, took from or gave back to.
+    Source(
+        """
+        SELECT e.id, e.kind, e.points, o.points AS opened, t.points AS allocated, t.given_back,
+               t.customer_id <> e.customer_id OR (e.points > 0 AND t.from_others > 0)
+                   OR (t.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED') AS is_strange,
+               e.occurred_at, t.first_expiry, t.is_settled_late OR CASE WHEN e.occurred_at >= t.first_expiry THEN
+                   -- It may be late, unless it was set aside in time.
+                   coalesce((SELECT h.created_at FROM redemptions r
+                             JOIN holds h ON h.tenant_id = :current_tenant AND h.id = r.hold_id
+                             WHERE r.tenant_id = :current_tenant AND r.id = e.cause_id AND e.kind = 'REDEEMED'),
+                            e.occurred_at) >= t.first_expiry END AS is_late
+        FROM entries e
+        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
+                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY entry_id) o ON o.entry_id = e.id
+        LEFT JOIN (SELECT t.entry_id, l.customer_id, sum(t.points) AS points,
+                          -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
+                          count(*) FILTER (WHERE t.points > 0 AND l.entry_id <> t.entry_id) AS from_others,
+                          min(l.expires_at) FILTER (WHERE t.points > 0 AND t.settled_by = t.entry_id) AS first_expiry,
+                          bool_or(CASE WHEN t.points > 0 AND t.settled_by <> t.entry_id THEN
+                              (SELECT h.created_at >= l.expires_at FROM holds h
+                               WHERE h.tenant_id = :current_tenant AND h.id = t.settled_by) END) AS is_settled_late
+                   FROM allocations t
+                   CROSS JOIN LATERAL (SELECT customer_id, entry_id, expires_at FROM lots
+                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
+                   WHERE t.tenant_id = :current_tenant AND t.entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY t.entry_id, l.customer_id) t ON t.entry_id = e.id
+        WHERE e.tenant_id = :current_tenant AND e.id BETWEEN :first_id AND :last_id
+        """,
+        {
             "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
                 "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
                 " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
@@ -205,6 +226,9 @@ SOURCES: Sequence[Source] = (
                 "is_strange", "id, kind, points"
             ),
             "no entry takes more from lots than it moves": Broken("allocated > abs(points)", "id, points, allocated"),
+            "nothing is taken from a lot once its time is over": Broken(
+                "is_late", "id, kind, occurred_at, first_expiry"
+            ),
         },
     ),
     # Every event without an entry.
@@ -245,7 +269,7 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every accrual with what was told before it was credited.
+    # Every accrual with what was told of it before it was credited.
     Source(
         """
         SELECT a.id, a.state, a.points, a.voided_points, coalesce(v.pending, 0) AS pending,
@@ -273,46 +297,6 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every lot with an expiry, and when something was taken from it: by the hold that took it, where there was one.
-    Source(
-        """
-        SELECT l.id, l.expires_at, t.entry_id, e.kind, e.occurred_at, h.created_at AS held_at
-        FROM (SELECT id, expires_at FROM lots
-              WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id
-                AND expires_at IS NOT NULL) l
-        JOIN (SELECT lot_id, entry_id, settled_by FROM allocations
-              WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id AND points > 0) t
-            ON t.lot_id = l.id
-        CROSS JOIN LATERAL (SELECT kind, occurred_at, reference_id FROM entries
-                            WHERE tenant_id = :current_tenant AND id = t.entry_id OFFSET 0) e
-        LEFT JOIN redemptions r ON r.tenant_id = :current_tenant AND e.kind = 'REDEEMED' AND r.id = e.reference_id
-        LEFT JOIN holds h ON h.tenant_id = :current_tenant
-            AND h.id = CASE WHEN t.settled_by = t.entry_id THEN r.hold_id ELSE t.settled_by END
-        """,
-        {
-            "nothing is taken from a lot once its time is over": Broken(
-                "coalesce(held_at, occurred_at) >= expires_at", "id, expires_at, entry_id, kind, occurred_at, held_at"
-            ),
-        },
-    ),
-    # Every lot that has expired with its entries.
-    Source(
-        """
-        SELECT l.id, l.expires_at, e.occurred_at, EXISTS (
-            SELECT FROM allocations t
-            WHERE t.tenant_id = :current_tenant AND t.lot_id = l.id AND t.points < 0) AS came_back
-        FROM lots l
-        JOIN entries e ON e.tenant_id = l.tenant_id AND e.cause_id = l.id AND e.kind = 'EXPIRED'
-        WHERE l.tenant_id = :current_tenant AND l.id BETWEEN :first_id AND :last_id
-          AND e.tenant_id = :current_tenant AND e.cause_id BETWEEN :first_id AND :last_id
-        """,
-        {
-            # What came back after its time may have got some days more.
-            "points expire when their time is over, and not before": Broken(
-                "expires_at IS NULL OR (occurred_at < expires_at AND NOT came_back)", "id, expires_at, occurred_at"
-            ),
-        },
-    ),
     # Every account with the sums of what it stands for.
     Source(
         """
@@ -329,13 +313,9 @@ SOURCES: Sequence[Source] = (
                           sum(points) AS points, sum(points) FILTER (WHERE kind <> 'EXPIRED') AS unexpired,
                           sum(points) FILTER (WHERE kind IN ('EARNED', 'EARN_REVERSED')) AS earned
                    FROM entries WHERE tenant_id = :current_tenant GROUP BY customer_id) e USING (customer_id)
-        LEFT JOIN (SELECT l.customer_id, sum(l.remaining) FILTER (WHERE l.state = 'OPEN') AS remaining,
-                          sum(l.held) FILTER (WHERE l.state = 'OPEN') AS held,
-                          sum(l.original - coalesce(t.points, 0)) AS points
-                   FROM lots l
-                   LEFT JOIN (SELECT lot_id, sum(points) AS points FROM allocations
-                              WHERE tenant_id = :current_tenant GROUP BY lot_id) t ON t.lot_id = l.id
-                   WHERE l.tenant_id = :current_tenant GROUP BY l.customer_id) l USING (customer_id)
+        LEFT JOIN (SELECT customer_id, sum(remaining) FILTER (WHERE state = 'OPEN') AS remaining,
+                          sum(held) FILTER (WHERE state = 'OPEN') AS held, sum(remaining + held + expired) AS points
+                   FROM lots WHERE tenant_id = :current_tenant GROUP BY customer_id) l USING (customer_id)
         LEFT JOIN (SELECT customer_id, sum(points - voided_points) AS points FROM accruals
                    WHERE tenant_id = :current_tenant AND state = 'PENDING' GROUP BY customer_id) p USING (customer_id)
         LEFT JOIN (SELECT customer_id, sum(points) AS points FROM adjustments
@@ -349,8 +329,11 @@ SOURCES: Sequence[Source] = (
                        UNION ALL SELECT source_id, -lifetime_earned, -qualifying FROM customer_merges
                        WHERE tenant_id = :current_tenant
                    ) moved GROUP BY customer_id) m USING (customer_id)
-        LEFT JOIN entries n
-            ON n.tenant_id = a.tenant_id AND n.customer_id = a.customer_id AND n.sequence = a.sequence
+        LEFT JOIN LATERAL (
+            SELECT hash FROM entries
+            WHERE tenant_id = :current_tenant AND customer_id = a.customer_id AND sequence = a.sequence
+            OFFSET 0 -- so that the last entry is looked up, and not all of them read
+        ) n ON true
         WHERE a.tenant_id = :current_tenant
         """,
         {
@@ -384,16 +367,16 @@ SOURCES: Sequence[Source] = (
     Source(
         """
         SELECT l.id, l.state, l.original, l.remaining, l.held, l.expired, coalesce(t.points, 0) AS allocated,
-               e.cause_id, coalesce(e.points, 0) AS entered, e.is_about_it,
+               e.cause_id, coalesce(e.points, 0) AS entered, e.is_about_it, e.first_expired_at, t.came_back,
                l.expires_at, l.notice_at, l.inactivity_days, coalesce(n.notices, 0) AS notices
         FROM (SELECT * FROM lots WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) l
-        LEFT JOIN (SELECT lot_id, sum(points) AS points FROM allocations
+        LEFT JOIN (SELECT lot_id, sum(points) AS points, bool_or(points < 0) AS came_back FROM allocations
                    WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
                    GROUP BY lot_id) t ON t.lot_id = l.id
         LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
                    WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
                    GROUP BY lot_id) n ON n.lot_id = l.id
-        FULL JOIN (SELECT cause_id, -sum(points) AS points,
+        FULL JOIN (SELECT cause_id, -sum(points) AS points, min(occurred_at) AS first_expired_at,
                           bool_and(reference_kind = 'LOT' AND reference_id = cause_id) AS is_about_it
                    FROM entries
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'EXPIRED'
@@ -408,6 +391,12 @@ SOURCES: Sequence[Source] = (
                 "(state = 'OPEN') <> (remaining + held > 0)", "id, state, remaining, held"
             ),
             "what expired of a lot stands in the ledger": Broken("expired <> entered", "id, expired, entered"),
+            # What came back after its time may have got some days more.
+            "points expire when their time is over, and not before": Broken(
+                "first_expired_at IS NOT NULL"
+                " AND (expires_at IS NULL OR (first_expired_at < expires_at AND came_back IS NOT TRUE))",
+                "id, expires_at, first_expired_at",
+            ),
             "only a lot that expires is told of, and lives on by activity": Broken(
                 "expires_at IS NULL AND (notices > 0 OR notice_at IS NOT NULL OR inactivity_days IS NOT NULL)",
                 "id, expires_at, notices, notice_at, inactivity_days",
@@ -730,19 +719,28 @@ QUESTIONS: Mapping[str, str] = {
     "an idempotency key leads to what it made": """
         SELECT k.key, k.operation
         FROM idempotency_keys k
-        LEFT JOIN (
-            SELECT id, 'pointsAdjust' AS operation FROM adjustments WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'redemptionHold' FROM holds WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'redemptionCapture' FROM redemptions WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'redemptionRelease' FROM holds WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'redemptionReturn' FROM redemption_returns WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'purchaseRefund' FROM purchase_refunds WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'customerMerge' FROM customer_merges WHERE tenant_id = :current_tenant
-            UNION ALL SELECT tenant_id, 'sandboxClockAdvance' FROM tenants WHERE tenant_id = :current_tenant
-            UNION ALL SELECT customer_id, 'customerTierSet' FROM accounts WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'purchaseMature' FROM accruals WHERE tenant_id = :current_tenant
-        ) made ON made.id = k.result_id AND made.operation = k.operation
-        WHERE k.tenant_id = :current_tenant AND made.id IS NULL
+        WHERE k.tenant_id = :current_tenant AND NOT CASE k.operation
+            WHEN 'pointsAdjust' THEN EXISTS (
+                SELECT FROM adjustments WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'redemptionHold' THEN EXISTS (
+                SELECT FROM holds WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'redemptionCapture' THEN EXISTS (
+                SELECT FROM redemptions WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'redemptionRelease' THEN EXISTS (
+                SELECT FROM holds WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'redemptionReturn' THEN EXISTS (
+                SELECT FROM redemption_returns WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'purchaseRefund' THEN EXISTS (
+                SELECT FROM purchase_refunds WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'customerMerge' THEN EXISTS (
+                SELECT FROM customer_merges WHERE tenant_id = :current_tenant AND id = k.result_id)
+            WHEN 'sandboxClockAdvance' THEN EXISTS (
+                SELECT FROM tenants WHERE tenant_id = :current_tenant AND tenant_id = k.result_id)
+            WHEN 'customerTierSet' THEN EXISTS (
+                SELECT FROM accounts WHERE tenant_id = :current_tenant AND customer_id = k.result_id)
+            WHEN 'purchaseMature' THEN EXISTS (
+                SELECT FROM accruals WHERE tenant_id = :current_tenant AND id = k.result_id)
+            ELSE false END
     """,
 }
 """Asked once of the whole tenant: each finds rows that break it."""
@@ -861,10 +859,13 @@ _HEADS_DIGEST = text("""
           ORDER BY customer_id, sequence DESC) heads
 """)
 
-_SETTINGS = text(f"""
+_PATIENCE = text(f"""
     SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_MS}', true),
-           set_config('idle_in_transaction_session_timeout', '{STATEMENT_TIMEOUT_MS}', true),
-           set_config('work_mem', '{WORK_MEM}', true),
+           set_config('idle_in_transaction_session_timeout', '{STATEMENT_TIMEOUT_MS}', true)
+""")
+
+_PLANNING = text(f"""
+    SELECT set_config('work_mem', '{WORK_MEM}', true),
            set_config('plan_cache_mode', 'force_custom_plan', true),
            set_config('max_parallel_workers_per_gather', '0', true),
            set_config('random_page_cost', '1.1', true),
@@ -893,8 +894,13 @@ async def read_heads_digest(tx: Transaction, moment: datetime) -> str:
 
 
 async def prepare_for_many_rows(tx: Transaction) -> None:
-    """Let the transaction's statements take longer and more memory, and plan each of them for its own slice."""
-    await tx.run(_SETTINGS)
+    """Give each statement of the transaction a plan of its own, made for this tenant and slice, and more memory."""
+    await tx.run(_PLANNING)
+
+
+async def be_patient(tx: Transaction) -> None:
+    """Let statements take longer than those of ordinary transactions, and let others be waited for."""
+    await tx.run(_PATIENCE)
 
 
 def _between(bounds: Sequence[UUID]) -> Sequence[Slice]:
