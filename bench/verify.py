@@ -77,16 +77,18 @@ def main() -> None:
     wanted = parser.parse_args()
     with _server(wanted) as server:
         _say_where(wanted, server)
-        measures = []
         for _ in range(wanted.runs):
-            measures += [_scan(server), _verify(server, wanted.workers)]
+            _tell(_scan(server), wanted.entries)
+            _tell(_verify(server, wanted.workers), wanted.entries)
             if wanted.previous:
-                measures.append(_previous(server, wanted.previous))
-        for measure in measures:
-            cpu = "" if measure.cpu_seconds is None else f"   {measure.cpu_seconds:7.1f} s of processor time"
-            print(
-                f"{measure.name:34} {measure.seconds:7.1f} s   {wanted.entries / measure.seconds:11,.0f} entries/s{cpu}"
-            )
+                _tell(_previous(server, wanted.previous), wanted.entries)
+
+
+def _tell(measure: Measure, entries: int) -> None:
+    cpu = "" if measure.cpu_seconds is None else f"   {measure.cpu_seconds:7.1f} s of processor time"
+    load = os.getloadavg()[0]
+    each = f"{entries / measure.seconds:11,.0f} entries/s"
+    print(f"{measure.name:36} {measure.seconds:7.1f} s   {each}{cpu}   load {load:.1f}", flush=True)
 
 
 @contextlib.contextmanager
