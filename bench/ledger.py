@@ -244,15 +244,13 @@ def _accounts(builder: Builder) -> str:
     left = sum(step.points for step in STEPS.values()) * cycles
     earned = sum(step.points for step in STEPS.values() if step.kind in {"EARNED", "EARN_REVERSED"}) * cycles
     adjusted = sum(step.points for step in STEPS.values() if step.kind == "ADJUSTED" and step.points > 0) * cycles
+    qualifying = f"({earned} + CASE WHEN c.qualifies THEN {adjusted} ELSE 0 END) * c.factor"
     return f"""
         INSERT INTO accounts (tenant_id, customer_id, available, pending, held, debt, lifetime_earned, qualifying,
-        tier_id,
-                              sequence, chain, window_points, previous_window_points, tier_locked, closed,
-                              updated_at)
-        SELECT c.tenant_id, c.id, {left} * c.factor, 0, 0, 0, {earned} * c.factor,
-               ({earned} + CASE WHEN c.qualifies THEN {adjusted} ELSE 0 END) * c.factor, c.tier_id, {builder.rounds},
-               h.hash,
-               0, 0, false, false, {builder.at(builder.rounds)}
+                              standing, standing_by, tier_id, sequence, chain, window_points, previous_window_points,
+                              tier_locked, closed, updated_at)
+        SELECT c.tenant_id, c.id, {left} * c.factor, 0, 0, 0, {earned} * c.factor, {qualifying}, {qualifying},
+               'LIFETIME_EARNED', c.tier_id, {builder.rounds}, h.hash, 0, 0, false, false, {builder.at(builder.rounds)}
         FROM bench.customers c JOIN bench.heads h ON h.tenant_id = c.tenant_id AND h.customer_id = c.id
         ORDER BY c.n
     """
