@@ -1,34 +1,76 @@
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
+import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from loyalty.rules.earning import Conditions, Weekday, compile_rules, evaluate
 from loyalty.rules.earning_rule import WEEKDAYS
 from loyalty.rules.report import day_range
 from loyalty.rules.zones import is_time_zone
-from tests.loyalty.rules.builders import earn, facts, policy
+from tests.loyalty.rules.builders import earn, facts, policy, rule
+from tests.loyalty.rules.clocks import ZONES as CLOCKS
+from tests.loyalty.rules.clocks import changes_of
 from tests.properties.strategies import ZONES
 
-MICROSECOND = timedelta(microseconds=1)
+MICROSECOND, SECOND = timedelta(microseconds=1), timedelta(seconds=1)
 DAYS = st.dates(date(1990, 1, 1), date(2037, 12, 31))
-CHANGES = {
-    "Europe/Berlin": (date(2025, 3, 30), date(2025, 10, 26)),
-    "America/New_York": (date(2025, 3, 9), date(2025, 11, 2)),
-    "Australia/Lord_Howe": (date(2025, 4, 6), date(2025, 10, 5)),
-    "America/Santiago": (date(2025, 4, 5), date(2025, 9, 7)),
-}
+A_DAY_AND_A_HALF = timedelta(hours=36)
 every_zone = st.sampled_from(sorted(zone for zone in available_timezones() if is_time_zone(zone)))
-days_of_change = st.sampled_from([(zone, day) for zone, days in CHANGES.items() for day in days])
 
 
-@given(days_of_change, st.integers(-36 * 3600, 36 * 3600))
-def test_the_weekday_is_the_local_one_around_every_change_of_clocks(change: tuple[str, date], seconds: int) -> None:
-    """BK-18, C-05: for a day and a half before and after midnight of a day on which clocks change."""
-    zone, day = change
-    at = datetime.combine(day, time.min, UTC) + timedelta(seconds=seconds)
-    weekday = earn(facts(1, starts_at=at), program=policy(time_zone=zone)).weekday
-    assert weekday is WEEKDAYS[at.astimezone(ZoneInfo(zone)).date().isoweekday() - 1]
+def around(change: datetime) -> Iterator[datetime]:
+    """Every half hour of the three days around a change, and the seconds before and after it."""
+    yield from (change + timedelta(minutes=30 * number) for number in range(-72, 73))
+    yield from (change - SECOND, change - MICROSECOND, change + SECOND)
+
+
+def local_day(at: datetime, change: datetime, zone: ZoneInfo) -> date:
+    """The day on the wall, by nothing but the two offsets and the instant between them."""
+    offset = (change if at >= change else change - SECOND).astimezone(zone).utcoffset()
+    assert offset is not None
+    return (at + offset).date()
+
+
+def test_there_are_changes_enough() -> None:
+    """30 zones, 7 years: a zone database without them would prove nothing."""
+    changes = {zone: len(changes_of(zone)) for zone in CLOCKS}
+    assert len(changes) == 30
+    assert sum(changes.values()) >= 300
+    assert sum(count >= 13 for count in changes.values()) >= 20
+
+
+@pytest.mark.parametrize("zone", CLOCKS)
+def test_the_weekday_is_the_local_one_around_every_change_of_clocks(zone: str) -> None:
+    """BK-18, C-05: for a day and a half before and after every change from 2024 to 2030; rules of a weekday as well."""
+    place = ZoneInfo(zone)
+    sundays = compile_rules(
+        policy(time_zone=zone), (rule(1, conditions=Conditions(weekdays=frozenset({Weekday.SUN}))),), ()
+    )
+    for change in changes_of(zone):
+        for at in around(change):
+            expected = WEEKDAYS[local_day(at, change, place).weekday()]
+            evaluation = evaluate(sundays, facts(1, starts_at=at), at)
+            assert evaluation.weekday is expected, at
+            assert bool(evaluation.points) is (expected is Weekday.SUN), at
+
+
+@pytest.mark.parametrize("zone", CLOCKS)
+def test_every_instant_around_a_change_of_clocks_is_in_one_report_day(zone: str) -> None:
+    """BK-54: the days of a range share nothing and leave nothing out, so what they sum up is what the range sums up."""
+    place = ZoneInfo(zone)
+    for change in changes_of(zone):
+        instants = [at for at in around(change) if abs(at - change) <= A_DAY_AND_A_HALF]
+        days = sorted({local_day(at, change, place) for at in instants})
+        ranges = {day: day_range(day, day, zone) for day in days}
+        for at in instants:
+            assert [day for day, (start_at, end_at) in ranges.items() if start_at <= at < end_at] == [
+                local_day(at, change, place)
+            ]
+        start_at, end_at = day_range(days[0], days[-1], zone)
+        assert sum((end - start for start, end in ranges.values()), timedelta()) == end_at - start_at
 
 
 @given(st.sampled_from(ZONES), DAYS, st.integers(0, 86_399))

@@ -1,6 +1,8 @@
 """The report: what a range of the salon's own days brought, from the same rows as the ledger."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -13,10 +15,12 @@ from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.purchase import record_purchase
 from loyalty.services.report import get_report
+from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.window import Window
-from tests.fixtures.tenants import Salon
+from tests.fixtures.tenants import Salon, salon_of
+from tests.loyalty.rules.clocks import changes_of
 from tests.loyalty.services.builders import NOON, adjustment, at, one_point_per_euro, order
 
 TODAY = NOON.date()
@@ -111,6 +115,37 @@ async def test_the_day_of_the_clock_change_has_23_hours(world: World, salon: Sal
     for hours, points in ((0, 1), (22, 10), (23, 100)):
         await buy(world, salon, report[0] + timedelta(hours=hours), points)
     assert (await get_report(world, salon.staff, day, day)).points_earned == 11
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "Africa/Casablanca",  # back for Ramadan
+        "America/Havana",  # at one, back to midnight
+        "America/Santiago",  # at midnight, back to the day before
+        "Asia/Beirut",  # at midnight, which does not exist then
+        "Australia/Lord_Howe",  # half an hour
+        "Pacific/Chatham",
+    ],
+)
+async def test_the_days_around_a_change_of_clocks_add_up_to_their_range(
+    world: World, owner_world: World, zone: str
+) -> None:
+    """BK-54: each entry is in exactly one day, whichever way the clocks go."""
+    salon = salon_of(await provision_tenant(owner_world, name="Salon", currency="EUR", time_zone=zone, locale="en-GB"))
+    await create_earning_rule(world, salon.manager, one_point_per_euro())
+    place, (first, second, *_) = ZoneInfo(zone), changes_of(zone)
+    for change in (first, second):
+        moments = [change + timedelta(minutes=90 * number) for number in range(-20, 21)]
+        for number, moment in enumerate(moments):
+            await buy(world, salon, moment, number + 1)
+        due: Counter[date] = Counter()
+        for number, moment in enumerate(moments):
+            due[moment.astimezone(place).date()] += number + 1
+        days = sorted(due)
+        told = {day: (await get_report(world, salon.staff, day, day)).points_earned for day in days}
+        assert told == due
+        assert (await get_report(world, salon.staff, days[0], days[-1])).points_earned == sum(told.values())
 
 
 async def test_a_report_is_the_sum_of_the_log(world: World, salon: Salon) -> None:
