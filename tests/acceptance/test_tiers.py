@@ -14,6 +14,7 @@ from tests.acceptance.client import (
     job_done,
     record,
 )
+from tests.acceptance.conftest import OpenBusiness
 
 TABLE = "{ tiers { name color minPoints customerCount } }"
 
@@ -158,3 +159,86 @@ async def test_without_tiers_and_below_the_first_there_is_progress_all_the_same(
         "percent": 25,
         "unlimited": False,
     }
+
+
+async def test_a_policy_counts_what_the_salon_wants(salon: Business) -> None:
+    """C-07, BK-33: what is left out stays as it is; a mistake names its field."""
+    shown = "program { tiering { basis window downgrade graceDays } } job { id }"
+    changed = await salon.manager.do("programUpdate", shown, tiering={"basis": "EARNED_IN_WINDOW", "graceDays": 20})
+    policy = {"basis": "EARNED_IN_WINDOW", "window": "YEAR", "downgrade": "AT_WINDOW_END", "graceDays": 20}
+    assert changed["program"]["tiering"] == policy
+    assert (await job_done(salon.staff, changed["job"]["id"]))["state"] == "DONE"
+    same = await salon.manager.do("programUpdate", shown, tiering={"window": "YEAR"})
+    assert (same["program"]["tiering"], same["job"]) == (policy, None)
+    for wrong, path in (({"graceDays": 365}, "graceDays"), ({"basis": None}, "basis")):
+        (refusal,) = await salon.manager.refusals("programUpdate", tiering=wrong)
+        assert (refusal["code"], refusal["path"]) == ("INVALID_INPUT", ["tiering", path])
+
+
+async def test_years_pass_in_a_sandbox(businesses: OpenBusiness) -> None:
+    """BK-33, C-07: what was earned in one year holds a tier until the next one is over, and 30 days longer."""
+    salon = await businesses(sandbox=True)
+    await furnish(salon)
+    changed = await salon.manager.do(
+        "programUpdate", "job { id }", tiering={"basis": "EARNED_IN_WINDOW", "graceDays": 30}
+    )
+    await job_done(salon.staff, changed["job"]["id"])
+    await spend(salon, {"anna": "300.00"})
+    seen = []
+    for step, days in enumerate((366, 300, 100)):
+        await salon.manager.do("sandboxClockAdvance", "now", by=f"P{days}D", idempotencyKey=f"{step}")
+        anna = await find_customer(salon.staff, "anna", "tier { name } points { qualifying lifetimeEarned }")
+        seen.append((anna["tier"]["name"], anna["points"]["qualifying"], anna["points"]["lifetimeEarned"]))
+    assert seen[0] == ("Gold", 0, 300)
+    assert seen[-1] == ("Regular", 0, 300)
+
+
+async def test_a_tier_that_is_set_by_hand_stays(salon: Business) -> None:
+    """C-27: with its note in the history, for the team only; a lock ends when it is told to."""
+    tiers = await furnish(salon)
+    await spend(salon, {"anna": "120.00"})
+    fields = "customer { tier { name } tierLock { until } } replayed"
+    given = {
+        "customer": {"externalId": "anna"},
+        "tier": tiers["Gold"],
+        "until": "2999-01-01T00:00:00Z",
+        "note": "VIP",
+        "idempotencyKey": "vip",
+    }
+    locked = await salon.manager.do("customerTierSet", fields, **given)
+    until = locked["customer"]["tierLock"]["until"]
+    assert (locked["customer"]["tier"]["name"], until[:10], locked["replayed"]) == ("Gold", "2999-01-01", False)
+    assert (await salon.manager.do("customerTierSet", fields, **given))["replayed"]
+    anna = await salon.customer("anna")
+    document = "{ me { tierHistory { cause note actor tier { name } previousTier { name } } } }"
+    newest = (await anna.get(document))["tierHistory"][0]
+    assert newest == {
+        "cause": "MANUAL",
+        "note": None,
+        "actor": None,
+        "tier": {"name": "Gold"},
+        "previousTier": {"name": "Silver"},
+    }
+    history = await find_customer(salon.staff, "anna", "tierHistory { cause note }")
+    assert history["tierHistory"][0] == {"cause": "MANUAL", "note": "VIP"}
+    freed = await salon.manager.do("customerTierUnlock", fields.replace("replayed", ""), customer=given["customer"])
+    assert freed["customer"] == {"tier": {"name": "Silver"}, "tierLock": None}
+    del given["tier"]
+    (refusal,) = await salon.manager.refusals("customerTierSet", **given)
+    assert (refusal["code"], refusal["path"]) == ("INVALID_INPUT", ["tier"])
+
+
+async def test_a_tier_gives_more(salon: Business) -> None:
+    """C-06: a benefit, as text of a decimal; a purchase that leads up does not profit from it yet."""
+    tiers = await furnish(salon)
+    changed = await salon.manager.do(
+        "tierUpdate", "tier { earningFactor } job { id }", id=tiers["Silver"], earningFactor="1.25"
+    )
+    assert changed["tier"] == {"earningFactor": "1.25"}
+    await job_done(salon.staff, changed["job"]["id"])
+    await spend(salon, {"anna": "100.00"})
+    second = await record(salon.integration, "second", "10.00")
+    assert second["accrual"]["points"] == 12
+    for wrong in ("0.5", "101", "1.00001"):
+        (refusal,) = await salon.manager.refusals("tierUpdate", id=tiers["Silver"], earningFactor=wrong)
+        assert (refusal["code"], refusal["path"]) == ("INVALID_INPUT", ["earningFactor"])

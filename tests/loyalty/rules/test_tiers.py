@@ -1,7 +1,8 @@
 import pytest
 
+from loyalty.rules.money import Ratio
 from loyalty.rules.points import MAX_POINTS
-from loyalty.rules.tiers import Progress, Tier, normal_color, progress, tier_change, tier_for, validate_tier
+from loyalty.rules.tiers import Progress, Tier, normal_color, progress, tier_change, tier_for, validate_tier, way
 from tests.loyalty.rules.builders import tier
 
 REGULAR, SILVER, GOLD = tier(0, "Regular"), tier(500, "Silver"), tier(1_000, "Gold")
@@ -129,6 +130,38 @@ def test_takes_tiers_with_any_label(color: str) -> None:
 def test_refuses_tiers_that_cannot_be(name: str, color: str, min_points: int, path: str) -> None:
     """BK-30, BK-31, BK-32."""
     assert [problem.path for problem in validate_tier(name, color, min_points)] == [(path,)]
+
+
+@pytest.mark.parametrize(
+    ("factor", "fits"),
+    [
+        (Ratio(1, 1), True),
+        (Ratio(10_001, 10_000), True),
+        (Ratio(100, 1), True),
+        (Ratio(9_999, 10_000), False),
+        (Ratio(1_000_001, 10_000), False),
+        (Ratio(4, 3), False),
+    ],
+)
+def test_a_factor_is_between_1_and_100(factor: Ratio, fits: bool) -> None:  # noqa: FBT001
+    """C-06: at most 4 decimals, as a multiplier has."""
+    paths = [problem.path for problem in validate_tier("Gold", "#FFD700", 0, factor)]
+    assert paths == ([] if fits else [("earning_factor",)])
+
+
+@pytest.mark.parametrize(
+    ("current", "following", "points", "expected"),
+    [
+        pytest.param(SILVER, GOLD, 50, Progress(SILVER, GOLD, 950, 0, unlimited=False), id="time keeps the tier"),
+        pytest.param(None, GOLD, 600, Progress(None, GOLD, 400, 60, unlimited=False), id="locked out of all tiers"),
+        pytest.param(GOLD, None, 50, Progress(GOLD, None, None, 100, unlimited=True), id="locked at the top"),
+    ],
+)
+def test_a_tier_may_stand_above_or_below_what_counts(
+    current: Tier | None, following: Tier | None, points: int, expected: Progress
+) -> None:
+    """BK-92, BK-93: the way is measured from the tier that the customer has."""
+    assert way(current, following, points) == expected
 
 
 def test_stores_colours_in_capitals() -> None:
