@@ -26,6 +26,7 @@ from loyalty.services.earning_rule import delete_earning_rule, load_earning_rule
 from loyalty.services.job import advance_job, load_jobs
 from loyalty.services.purchase import find_purchase, load_accruals, load_purchases
 from loyalty.services.tier import change_tier, load_tier_counts, load_tiers, remove_tier
+from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
@@ -79,6 +80,14 @@ USES: dict[str, Use] = {
     "load_tier_counts": lambda w, us, x: load_tier_counts(w, us.salon.owner, [x.tier_id]),
     "change_tier": lambda w, us, x: change_tier(w, us.salon.owner, x.tier_id, lambda tier: tier),
     "remove_tier": lambda w, us, x: remove_tier(w, us.salon.owner, x.tier_id),
+    "load_tier_histories": lambda w, us, x: load_tier_histories(w, us.salon.owner, [x.customer_id]),
+    "lock_tier of a customer": lambda w, us, x: lock_tier(
+        w, us.salon.owner, TierLockRequest(CustomerKey(id=x.customer_id), None, None, None, "foreign")
+    ),
+    "lock_tier in a tier": lambda w, us, x: lock_tier(
+        w, us.salon.owner, TierLockRequest(CustomerKey(id=us.customer_id), x.tier_id, None, None, "foreign")
+    ),
+    "unlock_tier": lambda w, us, x: unlock_tier(w, us.salon.owner, CustomerKey(id=x.customer_id)),
     "load_jobs": lambda w, us, x: load_jobs(w, us.salon.owner, [x.job_id]),
     "advance_job": lambda w, us, x: advance_job(w, us.salon.tenant_id, x.job_id),
     "load_api_tokens": lambda w, us, x: load_api_tokens(w, us.salon.owner, [x.token_id]),
@@ -122,7 +131,15 @@ async def test_their_id_is_as_good_as_none(
 
 async def test_our_own_ids_do_lead_somewhere(world: World, ours: Neighbour) -> None:
     """So that the uses above fail for the tenant, and for nothing else."""
-    nowhere = {"remove_tier", "delete_earning_rule", "end_api_token", "advance_job", "adjust_points", "change_tier"}
+    nowhere = {
+        "lock_tier in a tier",
+        "remove_tier",
+        "delete_earning_rule",
+        "end_api_token",
+        "advance_job",
+        "adjust_points",
+        "change_tier",
+    }
     for name, use in USES.items():
         if name not in nowhere:
             assert await use(world, ours, ours), name
