@@ -358,9 +358,10 @@ def _count_amount(
     own_parts = tuple([LinePart(line.position, line.quantity * (line.points_per_unit or 0)) for line in own])
     amount_minor = (case.basis_minor if whole else 0) + sum([part.value for part in parts])
     numerator, denominator = case.share
-    if not whole and amount_minor > case.whole_minor > 0:
+    most_minor = max(0, case.whole_minor)
+    if not whole and amount_minor > most_minor:
         # A discount of the whole order is in the total only: some of its lines never earn for more than all of it.
-        numerator, denominator = numerator * case.whole_minor, denominator * amount_minor
+        numerator, denominator = numerator * most_minor, denominator * amount_minor
     formula = AmountFormula(
         award.points,
         award.per_minor,

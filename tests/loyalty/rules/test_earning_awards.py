@@ -96,6 +96,15 @@ def test_the_total_counts_when_every_line_is_enrolled() -> None:
     assert earn(purchase, rule(1, PER_EURO), catalog=catalog).points == 90
 
 
+@pytest.mark.parametrize(("total", "points"), [(9_000, 40), (3_000, 30), (0, 0)])
+def test_some_lines_never_earn_for_more_than_the_whole_order(total: int, points: int) -> None:
+    """C-04: a discount of the whole order is in its total only, also when it takes off everything."""
+    program = policy(earn_scope=EarnScope.OPT_IN)
+    catalog = (service("cut", enrolled=True), service("colour"))
+    purchase = facts(total, line("cut", price=4_000), line("colour", price=6_000))
+    assert earn(purchase, rule(1, PER_EURO), program=program, catalog=catalog).points == points
+
+
 @pytest.mark.parametrize("quantity", [1, 7])
 def test_a_fixed_award_is_given_once_per_purchase(quantity: int) -> None:
     """BK-12, C-02."""
