@@ -192,8 +192,8 @@ async def test_a_day_that_is_over_is_refused(salon: Business) -> None:
 
 async def test_owners_are_told_before_and_every_time_once(sandbox: Business) -> None:
     """F-27: 7 days and a day before, filtered by days, to customers only their own."""
-    await set_expiry(sandbox.manager, {"fixedDuration": {"days": 10}}, 7, 1)
     after = await newest_cursor(sandbox.owner)
+    await set_expiry(sandbox.manager, {"fixedDuration": {"days": 10}}, 7, 1)
     consents: dict[str, bool] = {"anna": True, "ben": False}
     for name, consent in consents.items():
         who: Json = {"externalId": name, "marketingConsent": consent}

@@ -229,7 +229,7 @@ class Life(RuleBasedStateMachine):
             lambda: adjust_points(self._now, self.salon.manager, request),
         )
 
-    @rule(customer=customers, points=parts, minutes=st.sampled_from([5, 600]), number=orders, replaces=some)
+    @rule(customer=customers, points=parts, minutes=st.sampled_from([5, 600, 10_000]), number=orders, replaces=some)
     def hold(self, customer: str, points: int, minutes: int, number: int, replaces: int) -> None:
         """Points are set aside, for a purchase or for none, sometimes in place of others."""
         if not self._knows(customer):
