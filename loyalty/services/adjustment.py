@@ -16,7 +16,7 @@ from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -24,7 +24,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -98,11 +98,7 @@ async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> Adj
             return await _first_answer(tx, AdjustmentId(known))
         program = await program_in_force(world, tx)
         customer_id = await resolve_customer(tx, request.customer)
-        locked = (await lock_customers(tx, [customer_id])).get(customer_id)
-        if locked is None:
-            raise NotFound("customer", ("customer",))
-        book = Book(program, actor, world.now(program))
-        book.open(locked)
+        book = await open_book(world, tx, program, actor, [customer_id])
         adjustment, change = await _book(tx, book, customer_id, request)
         book.remember(request.idempotency_key, OPERATION, mark, adjustment.id)
         await post(tx, book.finish())

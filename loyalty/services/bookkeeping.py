@@ -4,7 +4,7 @@ A ``Book`` lives for one transaction. It knows the locked accounts as they are a
 several purchases of one customer in one batch follow one another exactly as if they had come one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -30,9 +30,9 @@ from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
-from loyalty.services.world import CompiledProgram
+from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, customer_row
-from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, read_open_lots
+from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, lock_customers, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
 from tenancy.database import Transaction
@@ -391,6 +391,20 @@ class Book:
         if paid_debt:
             self.allocate(entry.id, lot.id, paid_debt)
         return lot
+
+
+async def open_book(
+    world: World, tx: Transaction, program: CompiledProgram, by: Actor, customer_ids: Iterable[CustomerId]
+) -> Book:
+    """Lock customers' accounts and take them into new books, kept ``by`` whoever does something.
+
+    The time is taken under the locks: the entries of one account are in the order of their time.
+    """
+    locked = await lock_customers(tx, list(set(customer_ids)))
+    book = Book(program, by, world.now(program))
+    for customer in locked.values():
+        book.open(customer)
+    return book
 
 
 async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[CustomerId]) -> None:

@@ -14,7 +14,7 @@ from loyalty.rules.lots import Parcel, allocate, take
 from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -22,7 +22,7 @@ from loyalty.services.world import World
 from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
@@ -87,10 +87,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
         if source_id == target_id:
             raise InvalidInput.one("target", reason="is the same customer already")
         await lock_profiles(tx, source_id, target_id)
-        locked = await lock_customers(tx, [source_id, target_id])
-        book = Book(program, actor, world.now(program))
-        for one in locked.values():
-            book.open(one)
+        book = await open_book(world, tx, program, actor, [source_id, target_id])
         if book.account(source_id).held:
             raise ActiveHolds(book.account(source_id).held)
         await bring_open_lots(tx, book, [source_id, target_id])

@@ -6,11 +6,11 @@ from dataclasses import replace
 from loyalty.rules.events import PointsExpiring
 from loyalty.rules.expiry import due_notice, next_notice_at
 from loyalty.rules.ids import CustomerId, LotId, TenantId
-from loyalty.services.bookkeeping import Book
-from loyalty.services.customer import may_see_customer
+from loyalty.services.bookkeeping import Book, open_book
+from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.world import World
+from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.expiry import (
     DueLot,
     ExpiringRow,
@@ -23,7 +23,7 @@ from loyalty.storage.expiry import (
     read_lots_of,
     read_notices_told,
 )
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
@@ -59,7 +59,7 @@ async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[Lo
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = await read_lots_by_id(tx, ids)
-    return {lot_id: row for lot_id, row in found.items() if may_see_customer(actor, row.customer_id)}
+    return visible_rows(actor, found)
 
 
 async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
@@ -68,9 +68,8 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_lots(tx, world.now(program), BATCH)
         if not seen:
             return NOTHING_SWEPT
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
         # The books let what is due expire as soon as they know of it.
-        await _open(tx, book, seen)
+        book = await _open(world, tx, program, seen)
         await post(tx, book.finish())
     return Swept(len(book.posting.entries))
 
@@ -81,8 +80,7 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_notices(tx, world.now(program), BATCH)
         if not seen:
             return NOTHING_SWEPT
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
-        await _open(tx, book, seen)
+        book = await _open(world, tx, program, seen)
         told = await read_notices_told(tx, [one.lot_id for one in seen])
         for one in seen:
             _tell(book, one, told)
@@ -90,12 +88,13 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
     return Swept(len(seen))
 
 
-async def _open(tx: Transaction, book: Book, seen: Sequence[DueLot]) -> None:
-    """Lock whose lots were seen, and let the books know the lots as they are under the lock."""
-    for locked in (await lock_customers(tx, list({one.customer_id for one in seen}))).values():
-        book.open(locked)
+async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: Sequence[DueLot]) -> Book:
+    """Books on whose lots were seen, which know these lots as they are under the lock."""
+    owners = [one.customer_id for one in seen]
+    book = await open_book(world, tx, program, system_actor(tx.tenant_id, SUBJECT), owners)
     for customer_id, lots in (await read_lots_of(tx, seen)).items():
         book.bring_lots(customer_id, lots)
+    return book
 
 
 def _tell(book: Book, seen: DueLot, told: set[Notice]) -> None:

@@ -2,11 +2,11 @@
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.accrual import mature
-from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
 from permissions.actor import system_actor
 from tenancy.retry import retried
@@ -27,15 +27,13 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_accruals(tx, world.now(program), BATCH)
         if not seen:
             return NOTHING_SWEPT
-        locked = await lock_customers(tx, list({accrual.customer_id for accrual in seen}))
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        owners = [accrual.customer_id for accrual in seen]
+        book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
-        for customer in locked.values():
-            book.open(customer)
         if program.keeps_alive:
-            await bring_open_lots(tx, book, list(locked))
+            await bring_open_lots(tx, book, list(book.customers))
         for accrual in due:
             mature(book, accrual)
         await post(tx, book.finish())

@@ -31,7 +31,7 @@ from loyalty.rules.purchase import (
 )
 from loyalty.rules.refund import Refund
 from loyalty.services.accrual import accrue, follow, takes_back
-from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -39,7 +39,7 @@ from loyalty.services.redemption import give_back_for
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, lock_customers, open_accounts, post
+from loyalty.storage.ledger import LockedCustomer, open_accounts, post
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -429,19 +429,17 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
         if not seen:
             return NOTHING_SWEPT
-        locked = await lock_customers(tx, list({purchase.customer_id for purchase, _ in seen}))
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
+        buyers = [purchase.customer_id for purchase, _ in seen]
+        book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
         # Read again under the locks: what was called off meanwhile is not evaluated any more.
         now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
         due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
         refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if purchase.refunded_minor])
-        for customer in locked.values():
-            book.open(customer)
         if program.keeps_alive:
-            await bring_open_lots(tx, book, list(locked))
+            await bring_open_lots(tx, book, list(book.customers))
         for purchase, points_paid_minor in due:
-            customer = locked[purchase.customer_id]
-            facts = _facts_of(purchase, customer.profile.category, points_paid_minor)
+            category = book.customers[purchase.customer_id].profile.category
+            facts = _facts_of(purchase, category, points_paid_minor)
             accrue(book, purchase, facts, [row.refund for row in refunds.get(purchase.id, ())])
             move = {"id": purchase.id, "evaluates_at": None, "seen_evaluates_at": purchase.evaluates_at}
             book.posting.purchase_moves.append(move)

@@ -37,7 +37,7 @@ from loyalty.rules.redemption import (
     share,
 )
 from loyalty.rules.text import check_external_id, check_text
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.checkout import Checkout, applied, prepare_customer, program_of, refuse_checkout, refuse_currency
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
@@ -45,7 +45,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
-from loyalty.storage.ledger import EntryRow, lock_customers, post
+from loyalty.storage.ledger import EntryRow, post
 from loyalty.storage.redemptions import (
     HoldRow,
     PartOfLot,
@@ -224,8 +224,8 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
             return await _held_before(tx, HoldId(known))
         program = await program_of(world, tx, prepared)
         refuse_currency(program, checkout)
-        book = Book(program, actor, world.now(program))
-        customer_id = await _lock(tx, book, prepared.customer_id if prepared else None, "customer")
+        customer_id = _owner(actor, prepared, "customer")
+        book = await open_book(world, tx, program, actor, [customer_id])
         lots, earned_with_it = await read_lots_for(tx, customer_id, checkout.purchase)
         book.bring_lots(customer_id, lots)
         if request.replaces is not None:
@@ -308,9 +308,9 @@ async def _return(
         if known is not None:
             return await _returned_before(tx, RedemptionReturnId(known))
         program = await program_of(world, tx, prepared)
-        book = Book(program, actor, world.now(program))
         # Whose points they were may have become another customer since: they come back to that one.
-        customer_id = await _lock(tx, book, prepared.customer_id if prepared else None, "redemption")
+        customer_id = _owner(actor, prepared, "redemption")
+        book = await open_book(world, tx, program, actor, [customer_id])
         redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
         returnable = redemption.points - redemption.returned_points
         points = returnable if wanted is None else wanted
@@ -328,9 +328,8 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_abandoned_holds(tx, world.now(program), BATCH)
         if not seen:
             return NOTHING_SWEPT
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
-        for locked in (await lock_customers(tx, list({hold.customer_id for hold in seen}))).values():
-            book.open(locked)
+        owners = [hold.customer_id for hold in seen]
+        book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), owners)
         # Read again under the locks: what was captured or released meanwhile is not abandoned.
         now = await read_holds_by_id(tx, [hold.id for hold in seen])
         due = [hold for hold in seen if now[hold.id] == hold]
@@ -574,19 +573,19 @@ def replayed_result(prepared: Prepared | None, key: str, operation: str, mark: s
     return kept.result_id
 
 
-async def _lock(tx: Transaction, book: Book, customer_id: CustomerId | None, what: str) -> CustomerId:
-    """Lock the account of a customer whom the actor may act for; NotFound names what was asked for."""
-    if customer_id is None or not may_see_customer(book.actor, customer_id):
+def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
+    """Whose it is, as far as the actor may act for that one; NotFound names what was asked for."""
+    customer_id = prepared.customer_id if prepared else None
+    if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound(what, (what,))
-    return book.open((await lock_customers(tx, [customer_id]))[customer_id])
+    return customer_id
 
 
 async def _open_hold(
     world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, hold_id: HoldId
 ) -> tuple[Book, HoldRow]:
     program = await program_of(world, tx, prepared)
-    book = Book(program, actor, world.now(program))
-    await _lock(tx, book, prepared.customer_id if prepared else None, "hold")
+    book = await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
     return book, (await read_holds_by_id(tx, [hold_id]))[hold_id]
 
 

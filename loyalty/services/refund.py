@@ -16,14 +16,14 @@ from loyalty.rules.redemption import share
 from loyalty.rules.refund import Refund, left_of, validate_refund
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
-from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.checkout import program_of
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.purchase import CALLED_OFF, purchase_values
 from loyalty.services.redemption import give_back_for, replayed_result
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
@@ -202,9 +202,7 @@ async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared 
     program = await program_of(world, tx, prepared)
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
-    book = Book(program, actor, world.now(program))
-    locked = await lock_customers(tx, [prepared.customer_id])
-    book.open(locked[prepared.customer_id])
+    book = await open_book(world, tx, program, actor, [prepared.customer_id])
     return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
 
 

@@ -9,14 +9,14 @@ from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
-from loyalty.services.bookkeeping import Book
+from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.idempotency import read_replayed_result
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
@@ -113,12 +113,7 @@ async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> Customer
 async def _open(world: World, tx: Transaction, actor: Actor, customer: CustomerKey) -> tuple[Book, CustomerId]:
     program = await program_in_force(world, tx)
     customer_id = await resolve_customer(tx, customer)
-    locked = (await lock_customers(tx, [customer_id])).get(customer_id)
-    if locked is None:
-        raise NotFound("customer", ("customer",))
-    book = Book(program, actor, world.now(program))
-    book.open(locked)
-    return book, customer_id
+    return await open_book(world, tx, program, actor, [customer_id]), customer_id
 
 
 def _tier_in_force(book: Book, tier_id: TierId | None) -> Tier | None:

@@ -1,11 +1,11 @@
 """What time does to tiers: windows turn, standings are reviewed, and tiers set by hand go back to the rules."""
 
 from loyalty.rules.ids import TenantId
-from loyalty.services.bookkeeping import Book
+from loyalty.services.bookkeeping import open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.ledger import lock_customers, post
+from loyalty.storage.ledger import post
 from loyalty.storage.standings import read_due_reviews
 from permissions.actor import system_actor
 from tenancy.retry import retried
@@ -25,10 +25,9 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         due = await read_due_reviews(tx, world.now(program), BATCH)
         if not due:
             return NOTHING_SWEPT
-        locked = await lock_customers(tx, due)
-        book = Book(program, system_actor(tenant_id, SUBJECT), world.now(program))
-        for one in locked.values():
-            # To open the books does what is due; whoever has nothing due any more gets another time or none.
-            book.settle(book.open(one))
+        # To open the books does what is due; whoever has nothing due any more gets another time or none.
+        book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
+        for customer_id in due:
+            book.settle(customer_id)
         await post(tx, book.finish())
-    return Swept(len(locked))
+    return Swept(len(due))

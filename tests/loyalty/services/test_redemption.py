@@ -26,7 +26,7 @@ from loyalty.rules.money import Money, PointValue
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
 from loyalty.services.checkout import Checkout, quote_checkout
-from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.redemption import (
@@ -39,7 +39,9 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
+from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.window import Window
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.statements import StatementLog
@@ -606,6 +608,18 @@ async def test_of_256_who_redeem_10_of_1000_exactly_100_succeed(
     outcomes = Counter(await asyncio.gather(*(redeem(number) for number in range(256))))
     assert outcomes == {"redeemed": 100, "refused": 156}
     assert await numbers(world, salon) == (0, 0, 0)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_what_waits_for_a_lock_happens_when_it_has_got_it(
+    world: World, salon: Salon, rich: CustomerId, ledger_is_sound: LedgerCheck
+) -> None:
+    """Entries of one account are in the order of their time, whoever had begun first."""
+    holds = [await hold(world, salon, 10, f"hold-{number}") for number in range(40)]
+    await asyncio.gather(*(capture(world, salon, held, f"capture-{held.hold.id}") for held in holds))
+    entries = await list_activity(world, salon.manager, EntryFilter(rich), Window(100))
+    assert [entry.sequence for entry in entries] == list(range(41, 0, -1))
+    assert [entry.occurred_at for entry in entries] == sorted((entry.occurred_at for entry in entries), reverse=True)
     await ledger_is_sound(salon.tenant_id)
 
 
