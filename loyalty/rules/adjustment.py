@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.points import MAX_POINTS, check_points
-from loyalty.rules.text import check_text
+from loyalty.rules.text import check_note
 
 INTERNAL_NOTE_MAX_LENGTH = 2_000
 CUSTOMER_DESCRIPTION_MAX_LENGTH = 500
@@ -65,9 +65,8 @@ def validate_notes(internal_note: str | None, customer_description: str | None) 
 
     The internal note has at most 2,000 characters, what the customer reads at most 500; both may be empty.
     """
-    texts = (
-        (internal_note, "internal_note", INTERNAL_NOTE_MAX_LENGTH),
-        (customer_description, "customer_description", CUSTOMER_DESCRIPTION_MAX_LENGTH),
+    checks = (
+        check_note(internal_note, ("internal_note",), INTERNAL_NOTE_MAX_LENGTH),
+        check_note(customer_description, ("customer_description",), CUSTOMER_DESCRIPTION_MAX_LENGTH),
     )
-    checks = [check_text(text, (name,), limit, min_length=0) for text, name, limit in texts if text is not None]
     return [problem for problem in checks if problem is not None]

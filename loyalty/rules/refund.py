@@ -76,7 +76,7 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
             left = _line_left(purchase, before, line.position) * purchase.paid(line.position)
             refundable = divide(left.numerator, left.denominator, Rounding.FLOOR)
             raise _exceeds(purchase, refundable, _line_money(purchase, before, line), "lines", str(line.position))
-    money_minor = refund.amount_minor + sum(_line_money(purchase, before, line) for line in refund.lines)
+    money_minor = refund.amount_minor + sum(lines_money(purchase, before, refund))
     refundable = purchase.total_minor - refunded_minor(purchase, before)
     if money_minor > refundable:
         raise _exceeds(purchase, refundable, money_minor, "amount")
@@ -88,9 +88,15 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
 def refunded_minor(purchase: Refundable, refunds: Sequence[Refund]) -> int:
     """Return how much money all refunds together paid back."""
     return sum(
-        refund.amount_minor + sum(_line_money(purchase, refunds[:number], line) for line in refund.lines)
+        refund.amount_minor + sum(lines_money(purchase, refunds[:number], refund))
         for number, refund in enumerate(refunds)
     )
+
+
+def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> list[int]:
+    """Return what a refund pays back for each of its lines, in minor units and in their order."""
+    earlier = (Refund(refund.lines[:number]) for number in range(len(refund.lines)))
+    return [_line_money(purchase, (*before, so_far), line) for so_far, line in zip(earlier, refund.lines, strict=True)]
 
 
 def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:

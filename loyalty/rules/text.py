@@ -9,6 +9,7 @@ from unicodedata import category
 from loyalty.rules.errors import Problem
 
 EXTERNAL_ID_MAX_LENGTH = 255
+NOTE_MAX_LENGTH = 500
 _CONTROL = "Cc"
 
 
@@ -23,6 +24,11 @@ def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: i
     if min_length and not value.strip():
         return Problem(path, "must not be blank")
     return None
+
+
+def check_note(value: str | None, path: tuple[str, ...], max_length: int = NOTE_MAX_LENGTH) -> Problem | None:
+    """Return what is wrong with words that may be left out or empty, such as a reason, or None."""
+    return None if value is None else check_text(value, path, max_length, min_length=0)
 
 
 def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:

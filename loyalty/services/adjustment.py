@@ -9,10 +9,10 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
 from loyalty.rules.entry import EntryKind, ReferenceKind
-from loyalty.rules.errors import InsufficientPoints, NotFound, Problem, refuse_problems
+from loyalty.rules.errors import InsufficientPoints, Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
-from loyalty.rules.lots import Parcel, allocate
+from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
@@ -22,7 +22,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
-from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
@@ -126,7 +126,7 @@ async def _book(
             request.points,
             credit(account, request.points, earned=False, qualifying=qualifying),
             cause,
-            [_parcel(book, request)],
+            [book.parcel_until(request.points, request.expires_on)],
         )
     else:
         await bring_open_lots(tx, book, [customer_id])
@@ -164,16 +164,8 @@ async def _book(
     return adjustment, book.change_tier(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
 
 
-def _parcel(book: Book, request: AdjustmentRequest) -> Parcel:
-    if request.expires_on is None:
-        return book.parcel(request.points)
-    return book.parcel_until(request.points, request.expires_on)
-
-
 async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:
     adjustment = (await read_adjustments_by_id(tx, [adjustment_id]))[adjustment_id]
-    customer = await read_customer(tx, adjustment.customer_id)
-    if customer is None:
-        raise NotFound("customer", ("customer",))
+    customer = (await read_customers_by_id(tx, [adjustment.customer_id]))[adjustment.customer_id]
     changes = await read_tier_changes(tx, [adjustment_id])
     return AdjustedPoints(adjustment, customer, changes[0] if changes else None, replayed=True)

@@ -180,8 +180,13 @@ class Book:
         expiry = expires_at(policy, self.now, self.program.zone)
         return Parcel(points, expiry, self.next_notice_at(expiry), inactivity_days=inactivity_days(policy))
 
-    def parcel_until(self, points: int, last_day: date) -> Parcel:
-        """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over."""
+    def parcel_until(self, points: int, last_day: date | None) -> Parcel:
+        """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over.
+
+        Without a day they expire as the program says.
+        """
+        if last_day is None:
+            return self.parcel(points)
         if not self.now.astimezone(self.program.zone).date() <= last_day <= LAST_EXPIRY_DAY:
             raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
         expiry = end_of_day(last_day, self.program.zone)

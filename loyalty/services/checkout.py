@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loyalty.rules.errors import CurrencyMismatch, FeatureDisabled, NotFound, Problem, Refused, refuse_problems
+from loyalty.rules.errors import CurrencyMismatch, Problem, Refused, refuse_problems
 from loyalty.rules.lots import is_spendable
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, value_of
 from loyalty.rules.redemption import (
@@ -15,11 +15,12 @@ from loyalty.rules.redemption import (
 )
 from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer
+from loyalty.services.program import program_at
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.redemptions import Prepared, PurchaseKey, prepare_for_customer, read_lots_for
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import LOYALTY, require_any
+from permissions.policy import require_any
 from tenancy.database import Transaction
 
 
@@ -68,7 +69,7 @@ async def quote_checkout(
     refuse_checkout(checkout)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_customer(tx, "", customer)
-        program = await program_of(world, tx, prepared)
+        program = await program_at(world, tx, prepared and prepared.config_version)
         refuse_currency(program, checkout)
         policy = program.row.settings.redemption
         customer_id = prepared.customer_id if prepared else None
@@ -111,16 +112,6 @@ async def prepare_customer(tx: Transaction, key: str, customer: CustomerKey) -> 
     if "email" in named:
         named["email"] = named["email"].lower()
     return await prepare_for_customer(tx, key, **named)
-
-
-async def program_of(world: World, tx: Transaction, prepared: Prepared | None) -> CompiledProgram:
-    """The program at the version that was read; FeatureDisabled while it is off."""
-    if prepared is None:
-        raise NotFound("program")
-    program = await world.programs.at(tx, prepared.config_version)
-    if not program.row.settings.enabled:
-        raise FeatureDisabled(LOYALTY)
-    return program
 
 
 def applied(program: CompiledProgram, spendable: int, checkout: Checkout, wanted: int) -> Application:

@@ -7,12 +7,12 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.entry import EntryKind, ReferenceKind
-from loyalty.rules.errors import ActiveHolds, InvalidInput, NotFound, refuse_problems
+from loyalty.rules.errors import ActiveHolds, InvalidInput, refuse_problems
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, take
 from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
@@ -20,7 +20,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
-from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import post
 from permissions.actor import Actor
@@ -30,7 +30,6 @@ from tenancy.database import Transaction
 from tenancy.retry import retried
 
 OPERATION = "customerMerge"
-REASON_MAX_LENGTH = 500
 
 
 class MergeRequest(NamedTuple):
@@ -59,9 +58,7 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
-            None
-            if request.reason is None
-            else check_text(request.reason, ("reason",), REASON_MAX_LENGTH, min_length=0),
+            check_note(request.reason, ("reason",)),
         ]
     )
     return await retried(lambda: _merge(world, actor, request))
@@ -162,7 +159,5 @@ def _arrive(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[
 
 async def _merged_before(tx: Transaction, merge_id: CustomerMergeId) -> MergedCustomers:
     merge = (await read_merges_by_id(tx, [merge_id]))[merge_id]
-    customer = await read_customer(tx, merge.target_id)
-    if customer is None:
-        raise NotFound("customer", ("target",))
-    return MergedCustomers(merge, customer, replayed=True)
+    customers = await read_customers_by_id(tx, [merge.target_id])
+    return MergedCustomers(merge, customers[merge.target_id], replayed=True)

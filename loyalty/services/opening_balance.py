@@ -11,7 +11,6 @@ from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import InvalidInput, LoyaltyError, OpeningBalanceExists, Problem
 from loyalty.rules.events import PointsOpened
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
-from loyalty.rules.lots import Parcel
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
@@ -165,7 +164,7 @@ def _book_items(
 
 
 def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Opening) -> OpenedBalance:
-    parcel = _parcel(book, opening)
+    parcel = book.parcel_until(opening.numbers.points, opening.expires_on)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),
         customer_id=customer_id,
@@ -188,12 +187,6 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
     book.posting.opening_balances.append(row._asdict())
     change = book.change_tier(customer_id, TierChangeCause.OPENING, row.id)
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
-
-
-def _parcel(book: Book, opening: Opening) -> Parcel:
-    if opening.expires_on is None:
-        return book.parcel(opening.numbers.points)
-    return book.parcel_until(opening.numbers.points, opening.expires_on)
 
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:

@@ -87,10 +87,16 @@ async def get_tenant(world: World, actor: Actor) -> TenantRow:
 
 async def program_in_force(world: World, tx: Transaction, *, even_when_off: bool = False) -> CompiledProgram:
     """The compiled program at the version this transaction sees; FeatureDisabled while it is switched off."""
-    version = await read_config_version(tx)
-    if version is None:
+    return await program_at(world, tx, await read_config_version(tx), even_when_off=even_when_off)
+
+
+async def program_at(
+    world: World, tx: Transaction, config_version: int | None, *, even_when_off: bool = False
+) -> CompiledProgram:
+    """The same for who has read the version together with other things; NotFound when there was none to read."""
+    if config_version is None:
         raise NotFound("program")
-    program = await world.programs.at(tx, version)
+    program = await world.programs.at(tx, config_version)
     if not (program.row.settings.enabled or even_when_off):
         raise FeatureDisabled(LOYALTY)
     return program

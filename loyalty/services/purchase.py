@@ -11,7 +11,6 @@ from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.errors import (
     CurrencyMismatch,
-    FeatureDisabled,
     InvalidInput,
     LoyaltyError,
     NotFound,
@@ -34,7 +33,7 @@ from loyalty.services.accrual import accrue, follow, takes_back
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import program_in_force
+from loyalty.services.program import program_at, program_in_force
 from loyalty.services.redemption import give_back_for
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
@@ -61,7 +60,7 @@ from loyalty.storage.search import family_name, folded
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
-from permissions.policy import LOYALTY, require, require_any
+from permissions.policy import require, require_any
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead, retried
 
@@ -243,9 +242,7 @@ async def _attempt(
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
-        program = await world.programs.at(tx, context.config_version)
-        if not program.row.settings.enabled:
-            raise FeatureDisabled(LOYALTY)
+        program = await program_at(world, tx, context.config_version)
         results: dict[int, RecordingResult] = dict(refused)
         fresh: list[int] = []
         for position, (recording, known) in enumerate(zip(wave, context.known, strict=True)):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
-from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
@@ -18,7 +17,6 @@ from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import (
     AboveMaximum,
     HoldEnded,
-    IdempotencyConflict,
     NotFound,
     Problem,
     ReturnExceedsRedemption,
@@ -36,15 +34,16 @@ from loyalty.rules.redemption import (
     RestorePolicy,
     share,
 )
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
-from loyalty.services.checkout import Checkout, applied, prepare_customer, program_of, refuse_checkout, refuse_currency
+from loyalty.services.checkout import Checkout, applied, prepare_customer, refuse_checkout, refuse_currency
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import program_in_force
+from loyalty.services.program import program_at, program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.idempotency import replayed_result
 from loyalty.storage.ledger import EntryRow, post
 from loyalty.storage.redemptions import (
     HoldRow,
@@ -75,7 +74,6 @@ from tenancy.database import Transaction
 from tenancy.retry import retried
 
 HOLD, CAPTURE, RELEASE, RETURN = "redemptionHold", "redemptionCapture", "redemptionRelease", "redemptionReturn"
-RETURN_REASON_MAX_LENGTH = 500
 BATCH = 500
 SUBJECT = "worker:holds"
 
@@ -175,8 +173,7 @@ async def return_redemption(
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    if reason is not None:
-        refuse_problems([check_text(reason, ("reason",), RETURN_REASON_MAX_LENGTH, min_length=0)])
+    refuse_problems([check_note(reason, ("reason",))])
     return await retried(lambda: _return(world, actor, redemption_id, points, reason, idempotency_key))
 
 
@@ -219,10 +216,10 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
     mark = fingerprint([tuple(request.customer), *request[1:-1]])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_customer(tx, key, request.customer)
-        known = replayed_result(prepared, key, HOLD, mark)
+        known = replayed_result(prepared and prepared.kept_key, key, HOLD, mark)
         if known is not None:
             return await _held_before(tx, HoldId(known))
-        program = await program_of(world, tx, prepared)
+        program = await program_at(world, tx, prepared and prepared.config_version)
         refuse_currency(program, checkout)
         customer_id = _owner(actor, prepared, "customer")
         book = await open_book(world, tx, program, actor, [customer_id])
@@ -257,7 +254,7 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
     mark = fingerprint([hold_id, wanted])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_hold(tx, key, hold_id)
-        known = replayed_result(prepared, key, CAPTURE, mark)
+        known = replayed_result(prepared and prepared.kept_key, key, CAPTURE, mark)
         if known is not None:
             return await _captured_before(tx, RedemptionId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -283,7 +280,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
     mark = fingerprint([hold_id])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_hold(tx, key, hold_id)
-        known = replayed_result(prepared, key, RELEASE, mark)
+        known = replayed_result(prepared and prepared.kept_key, key, RELEASE, mark)
         if known is not None:
             return await _held_before(tx, HoldId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -304,10 +301,10 @@ async def _return(
     mark = fingerprint([redemption_id, wanted, reason])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_redemption(tx, key, redemption_id)
-        known = replayed_result(prepared, key, RETURN, mark)
+        known = replayed_result(prepared and prepared.kept_key, key, RETURN, mark)
         if known is not None:
             return await _returned_before(tx, RedemptionReturnId(known))
-        program = await program_of(world, tx, prepared)
+        program = await program_at(world, tx, prepared and prepared.config_version)
         # Whose points they were may have become another customer since: they come back to that one.
         customer_id = _owner(actor, prepared, "redemption")
         book = await open_book(world, tx, program, actor, [customer_id])
@@ -563,16 +560,6 @@ def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -
 # ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────
 
 
-def replayed_result(prepared: Prepared | None, key: str, operation: str, mark: str) -> UUID | None:
-    """What this very request made before; IdempotencyConflict when the key stands for something else."""
-    kept = prepared.kept_key if prepared else None
-    if kept is None:
-        return None
-    if (kept.operation, kept.fingerprint) != (operation, mark):
-        raise IdempotencyConflict(key)
-    return kept.result_id
-
-
 def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     """Whose it is, as far as the actor may act for that one; NotFound names what was asked for."""
     customer_id = prepared.customer_id if prepared else None
@@ -584,7 +571,7 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
 async def _open_hold(
     world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, hold_id: HoldId
 ) -> tuple[Book, HoldRow]:
-    program = await program_of(world, tx, prepared)
+    program = await program_at(world, tx, prepared and prepared.config_version)
     book = await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
     return book, (await read_holds_by_id(tx, [hold_id]))[hold_id]
 
@@ -622,7 +609,4 @@ async def _returned_before(tx: Transaction, return_id: RedemptionReturnId) -> Re
 
 
 async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
-    customer = await read_customer(tx, customer_id)
-    if customer is None:
-        raise NotFound("customer")
-    return customer
+    return (await read_customers_by_id(tx, [customer_id]))[customer_id]

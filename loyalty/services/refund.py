@@ -13,16 +13,17 @@ from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import share
-from loyalty.rules.refund import Refund, left_of, validate_refund
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.refund import Refund, left_of, lines_money, validate_refund
+from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
-from loyalty.services.checkout import program_of
 from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_at
 from loyalty.services.purchase import CALLED_OFF, purchase_values
-from loyalty.services.redemption import give_back_for, replayed_result
+from loyalty.services.redemption import give_back_for
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.idempotency import replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -49,7 +50,6 @@ from tenancy.database import Transaction
 from tenancy.retry import retried
 
 REFUND, MATURE = "purchaseRefund", "purchaseMature"
-REASON_MAX_LENGTH = 500
 MAX_LINES = 500
 
 
@@ -112,9 +112,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             check_instant(request.occurred_at, ("occurred_at",)),
-            None
-            if request.reason is None
-            else check_text(request.reason, ("reason",), REASON_MAX_LENGTH, min_length=0),
+            check_note(request.reason, ("reason",)),
         ]
     )
     if len(request.refund.lines) > MAX_LINES:
@@ -139,7 +137,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
     mark = fingerprint(request[:-1])
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_purchase(tx, request.idempotency_key, **_named(request.purchase))
-        known = replayed_result(prepared, request.idempotency_key, REFUND, mark)
+        known = replayed_result(prepared and prepared.kept_key, request.idempotency_key, REFUND, mark)
         if known is not None:
             return await _refunded_before(tx, PurchaseRefundId(known))
         book, purchase = await _open(world, tx, actor, prepared)
@@ -151,10 +149,9 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         refunds = [row.refund for row in earlier]
         money_minor = validate_refund(refundable(purchase), refunds, request.refund)
         refunds.append(request.refund)
+        key = PurchaseKey(purchase.kind, purchase.external_id)
         after = _after(book, purchase, refunds, money_minor)
-        accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
-        if accrual is not None and accrual.generation != purchase.generation:
-            accrual = None
+        accrual = await _accrual_of(tx, purchase)
         change, points = None, 0
         if accrual is not None:
             if accrual.state in CREDITED:
@@ -165,10 +162,8 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         row = _row(book, purchase, request, refunds, money_minor, points)
         book.posting.purchase_refunds.append(row._asdict())
         _save(book, after, row)
-        redemptions = await read_redemptions_for(tx, PurchaseKey(purchase.kind, purchase.external_id))
-        split = _split(purchase, redemptions, money_minor)
+        split = _split(purchase, await read_redemptions_for(tx, key), money_minor)
         if after.status is PurchaseStatus.REFUNDED:
-            key = PurchaseKey(purchase.kind, purchase.external_id)
             await give_back_for(tx, book, key, purchase.customer_id)
         book.remember(request.idempotency_key, REFUND, mark, row.id)
         await post(tx, book.finish())
@@ -179,11 +174,11 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
     mark = fingerprint(name)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_purchase(tx, key, **_named(name))
-        known = replayed_result(prepared, key, MATURE, mark)
+        known = replayed_result(prepared and prepared.kept_key, key, MATURE, mark)
         if known is not None:
             return await _matured_before(tx, AccrualId(known))
         book, purchase = await _open(world, tx, actor, prepared)
-        accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+        accrual = await _accrual_of(tx, purchase)
         if accrual is None or accrual.state is AccrualState.VOIDED:
             raise NotFound("accrual", ("purchase",))
         if accrual.state is not AccrualState.PENDING:
@@ -199,11 +194,17 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
 
 async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> tuple[Book, PurchaseRow]:
     """Lock the account of the purchase's customer, and read the purchase under the lock."""
-    program = await program_of(world, tx, prepared)
+    program = await program_at(world, tx, prepared and prepared.config_version)
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
     book = await open_book(world, tx, program, actor, [prepared.customer_id])
     return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+
+
+async def _accrual_of(tx: Transaction, purchase: PurchaseRow) -> AccrualRow | None:
+    """What the purchase earned in its present life; nothing yet when it came back and waits for its evaluation."""
+    accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+    return accrual if accrual is not None and accrual.generation == purchase.generation else None
 
 
 def _after(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
@@ -243,15 +244,15 @@ def _row(
     money_minor: int,
     points: int,
 ) -> RefundRow:
-    before = refundable(purchase)
+    lines_minor = lines_money(refundable(purchase), refunds[:-1], request.refund)
     lines = [
         {
             "position": line.position,
             "quantity": line.quantity,
             "amount_minor": line.amount_minor,
-            "money_minor": validate_refund(before, refunds[:-1], Refund((line,))),
+            "money_minor": line_minor,
         }
-        for line in request.refund.lines
+        for line, line_minor in zip(request.refund.lines, lines_minor, strict=True)
     ]
     return RefundRow(
         id=PurchaseRefundId(uuid7()),
@@ -311,10 +312,7 @@ async def _matured_before(tx: Transaction, accrual_id: AccrualId) -> MaturedPurc
 
 
 async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
-    customer = await read_customer(tx, customer_id)
-    if customer is None:
-        raise NotFound("customer")
-    return customer
+    return (await read_customers_by_id(tx, [customer_id]))[customer_id]
 
 
 def _named(purchase: PurchaseName) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
 from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
@@ -25,7 +25,6 @@ from tenancy.database import Transaction
 from tenancy.retry import retried
 
 OPERATION = "customerTierSet"
-NOTE_MAX_LENGTH = 500
 MAX_HISTORY = 20
 
 
@@ -52,11 +51,10 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
     Refusals: InvalidInput, IdempotencyConflict, NotFound (customer, tier).
     """
     require(actor, Permission.LOYALTY_ADJUST)
-    note = request.note
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
-            None if note is None else check_text(note, ("note",), NOTE_MAX_LENGTH, min_length=0),
+            check_note(request.note, ("note",)),
         ]
     )
     return await retried(lambda: _lock(world, actor, request))
@@ -84,7 +82,7 @@ async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedT
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:
-            return LockedTier(await _customer(tx, CustomerId(known)), replayed=True)
+            return LockedTier((await read_customers_by_id(tx, [CustomerId(known)]))[CustomerId(known)], replayed=True)
         book, customer_id = await _open(world, tx, actor, request.customer)
         if request.until is not None and request.until <= book.now:
             raise InvalidInput.one("until", reason="must be in the future")
@@ -121,10 +119,3 @@ def _tier_in_force(book: Book, tier_id: TierId | None) -> Tier | None:
     if tier_id is not None and tier is None:
         raise NotFound("tier", ("tier",))
     return tier
-
-
-async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
-    customer = await read_customer(tx, customer_id)
-    if customer is None:
-        raise NotFound("customer", ("customer",))
-    return customer

@@ -48,9 +48,13 @@ async def read_replayed_result(tx: Transaction, key: str, operation: str, finger
     Raises IdempotencyConflict when the key stands for another operation or another input.
     """
     row = await tx.row(_BY_KEY, key=key)
-    if row is None:
+    return replayed_result(KeptKey._make(row) if row else None, key, operation, fingerprint)
+
+
+def replayed_result(kept: KeptKey | None, key: str, operation: str, fingerprint: str) -> UUID | None:
+    """The same for a key that was read together with other things."""
+    if kept is None:
         return None
-    kept = KeptKey._make(row)
     if (kept.operation, kept.fingerprint) != (operation, fingerprint):
         raise IdempotencyConflict(key)
     return kept.result_id

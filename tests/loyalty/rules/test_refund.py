@@ -112,6 +112,8 @@ def test_policies_of_all_or_nothing() -> None:
         (purchase(900, item(1, 1_000)), Refund((LineRefund(0, 1),)), 900),
         (purchase(1_000, item(1, 800)), Refund((LineRefund(0, 1),), 200), 1_000),
         (purchase(1_000, item(1, 800)), Refund((LineRefund(0, 0, 100),)), 100),
+        (purchase(1_000, item(1, 800), item(1, 0)), Refund((LineRefund(0, 1), LineRefund(1, 1))), 800),
+        (purchase(200, item(3, 100, 100)), Refund((LineRefund(0, 1), LineRefund(0, 1), LineRefund(0, 1))), 200),
     ],
 )
 def test_what_a_refund_pays_back(bought: Refundable, refund: Refund, money: int) -> None:
@@ -235,6 +237,7 @@ def test_the_order_and_the_split_of_refunds_do_not_matter(
     assert end == points_kept(formulas, left_of(bought, [whole]), PROPORTIONAL)
     assert 0 <= end <= points
     assert refunded_minor(bought, refunds) == refunded_minor(bought, shuffled) <= bought.total_minor
+    assert refunded_minor(bought, [whole]) == refunded_minor(bought, refunds)
 
 
 @given(evaluations(), st.data())

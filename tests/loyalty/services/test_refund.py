@@ -161,6 +161,14 @@ async def test_lines_are_refunded_with_their_points(world: World, shop: Salon, l
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_a_line_that_cost_nothing_goes_back_with_others(world: World, shop: Salon) -> None:
+    lines = (PurchaseLine("cut", None, 1, 2_000), PurchaseLine("sample", None, 1, 0))
+    await earn(world, shop, order("order-1", 2_000, *lines))
+    refunded = await pay_back(world, shop, "order-1", 0, "all of it", LineRefund(0, 1), LineRefund(1, 1))
+    assert [line["money_minor"] for line in refunded.refund.lines] == [2_000, 0]
+    assert (refunded.purchase.status, refunded.customer.points.available) == (REFUNDED, 0)
+
+
 async def test_later_edits_change_nothing_about_a_refund(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
@@ -546,6 +554,22 @@ async def test_points_wait_until_somebody_lets_them_come(
         with pytest.raises(NotFound):
             await mature_purchase(world, shop.manager, name("nothing"), "nothing")
     await ledger_is_sound(shop.tenant_id)
+
+
+async def test_what_came_back_and_was_not_evaluated_yet_cannot_mature(
+    world: World, shop: Salon, nothing_changes: NothingChanges
+) -> None:
+    """F-09: what its former life earned was taken back, and is no answer."""
+    await set_policy(world, shop, evaluate_on=EvaluateOn.SERVICE_ENDED)
+    await earn(at(world, NOON), shop, order("order-1", 2_000, ends_at=NOON))
+    await earn(at(world, NOON), shop, order("order-1", 2_000, ends_at=NOON, status=CANCELLED))
+    back = await earn(at(world, NOON), shop, order("order-1", 2_000, ends_at=NOON + HOUR, status=CONFIRMED))
+    assert (back.purchase.generation, back.accrual) == (2, None)
+    async with nothing_changes(shop.tenant_id):
+        with pytest.raises(NotFound):
+            await mature_purchase(world, shop.manager, name(), "now")
+    assert (await evaluate_due(at(world, NOON + HOUR), shop.tenant_id)).done == 1
+    assert await numbers(world, shop) == (20, 0, 0, 20)
 
 
 async def test_how_many_statements_a_refund_takes(world: World, shop: Salon, statements: StatementLog) -> None:
