@@ -293,9 +293,9 @@ def _ledger_statements(builder: Builder) -> Iterator[str]:
             yield _lot(builder, round_, number, step, cause)
         for of, points in step.takes.items():
             yield f"""
-                INSERT INTO allocations (tenant_id, entry_id, lot_id, settled_by, points)
+                INSERT INTO allocations (tenant_id, entry_id, lot_id, settled_by, customer_id, points, taken_at)
                 SELECT c.tenant_id, {builder.id("entry", round_)}, {builder.id("lot", start + of)},
-                       {builder.id("entry", round_)}, {points} * c.factor
+                       {builder.id("entry", round_)}, c.id, {points} * c.factor, {builder.at(round_)}
                 {builder.rows(round_)}
             """
 
@@ -424,8 +424,9 @@ def _redemption(builder: Builder, round_: int, start: int, step: Step) -> Iterat
     """
     for of, taken in step.takes.items():
         yield f"""
-            INSERT INTO hold_lots (tenant_id, hold_id, lot_id, points)
-            SELECT c.tenant_id, {builder.id("hold", round_)}, {builder.id("lot", start + of)}, {taken} * c.factor
+            INSERT INTO hold_lots (tenant_id, hold_id, lot_id, customer_id, points)
+            SELECT c.tenant_id, {builder.id("hold", round_)}, {builder.id("lot", start + of)}, c.id,
+                   {taken} * c.factor
             {builder.rows(round_)}
         """
     yield f"""

@@ -223,7 +223,7 @@ class Book:
         """Book points that go out: an entry, and from which lots they were taken."""
         entry = self.enter(customer_id, -debit.points_taken, debit.account, cause)
         for allocation in allocations:
-            self.allocate(entry.id, allocation.lot_id, allocation.points)
+            self.allocate(customer_id, entry.id, allocation.lot_id, allocation.points)
             self.move_lot(customer_id, take(self.lots[customer_id][allocation.lot_id], allocation.points))
         return entry
 
@@ -259,13 +259,15 @@ class Book:
         self.keep(replace(after, chain=chain))
         return entry
 
-    def allocate(self, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None) -> None:
-        """Note how many points an entry took from a lot; below zero when it gave them back.
+    def allocate(
+        self, customer_id: CustomerId, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None
+    ) -> None:
+        """Note how many points an entry took from a lot of the same customer; below zero when it gave them back.
 
         ``settled_by`` is the hold whose release paid a debt that an earlier entry had left.
         """
         taken = {"entry_id": entry_id, "lot_id": lot_id, "settled_by": settled_by or entry_id, "points": points}
-        self.posting.allocations.append(taken)
+        self.posting.allocations.append({**taken, "customer_id": customer_id, "taken_at": self.now})
 
     def move_lot(self, customer_id: CustomerId, lot: Lot) -> None:
         """Take over a lot as it is now; `finish` writes it."""
@@ -394,7 +396,7 @@ class Book:
             },
         )
         if paid_debt:
-            self.allocate(entry.id, lot.id, paid_debt)
+            self.allocate(entry.customer_id, entry.id, lot.id, paid_debt)
         return lot
 
 

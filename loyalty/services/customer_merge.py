@@ -136,7 +136,7 @@ def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
         parcels.append(
             Parcel(lot.remaining, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
         )
-        book.allocate(entry.id, lot.id, lot.remaining)
+        book.allocate(source_id, entry.id, lot.id, lot.remaining)
         book.move_lot(source_id, take(lot, lot.remaining))
     return parcels
 

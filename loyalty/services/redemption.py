@@ -234,7 +234,8 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
         book.keep(accounts.set_aside(book.account(customer_id), hold.points))
         for part in allocate(usable, hold.points):
             book.move_lot(customer_id, parcels.set_aside(book.lots[customer_id][part.lot_id], part.points))
-            book.posting.hold_lots.append({"hold_id": hold.id, "lot_id": part.lot_id, "points": part.points})
+            of_lot = {"hold_id": hold.id, "lot_id": part.lot_id, "customer_id": customer_id, "points": part.points}
+            book.posting.hold_lots.append(of_lot)
         book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
         book.remember(key, HOLD, mark, hold.id)
         await post(tx, book.finish())
@@ -411,7 +412,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
     policy = book.program.row.settings.redemption
     book.bring_lots(customer_id, [lot])
     given = parcels.give_back(book.lots[customer_id][lot.id], points)
-    book.allocate(entry_id, lot.id, -points)
+    book.allocate(customer_id, entry_id, lot.id, -points)
     if is_spendable(given, book.now):
         book.move_lot(customer_id, given)
     elif policy.restore is RestorePolicy.GRACE:
@@ -485,7 +486,7 @@ def _spend(
     book.keep_alive(customer_id)
     rest = {part.lot.id: part.points for part in parts}
     for taken in allocate([replace(part.lot, remaining=part.points) for part in parts], points):
-        book.allocate(entry.id, taken.lot_id, taken.points)
+        book.allocate(customer_id, entry.id, taken.lot_id, taken.points)
         book.move_lot(customer_id, parcels.take_held(book.lots[customer_id][taken.lot_id], taken.points))
         rest[taken.lot_id] -= taken.points
     book.tell(PointsRedeemed(customer_id, entry.id, redemption.id, -points, book.account(customer_id).available))
@@ -515,7 +516,7 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
         paid = min(debt_left, part)
         debt_left -= paid
         for debit in _pay(unpaid, paid):
-            book.allocate(debit.entry_id, lot_id, debit.points, settled_by=hold.id)
+            book.allocate(customer_id, debit.entry_id, lot_id, debit.points, settled_by=hold.id)
         lot = parcels.put_back(parcels.take_held(book.lots[customer_id][lot_id], paid), part - paid)
         book.move_lot(customer_id, lot)
     book.tell(PointsReleased(customer_id, hold.id, points, back.account.available))

@@ -413,7 +413,10 @@ allocations = tenant_table(
     identifier("lot_id"),
     # What brought them together: the entry itself, or the hold whose release paid a debt that the entry had left.
     identifier("settled_by"),
+    # That of the entry and of the lot, so that either can be compared without a look at the other.
+    identifier("customer_id"),
     points("points"),
+    instant("taken_at"),
     references("entry_id", "entries"),
     references("lot_id", "lots"),
     # Below zero where an entry gives points back to a lot.
@@ -482,6 +485,7 @@ hold_lots = tenant_table(
     "hold_lots",
     identifier("hold_id"),
     identifier("lot_id"),
+    identifier("customer_id"),
     points("points"),
     references("hold_id", "holds"),
     references("lot_id", "lots"),

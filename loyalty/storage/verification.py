@@ -81,10 +81,22 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
+    # Every account with its last entry.
+    Source(
+        """
+        SELECT a.customer_id, a.sequence, a.chain, coalesce(e.hash, decode(repeat('00', 32), 'hex')) AS last_hash
+        FROM accounts a
+        LEFT JOIN LATERAL (SELECT hash FROM entries
+                           WHERE tenant_id = :current_tenant AND customer_id = a.customer_id AND sequence = a.sequence
+                           OFFSET 0) e ON true
+        WHERE a.tenant_id = :current_tenant AND a.customer_id BETWEEN :first_customer AND :last_customer
+        """,
+        {"an account knows the hash of its last entry": Broken("chain <> last_hash", "customer_id, sequence")},
+    ),
     # Every accrual with its lines and its entries.
     Source(
         """
-        SELECT a.*, e.points AS earned, e.phase, r.points AS entered, coalesce(e.cause_id, r.cause_id) AS cause_id,
+        SELECT a.*, e.points AS earned, r.points AS entered, coalesce(e.cause_id, r.cause_id) AS cause_id,
                e.reference_kind, e.reference_id, r.reference_kind AS back_kind, r.reference_id AS back_id
         FROM (
             SELECT a.id, a.purchase_id, a.state, a.points, a.voided_points, a.reversed_points, a.matures_at,
@@ -99,12 +111,12 @@ SOURCES: Sequence[Source] = (
             WHERE a.tenant_id = :current_tenant AND a.id BETWEEN :first_id AND :last_id
             OFFSET 0 -- so that no join below carries the documents along
         ) a
-        FULL JOIN (SELECT cause_id, points, reference_kind, reference_id, phase FROM entries
+        FULL JOIN (SELECT cause_id, points, reference_kind, reference_id FROM entries
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
-                     AND kind = 'EARNED') e ON e.cause_id = a.id
+                     AND phase = 'EARN') e ON e.cause_id = a.id
         FULL JOIN (SELECT cause_id, reference_kind, reference_id, -sum(points) AS points FROM entries
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
-                     AND kind = 'EARN_REVERSED'
+                     AND phase BETWEEN 'REVERSE-' AND 'REVERSE-~'
                    GROUP BY cause_id, reference_kind, reference_id) r ON r.cause_id = coalesce(a.id, e.cause_id)
         """,
         {
@@ -112,8 +124,7 @@ SOURCES: Sequence[Source] = (
             "only a line that was applied gives points": Broken("strange > 0", "id, strange"),
             # One: no two entries of one cause have the same phase.
             "an accrual that was credited has one entry for what was not voided before": Broken(
-                "credited AND (coalesce(earned, 0) <> left_over OR phase <> 'EARN')",
-                "id, points, voided_points, earned, phase",
+                "credited AND coalesce(earned, 0) <> left_over", "id, points, voided_points, earned"
             ),
             # With CLAMP, points that were spent already are forgotten, so there may be less to enter.
             "what was taken back of an accrual stands in the ledger": Broken(
@@ -157,20 +168,38 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every entry with its event, or one of them where the other is missing.
+    # Every entry with the lots it opened, took from or gave back to, and its event; or an event without its entry.
     Source(
         """
-        SELECT e.id, e.kind, e.points, v.id AS event_id, v.kind AS told, v.payload->>'entry_id' AS named,
-               v.entry_id::text = v.payload->>'entry_id' AS is_named,
-               v.customer_id = e.customer_id AND (v.payload->>'points')::bigint = e.points
-                   AND v.kind = CASE e.kind
-                       WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
-                       WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
-                       WHEN 'REDEMPTION_RETURNED' THEN 'points.returned' WHEN 'EXPIRED' THEN 'points.expired'
-                       WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees
-        FROM (SELECT id, customer_id, kind, points FROM entries
+        SELECT e.id, e.kind, e.points, e.phase, o.points AS opened, t.points AS allocated, t.given_back,
+               t.customer_id <> e.customer_id OR (t.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED')
+                   OR CASE WHEN e.points > 0 AND t.points > 0 THEN EXISTS (
+                       SELECT FROM allocations x
+                       WHERE x.tenant_id = :current_tenant AND x.entry_id = e.id AND x.points > 0 AND e.id IS DISTINCT
+                         FROM (SELECT entry_id FROM lots WHERE tenant_id = :current_tenant AND id = x.lot_id)
+                   ) END AS is_strange,
+               e.occurred_at, t.first_taken_at, t.last_taken_at,
+               v.id AS event_id, v.kind AS told, v.named, v.entry_id::text = v.named AS is_named,
+               v.customer_id = e.customer_id AND v.points = e.points AND v.kind = CASE e.kind
+                   WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
+                   WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
+                   WHEN 'REDEMPTION_RETURNED' THEN 'points.returned' WHEN 'EXPIRED' THEN 'points.expired'
+                   WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees
+        FROM (SELECT id, customer_id, kind, phase, points, cause_id, occurred_at FROM entries
               WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) e
-        FULL JOIN (SELECT id, customer_id, kind, entry_id, payload FROM events
+        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
+                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY entry_id) o ON o.entry_id = e.id
+        LEFT JOIN (SELECT entry_id, customer_id, sum(points) AS points,
+                          -sum(points) FILTER (WHERE points < 0) AS given_back,
+                          min(taken_at) FILTER (WHERE settled_by = entry_id) AS first_taken_at,
+                          max(taken_at) FILTER (WHERE settled_by = entry_id) AS last_taken_at
+                   FROM allocations
+                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
+                   GROUP BY entry_id, customer_id) t ON t.entry_id = e.id
+        FULL JOIN (SELECT id, customer_id, kind, entry_id, payload->>'entry_id' AS named,
+                          (payload->>'points')::bigint AS points
+                   FROM events
                    WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id) v
             ON v.entry_id = e.id
         """,
@@ -181,39 +210,13 @@ SOURCES: Sequence[Source] = (
             "an event names its entry, and only an event of a movement does": Broken(
                 "event_id IS NOT NULL AND (id IS NULL OR is_named IS NOT TRUE)", "event_id, told, id, named"
             ),
-        },
-    ),
-    # Every entry with the lots it opened, took from or gave back to.
-    Source(
-        """
-        SELECT e.id, e.kind, e.points, o.points AS opened, t.points AS allocated, t.given_back,
-               t.customer_id <> e.customer_id OR (e.points > 0 AND t.from_others > 0)
-                   OR (t.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED') AS is_strange,
-               e.occurred_at, t.first_expiry, t.is_settled_late OR CASE WHEN e.occurred_at >= t.first_expiry THEN
-                   -- It may be late, unless it was set aside in time.
-                   coalesce((SELECT h.created_at FROM redemptions r
-                             JOIN holds h ON h.tenant_id = :current_tenant AND h.id = r.hold_id
-                             WHERE r.tenant_id = :current_tenant AND r.id = e.cause_id AND e.kind = 'REDEEMED'),
-                            e.occurred_at) >= t.first_expiry END AS is_late
-        FROM entries e
-        LEFT JOIN (SELECT entry_id, sum(original) AS points FROM lots
-                   WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id
-                   GROUP BY entry_id) o ON o.entry_id = e.id
-        LEFT JOIN (SELECT t.entry_id, l.customer_id, sum(t.points) AS points,
-                          -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
-                          count(*) FILTER (WHERE t.points > 0 AND l.entry_id <> t.entry_id) AS from_others,
-                          min(l.expires_at) FILTER (WHERE t.points > 0 AND t.settled_by = t.entry_id) AS first_expiry,
-                          bool_or(CASE WHEN t.points > 0 AND t.settled_by <> t.entry_id THEN
-                              (SELECT h.created_at >= l.expires_at FROM holds h
-                               WHERE h.tenant_id = :current_tenant AND h.id = t.settled_by) END) AS is_settled_late
-                   FROM allocations t
-                   CROSS JOIN LATERAL (SELECT customer_id, entry_id, expires_at FROM lots
-                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
-                   WHERE t.tenant_id = :current_tenant AND t.entry_id BETWEEN :first_id AND :last_id
-                   GROUP BY t.entry_id, l.customer_id) t ON t.entry_id = e.id
-        WHERE e.tenant_id = :current_tenant AND e.id BETWEEN :first_id AND :last_id
-        """,
-        {
+            # What asks for entries of a kind by their cause goes by the phase, which the index of causes holds.
+            "the phase of an entry is one of its kind": Broken(
+                "phase NOT LIKE CASE kind WHEN 'EARNED' THEN 'EARN' WHEN 'EARN_REVERSED' THEN 'REVERSE-%'"
+                " WHEN 'ADJUSTED' THEN 'ADJUST' WHEN 'REDEEMED' THEN 'REDEEM' WHEN 'REDEMPTION_RETURNED' THEN 'RETURN'"
+                " WHEN 'EXPIRED' THEN 'EXPIRE-%' WHEN 'OPENING' THEN 'OPEN' WHEN 'MERGED' THEN '%' ELSE '' END",
+                "id, kind, phase",
+            ),
             "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
                 "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
                 " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
@@ -222,12 +225,13 @@ SOURCES: Sequence[Source] = (
                 " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
                 "id, kind, points, opened, given_back",
             ),
-            "an entry takes points from its own customer's lots, and a credit only from its own lot": Broken(
+            "an entry takes points for its own customer, and a credit only from its own lot": Broken(
                 "is_strange", "id, kind, points"
             ),
             "no entry takes more from lots than it moves": Broken("allocated > abs(points)", "id, points, allocated"),
-            "nothing is taken from a lot once its time is over": Broken(
-                "is_late", "id, kind, occurred_at, first_expiry"
+            "an entry takes from lots when it happens": Broken(
+                "first_taken_at <> occurred_at OR last_taken_at <> occurred_at",
+                "id, kind, occurred_at, first_taken_at, last_taken_at",
             ),
         },
     ),
@@ -269,28 +273,35 @@ SOURCES: Sequence[Source] = (
             ),
         },
     ),
-    # Every accrual with what was told of it before it was credited.
+    # Every accrual that waits or of which something was told before it was credited, with what was told.
     Source(
         """
         SELECT a.id, a.state, a.points, a.voided_points, coalesce(v.pending, 0) AS pending,
                coalesce(v.voided, 0) AS voided, coalesce(v.promised, 0) AS promised, coalesce(v.broken, 0) AS broken
-        FROM accruals a
-        LEFT JOIN (
-            SELECT payload->>'accrual_id' AS accrual_id,
-                   count(*) FILTER (WHERE kind = 'points.pending') AS pending,
-                   count(*) FILTER (WHERE kind = 'points.voided') AS voided,
-                   sum((payload->>'points')::bigint) FILTER (WHERE kind = 'points.pending') AS promised,
-                   sum((payload->>'points')::bigint) FILTER (WHERE kind = 'points.voided') AS broken
-            FROM events
-            WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind IN ('points.pending', 'points.voided')
-            GROUP BY payload->>'accrual_id'
-        ) v ON v.accrual_id = a.id::text
-        WHERE a.tenant_id = :current_tenant
+        FROM (
+            SELECT coalesce(w.id, v.accrual_id) AS accrual_id, v.pending, v.voided, v.promised, v.broken
+            FROM (SELECT id FROM accruals WHERE tenant_id = :current_tenant AND state = 'PENDING') w
+            FULL JOIN (
+                SELECT accrual_id,
+                       count(*) FILTER (WHERE kind = 'points.pending') AS pending,
+                       count(*) FILTER (WHERE kind = 'points.voided') AS voided,
+                       sum(points) FILTER (WHERE kind = 'points.pending') AS promised,
+                       sum(points) FILTER (WHERE kind = 'points.voided') AS broken
+                FROM (SELECT kind, (payload->>'accrual_id')::uuid AS accrual_id, (payload->>'points')::bigint AS points
+                      FROM events
+                      WHERE tenant_id = :current_tenant AND entry_id IS NULL
+                        AND kind IN ('points.pending', 'points.voided')) told
+                GROUP BY accrual_id
+            ) v ON v.accrual_id = w.id
+            ORDER BY 1 -- so that what is looked up lies side by side
+        ) v
+        LEFT JOIN LATERAL (SELECT id, state, points, voided_points FROM accruals
+                           WHERE tenant_id = :current_tenant AND id = v.accrual_id OFFSET 0) a ON true
         """,
         {
             "a promise is told once, and what is broken of it": Broken(
                 # What was refunded before the evaluation was never promised, and so never broken.
-                "pending > 1 OR broken > voided_points OR promised > points"
+                "id IS NULL OR pending > 1 OR broken > voided_points OR promised > points"
                 " OR (promised > 0 AND points - promised + broken <> voided_points)"
                 " OR (state = 'PENDING' AND pending <> 1) OR (pending = 0 AND voided > 0)",
                 "id, state, points, voided_points, promised, broken",
@@ -302,7 +313,6 @@ SOURCES: Sequence[Source] = (
         """
         SELECT a.*, a.available + a.held - a.debt AS balance, coalesce(e.points, 0) AS entered,
                coalesce(e.entries, 0) AS entries, coalesce(e.first, 0) AS first, coalesce(e.last, 0) AS last,
-               n.hash AS last_hash,
                coalesce(l.remaining, 0) AS remaining, coalesce(l.held, 0) AS held_in_lots,
                coalesce(l.points, 0) - coalesce(e.unexpired, 0) AS owed,
                coalesce(p.points, 0) AS waiting,
@@ -329,11 +339,6 @@ SOURCES: Sequence[Source] = (
                        UNION ALL SELECT source_id, -lifetime_earned, -qualifying FROM customer_merges
                        WHERE tenant_id = :current_tenant
                    ) moved GROUP BY customer_id) m USING (customer_id)
-        LEFT JOIN LATERAL (
-            SELECT hash FROM entries
-            WHERE tenant_id = :current_tenant AND customer_id = a.customer_id AND sequence = a.sequence
-            OFFSET 0 -- so that the last entry is looked up, and not all of them read
-        ) n ON true
         WHERE a.tenant_id = :current_tenant
         """,
         {
@@ -348,9 +353,6 @@ SOURCES: Sequence[Source] = (
             "entries are numbered from 1 without a gap, and the account knows the last number": Broken(
                 "(sequence, sequence, least(sequence, 1)) IS DISTINCT FROM (entries, last, first)",
                 "customer_id, sequence, entries, first, last",
-            ),
-            "an account knows the hash of its last entry": Broken(
-                "chain <> coalesce(last_hash, decode(repeat('00', 32), 'hex'))", "customer_id, sequence"
             ),
             "lifetime points are what purchases earned, what came from elsewhere, and what merges moved": Broken(
                 "lifetime_earned <> lifetime_due", "customer_id, lifetime_earned, lifetime_due"
@@ -367,19 +369,36 @@ SOURCES: Sequence[Source] = (
     Source(
         """
         SELECT l.id, l.state, l.original, l.remaining, l.held, l.expired, coalesce(t.points, 0) AS allocated,
+               t.customer_id <> l.customer_id AS is_anothers,
+               t.last_taken_at, CASE WHEN t.last_taken_at >= l.expires_at THEN EXISTS (
+                   -- It may be late, unless it was set aside in time.
+                   SELECT FROM allocations x
+                   WHERE x.tenant_id = :current_tenant AND x.lot_id = l.id AND x.points > 0
+                     AND x.taken_at >= l.expires_at AND coalesce(
+                         (SELECT created_at FROM holds
+                          WHERE tenant_id = :current_tenant AND id = CASE WHEN x.settled_by <> x.entry_id
+                              THEN x.settled_by ELSE
+                              (SELECT hold_id FROM redemptions WHERE tenant_id = :current_tenant AND id =
+                                  (SELECT cause_id FROM entries WHERE tenant_id = :current_tenant AND id = x.entry_id))
+                              END),
+                         x.taken_at) >= l.expires_at
+               ) END AS is_late,
                e.cause_id, coalesce(e.points, 0) AS entered, e.is_about_it, e.first_expired_at, t.came_back,
                l.expires_at, l.notice_at, l.inactivity_days, coalesce(n.notices, 0) AS notices
         FROM (SELECT * FROM lots WHERE tenant_id = :current_tenant AND id BETWEEN :first_id AND :last_id) l
-        LEFT JOIN (SELECT lot_id, sum(points) AS points, bool_or(points < 0) AS came_back FROM allocations
+        LEFT JOIN (SELECT lot_id, customer_id, sum(points) AS points, bool_or(points < 0) AS came_back,
+                          max(taken_at) FILTER (WHERE points > 0) AS last_taken_at
+                   FROM allocations
                    WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
-                   GROUP BY lot_id) t ON t.lot_id = l.id
+                   GROUP BY lot_id, customer_id) t ON t.lot_id = l.id
         LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
                    WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
                    GROUP BY lot_id) n ON n.lot_id = l.id
         FULL JOIN (SELECT cause_id, -sum(points) AS points, min(occurred_at) AS first_expired_at,
                           bool_and(reference_kind = 'LOT' AND reference_id = cause_id) AS is_about_it
                    FROM entries
-                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'EXPIRED'
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
+                     AND phase BETWEEN 'EXPIRE-' AND 'EXPIRE-~'
                    GROUP BY cause_id) e ON e.cause_id = l.id
         """,
         {
@@ -387,6 +406,8 @@ SOURCES: Sequence[Source] = (
                 "original <> allocated + remaining + held + expired",
                 "id, original, allocated, remaining, held, expired",
             ),
+            "points are taken from a lot only for whom it belongs to": Broken("is_anothers", "id, original, allocated"),
+            "nothing is taken from a lot once its time is over": Broken("is_late", "id, expires_at, last_taken_at"),
             "a lot is open exactly while something is left in it": Broken(
                 "(state = 'OPEN') <> (remaining + held > 0)", "id, state, remaining, held"
             ),
@@ -411,18 +432,15 @@ SOURCES: Sequence[Source] = (
         SELECT h.id, h.state, h.points, h.captured_points, h.customer_id, coalesce(p.points, 0) AS set_aside,
                p.customer_id AS set_aside_for, r.points AS redeemed, r.customer_id AS redeemed_for
         FROM holds h
-        LEFT JOIN (SELECT t.hold_id, l.customer_id, sum(t.points) AS points
-                   FROM hold_lots t
-                   CROSS JOIN LATERAL (SELECT customer_id FROM lots
-                                       WHERE tenant_id = :current_tenant AND id = t.lot_id OFFSET 0) l
-                   WHERE t.tenant_id = :current_tenant AND t.hold_id BETWEEN :first_id AND :last_id
-                   GROUP BY t.hold_id, l.customer_id) p ON p.hold_id = h.id
+        LEFT JOIN (SELECT hold_id, customer_id, sum(points) AS points FROM hold_lots
+                   WHERE tenant_id = :current_tenant AND hold_id BETWEEN :first_id AND :last_id
+                   GROUP BY hold_id, customer_id) p ON p.hold_id = h.id
         LEFT JOIN redemptions r ON r.tenant_id = :current_tenant AND r.hold_id = h.id
              AND r.hold_id BETWEEN :first_id AND :last_id
         WHERE h.tenant_id = :current_tenant AND h.id BETWEEN :first_id AND :last_id
         """,
         {
-            "a hold sets aside what it says, from its own customer's lots": Broken(
+            "a hold sets aside what it says, for its own customer": Broken(
                 "points <> set_aside OR customer_id <> set_aside_for",
                 "id, points, set_aside, customer_id, set_aside_for",
             ),
@@ -435,15 +453,20 @@ SOURCES: Sequence[Source] = (
     # Every lot with held points, with the active holds on it.
     Source(
         """
-        SELECT coalesce(l.id, h.lot_id) AS id, coalesce(l.held, 0) AS held, coalesce(h.points, 0) AS in_holds
-        FROM (SELECT id, held FROM lots WHERE tenant_id = :current_tenant AND held > 0) l
-        FULL JOIN (SELECT t.lot_id, sum(t.points) AS points
+        SELECT coalesce(l.id, h.lot_id) AS id, coalesce(l.held, 0) AS held, coalesce(h.points, 0) AS in_holds,
+               l.customer_id, h.customer_id AS held_for
+        FROM (SELECT id, customer_id, held FROM lots WHERE tenant_id = :current_tenant AND held > 0) l
+        FULL JOIN (SELECT t.lot_id, t.customer_id, sum(t.points) AS points
                    FROM hold_lots t
                    JOIN holds h ON h.tenant_id = t.tenant_id AND h.id = t.hold_id
                    WHERE t.tenant_id = :current_tenant AND h.tenant_id = :current_tenant AND h.state = 'ACTIVE'
-                   GROUP BY t.lot_id) h ON h.lot_id = l.id
+                   GROUP BY t.lot_id, t.customer_id) h ON h.lot_id = l.id
         """,
-        {"points are held in a lot exactly by active holds": Broken("held <> in_holds", "id, held, in_holds")},
+        {
+            "points are held in a lot exactly by active holds of whom it belongs to": Broken(
+                "held <> in_holds OR customer_id <> held_for", "id, held, in_holds, customer_id, held_for"
+            ),
+        },
     ),
     # Every redemption with its entry and its returns.
     Source(
@@ -456,7 +479,7 @@ SOURCES: Sequence[Source] = (
         FULL JOIN (SELECT cause_id, customer_id, count(*) AS entries, sum(points) AS points,
                           bool_and(reference_kind = 'REDEMPTION' AND reference_id = cause_id) AS is_about_it
                    FROM entries
-                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'REDEEMED'
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND phase = 'REDEEM'
                    GROUP BY cause_id, customer_id) e ON e.cause_id = r.id
         LEFT JOIN (SELECT t.redemption_id, sum(t.points) AS points, sum(t.discount_minor) AS discount_minor,
                           count(*) AS returns, sum(
@@ -520,7 +543,7 @@ SOURCES: Sequence[Source] = (
         FULL JOIN (SELECT cause_id, customer_id, count(*) AS entries, sum(points) AS points,
                           bool_and(reference_kind = 'ADJUSTMENT' AND reference_id = cause_id) AS is_about_it
                    FROM entries
-                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND kind = 'ADJUSTED'
+                   WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id AND phase = 'ADJUST'
                    GROUP BY cause_id, customer_id) e ON e.cause_id = d.id
         """,
         {
@@ -546,6 +569,30 @@ _POLICY = """
 """
 
 _TIERING = "CASE p.basis WHEN 'EARNED_IN_WINDOW' THEN p.basis || ' ' || p.window_name ELSE p.basis END"
+
+_MADE_ONCE = " UNION ALL ".join(
+    f"SELECT id, '{operation}' AS operation FROM {table} WHERE tenant_id = :current_tenant"  # noqa: S608 - as above
+    for operation, table in {
+        "pointsAdjust": "adjustments",
+        "redemptionHold": "holds",
+        "redemptionCapture": "redemptions",
+        "redemptionReturn": "redemption_returns",
+        "purchaseRefund": "purchase_refunds",
+        "customerMerge": "customer_merges",
+    }.items()
+)
+"""What operations with a key make anew each time."""
+
+_MADE_BEFORE = " ".join(
+    f"WHEN '{operation}' THEN EXISTS (SELECT FROM {table} WHERE tenant_id = :current_tenant AND {id_} = k.result_id)"
+    for operation, table, id_ in (
+        ("redemptionRelease", "holds", "id"),
+        ("sandboxClockAdvance", "tenants", "tenant_id"),
+        ("customerTierSet", "accounts", "customer_id"),
+        ("purchaseMature", "accruals", "id"),
+    )
+)
+"""What the others change, which was there before them."""
 
 QUESTIONS: Mapping[str, str] = {
     # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
@@ -716,32 +763,12 @@ QUESTIONS: Mapping[str, str] = {
           AND v.payload->>'cause' <> 'PROGRAM_CHANGE'
           AND (v.kind = 'tier.upgraded') <> (coalesce(t.min_points, -1) > coalesce(f.min_points, -1))
     """,
-    "an idempotency key leads to what it made": """
+    "an idempotency key leads to what it made": f"""
         SELECT k.key, k.operation
-        FROM idempotency_keys k
-        WHERE k.tenant_id = :current_tenant AND NOT CASE k.operation
-            WHEN 'pointsAdjust' THEN EXISTS (
-                SELECT FROM adjustments WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'redemptionHold' THEN EXISTS (
-                SELECT FROM holds WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'redemptionCapture' THEN EXISTS (
-                SELECT FROM redemptions WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'redemptionRelease' THEN EXISTS (
-                SELECT FROM holds WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'redemptionReturn' THEN EXISTS (
-                SELECT FROM redemption_returns WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'purchaseRefund' THEN EXISTS (
-                SELECT FROM purchase_refunds WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'customerMerge' THEN EXISTS (
-                SELECT FROM customer_merges WHERE tenant_id = :current_tenant AND id = k.result_id)
-            WHEN 'sandboxClockAdvance' THEN EXISTS (
-                SELECT FROM tenants WHERE tenant_id = :current_tenant AND tenant_id = k.result_id)
-            WHEN 'customerTierSet' THEN EXISTS (
-                SELECT FROM accounts WHERE tenant_id = :current_tenant AND customer_id = k.result_id)
-            WHEN 'purchaseMature' THEN EXISTS (
-                SELECT FROM accruals WHERE tenant_id = :current_tenant AND id = k.result_id)
-            ELSE false END
-    """,
+        FROM (SELECT key, operation, result_id FROM idempotency_keys WHERE tenant_id = :current_tenant) k
+        LEFT JOIN ({_MADE_ONCE}) m ON m.id = k.result_id
+        WHERE NOT CASE WHEN m.operation = k.operation THEN true ELSE CASE k.operation {_MADE_BEFORE} ELSE false END END
+    """,  # noqa: S608 - made of constants
 }
 """Asked once of the whole tenant: each finds rows that break it."""
 
@@ -877,6 +904,11 @@ _PLANNING = text(f"""
 """)
 
 
+# Rows of a small ledger lie scattered among those of others, each on its own page: pages are fetched in their order
+# and ahead of their use. Two ledgers of 50,000 entries beside 9 million took 19 s from a cold disk, and 30 s without.
+_IN_ORDER_OF_PAGES = text("SELECT set_config('enable_indexscan', 'off', true)")
+
+
 async def count_entries(tx: Transaction, *, at_most: int | None = None) -> int:
     """How many entries the tenant has; with ``at_most`` no more are counted, which takes no longer for more of them."""
     (row,) = await tx.rows(_COUNT, at_most=at_most)
@@ -896,9 +928,11 @@ async def read_heads_digest(tx: Transaction, moment: datetime) -> str:
     return str(row[0])
 
 
-async def prepare_for_many_rows(tx: Transaction) -> None:
+async def prepare_for_many_rows(tx: Transaction, *, scattered: bool = False) -> None:
     """Give each statement of the transaction a plan of its own, made for this tenant and slice, and more memory."""
     await tx.run(_PLANNING)
+    if scattered:
+        await tx.run(_IN_ORDER_OF_PAGES)
 
 
 async def be_patient(tx: Transaction) -> None:

@@ -253,3 +253,40 @@ async def test_the_ledger_of_the_first_release_is_chained_and_proven(
         ).fetchone()
     assert unforced == []
     assert causes == (3,)
+
+
+async def test_what_a_hold_settled_was_taken_when_it_ended(empty_database_urls: DatabaseUrls) -> None:
+    """Allocations and lots of holds learn whose they are; what a released hold paid of a debt, when it was released."""
+    urls = empty_database_urls
+    upgrade(urls.owner, "0001")
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        installation = Installation(owner, "Salon")
+        ben = installation.customer("ben", debt=20, sequence=2)
+        spent = installation.adjust(ben, 1, -50, -50)
+        paid = installation.adjust(ben, 2, 30, -20)
+        lot, hold, released_at = installation.lot(ben, paid, 30, 10), uuid7(), NOON + timedelta(days=1)
+        installation.insert("allocations", entry_id=paid, lot_id=lot, points=20)
+    upgrade(urls.owner, "0002")
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installation.tenant_id)])
+        owner.execute(
+            """
+            INSERT INTO holds (tenant_id, id, customer_id, state, points, captured_points, discount_minor, currency,
+                               value_points, value_minor, expires_at, created_at, ended_at, actor_kind, actor)
+            VALUES (%s, %s, %s, 'RELEASED', 10, 0, 10, 'EUR', 1, 1, %s, %s, %s, 'STAFF', 'staff:mara')
+            """,
+            [installation.tenant_id, hold, ben, released_at, NOON, released_at],
+        )
+        owner.execute("INSERT INTO hold_lots VALUES (%s, %s, %s, 10)", [installation.tenant_id, hold, lot])
+        owner.execute(
+            "INSERT INTO allocations (tenant_id, entry_id, lot_id, settled_by, points) VALUES (%s, %s, %s, %s, 10)",
+            [installation.tenant_id, spent, lot, hold],
+        )
+    upgrade(urls.owner)
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installation.tenant_id)])
+        taken = owner.execute("SELECT customer_id, points, taken_at FROM allocations ORDER BY points").fetchall()
+        paid_at = owner.execute("SELECT occurred_at FROM entries WHERE id = %s", [paid]).fetchone()
+        held_for = owner.execute("SELECT customer_id FROM hold_lots").fetchall()
+    assert taken == [(ben, 10, released_at), (ben, 20, *(paid_at or ()))]
+    assert held_for == [(ben,)]
