@@ -3,13 +3,14 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import click
 
 from loyalty.rules.ids import TenantId
-from loyalty.services.verification import Progress, digest_heads, verify_ledger
+from loyalty.services.verification import Progress, digest_heads, is_large, verify_ledger
 from loyalty.services.world import World
 from loyalty.storage.verification import INVARIANTS
 from runtime.databases import provided_database
@@ -24,6 +25,10 @@ MAX_WORKERS = 16
 PROGRESS_SECONDS = 5
 HEADS_AGE = timedelta(minutes=1)
 """How long ago the moment of a digest must be: what is being written just now could still come before it."""
+
+
+Named = tuple[TenantId, str]
+"""A tenant and its name."""
 
 
 class Wanted(NamedTuple):
@@ -70,37 +75,56 @@ def _moment(written: str) -> datetime:
 
 
 async def _verify(urls: DatabaseUrls, wanted: Wanted) -> int:
-    """Check the tenants one after another; returns how many do not add up."""
+    """Check the tenants; returns how many do not add up."""
     app = Database(urls.app, pool_size=wanted.workers, name="treue-verify")
     relay = Database(urls.relay, pool_size=1, name="treue-verify")
     try:
         tenants = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one[0])]
         if wanted.tenant_id is not None and not tenants:
             raise SetupProblem(f"There is no tenant {wanted.tenant_id}.")
-        return sum([not await _is_sound(World(app), tenant_id, name, wanted) for tenant_id, name in tenants])
+        return await _check_all(World(app), tenants, wanted)
     finally:
         await app.close()
         await relay.close()
 
 
-async def _is_sound(world: World, tenant_id: TenantId, name: str, wanted: Wanted) -> bool:
-    """Check one tenant and say so."""
-    started = time.monotonic()
+async def _check_all(world: World, tenants: Iterable[Named], wanted: Wanted) -> int:
+    """Check small ledgers side by side, one for each worker; then large ones, which all workers share."""
+    pile, large, sound = iter(tenants), list[Named](), list[bool]()
+
+    async def work_off() -> None:
+        for named in pile:
+            if await is_large(world, named[0]):
+                large.append(named)
+            else:
+                sound.append(await _is_sound(world, named, wanted))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(wanted.workers):
+            group.create_task(work_off())
+    for named in large:
+        sound.append(await _is_sound(world, named, wanted))
+    return sound.count(False)
+
+
+async def _is_sound(world: World, named: Named, wanted: Wanted) -> bool:
+    """Check one tenant, and say in one piece what was found."""
+    started, (tenant_id, name) = time.monotonic(), named
     verification = await verify_ledger(world, tenant_id, workers=wanted.workers, progress=_progress_of(name, started))
-    verdict = "does not add up" if verification.differences else "adds up"
     seconds = time.monotonic() - started
+    digest = await digest_heads(world, tenant_id, wanted.heads_at) if wanted.heads_at else None
+    verdict = "does not add up" if verification.differences else "adds up"
     looked_at = f"{len(INVARIANTS)} invariants, {verification.entries:,} entries, {seconds:.1f} s"
     click.echo(f"{tenant_id}  {name}: {verdict} ({looked_at})")
     for difference in verification.differences:
         click.echo(f"  {difference}")
-    return await _has_expected_heads(world, tenant_id, wanted) and not verification.differences
+    return _is_expected(digest, wanted) and not verification.differences
 
 
-async def _has_expected_heads(world: World, tenant_id: TenantId, wanted: Wanted) -> bool:
-    """Print the digest of the chains, where it is asked for; whether it is the expected one."""
-    if wanted.heads_at is None:
+def _is_expected(digest: str | None, wanted: Wanted) -> bool:
+    """Print the digest of the chains, where it was asked for; whether it is the expected one."""
+    if digest is None or wanted.heads_at is None:
         return True
-    digest = await digest_heads(world, tenant_id, wanted.heads_at)
     click.echo(f"  heads at {wanted.heads_at.isoformat()}: {digest}")
     if wanted.expected in (None, digest):
         return True

@@ -46,6 +46,12 @@ class Verification(NamedTuple):
     differences: list[Difference]
 
 
+async def is_large(world: World, tenant_id: TenantId) -> bool:
+    """Whether several workers can share the check of a tenant's ledger."""
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        return await count_entries(tx, at_most=SLICE_ENTRIES + 1) > SLICE_ENTRIES
+
+
 async def verify_ledger(
     world: World, tenant_id: TenantId, *, workers: int = 1, progress: Progress = lambda _done, _total: None
 ) -> Verification:
@@ -99,7 +105,7 @@ async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> s
 
 async def _verify_whole(tx: Transaction, entries: int) -> Verification:
     if entries > FEW_ENTRIES:
-        await prepare_for_many_rows(tx)
+        await prepare_for_many_rows(tx, scattered=True)
     return Verification(entries, await find_differences(tx))
 
 
