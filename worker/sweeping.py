@@ -4,25 +4,14 @@ The trouble of one tenant is no trouble of the others: it is logged once, tried 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import NamedTuple
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
-from loyalty.storage.due import (
-    read_tenants_with_abandoned_holds,
-    read_tenants_with_due_accruals,
-    read_tenants_with_due_evaluations,
-    read_tenants_with_due_lots,
-    read_tenants_with_due_notices,
-    read_tenants_with_due_reviews,
-)
+from loyalty.storage.due import read_due_tenants
 from tenancy.database import Database
 from tenancy.outage import Outage, is_away
 from worker.loop import Pace, repeat_until_stopped
@@ -33,24 +22,6 @@ TENANTS_AT_ONCE = 100
 Outages = dict[tuple[str, TenantId], Outage]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sweeping")
-
-
-class Sweep(NamedTuple):
-    """Something that becomes due by time: its name among the tenant's sweeps, and where it is due."""
-
-    name: str
-    read_due_tenants: Callable[[AsyncConnection, datetime, int], Awaitable[list[TenantId]]]
-
-
-SWEEPS = (
-    Sweep("evaluation", read_tenants_with_due_evaluations),
-    Sweep("maturing", read_tenants_with_due_accruals),
-    Sweep("holds", read_tenants_with_abandoned_holds),
-    Sweep("notices", read_tenants_with_due_notices),
-    Sweep("expiry", read_tenants_with_due_lots),
-    Sweep("tiers", read_tenants_with_due_reviews),
-)
-"""In this order in every round."""
 
 
 async def sweep(world: World, relay: Database, stop: asyncio.Event) -> None:
@@ -70,25 +41,25 @@ async def sweep_round(world: World, relay: Database, outages: Outages) -> int:
     time, by tenant.
     """
     total = 0
-    for one in SWEEPS:
+    for name in TENANT_SWEEPS:
         async with relay.engine.connect() as connection:
-            tenants = await one.read_due_tenants(connection, world.clock(), TENANTS_AT_ONCE)
+            tenants = await read_due_tenants(connection, name, world.clock(), TENANTS_AT_ONCE)
         for tenant_id in tenants:
-            swept = await _sweep_tenant(one, world, tenant_id, outages)
+            swept = await _sweep_tenant(name, world, tenant_id, outages)
             total += swept.done
             if swept.late:
-                log.warning("swept late", sweep=one.name, tenant=str(tenant_id), late=swept.late)
+                log.warning("swept late", sweep=name, tenant=str(tenant_id), late=swept.late)
     return total
 
 
-async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, outages: Outages) -> Swept:
-    key = (one.name, tenant_id)
+async def _sweep_tenant(name: str, world: World, tenant_id: TenantId, outages: Outages) -> Swept:
+    key = (name, tenant_id)
     try:
-        swept = await TENANT_SWEEPS[one.name](world, tenant_id)
+        swept = await TENANT_SWEEPS[name](world, tenant_id)
     except Exception as error:
         if is_away(error):
             raise
-        outages.setdefault(key, Outage(f"{one.name} of {tenant_id}")).failed(error)
+        outages.setdefault(key, Outage(f"{name} of {tenant_id}")).failed(error)
         return NOTHING_SWEPT
     if key in outages:
         outages.pop(key).over()

@@ -68,6 +68,16 @@ class Parcel:
     inactivity_days: int | None = None
 
 
+def parcel_of(lot: Lot, points: int) -> Parcel:
+    """Return points of a lot as a parcel with the lot's history and dates, for a lot of somebody else."""
+    return Parcel(points, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
+
+
+def soonest_first(parcels: Iterable[Parcel]) -> list[Parcel]:
+    """Return parcels by their expiry; what never expires comes last."""
+    return sorted(parcels, key=lambda parcel: parcel.expires_at or _NEVER)
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """How many points a debit takes from one lot; always positive."""

@@ -17,7 +17,7 @@ from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId
-from loyalty.rules.lots import Allocation, Parcel, allocate
+from loyalty.rules.lots import Allocation, Parcel, allocate, soonest_first
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in
@@ -174,7 +174,7 @@ def _parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
             before = parcels.get(key)
             parcels[key] = replace(parcel, points=parcel.points + (before.points if before else 0))
     voided, left = accrual.voided_points, []
-    for parcel in sorted(parcels.values(), key=lambda it: (it.expires_at is None, it.expires_at or book.now)):
+    for parcel in soonest_first(parcels.values()):
         gone = min(voided, parcel.points)
         voided -= gone
         if parcel.points > gone:

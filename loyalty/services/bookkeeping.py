@@ -26,7 +26,7 @@ from loyalty.rules.expiry import (
     next_notice_at,
 )
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
-from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, take
+from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
@@ -168,7 +168,7 @@ class Book:
         entry = self.enter(customer_id, points, credit.account, cause)
         debt_left = credit.paid_debt
         parcels = parcels or (self.parcel(points),)
-        for parcel in sorted(parcels, key=lambda it: (it.expires_at is None, it.expires_at or self.now)):
+        for parcel in soonest_first(parcels):
             paid = min(debt_left, parcel.points)
             debt_left -= paid
             self.open_lot(entry, parcel, paid, cause.cause_id)

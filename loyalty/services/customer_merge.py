@@ -10,7 +10,7 @@ from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import ActiveHolds, InvalidInput, refuse_problems
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.ids import CustomerId, CustomerMergeId
-from loyalty.rules.lots import Parcel, allocate, take
+from loyalty.rules.lots import Parcel, allocate, parcel_of, take
 from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
@@ -133,9 +133,7 @@ def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
     book.tell(PointsMerged(source_id, entry.id, merge.id, -moved.points, 0))
     parcels = []
     for lot in book.spendable_lots(source_id):
-        parcels.append(
-            Parcel(lot.remaining, lot.expires_at, lot.notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
-        )
+        parcels.append(parcel_of(lot, lot.remaining))
         book.allocate(source_id, entry.id, lot.id, lot.remaining)
         book.move_lot(source_id, take(lot, lot.remaining))
     return parcels

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
@@ -13,6 +14,7 @@ from loyalty.rules.events import PointsOpened
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.services.customer import visible_rows
 from loyalty.services.program import program_in_force
@@ -31,7 +33,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import StaleRead, retried
+from tenancy.retry import StaleRead
 
 MAX_BATCH = 1_000
 
@@ -76,11 +78,7 @@ async def import_opening_balances(world: World, actor: Actor, openings: Sequence
         seen.add(opening.customer.external_id)
         if problems:
             refused[position] = InvalidInput(problems)
-    while True:
-        try:
-            return await retried(lambda: _import(world, actor, openings, refused))
-        except _LateRefusals as late:
-            refused.update(late.refused)
+    return await attempted(partial(_import, world, actor, openings), refused)
 
 
 async def load_opening_balances(
@@ -93,17 +91,7 @@ async def load_opening_balances(
     return visible_rows(actor, found)
 
 
-class _LateRefusals(Exception):
-    """Items turned out to be refused when their customers were already opened: roll back, go again without them."""
-
-    def __init__(self, refused: dict[int, LoyaltyError]) -> None:
-        super().__init__()
-        self.refused = refused
-
-
-async def _import(
-    world: World, actor: Actor, openings: Sequence[Opening], refused: dict[int, LoyaltyError]
-) -> list[OpeningResult]:
+async def _import(world: World, actor: Actor, openings: Sequence[Opening], refused: Refused) -> list[OpeningResult]:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx)
         results: dict[int, OpeningResult] = dict(refused)
@@ -159,7 +147,7 @@ def _book_items(
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
-        raise _LateRefusals(late)
+        raise LateRefusals(late)
     return results
 
 

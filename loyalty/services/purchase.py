@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
@@ -30,6 +31,7 @@ from loyalty.rules.purchase import (
 )
 from loyalty.rules.refund import Refund
 from loyalty.services.accrual import accrue, follow, takes_back
+from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
@@ -112,7 +114,8 @@ async def record_purchases(
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     results: list[RecordingResult | None] = [_refusal_of_input(recording) for recording in recordings]
     for wave in _waves(recordings, results):
-        recorded = await _record_wave(world, actor, [recordings[position] for position in wave])
+        reports = [recordings[position] for position in wave]
+        recorded = await attempted(partial(_record_wave, world, actor, reports), {})
         for position, result in zip(wave, recorded, strict=True):
             results[position] = result
     return [result for result in results if result is not None]
@@ -213,25 +216,8 @@ def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResul
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _LateRefusals(Exception):
-    """Items turned out to be refused when their customers were already opened: roll back, go again without them."""
-
-    def __init__(self, refused: dict[int, LoyaltyError]) -> None:
-        super().__init__()
-        self.refused = refused
-
-
-async def _record_wave(world: World, actor: Actor, wave: Sequence[PurchaseRecording]) -> list[RecordingResult]:
-    refused: dict[int, LoyaltyError] = {}
-    while True:
-        try:
-            return await retried(lambda: _attempt(world, actor, wave, refused))
-        except _LateRefusals as late:
-            refused.update(late.refused)
-
-
-async def _attempt(
-    world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: dict[int, LoyaltyError]
+async def _record_wave(
+    world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
     marks = [_fingerprint(recording) for recording in wave]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -352,7 +338,7 @@ async def _book_items(
 ) -> dict[int, RecordedPurchase]:
     """Open the customers of all items, book one after another, and write them together.
 
-    Raises _LateRefusals with every item that is refused only now, so that one more attempt is enough.
+    Raises LateRefusals with every item that is refused only now, so that one more attempt is enough.
     """
     profiles = profile_rows([item.recording.customer for item in items.values()], world.now(program))
     opened = await open_accounts(tx, profiles)
@@ -381,7 +367,7 @@ async def _book_items(
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
-        raise _LateRefusals(late)
+        raise LateRefusals(late)
     await post(tx, book.finish())
     return {
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
@@ -523,12 +509,11 @@ def _newest(told: datetime | None, before: PurchaseRow | None) -> datetime | Non
 def _evaluates_at(book: Book, draft: _Draft) -> datetime | None:
     """When the sweep will evaluate the rules: only while that waits for the end of the service."""
     facts, status, policy = draft.recording.facts, draft.status, book.program.row.settings.accrual
-    if draft.known.accrual is not None and _generation(draft) == draft.known.accrual.generation:
+    generation, accrual = _generation(draft), draft.known.accrual
+    is_evaluated = accrual is not None and accrual.generation == generation
+    if not generation or is_evaluated or is_evaluated_at(policy, facts, status, book.now):
         return None
-    if is_evaluated_at(policy, facts, status, book.now):
-        return None
-    end = evaluates_at(policy, facts, status)
-    return end if end is not None and end > book.now and _generation(draft) else None
+    return evaluates_at(policy, facts, status)
 
 
 def _generation(draft: _Draft) -> int:

@@ -25,7 +25,7 @@ from loyalty.rules.errors import (
 from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased, PointsReturned
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, RedemptionReturnId, TenantId
-from loyalty.rules.lots import Lot, Parcel, allocate, is_spendable
+from loyalty.rules.lots import Lot, allocate, is_spendable, parcel_of
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.points import check_points
 from loyalty.rules.redemption import (
@@ -425,8 +425,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
 def _give_lot_anew(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
     """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
     policy = book.program.row.settings.redemption
-    notice_at = book.next_notice_at(lot.expires_at)
-    parcel = Parcel(points, lot.expires_at, notice_at, lot.cause_id, lot.opened_at, lot.inactivity_days)
+    parcel = replace(parcel_of(lot, points), notice_at=book.next_notice_at(lot.expires_at))
     if is_spendable(lot, book.now):
         book.open_lot(entry, parcel, 0, entry.id)
     elif policy.restore is RestorePolicy.GRACE:

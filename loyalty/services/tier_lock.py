@@ -10,7 +10,7 @@ from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
 from loyalty.services.bookkeeping import Book, open_book
-from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -18,7 +18,7 @@ from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import read_replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
@@ -71,10 +71,9 @@ async def load_tier_histories(
 ) -> dict[CustomerId, list[TierChangeRow]]:
     """The last ``MAX_HISTORY`` tier changes of each customer, newest first; customers see their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    if actor.kind is ActorKind.CUSTOMER:
-        ids = [customer_id for customer_id in ids if customer_id == actor.customer_id]
+    visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_tier_history(tx, ids, MAX_HISTORY)
+        return await read_tier_history(tx, visible, MAX_HISTORY)
 
 
 async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:

@@ -3,6 +3,7 @@
 A sandbox may be ahead of the others, so its rows are compared with its own clock.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,44 +35,18 @@ def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
     return select(due.c.tenant_id).group_by(due.c.tenant_id).order_by(func.min(due.c.since)).limit(bindparam("limit"))
 
 
-_EVALUATIONS = _due_tenants(purchases.c.evaluates_at)
-_EXPIRY = _due_tenants(lots.c.due_at)
-_NOTICES = _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN)
-_HOLDS = _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE)
-_REVIEWS = _due_tenants(accounts.c.tier_review_at)
-_ACCRUALS = _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING)
+_DUE: Mapping[str, Any] = {
+    "evaluation": _due_tenants(purchases.c.evaluates_at),
+    "maturing": _due_tenants(accruals.c.matures_at, accruals.c.state == AccrualState.PENDING),
+    "holds": _due_tenants(holds.c.expires_at, holds.c.state == HoldState.ACTIVE),
+    "notices": _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN),
+    # Where all points whose time is over are held, nothing can expire yet.
+    "expiry": _due_tenants(lots.c.due_at),
+    "tiers": _due_tenants(accounts.c.tier_review_at),
+}
 
 
-async def read_tenants_with_due_accruals(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants whose pending points are due."""
-    return await _read(connection, _ACCRUALS, now, limit)
-
-
-async def read_tenants_with_due_evaluations(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with purchases whose rules are due to be evaluated."""
-    return await _read(connection, _EVALUATIONS, now, limit)
-
-
-async def read_tenants_with_due_lots(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with points whose time is over; where all of them are held, nothing can expire yet."""
-    return await _read(connection, _EXPIRY, now, limit)
-
-
-async def read_tenants_with_due_notices(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with lots whose owner is due to be told that they will expire."""
-    return await _read(connection, _NOTICES, now, limit)
-
-
-async def read_tenants_with_abandoned_holds(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with active holds whose time is over."""
-    return await _read(connection, _HOLDS, now, limit)
-
-
-async def read_tenants_with_due_reviews(connection: AsyncConnection, now: datetime, limit: int) -> list[TenantId]:
-    """Tenants with customers whose tier time alone may change."""
-    return await _read(connection, _REVIEWS, now, limit)
-
-
-async def _read(connection: AsyncConnection, statement: Any, now: datetime, limit: int) -> list[TenantId]:
-    rows = await connection.execute(statement, {"now": now, "limit": limit})
+async def read_due_tenants(connection: AsyncConnection, sweep: str, now: datetime, limit: int) -> list[TenantId]:
+    """Up to so many tenants where a sweep has something to do, by its name."""
+    rows = await connection.execute(_DUE[sweep], {"now": now, "limit": limit})
     return [TenantId(row.tenant_id) for row in rows]

@@ -21,7 +21,7 @@ from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import RecordedPurchase, record_purchases
 from loyalty.services.redemption import release_hold
 from loyalty.services.world import World
-from loyalty.storage.due import read_tenants_with_due_lots
+from loyalty.storage.due import read_due_tenants
 from loyalty.storage.events import read_events
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.window import Window
@@ -505,7 +505,7 @@ async def test_where_all_that_is_due_is_held_the_worker_is_not_called(
 
 async def is_due(relay: Database, salon: Salon, now: datetime) -> bool:
     async with relay.engine.connect() as connection:
-        return salon.tenant_id in await read_tenants_with_due_lots(connection, now, 10_000)
+        return salon.tenant_id in await read_due_tenants(connection, "expiry", now, 10_000)
 
 
 async def test_sweeps_meet_everything_else_that_moves_points(
