@@ -41,6 +41,12 @@ MAX_ALIASES = 50
 MAX_COST = 20_000
 """Fields in the largest answer an operation can have; about a third of a second of work."""
 
+LEDGER_VERIFICATION_COST = 15_000
+"""What `ledgerVerification` counts for, which reads the whole ledger: an operation may ask for it once."""
+
+DEAR_FIELDS = {("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST}
+"""Fields that take much more work than reading a row; every other one counts 1."""
+
 MAX_TOKENS = 2_000
 """Words, numbers and signs in a document."""
 
@@ -152,10 +158,11 @@ class _Measuring:
         size = self._page_size(node, definition)
         if size is None:
             size = self._list_size(definition, parent)
+        own = 1 if parent is None else DEAR_FIELDS.get((parent.name, node.name.value), 1)
         return Measure(
             inside.depth + 1,
             inside.aliases + (1 if node.alias is not None else 0),
-            min(1 + size * inside.cost, _COUNT_LIMIT),
+            min(own + size * inside.cost, _COUNT_LIMIT),
         )
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int | None:

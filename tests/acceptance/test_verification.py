@@ -13,3 +13,9 @@ async def test_staff_can_have_the_ledger_checked(salon: Business) -> None:
     assert verification["sound"] is True
     assert verification["differences"] == []
     assert verification["invariants"] > 20
+
+
+async def test_one_operation_has_the_ledger_checked_once(salon: Business) -> None:
+    """It reads everything, so fifty of them under aliases would be fifty times that."""
+    answer = await salon.staff.answer("{ one: ledgerVerification { sound } two: ledgerVerification { sound } }")
+    assert answer["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX"
