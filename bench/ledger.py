@@ -16,7 +16,6 @@ from psycopg.rows import TupleRow
 Connection = psycopg.Connection[TupleRow]
 
 SMALL_TENANTS = 20
-SHARE_OF_SMALL_TENANTS = 10  # per cent of all customers; the rest are those of one big tenant
 SILVER_MIN_POINTS = 1
 
 BIG_TENANT = "01890000-0000-7000-8000-000000000001"
@@ -104,13 +103,15 @@ class Builder(NamedTuple):
 
     customers: int
     rounds: int
+    small_share: int
+    """Per cent of the customers that belong to small tenants; the rest are those of one big tenant."""
 
     @classmethod
-    def of(cls, entries: int, entries_per_customer: int) -> "Builder":
+    def of(cls, entries: int, entries_per_customer: int, small_share: int) -> "Builder":
         """The customers that so many entries make; the entries of each must be whole cycles."""
         if entries_per_customer % len(STEPS):
             raise ValueError(f"entries per customer must be a multiple of {len(STEPS)}")
-        return cls(max(100, entries // entries_per_customer), entries_per_customer)
+        return cls(max(100, entries // entries_per_customer), entries_per_customer, small_share)
 
     def id(self, name: str, round_: int) -> str:
         """The id of something that happened to customer `c` in a round."""
@@ -216,7 +217,7 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
         SELECT n, t.tenant_id, bench.id(0, n, 0, {builder.customers}), 1 + n % 7, r.id, n % 2 = 0
         FROM generate_series(0, {builder.customers - 1}) AS n
         JOIN tenants t ON t.tenant_id = ('01890000-0000-7000-8000-' || lpad(to_hex(
-             CASE WHEN n % 100 < {SHARE_OF_SMALL_TENANTS} THEN 2 + (n / 100) % {SMALL_TENANTS} ELSE 1 END
+             CASE WHEN n % 100 < {builder.small_share} THEN 2 + (n / 100) % {SMALL_TENANTS} ELSE 1 END
         ), 12, '0'))::uuid
         JOIN tiers r ON r.tenant_id = t.tenant_id
         ORDER BY n;

@@ -1,7 +1,7 @@
 """How long `treue verify` takes for millions of entries, beside a plain scan of the same table.
 
     make bench-verify                         1,000,000 entries, in a database of its own that is deleted afterwards
-    make bench-verify ARGS="--entries 10000000 --previous old/verification.py"
+    make bench-verify ARGS="--entries 10000000 --small-share 0"     one tenant has all of them
 
 The command runs as an operator would run it. Wall time on a machine that others use too says little, so the processor
 time of its connections is printed as well: on two idle cores it takes about half of that.
@@ -68,6 +68,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entries", type=int, default=1_000_000)
     parser.add_argument("--per-customer", type=int, default=100, help="a multiple of 10")
+    parser.add_argument(
+        "--small-share", type=int, default=10, help="per cent of the customers that belong to 20 small tenants"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, default=2, help="the first one reads a cold cache, as far as it can")
     parser.add_argument(
@@ -101,7 +104,7 @@ def _server(wanted: argparse.Namespace) -> Iterator[Server]:
     postgres = EmbeddedPostgres(folder, OPTIONS)
     try:
         with postgres:
-            name = f"treue_bench_{wanted.entries}_{wanted.per_customer}"
+            name = f"treue_bench_{wanted.entries}_{wanted.per_customer}_{wanted.small_share}"
             server = Server(
                 prepare_database(postgres.admin_url, folder, name, adopt_roles=True),
                 postgres.admin_url.replace("/postgres?", f"/{name}?"),
@@ -111,7 +114,7 @@ def _server(wanted: argparse.Namespace) -> Iterator[Server]:
                 if shutil.disk_usage(folder).free < needed:
                     raise SystemExit(f"{folder} has no room for {needed / 1e9:.0f} GB: name another with --data-dir.")
                 started = time.monotonic()
-                build(server.admin_url, Builder.of(wanted.entries, wanted.per_customer))
+                build(server.admin_url, Builder.of(wanted.entries, wanted.per_customer, wanted.small_share))
                 print(f"built in {time.monotonic() - started:.0f} s", flush=True)
             yield server
         if wanted.data_dir is None:

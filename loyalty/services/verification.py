@@ -65,7 +65,6 @@ async def verify_ledger(
             return await _verify_whole(tx, entries)
         await prepare_for_many_rows(tx)
         await be_patient(tx)
-        entries = await count_entries(tx)
         work = _Work(list_passes(await read_slices(tx)), progress)
         snapshot = await tx.export_snapshot()
 
@@ -76,9 +75,10 @@ async def verify_ledger(
                 await work.share(helping)
 
         async with asyncio.TaskGroup() as group:
-            group.create_task(work.share(tx))
             for _ in range(workers - 1):
                 group.create_task(help_out())
+            entries = await count_entries(tx)
+            await work.share(tx)
         return Verification(entries, merge_differences(work.found))
 
 

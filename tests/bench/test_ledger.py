@@ -14,7 +14,7 @@ from tests.fixtures.database import DatabaseServer
 
 async def test_the_ledger_that_is_measured_adds_up(database_server: DatabaseServer) -> None:
     """Whatever is added to the tables or to the invariants, the builder has to follow."""
-    builder = Builder.of(entries=4_000, entries_per_customer=2 * len(STEPS))
+    builder = Builder.of(entries=4_000, entries_per_customer=2 * len(STEPS), small_share=10)
     name, urls = database_server.create()
     try:
         upgrade(urls.owner)
