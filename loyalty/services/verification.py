@@ -5,7 +5,8 @@ stays open until the end; it blocks nobody.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,13 +16,14 @@ from loyalty.services.world import World
 from loyalty.storage.verification import (
     FEW_ENTRIES,
     SLICE_ENTRIES,
+    WHOLE_PASSES,
     Difference,
     Pass,
     ask,
     be_patient,
     count_entries,
     find_differences,
-    list_passes,
+    list_sliced_passes,
     merge_differences,
     prepare_for_many_rows,
     read_heads_digest,
@@ -65,7 +67,8 @@ async def verify_ledger(
             return await _verify_whole(tx, entries)
         await prepare_for_many_rows(tx)
         await be_patient(tx)
-        work = _Work(list_passes(await read_slices(tx)), progress)
+        work = _Work(progress)
+        work.add(WHOLE_PASSES)
         snapshot = await tx.export_snapshot()
 
         async def help_out() -> None:
@@ -77,6 +80,7 @@ async def verify_ledger(
         async with asyncio.TaskGroup() as group:
             for _ in range(workers - 1):
                 group.create_task(help_out())
+            work.add(list_sliced_passes(await read_slices(tx)))
             entries = await count_entries(tx)
             await work.share(tx)
         return Verification(entries, merge_differences(work.found))
@@ -112,16 +116,22 @@ async def _verify_whole(tx: Transaction, entries: int) -> Verification:
 class _Work:
     """Passes that several workers take from one pile."""
 
-    def __init__(self, passes: list[Pass], progress: Progress) -> None:
-        self._pile: Iterator[Pass] = iter(passes)
-        self._total = len(passes)
+    def __init__(self, progress: Progress) -> None:
+        self._pile: deque[Pass] = deque()
+        self._total = 0
         self._done = 0
         self._progress = progress
         self.found: list[Difference] = []
 
+    def add(self, passes: Sequence[Pass]) -> None:
+        """Put more on the pile; whoever found it empty before does not come back."""
+        self._pile.extend(passes)
+        self._total += len(passes)
+
     async def share(self, tx: Transaction) -> None:
         """Take and ask until nothing is left."""
-        for asked in self._pile:
-            self.found += await ask(tx, asked)
+        while self._pile:
+            asked = self._pile.popleft()
+            self.found.extend(await ask(tx, asked))
             self._done += 1
             self._progress(self._done, self._total)
