@@ -234,7 +234,7 @@ class Model:
     def mature(self, key: str) -> None:
         """Somebody says that the points of a purchase have come."""
         order = self._order(key)
-        accrual = order.newest
+        accrual = order.accrual
         if accrual is None or 0 < accrual.points == accrual.voided:
             raise Refusal("NOT_FOUND")
         if accrual.pending:
