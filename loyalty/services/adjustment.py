@@ -49,6 +49,21 @@ class AdjustmentRequest(NamedTuple):
     expires_on: date | None = None
     """The last local day of points that are added; None for as the program says."""
 
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        values = [
+            tuple(self.customer),
+            self.points,
+            self.reason,
+            self.internal_note,
+            self.customer_description,
+            self.qualifying,
+            self.overdraft,
+        ]
+        if self.expires_on is not None:
+            values.append(self.expires_on)
+        return fingerprint(values)
+
 
 class AdjustedPoints(NamedTuple):
     """The answer to an adjustment; the same again for a replay."""
@@ -89,9 +104,7 @@ async def load_adjustments(
 
 
 async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
-    mark = fingerprint(
-        [tuple(request.customer), *request[1:-2], *(() if request.expires_on is None else (request.expires_on,))]
-    )
+    mark = request.fingerprint()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:

@@ -40,6 +40,10 @@ class MergeRequest(NamedTuple):
     reason: str | None
     idempotency_key: str
 
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([tuple(self.source), tuple(self.target), self.reason])
+
 
 class MergedCustomers(NamedTuple):
     """The answer to a merge; the same again for a replay."""
@@ -73,7 +77,7 @@ async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]
 
 
 async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
-    mark = fingerprint(request[:-1])
+    mark = request.fingerprint()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:

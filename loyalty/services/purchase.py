@@ -23,6 +23,7 @@ from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.purchase import (
     PurchaseFacts,
     PurchaseKind,
+    PurchaseLine,
     PurchaseStatus,
     StatusStep,
     next_status,
@@ -34,7 +35,7 @@ from loyalty.services.accrual import accrue, follow, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
-from loyalty.services.fingerprint import fingerprint
+from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.redemption import give_back_for
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
@@ -82,6 +83,10 @@ class PurchaseRecording(NamedTuple):
     facts: PurchaseFacts
     status: PurchaseStatus
     customer: CustomerProfile
+
+    def fingerprint(self) -> str:
+        """What identifies this report: facts, status and whose it is, not how the customer is described."""
+        return fingerprint([_facts_identity(self.facts), self.status, self.customer.external_id])
 
 
 class RecordedPurchase(NamedTuple):
@@ -219,7 +224,7 @@ def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResul
 async def _record_wave(
     world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
-    marks = [_fingerprint(recording) for recording in wave]
+    marks = [recording.fingerprint() for recording in wave]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         wanted = [
             WantedPurchase(recording.facts.kind, recording.facts.external_id, mark, recording.customer.external_id)
@@ -562,6 +567,31 @@ def profile_rows(profiles: Sequence[CustomerProfile], now: datetime) -> list[dic
     ]
 
 
-def _fingerprint(recording: PurchaseRecording) -> str:
-    """What makes two recordings the same: the facts, the status and whose it is, not how the customer is described."""
-    return fingerprint([recording.facts, recording.status, recording.customer.external_id])
+def _facts_identity(facts: PurchaseFacts) -> dict[str, Any]:
+    """What identifies the facts of a purchase; a field that is added later stands here only when it is given."""
+    return {
+        "kind": facts.kind,
+        "external_id": facts.external_id,
+        "total": money_identity(facts.total),
+        "lines": [_line_identity(line) for line in facts.lines],
+        "location": facts.location,
+        "staff": facts.staff,
+        "booked_at": facts.booked_at,
+        "starts_at": facts.starts_at,
+        "ends_at": facts.ends_at,
+        "customer_category": facts.customer_category,
+        "occurred_at": facts.occurred_at,
+        "points_paid_minor": facts.points_paid_minor,
+    }
+
+
+def _line_identity(line: PurchaseLine) -> dict[str, Any]:
+    return {
+        "item": line.item,
+        "category": line.category,
+        "quantity": line.quantity,
+        "unit_price_minor": line.unit_price_minor,
+        "discount_minor": line.discount_minor,
+        "tax_minor": line.tax_minor,
+        "kind": line.kind,
+    }

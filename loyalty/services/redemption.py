@@ -38,7 +38,7 @@ from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.checkout import Checkout, applied, prepare_customer, refuse_checkout, refuse_currency
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
-from loyalty.services.fingerprint import fingerprint
+from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
@@ -87,6 +87,13 @@ class HoldRequest(NamedTuple):
     minutes: int | None
     replaces: HoldId | None
     idempotency_key: str
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        checkout = self.checkout
+        subtotal = money_identity(checkout.subtotal)
+        paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
+        return fingerprint([tuple(self.customer), self.points, paid_for, self.minutes, self.replaces])
 
 
 class HeldPoints(NamedTuple):
@@ -213,7 +220,7 @@ async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[Ho
 
 async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
     key, checkout = request.idempotency_key, request.checkout
-    mark = fingerprint([tuple(request.customer), *request[1:-1]])
+    mark = request.fingerprint()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_customer(tx, key, request.customer)
         known = replayed_result(prepared and prepared.kept_key, key, HOLD, mark)

@@ -59,6 +59,10 @@ class PurchaseName(NamedTuple):
     id: PurchaseId | None = None
     key: PurchaseKey | None = None
 
+    def identity(self) -> list[Any]:
+        """What identifies the purchase in a fingerprint."""
+        return [self.id, self.key and tuple(self.key)]
+
 
 class RefundRequest(NamedTuple):
     """A refund as a caller asks for it."""
@@ -69,6 +73,15 @@ class RefundRequest(NamedTuple):
     reason: str | None
     occurred_at: datetime | None
     idempotency_key: str
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        lines = [
+            {"position": line.position, "quantity": line.quantity, "amount_minor": line.amount_minor}
+            for line in self.refund.lines
+        ]
+        refund = {"lines": lines, "amount_minor": self.refund.amount_minor}
+        return fingerprint([self.purchase.identity(), refund, self.currency, self.reason, self.occurred_at])
 
 
 class RefundSplit(NamedTuple):
@@ -134,7 +147,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
 
 
 async def _refund(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
-    mark = fingerprint(request[:-1])
+    mark = request.fingerprint()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_purchase(tx, request.idempotency_key, **_named(request.purchase))
         known = replayed_result(prepared and prepared.kept_key, request.idempotency_key, REFUND, mark)
@@ -171,7 +184,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
 
 
 async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> MaturedPurchase:
-    mark = fingerprint(name)
+    mark = fingerprint(name.identity())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_for_purchase(tx, key, **_named(name))
         known = replayed_result(prepared and prepared.kept_key, key, MATURE, mark)

@@ -37,6 +37,10 @@ class TierLockRequest(NamedTuple):
     note: str | None
     idempotency_key: str
 
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([tuple(self.customer), self.tier_id, self.until, self.note])
+
 
 class LockedTier(NamedTuple):
     """The answer to a tier set by hand; the same again for a replay."""
@@ -77,7 +81,7 @@ async def load_tier_histories(
 
 
 async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
-    mark = fingerprint(request[:-1])
+    mark = request.fingerprint()
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
         if known is not None:

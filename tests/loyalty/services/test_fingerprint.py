@@ -1,0 +1,21 @@
+"""A retry that crosses an upgrade of the server is a replay: fingerprints of the first release never change."""
+
+from pathlib import Path
+
+from loyalty.services.fingerprint import fingerprint
+from tests.loyalty.services.golden_requests import NUMBER, golden_requests
+
+GOLDEN = Path(__file__).with_name("golden_fingerprints.txt")
+
+
+def test_a_thousand_requests_keep_the_fingerprints_of_the_first_release() -> None:
+    found = [f"{type(request).__name__} {request.fingerprint()}" for request in golden_requests()]
+
+    assert len(found) == NUMBER
+    assert found == GOLDEN.read_text().splitlines()
+
+
+def test_a_value_added_later_counts_only_when_it_is_given() -> None:
+    assert fingerprint(["a", 1], later=None) == fingerprint(["a", 1])
+    assert fingerprint(["a", 1], later=False) != fingerprint(["a", 1])
+    assert fingerprint(["a", 1], later="x") != fingerprint(["a", 1], other="x")
