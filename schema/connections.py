@@ -20,7 +20,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import TenantId
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.text import is_storable
-from loyalty.storage.window import Window
+from loyalty.storage.window import TimePlace, Window
 from schema.fields import computed
 from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
@@ -85,6 +85,11 @@ class Order(NamedTuple, Generic[P]):
     name: str
     values: Callable[[P], Sequence[Any]]
     place: Callable[..., P]
+
+
+def time_order(name: str) -> Order[TimePlace]:
+    """The order by time that a list's cursors carry."""
+    return Order(name, tuple, lambda at, row_id: TimePlace(instant_value(at), id_value(row_id)))
 
 
 def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:

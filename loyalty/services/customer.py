@@ -18,8 +18,8 @@ from loyalty.storage.customers import (
     read_customer_page,
     read_customers_by_id,
 )
-from loyalty.storage.ledger import EntryFilter, EntryPlace, EntryRow, read_entries_by_id, read_entry_page
-from loyalty.storage.window import Window
+from loyalty.storage.ledger import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
+from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
@@ -80,7 +80,7 @@ async def list_customers(
         return await read_customer_page(tx, wanted, order=order, window=window)
 
 
-async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[EntryPlace]) -> list[EntryRow]:
+async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[TimePlace]) -> list[EntryRow]:
     """A page of ledger entries, newest first; a customer sees only their own."""
     if wanted.customer_id is None:
         require(actor, Permission.LOYALTY_REPORT)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Table, Uuid, bindparam, func, literal, select, tuple_, update
+from sqlalchemy import Table, bindparam, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -41,10 +41,10 @@ from loyalty.storage.tables import (
     redemptions,
     tier_changes,
 )
-from loyalty.storage.window import Window
+from loyalty.storage.window import TimePlace, Window, windowed
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
-from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
+from tenancy.table import insert_rows, record_set, rows_parameter, tenant_parameter
 
 Rows = list[dict[str, Any]]
 
@@ -103,13 +103,6 @@ class EntryRow(NamedTuple):
     occurred_at: datetime
     actor_kind: str
     actor: str
-
-
-class EntryPlace(NamedTuple):
-    """Where an entry stands in a list of entries: by time, then by id."""
-
-    occurred_at: datetime
-    id: EntryId
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -455,7 +448,7 @@ async def read_entry_page(
     tx: Transaction,
     wanted: EntryFilter,
     *,
-    window: Window[EntryPlace],
+    window: Window[TimePlace],
 ) -> list[EntryRow]:
     """A page of entries, newest first, or towards the newest when the window is backwards."""
     statement = _ENTRIES
@@ -472,13 +465,5 @@ async def read_entry_page(
     if wanted.end_at is not None:
         statement = statement.where(entries.c.occurred_at < bindparam("end_at"))
         parameters["end_at"] = wanted.end_at
-    order = (entries.c.occurred_at, entries.c.id)
-    if window.beyond is not None:
-        place = tuple_(*order)
-        mark = tuple_(bindparam("after_at", type_=INSTANT), bindparam("after_id", type_=Uuid))
-        statement = statement.where(place > mark if window.backwards else place < mark)
-        parameters |= {"after_at": window.beyond.occurred_at, "after_id": window.beyond.id}
-    statement = statement.order_by(*(order if window.backwards else [column.desc() for column in order])).limit(
-        window.limit
-    )
-    return [EntryRow._make(row) for row in await tx.rows(statement, **parameters)]
+    statement, place = windowed(statement, entries.c.occurred_at, entries.c.id, window)
+    return [EntryRow._make(row) for row in await tx.rows(statement, **parameters, **place)]

@@ -126,7 +126,7 @@ class RecordingContext(NamedTuple):
 
 _NOT_SHOWN = ("tenant_id", "config_version")
 
-_purchase_columns = [column.label(f"purchase_{column.name}") for column in purchases.c if column.name != "tenant_id"]
+purchase_columns = [column.label(f"purchase_{column.name}") for column in purchases.c if column.name != "tenant_id"]
 _accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name not in _NOT_SHOWN]
 _wanted = record_set(
     "wanted",
@@ -225,11 +225,11 @@ _PREPARE = (
     .where(programs.c.tenant_id == tenant_parameter())
     .order_by(_wanted.c.ordinal)
 )
-_BY_IDS = select(*_purchase_columns).where(
+_BY_IDS = select(*purchase_columns).where(
     purchases.c.tenant_id == tenant_parameter(),
     purchases.c.id.in_(bindparam("ids", expanding=True)),
 )
-_BY_KEY = select(*_purchase_columns).where(
+_BY_KEY = select(*purchase_columns).where(
     purchases.c.tenant_id == tenant_parameter(),
     purchases.c.kind == bindparam("kind"),
     purchases.c.external_id == bindparam("external_id"),
@@ -275,7 +275,7 @@ _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
     purchase_refunds.c.id.in_(bindparam("ids", expanding=True)),
 )
 _DUE_EVALUATIONS = (
-    select(*_purchase_columns, _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"))
+    select(*purchase_columns, _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"))
     .where(
         purchases.c.tenant_id == tenant_parameter(),
         purchases.c.evaluates_at <= bindparam("now", type_=INSTANT),

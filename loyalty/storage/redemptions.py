@@ -377,38 +377,38 @@ async def read_unpaid_debits(tx: Transaction, customer_id: CustomerId) -> list[U
 
 async def read_holds_by_id(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
     """The holds among ``ids``."""
-    return {row.id: _hold(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
+    return {row.id: hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
 
 
 async def read_abandoned_holds(tx: Transaction, now: datetime, limit: int) -> list[HoldRow]:
     """Active holds whose time is over, those that waited longest first."""
-    return [_hold(row) for row in await tx.rows(_ABANDONED, now=now, limit=limit)]
+    return [hold_row(row) for row in await tx.rows(_ABANDONED, now=now, limit=limit)]
 
 
 async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[HoldRow]:
     """The active holds that are to pay for a purchase, oldest first."""
-    return [_hold(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
+    return [hold_row(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
 
 
 async def read_redemptions_by_id(tx: Transaction, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
     """The redemptions among ``ids``."""
-    return {row.id: _redemption(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
+    return {row.id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
 
 
 async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey) -> list[RedemptionRow]:
     """Those of them that a customer paid with, or somebody who has become that customer, oldest first."""
     rows = await tx.rows(_REDEMPTIONS_BY, customer=customer_id, **purchase._asdict())
-    return [_redemption(row) for row in rows]
+    return [redemption_row(row) for row in rows]
 
 
 async def read_redemptions_of_holds(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
     """The redemption that each captured hold became."""
-    return {row.hold_id: _redemption(row) for row in await tx.rows(_REDEMPTIONS_OF_HOLDS, ids=list(ids))}
+    return {row.hold_id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_OF_HOLDS, ids=list(ids))}
 
 
 async def read_redemptions_for(tx: Transaction, purchase: PurchaseKey) -> list[RedemptionRow]:
     """The redemptions that paid for a purchase, oldest first."""
-    return [_redemption(row) for row in await tx.rows(_REDEMPTIONS_FOR_PURCHASE, **purchase._asdict())]
+    return [redemption_row(row) for row in await tx.rows(_REDEMPTIONS_FOR_PURCHASE, **purchase._asdict())]
 
 
 async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId]) -> dict[RedemptionReturnId, ReturnRow]:
@@ -423,11 +423,13 @@ def _prepared(row: Any) -> Prepared | None:
     return Prepared(row.config_version, kept, row.customer_id)
 
 
-def _hold(row: Any) -> HoldRow:
+def hold_row(row: Any) -> HoldRow:
+    """A hold from its columns."""
     kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
     return HoldRow._make(row)._replace(state=HoldState(row.state), purchase_kind=kind)
 
 
-def _redemption(row: Any) -> RedemptionRow:
+def redemption_row(row: Any) -> RedemptionRow:
+    """A redemption from its columns."""
     kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
     return RedemptionRow._make(row)._replace(purchase_kind=kind)

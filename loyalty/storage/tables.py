@@ -259,7 +259,8 @@ purchases = tenant_table(
     one_of("kind", tuple(PurchaseKind)),
     one_of("status", tuple(PurchaseStatus)),
     check("refunded_minor", "refunded_minor BETWEEN 0 AND total_minor"),
-    index("purchases_customer_idx", "customer_id", "id"),
+    index("purchases_customer_idx", "customer_id", "recorded_at", "id"),
+    index("purchases_recorded_idx", "recorded_at", "id"),
     index("purchases_evaluation_idx", "evaluates_at", where=sql("evaluates_at IS NOT NULL")),
 )
 
@@ -442,6 +443,8 @@ adjustments = tenant_table(
     references("customer_id", "customers"),
     one_of("reason", tuple(AdjustmentReason)),
     check("points", "(points > 0 AND requested_points >= points) OR (points < 0 AND requested_points <= points)"),
+    index("adjustments_customer_idx", "customer_id", "created_at", "id"),
+    index("adjustments_created_idx", "created_at", "id"),
 )
 
 # ── checkout ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -477,7 +480,8 @@ holds = tenant_table(
     check("ended", "(state = 'ACTIVE') = (ended_at IS NULL)"),
     check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
     index("holds_active_idx", "expires_at", where=sql("state = 'ACTIVE'")),
-    index("holds_customer_idx", "customer_id", "id"),
+    index("holds_customer_idx", "customer_id", "created_at", "id"),
+    index("holds_created_idx", "created_at", "id"),
     index("holds_purchase_idx", "purchase_kind", "purchase_external_id"),
 )
 
@@ -515,7 +519,8 @@ redemptions = tenant_table(
     check("points", "points > 0 AND returned_points BETWEEN 0 AND points"),
     check("discount_minor", "discount_minor >= 0"),
     check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
-    index("redemptions_customer_idx", "customer_id", "id"),
+    index("redemptions_customer_idx", "customer_id", "redeemed_at", "id"),
+    index("redemptions_redeemed_idx", "redeemed_at", "id"),
     index("redemptions_purchase_idx", "purchase_kind", "purchase_external_id"),
 )
 

@@ -8,9 +8,10 @@ import strawberry
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind, display_color, entry_color
 from loyalty.storage.adjustments import AdjustmentRow
-from loyalty.storage.ledger import EntryPlace, EntryRow
+from loyalty.storage.ledger import EntryRow
+from loyalty.storage.window import TimePlace
 from permissions.actor import ActorKind
-from schema.connections import Order, id_value, instant_value
+from schema.connections import Order, time_order
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
@@ -110,16 +111,12 @@ _REFERENCE_LOADERS = {
     ReferenceKind.OPENING_BALANCE: "opening_balances",
 }
 
-ENTRY_ORDER: Order[EntryPlace] = Order(
-    name="entries",
-    values=tuple,
-    place=lambda occurred_at, row_id: EntryPlace(instant_value(occurred_at), id_value(row_id)),  # type: ignore[arg-type]
-)
+ENTRY_ORDER: Order[TimePlace] = time_order("entries")
 
 
-def entry_place(row: EntryRow) -> EntryPlace:
+def entry_place(row: EntryRow) -> TimePlace:
     """Where an entry stands in a list of entries."""
-    return EntryPlace(row.occurred_at, row.id)
+    return TimePlace(row.occurred_at, row.id)
 
 
 def _is_customer(info: Info) -> bool:

@@ -24,8 +24,8 @@ from loyalty.services.purchase import record_purchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerPlace, PointsFilter
-from loyalty.storage.ledger import EntryFilter, EntryPlace
-from loyalty.storage.window import Window
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.window import TimePlace, Window
 from permissions.roles import Role
 from tests.fixtures.tenants import Salon, staff_actor
 from tests.loyalty.services.builders import (
@@ -323,13 +323,13 @@ async def test_pages_of_the_ledger_fit_together_in_both_directions(world: World,
         await adjust_points(at(world, NOON), salon.manager, adjustment(number + 1, f"key-{number}"))
     for backwards in (False, True):
         seen: list[int] = []
-        place: EntryPlace | None = None
+        place: TimePlace | None = None
         while True:
             page = await list_activity(world, salon.manager, EntryFilter(), Window(2, place, backwards))
             seen += [entry.points for entry in page]
             if len(page) < 2:
                 break
-            place = EntryPlace(page[-1].occurred_at, page[-1].id)
+            place = TimePlace(page[-1].occurred_at, page[-1].id)
         assert seen == ([1, 2, 3, 4, 5] if backwards else [5, 4, 3, 2, 1])
 
 
