@@ -450,9 +450,9 @@ def _redemption(builder: Builder, round_: int, start: int, step: Step) -> Iterat
 
 def _key(builder: Builder, round_: int, operation: str, result: str) -> str:
     return f"""
-        INSERT INTO idempotency_keys (tenant_id, key, operation, fingerprint, result_id, created_at)
-        SELECT c.tenant_id, '{operation}-{round_}-' || c.n, '{operation}', encode(sha256(c.n::text::bytea), 'hex'),
-               {builder.id(result, round_)}, {builder.at(round_)}
+        INSERT INTO idempotency_keys (tenant_id, key, operation, client, fingerprint, result_id, created_at)
+        SELECT c.tenant_id, '{operation}-{round_}-' || c.n, '{operation}', 'staff:bench',
+               encode(sha256(c.n::text::bytea), 'hex'), {builder.id(result, round_)}, {builder.at(round_)}
         {builder.rows(round_)}
     """
 

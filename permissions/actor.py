@@ -44,6 +44,23 @@ class Actor:
     token_id: TokenId | None = None
     loyalty_enabled: bool = True
 
+    @property
+    def client(self) -> str:
+        """The name of whom the credential stands for, the same for every credential of theirs.
+
+        An API token is a client of its own. A person of the team is one by their subject, a customer by their id.
+        """
+        if self.kind is ActorKind.CUSTOMER:
+            return client_of_customer(self.customer_id)
+        if self.kind is ActorKind.API_TOKEN:
+            return self.subject
+        return f"{self.kind.lower()}:{self.subject}"
+
+    @property
+    def clients(self) -> tuple[str, ...]:
+        """Every name whose idempotency keys are this caller's: `client` first, then the customers merged into it."""
+        return (self.client, *sorted(client_of_customer(former_id) for former_id in self.former_ids))
+
     def __post_init__(self) -> None:
         """Refuse an actor that contradicts itself: a customer without an id would read nobody's data or everybody's."""
         if (self.kind is ActorKind.CUSTOMER) != (self.customer_id is not None):
@@ -52,6 +69,11 @@ class Actor:
             raise ValueError("A customer holds no permission but over themselves")
         if self.expires_at is not None and self.expires_at.tzinfo is None:
             raise ValueError("expires_at needs a time zone")
+
+
+def client_of_customer(customer_id: CustomerId | None) -> str:
+    """The client that a customer is."""
+    return f"customer:{customer_id}"
 
 
 def system_actor(tenant_id: TenantId, subject: str) -> Actor:

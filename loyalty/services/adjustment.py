@@ -23,7 +23,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.idempotency import keyed_call, read_replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
@@ -104,16 +104,16 @@ async def load_adjustments(
 
 
 async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
-    mark = request.fingerprint()
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        known = await read_replayed_result(tx, call)
         if known is not None:
             return await _first_answer(tx, AdjustmentId(known))
         program = await program_in_force(world, tx)
         customer_id = await resolve_customer(tx, request.customer)
         book = await open_book(world, tx, program, actor, [customer_id])
         adjustment, change = await _book(tx, book, customer_id, request)
-        book.remember(request.idempotency_key, OPERATION, mark, adjustment.id)
+        book.remember(call, adjustment.id)
         await post(tx, book.finish())
         return AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False)
 

@@ -32,6 +32,7 @@ from loyalty.rules.standing import counted, counted_anew, is_measured, settled, 
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, customer_row
+from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, lock_customers, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
@@ -345,17 +346,9 @@ class Book:
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
 
-    def remember(self, key: str, operation: str, fingerprint: str, result_id: UUID) -> None:
-        """Keep an idempotency key with what it stands for."""
-        self.posting.idempotency_keys.append(
-            {
-                "key": key,
-                "operation": operation,
-                "fingerprint": fingerprint,
-                "result_id": result_id,
-                "created_at": self.now,
-            },
-        )
+    def remember(self, call: KeyedCall, result_id: UUID) -> None:
+        """Keep the idempotency key of a call with what it stands for."""
+        self.posting.idempotency_keys.append(call.row(result_id, self.now))
 
     def finish(self) -> Posting:
         """The posting with the final state of every account that moved, in the tier that it now stands for."""

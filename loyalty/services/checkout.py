@@ -17,6 +17,7 @@ from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer
 from loyalty.services.program import program_at
 from loyalty.services.world import CompiledProgram, World
+from loyalty.storage.idempotency import NO_CALL, KeyedCall
 from loyalty.storage.redemptions import Prepared, PurchaseKey, prepare_for_customer, read_lots_for
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -68,7 +69,7 @@ async def quote_checkout(
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
     refuse_checkout(checkout)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_customer(tx, "", customer)
+        prepared = await prepare_customer(tx, NO_CALL, customer)
         program = await program_at(world, tx, prepared and prepared.config_version)
         refuse_currency(program, checkout)
         policy = program.row.settings.redemption
@@ -106,12 +107,12 @@ async def quote_checkout(
     )
 
 
-async def prepare_customer(tx: Transaction, key: str, customer: CustomerKey) -> Prepared | None:
+async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
     """What an operation about a customer must know before it locks anything."""
     named = {name: value for name, value in customer._asdict().items() if value is not None}
     if "email" in named:
         named["email"] = named["email"].lower()
-    return await prepare_for_customer(tx, key, **named)
+    return await prepare_for_customer(tx, call, **named)
 
 
 def applied(program: CompiledProgram, spendable: int, checkout: Checkout, wanted: int) -> Application:

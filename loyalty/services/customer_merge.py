@@ -21,7 +21,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.idempotency import keyed_call, read_replayed_result
 from loyalty.storage.ledger import post
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -77,9 +77,9 @@ async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]
 
 
 async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
-    mark = request.fingerprint()
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        known = await read_replayed_result(tx, call)
         if known is not None:
             return await _merged_before(tx, CustomerMergeId(known))
         program = await program_in_force(world, tx)
@@ -94,7 +94,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
         await bring_open_lots(tx, book, [source_id, target_id])
         merge = _book(book, source_id, target_id, request.reason)
         await move_customer(tx, source_id, target_id)
-        book.remember(request.idempotency_key, OPERATION, mark, merge.id)
+        book.remember(call, merge.id)
         await post(tx, book.finish())
         return MergedCustomers(merge, book.customer(target_id), replayed=False)
 

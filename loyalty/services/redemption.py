@@ -43,7 +43,7 @@ from loyalty.services.program import program_at, program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import replayed_result
+from loyalty.storage.idempotency import keyed_call, replayed_result
 from loyalty.storage.ledger import EntryRow, post
 from loyalty.storage.redemptions import (
     HoldRow,
@@ -220,10 +220,10 @@ async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[Ho
 
 async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
     key, checkout = request.idempotency_key, request.checkout
-    mark = request.fingerprint()
+    call = keyed_call(actor, key, HOLD, request.fingerprint())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_customer(tx, key, request.customer)
-        known = replayed_result(prepared and prepared.kept_key, key, HOLD, mark)
+        prepared = await prepare_customer(tx, call, request.customer)
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _held_before(tx, HoldId(known))
         program = await program_at(world, tx, prepared and prepared.config_version)
@@ -244,7 +244,7 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
             of_lot = {"hold_id": hold.id, "lot_id": part.lot_id, "customer_id": customer_id, "points": part.points}
             book.posting.hold_lots.append(of_lot)
         book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
-        book.remember(key, HOLD, mark, hold.id)
+        book.remember(call, hold.id)
         await post(tx, book.finish())
         return HeldPoints(hold, book.customer(customer_id), replayed=False)
 
@@ -259,10 +259,10 @@ async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id
 
 
 async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | None, key: str) -> CapturedPoints:
-    mark = fingerprint([hold_id, wanted])
+    call = keyed_call(actor, key, CAPTURE, fingerprint([hold_id, wanted]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_hold(tx, key, hold_id)
-        known = replayed_result(prepared and prepared.kept_key, key, CAPTURE, mark)
+        prepared = await prepare_for_hold(tx, call, hold_id)
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _captured_before(tx, RedemptionId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -279,16 +279,16 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
         redemption, rest = _spend(book, hold, parts, points)
         await _put_back(tx, book, hold, rest)
         ended = _end(book, hold, HoldState.CAPTURED, captured_points=points)
-        book.remember(key, CAPTURE, mark, redemption.id)
+        book.remember(call, redemption.id)
         await post(tx, book.finish())
         return CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False)
 
 
 async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> HeldPoints:
-    mark = fingerprint([hold_id])
+    call = keyed_call(actor, key, RELEASE, fingerprint([hold_id]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_hold(tx, key, hold_id)
-        known = replayed_result(prepared and prepared.kept_key, key, RELEASE, mark)
+        prepared = await prepare_for_hold(tx, call, hold_id)
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _held_before(tx, HoldId(known))
         book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
@@ -298,7 +298,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
             # Whose hold it was may have become another customer since it ended.
             return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
         ended = await _give_up(tx, book, hold, HoldState.RELEASED)
-        book.remember(key, RELEASE, mark, hold.id)
+        book.remember(call, hold.id)
         await post(tx, book.finish())
         return HeldPoints(ended, book.customer(hold.customer_id), replayed=False)
 
@@ -306,10 +306,10 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
 async def _return(
     world: World, actor: Actor, redemption_id: RedemptionId, wanted: int | None, reason: str | None, key: str
 ) -> ReturnedPoints:
-    mark = fingerprint([redemption_id, wanted, reason])
+    call = keyed_call(actor, key, RETURN, fingerprint([redemption_id, wanted, reason]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_redemption(tx, key, redemption_id)
-        known = replayed_result(prepared and prepared.kept_key, key, RETURN, mark)
+        prepared = await prepare_for_redemption(tx, call, redemption_id)
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _returned_before(tx, RedemptionReturnId(known))
         program = await program_at(world, tx, prepared and prepared.config_version)
@@ -322,7 +322,7 @@ async def _return(
         if not 1 <= points <= returnable:
             raise ReturnExceedsRedemption(returnable=returnable, requested=points)
         returned, after = await give_redemption_back(tx, book, redemption, customer_id, points, reason)
-        book.remember(key, RETURN, mark, returned.id)
+        book.remember(call, returned.id)
         await post(tx, book.finish())
         return ReturnedPoints(returned, after, book.customer(customer_id), replayed=False)
 

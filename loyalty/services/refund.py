@@ -23,7 +23,7 @@ from loyalty.services.purchase import CALLED_OFF, purchase_values
 from loyalty.services.redemption import give_back_for
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import replayed_result
+from loyalty.storage.idempotency import keyed_call, replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -147,10 +147,10 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
 
 
 async def _refund(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
-    mark = request.fingerprint()
+    call = keyed_call(actor, request.idempotency_key, REFUND, request.fingerprint())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_purchase(tx, request.idempotency_key, **_named(request.purchase))
-        known = replayed_result(prepared and prepared.kept_key, request.idempotency_key, REFUND, mark)
+        prepared = await prepare_for_purchase(tx, call, **_named(request.purchase))
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _refunded_before(tx, PurchaseRefundId(known))
         book, purchase = await _open(world, tx, actor, prepared)
@@ -178,16 +178,16 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         split = _split(purchase, await read_redemptions_for(tx, key), money_minor)
         if after.status is PurchaseStatus.REFUNDED:
             await give_back_for(tx, book, key, purchase.customer_id)
-        book.remember(request.idempotency_key, REFUND, mark, row.id)
+        book.remember(call, row.id)
         await post(tx, book.finish())
         return RefundedPurchase(row, split, after, accrual, book.customer(purchase.customer_id), change, replayed=False)
 
 
 async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> MaturedPurchase:
-    mark = fingerprint(name.identity())
+    call = keyed_call(actor, key, MATURE, fingerprint(name.identity()))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_purchase(tx, key, **_named(name))
-        known = replayed_result(prepared and prepared.kept_key, key, MATURE, mark)
+        prepared = await prepare_for_purchase(tx, call, **_named(name))
+        known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _matured_before(tx, AccrualId(known))
         book, purchase = await _open(world, tx, actor, prepared)
@@ -200,7 +200,7 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
             await bring_open_lots(tx, book, [purchase.customer_id])
         # What waited for a moment waits no longer: the moment is now.
         accrual, change = mature(book, accrual._replace(matures_at=book.now))
-        book.remember(key, MATURE, mark, accrual.id)
+        book.remember(call, accrual.id)
         await post(tx, book.finish())
         return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), change, replayed=False)
 

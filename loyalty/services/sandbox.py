@@ -10,7 +10,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
-from loyalty.storage.idempotency import keep_key, read_replayed_result
+from loyalty.storage.idempotency import keep_key, keyed_call, read_replayed_result
 from loyalty.storage.programs import touch_config
 from loyalty.storage.tenants import advance_clock, read_tenant
 from permissions.actor import Actor
@@ -47,11 +47,11 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
 
 
 async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> AdvancedClock:
-    mark = fingerprint([by.total_seconds()])
+    call = keyed_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # Locked first: of two calls with one key, the second finds what the first has kept.
         await locked_program(tx)
-        known = await read_replayed_result(tx, key, OPERATION, mark)
+        known = await read_replayed_result(tx, call)
         tenant = await read_tenant(tx)
         if tenant is None:
             raise NotFound("tenant")
@@ -64,7 +64,7 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
             raise LimitReached("days ahead", MAX_ADVANCE_DAYS, ("by",))
         await advance_clock(tx, ahead)
         await touch_config(tx)
-        await keep_key(tx, key, OPERATION, mark, actor.tenant_id, world.clock())
+        await keep_key(tx, call, actor.tenant_id, world.clock())
     return AdvancedClock(world.clock() + ahead, replayed=False)
 
 

@@ -15,7 +15,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import read_replayed_result
+from loyalty.storage.idempotency import keyed_call, read_replayed_result
 from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
 from permissions.actor import Actor
@@ -81,9 +81,9 @@ async def load_tier_histories(
 
 
 async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
-    mark = request.fingerprint()
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, request.idempotency_key, OPERATION, mark)
+        known = await read_replayed_result(tx, call)
         if known is not None:
             return LockedTier((await read_customers_by_id(tx, [CustomerId(known)]))[CustomerId(known)], replayed=True)
         book, customer_id = await _open(world, tx, actor, request.customer)
@@ -94,7 +94,7 @@ async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedT
         book.keep(locked)
         change = TierChange(book.program.tier(locked.tier_id), tier)
         book.move_tier(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
-        book.remember(request.idempotency_key, OPERATION, mark, customer_id)
+        book.remember(call, customer_id)
         await post(tx, book.finish())
         return LockedTier(book.customer(customer_id), replayed=False)
 

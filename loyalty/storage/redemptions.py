@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, func, literal, select, union_all
+from sqlalchemy import bindparam, func, literal, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
@@ -20,7 +20,7 @@ from loyalty.rules.ids import (
 from loyalty.rules.lots import Lot
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.idempotency import KeptKey
+from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
 from loyalty.storage.ledger import LOT_COLUMNS, lot_of
 from loyalty.storage.tables import (
     accruals,
@@ -29,7 +29,6 @@ from loyalty.storage.tables import (
     entries,
     hold_lots,
     holds,
-    idempotency_keys,
     lots,
     programs,
     purchases,
@@ -122,14 +121,10 @@ _RETURN_COLUMNS = [redemption_returns.c[name] for name in ReturnRow._fields]
 
 
 def _prepare(*found: ColumnElement[Any]) -> Any:
-    key = idempotency_keys
+    kept = KEPT_FOR_CALL.subquery("kept")
     return (
-        select(programs.c.config_version, key.c.operation, key.c.fingerprint, key.c.result_id, *found)
-        .select_from(
-            programs.outerjoin(
-                key, (key.c.tenant_id == programs.c.tenant_id) & (key.c.key == bindparam("key", type_=Text()))
-            )
-        )
+        select(programs.c.config_version, kept.c.fingerprint, kept.c.result_id, *found)
+        .select_from(programs.outerjoin(kept, true()))
         .where(programs.c.tenant_id == tenant_parameter())
     )
 
@@ -310,26 +305,26 @@ _UNPAID = (
 # ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def prepare_for_customer(tx: Transaction, key: str, **customer: Any) -> Prepared | None:
+async def prepare_for_customer(tx: Transaction, call: KeyedCall, **customer: Any) -> Prepared | None:
     """For an operation about a customer, named by ``id``, ``external_id`` or ``email``; None without a program."""
     ((name, value),) = customer.items()
-    return _prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], key=key, **{name: value}))
+    return _prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], **call.parameters, **{name: value}))
 
 
-async def prepare_for_hold(tx: Transaction, key: str, hold_id: HoldId) -> Prepared | None:
+async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:
     """For an operation about a hold."""
-    return _prepared(await tx.row(_PREPARE_FOR_HOLD, key=key, hold=hold_id))
+    return _prepared(await tx.row(_PREPARE_FOR_HOLD, **call.parameters, hold=hold_id))
 
 
-async def prepare_for_redemption(tx: Transaction, key: str, redemption_id: RedemptionId) -> Prepared | None:
+async def prepare_for_redemption(tx: Transaction, call: KeyedCall, redemption_id: RedemptionId) -> Prepared | None:
     """For an operation about a redemption."""
-    return _prepared(await tx.row(_PREPARE_FOR_REDEMPTION, key=key, redemption=redemption_id))
+    return _prepared(await tx.row(_PREPARE_FOR_REDEMPTION, **call.parameters, redemption=redemption_id))
 
 
-async def prepare_for_purchase(tx: Transaction, key: str, **purchase: Any) -> Prepared | None:
+async def prepare_for_purchase(tx: Transaction, call: KeyedCall, **purchase: Any) -> Prepared | None:
     """For an operation about a purchase, named by ``id``, or by ``kind`` and ``external_id``."""
     statement = _PREPARE_FOR_PURCHASE_ID if "id" in purchase else _PREPARE_FOR_PURCHASE_KEY
-    row = await tx.row(statement, key=key, **purchase)
+    row = await tx.row(statement, **call.parameters, **purchase)
     prepared = _prepared(row)
     return prepared._replace(purchase_id=row.purchase_id) if prepared and row else None
 
@@ -419,7 +414,7 @@ async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId])
 def _prepared(row: Any) -> Prepared | None:
     if row is None:
         return None
-    kept = KeptKey(row.operation, row.fingerprint, row.result_id) if row.operation is not None else None
+    kept = KeptKey(row.fingerprint, row.result_id) if row.fingerprint is not None else None
     return Prepared(row.config_version, kept, row.customer_id)
 
 

@@ -592,10 +592,12 @@ idempotency_keys = tenant_table(
     "idempotency_keys",
     key_text("key"),
     text_column("operation"),
+    # Whose key it is: `Actor.client`. Empty for a key from before keys had an owner.
+    key_text("client"),
     text_column("fingerprint"),
     identifier("result_id"),
     instant("created_at"),
-    key=("key",),
+    key=("key", "operation", "client"),
     of_tenants=True,
 )
 

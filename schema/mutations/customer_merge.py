@@ -21,7 +21,9 @@ class CustomerMergeInput:
         description="Who is there no more afterwards; every id of theirs leads to the other."
     )
     target: CustomerBy = strawberry.field(description="Who takes over everything.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     reason: str | None = strawberry.field(default=None, description="At most 500 characters.")
 
 

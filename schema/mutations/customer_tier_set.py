@@ -27,7 +27,9 @@ class CustomerTierSetInput:
         default=None, description="When the rules take over again; without it, when the tier is unlocked."
     )
     note: str | None = strawberry.field(default=None, description="For the team only; at most 500 characters.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
 
 
 @strawberry.type(description="The customer in that tier.")

@@ -25,7 +25,9 @@ from schema.types.ledger import Adjustment
 )
 class PointsAdjustInput:
     customer: CustomerBy = strawberry.field(description="Whose points.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     amount: Points | None = strawberry.field(default=None, description="Signed: -50 removes 50. Not 0.")
     direction: Direction | None = strawberry.field(default=None, description="With `points`, in place of `amount`.")
     points: Points | None = strawberry.field(default=None, description="With `direction`; at least 1.")

@@ -20,7 +20,9 @@ from schema.types.purchase import Accrual, Purchase
 @strawberry.input(description="Which purchase.")
 class PurchaseMatureInput:
     purchase: PurchaseBy = strawberry.field(description="A purchase with pending points.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
 
 
 @strawberry.type(description="The purchase, its points, and where the customer stands with them.")

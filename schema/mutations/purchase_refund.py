@@ -33,7 +33,9 @@ class PurchaseRefundLineInput:
 @strawberry.input(description="A refund: of lines, of an amount that belongs to no line, or of both.")
 class PurchaseRefundInput:
     purchase: PurchaseBy = strawberry.field(description="Which purchase.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     amount: MoneyInput | None = strawberry.field(
         default=None, description="What is paid back without belonging to a line, in the purchase's currency."
     )

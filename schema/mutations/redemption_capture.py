@@ -20,7 +20,9 @@ from schema.types.redemption import Hold, Redemption
 @strawberry.input(description="Which hold, and how much of it.")
 class RedemptionCaptureInput:
     hold: strawberry.ID = strawberry.field(description="An active hold.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     points: Points | None = strawberry.field(
         default=None, description="A part of the hold, at least 1; the rest goes back. By default all of it."
     )

@@ -26,7 +26,9 @@ class RedemptionHoldInput(CheckoutInput):
     points: Points = strawberry.field(
         description="At least 1. Points that would take nothing more off are left with the customer."
     )
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     customer: CustomerBy | None = strawberry.field(
         default=None, description="Whose points; may be left out by a customer, who is meant then."
     )

@@ -19,7 +19,9 @@ from schema.types.redemption import Hold
 @strawberry.input(description="Which hold.")
 class RedemptionReleaseInput:
     hold: strawberry.ID = strawberry.field(description="A hold that was not captured.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
 
 
 @strawberry.type(description="The hold, and where the customer stands without it.")

@@ -20,7 +20,9 @@ from schema.types.redemption import Redemption, RedemptionReturn
 @strawberry.input(description="Which redemption, and how much of it.")
 class RedemptionReturnInput:
     redemption: strawberry.ID = strawberry.field(description="A redemption with points left to give back.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
     points: Points | None = strawberry.field(
         default=None, description="A part of it, at least 1; by default all that is left."
     )

@@ -19,7 +19,9 @@ from schema.scalars import Duration
 @strawberry.input(description="How much time is to pass.")
 class SandboxClockAdvanceInput:
     by: Duration = strawberry.field(description="Weeks, days, hours and minutes, such as P30D; P3660D in all.")
-    idempotency_key: str = strawberry.field(description="1 to 255 characters; the same key never counts twice.")
+    idempotency_key: str = strawberry.field(
+        description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
 
 
 @strawberry.type(description="The clock after it.")

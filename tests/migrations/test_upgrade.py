@@ -21,6 +21,7 @@ from tenancy.database import Database
 Owner = psycopg.Connection[TupleRow]
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+NAMELESS = {"full_name": "", "search_name": "", "search_family_name": ""}
 ACTOR = {"actor_kind": "STAFF", "actor": "staff:mara"}
 POLICY = json.dumps(
     {
@@ -35,7 +36,7 @@ POLICY = json.dumps(
 class Installation:
     """Writes rows of the first release, as the owner of the tables, into one tenant."""
 
-    def __init__(self, owner: Owner, name: str) -> None:
+    def __init__(self, owner: Owner, name: str, **columns: Any) -> None:
         self._owner = owner
         self._minutes = 0
         self.tenant_id = TenantId(uuid7())
@@ -48,6 +49,7 @@ class Installation:
             locale="de",
             state="ACTIVE",
             created_at=NOON,
+            **columns,
         )
         self.insert("programs", enabled=True, settings="{}", version=1, config_version=1, updated_at=NOON)
 
@@ -76,11 +78,9 @@ class Installation:
             "customers",
             id=customer_id,
             external_id=external_id,
-            full_name="",
-            search_name="",
-            search_family_name="",
             created_at=NOON,
             updated_at=NOON,
+            **NAMELESS,
         )
         numbers = dict.fromkeys(
             ("available", "pending", "held", "debt", "lifetime_earned", "qualifying", "sequence"), 0
@@ -198,6 +198,34 @@ class Installation:
         )
         return lot_id
 
+    def hold(self, customer_id: UUID, actor_kind: str) -> UUID:
+        """A hold that gave its points back."""
+        hold_id = uuid7()
+        self.insert(
+            "holds",
+            id=hold_id,
+            customer_id=customer_id,
+            state="RELEASED",
+            points=10,
+            captured_points=0,
+            discount_minor=10,
+            currency="EUR",
+            value_points=1,
+            value_minor=1,
+            expires_at=NOON,
+            created_at=NOON,
+            ended_at=NOON,
+            actor_kind=actor_kind,
+            actor="Somebody",
+        )
+        return hold_id
+
+    def key(self, key: str, operation: str, result_id: UUID) -> None:
+        """An idempotency key of the whole tenant, as keys were at first."""
+        self.insert(
+            "idempotency_keys", key=key, operation=operation, fingerprint=key, result_id=result_id, created_at=NOON
+        )
+
     def event(self, kind: str, customer_id: UUID, payload: dict[str, Any]) -> None:
         self.insert(
             "events",
@@ -290,3 +318,27 @@ async def test_what_a_hold_settled_was_taken_when_it_ended(empty_database_urls: 
         held_for = owner.execute("SELECT customer_id FROM hold_lots").fetchall()
     assert taken == [(ben, 10, released_at), (ben, 20, *(paid_at or ()))]
     assert held_for == [(ben,)]
+
+
+async def test_a_key_of_a_customers_hold_becomes_the_customers(empty_database_urls: DatabaseUrls) -> None:
+    """All other keys stay the tenant's: nothing tells who used them."""
+    urls = empty_database_urls
+    upgrade(urls.owner, "0004")
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        installation = Installation(owner, "Salon", sandbox=False, clock_advance_seconds=0)
+        ben = uuid7()
+        installation.insert("customers", id=ben, external_id="ben", created_at=NOON, updated_at=NOON, **NAMELESS)
+        holds = {kind: installation.hold(ben, kind) for kind in ("CUSTOMER", "STAFF")}
+        for kind, hold in holds.items():
+            for operation in ("redemptionHold", "redemptionRelease"):
+                installation.key(f"{operation} by {kind}", operation, hold)
+    upgrade(urls.owner)
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installation.tenant_id)])
+        clients: dict[str, str] = dict(owner.execute("SELECT key, client FROM idempotency_keys").fetchall())
+    assert clients == {
+        "redemptionHold by CUSTOMER": f"customer:{ben}",
+        "redemptionRelease by CUSTOMER": "",
+        "redemptionHold by STAFF": "",
+        "redemptionRelease by STAFF": "",
+    }

@@ -367,7 +367,6 @@ async def test_keys_are_answered_once(world: World, salon: Salon, nothing_change
         for other in (
             hold(world, salon, 301, "basket"),
             capture(world, salon, held, "paid", points=1),
-            capture(world, salon, held, "basket"),
             give_back(world, salon, captured, "back", points=101),
         ):
             with pytest.raises(IdempotencyConflict):
