@@ -33,6 +33,13 @@ from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
+from loyalty.services.listing import (
+    load_holds_for,
+    load_purchase_entries,
+    load_purchase_histories,
+    load_purchases_by_key,
+    load_redemptions_for,
+)
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.program import get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
@@ -49,8 +56,9 @@ from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
+from loyalty.storage.purchase_relations import PurchaseFactRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
-from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor
@@ -91,6 +99,11 @@ class Loaders:
         self.merges: DataLoader[CustomerMergeId, MergeRow | None] = by_id(load_merges)
         self.opening_balances: DataLoader[OpeningBalanceId, OpeningBalanceRow | None] = by_id(load_opening_balances)
         self.refunds: DataLoader[PurchaseId, list[RefundRow] | None] = by_id(load_refunds)
+        self.purchases_by_key: DataLoader[PurchaseKey, PurchaseRow | None] = by_id(load_purchases_by_key)
+        self.purchase_histories: DataLoader[PurchaseId, list[PurchaseFactRow] | None] = by_id(load_purchase_histories)
+        self.purchase_entries: DataLoader[PurchaseId, list[EntryRow] | None] = by_id(load_purchase_entries)
+        self.holds_for: DataLoader[PurchaseKey, list[HoldRow] | None] = by_id(load_holds_for)
+        self.redemptions_for: DataLoader[PurchaseKey, list[RedemptionRow] | None] = by_id(load_redemptions_for)
         self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
         self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)
         self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)

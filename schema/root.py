@@ -35,6 +35,7 @@ from schema.mutations import (
 from schema.queries import checkout_quote as checkout_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
+from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
 from schema.queries import verification as verification_queries
@@ -58,6 +59,10 @@ class Query:
     customer = customer_queries.customer
     purchase = customer_queries.purchase
     adjustment = customer_queries.adjustment
+    purchases = listing_queries.purchases
+    adjustments = listing_queries.adjustments
+    holds = listing_queries.holds
+    redemptions = listing_queries.redemptions
     checkout_quote = checkout_queries.checkout_quote
     report = report_queries.report
     event_cursor = event_queries.event_cursor

@@ -7,8 +7,11 @@ import strawberry
 from loyalty.rules.errors import NotFound
 from loyalty.rules.text import is_storable
 from loyalty.services.customer import CustomerKey, list_activity
+from loyalty.services.listing import list_holds, list_purchases, list_redemptions
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.window import TimePlace
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed
@@ -20,6 +23,8 @@ from schema.types.expiry import ExpiringPoints
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads
+from schema.types.purchase import PURCHASE_ORDER, Purchase
+from schema.types.redemption import HOLD_ORDER, REDEMPTION_ORDER, Hold, Redemption
 from schema.types.tier import Tier, TierChange, TierLock, TierProgress
 
 
@@ -80,6 +85,39 @@ class Customer(Node):
             info.context.seal, window, ENTRY_ORDER, [(entry_place(row), row) for row in found]
         )
         return page
+
+    @computed(description="The customer's purchases by when they were first recorded, newest first.")
+    async def purchases(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Purchase]:
+        """A page of purchases."""
+        window = window_of(info.context.seal, Page(first, after, last, before), PURCHASE_ORDER)
+        wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
+        found = await list_purchases(info.context.world, info.context.actor, wanted, window)
+        placed = [(TimePlace(row.recorded_at, row.id), row) for row in found]
+        return connection_of(info.context.seal, window, PURCHASE_ORDER, placed)  # type: ignore[no-any-return]
+
+    @computed(description="Points that the customer set aside at checkouts, newest first.")
+    async def holds(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Hold]:
+        """A page of holds."""
+        window = window_of(info.context.seal, Page(first, after, last, before), HOLD_ORDER)
+        wanted = HoldFilter(customer_id=self.id)  # type: ignore[arg-type]
+        found = await list_holds(info.context.world, info.context.actor, wanted, window)
+        placed = [(TimePlace(row.created_at, row.id), row) for row in found]
+        return connection_of(info.context.seal, window, HOLD_ORDER, placed)  # type: ignore[no-any-return]
+
+    @computed(description="Points that the customer spent at checkouts, newest first.")
+    async def redemptions(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[Redemption]:
+        """A page of redemptions."""
+        window = window_of(info.context.seal, Page(first, after, last, before), REDEMPTION_ORDER)
+        wanted = RedemptionFilter(customer_id=self.id)  # type: ignore[arg-type]
+        found = await list_redemptions(info.context.world, info.context.actor, wanted, window)
+        placed = [(TimePlace(row.redeemed_at, row.id), row) for row in found]
+        return connection_of(info.context.seal, window, REDEMPTION_ORDER, placed)  # type: ignore[no-any-return]
 
 
 @strawberry.input(description="Names a customer in exactly one way.", one_of=True)

@@ -111,6 +111,7 @@ _REFERENCE_LOADERS = {
     ReferenceKind.OPENING_BALANCE: "opening_balances",
 }
 
+ADJUSTMENT_ORDER: Order[TimePlace] = time_order("adjustments")
 ENTRY_ORDER: Order[TimePlace] = time_order("entries")
 
 

@@ -12,8 +12,12 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
+from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.window import TimePlace
+from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from permissions.policy import allows
+from schema.connections import Order, time_order
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
@@ -24,7 +28,12 @@ from schema.types.node import Node, node_id, reads, shown
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
+    from schema.types.ledger import LedgerEntry
+    from schema.types.redemption import Hold, Redemption
 
+LazyEntry = Annotated["LedgerEntry", strawberry.lazy("schema.types.ledger")]
+LazyHold = Annotated["Hold", strawberry.lazy("schema.types.redemption")]
+LazyRedemption = Annotated["Redemption", strawberry.lazy("schema.types.redemption")]
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
 
@@ -110,6 +119,19 @@ class PurchaseRefund:
     lines: list[PurchaseRefundLine] = strawberry.field(description="Which lines; an amount of no line has none.")
 
 
+@strawberry.type(description="One fact about a purchase: a report or a refund, as it was recorded.")
+class PurchaseFact:
+    version: int = strawberry.field(description="Counts the facts of one purchase from 1.")
+    status: PurchaseStatus = strawberry.field(description="The status of the purchase after it.")
+    recorded_at: datetime = strawberry.field(description="When it was recorded here.")
+
+    @computed(description="The subject of the credential that told it; customers read only that it was staff.")
+    def recorded_by(self, info: Info) -> str:
+        """Customers do not learn who is behind a credential."""
+        row: Any = self
+        return "STAFF" if info.context.actor.kind is ActorKind.CUSTOMER else row.recorded_by
+
+
 @strawberry.type(description="A booking, a class or an order that can earn points.")
 class Purchase(Node):
     is_type_of = reads(PurchaseRow)
@@ -143,11 +165,38 @@ class Purchase(Node):
         found: list[RefundRow] | None = await load(info, "refunds", row.id)
         return [refund_of(one, row.total.currency) for one in found or ()]
 
+    @computed(description="The newest 100 facts about it, newest first.")
+    async def history(self, info: Info) -> list[PurchaseFact]:
+        """Loaded for all purchases at once."""
+        row: Any = self
+        return await load(info, "purchase_histories", row.id) or []
+
+    @computed(description="The newest 100 ledger entries of what it earned and lost again, newest first.")
+    async def entries(self, info: Info) -> list[LazyEntry]:
+        """Loaded for all purchases at once."""
+        row: Any = self
+        return await load(info, "purchase_entries", row.id) or []
+
+    @computed(description="The newest 100 holds that name it, newest first; customers read only their own.")
+    async def holds(self, info: Info) -> list[LazyHold]:
+        """Loaded for all purchases at once."""
+        row: Any = self
+        return await load(info, "holds_for", PurchaseKey(row.kind, row.external_id)) or []
+
+    @computed(description="The newest 100 redemptions that paid for it, newest first; customers read only their own.")
+    async def redemptions(self, info: Info) -> list[LazyRedemption]:
+        """Loaded for all purchases at once."""
+        row: Any = self
+        return await load(info, "redemptions_for", PurchaseKey(row.kind, row.external_id)) or []
+
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
         row: Any = self
         return [_purchase_line(purchase_line(stored), row.total.currency) for stored in row.lines]
+
+
+PURCHASE_ORDER: Order[TimePlace] = time_order("purchases")
 
 
 def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:

@@ -11,17 +11,23 @@ from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import DiscountMethod, HoldState
 from loyalty.services.checkout import Quote
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from loyalty.storage.redemptions import PurchaseKey as Key
+from loyalty.storage.window import TimePlace
+from schema.connections import Order, time_order
+from schema.context import Info
 from schema.enums import describe_enum
 from schema.errors import UserError, user_errors
 from schema.fields import computed
-from schema.loaders import loaded
+from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
+    from schema.types.purchase import Purchase
 
+LazyPurchase = Annotated["Purchase", strawberry.lazy("schema.types.purchase")]
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
 
@@ -82,6 +88,11 @@ class PurchaseKey:
     kind: PurchaseKind = strawberry.field(description="What is bought.")
     external_id: str = strawberry.field(description="The id in the caller's own system.")
 
+    @computed(description="The purchase itself; null until it is recorded, and for whom it is none of their business.")
+    async def recorded(self, info: Info) -> LazyPurchase | None:
+        """Loaded for all keys at once."""
+        return await load(info, "purchases_by_key", Key(self.kind, self.external_id))  # type: ignore[no-any-return]
+
 
 @strawberry.type(description="Points that were spent at a checkout.")
 class Redemption(Node):
@@ -141,6 +152,10 @@ class RedemptionReturn:
     def discount(self) -> Money:
         """In the redemption's currency."""
         return _discount(self)
+
+
+HOLD_ORDER: Order[TimePlace] = time_order("holds")
+REDEMPTION_ORDER: Order[TimePlace] = time_order("redemptions")
 
 
 def quote_of(quote: Quote) -> CheckoutQuote:

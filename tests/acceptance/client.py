@@ -256,6 +256,23 @@ async def adjust(caller: Caller, key: str, amount: int, customer: str = "anna", 
     return payload
 
 
+async def redeem(caller: Caller, customer: str, order: str, points: int = 1) -> Json:
+    """Spend points on an order, which must not be refused; the answer names the hold and the redemption."""
+    held: Json = await caller.do(
+        "redemptionHold",
+        "hold { id }",
+        customer={"externalId": customer},
+        points=points,
+        subtotal=money("10.00"),
+        purchase={"kind": "ORDER", "externalId": order},
+        idempotencyKey=f"hold-{order}",
+    )
+    captured: Json = await caller.do(
+        "redemptionCapture", "redemption { id }", hold=held["hold"]["id"], idempotencyKey=f"capture-{order}"
+    )
+    return {"hold": held["hold"]["id"], "redemption": captured["redemption"]["id"]}
+
+
 async def create_rule(caller: Caller, name: str, award: Json | int = 10, **fields: Any) -> Json:
     """Create an earning rule; a bare number is so many points per purchase."""
     award = {"fixed": {"points": award}} if isinstance(award, int) else award

@@ -42,6 +42,12 @@ query($first: Int! = 50) { report(range: {from: "2026-01-01", to: "2099-12-31"})
   reference { ... on Purchase { externalId } ... on Adjustment { points } }
 } } } }
 """
+PURCHASES = """
+query($first: Int! = 50) { purchases(first: $first) { nodes {
+  externalId customer { externalId } accrual { points } refunds { number } entries { points } history { version }
+  holds { points purchase { recorded { status } } } redemptions { points }
+} } }
+"""
 TIERS = "{ tiers { name customerCount } }"
 RULES = (
     "query($first: Int! = 50) { earningRules(first: $first) { nodes { name conditionSummary award { __typename } } } }"
@@ -137,6 +143,7 @@ async def test_a_customer_with_tier_and_progress_is_one_question(count: Counting
     ("document", "expected"),
     [
         pytest.param(CUSTOMERS, 2, id="customers with tiers and progress"),
+        pytest.param(PURCHASES, 16, id="purchases with all that belongs to them"),
         pytest.param(ENTRIES, 12, id="entries with customers and references"),
         pytest.param(RULES, 6, id="rules with their conditions in words"),
     ],

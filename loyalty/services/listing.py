@@ -1,0 +1,149 @@
+"""Lists of what happened: purchases, adjustments, holds and redemptions, for the team and for one customer."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.services.customer import may_see_customer, visible_rows
+from loyalty.services.world import World
+from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.ledger import EntryRow
+from loyalty.storage.lists import (
+    AdjustmentFilter,
+    HoldFilter,
+    PurchaseFilter,
+    RedemptionFilter,
+    read_adjustment_page,
+    read_hold_page,
+    read_purchase_page,
+    read_redemption_page,
+)
+from loyalty.storage.purchase_relations import (
+    PurchaseFactRow,
+    read_entries_of,
+    read_histories,
+    read_holds_for,
+    read_purchases_by_keys,
+    read_redemptions_of,
+)
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow
+from loyalty.storage.window import TimePlace, Window
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+
+Filter = TypeVar("Filter", PurchaseFilter, AdjustmentFilter, HoldFilter, RedemptionFilter)
+Row = TypeVar("Row")
+Key = TypeVar("Key")
+
+
+class _Owned(Protocol):
+    """A row that belongs to a customer."""
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """Whose row it is."""
+        ...
+
+
+Owned = TypeVar("Owned", bound=_Owned)
+
+MAX_EXTERNAL_IDS = 100
+"""External ids in one look-up of purchases."""
+
+
+async def list_purchases(
+    world: World, actor: Actor, wanted: PurchaseFilter, window: Window[TimePlace]
+) -> list[PurchaseRow]:
+    """A page of purchases, newest first; customers find only their own."""
+    return await _list(world, actor, read_purchase_page, wanted, window)
+
+
+async def list_adjustments(
+    world: World, actor: Actor, wanted: AdjustmentFilter, window: Window[TimePlace]
+) -> list[AdjustmentRow]:
+    """A page of adjustments, newest first; customers find only their own."""
+    return await _list(world, actor, read_adjustment_page, wanted, window)
+
+
+async def list_holds(world: World, actor: Actor, wanted: HoldFilter, window: Window[TimePlace]) -> list[HoldRow]:
+    """A page of holds, newest first; customers find only their own."""
+    return await _list(world, actor, read_hold_page, wanted, window)
+
+
+async def list_redemptions(
+    world: World, actor: Actor, wanted: RedemptionFilter, window: Window[TimePlace]
+) -> list[RedemptionRow]:
+    """A page of redemptions, newest first; customers find only their own."""
+    return await _list(world, actor, read_redemption_page, wanted, window)
+
+
+async def _list(
+    world: World,
+    actor: Actor,
+    read: Callable[[Transaction, Filter, Window[TimePlace]], Awaitable[list[Row]]],
+    wanted: Filter,
+    window: Window[TimePlace],
+) -> list[Row]:
+    """Read a page of one customer's rows for who may see that customer, and of all rows for the team."""
+    if wanted.customer_id is None:
+        require(actor, Permission.LOYALTY_READ)
+    else:
+        require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+        if not may_see_customer(actor, wanted.customer_id):
+            return []
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read(tx, wanted, window)
+
+
+# ── what belongs to purchases ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def load_purchases_by_key(
+    world: World, actor: Actor, keys: Sequence[PurchaseKey]
+) -> dict[PurchaseKey, PurchaseRow]:
+    """The recorded purchases among ``keys`` that the actor may see."""
+    return visible_rows(actor, await _load(world, actor, read_purchases_by_keys, keys))
+
+
+async def load_holds_for(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
+    """The newest holds that name each purchase, as far as the actor may see them."""
+    return _visible_lists(actor, await _load(world, actor, read_holds_for, keys))
+
+
+async def load_redemptions_for(
+    world: World, actor: Actor, keys: Sequence[PurchaseKey]
+) -> dict[PurchaseKey, list[RedemptionRow]]:
+    """The newest redemptions that paid for each purchase, as far as the actor may see them."""
+    return _visible_lists(actor, await _load(world, actor, read_redemptions_of, keys))
+
+
+async def load_purchase_entries(
+    world: World, actor: Actor, ids: Sequence[PurchaseId]
+) -> dict[PurchaseId, list[EntryRow]]:
+    """The newest entries that each purchase caused, as far as the actor may see them."""
+    return _visible_lists(actor, await _load(world, actor, read_entries_of, ids))
+
+
+async def load_purchase_histories(
+    world: World, actor: Actor, ids: Sequence[PurchaseId]
+) -> dict[PurchaseId, list[PurchaseFactRow]]:
+    """The newest facts of each purchase; whoever sees the purchase sees them."""
+    return await _load(world, actor, read_histories, ids)
+
+
+async def _load(
+    world: World,
+    actor: Actor,
+    read: Callable[[Transaction, Sequence[Key]], Awaitable[dict[Key, Row]]],
+    keys: Sequence[Key],
+) -> dict[Key, Row]:
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await read(tx, keys)
+
+
+def _visible_lists(actor: Actor, found: Mapping[Key, list[Owned]]) -> dict[Key, list[Owned]]:
+    return {key: [row for row in rows if may_see_customer(actor, row.customer_id)] for key, rows in found.items()}

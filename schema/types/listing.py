@@ -1,0 +1,125 @@
+"""What lists can be narrowed to, and the order of their pages. One input for each kind of list."""
+
+from datetime import datetime
+
+import strawberry
+
+from loyalty.rules.adjustment import AdjustmentReason
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.redemption import HoldState
+from loyalty.rules.text import check_text
+from loyalty.services.customer import find_customer
+from loyalty.services.listing import MAX_EXTERNAL_IDS
+from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.redemptions import PurchaseKey
+from permissions.actor import ActorKind
+from schema.context import Info
+from schema.types.checkout import PurchaseKeyInput
+from schema.types.customer import CustomerBy, customer_key
+
+SEARCH_MAX_LENGTH = 200
+
+
+@strawberry.input(description="A span of time; leave out what has no limit.")
+class TimeRangeInput:
+    from_: datetime | None = strawberry.field(default=None, name="from", description="The first instant.")
+    to: datetime | None = strawberry.field(default=None, description="The first instant after it.")
+
+
+@strawberry.input(description="Which purchases; everything that is given must hold.")
+class PurchaseFilterInput:
+    customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
+    kind: PurchaseKind | None = strawberry.field(default=None, description="Only this kind.")
+    statuses: list[PurchaseStatus] | None = strawberry.field(default=None, description="Only these statuses.")
+    external_ids: list[str] | None = strawberry.field(
+        default=None, description="Only these ids of the caller's own system: 1 to 100."
+    )
+    search: str | None = strawberry.field(
+        default=None, description="Only external ids that begin like this: 1 to 200 characters; case matters."
+    )
+    recorded: TimeRangeInput | None = strawberry.field(default=None, description="First recorded in this span.")
+
+
+@strawberry.input(description="Which adjustments; everything that is given must hold.")
+class AdjustmentFilterInput:
+    customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
+    reasons: list[AdjustmentReason] | None = strawberry.field(default=None, description="Only these reasons.")
+    created: TimeRangeInput | None = strawberry.field(default=None, description="Made in this span.")
+
+
+@strawberry.input(description="Which holds; everything that is given must hold.")
+class HoldFilterInput:
+    customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
+    states: list[HoldState] | None = strawberry.field(default=None, description="Only these states.")
+    purchase: PurchaseKeyInput | None = strawberry.field(default=None, description="Only for this purchase.")
+
+
+@strawberry.input(description="Which redemptions; everything that is given must hold.")
+class RedemptionFilterInput:
+    customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
+    purchase: PurchaseKeyInput | None = strawberry.field(default=None, description="Only of this purchase.")
+    redeemed: TimeRangeInput | None = strawberry.field(default=None, description="Spent in this span.")
+
+
+async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> PurchaseFilter:
+    """The filter behind the input. Refusals: InvalidInput, NotFound (customer)."""
+    if given is None:
+        return PurchaseFilter(await _listed_customer(info, None))
+    if given.search is not None and (problem := check_text(given.search, ("filter", "search"), SEARCH_MAX_LENGTH)):
+        raise InvalidInput([problem])
+    if given.external_ids is not None and not 1 <= len(given.external_ids) <= MAX_EXTERNAL_IDS:
+        raise InvalidInput.one("filter", "external_ids", reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
+    start_at, end_at = _span(given.recorded)
+    return PurchaseFilter(
+        customer_id=await _listed_customer(info, given.customer),
+        kind=given.kind,
+        statuses=given.statuses,
+        external_ids=given.external_ids,
+        search=given.search,
+        start_at=start_at,
+        end_at=end_at,
+    )
+
+
+async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> AdjustmentFilter:
+    """The filter behind the input. Refusal: NotFound (customer)."""
+    if given is None:
+        return AdjustmentFilter(await _listed_customer(info, None))
+    return AdjustmentFilter(await _listed_customer(info, given.customer), given.reasons, *_span(given.created))
+
+
+async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
+    """The filter behind the input. Refusal: NotFound (customer)."""
+    if given is None:
+        return HoldFilter(await _listed_customer(info, None))
+    return HoldFilter(await _listed_customer(info, given.customer), given.states, _purchase(given.purchase))
+
+
+async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> RedemptionFilter:
+    """The filter behind the input. Refusal: NotFound (customer)."""
+    if given is None:
+        return RedemptionFilter(await _listed_customer(info, None))
+    return RedemptionFilter(
+        await _listed_customer(info, given.customer), _purchase(given.purchase), *_span(given.redeemed)
+    )
+
+
+async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
+    """Whose rows to list, or None for everybody's; customers list their own when they name nobody."""
+    actor = info.context.actor
+    if by is None:
+        return actor.customer_id if actor.kind is ActorKind.CUSTOMER else None
+    found = await find_customer(info.context.world, actor, customer_key(by, "filter", "customer"))
+    if found is None:
+        raise NotFound("customer", ("filter", "customer"))
+    return found.id
+
+
+def _span(given: TimeRangeInput | None) -> tuple[datetime | None, datetime | None]:
+    return (None, None) if given is None else (given.from_, given.to)
+
+
+def _purchase(given: PurchaseKeyInput | None) -> PurchaseKey | None:
+    return None if given is None else PurchaseKey(given.kind, given.external_id)
