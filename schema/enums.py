@@ -18,6 +18,7 @@ from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
+from loyalty.rules.warning import WarningCode
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
@@ -381,5 +382,14 @@ describe_enum(
         "RUNNING": "Under way.",
         "DONE": "Finished.",
         "FAILED": "Given up; `problem` tells why.",
+    },
+)
+
+describe_enum(
+    WarningCode,
+    "What became of a value that does not hold what it should. More codes may come.",
+    {
+        "LEFT_OUT": "It is no value of the field; the input was taken as if the field were absent.",
+        "CORRECTED": "It was written in another form, and was taken in the form that the field has.",
     },
 )

@@ -27,6 +27,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE, MAX_TOKENS, VALIDATION_RULES, check_variables
 from schema.masking import ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
@@ -208,6 +209,7 @@ def build_schema(
         config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=MAX_PAGE_SIZE),
     )
     schema.unavailable = unavailable
+    refuse_unreadable_arguments(schema._schema)  # noqa: SLF001 - strawberry has no other way to it
     return schema
 
 

@@ -1,6 +1,7 @@
 """Root fields are declared here and nowhere else, so that none can be left unguarded; a test walks the schema.
 
-The service behind a field asks again: the guard is for readers of the schema and for a refusal before any work.
+The service behind a field asks again: the guard is for readers of the schema and for a refusal before any work. It
+also lets a mutation refuse, in its ``userErrors``, what the scalars could not read.
 """
 
 import functools
@@ -9,23 +10,37 @@ from typing import Any
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput
 from permissions.catalog import Permission
 from permissions.policy import require_any
+from schema.errors import user_errors
+from schema.input_values import unreadable_problems
 
 REQUIRES = "requires"
 """The key of a field's metadata that holds the permissions of which one is enough; empty for any credential."""
 
 
+INPUT = "input"
+"""The only argument of a mutation: paths in its ``userErrors`` begin below it."""
+
+
 def guarded(
-    *permissions: Permission, description: str, even_when_off: bool = False
+    *permissions: Permission, description: str, even_when_off: bool = False, batch: str | None = None
 ) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
-    """Declare a query or mutation that needs one of ``permissions``."""
+    """Declare a query or mutation that needs one of ``permissions``.
+
+    ``batch`` names the list of a mutation's input whose items the mutation checks itself, one by one.
+    """
 
     def declare(resolve: Callable[..., Awaitable[Any]]) -> Any:
         @functools.wraps(resolve)
         async def checked(info: strawberry.Info, *arguments: Any, **named: Any) -> Any:
             if permissions:
                 require_any(info.context.actor, *permissions, even_when_off=even_when_off)
+            if INPUT in named:
+                problems = unreadable_problems(named[INPUT], leave=batch)
+                if problems:
+                    return resolve.__annotations__["return"](user_errors=user_errors(InvalidInput(problems)))
             return await resolve(info, *arguments, **named)
 
         return strawberry.field(resolver=checked, description=description, metadata={REQUIRES: permissions})

@@ -2,16 +2,17 @@
 
 Every check is on ASCII: `int()`, `float()` and `Decimal()` take full-width digits, underscores, NaN and exponents,
 which must never reach points or money. Each output is checked as well, so that a value outside a scalar is our bug,
-seen at once.
+seen at once. An input that is refused becomes an `UnreadableValue`: `input_values` finds it and says where it stands.
 """
 
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NewType
+from dataclasses import dataclass
+from typing import Any, NewType, NoReturn
 
 import strawberry
-from graphql import GraphQLError, IntValueNode, StringValueNode, ValueNode
+from graphql import FloatValueNode, GraphQLError, IntValueNode, StringValueNode, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
 from loyalty.rules.money import is_currency
@@ -40,6 +41,7 @@ _DATE_TIME = re.compile(
     r"(?:\.(?P<fraction>[0-9]{1,9}))?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?",
     re.ASCII,
 )
+_WHOLE = re.compile(r"-?[0-9]+\.0+", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _COUNT = rf"[0-9]{{1,{MAX_DURATION_DIGITS}}}"
@@ -52,7 +54,45 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
 _CURSOR = re.compile(r"[A-Za-z0-9+/_=.:-]+", re.ASCII)
 
 
-def _refused(scalar: str, value: object, problem: str) -> GraphQLError:
+class RefusedValue(GraphQLError):
+    """A value that is none of its scalar; ``reason`` is a sentence fragment that says what the scalar takes."""
+
+    def __init__(self, scalar: str, shown: str, problem: str) -> None:
+        super().__init__(f"{scalar} refuses {shown}: {problem}")
+        self.reason = f"is no {scalar}: {problem}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnreadableValue:
+    """Stands in an input where a scalar refused what was sent, until somebody refuses the field or the item.
+
+    One bad value must not refuse 1,000 items, and only the input knows the path. Whoever takes it for the value itself
+    fails: it has no truth, no text, no order and no number.
+    """
+
+    sent: object
+    reason: str
+
+    def _fail(self, *_arguments: object) -> NoReturn:
+        raise TypeError("an unreadable value was used as if it were readable")
+
+    __bool__ = __str__ = __format__ = __int__ = __float__ = __index__ = __iter__ = __len__ = _fail
+    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __neg__ = _fail
+
+
+def _readable_or_not(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The parse function of a scalar for the schema: what it refuses becomes an ``UnreadableValue``."""
+
+    def read(value: Any) -> Any:
+        try:
+            return parse(value)
+        except RefusedValue as refused:
+            return UnreadableValue(value, refused.reason)
+
+    return read
+
+
+def _refused(scalar: str, value: object, problem: str) -> RefusedValue:
     """The error for a refused value, which is quoted short and escaped."""
     shown = value if isinstance(value, str) else f"{type(value).__name__}"
     if isinstance(value, bool):
@@ -62,7 +102,7 @@ def _refused(scalar: str, value: object, problem: str) -> GraphQLError:
     elif isinstance(value, str):
         cut = value[:MAX_QUOTED_LENGTH]
         shown = ascii(cut) + ("…" if len(value) > MAX_QUOTED_LENGTH else "")
-    return GraphQLError(f"{scalar} refuses {shown}: {problem}")
+    return RefusedValue(scalar, str(shown), problem)
 
 
 def _text(scalar: str, value: object, example: str) -> str:
@@ -78,21 +118,28 @@ def _text(scalar: str, value: object, example: str) -> str:
 
 
 def parse_points(value: object) -> int:
-    """A JSON whole number within ± `MAX_POINTS`. Refuses booleans, fractions (also `5.0`) and text."""
+    """A JSON whole number within ± `MAX_POINTS`, also one written `5.0`. Refuses booleans, fractions and text."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_POINTS:
+        return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = repr(value) if isinstance(value, float) else value
         raise _refused("Points", shown, "send a whole number, not a text, fraction or boolean")
     if not -MAX_POINTS <= value <= MAX_POINTS:
-        raise GraphQLError(f"Points refuses a number beyond ±{MAX_POINTS}")
+        raise RefusedValue("Points", "a number", f"send a number within ±{MAX_POINTS}")
     return value
 
 
-def _parse_points_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> int:
-    if not isinstance(node, IntValueNode):
-        raise GraphQLError("Points refuses this literal: send a whole number, not a text, fraction or boolean", node)
-    if len(node.value) > _MAX_POINTS_LENGTH or abs(int(node.value)) > MAX_POINTS:
-        raise GraphQLError(f"Points refuses a number beyond ±{MAX_POINTS}", node)
-    return int(node.value)
+def _parse_points_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:
+    reason = "Points", "this literal", "send a whole number, not a text, fraction or boolean"
+    if isinstance(node, FloatValueNode) and _WHOLE.fullmatch(node.value):
+        digits = node.value.partition(".")[0]
+    elif isinstance(node, IntValueNode):
+        digits = node.value
+    else:
+        return UnreadableValue(None, RefusedValue(*reason).reason)
+    if len(digits) > _MAX_POINTS_LENGTH:
+        return UnreadableValue(None, RefusedValue(*reason[:2], f"send a number within ±{MAX_POINTS}").reason)
+    return _readable_or_not(parse_points)(int(digits))
 
 
 # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,21 +259,19 @@ def _scalar(
     serialize: Callable[[Any], object] | None = None,
 ) -> ScalarDefinition:
     """A text scalar: the same check for variables, literals and (unless given) output."""
+    read = _readable_or_not(parse)
 
     def parse_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:
         if not isinstance(node, StringValueNode):
-            raise GraphQLError(f"{name} refuses this literal: send a string in quotes", node)
-        try:
-            return parse(node.value)
-        except GraphQLError as error:
-            raise GraphQLError(error.message, node) from None
+            return UnreadableValue(None, RefusedValue(name, "this literal", "send a string in quotes").reason)
+        return read(node.value)
 
     return strawberry.scalar(
         name=name,
         description=description,
         specified_by_url=specified_by_url,
         serialize=serialize or parse,
-        parse_value=parse,
+        parse_value=read,
         parse_literal=parse_literal,
     )
 
@@ -239,7 +284,7 @@ SCALARS: Mapping[object, ScalarDefinition] = {
             "reader. Texts, fractions and booleans are refused."
         ),
         serialize=parse_points,
-        parse_value=parse_points,
+        parse_value=_readable_or_not(parse_points),
         parse_literal=_parse_points_literal,
     ),
     dt.datetime: _scalar(

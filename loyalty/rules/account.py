@@ -121,16 +121,19 @@ def credit(account: Account, points: int, *, earned: bool, qualifying: bool) -> 
     return Credit(after, paid_debt, points - paid_debt)
 
 
-def debit(account: Account, points: int, *, overdraft: Overdraft, qualifying: bool) -> Debit:
+def debit(
+    account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, path: tuple[str, ...] = ("points",)
+) -> Debit:
     """Take points from what is available; held points are never touched.
 
-    `qualifying` takes them from the points for the tier as well. Raises InsufficientPoints when not enough is available
-    and overdraft is REJECT, ValueError unless points are positive, LimitReached when a number would pass MAX_POINTS.
+    `qualifying` takes them from the points for the tier as well. Raises InsufficientPoints at `path` when not enough is
+    available and overdraft is REJECT, ValueError unless points are positive, LimitReached when a number would pass
+    MAX_POINTS.
     """
     _require_positive(points)
     from_lots = min(account.available, points)
     if from_lots < points and overdraft is Overdraft.REJECT:
-        raise InsufficientPoints(available=account.available, required=points)
+        raise InsufficientPoints(account.available, points, path)
     new_debt = points - from_lots if overdraft is Overdraft.ALLOW_NEGATIVE else 0
     taken = from_lots + new_debt
     if not taken:

@@ -1,12 +1,13 @@
 """What a business tells about a customer, and what makes it valid."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, Self
 
 from loyalty.rules.errors import Problem
-from loyalty.rules.text import check_external_id, check_text
-from loyalty.rules.zones import is_locale
+from loyalty.rules.text import check_external_id, check_text, is_storable, tidy_text
+from loyalty.rules.warning import InputWarning, WarningCode
+from loyalty.rules.zones import correct_locale, is_locale
 
 FULL_NAME_MAX_LENGTH = 200
 EMAIL_MAX_LENGTH = 254
@@ -32,6 +33,47 @@ class CustomerProfile:
             return self
         said = {item.name: getattr(self, item.name) for item in fields(self)}
         return type(self)(**{name: getattr(earlier, name) if value is None else value for name, value in said.items()})
+
+
+class TidyProfile(NamedTuple):
+    """A profile that can be stored, and what was left out or corrected for that."""
+
+    profile: CustomerProfile
+    warnings: list[InputWarning]
+
+
+DESCRIPTIVE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category")
+"""What only describes a customer: none of it may cost a purchase or points."""
+
+
+def tidy_profile(profile: CustomerProfile) -> TidyProfile:
+    """Return a profile without values that cannot be stored, and with the others in their usual form.
+
+    Blanks round texts go, letters are composed (NFC), `de_DE` becomes `de-DE`. What is wrong with the external id
+    stays: without it nobody knows whose facts these are.
+    """
+    changes: dict[str, Any] = {}
+    warnings: list[InputWarning] = []
+    for name in ("external_id", *DESCRIPTIVE_FIELDS):
+        told = getattr(profile, name)
+        if told is not None and (kept := _tidy(name, told)) != told:
+            changes[name] = kept
+            warnings.append(InputWarning(WarningCode.CORRECTED, (name,), f"was taken as {kept!r}"))
+    tidy = replace(profile, **changes) if changes else profile
+    wrong = {path[0]: reason for path, reason in validate_profile(tidy) if path[0] in DESCRIPTIVE_FIELDS}
+    if not wrong:
+        return TidyProfile(tidy, warnings)
+    warnings = [warning for warning in warnings if warning.path[0] not in wrong]
+    warnings += [InputWarning(WarningCode.LEFT_OUT, (name,), f"was left out: {why}") for name, why in wrong.items()]
+    absent: dict[str, Any] = dict.fromkeys(wrong)
+    return TidyProfile(replace(tidy, **absent), warnings)
+
+
+def _tidy(name: str, told: str) -> str:
+    if not is_storable(told):
+        return told
+    text = tidy_text(told)
+    return text if name != "locale" or is_locale(text) else correct_locale(text) or text
 
 
 def validate_profile(profile: CustomerProfile) -> list[Problem]:

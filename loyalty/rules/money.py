@@ -14,6 +14,9 @@ AMOUNT_MAX_DIGITS = 15
 MAX_AMOUNT_MINOR = 10**AMOUNT_MAX_DIGITS - 1
 """Amounts have at most 15 digits in minor units: exact in JSON readers with doubles, and far inside a bigint."""
 
+AMOUNT_MAX_LENGTH = 40
+"""The longest text of an amount, with zeros that say nothing; as long as the scalar of the API takes."""
+
 FACTOR_MAX_DECIMALS = 4
 
 # ISO 4217:2015 with its amendments to January 2026, active currencies and funds by their number of minor digits.
@@ -86,8 +89,9 @@ def minor_digits(currency: str, path: tuple[str, ...] = ("currency",)) -> int:
 def parse_amount(text: str, currency: str, path: tuple[str, ...] = ("amount",)) -> int:
     """Turn a decimal text such as "12.30" into minor units.
 
-    ASCII digits with an optional leading minus and at most as many decimals as the currency has; no exponent, no plus
-    sign, no separators, no bare point; at most 15 digits in minor units. Anything else is InvalidInput at `path`.
+    ASCII digits with an optional leading minus and at most as many decimals as the currency has, zeros at the end not
+    counted; no exponent, no plus sign, no separators, no bare point; at most 15 digits in minor units. Anything else is
+    InvalidInput at `path`.
     """
     digits = minor_digits(currency)
     return _parse_scaled(text, digits, f"{currency} has {digits} decimals", path)
@@ -110,7 +114,7 @@ def value_of(points: int, point_value: PointValue) -> Money:
 
 
 def parse_factor(text: str, path: tuple[str, ...] = ("factor",)) -> Ratio:
-    """Turn a decimal text such as "1.5" into an exact ratio; at most 4 decimals, written as amounts are."""
+    """Turn a decimal text such as "1.5" into an exact ratio; at most 4 decimals, written and counted as in amounts."""
     scaled = _parse_scaled(text, FACTOR_MAX_DECIMALS, f"at most {FACTOR_MAX_DECIMALS} decimals are allowed", path)
     return Ratio(scaled, 10**FACTOR_MAX_DECIMALS)
 
@@ -131,12 +135,12 @@ def format_factor(factor: Ratio) -> str:
 
 
 def _parse_scaled(text: str, decimals: int, decimals_reason: str, path: tuple[str, ...]) -> int:
-    """Parse a plain decimal text into a whole number of 10^-decimals."""
-    parts = _AMOUNT.fullmatch(text) if len(text) <= AMOUNT_MAX_DIGITS + 2 else None
+    """Parse a plain decimal text into a whole number of 10^-decimals; zeros at its end say nothing."""
+    parts = _AMOUNT.fullmatch(text) if len(text) <= AMOUNT_MAX_LENGTH else None
     if parts is None:
         reason = f'must be a decimal number of at most {AMOUNT_MAX_DIGITS} digits such as "12.30"'
         raise InvalidInput.one(*path, reason=reason)
-    sign, whole, fraction = parts[1], parts[2], parts[3] or ""
+    sign, whole, fraction = parts[1], parts[2], (parts[3] or "").rstrip("0")
     if len(fraction) > decimals:
         raise InvalidInput.one(*path, reason=f"has too many decimals: {decimals_reason}")
     scaled = int(whole + fraction.ljust(decimals, "0"))

@@ -4,7 +4,7 @@ PostgreSQL refuses NUL, and UTF-8 has no lone surrogates: both would fail in the
 Lengths are counted in Unicode code points.
 """
 
-from unicodedata import category
+from unicodedata import category, normalize
 
 from loyalty.rules.errors import Problem
 
@@ -40,6 +40,11 @@ def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:
     if problem is None and any(category(character) == _CONTROL for character in value):
         return Problem(path, "must not hold control characters")
     return problem
+
+
+def tidy_text(value: str) -> str:
+    """Return a text without blanks round it, in Unicode's composed form (NFC): what looks the same is the same."""
+    return normalize("NFC", value.strip())
 
 
 def is_storable(value: str) -> bool:

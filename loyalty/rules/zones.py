@@ -56,6 +56,15 @@ def is_locale(tag: str) -> bool:
     return len(tag) <= LOCALE_MAX_LENGTH and _LOCALE.fullmatch(tag) is not None
 
 
+def correct_locale(text: str) -> str | None:
+    """Return the BCP 47 tag that a POSIX locale means, such as de-DE for `de_DE.UTF-8`; None when it is no language.
+
+    POSIX writes language[_territory][.codeset][@modifier] (IEEE Std 1003.1, section 8.2); only the first two count.
+    """
+    tag = text.strip().partition(".")[0].partition("@")[0].replace("_", "-")
+    return tag if is_locale(tag) else None
+
+
 def locale_matches(wanted: str, locale: str) -> bool:
     """Tell whether a locale is the wanted one or lies below it: de takes de and de-AT, but not den.
 

@@ -48,6 +48,8 @@ class AdjustmentRequest(NamedTuple):
     idempotency_key: str
     expires_on: date | None = None
     """The last local day of points that are added; None for as the program says."""
+    points_field: str = "points"
+    """The field that the caller sent the points in: refusals name it."""
 
     def fingerprint(self) -> str:
         """What identifies this request."""
@@ -83,7 +85,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
-            check_points(abs(request.points)),
+            check_points(abs(request.points), (request.points_field,)),
             Problem(("expires_on",), "is only for points that are added")
             if request.points < 0 and request.expires_on is not None
             else None,
@@ -144,10 +146,11 @@ async def _book(
     else:
         await bring_open_lots(tx, book, [customer_id])
         account = book.account(customer_id)
-        removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying)
+        path = (request.points_field,)
+        removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying, path=path)
         if not removed.points_taken:
             # CLAMP with nothing there: an entry of 0 points would explain nothing.
-            raise InsufficientPoints(available=account.available, required=-request.points)
+            raise InsufficientPoints(account.available, -request.points, path)
         allocations = allocate(book.spendable_lots(customer_id), removed.from_lots)
         entry = book.debit(customer_id, removed, allocations, cause)
     adjustment = AdjustmentRow(

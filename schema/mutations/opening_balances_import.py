@@ -6,19 +6,21 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.opening import OpeningNumbers
-from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
+from loyalty.services.opening_balance import MAX_BATCH, Opening, OpeningResult, import_opening_balances
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered, user_errors
 from schema.guard import guarded
+from schema.input_values import unreadable_problems
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.mutations.purchase_record import PurchaseCustomerInput, profile_of
+from schema.mutations.purchase_record import PurchaseCustomerInput, customer_warnings, profile_of
 from schema.scalars import Points
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.moving import OpeningBalance
+from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
 @strawberry.input(description="What one customer brings along.")
@@ -50,19 +52,22 @@ class OpeningBalanceResult:
     replayed: bool | None = strawberry.field(
         default=None, description="True when the customer had brought just this along before: nothing happened."
     )
+    warnings: Warnings = warnings_field()
 
 
 @strawberry.type(description="One result for each item, in their order.")
 class OpeningBalancesImportPayload:
     user_errors: UserErrors = user_errors_field()
     results: list[OpeningBalanceResult] | None = strawberry.field(
-        default=None, description="A refused item harms no other."
+        default=None, description="A refused item harms no other. Paths in a result begin below its item."
     )
+    warnings: Warnings = warnings_field()
 
 
 @guarded(
     Permission.LOYALTY_ADJUST,
     description="Import customers with the points they had elsewhere, once for each: sent again, nothing happens.",
+    batch="items",
 )
 async def opening_balances_import(
     info: Info,
@@ -71,23 +76,39 @@ async def opening_balances_import(
     """One transaction, whatever the number of items."""
 
     async def work() -> Mapping[str, Any]:
-        openings = [_opening(item) for item in input.items]
-        results = await import_opening_balances(info.context.world, info.context.actor, openings)
+        if not 1 <= len(input.items) <= MAX_BATCH:
+            raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
+        read = [_opening(item) for item in input.items]
+        openings = [one for one in read if not isinstance(one, LoyaltyError)]
+        opened = await import_opening_balances(info.context.world, info.context.actor, openings) if openings else []
         info.context.loaders.clear()
-        return {"results": [_result(result) for result in results]}
+        answers = iter(opened)
+        results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
+        return {
+            "results": [_result(result, item) for result, item in zip(results, input.items, strict=True)],
+            "warnings": shown_warnings(
+                warning
+                for position, (item, result) in enumerate(zip(input.items, results, strict=True))
+                if not isinstance(result, LoyaltyError)
+                for warning in customer_warnings(item.customer, "items", str(position))
+            ),
+        }
 
     return await answered(OpeningBalancesImportPayload, work)
 
 
-def _opening(given: OpeningBalanceInput) -> Opening:
+def _opening(given: OpeningBalanceInput) -> Opening | LoyaltyError:
+    problems = unreadable_problems(given)
+    if problems:
+        return InvalidInput(problems)
     # What is wrong with the points is no mistake of the numbers that nobody gave.
     lifetime = max(0, given.points) if given.lifetime_points is None else given.lifetime_points
     qualifying = lifetime if given.qualifying_points is None else given.qualifying_points
     numbers = OpeningNumbers(int(given.points), int(lifetime), int(qualifying))
-    return Opening(profile_of(given.customer), numbers, given.expires_on)
+    return Opening(profile_of(given.customer).profile, numbers, given.expires_on)
 
 
-def _result(result: OpeningResult) -> Any:
+def _result(result: OpeningResult, item: OpeningBalanceInput) -> Any:
     if isinstance(result, LoyaltyError):
         return OpeningBalanceResult(user_errors=user_errors(result))
     return OpeningBalanceResult(
@@ -96,4 +117,5 @@ def _result(result: OpeningResult) -> Any:
         customer=result.customer,  # type: ignore[arg-type]
         tier_upgrade=tier_upgrade_of(result.tier_change),
         replayed=result.replayed,
+        warnings=shown_warnings(customer_warnings(item.customer)),
     )

@@ -79,6 +79,7 @@ async def points_adjust(
             overdraft=input.overdraft,
             idempotency_key=input.idempotency_key,
             expires_on=input.expires_on,
+            points_field="points" if input.amount is None else "amount",
         )
         adjusted = await adjust_points(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

@@ -6,32 +6,38 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.customer import CustomerProfile, TidyProfile, tidy_profile
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
+from loyalty.rules.warning import InputWarning
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
+from schema.input_values import DESCRIPTIVE
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Locale
+from schema.scalars import Locale, UnreadableValue
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 from schema.types.purchase import Accrual, Purchase
+from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
 @strawberry.input(
-    description="Whose purchase it is, and what is known about the person. What is left out stays as it was."
+    description="Whose purchase it is, and what is known about the person. What is left out stays as it was. A value "
+    "that is none, such as a broken e-mail address, is left out with a warning: it costs no points."
 )
 class PurchaseCustomerInput:
     external_id: str = strawberry.field(description="The id in the caller's own system, 1 to 255 characters.")
     full_name: str | None = strawberry.field(default=None, description="At most 200 characters.")
     email: str | None = strawberry.field(default=None, description="At most 254 characters.")
     avatar_url: str | None = strawberry.field(default=None, description="http or https.")
-    locale: Locale | None = strawberry.field(default=None, description="The language the customer reads.")
+    locale: Locale | None = strawberry.field(
+        default=None, description="The language the customer reads; `de_DE` is taken as `de-DE`.", metadata=DESCRIPTIVE
+    )
     category: str | None = strawberry.field(default=None, description="The tenant's own category.")
     marketing_consent: bool | None = strawberry.field(default=None, description="Whether they agreed to marketing.")
 
@@ -79,6 +85,7 @@ class PurchaseRecordPayload:
     replayed: bool | None = strawberry.field(
         default=None, description="True when this very fact had been recorded before: nothing happened this time."
     )
+    warnings: Warnings = warnings_field()
 
 
 @guarded(
@@ -93,9 +100,10 @@ async def purchase_record(
     """One transaction of four statements, five when credited points are taken back."""
 
     async def work() -> Mapping[str, Any]:
-        recorded = await record_purchase(info.context.world, info.context.actor, recording_of(input))
+        recording = recording_of(input)
+        recorded = await record_purchase(info.context.world, info.context.actor, recording)
         info.context.loaders.clear()
-        return answer_of(recorded)
+        return answer_of(recorded) | {"warnings": shown_warnings(customer_warnings(input.customer))}
 
     return await answered(PurchaseRecordPayload, work)
 
@@ -115,7 +123,7 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         ends_at=given.ends_at,
         occurred_at=given.occurred_at,
     )
-    return PurchaseRecording(facts, given.status, profile_of(given.customer))
+    return PurchaseRecording(facts, given.status, profile_of(given.customer).profile)
 
 
 def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
@@ -142,14 +150,24 @@ def _line(given: PurchaseLineInput, total: Amount, position: int) -> Line:
     )
 
 
-def profile_of(given: PurchaseCustomerInput) -> CustomerProfile:
-    """A profile as the rules know it."""
-    return CustomerProfile(
+def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
+    """A profile as the rules know it, with what was left out or corrected."""
+    locale: Any = given.locale
+    if isinstance(locale, UnreadableValue):
+        # The rules say that it is left out, or which language it means all the same.
+        locale = locale.sent if isinstance(locale.sent, str) else ""
+    profile = CustomerProfile(
         external_id=given.external_id,
         full_name=given.full_name,
         email=given.email,
         avatar_url=given.avatar_url,
-        locale=given.locale,
+        locale=locale,
         category=given.category,
         marketing_consent=given.marketing_consent,
     )
+    return tidy_profile(profile)
+
+
+def customer_warnings(given: PurchaseCustomerInput, *path: str) -> list[InputWarning]:
+    """What is left out or corrected in the customer of a report; ``path`` leads to the report."""
+    return [warning.below(*path, "customer") for warning in profile_of(given).warnings]

@@ -11,8 +11,16 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered, user_errors
 from schema.guard import guarded
+from schema.input_values import unreadable_problems
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.mutations.purchase_record import PurchaseRecordInput, PurchaseRecordPayload, answer_of, recording_of
+from schema.mutations.purchase_record import (
+    PurchaseRecordInput,
+    PurchaseRecordPayload,
+    answer_of,
+    customer_warnings,
+    recording_of,
+)
+from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
 @strawberry.input(description="Purchases to record.")
@@ -23,10 +31,17 @@ class PurchasesRecordInput:
 @strawberry.type(description="One result for each purchase, in the same order. A refused one harms no other.")
 class PurchasesRecordPayload:
     user_errors: UserErrors = user_errors_field()
-    results: list[PurchaseRecordPayload] | None = strawberry.field(default=None, description="One for each item.")
+    results: list[PurchaseRecordPayload] | None = strawberry.field(
+        default=None, description="One for each item. Paths in a result begin below its item."
+    )
+    warnings: Warnings = warnings_field()
 
 
-@guarded(Permission.PURCHASES_RECORD, description="Record up to 1,000 purchases, in as few statements as one.")
+@guarded(
+    Permission.PURCHASES_RECORD,
+    description="Record up to 1,000 purchases, in as few statements as one.",
+    batch="items",
+)
 async def purchases_record(
     info: Info,
     input: Annotated[PurchasesRecordInput, strawberry.argument(description="The purchases.")],  # noqa: A002
@@ -41,19 +56,32 @@ async def purchases_record(
         recorded = await record_purchases(info.context.world, info.context.actor, recordings) if recordings else []
         info.context.loaders.clear()
         answers = iter(recorded)
-        return {"results": [_payload(one if isinstance(one, LoyaltyError) else next(answers)) for one in read]}
+        results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
+        return {
+            "results": [_payload(result, item) for result, item in zip(results, input.items, strict=True)],
+            "warnings": shown_warnings(
+                warning
+                for position, (item, result) in enumerate(zip(input.items, results, strict=True))
+                if not isinstance(result, LoyaltyError)
+                for warning in customer_warnings(item.customer, "items", str(position))
+            ),
+        }
 
     return await answered(PurchasesRecordPayload, work)
 
 
 def _read(item: PurchaseRecordInput) -> PurchaseRecording | LoyaltyError:
+    problems = unreadable_problems(item)
+    if problems:
+        return InvalidInput(problems)
     try:
         return recording_of(item)
     except LoyaltyError as refusal:
         return refusal
 
 
-def _payload(result: RecordedPurchase | LoyaltyError) -> PurchaseRecordPayload:
+def _payload(result: RecordedPurchase | LoyaltyError, item: PurchaseRecordInput) -> PurchaseRecordPayload:
     if isinstance(result, LoyaltyError):
         return PurchaseRecordPayload(user_errors=user_errors(result))
-    return PurchaseRecordPayload(**answer_of(result), user_errors=[])
+    warnings = shown_warnings(customer_warnings(item.customer))
+    return PurchaseRecordPayload(**answer_of(result), user_errors=[], warnings=warnings)

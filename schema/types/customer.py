@@ -5,7 +5,7 @@ from datetime import datetime
 import strawberry
 
 from loyalty.rules.errors import NotFound
-from loyalty.rules.text import is_storable
+from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.listing import list_holds, list_purchases, list_redemptions
 from loyalty.storage.customers import CustomerRow
@@ -143,7 +143,7 @@ def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
 
 
 def searchable(text: str, *path: str) -> str:
-    """A text that a stored one could equal; NotFound for one that PostgreSQL cannot even compare."""
+    """A text as a stored one would be written; NotFound for one that PostgreSQL cannot even compare."""
     if not is_storable(text):
         raise NotFound("customer", path)
-    return text
+    return tidy_text(text)

@@ -88,9 +88,11 @@ def test_words_for_numbers_are_no_values(parse: Callable[[object], object], word
         parse(word)
 
 
-@pytest.mark.parametrize("value", [0, 1, -1, MAX, -MAX, 2**31, 2**32, -(2**40)])
-def test_points_are_whole_numbers_that_json_keeps_exactly(value: int) -> None:
+@pytest.mark.parametrize("value", [0, 1, -1, MAX, -MAX, 2**31, 2**32, -(2**40), 5.0, -0.0, float(MAX)])
+def test_points_are_whole_numbers_that_json_keeps_exactly(value: float) -> None:
+    """JSON has one kind of numbers: 5.0 is 5, and it comes in as a whole number."""
     assert parse_points(value) == value
+    assert type(parse_points(value)) is int
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,9 @@ def test_points_are_whole_numbers_that_json_keeps_exactly(value: int) -> None:
     [
         True,
         False,
-        1.0,
+        1.5,
         0.5,
+        float(MAX + 1),
         float("nan"),
         float("inf"),
         "5",
@@ -339,8 +342,13 @@ async def test_points_beyond_32_bits_go_in_and_come_out() -> None:
     assert await answer("query ($p: Points!) { points(value: $p) }", p=-MAX) == ({"points": -MAX}, [])
 
 
+@pytest.mark.parametrize(("literal", "points"), [("5.0", 5), ("-5.000", -5), ("0.0", 0)])
+async def test_zeros_behind_the_point_of_points_say_nothing(literal: str, points: int) -> None:
+    assert await answer(f"{{ points(value: {literal}) }}") == ({"points": points}, [])
+
+
 @pytest.mark.parametrize(
-    "literal", ['"5"', "5.0", "5e3", "true", "FIVE", "[5]", "{a: 5}", "null", "9" * 5_000, "-9" + "9" * 16]
+    "literal", ['"5"', "5.5", "5e3", "5.0e3", "true", "FIVE", "[5]", "{a: 5}", "null", "9" * 5_000, "-9" + "9" * 16]
 )
 async def test_point_literals_are_as_strict_as_variables(literal: str) -> None:
     data, codes = await answer(f"{{ points(value: {literal}) }}")

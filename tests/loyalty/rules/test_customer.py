@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from loyalty.rules.customer import CustomerProfile, validate_profile
+from loyalty.rules.customer import CustomerProfile, tidy_profile, validate_profile
+from loyalty.rules.warning import WarningCode
 
 
 def profile(**fields: Any) -> CustomerProfile:
@@ -48,3 +49,50 @@ def test_a_later_profile_keeps_what_it_does_not_mention() -> None:
     later = profile(full_name="Zoë M.", marketing_consent=False)
     assert later.over(earlier) == profile(full_name="Zoë M.", email="zoe@example.org", marketing_consent=False)
     assert later.over(None) == later
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"email": " zoe@example.org "}, {"email": "zoe@example.org"}),
+        ({"full_name": "Zoe\u0308"}, {"full_name": "Zoë"}),
+        ({"external_id": "\tcustomer-1 "}, {}),
+        ({"locale": "de_AT"}, {"locale": "de-AT"}),
+        ({"locale": "sr_RS.UTF-8@latin"}, {"locale": "sr-RS"}),
+        ({"locale": " de "}, {"locale": "de"}),
+    ],
+)
+def test_corrects_what_only_looks_different(fields: dict[str, Any], kept: dict[str, Any]) -> None:
+    tidy, warnings = tidy_profile(profile(**fields))
+    assert tidy == profile(**kept)
+    assert [(warning.code, warning.path) for warning in warnings] == [(WarningCode.CORRECTED, (next(iter(fields)),))]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"email": "k.A."},
+        {"email": ""},
+        {"full_name": " "},
+        {"full_name": "x" * 201},
+        {"full_name": "a\0b"},
+        {"avatar_url": "ftp://example.org/z.png"},
+        {"locale": "C"},
+        {"locale": "_"},
+        {"category": " "},
+        {"category": "\ud800"},
+    ],
+)
+def test_leaves_out_what_describes_nobody(fields: dict[str, Any]) -> None:
+    tidy, warnings = tidy_profile(
+        profile(full_name="Zoë", **fields) if "full_name" not in fields else profile(**fields)
+    )
+    assert validate_profile(tidy) == []
+    assert [(warning.code, warning.path) for warning in warnings] == [(WarningCode.LEFT_OUT, (next(iter(fields)),))]
+
+
+def test_what_is_wrong_with_the_id_is_no_description() -> None:
+    """Without it nobody knows whose facts these are, so it is for the caller to mend."""
+    tidy, warnings = tidy_profile(profile(external_id=""))
+    assert [problem.path for problem in validate_profile(tidy)] == [("external_id",)]
+    assert warnings == []

@@ -61,7 +61,8 @@ def test_reads_amounts_in_minor_units(text: str, currency: str, minor: int) -> N
         "²",
         "1.2.3",
         "12.345",  # too many decimals for EUR
-        "12.300",
+        "12.3001",
+        "12.30" + "0" * 40,
         "10000000000000.00",  # 16 digits in cents
         "9999999999999999",
         "0" * 100,
@@ -77,7 +78,29 @@ def test_refuses_what_is_not_a_plain_amount(text: str) -> None:
 
 def test_refuses_decimals_of_a_currency_that_has_none() -> None:
     with pytest.raises(InvalidInput, match="JPY has 0 decimals"):
-        parse_amount("1.0", "JPY")
+        parse_amount("1.5", "JPY")
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("10.0000", "EUR", 1_000),
+        ("12.300", "EUR", 1_230),
+        ("-12.3400", "EUR", -1_234),
+        ("0.0000", "EUR", 0),
+        ("1.0", "JPY", 1),
+        ("1500.00", "JPY", 1_500),
+        ("9999999999999.990000", "EUR", 999_999_999_999_999),
+        ("1.23400000", "KWD", 1_234),
+    ],
+)
+def test_zeros_at_the_end_of_an_amount_say_nothing(text: str, currency: str, minor: int) -> None:
+    """Shops write 10.0000 for ten euros: it is exact, and nothing is rounded."""
+    assert parse_amount(text, currency) == minor
+
+
+def test_zeros_at_the_end_of_a_factor_say_nothing() -> None:
+    assert parse_factor("1.500000") == Ratio(3, 2)
 
 
 @pytest.mark.parametrize(
