@@ -3,11 +3,12 @@
 External ids are the tenant's; the same id may stand for a service and for a product.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
-from loyalty.rules.errors import Problem
+from loyalty.rules.errors import InvalidInput, Problem
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.zones import is_time_zone
@@ -46,6 +47,24 @@ class CatalogItem:
     time_zone: str | None = None
     enrolled: bool = False
     points_per_unit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChange:
+    """What a caller says about one item: a field that is missing in `values` stays as it is known."""
+
+    kind: CatalogKind
+    external_id: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def change_item(known: CatalogItem | None, change: CatalogChange) -> CatalogItem:
+    """Return the item with what was said about it; InvalidInput for a new one without a name."""
+    if known is not None:
+        return replace(known, **change.values)
+    if "name" not in change.values:
+        raise InvalidInput.one("name", reason="is required for an item that is new")
+    return CatalogItem(change.kind, change.external_id, **change.values)
 
 
 def validate_catalog_item(item: CatalogItem) -> list[Problem]:

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from loyalty.rules.catalog import CatalogChange, change_item
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.errors import InvalidInput, LimitReached, Problem, refuse_problems
+from loyalty.rules.text import check_external_id
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.catalog import CatalogPlace, count_items, delete_items, read_items, save_items
+from loyalty.storage.catalog import CatalogPlace, count_items, delete_items, read_items, read_items_by_key, save_items
 from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
+from tenancy.database import Transaction
 from tenancy.retry import retried
 
 MAX_ITEMS_AT_ONCE = 1_000
@@ -20,30 +23,53 @@ MAX_ITEMS = 20_000
 
 
 class CatalogEdit(NamedTuple):
-    """Items to insert or replace, and keys of items to remove; all or nothing."""
+    """Items to insert, to replace whole (a CatalogItem) or to change, and keys of items to remove; all or nothing."""
 
-    items: Sequence[CatalogItem]
+    items: Sequence[CatalogItem | CatalogChange]
     removals: Sequence[CatalogPlace]
 
 
 async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> Sequence[CatalogItem]:
-    """Keep the catalogue; returns the items as they are stored now. Refusals: InvalidInput, LimitReached."""
-    require(actor, Permission.LOYALTY_MANAGE)
-    refuse_problems(_problems(edit))
+    """Keep the catalogue; returns the items as they are stored now. Removals come first.
 
-    async def save() -> None:
+    Refusals: InvalidInput, LimitReached.
+    """
+    require(actor, Permission.LOYALTY_MANAGE)
+    refuse_problems(_key_problems(edit))
+
+    async def save() -> Sequence[CatalogItem]:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx)
             if edit.removals:
                 await delete_items(tx, edit.removals)
-            if edit.items:
-                await save_items(tx, edit.items, world.clock())
+            items = await _changed_items(tx, edit.items)
+            if items:
+                await save_items(tx, items, world.clock())
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))
             await touch_config(tx)
+        return items
 
-    await retried(save)
-    return edit.items
+    return await retried(save)
+
+
+async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:
+    """The items as they will be stored; InvalidInput with everything that is wrong with any of them."""
+    keys = [_key(one) for one in given if isinstance(one, CatalogChange)]
+    known = {_key(item): item for item in await read_items_by_key(tx, keys)} if keys else {}
+    items: list[CatalogItem] = []
+    problems: list[Problem] = []
+    for position, one in enumerate(given):
+        try:
+            item = change_item(known.get(_key(one)), one) if isinstance(one, CatalogChange) else one
+        except InvalidInput as refusal:
+            found = list(refusal.problems)
+        else:
+            items.append(item)
+            found = validate_catalog_item(item)
+        problems += [Problem(("items", str(position), *path), reason) for path, reason in found]
+    refuse_problems(problems)
+    return items
 
 
 async def list_catalog_items(
@@ -55,19 +81,20 @@ async def list_catalog_items(
         return await read_items(tx, kind=kind, window=window)
 
 
-def _problems(edit: CatalogEdit) -> list[Problem]:
+def _key(one: CatalogItem | CatalogChange) -> CatalogPlace:
+    return CatalogPlace(one.kind, one.external_id)
+
+
+def _key_problems(edit: CatalogEdit) -> list[Problem | None]:
     count = len(edit.items) + len(edit.removals)
     if not 1 <= count <= MAX_ITEMS_AT_ONCE:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_ITEMS_AT_ONCE} items")
-    problems = [
-        Problem(("items", str(position), *path), reason)
-        for position, item in enumerate(edit.items)
-        for path, reason in validate_catalog_item(item)
-    ]
+    problems: list[Problem | None] = []
     seen: set[CatalogPlace] = set()
-    for position, item in enumerate(edit.items):
-        key = CatalogPlace(item.kind, item.external_id)
-        if key in seen:
-            problems.append(Problem(("items", str(position), "external_id"), "stands in the list twice"))
-        seen.add(key)
+    for position, one in enumerate(edit.items):
+        path = ("items", str(position), "external_id")
+        problems.append(check_external_id(one.external_id, path))
+        if _key(one) in seen:
+            problems.append(Problem(path, "stands in the list twice"))
+        seen.add(_key(one))
     return problems

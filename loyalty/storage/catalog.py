@@ -30,6 +30,9 @@ _COLUMNS = (
     catalog_items.c.points_per_unit,
 )
 _LISTED = select(*_COLUMNS).where(catalog_items.c.tenant_id == tenant_parameter())
+_BY_KEYS = _LISTED.where(
+    tuple_(catalog_items.c.kind, catalog_items.c.external_id).in_(bindparam("keys", expanding=True))
+)
 _COUNT = select(func.count()).where(catalog_items.c.tenant_id == tenant_parameter())
 
 
@@ -76,6 +79,11 @@ async def count_items(tx: Transaction) -> int:
     """How many items the catalogue has."""
     row = await tx.row(_COUNT)
     return int(row[0]) if row else 0
+
+
+async def read_items_by_key(tx: Transaction, keys: Sequence[CatalogPlace]) -> list[CatalogItem]:
+    """The items that have one of these keys."""
+    return [_item(row) for row in await tx.rows(_BY_KEYS, keys=[tuple(key) for key in keys])]
 
 
 async def read_items(

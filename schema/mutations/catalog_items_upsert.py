@@ -12,12 +12,14 @@ from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.types.catalog import CatalogItem, CatalogItemInput, CatalogItemKeyInput, item_from
+from schema.types.catalog import CatalogItem, CatalogItemInput, CatalogItemKeyInput, change_from
 
 
 @strawberry.input(description="Items to keep, and items to remove; all or nothing, 1 to 1,000 together.")
 class CatalogItemsUpsertInput:
-    items: list[CatalogItemInput] = strawberry.field(default_factory=list, description="Inserted or replaced, whole.")
+    items: list[CatalogItemInput] = strawberry.field(
+        default_factory=list, description="Inserted, or changed in what is given."
+    )
     remove: list[CatalogItemKeyInput] = strawberry.field(
         default_factory=list, description="Removed; unknown ones are no error."
     )
@@ -31,7 +33,8 @@ class CatalogItemsUpsertPayload:
 
 @guarded(
     Permission.LOYALTY_MANAGE,
-    description="Keep the catalogue: names for external ids, categories, time zones of locations, points per unit.",
+    description="Keep the catalogue: names for external ids, categories, time zones of locations, points per unit. A "
+    "field that is left out stays as it is.",
 )
 async def catalog_items_upsert(
     info: Info,
@@ -41,7 +44,7 @@ async def catalog_items_upsert(
 
     async def work() -> Mapping[str, Any]:
         edit = CatalogEdit(
-            items=[item_from(item) for item in input.items],
+            items=[change_from(item, "items", str(position)) for position, item in enumerate(input.items)],
             removals=[CatalogPlace(key.kind, key.external_id) for key in input.remove],
         )
         items = await upsert_catalog_items(info.context.world, info.context.actor, edit)

@@ -16,7 +16,7 @@ def given_or(value: Any, stored: Any, *path: str) -> Any:
     return value
 
 
-def given_fields(change: Any, *names: str) -> dict[str, Any]:
-    """Those of the named fields that were given; InvalidInput for null."""
-    values = {name: given_or(getattr(change, name), strawberry.UNSET, name) for name in names}
+def given_fields(change: Any, *names: str, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The named fields that were given; InvalidInput for null. ``path`` leads to the change."""
+    values = {name: given_or(getattr(change, name), strawberry.UNSET, *path, name) for name in names}
     return {name: value for name, value in values.items() if value is not strawberry.UNSET}

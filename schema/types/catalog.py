@@ -2,10 +2,12 @@
 
 import strawberry
 
+from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.earning import CatalogItem as Item
 from loyalty.rules.earning import CatalogKind
 from loyalty.storage.catalog import CatalogPlace
 from schema.connections import Order, text_value
+from schema.mutations.given import given_fields
 from schema.scalars import Points, TimeZone
 
 
@@ -20,15 +22,27 @@ class CatalogItem:
     points_per_unit: Points | None = strawberry.field(description="Its own points per unit, in place of the rule's.")
 
 
-@strawberry.input(description="An item to insert or replace, whole.")
+@strawberry.input(
+    description="An item to insert or to change: a field that is left out stays as it is known, null takes it away."
+)
 class CatalogItemInput:
     kind: CatalogKind = strawberry.field(description="What it is.")
     external_id: str = strawberry.field(description="1 to 255 characters.")
-    name: str = strawberry.field(description="1 to 200 characters.")
-    category: str | None = strawberry.field(default=None, description="External id of its category.")
-    time_zone: TimeZone | None = strawberry.field(default=None, description="IANA zone, for locations only.")
-    enrolled: bool = strawberry.field(default=False, description="Whether it takes part (for what is sold).")
-    points_per_unit: Points | None = strawberry.field(default=None, description="Its own points per unit, at least 1.")
+    name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="1 to 200 characters; required for an item that is new."
+    )
+    category: str | None = strawberry.field(
+        default=strawberry.UNSET, description="External id of its category, for what is sold."
+    )
+    time_zone: TimeZone | None = strawberry.field(
+        default=strawberry.UNSET, description="IANA zone, for locations only; null for the tenant's own."
+    )
+    enrolled: bool | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether it takes part (for what is sold); false for an item that is new."
+    )
+    points_per_unit: Points | None = strawberry.field(
+        default=strawberry.UNSET, description="Its own points per unit, at least 1; null for those of the rule."
+    )
 
 
 @strawberry.input(description="Names an item of the catalogue.")
@@ -37,17 +51,14 @@ class CatalogItemKeyInput:
     external_id: str = strawberry.field(description="The id in the tenant's own system.")
 
 
-def item_from(given: CatalogItemInput) -> Item:
-    """An item as the rules know it."""
-    return Item(
-        kind=given.kind,
-        external_id=given.external_id,
-        name=given.name,
-        category=given.category,
-        time_zone=given.time_zone,
-        enrolled=given.enrolled,
-        points_per_unit=given.points_per_unit,
-    )
+def change_from(given: CatalogItemInput, *path: str) -> CatalogChange:
+    """A change as the rules know it; InvalidInput for null where there is always a value."""
+    values = {
+        name: value
+        for name in ("category", "time_zone", "points_per_unit")
+        if (value := getattr(given, name)) is not strawberry.UNSET
+    }
+    return CatalogChange(given.kind, given.external_id, given_fields(given, "name", "enrolled", path=path) | values)
 
 
 CATALOG_ORDER: Order[CatalogPlace] = Order(

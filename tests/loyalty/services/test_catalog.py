@@ -1,9 +1,11 @@
 """The salon's own names, categories, zones and points for what it sells: kept whole, or not at all."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.rules.errors import FeatureDisabled, InvalidInput, LimitReached
 from loyalty.services import catalog
@@ -43,7 +45,7 @@ async def listed(
 async def test_every_kind_of_item_is_kept_as_it_was_given(world: World, salon: Salon) -> None:
     """SB-03, SB-12, SB-13."""
     edit = CatalogEdit(ONE_OF_EACH[::-1], [])
-    assert await upsert_catalog_items(world, salon.manager, edit) == ONE_OF_EACH[::-1]
+    assert await upsert_catalog_items(world, salon.manager, edit) == list(ONE_OF_EACH[::-1])
     assert await list_catalog_items(world, salon.staff, kind=None, window=Window(50)) == list(ONE_OF_EACH)
 
 
@@ -52,6 +54,57 @@ async def test_an_item_is_replaced_whole(world: World, salon: Salon) -> None:
     await save(world, salon, service_item("haircut", name="Schnitt"))
     (kept,) = await list_catalog_items(world, salon.staff, kind=None, window=Window(50))
     assert kept == CatalogItem(CatalogKind.SERVICE, "haircut", "Schnitt")
+
+
+async def test_a_change_keeps_what_it_does_not_mention(world: World, salon: Salon) -> None:
+    """A nightly sync of names neither un-enrols an item nor deletes its points; null takes away."""
+    await save(world, salon, *ONE_OF_EACH)
+
+    async def change(kind: CatalogKind, external_id: str, **values: Any) -> CatalogItem:
+        edit = CatalogEdit([CatalogChange(kind, external_id, values)], [])
+        (item,) = await upsert_catalog_items(world, salon.manager, edit)
+        assert item in await list_catalog_items(world, salon.staff, kind=None, window=Window(50))
+        return item
+
+    haircut, west = ONE_OF_EACH[4], ONE_OF_EACH[2]
+    assert await change(CatalogKind.SERVICE, "haircut") == haircut
+    assert await change(CatalogKind.SERVICE, "haircut", name="Schnitt") == replace(haircut, name="Schnitt")
+    assert await change(CatalogKind.LOCATION, "west", name="West") == replace(west, name="West")
+    bare = replace(haircut, name="Schnitt", category=None, points_per_unit=None)
+    assert await change(CatalogKind.SERVICE, "haircut", category=None, points_per_unit=None) == bare
+    assert await change(CatalogKind.SERVICE, "haircut", enrolled=False) == replace(bare, enrolled=False)
+    assert await change(CatalogKind.PRODUCT, "haircut", name="Comb") == CatalogItem(
+        CatalogKind.PRODUCT, "haircut", "Comb"
+    )
+
+
+async def test_a_change_is_checked_as_the_item_that_it_makes(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
+    await save(world, salon, *ONE_OF_EACH)
+    edit = CatalogEdit(
+        [
+            CatalogChange(CatalogKind.STAFF, "mia", {"name": "Mia B."}),
+            CatalogChange(CatalogKind.STAFF, "new", {}),
+            CatalogChange(CatalogKind.LOCATION, "west", {"enrolled": True}),
+        ],
+        [],
+    )
+    async with nothing_changes(salon.tenant_id):
+        with pytest.raises(InvalidInput) as refused:
+            await upsert_catalog_items(world, salon.manager, edit)
+    assert [problem.path for problem in refused.value.problems] == [("items", "1", "name"), ("items", "2", "enrolled")]
+
+
+async def test_what_is_removed_and_changed_in_one_edit_begins_anew(world: World, salon: Salon) -> None:
+    await save(world, salon, *ONE_OF_EACH)
+    edit = CatalogEdit(
+        [CatalogChange(CatalogKind.SERVICE, "haircut", {"name": "Schnitt"})],
+        [CatalogPlace(CatalogKind.SERVICE, "haircut")],
+    )
+    assert await upsert_catalog_items(world, salon.manager, edit) == [
+        CatalogItem(CatalogKind.SERVICE, "haircut", "Schnitt")
+    ]
 
 
 async def test_one_external_id_may_mean_a_service_and_a_product(world: World, salon: Salon) -> None:
