@@ -20,6 +20,7 @@ from api.requests import REQUEST_ID_HEADER, RequestLog
 from api.sdl import sdl_route
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema, print_sdl
+from schema.subscriptions.stream import LAST_EVENT_ID
 
 GRAPHQL_PATH = "/graphql"
 CORS_MAX_AGE_SECONDS = 600
@@ -88,8 +89,8 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER],
+            allow_headers=["authorization", "content-type", LAST_EVENT_ID, REQUEST_ID_HEADER],
+            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
             max_age=CORS_MAX_AGE_SECONDS,
         )
     ]

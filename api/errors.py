@@ -6,7 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from schema.masking import INTERNAL_MESSAGE, ErrorCode
+from schema.masking import INTERNAL_MESSAGE, RETRY_AFTER_SECONDS, ErrorCode, retry_hint
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -37,7 +37,7 @@ def unauthenticated(message: str, *, missing: bool) -> RequestRefused:
 
 def unavailable(message: str) -> RequestRefused:
     """503: the database or another part we need is away."""
-    return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": "1"})
+    return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": str(RETRY_AFTER_SECONDS)})
 
 
 def internal() -> RequestRefused:
@@ -47,7 +47,7 @@ def internal() -> RequestRefused:
 
 def error_body(code: ErrorCode, message: str, request_id: str) -> bytes:
     """One error as the body of an answer, without `data`."""
-    extensions = {"code": code.value, "requestId": request_id}
+    extensions = {**retry_hint(code), "code": code.value, "requestId": request_id}
     return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
 
 

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.http.streaming import HTTPStreamTransport
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
@@ -38,10 +39,12 @@ from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.requests import sane_operation_name
 from api.sockets import CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
-from api.streams import EventStream
+from api.streams import EventStream, EventStreamTransport
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
-from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
+from schema.masking import RETRY_AFTER_SECONDS, UNAVAILABLE_MESSAGE, ErrorCode
+from schema.scalars import MAX_CURSOR_LENGTH
+from schema.subscriptions.stream import LAST_EVENT_ID
 
 MAX_BODY_BYTES = 1_048_576
 MAX_DISCARDED_BYTES = 16 * MAX_BODY_BYTES
@@ -59,6 +62,9 @@ _NAMED_OPERATION = re.compile(r"\s*(?:query|mutation|subscription)\s+([A-Za-z_][
 class GraphQLView(GraphQL[Any, None]):
     """The one address of the API, for HTTP and WebSocket."""
 
+    stream_transport_classes_by_protocol: Mapping[str, type[HTTPStreamTransport]] = {
+        GRAPHQL_SSE_PROTOCOL: EventStreamTransport
+    }
     websocket_adapter_class = SocketAdapter  # type: ignore[mutable-override]
     graphql_transport_ws_handler_class = SocketHandler  # type: ignore[mutable-override]
 
@@ -85,7 +91,7 @@ class GraphQLView(GraphQL[Any, None]):
         self.make_context = make_context
         self.connections = connections
         self.max_body_bytes = max_body_bytes
-        self._unavailable = schema.unavailable
+        self.unavailable = schema.unavailable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or serve a socket until it ends."""
@@ -149,7 +155,12 @@ class GraphQLView(GraphQL[Any, None]):
             return self.make_context(OperationRequest(actor, request_id, Transport.HTTP))
         stream = EventStream(actor, request_id)
         request.scope["state"]["event_stream"] = stream
-        return self.make_context(OperationRequest(actor, request_id, Transport.SSE, stream.drop_slow_reader))
+        last_event_id = request.headers.get(LAST_EVENT_ID) or None
+        if last_event_id is not None and len(last_event_id) > MAX_CURSOR_LENGTH:
+            raise bad_request(f"{LAST_EVENT_ID} must be a cursor.")
+        return self.make_context(
+            OperationRequest(actor, request_id, Transport.SSE, stream.drop_slow_reader, last_event_id)
+        )
 
     async def _authenticate(self, request: Request) -> Actor:
         headers = request.headers.getlist("authorization")
@@ -159,7 +170,7 @@ class GraphQLView(GraphQL[Any, None]):
             return await self.authenticate(headers[0] if headers else None)
         except Unauthenticated as refused:
             raise unauthenticated(str(refused), missing=refused.missing) from None
-        except self._unavailable:
+        except self.unavailable:
             raise unavailable(UNAVAILABLE_MESSAGE) from None
 
     def note_actor(self, scope: Scope, actor: Actor) -> None:
@@ -227,7 +238,10 @@ class GraphQLView(GraphQL[Any, None]):
         """The answer with its status: 200 when the operation ran."""
         ran = "data" in response_data
         status = 200 if ran or sub_response.media_type == JSON else _status_without_data(response_data)
-        return Response(self.encode_json(response_data), status_code=status, headers=sub_response.headers)
+        headers = dict(sub_response.headers)
+        if status == 503:  # noqa: PLR2004 - HTTP's number
+            headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+        return Response(self.encode_json(response_data), status_code=status, headers=headers)
 
     async def create_streaming_response(
         self,

@@ -18,7 +18,7 @@ from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, last_position, list_e
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from schema.masking import ReaderTooSlow
-from tenancy.outage import Outage
+from tenancy.outage import Outage, is_away
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.live")
 
@@ -168,7 +168,7 @@ class EventHub:
         follower = self._join(tenant_id, position) if position == newest else None
         try:
             while follower is None and not self._stopped:
-                events = await self._read(tenant_id, position)
+                events = await self._read_patiently(tenant_id, position)
                 position = events[-1].position if events else position
                 if len(events) < MAX_EVENTS_AT_ONCE:
                     # Before they are handed out: however long that takes, what comes meanwhile is kept.
@@ -212,6 +212,20 @@ class EventHub:
     async def _read(self, tenant_id: TenantId, position: int) -> list[EventRow]:
         async with self._reads:
             return await list_events(self._world, tenant_id, after=position)
+
+    async def _read_patiently(self, tenant_id: TenantId, position: int) -> list[EventRow]:
+        """Read a log while it can be read; a follower waits for a database that is away, as a live one does."""
+        while not self._stopped:
+            try:
+                events = await self._read(tenant_id, position)
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                await asyncio.sleep(self._reading.failed(error))
+            else:
+                self._reading.over()
+                return events
+        return []
 
     async def _read_on(self, shared: SharedLog) -> None:
         """Read a log on and hand out what is new, as long as it has followers."""

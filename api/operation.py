@@ -30,13 +30,15 @@ class OperationRequest:
 
     `request_id` is different for each operation. `drop_slow_reader` ends the connection because the reader of a
     subscription cannot keep up: over a WebSocket with code 4290 and the advice to resume with `after`. It returns at
-    once and may be called from anywhere in the event loop, more than once.
+    once and may be called from anywhere in the event loop, more than once. `last_event_id` is the cursor after which
+    the reader of an event stream wants to go on.
     """
 
     actor: Actor
     request_id: str
     transport: Transport
     drop_slow_reader: Callable[[], None] = _nothing_to_drop
+    last_event_id: str | None = None
 
 
 class MalformedOperation(Exception):

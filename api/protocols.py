@@ -21,6 +21,9 @@ HEAD_SECONDS = 10.0
 UNREAD_SECONDS = 30.0
 """How long what we sent may stay untaken before the connection is cut."""
 
+CLOSE_UNANSWERED = 1013
+"""The close code for a client that did not answer a ping in time: try again later."""
+
 HEAD_REFUSED = "The headers are too long."
 
 
@@ -108,3 +111,17 @@ class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def keepalive_timeout(self) -> None:
+        """Cut a connection that does not answer pings, with a code after which clients come back.
+
+        uvicorn's own code, 1011, tells graphql-ws to give up: a laptop that slept would stay without events.
+        """
+        self.pong_timer = None
+        self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(CLOSE_UNANSWERED, "A ping was not answered: connect again and resume")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()

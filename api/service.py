@@ -65,7 +65,7 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
     services = Services(world, hub, sign_customer_token, new_api_token, issuer.derive_key(CURSORS))
 
     def make_context(request: OperationRequest) -> Context:
-        return Context(services, request.actor, request.request_id)
+        return Context(services, request.actor, request.request_id, request.last_event_id)
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:

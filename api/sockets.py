@@ -29,7 +29,8 @@ from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from permissions.actor import Actor
-from schema.masking import READER_TOO_SLOW, ReaderTooSlow, mask_errors
+from schema.delivery import StreamFailure
+from schema.masking import READER_TOO_SLOW, ErrorCode, ReaderTooSlow, mask_errors, refusal
 
 if TYPE_CHECKING:
     from api.graphql import GraphQLView
@@ -49,8 +50,9 @@ MAX_OPERATIONS = 50
 MAX_ID_LENGTH = 128
 
 CLOSE_TOO_BIG = 1009
-CLOSE_INTERNAL = 1011
 CLOSE_TRY_AGAIN = 1013
+"""Also for errors of ours: clients such as graphql-ws do not come back after 1011."""
+
 CLOSE_READER_TOO_SLOW = 4290
 CLOSE_INVALID = 4400
 CLOSE_UNAUTHORIZED = 4401
@@ -140,7 +142,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self._task.uncancel()
         except Exception:
             log.exception("unexpected error on a socket")
-            await self.close(CLOSE_INTERNAL, "Unexpected error")
+            await self.close(CLOSE_TRY_AGAIN, "Unexpected error: connect again and resume")
         finally:
             self._ended.set()
             self.edge.connections.remove(self)
@@ -211,8 +213,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except TimeoutError:
             await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
             return
-        except Exception:
-            log.exception("authenticating a socket failed")
+        except Exception as error:
+            if isinstance(error, self.edge.unavailable):
+                log.warning("authenticating a socket failed", reason=type(error).__name__)
+            else:
+                log.exception("authenticating a socket failed")
             await self.close(CLOSE_TRY_AGAIN, "Cannot authenticate at the moment: try again")
             return
         self.edge.note_actor(self._socket_scope, self.actor)
@@ -237,9 +242,22 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         elif message["id"] in self.operations:
             await self.close(CLOSE_DUPLICATE, "An operation with this id is running")
         elif len(self.operations) >= MAX_OPERATIONS:
-            await self.close(CLOSE_TOO_MANY, f"A socket may run {MAX_OPERATIONS} operations at a time")
+            await self._refuse_operation(message["id"])
         else:
             await self._start(message)
+
+    async def _refuse_operation(self, operation_id: str) -> None:
+        """Answer one operation too many with an error; the others and the socket go on."""
+        error = refusal(
+            ErrorCode.RATE_LIMITED,
+            f"A socket may run {MAX_OPERATIONS} operations at a time. Complete one, or open another socket.",
+            requestId=self._next_request_id(),
+        )
+        await self.send_message({"id": operation_id, "type": "error", "payload": [error.formatted]})
+
+    def _next_request_id(self) -> str:
+        self._operation_count += 1
+        return f"{self._socket_scope['state']['request_id']}.{self._operation_count}"
 
     async def _start(self, message: SubscribeMessage) -> None:
         try:
@@ -260,8 +278,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     async def run_operation(self, operation: Operation[Any, None]) -> None:
         """Run one operation in a context of its own."""
-        self._operation_count += 1
-        request_id = f"{self._socket_scope['state']['request_id']}.{self._operation_count}"
+        request_id = self._next_request_id()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._stream(operation, request_id)
@@ -298,6 +315,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                     return
                 if _is_reader_too_slow(result):
                     await self.close(CLOSE_READER_TOO_SLOW, ReaderTooSlow.message)
+                    return
+                if isinstance(result, StreamFailure):
+                    await operation.send_initial_errors(result.errors or [])
                     return
                 await operation.send_next(cast("ExecutionResult", result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})

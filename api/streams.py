@@ -5,16 +5,29 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import structlog
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.http.streaming import JSONEncoder, SSETransport
 
 from api.connections import CLOSE_EXPIRED, CLOSE_RESTART
 from api.errors import error_body
 from permissions.actor import Actor
+from schema.delivery import event_cursor_of
 from schema.masking import ErrorCode, ReaderTooSlow
 
 CLOSE_SECONDS = 5.0
 """How long a reader that does not read has to take the last event; then the connection is dropped."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.streams")
+
+
+class EventStreamTransport(SSETransport):
+    """Writes results as server-sent events; the `id` of an event is its cursor."""
+
+    def encode_next(self, response: GraphQLHTTPResponse, encode_json: JSONEncoder) -> str:
+        """One result. A reader that comes back sends the last `id` it saw as the header `Last-Event-ID`."""
+        event = super().encode_next(response, encode_json)
+        cursor = event_cursor_of(response.get("extensions"))
+        return event if cursor is None else f"id: {cursor}\r\n{event}"
 
 
 class EventStream:

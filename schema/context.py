@@ -1,5 +1,6 @@
 """What a resolver may reach: one context per operation, also on a WebSocket."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,8 +12,13 @@ from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
-from schema.connections import Seal
+from schema.connections import Order, Seal, cursor_of, whole_value
+from schema.delivery import EVENTS_AT_ONCE, Delivery
 from schema.loaders import Loaders
+from schema.scalars import Cursor
+
+EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_value)
+"""What the cursors of events say: a position of the tenant's log."""
 
 
 class EventFeed(Protocol):
@@ -40,6 +46,8 @@ class Services:
     """A new secret and its SHA-256."""
     cursor_key: bytes
     """What cursors are sealed with; the same in every server process."""
+    event_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EVENTS_AT_ONCE))
+    """One for each event whose fields may be read at the same time."""
 
 
 @dataclass(slots=True)
@@ -49,10 +57,18 @@ class Context:
     services: Services
     actor: Actor
     request_id: str
+    last_event_id: str | None = None
+    """The cursor after which the reader of an event stream wants to go on, whatever `after` says."""
     loaders: Loaders = field(init=False)
+    delivery: Delivery = field(init=False)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.services.world, self.actor)
+        self.delivery = Delivery(self.services.event_slots, self.event_cursor, self.loaders.clear)
+
+    def event_cursor(self, position: int) -> Cursor:
+        """The cursor of the event at a position of the tenant's log."""
+        return cursor_of(self.seal, position, EVENT_ORDER)
 
     @property
     def seal(self) -> Seal:

@@ -27,6 +27,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from schema.delivery import Delivery, StreamFailure
 from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE, MAX_TOKENS, VALIDATION_RULES, check_variables
 from schema.masking import ErrorCode, mask_errors, refusal
@@ -49,6 +50,10 @@ class OperationContext(Protocol):
     @property
     def request_id(self) -> str:
         """The id that log lines and errors of this operation carry."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Where this operation stands, when it is a subscription."""
 
 
 class ExecutableSchema(strawberry.Schema):
@@ -102,15 +107,22 @@ class ExecutableSchema(strawberry.Schema):
         return cast("StreamResult", self._masked_stream(results, context_value))
 
     async def _masked_stream(self, results: Any, context: OperationContext | None) -> AsyncGenerator[Any, None]:
+        delivery = Delivery() if context is None else context.delivery
         try:
             async with aclosing(results):
                 async for result in results:
                     self._mask(result, context)
-                    yield result
+                    judged = await delivery.judge(result)
+                    if judged is not None:
+                        yield judged
+                    if isinstance(judged, StreamFailure):
+                        return
         except Exception as error:  # noqa: BLE001 - an extension failed outside of what strawberry catches
-            failed = ExecutionResult(data=None, errors=[GraphQLError(str(error), original_error=error)])
+            failed = StreamFailure(data=None, errors=[GraphQLError(str(error), original_error=error)])
             self._mask(failed, context)
             yield failed
+        finally:
+            delivery.free_slot()
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
         if result.errors:

@@ -6,6 +6,7 @@ also lets a mutation refuse, in its ``userErrors``, what the scalars could not r
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import strawberry
@@ -51,14 +52,17 @@ def guarded(
 def guarded_stream(
     *permissions: Permission, description: str
 ) -> Callable[[Callable[..., AsyncGenerator[Any, None]]], Any]:
-    """Declare a subscription that needs one of ``permissions``."""
+    """Declare a subscription that needs one of ``permissions``; an event that cannot be read is tried again."""
 
     def declare(resolve: Callable[..., AsyncGenerator[Any, None]]) -> Any:
         @functools.wraps(resolve)
         async def checked(info: strawberry.Info, *arguments: Any, **named: Any) -> AsyncGenerator[Any, None]:
+            delivery = info.context.delivery
+            delivery.is_subscription = True
             require_any(info.context.actor, *permissions)
-            async for value in resolve(info, *arguments, **named):
-                yield value
+            async with aclosing(delivery.deliver(resolve(info, *arguments, **named))) as values:
+                async for value in values:
+                    yield value
 
         return strawberry.subscription(resolver=checked, description=description, metadata={REQUIRES: permissions})
 

@@ -41,7 +41,7 @@ from loyalty.services.listing import (
     load_redemptions_for,
 )
 from loyalty.services.opening_balance import load_opening_balances
-from loyalty.services.program import get_tenant
+from loyalty.services.program import get_program, get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.tier import load_tier_counts, load_tiers
@@ -56,6 +56,7 @@ from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
+from loyalty.storage.programs import ProgramRow
 from loyalty.storage.purchase_relations import PurchaseFactRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow
@@ -88,6 +89,10 @@ class Loaders:
         async def tenants(keys: list[None]) -> Sequence[TenantRow]:
             return [await get_tenant(world, actor)] * len(keys)
 
+        async def programs(keys: list[None]) -> Sequence[ProgramRow]:
+            return [await get_program(world, actor)] * len(keys)
+
+        self.program: DataLoader[None, ProgramRow] = DataLoader(programs)
         self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)

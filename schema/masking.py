@@ -55,6 +55,12 @@ _CODES = frozenset(ErrorCode)
 READER_TOO_SLOW = "READER_TOO_SLOW"
 """`extensions.reason` of the error that `ReaderTooSlow` becomes."""
 
+RESUME = "RESUME"
+"""`extensions.reason` of an error that ends a subscription and that passes: subscribe again with `after`."""
+
+RETRY_AFTER_SECONDS = 1
+"""Whole seconds that a caller should wait at least before it tries again what was UNAVAILABLE."""
+
 
 class _Shown(NamedTuple):
     """What a caller sees of an error."""
@@ -72,6 +78,15 @@ class ReaderTooSlow(Exception):
     """
 
     message = "The reader is too slow. Subscribe again with `after` set to the last cursor you received."
+
+    def __init__(self) -> None:
+        super().__init__(self.message)
+
+
+class FeedEnded(Exception):
+    """The process stops, so that a subscription gets no more events from it. The reader resumes at another one."""
+
+    message = "The server restarts. Subscribe again with `after` set to the last cursor you received."
 
     def __init__(self) -> None:
         super().__init__(self.message)
@@ -104,6 +119,11 @@ def mask_errors(
     return masked
 
 
+def retry_hint(code: ErrorCode) -> dict[str, int]:
+    """What joins the extensions of an error that passes: after how many seconds to try again."""
+    return {"retryAfterSeconds": RETRY_AFTER_SECONDS} if code is ErrorCode.UNAVAILABLE else {}
+
+
 def _masked(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLError:
     return GraphQLError(
         shown.message[:MAX_MESSAGE_LENGTH],
@@ -111,7 +131,7 @@ def _masked(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLError
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions={**shown.details, "code": shown.code.value, "requestId": request_id},
+        extensions={**retry_hint(shown.code), **shown.details, "code": shown.code.value, "requestId": request_id},
     )
 
 
@@ -121,6 +141,8 @@ def _classify(error: GraphQLError, unavailable: tuple[type[Exception], ...], *, 
         return _classify_refusal(cause)
     if isinstance(cause, ReaderTooSlow):
         return _Shown(ErrorCode.UNAVAILABLE, cause.message, {"reason": READER_TOO_SLOW})
+    if isinstance(cause, FeedEnded):
+        return _Shown(ErrorCode.UNAVAILABLE, cause.message, {"reason": RESUME})
     if cause is not None and isinstance(cause, unavailable):
         return _Shown(ErrorCode.UNAVAILABLE, UNAVAILABLE_MESSAGE)
     return _declared(error) or _classify_other(

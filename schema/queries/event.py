@@ -2,11 +2,9 @@
 
 from loyalty.services.event_log import last_position
 from permissions.catalog import Permission
-from schema.connections import cursor_of
 from schema.context import Info
 from schema.guard import guarded
 from schema.scalars import Cursor
-from schema.subscriptions.stream import EVENT_ORDER
 
 
 @guarded(
@@ -17,6 +15,4 @@ from schema.subscriptions.stream import EVENT_ORDER
 )
 async def event_cursor(info: Info) -> Cursor:
     """A position only; it tells nothing about the events."""
-    return cursor_of(
-        info.context.seal, await last_position(info.context.world, info.context.actor.tenant_id), EVENT_ORDER
-    )
+    return info.context.event_cursor(await last_position(info.context.world, info.context.actor.tenant_id))

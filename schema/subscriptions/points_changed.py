@@ -8,9 +8,6 @@ from uuid import UUID
 import strawberry
 
 from loyalty.rules.ids import EntryId
-from loyalty.rules.money import PointValue, value_of
-from loyalty.services.program import get_program
-from loyalty.storage.customers import PointsRow
 from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
@@ -36,14 +33,12 @@ async def points_changed(
     async with aclosing(follow(info, after)) as events:
         async for event in events:
             if "entry_id" in event.payload and watched in (None, event.customer_id):
-                program = await get_program(info.context.world, info.context.actor)
-                yield _row(info, event, program.settings.redemption.point_value)
+                yield _row(info, event)
 
 
-def _row(info: Info, event: EventRow, point_value: PointValue) -> Any:
-    account = event.payload["account"]
+def _row(info: Info, event: EventRow) -> Any:
     return PointsChangedRow(
         cursor=event_cursor(info, event),
         entry_id=EntryId(UUID(event.payload["entry_id"])),
-        points=PointsRow(**account, value=value_of(account["available"], point_value)),
+        account=event.payload["account"],
     )

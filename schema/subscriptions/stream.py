@@ -3,30 +3,44 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from loyalty.rules.errors import NotFound
+from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.rules.ids import CustomerId
 from loyalty.services.customer import find_customer
 from loyalty.storage.events import EventRow
-from schema.connections import Order, cursor_of, place_of, whole_value
-from schema.context import Info
+from schema.connections import place_of
+from schema.context import EVENT_ORDER, Info
+from schema.masking import FeedEnded
 from schema.types.customer import CustomerBy, customer_key
 
-EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_value)
+LAST_EVENT_ID = "Last-Event-ID"
+"""The header of an event stream that says where to go on (HTML standard, server-sent events)."""
 
 
 async def follow(info: Info, after: str | None) -> AsyncGenerator[EventRow, None]:
-    """The tenant's events after a cursor, or from now on. What one event loaded is forgotten before the next."""
+    """The tenant's events after a cursor, or from now on. What one event loaded is forgotten before the next.
+
+    The header `Last-Event-ID` of an event stream counts before the argument ``after``. Raises FeedEnded at the end,
+    which comes when the process stops.
+    """
     context = info.context
-    position = None if after is None else place_of(context.seal, after, EVENT_ORDER, "after")
-    async with aclosing(context.services.feed.follow(context.actor.tenant_id, position)) as events:
-        async for event in events:
-            context.loaders.clear()
-            yield event
+    start, name = (context.last_event_id, LAST_EVENT_ID) if context.last_event_id else (after, "after")
+    position = None if start is None else place_of(context.seal, start, EVENT_ORDER, name)
+    context.delivery.begin_after(start)
+    try:
+        async with aclosing(context.services.feed.follow(context.actor.tenant_id, position)) as events:
+            async for event in events:
+                context.loaders.clear()
+                context.delivery.take(event.position)
+                yield event
+    except InvalidInput as refused:
+        # The feed knows positions, not where a reader wrote them.
+        raise InvalidInput.one(name, reason=refused.problems[0].reason) from refused
+    raise FeedEnded
 
 
 def event_cursor(info: Info, event: EventRow) -> str:
     """The cursor of an event."""
-    return cursor_of(info.context.seal, event.position, EVENT_ORDER)
+    return info.context.event_cursor(event.position)
 
 
 async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:

@@ -1,14 +1,18 @@
 """Events that subscriptions stream: facts as they were, with a cursor to go on from."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import strawberry
 
 from loyalty.rules.ids import CustomerId, EntryId, LotId, TierId
+from loyalty.rules.money import value_of
 from loyalty.rules.tiers import TierChangeCause
+from loyalty.storage.customers import PointsRow
 from loyalty.storage.tiers import TierChangeRow
-from schema.loaders import loaded
+from schema.fields import computed
+from schema.loaders import load, loaded
 from schema.scalars import Cursor, Points
 from schema.types.customer import Customer, PointsAccount
 from schema.types.expiry import PointsLot
@@ -33,7 +37,7 @@ class PointsChangedRow(NamedTuple):
 
     cursor: str
     entry_id: EntryId
-    points: Any
+    account: Mapping[str, int]
 
 
 class PointsExpiringRow(NamedTuple):
@@ -68,7 +72,14 @@ class TierUpgraded(TierUpgrade):
 class PointsChanged:
     cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
     entry: LedgerEntry = loaded("entries", "entry_id", description="The line of the ledger.")
-    points: PointsAccount = strawberry.field(description="The account right after it.")
+
+    @computed(description="The account right after it; its value in money is that of the settings now.")
+    async def points(self, info: strawberry.Info) -> PointsAccount:
+        """The settings are read here, so that an event whose settings cannot be read is tried again."""
+        row = cast("PointsChangedRow", self)
+        program = await load(info, "program", None)
+        value = value_of(row.account["available"], program.settings.redemption.point_value)
+        return cast("PointsAccount", PointsRow(**row.account, value=value))
 
 
 @strawberry.type(

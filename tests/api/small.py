@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from loyalty.rules.errors import PermissionDenied
 from loyalty.rules.ids import TenantId
 from permissions.actor import Actor, ActorKind
 from permissions.roles import ROLE_PERMISSIONS, Role
+from schema.delivery import Delivery
 from schema.executable import build_schema
 from schema.masking import ReaderTooSlow
 from schema.scalars import Points
@@ -54,6 +56,8 @@ class Stage:
     touched: int = 0
     finished_generators: int = 0
     ready_error: Exception | None = None
+    hindrances: list[Exception] = field(default_factory=list)
+    source_error: Exception | None = None
 
     async def authenticate(self, authorization: str | None) -> Actor:
         if not authorization:
@@ -91,6 +95,7 @@ class Context:
         self.request_id = request.request_id
         self.stage = stage
         self.squares: DataLoader[int, int] = DataLoader(self._load_squares)
+        self.delivery = Delivery(forget_loaded=self.squares.clear_all)
 
     async def _load_squares(self, keys: list[int]) -> list[int]:
         self.stage.batches.append(keys)
@@ -150,7 +155,39 @@ class Mutation:
 
 
 @strawberry.type
+class Happening:
+    """An event whose text cannot be read at first: the database is away for so many attempts."""
+
+    number: int
+
+    @strawberry.field
+    def text(self, info: Info) -> str:
+        stage = info.context.stage
+        if stage.hindrances:
+            raise stage.hindrances.pop(0)
+        return f"event {self.number}"
+
+
+async def happen(info: Info, to: int, after: str | None) -> AsyncGenerator[Happening, None]:
+    """Events from 1 on. What a reader has seen it tells by `after`, or by the header of an event stream."""
+    start = info.context.request.last_event_id or after
+    info.context.delivery.begin_after(start)
+    for number in range(int(start or 0) + 1, to + 1):
+        info.context.delivery.take(number)
+        yield Happening(number=number)
+    if info.context.stage.source_error is not None:
+        raise info.context.stage.source_error
+
+
+@strawberry.type
 class Subscription:
+    @strawberry.subscription
+    async def happenings(self, info: Info, to: int, after: str | None = None) -> AsyncGenerator[Happening, None]:
+        """Delivered as the product's events are."""
+        async with aclosing(info.context.delivery.deliver(happen(info, to, after))) as events:
+            async for event in events:
+                yield event
+
     @strawberry.subscription
     async def count(self, info: Info, to: int, seconds: float = 0.0) -> AsyncGenerator[int, None]:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +12,20 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
-from api.sockets import CONNECTION_INIT_SECONDS, MAX_MESSAGE_LENGTH, MAX_OPERATIONS
-from schema.masking import ReaderTooSlow
+from api.connections import CLOSE_EXPIRED, CLOSE_RESTART
+from api.protocols import CLOSE_UNANSWERED
+from api.sockets import (
+    CLOSE_INIT_TIMEOUT,
+    CLOSE_READER_TOO_SLOW,
+    CLOSE_TRY_AGAIN,
+    CONNECTION_INIT_SECONDS,
+    MAX_MESSAGE_LENGTH,
+    MAX_OPERATIONS,
+)
+from schema.delivery import EVENT_ATTEMPTS
+from schema.masking import RETRY_AFTER_SECONDS, FeedEnded, ReaderTooSlow
 from tests.api.conftest import ORIGIN, PROTOCOL, RunningServer, close_of, receive, send, subscribe, until
-from tests.api.small import SECRET
+from tests.api.small import SECRET, DatabaseAway
 
 
 async def all_messages(socket: ClientConnection, operation_id: str) -> list[Any]:
@@ -334,14 +345,23 @@ async def test_a_running_id_closes_with_4409(server: RunningServer) -> None:
         assert await close_of(socket) == (4409, "An operation with this id is running")
 
 
-async def test_too_many_operations_close_with_4429(server: RunningServer) -> None:
+async def test_one_operation_too_many_is_refused_and_the_others_go_on(server: RunningServer) -> None:
     async with server.socket() as socket:
         for number in range(MAX_OPERATIONS):
             await subscribe(socket, str(number), "subscription { count(to: 2, seconds: 30) }")
         for _ in range(MAX_OPERATIONS):
             assert (await receive(socket))["type"] == "next"
         await subscribe(socket, "more", "{ whoami }")
-        assert await close_of(socket) == (4429, f"A socket may run {MAX_OPERATIONS} operations at a time")
+        refused = await receive(socket)
+        assert (refused["id"], refused["type"]) == ("more", "error")
+        assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
+        assert str(MAX_OPERATIONS) in refused["payload"][0]["message"]
+        assert refused["payload"][0]["extensions"]["requestId"]
+        assert server.stage.finished_generators == 0
+        await send(socket, {"id": "7", "type": "complete"})
+        await until(lambda: server.stage.finished_generators == 1)
+        await subscribe(socket, "more", "{ whoami }")
+        assert await all_messages(socket, "more") == [{"data": {"whoami": "ada"}}]
     await until(lambda: server.stage.finished_generators == MAX_OPERATIONS)
 
 
@@ -401,3 +421,110 @@ async def test_a_reader_that_never_reads_again_is_forgotten(server: RunningServe
         await subscribe(socket, "1", "subscription { flood(seconds: 0.2) }")
         await until(lambda: len(server.app.state.connections) == 0, seconds=10)
         socket.transport.abort()
+
+
+# ── Events: none is lost ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_event_that_cannot_be_read_at_first_is_tried_again(server: RunningServer) -> None:
+    server.stage.hindrances = [DatabaseAway(SECRET), DatabaseAway(SECRET)]
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { happenings(to: 3) { number text } }")
+        assert await all_messages(socket, "1") == [event(number) for number in (1, 2, 3)]
+
+
+async def test_an_event_that_stays_unread_ends_the_operation_and_says_from_where_to_resume(
+    server: RunningServer,
+) -> None:
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { happenings(to: 2) { number text } }")
+        assert await receive(socket) == {"id": "1", "type": "next", "payload": event(1)}
+        assert await all_messages(socket, "1") == [event(2)]
+        server.stage.hindrances = [DatabaseAway(SECRET)] * EVENT_ATTEMPTS
+        await subscribe(socket, "2", 'subscription { happenings(to: 4, after: "2") { number text } }')
+        [[error]] = await all_messages(socket, "2")
+        assert error["extensions"]["code"] == "UNAVAILABLE"
+        assert error["extensions"]["reason"] == "RESUME"
+        assert error["extensions"]["after"] == "2"
+        assert error["extensions"]["retryAfterSeconds"] == RETRY_AFTER_SECONDS
+        assert error["extensions"]["requestId"]
+        assert SECRET not in str(error)
+        query = "subscription ($after: String) { happenings(to: 4, after: $after) { number text } }"
+        await subscribe(socket, "3", query, after=error["extensions"]["after"])
+        assert await all_messages(socket, "3") == [event(3), event(4)]
+
+
+async def test_an_event_that_cannot_be_read_ever_is_told_with_its_cursor_and_the_next_one_follows(
+    server: RunningServer,
+) -> None:
+    """A bug in one event must not hold up all that come after it; the reader knows which one it was."""
+    server.stage.hindrances = [RuntimeError(SECRET)]
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { happenings(to: 2) { number text } }")
+        broken, sound = await all_messages(socket, "1")
+    assert broken["data"] is None
+    assert broken["extensions"] == {"cursor": "1"}
+    assert [error["extensions"]["code"] for error in broken["errors"]] == ["INTERNAL"]
+    assert sound == event(2)
+
+
+@pytest.mark.parametrize(
+    ("failure", "extensions"),
+    [
+        (DatabaseAway(SECRET), {"code": "UNAVAILABLE", "reason": "RESUME", "after": "2"}),
+        (FeedEnded(), {"code": "UNAVAILABLE", "reason": "RESUME", "after": "2"}),
+        (RuntimeError(SECRET), {"code": "INTERNAL"}),
+    ],
+    ids=["the database is away", "the process stops", "a bug"],
+)
+async def test_a_source_that_fails_ends_the_operation_with_an_error(
+    server: RunningServer, failure: Exception, extensions: dict[str, str]
+) -> None:
+    """`complete` would tell a client that nothing more can come, so that it would not resume."""
+    server.stage.source_error = failure
+    async with server.socket() as socket:
+        await subscribe(socket, "1", "subscription { happenings(to: 2) { number text } }")
+        first, second, [error] = await all_messages(socket, "1")
+    assert [first, second] == [event(1), event(2)]
+    assert {key: error["extensions"].get(key) for key in extensions} == extensions
+
+
+def event(number: int) -> dict[str, Any]:
+    """An event of `happenings` as it is sent."""
+    data = {"happenings": {"number": number, "text": f"event {number}"}}
+    return {"data": data, "extensions": {"cursor": str(number)}}
+
+
+async def test_no_close_code_of_ours_for_what_passes_makes_graphql_ws_give_up() -> None:
+    """https://github.com/enisdenjo/graphql-ws: the codes after which its client does not come back."""
+    retried = {1000, 1001, 1005, 1006, 1012, 1013, 1014}
+    gives_up = {4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500} | (set(range(1000, 2000)) - retried)
+    passing = {
+        CLOSE_RESTART,
+        CLOSE_EXPIRED,
+        CLOSE_TRY_AGAIN,
+        CLOSE_READER_TOO_SLOW,
+        CLOSE_INIT_TIMEOUT,
+        CLOSE_UNANSWERED,
+    }
+    assert not passing & gives_up
+
+
+async def test_a_client_that_does_not_answer_pings_is_closed_with_1013(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.server.config, "ws_ping_interval", 0.05)
+    monkeypatch.setattr(server.server.config, "ws_ping_timeout", 0.05)
+    async with server.socket() as socket:
+        monkeypatch.setattr(socket.protocol, "recv_frame", unanswering(socket.protocol.recv_frame))
+        assert (await close_of(socket))[0] == CLOSE_UNANSWERED
+
+
+def unanswering(recv_frame: Callable[[Frame], None]) -> Callable[[Frame], None]:
+    """A client that takes every frame but pings."""
+
+    def take(frame: Frame) -> None:
+        if frame.opcode is not Opcode.PING:
+            recv_frame(frame)
+
+    return take

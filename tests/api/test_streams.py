@@ -9,8 +9,11 @@ import httpx2
 import orjson
 import pytest
 
+from schema.delivery import EVENT_ATTEMPTS
+from schema.masking import RETRY_AFTER_SECONDS
+from schema.scalars import MAX_CURSOR_LENGTH
 from tests.api.conftest import RunningServer, until
-from tests.api.small import SECRET
+from tests.api.small import SECRET, DatabaseAway
 
 EVENTS = {"accept": "text/event-stream"}
 
@@ -113,3 +116,51 @@ async def test_an_expired_credential_ends_the_stream(server: RunningServer) -> N
         found = await asyncio.wait_for(events(response), 6)
     assert found[-2][1]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert found[-1] == ("complete", None)
+
+
+HAPPENINGS = "subscription { happenings(to: %d) { number } }"
+
+
+async def ids_and_numbers(server: RunningServer, query: str, **headers: str) -> list[tuple[str, int]]:
+    """The `id` of each event of a stream, and the number of what happened."""
+    async with (
+        server.client() as client,
+        client.stream("POST", "/graphql", json={"query": query}, headers=EVENTS | headers) as response,
+    ):
+        text = "".join([part async for part in response.aiter_text()])
+    found = []
+    for block in text.split("\r\n\r\n"):
+        lines = dict(line.split(": ", 1) for line in block.split("\r\n") if ": " in line)
+        if "id" in lines:
+            payload = orjson.loads(lines["data"])
+            assert payload["extensions"]["cursor"] == lines["id"]
+            found.append((lines["id"], payload["data"]["happenings"]["number"]))
+    return found
+
+
+async def test_each_event_has_its_cursor_as_id(server: RunningServer) -> None:
+    assert await ids_and_numbers(server, HAPPENINGS % 2) == [("1", 1), ("2", 2)]
+
+
+async def test_last_event_id_resumes_although_the_same_body_is_sent_again(server: RunningServer) -> None:
+    query = 'subscription { happenings(to: 4, after: "1") { number } }'
+    headers = {"Last-Event-ID": "3"}
+    assert await ids_and_numbers(server, query, **headers) == [("4", 4)]
+    assert await ids_and_numbers(server, query, **{"Last-Event-ID": ""}) == [("2", 2), ("3", 3), ("4", 4)]
+
+
+async def test_a_last_event_id_that_is_no_cursor_is_refused_by_its_name(server: RunningServer) -> None:
+    async with server.client() as client:
+        headers = EVENTS | {"Last-Event-ID": "x" * (MAX_CURSOR_LENGTH + 1)}
+        response = await client.post("/graphql", json={"query": HAPPENINGS % 1}, headers=headers)
+    assert response.status_code == 400
+    assert "Last-Event-ID" in response.json()["errors"][0]["message"]
+
+
+async def test_an_event_that_stays_unread_ends_the_stream_and_says_from_where_to_resume(server: RunningServer) -> None:
+    server.stage.hindrances = [DatabaseAway(SECRET)] * EVENT_ATTEMPTS
+    failed, end = await read(server, 'subscription { happenings(to: 4, after: "2") { text } }')
+    extensions = failed[1]["errors"][0]["extensions"]
+    assert (extensions["code"], extensions["reason"], extensions["after"]) == ("UNAVAILABLE", "RESUME", "2")
+    assert extensions["retryAfterSeconds"] == RETRY_AFTER_SECONDS
+    assert end == ("complete", None)

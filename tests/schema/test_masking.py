@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from loyalty.rules.errors import (
     PermissionDenied,
     Problem,
 )
+from schema.delivery import Delivery
 from schema.executable import build_schema
 from schema.masking import MAX_ERRORS, ErrorCode, ReaderTooSlow, refusal
 
@@ -123,6 +124,7 @@ class Subscription:
 @dataclass
 class Context:
     request_id: str
+    delivery: Delivery = field(default_factory=Delivery)
 
 
 SCHEMA = build_schema(Query, Mutation, Subscription, unavailable=(DatabaseGone,))
