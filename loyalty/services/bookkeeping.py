@@ -30,6 +30,7 @@ from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, soonest_fi
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
+from loyalty.rules.zones import begin_of_day
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.idempotency import KeyedCall
@@ -175,23 +176,34 @@ class Book:
             self.open_lot(entry, parcel, paid, cause.cause_id)
         return entry
 
-    def parcel(self, points: int, policy: ExpiryPolicy | None = None) -> Parcel:
-        """Points that come in now, with the expiry that the program, or a policy in its place, gives them."""
-        policy = self.program.row.settings.expiry if policy is None else policy
-        expiry = expires_at(policy, self.now, self.program.zone)
-        return Parcel(points, expiry, self.next_notice_at(expiry), inactivity_days=inactivity_days(policy))
+    def parcel(self, points: int, policy: ExpiryPolicy | None = None, earned_on: date | None = None) -> Parcel:
+        """Points that come in now, with the expiry that the program, or a policy in its place, gives them.
 
-    def parcel_until(self, points: int, last_day: date | None) -> Parcel:
+        Points that were ``earned_on`` an earlier local day are as old as that day, and expire as points of that day do.
+        """
+        policy = self.program.row.settings.expiry if policy is None else policy
+        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self.program.zone), self.now)
+        expiry = expires_at(policy, opened_at or self.now, self.program.zone)
+        return Parcel(
+            points,
+            expiry,
+            self.next_notice_at(expiry),
+            opened_at=opened_at,
+            inactivity_days=inactivity_days(policy),
+        )
+
+    def parcel_until(self, points: int, last_day: date | None, earned_on: date | None = None) -> Parcel:
         """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over.
 
-        Without a day they expire as the program says.
+        Without a day they expire as the program says, counted from the day they were ``earned_on``.
         """
         if last_day is None:
-            return self.parcel(points)
+            return self.parcel(points, earned_on=earned_on)
         if not self.now.astimezone(self.program.zone).date() <= last_day <= LAST_EXPIRY_DAY:
             raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
         expiry = end_of_day(last_day, self.program.zone)
-        return Parcel(points, expiry, self.next_notice_at(expiry))
+        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self.program.zone), self.now)
+        return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=opened_at)
 
     def next_notice_at(self, expiry: datetime | None) -> datetime | None:
         """When the owner of points that expire at an instant is to be told next."""

@@ -7,15 +7,17 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.account import Debit
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import InvalidInput, LoyaltyError, OpeningBalanceExists, Problem
 from loyalty.rules.events import PointsOpened
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
+from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, Refused, attempted
-from loyalty.services.bookkeeping import Book, EntryCause
+from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import visible_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.purchase import profile_rows
@@ -36,6 +38,8 @@ from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 
 MAX_BATCH = 1_000
+FIRST_EARNED_ON = date(1970, 1, 1)
+"""The earliest day on which points can have been earned: before that every date is a mistake."""
 
 
 class Opening(NamedTuple):
@@ -44,6 +48,12 @@ class Opening(NamedTuple):
     customer: CustomerProfile
     numbers: OpeningNumbers
     expires_on: date | None
+    earned_on: date | None = None
+    """The local day on which the points were earned; None for today."""
+
+    def is_that_of(self, row: OpeningBalanceRow) -> bool:
+        """Tell whether this very opening balance is what was brought along before."""
+        return (row.numbers, row.expires_on, row.earned_on) == (self.numbers, self.expires_on, self.earned_on)
 
 
 class OpenedBalance(NamedTuple):
@@ -61,21 +71,20 @@ OpeningResult = OpenedBalance | LoyaltyError
 async def import_opening_balances(world: World, actor: Actor, openings: Sequence[Opening]) -> list[OpeningResult]:
     """Import up to ``MAX_BATCH`` opening balances; one result for each, in their order. A refused one harms no other.
 
-    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or another last day), LimitReached.
+    A customer who stands in the batch again is answered as in a batch of its own: a replay, or OpeningBalanceExists.
+    Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or other days), LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST)
     if not 1 <= len(openings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     refused: dict[int, LoyaltyError] = {}
-    seen: set[str] = set()
     for position, opening in enumerate(openings):
         problems = [
             *validate_opening(opening.numbers),
             *(Problem(("customer", *path), reason) for path, reason in validate_profile(opening.customer)),
         ]
-        if opening.customer.external_id in seen:
-            problems.append(Problem(("customer", "external_id"), "stands in the batch more than once"))
-        seen.add(opening.customer.external_id)
+        if opening.earned_on is not None and opening.earned_on < FIRST_EARNED_ON:
+            problems.append(Problem(("earned_on",), f"must be {FIRST_EARNED_ON} or later"))
         if problems:
             refused[position] = InvalidInput(problems)
     return await attempted(partial(_import, world, actor, openings), refused)
@@ -102,6 +111,9 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
         if fresh:
             opened = await open_accounts(tx, profile_rows([one.customer for one in fresh.values()], world.now(program)))
             book = Book(program, actor, world.now(program))
+            in_debt = [opened[one.customer.external_id] for one in fresh.values() if one.numbers.points < 0]
+            if in_debt:
+                await bring_open_lots(tx, book, [book.open(locked) for locked in in_debt])
             results |= _book_items(book, fresh, known, opened)
             await post(tx, book.finish())
             results = {position: _answer(book, result) for position, result in results.items()}
@@ -118,7 +130,7 @@ async def _answer_known(
         named = known.get(opening.customer.external_id)
         if named is None or named.balance is None:
             continue
-        if (named.balance.numbers, named.balance.expires_on) == (opening.numbers, opening.expires_on):
+        if opening.is_that_of(named.balance):
             replayed[position] = named.balance
         else:
             results[position] = OpeningBalanceExists(named.balance.points)
@@ -135,15 +147,19 @@ def _book_items(
 ) -> dict[int, OpeningResult]:
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
+    first: dict[str, OpenedBalance] = {}
     for position, opening in items.items():
         external_id = opening.customer.external_id
+        if external_id in first:
+            results[position] = _again(first[external_id], opening)
+            continue
         locked = opened[external_id]
         if external_id not in known and locked.profile.external_id != external_id:
             # Came and became another since we looked: whose name it is has to be read again.
             raise StaleRead
         named_id = known[external_id].id if external_id in known else CustomerId(locked.profile.id)
         try:
-            results[position] = _book(book, book.open(locked), named_id, opening)
+            results[position] = first[external_id] = _book(book, book.open(locked), named_id, opening)
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
@@ -151,8 +167,15 @@ def _book_items(
     return results
 
 
+def _again(first: OpenedBalance, opening: Opening) -> OpeningResult:
+    """What becomes of a customer who stands in the batch once more."""
+    if opening.is_that_of(first.balance):
+        return first._replace(tier_change=None, replayed=True)
+    return OpeningBalanceExists(first.balance.points)
+
+
 def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Opening) -> OpenedBalance:
-    parcel = book.parcel_until(opening.numbers.points, opening.expires_on)
+    parcel = _parcel(book, opening)
     row = OpeningBalanceRow(
         id=OpeningBalanceId(uuid7()),
         customer_id=customer_id,
@@ -162,19 +185,35 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
         qualifying=opening.numbers.qualifying,
         expires_on=opening.expires_on,
         expires_at=parcel.expires_at,
+        earned_on=opening.earned_on,
         imported_at=book.now,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
-    account, credit = open_balance(book.account(customer_id), opening.numbers)
+    account, moved = open_balance(book.account(customer_id), opening.numbers)
     book.keep(account)
-    if credit is not None:
+    if moved is not None:
         cause = EntryCause(EntryKind.OPENING, ReferenceKind.OPENING_BALANCE, row.id, row.id, "OPEN")
-        entry = book.credit(customer_id, row.points, credit, cause, [parcel])
-        book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, credit.account.available))
+        if isinstance(moved, Debit):
+            allocations = allocate(book.spendable_lots(customer_id), moved.from_lots)
+            entry = book.debit(customer_id, moved, allocations, cause)
+        else:
+            entry = book.credit(customer_id, row.points, moved, cause, [parcel])
+        book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, moved.account.available))
     book.posting.opening_balances.append(row._asdict())
     change = book.change_tier(customer_id, TierChangeCause.OPENING, row.id)
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
+
+
+def _parcel(book: Book, opening: Opening) -> Parcel:
+    """The points as a parcel; InvalidInput for a day to come, and for points that would have expired already."""
+    if opening.earned_on is not None and opening.earned_on > book.now.astimezone(book.program.zone).date():
+        raise InvalidInput.one("earned_on", reason="must not be in the future, where the tenant is")
+    parcel = book.parcel_until(max(0, opening.numbers.points), opening.expires_on, opening.earned_on)
+    if parcel.expires_at is not None and parcel.expires_at <= book.now and opening.numbers.points > 0:
+        reason = "is so long ago that the points have expired by the program; give expiresOn, or 0 points"
+        raise InvalidInput.one("earned_on", reason=reason)
+    return parcel
 
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:

@@ -25,6 +25,8 @@ class OpeningBalanceRow(NamedTuple):
     expires_on: date | None
     """The last local day that the import told, if it did."""
     expires_at: datetime | None
+    earned_on: date | None
+    """The local day on which the points were earned, if the import told."""
     imported_at: datetime
     actor_kind: str
     actor: str

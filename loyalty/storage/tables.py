@@ -578,6 +578,8 @@ opening_balances = tenant_table(
     points("qualifying"),
     Column("expires_on", Date, nullable=True),
     instant("expires_at", nullable=True),
+    # The local day on which the points were earned elsewhere, as far as the import told.
+    Column("earned_on", Date, nullable=True),
     instant("imported_at"),
     text_column("actor_kind"),
     text_column("actor"),
@@ -585,7 +587,8 @@ opening_balances = tenant_table(
     references("named_id", "customers"),
     # One for each name: an import that is sent again gives nothing again, also when that one has become another since.
     unique("named_id"),
-    check("numbers", "points >= 0 AND lifetime_earned >= 0 AND qualifying >= 0"),
+    # Points below zero are debt.
+    check("numbers", "lifetime_earned >= 0 AND qualifying >= 0"),
 )
 
 idempotency_keys = tenant_table(

@@ -26,15 +26,22 @@ from schema.types.warning import Warnings, shown_warnings, warnings_field
 @strawberry.input(description="What one customer brings along.")
 class OpeningBalanceInput:
     customer: PurchaseCustomerInput = strawberry.field(description="Who; created or refreshed.")
-    points: Points = strawberry.field(description="To spend; 0 or more.")
+    points: Points = strawberry.field(
+        description="To spend; 0 for a customer who has none, below 0 for points that are owed."
+    )
     lifetime_points: Points | None = strawberry.field(
-        default=None, description="All that was ever earned; by default `points`."
+        default=None, description="All that was ever earned, 0 or more; by default `points`, or 0 where they are owed."
     )
     qualifying_points: Points | None = strawberry.field(
         default=None, description="What counts for the tier; by default as `lifetimePoints`."
     )
     expires_on: date | None = strawberry.field(
         default=None, description="The last local day of the points; by default as the program says."
+    )
+    earned_on: date | None = strawberry.field(
+        default=None,
+        description="The local day on which the points were earned, 1970 or later; today by default. They are as old "
+        "as that, and without `expiresOn` the program's expiry counts from there.",
     )
 
 
@@ -103,9 +110,9 @@ def _opening(given: OpeningBalanceInput) -> Opening | LoyaltyError:
         return InvalidInput(problems)
     # What is wrong with the points is no mistake of the numbers that nobody gave.
     lifetime = max(0, given.points) if given.lifetime_points is None else given.lifetime_points
-    qualifying = lifetime if given.qualifying_points is None else given.qualifying_points
+    qualifying = max(0, lifetime) if given.qualifying_points is None else given.qualifying_points
     numbers = OpeningNumbers(int(given.points), int(lifetime), int(qualifying))
-    return Opening(profile_of(given.customer).profile, numbers, given.expires_on)
+    return Opening(profile_of(given.customer).profile, numbers, given.expires_on, given.earned_on)
 
 
 def _result(result: OpeningResult, item: OpeningBalanceInput) -> Any:

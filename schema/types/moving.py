@@ -1,6 +1,6 @@
 """Customers who move: from elsewhere to here, and from one id to another."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -26,10 +26,11 @@ class OpeningBalance(Node):
 
     id: strawberry.ID = node_id("OpeningBalance")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Who.")
-    points: Points = strawberry.field(description="To spend.")
+    points: Points = strawberry.field(description="To spend; below zero for debt.")
     lifetime_earned: Points = strawberry.field(description="All that was ever earned.")
     qualifying: Points = strawberry.field(description="What counted for the tier.")
     expires_at: datetime | None = strawberry.field(description="When the points expire; null for never.")
+    earned_on: date | None = strawberry.field(description="The local day on which they were earned, if it was told.")
     imported_at: datetime = strawberry.field(description="When they came.")
 
 

@@ -318,7 +318,7 @@ class Model:
                 self._give_lot_back(owner, lot, here - paid)
 
     def open(self, customer: str, numbers: tuple[int, int, int], until: date | None) -> None:
-        """A customer brings points along: to spend, ever earned, for the tier. Once for each name."""
+        """A customer brings points along: to spend or owed, ever earned, for the tier. Once for each name."""
         if customer in self.opened:
             if self.opened[customer] != (numbers, until):
                 raise Refusal("OPENING_BALANCE_EXISTS")
@@ -329,8 +329,10 @@ class Model:
         points, earned, qualifying = numbers
         person.earned += earned
         person.qualifying += qualifying
-        if points:
+        if points > 0:
             self._credit(owner, points, None, self._expiry(until=until))
+        elif points:
+            self._debit(owner, -points, Overdraft.ALLOW_NEGATIVE, self.lots_of(owner))
 
     def merge(self, source: str, target: str) -> None:
         """Two customers are one."""

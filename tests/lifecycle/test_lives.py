@@ -294,8 +294,8 @@ class Life(RuleBasedStateMachine):
     @rule(customer=customers, points=some, earned=some, days=some)
     def bring_along(self, customer: str, points: int, earned: int, days: int) -> None:
         """An opening balance; the second one of a customer must be the first again."""
-        numbers = (points % 50, earned % 300, points % 200)
-        if not any(numbers) or (self._knows(customer) and points % 7):
+        numbers = (points % 60 - 10, earned % 300, points % 200)
+        if self._knows(customer) and points % 7:
             return
         until = self._today + timedelta(days=days) if days < 60 else None
         opening = Opening(CustomerProfile(customer), OpeningNumbers(*numbers), until)

@@ -27,8 +27,11 @@ from tests.loyalty.services.builders import NOON, at, bring_along, give, known_c
 
 
 def opening(external_id: str, points: int = 10, **changes: Any) -> Opening:
-    numbers = OpeningNumbers(points, changes.pop("lifetime", points), changes.pop("qualifying", points))
-    return Opening(CustomerProfile(external_id), numbers, changes.pop("expires_on", None))
+    earned = max(0, points)
+    numbers = OpeningNumbers(points, changes.pop("lifetime", earned), changes.pop("qualifying", earned))
+    return Opening(
+        CustomerProfile(external_id), numbers, changes.pop("expires_on", None), changes.pop("earned_on", None)
+    )
 
 
 async def test_customers_come_with_what_they_had(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
@@ -66,17 +69,17 @@ async def test_a_refused_item_harms_no_other(world: World, salon: Salon, ledger_
         salon.manager,
         [
             opening("anna"),
-            opening("nothing", 0),
-            opening("below", -1),
-            opening("anna"),
+            opening("below", 1, lifetime=-1),
             opening("known", 6),
             opening("late", expires_on=date(2020, 1, 1)),
+            opening("ancient", earned_on=date(1969, 12, 31)),
+            opening("to come", earned_on=date(2999, 1, 1)),
             opening("ben", 20),
         ],
     )
-    wanted: list[type[LoyaltyError | OpenedBalance]] = [OpenedBalance, InvalidInput, InvalidInput, InvalidInput]
-    assert [type(result) for result in results] == [*wanted, OpeningBalanceExists, InvalidInput, OpenedBalance]
-    for nobody in ("nothing", "below", "late"):
+    wanted: list[type[LoyaltyError | OpenedBalance]] = [OpenedBalance, InvalidInput, OpeningBalanceExists]
+    assert [type(result) for result in results] == [*wanted, *[InvalidInput] * 3, OpenedBalance]
+    for nobody in ("below", "late", "ancient", "to come"):
         assert await find_customer(world, salon.manager, CustomerKey(external_id=nobody)) is None
     await ledger_is_sound(salon.tenant_id)
 
@@ -168,3 +171,85 @@ async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salo
 async def test_a_batch_has_a_limit(world: World, salon: Salon, size: int) -> None:
     with pytest.raises(InvalidInput):
         await import_opening_balances(world, salon.manager, [opening(f"{number}") for number in range(size)])
+
+
+async def test_a_customer_may_come_with_nothing(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """An export has customers with 0 points: they are there afterwards, with no entry, and a second time replayed."""
+    for replayed in (False, True):
+        result = await bring_along(world, salon, 0, lifetime=0, qualifying=0)
+        assert isinstance(result, OpenedBalance)
+        assert (result.balance.points, result.customer.points.available, result.replayed) == (0, 0, replayed)
+    assert await list_activity(world, salon.manager, EntryFilter(), Window(10)) == []
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_debt_comes_along_as_debt(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """The next points pay it; whoever has points here already pays it from those."""
+    (owing,) = await import_opening_balances(world, salon.manager, [opening("anna", -50)])
+    assert isinstance(owing, OpenedBalance)
+    assert (owing.customer.points.debt, owing.customer.points.available) == (50, 0)
+    await give(world, salon, 70, "bonus")
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    assert (found.points.debt, found.points.available, found.points.lifetime_earned) == (0, 20, 0)
+    await known_customer(world, salon, "ben")
+    await give(world, salon, 30, "ben's bonus", customer="ben")
+    (paid, *_) = await import_opening_balances(world, salon.manager, [opening("ben", -50), opening("ben", -50)])
+    assert isinstance(paid, OpenedBalance)
+    assert (paid.customer.points.debt, paid.customer.points.available) == (20, 0)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_customer_who_stands_in_a_batch_twice_is_brought_along_once(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """As in two batches: the same again is a replay, other numbers are a conflict, and the first that fits counts."""
+    results = await import_opening_balances(
+        world,
+        salon.manager,
+        [
+            opening("anna"),
+            opening("anna"),
+            opening("anna", 11),
+            opening("ben", expires_on=date(2020, 1, 1)),
+            opening("ben", 3),
+            opening("ben", 3),
+        ],
+    )
+    shown = [result.replayed if isinstance(result, OpenedBalance) else type(result) for result in results]
+    assert shown == [False, True, OpeningBalanceExists, InvalidInput, False, True]
+    found = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert found is not None
+    assert found.points.available == 10
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_points_are_as_old_as_the_day_they_were_earned_on(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """The program's expiry counts from there; what would be over is refused, and an own last day wins."""
+
+    def a_year(it: ProgramSettings) -> ProgramSettings:
+        return replace(it, expiry=ExpiryPolicy(ExpiryKind.FIXED_DURATION, months=12))
+
+    await update_program(world, salon.manager, ProgramEdit(a_year, None))
+    now = at(world, NOON)
+    today = NOON.date()
+    results = await import_opening_balances(
+        now,
+        salon.manager,
+        [
+            opening("anna", 5, earned_on=date(today.year - 1, 9, 1)),
+            opening("ben", 5, earned_on=date(today.year - 2, 9, 1)),
+            opening("cem", 5, earned_on=date(today.year - 2, 9, 1), expires_on=date(today.year, 12, 31)),
+            opening("dora", 5, earned_on=today),
+            opening("emil", -5, earned_on=date(today.year - 2, 9, 1)),
+        ],
+    )
+    assert [type(result) for result in results] == [OpenedBalance, InvalidInput, *[OpenedBalance] * 3]
+    ids = [result.customer.id for result in results if isinstance(result, OpenedBalance)]
+    schedules = await load_expiry_schedules(now, salon.manager, ids)
+    last_days = [schedules[one][0].last_day if schedules.get(one) else None for one in ids]
+    in_a_year = date(today.year + 1, today.month, today.day)
+    assert last_days == [date(today.year, 9, 1), date(today.year, 12, 31), in_a_year, None]
+    await ledger_is_sound(salon.tenant_id)
