@@ -14,7 +14,7 @@ from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
-from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
+from loyalty.rules.redemption import DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
@@ -341,6 +341,27 @@ describe_enum(
     {
         "AUTOMATIC": "As many as possible are proposed; the customer may take them away.",
         "CUSTOMER_CHOICE": "None are proposed; the customer says how many.",
+    },
+)
+describe_enum(
+    DiscountLimit,
+    "What sets the most that points may take off at a checkout.",
+    {
+        "BALANCE": "The customer has no more points for it.",
+        "MAX_POINTS": "The program's most points for one purchase.",
+        "MAX_DISCOUNT": "The program's most discount for one purchase: an amount, or a percentage of the total.",
+        "TOTAL": "What is payable at this checkout, as the caller says.",
+        "RECORDED_TOTAL": "What is payable as the purchase is recorded, which is less than the caller says.",
+    },
+)
+describe_enum(
+    PointsReason,
+    "Why a quote applies as many points as it does.",
+    {
+        "ASKED": "As many as were asked for.",
+        "PROPOSED": "None were asked for: what the program proposes.",
+        "LOWERED": "Fewer than were asked for: the rest would take nothing more off.",
+        "REFUSED": "None, because what was asked for is refused.",
     },
 )
 describe_enum(

@@ -12,6 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from schema.enums import describe_enum
 from schema.scalars import CurrencyCode, Points
@@ -36,6 +37,7 @@ class UserErrorCode(StrEnum):
     ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
     NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT"
     HOLD_ENDED = "HOLD_ENDED"
+    PURCHASE_ENDED = "PURCHASE_ENDED"
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION"
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE"
     NOT_A_SANDBOX = "NOT_A_SANDBOX"
@@ -55,7 +57,7 @@ describe_enum(
         "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
         "DUPLICATE_NAME": "The name is taken.",
         "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
-        "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase is recorded for somebody else.",
+        "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase belongs to another customer.",
         "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
         "INSUFFICIENT_POINTS": "Fewer points are available than required.",
         "REDEMPTION_DISABLED": "Points cannot be redeemed in this program.",
@@ -63,6 +65,7 @@ describe_enum(
         "ABOVE_MAXIMUM": "More points than may be used here.",
         "NOTHING_TO_DISCOUNT": "There is nothing that points could take off.",
         "HOLD_ENDED": "The hold has ended already.",
+        "PURCHASE_ENDED": "The purchase was called off or refunded.",
         "RETURN_EXCEEDS_REDEMPTION": "More points than are left to give back.",
         "REFUND_EXCEEDS_PURCHASE": "More is to be refunded than is left.",
         "NOT_A_SANDBOX": "Only a sandbox can advance its clock.",
@@ -112,7 +115,9 @@ class DuplicateMinimum(UserError):
     min_points: Points = strawberry.field(description="The minimum that is taken.")
 
 
-@strawberry.type(description="The purchase is recorded for another customer; it cannot change hands.")
+@strawberry.type(
+    description="The purchase belongs to another customer: it is recorded for another, or another's points pay for it."
+)
 class PurchaseOfAnotherCustomer(UserError):
     """Shows ``loyalty.rules.errors.PurchaseOfAnotherCustomer``."""
 
@@ -155,6 +160,11 @@ class NothingToDiscount(UserError):
 @strawberry.type(description="The hold has ended already, in another way than is asked for; it ends once.")
 class HoldEnded(UserError):
     state: HoldState = strawberry.field(description="How it has ended.")
+
+
+@strawberry.type(description="The purchase was called off or refunded: points can pay for it no more.")
+class PurchaseEnded(UserError):
+    status: PurchaseStatus = strawberry.field(description="How it ended.")
 
 
 @strawberry.type(description="More points than are left of the redemption to give back.")
@@ -210,6 +220,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.AboveMaximum: (AboveMaximum, ("maximum", "requested")),
     refusals.NothingToDiscount: (NothingToDiscount, ()),
     refusals.HoldEnded: (HoldEnded, ("state",)),
+    refusals.PurchaseEnded: (PurchaseEnded, ("status",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
     refusals.RefundExceedsPurchase: (RefundExceedsPurchase, ("refundable", "requested")),
     refusals.NotASandbox: (NotASandbox, ()),

@@ -56,10 +56,11 @@ from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.purchase_relations import PurchaseFactRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
-from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow
+from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor

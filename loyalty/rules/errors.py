@@ -112,12 +112,12 @@ class DuplicateMinimum(Conflict):
 
 
 class PurchaseOfAnotherCustomer(Conflict):
-    """The purchase is recorded already, for somebody else; it cannot change hands."""
+    """The purchase belongs to somebody else: it is recorded for another customer, or another's points pay for it."""
 
     code: ClassVar[str] = "PURCHASE_OF_ANOTHER_CUSTOMER"
 
     def __init__(self, path: tuple[str, ...] = ("customer",)) -> None:
-        super().__init__("This purchase is recorded for another customer.", path)
+        super().__init__("This purchase belongs to another customer.", path)
 
 
 class Refused(LoyaltyError):
@@ -186,6 +186,16 @@ class HoldEnded(Refused):
     def __init__(self, state: str, path: tuple[str, ...] = ("hold",)) -> None:
         super().__init__(f"The hold is {state} already.", path)
         self.state = state
+
+
+class PurchaseEnded(Refused):
+    """The purchase was called off or refunded: points can pay for it no more."""
+
+    code: ClassVar[str] = "PURCHASE_ENDED"
+
+    def __init__(self, status: str, path: tuple[str, ...] = ("purchase",)) -> None:
+        super().__init__(f"The purchase is {status}; points cannot pay for it.", path)
+        self.status = status
 
 
 class ReturnExceedsRedemption(Refused):

@@ -112,6 +112,8 @@ _RANKS = {
     PurchaseStatus.REFUNDED: 4,
 }
 _CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
+ENDED = _CALLED_OFF | {PurchaseStatus.REFUNDED}
+"""In these nothing is payable any more: points cannot pay for it, and those that did go back."""
 
 
 def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusStep:

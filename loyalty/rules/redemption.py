@@ -4,8 +4,9 @@ Integers only: points and minor units meet in a ratio, and a discount is rounded
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from math import gcd
 
 from loyalty.rules.durations import MINUTES_PER_DAY
 from loyalty.rules.errors import (
@@ -19,9 +20,16 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, PointValue, value_of
 from loyalty.rules.points import check_points
+from loyalty.rules.points_paid import (
+    MAX_PERCENT,
+    NOTHING_PAID,
+    DiscountTerms,
+    PointsPaid,
+    fewest_points,
+    points_within,
+)
 from loyalty.rules.rounding import Rounding, divide
 
-MAX_PERCENT = 100
 DEFAULT_HOLD_MINUTES = 15
 MAX_HOLD_MINUTES = 7 * MINUTES_PER_DAY
 DEFAULT_GRACE_DAYS = 14
@@ -46,6 +54,21 @@ class RestorePolicy(StrEnum):
     """They expire at once."""
 
 
+class DiscountLimit(StrEnum):
+    """What sets the most that points may take off at a checkout."""
+
+    BALANCE = "BALANCE"
+    """The customer has no more points for it."""
+    MAX_POINTS = "MAX_POINTS"
+    """The program's most points for one purchase."""
+    MAX_DISCOUNT = "MAX_DISCOUNT"
+    """The program's most discount for one purchase: an amount, or a percentage of the total."""
+    TOTAL = "TOTAL"
+    """What is payable at this checkout, as the caller says."""
+    RECORDED_TOTAL = "RECORDED_TOTAL"
+    """What is payable as the purchase is recorded, which is less than the caller says."""
+
+
 class HoldState(StrEnum):
     """How far a hold has come. It has exactly one end."""
 
@@ -53,6 +76,28 @@ class HoldState(StrEnum):
     CAPTURED = "CAPTURED"
     RELEASED = "RELEASED"
     EXPIRED = "EXPIRED"
+
+
+class CaptureOn(StrEnum):
+    """What spends the points of a hold."""
+
+    CALL = "CALL"
+    """Only a call of its own."""
+    PAID = "PAID"
+    """The recording of its purchase as PAID or COMPLETED, too."""
+
+
+class PointsReason(StrEnum):
+    """Why a quote applies as many points as it does."""
+
+    ASKED = "ASKED"
+    """As many as were asked for."""
+    PROPOSED = "PROPOSED"
+    """None were asked for: what the program proposes."""
+    LOWERED = "LOWERED"
+    """Fewer than were asked for: the rest would take nothing more off."""
+    REFUSED = "REFUSED"
+    """None, because what was asked for is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +124,24 @@ class RedemptionPolicy:
     restore_grace_days: int = DEFAULT_GRACE_DAYS
     return_on_cancel: bool = True
 
+    @property
+    def terms(self) -> DiscountTerms:
+        """The most that points may take off one purchase."""
+        return DiscountTerms(self.max_discount_percent, self.max_discount_amount_minor, self.max_points_per_redemption)
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a policy allows a customer at one checkout.
 
-    `max_points` take `max_discount_minor` off, and no fewer points do. `refusal` says why nothing can be redeemed.
+    `max_points` take `max_discount_minor` off, and no fewer points do. `refusal` says why nothing can be redeemed,
+    `limited_by` what sets the maximum otherwise.
     """
 
     max_points: int
     max_discount_minor: int
     refusal: Refused | None = None
+    limited_by: DiscountLimit | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +155,11 @@ class Application:
 NO_APPLICATION = Application(0, 0)
 
 
-def offer(policy: RedemptionPolicy, spendable: int, total_minor: int) -> Offer:
+def offer(policy: RedemptionPolicy, spendable: int, total_minor: int, paid: PointsPaid = NOTHING_PAID) -> Offer:
     """Return the most that `spendable` points may take off a total.
 
     The total is what is payable after all other discounts (C-26), in minor units of the program's currency. A
-    percentage of it is rounded down.
+    percentage of it is rounded down. What points pay already counts against the same limits.
     """
     if not policy.enabled:
         return Offer(0, 0, RedemptionDisabled())
@@ -115,40 +167,74 @@ def offer(policy: RedemptionPolicy, spendable: int, total_minor: int) -> Offer:
         return Offer(0, 0, InsufficientPoints(available=spendable, required=1))
     if spendable < policy.min_balance:
         return Offer(0, 0, BelowMinimum("balance", required=policy.min_balance, actual=spendable))
-    most_points = _most_points(policy.point_value, _cap(policy, total_minor))
-    most = _applied(policy, min(spendable, policy.max_points_per_redemption or spendable, most_points))
+    room_minor, room_points = policy.terms.room_minor(total_minor, paid), policy.terms.room_points(paid)
+    within = points_within(policy.point_value, room_minor)
+    most = _applied(policy, min(spendable, within if room_points is None else min(within, room_points)))
     if not most.discount_minor:
-        return Offer(0, 0, NothingToDiscount())
+        return Offer(0, 0, AboveMaximum(maximum=0, requested=1) if paid.points else NothingToDiscount())
     if most.points < policy.min_points_per_redemption:
         return Offer(0, 0, BelowMinimum("points", required=policy.min_points_per_redemption, actual=most.points))
-    return Offer(most.points, most.discount_minor)
+    limit = _limit(policy, spendable, total_minor, within, room_points)
+    return Offer(most.points, most.discount_minor, limited_by=limit)
 
 
-def apply_points(policy: RedemptionPolicy, spendable: int, total_minor: int, wanted: int) -> Application:
-    """Return what `wanted` points take off.
+def apply_points(
+    policy: RedemptionPolicy, spendable: int, total_minor: int, wanted: int, paid: PointsPaid = NOTHING_PAID
+) -> Application:
+    """Return what `wanted` points take off, beside what points pay already.
 
     Points that would take nothing more off are left with the customer, so the result may have fewer. Raises, in
     this order: RedemptionDisabled, InsufficientPoints, BelowMinimum (of the balance), NothingToDiscount, BelowMinimum
     (of the points), AboveMaximum.
     """
-    allowed = offer(policy, spendable, total_minor)
+    allowed = offer(policy, spendable, total_minor, paid)
     if policy.enabled and wanted > spendable:
         raise InsufficientPoints(available=spendable, required=wanted)
+    if isinstance(allowed.refusal, AboveMaximum):
+        raise AboveMaximum(maximum=0, requested=wanted)
     if allowed.refusal is not None:
         raise allowed.refusal
     applied = _applied(policy, wanted)
-    least = max(policy.min_points_per_redemption, _points_for(policy.point_value, 1))
+    least = max(policy.min_points_per_redemption, fewest_points(policy.point_value, 1))
     if wanted < least:
         raise BelowMinimum("points", required=least, actual=wanted)
-    if applied.discount_minor > allowed.max_discount_minor:
+    room_points = policy.terms.room_points(paid)
+    if applied.discount_minor > allowed.max_discount_minor or (
+        room_points is not None and applied.points > room_points
+    ):
         raise AboveMaximum(maximum=allowed.max_points, requested=wanted)
     return applied
+
+
+def quoted_reason(wanted: int | None, points: int) -> PointsReason:
+    """Return why a quote applies so many points where `wanted` were asked for."""
+    if wanted is None:
+        return PointsReason.PROPOSED
+    if points == wanted:
+        return PointsReason.ASKED
+    return PointsReason.LOWERED if points else PointsReason.REFUSED
+
+
+def step_of(value: PointValue) -> int:
+    """Return the step of a slider: every multiple of it is used as it is, and no point of it is left over.
+
+    Where a point is worth a minor unit or more it is 1; else the fewest points that are worth whole minor units.
+    """
+    amount_minor = value.money.amount_minor
+    return 1 if amount_minor >= value.points else value.points // gcd(value.points, amount_minor)
+
+
+def min_points_of(policy: RedemptionPolicy, allowed: Offer) -> int:
+    """Return the fewest points that may be used where `allowed` is the most: a multiple of the step if one fits."""
+    step = step_of(policy.point_value)
+    least = step * divide(max(policy.min_points_per_redemption, 1), step, Rounding.CEIL)
+    return min(least, allowed.max_points)
 
 
 def application(value: PointValue, points: int) -> Application:
     """Return what points take off, and the fewest points that do."""
     discount_minor = value_of(points, value).amount_minor
-    return Application(_points_for(value, discount_minor), discount_minor)
+    return Application(fewest_points(value, discount_minor), discount_minor)
 
 
 def proposed_points(policy: RedemptionPolicy, allowed: Offer) -> int:
@@ -166,29 +252,21 @@ def validate_redemption(policy: RedemptionPolicy, currency: str) -> list[Problem
     return [problem for problem in _problems(policy, currency) if problem is not None]
 
 
-def _cap(policy: RedemptionPolicy, total_minor: int) -> int:
-    caps = [total_minor]
-    if policy.max_discount_amount_minor is not None:
-        caps.append(policy.max_discount_amount_minor)
-    if policy.max_discount_percent is not None:
-        caps.append(divide(total_minor * policy.max_discount_percent, MAX_PERCENT, Rounding.FLOOR))
-    return min(caps)
-
-
-def _most_points(value: PointValue, cap_minor: int) -> int:
-    """The most points whose value, rounded down, does not pass the cap."""
-    return ((cap_minor + 1) * value.points - 1) // value.money.amount_minor
+def _limit(
+    policy: RedemptionPolicy, spendable: int, total_minor: int, within: int, room_points: int | None
+) -> DiscountLimit:
+    """What sets the maximum: of several equal limits the balance is named first, then the program's."""
+    if spendable <= min(within, within if room_points is None else room_points):
+        return DiscountLimit.BALANCE
+    if room_points is not None and room_points <= within:
+        return DiscountLimit.MAX_POINTS
+    return DiscountLimit.MAX_DISCOUNT if policy.terms.cap_minor(total_minor) < total_minor else DiscountLimit.TOTAL
 
 
 def _applied(policy: RedemptionPolicy, points: int) -> Application:
     """What points take off, with the fewest that do, but not fewer than the minimum when so many are used."""
     fewest = application(policy.point_value, points)
     return Application(max(fewest.points, min(points, policy.min_points_per_redemption)), fewest.discount_minor)
-
-
-def _points_for(value: PointValue, discount_minor: int) -> int:
-    """The fewest points that are worth so much."""
-    return divide(discount_minor * value.points, value.money.amount_minor, Rounding.CEIL)
 
 
 def _problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | None]:

@@ -2,23 +2,40 @@
 
 from typing import NamedTuple
 
-from loyalty.rules.errors import CurrencyMismatch, Problem, Refused, refuse_problems
+from loyalty.rules.errors import (
+    CurrencyMismatch,
+    LoyaltyError,
+    Problem,
+    PurchaseEnded,
+    PurchaseOfAnotherCustomer,
+    Refused,
+    refuse_problems,
+)
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import is_spendable
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, value_of
+from loyalty.rules.points_paid import PointsPaid
+from loyalty.rules.purchase import ENDED
 from loyalty.rules.redemption import (
     NO_APPLICATION,
-    Application,
+    DiscountLimit,
     DiscountMethod,
+    Offer,
+    PointsReason,
     apply_points,
+    min_points_of,
     offer,
     proposed_points,
+    quoted_reason,
+    step_of,
 )
 from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer
 from loyalty.services.program import program_at
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
-from loyalty.storage.redemptions import Prepared, PurchaseKey, prepare_for_customer, read_lots_for
+from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
+from loyalty.storage.redemptions import Prepared, prepare_for_customer, read_checkout_lots
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
@@ -39,16 +56,25 @@ class Checkout(NamedTuple):
 
 
 class LoyaltyQuote(NamedTuple):
-    """What points can do for a customer at this checkout."""
+    """What points can do for a customer at this checkout.
+
+    ``reason`` says how ``points`` came about, ``limited_by`` what sets the maximum. ``held_points`` are set aside for
+    this very purchase; they count as available, because a new hold may replace the one that holds them.
+    """
 
     balance: int
     balance_value: Money
     method: DiscountMethod
     points: int
+    reason: PointsReason
     discount: Money
+    min_points: int
+    step: int
     max_points: int
     max_discount: Money
-    refusal: Refused | None
+    limited_by: DiscountLimit | None
+    held_points: int
+    refusal: LoyaltyError | None
 
 
 class Quote(NamedTuple):
@@ -56,6 +82,14 @@ class Quote(NamedTuple):
 
     checkout: Checkout
     loyalty: LoyaltyQuote | None
+
+
+class Usable(NamedTuple):
+    """What a checkout may use: so many points, for a total, beside what points pay of the purchase already."""
+
+    spendable: int
+    total_minor: int
+    paid: PointsPaid
 
 
 async def quote_checkout(
@@ -72,39 +106,98 @@ async def quote_checkout(
         prepared = await prepare_customer(tx, NO_CALL, customer)
         program = await program_at(world, tx, prepared and prepared.config_version)
         refuse_currency(program, checkout)
-        policy = program.row.settings.redemption
         customer_id = prepared.customer_id if prepared else None
-        if customer_id is None or not policy.enabled or not may_see_customer(actor, customer_id):
+        if (
+            customer_id is None
+            or not program.row.settings.redemption.enabled
+            or not may_see_customer(actor, customer_id)
+        ):
             return Quote(checkout, None)
-        lots, earned_with_it = await read_lots_for(tx, customer_id, checkout.purchase)
+        found = await read_checkout_lots(tx, customer_id, checkout.purchase)
+    own = {lot.id: lot.remaining + found.held_for_it.get(lot.id, 0) for lot in found.lots}
     now = world.now(program)
-    balance = sum(lot.remaining for lot in lots if is_spendable(lot, now))
-    spendable = sum(lot.remaining for lot in lots if is_spendable(lot, now) and lot.id not in earned_with_it)
+    usable = {lot.id: own[lot.id] for lot in found.lots if is_spendable(lot, now)}
+    balance = sum(usable.values())
     if not balance:
         return Quote(checkout, None)
-    allowed = offer(policy, spendable, checkout.total_minor)
-    refusal = allowed.refusal
+    spendable = sum(points for lot_id, points in usable.items() if lot_id not in found.earned_with_it)
+    replaced = frozenset(one.id for one in found.known.paid.holds if one.owner_id == customer_id)
+    parts = Usable(spendable, payable_minor(checkout, found.known), found.known.paid.without(replaced).sum)
+    try:
+        refuse_payer(found.known, customer_id)
+    except LoyaltyError as error:
+        refusal: LoyaltyError | None = error
+    else:
+        refusal = None
+    quoted = _quote(program, checkout, parts, wanted, refusal)
+    return Quote(
+        checkout,
+        quoted._replace(
+            balance=balance,
+            balance_value=value_of(balance, program.row.settings.redemption.point_value),
+            held_points=sum(found.held_for_it.values()),
+        ),
+    )
+
+
+def _quote(
+    program: CompiledProgram, checkout: Checkout, usable: Usable, wanted: int | None, refusal: LoyaltyError | None
+) -> LoyaltyQuote:
+    """What points can do; the balance is filled in by whoever knows it."""
+    policy, currency = program.row.settings.redemption, program.row.currency
+    allowed = offer(policy, *usable) if refusal is None else Offer(0, 0)
     application = NO_APPLICATION
     asked = proposed_points(policy, allowed) if wanted is None else wanted
     if asked and refusal is None:
         try:
-            application = applied(program, spendable, checkout, asked)
+            application = apply_points(policy, usable.spendable, usable.total_minor, asked, usable.paid)
         except Refused as error:
             refusal = error
-    currency = program.row.currency
-    return Quote(
-        checkout,
-        LoyaltyQuote(
-            balance=balance,
-            balance_value=value_of(balance, policy.point_value),
-            method=policy.method,
-            points=application.points,
-            discount=Money(application.discount_minor, currency),
-            max_points=allowed.max_points,
-            max_discount=Money(allowed.max_discount_minor, currency),
-            refusal=refusal,
-        ),
+    refusal = refusal or allowed.refusal
+    return LoyaltyQuote(
+        balance=0,
+        balance_value=Money(0, currency),
+        method=policy.method,
+        points=application.points,
+        reason=quoted_reason(wanted, application.points),
+        discount=Money(application.discount_minor, currency),
+        min_points=min_points_of(policy, allowed),
+        step=step_of(policy.point_value),
+        max_points=allowed.max_points,
+        max_discount=Money(allowed.max_discount_minor, currency),
+        limited_by=_limited_by(allowed, checkout, usable),
+        held_points=0,
+        refusal=refusal,
     )
+
+
+def _limited_by(allowed: Offer, checkout: Checkout, usable: Usable) -> DiscountLimit | None:
+    """What sets the maximum; the recorded total is named where it is what stands against the caller's."""
+    if allowed.limited_by is DiscountLimit.TOTAL and usable.total_minor < checkout.total_minor:
+        return DiscountLimit.RECORDED_TOTAL
+    return allowed.limited_by
+
+
+def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
+    """What is payable before points: as the purchase is recorded, or less when the caller says less."""
+    purchase = known.purchase
+    if purchase is None or purchase.currency != checkout.subtotal.currency:
+        return checkout.total_minor
+    return max(0, min(checkout.total_minor, purchase.total_minor - purchase.refunded_minor))
+
+
+def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str, ...] = ("purchase",)) -> None:
+    """Refuse a customer who does not own the purchase, and a purchase that is over.
+
+    A recorded purchase belongs to its customer; before it is recorded, to whoever's points pay for it already.
+    Refusals: PurchaseOfAnotherCustomer, PurchaseEnded.
+    """
+    purchase = known.purchase
+    owners = known.paid.owner_ids if purchase is None else {purchase.customer_id}
+    if owners - {customer_id}:
+        raise PurchaseOfAnotherCustomer(path)
+    if purchase is not None and purchase.status in ENDED:
+        raise PurchaseEnded(purchase.status, path)
 
 
 async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
@@ -113,11 +206,6 @@ async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerK
     if "email" in named:
         named["email"] = named["email"].lower()
     return await prepare_for_customer(tx, call, **named)
-
-
-def applied(program: CompiledProgram, spendable: int, checkout: Checkout, wanted: int) -> Application:
-    """What so many points take off: the same for a quote and for a hold."""
-    return apply_points(program.row.settings.redemption, spendable, checkout.total_minor, wanted)
 
 
 def refuse_checkout(checkout: Checkout) -> None:

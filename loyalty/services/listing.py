@@ -18,6 +18,7 @@ from loyalty.storage.lists import (
     read_purchase_page,
     read_redemption_page,
 )
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_relations import (
     PurchaseFactRow,
     read_entries_of,
@@ -27,7 +28,7 @@ from loyalty.storage.purchase_relations import (
     read_redemptions_of,
 )
 from loyalty.storage.purchases import PurchaseRow
-from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow
+from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor
 from permissions.catalog import Permission

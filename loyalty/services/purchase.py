@@ -42,6 +42,7 @@ from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.ledger import LockedCustomer, open_accounts, post
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -58,7 +59,6 @@ from loyalty.storage.purchases import (
     read_purchases_by_id,
     read_refunds,
 )
-from loyalty.storage.redemptions import PurchaseKey
 from loyalty.storage.search import family_name, folded
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor, system_actor

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
@@ -28,28 +28,39 @@ from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, 
 from loyalty.rules.lots import Lot, allocate, is_spendable, parcel_of
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.points import check_points
+from loyalty.rules.points_paid import fit_hold
 from loyalty.rules.redemption import (
     MAX_HOLD_MINUTES,
+    Application,
+    CaptureOn,
     HoldState,
     RestorePolicy,
+    apply_points,
     share,
 )
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
-from loyalty.services.checkout import Checkout, applied, prepare_customer, refuse_checkout, refuse_currency
+from loyalty.services.checkout import (
+    Checkout,
+    payable_minor,
+    prepare_customer,
+    refuse_checkout,
+    refuse_currency,
+    refuse_payer,
+)
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.world import World
+from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, replayed_result
 from loyalty.storage.ledger import EntryRow, post
+from loyalty.storage.points_paid import KnownCheckout, PurchaseKey, terms_document
 from loyalty.storage.redemptions import (
     HoldRow,
     PartOfLot,
     Prepared,
-    PurchaseKey,
     RedemptionRow,
     ReturnRow,
     UnpaidDebit,
@@ -57,9 +68,10 @@ from loyalty.storage.redemptions import (
     prepare_for_redemption,
     read_abandoned_holds,
     read_active_holds_for,
+    read_checkout_lots,
     read_held_lots,
+    read_hold_with_purchase,
     read_holds_by_id,
-    read_lots_for,
     read_redemptions_by,
     read_redemptions_by_id,
     read_redemptions_of_holds,
@@ -87,13 +99,16 @@ class HoldRequest(NamedTuple):
     minutes: int | None
     replaces: HoldId | None
     idempotency_key: str
+    capture_on: CaptureOn = CaptureOn.CALL
 
     def fingerprint(self) -> str:
         """What identifies this request."""
         checkout = self.checkout
         subtotal = money_identity(checkout.subtotal)
         paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
-        return fingerprint([tuple(self.customer), self.points, paid_for, self.minutes, self.replaces])
+        capture_on = None if self.capture_on is CaptureOn.CALL else self.capture_on
+        identity = [tuple(self.customer), self.points, paid_for, self.minutes, self.replaces]
+        return fingerprint(identity, capture_on=capture_on)
 
 
 class HeldPoints(NamedTuple):
@@ -125,8 +140,9 @@ class ReturnedPoints(NamedTuple):
 async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
     """Set points aside for a checkout, in place of another hold when ``replaces`` names one.
 
-    Points that would take nothing more off are left with the customer. Refusals: InvalidInput, CurrencyMismatch,
-    IdempotencyConflict, NotFound (customer, hold), HoldEnded, RedemptionDisabled, InsufficientPoints, BelowMinimum,
+    All active holds and redemptions of the purchase count against its limits. Points that would take nothing more off
+    are left with the customer. Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer,
+    hold), PurchaseOfAnotherCustomer, PurchaseEnded, HoldEnded, RedemptionDisabled, InsufficientPoints, BelowMinimum,
     NothingToDiscount, AboveMaximum.
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
@@ -136,6 +152,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             check_points(request.points),
+            Problem(("purchase",), "must be given") if request.checkout.purchase is None else None,
             None
             if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
             else Problem(("time_to_live",), "must be between PT1M and P7D"),
@@ -149,7 +166,8 @@ async def capture_hold(
 ) -> CapturedPoints:
     """Spend held points, or a part of them; the rest goes back to the customer.
 
-    Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded, InsufficientPoints (more than are held).
+    The limits of the purchase are checked again. Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded,
+    PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more than are held, or than the purchase allows now).
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
@@ -230,19 +248,21 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
         refuse_currency(program, checkout)
         customer_id = _owner(actor, prepared, "customer")
         book = await open_book(world, tx, program, actor, [customer_id])
-        lots, earned_with_it = await read_lots_for(tx, customer_id, checkout.purchase)
-        book.bring_lots(customer_id, lots)
+        found = await read_checkout_lots(tx, customer_id, checkout.purchase)
+        refuse_payer(found.known, customer_id)
+        book.bring_lots(customer_id, found.lots)
         if request.replaces is not None:
             await _replace(tx, book, customer_id, request.replaces)
-        usable = [lot for lot in book.spendable_lots(customer_id) if lot.id not in earned_with_it]
-        application = applied(program, sum(lot.remaining for lot in usable), checkout, request.points)
-        hold = _new_hold(book, customer_id, request, application.points, application.discount_minor)
+        usable = [lot for lot in book.spendable_lots(customer_id) if lot.id not in found.earned_with_it]
+        application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
+        hold = _new_hold(book, customer_id, request, application)
         book.posting.holds.append(hold._asdict())
+        book.posting.checkouts.append(_next_checkout(book, hold, found.known))
         book.keep(accounts.set_aside(book.account(customer_id), hold.points))
         for part in allocate(usable, hold.points):
             book.move_lot(customer_id, parcels.set_aside(book.lots[customer_id][part.lot_id], part.points))
             of_lot = {"hold_id": hold.id, "lot_id": part.lot_id, "customer_id": customer_id, "points": part.points}
-            book.posting.hold_lots.append(of_lot)
+            book.posting.hold_lots.append({**of_lot, "lowered_points": 0})
         book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
         book.remember(call, hold.id)
         await post(tx, book.finish())
@@ -265,20 +285,17 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _captured_before(tx, RedemptionId(known))
-        book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
+        book = await _open_owner(world, tx, actor, prepared)
+        hold, purchase = await read_hold_with_purchase(tx, hold_id)
         if hold.state is not HoldState.ACTIVE:
             raise HoldEnded(hold.state)
         if hold.expires_at <= book.now:
             raise HoldEnded(HoldState.EXPIRED)
         points = hold.points if wanted is None else wanted
-        if points > hold.points:
-            raise AboveMaximum(maximum=hold.points, requested=points)
-        parts = await _bring_held_lots(tx, book, hold)
+        _refuse_capture(hold, purchase, points)
         if book.program.keeps_alive:
             await bring_open_lots(tx, book, [hold.customer_id])
-        redemption, rest = _spend(book, hold, parts, points)
-        await _put_back(tx, book, hold, rest)
-        ended = _end(book, hold, HoldState.CAPTURED, captured_points=points)
+        redemption, ended = await spend_hold(tx, book, hold, points)
         book.remember(call, redemption.id)
         await post(tx, book.finish())
         return CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False)
@@ -291,7 +308,8 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
             return await _held_before(tx, HoldId(known))
-        book, hold = await _open_hold(world, tx, actor, prepared, hold_id)
+        book = await _open_owner(world, tx, actor, prepared)
+        hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
         if hold.state is HoldState.CAPTURED:
             raise HoldEnded(hold.state)
         if hold.state is not HoldState.ACTIVE:
@@ -345,7 +363,47 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
     return Swept(len(due))
 
 
+# ── the limits of the purchase ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest, spendable: int) -> Application:
+    """What the wanted points take off, beside all that pays for the purchase already; the same as in a quote."""
+    replaced = frozenset() if request.replaces is None else frozenset({request.replaces})
+    paid = known.paid.without(replaced).sum
+    total_minor = payable_minor(request.checkout, known)
+    return apply_points(program.row.settings.redemption, spendable, total_minor, request.points, paid)
+
+
+def _refuse_capture(hold: HoldRow, known: KnownCheckout, points: int) -> None:
+    """Refuse to spend more of a hold than is left of it, or than its terms allow for the purchase as it is recorded."""
+    refuse_payer(known, hold.customer_id, ("hold",))
+    if points > hold.left_points:
+        raise AboveMaximum(maximum=hold.left_points, requested=points)
+    purchase = known.purchase
+    if purchase is None or purchase.currency != hold.currency:
+        return
+    whole = hold.active
+    part = replace(whole, points=points, discount_minor=discount_of(hold, points))
+    left_minor, paid = purchase.total_minor - purchase.refunded_minor, known.paid.without(frozenset({hold.id})).sum
+    if fit_hold(part, left_minor, paid).points != points:
+        raise AboveMaximum(maximum=fit_hold(whole, left_minor, paid).points, requested=points)
+
+
+def _next_checkout(book: Book, hold: HoldRow, known: KnownCheckout) -> dict[str, Any]:
+    """The row that lets only one of two holds pass that saw the same state of a purchase."""
+    key = {"purchase_kind": hold.purchase_kind, "purchase_external_id": hold.purchase_external_id}
+    return {**key, "version": known.version + 1, "opened_at": book.now}
+
+
 # ── what a checkout does to the books ────────────────────────────────────────────────────────────────────────────
+
+
+async def spend_hold(tx: Transaction, book: Book, hold: HoldRow, points: int) -> tuple[RedemptionRow, HoldRow]:
+    """Book that so many points of a hold are spent and that the rest goes back; returns the redemption and the hold."""
+    parts = await _bring_held_lots(tx, book, hold)
+    redemption, rest = _spend(book, hold, parts, points)
+    await _put_back(tx, book, hold, rest)
+    return redemption, _end(book, hold, HoldState.CAPTURED, captured_points=points)
 
 
 async def give_redemption_back(
@@ -403,12 +461,15 @@ async def give_redemption_back(
 
 
 async def give_back_for(tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId) -> None:
-    """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41)."""
-    if not book.program.row.settings.redemption.return_on_cancel:
-        return
+    """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41).
+
+    What is only held goes back in any case; what was spent does where the program says so.
+    """
     for hold in await read_active_holds_for(tx, purchase):
         if hold.customer_id == customer_id:
             await _give_up(tx, book, hold, HoldState.RELEASED)
+    if not book.program.row.settings.redemption.return_on_cancel:
+        return
     for redemption in await read_redemptions_by(tx, customer_id, purchase):
         returnable = redemption.points - redemption.returned_points
         if returnable:
@@ -442,7 +503,7 @@ def _give_lot_anew(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
         book.expire(entry.customer_id, book.open_lot(entry, parcel, 0, entry.id))
 
 
-def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, points: int, discount_minor: int) -> HoldRow:
+def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, application: Application) -> HoldRow:
     policy = book.program.row.settings.redemption
     purchase = request.checkout.purchase
     minutes = policy.hold_minutes if request.minutes is None else request.minutes
@@ -450,14 +511,18 @@ def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, points:
         id=HoldId(uuid7()),
         customer_id=customer_id,
         state=HoldState.ACTIVE,
-        points=points,
+        points=application.points,
         captured_points=0,
-        discount_minor=discount_minor,
+        discount_minor=application.discount_minor,
         currency=policy.point_value.money.currency,
         value_points=policy.point_value.points,
         value_minor=policy.point_value.money.amount_minor,
         purchase_kind=purchase.kind if purchase else None,
         purchase_external_id=purchase.external_id if purchase else None,
+        lowered_points=0,
+        lowered_at=None,
+        terms=terms_document(policy.terms),
+        capture_on=request.capture_on,
         expires_at=book.now + timedelta(minutes=minutes),
         created_at=book.now,
         ended_at=None,
@@ -466,19 +531,25 @@ def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, points:
     )
 
 
+def discount_of(hold: HoldRow, points: int) -> int:
+    """What a part of a hold takes off, at the value that was frozen with it; for all that is left, all of it."""
+    if points == hold.left_points:
+        return hold.discount_minor
+    return value_of(points, PointValue(hold.value_points, Money(hold.value_minor, hold.currency))).amount_minor
+
+
 def _spend(
     book: Book, hold: HoldRow, parts: Sequence[PartOfLot], points: int
 ) -> tuple[RedemptionRow, dict[LotId, int]]:
     """Book that held points are spent; also returns what is left of the hold, by lot."""
     customer_id = hold.customer_id
-    value = PointValue(hold.value_points, Money(hold.value_minor, hold.currency))
     redemption = RedemptionRow(
         id=RedemptionId(uuid7()),
         hold_id=hold.id,
         customer_id=customer_id,
         points=points,
         returned_points=0,
-        discount_minor=hold.discount_minor if points == hold.points else value_of(points, value).amount_minor,
+        discount_minor=discount_of(hold, points),
         currency=hold.currency,
         purchase_kind=hold.purchase_kind,
         purchase_external_id=hold.purchase_external_id,
@@ -575,12 +646,10 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     return customer_id
 
 
-async def _open_hold(
-    world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, hold_id: HoldId
-) -> tuple[Book, HoldRow]:
+async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:
+    """Lock the account of whose hold it is."""
     program = await program_at(world, tx, prepared and prepared.config_version)
-    book = await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
-    return book, (await read_holds_by_id(tx, [hold_id]))[hold_id]
+    return await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
 
 
 async def _bring_held_lots(

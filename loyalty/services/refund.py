@@ -25,6 +25,7 @@ from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, replayed_result
 from loyalty.storage.ledger import post
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
@@ -37,7 +38,6 @@ from loyalty.storage.purchases import (
 )
 from loyalty.storage.redemptions import (
     Prepared,
-    PurchaseKey,
     RedemptionRow,
     prepare_for_purchase,
     read_redemptions_for,

@@ -23,6 +23,7 @@ from loyalty.storage.tables import (
     accruals,
     adjustments,
     allocations,
+    checkouts,
     customer_merges,
     customers,
     entries,
@@ -63,9 +64,13 @@ class Posting:
     accruals: Rows = field(default_factory=list)
     accrual_moves: Rows = field(default_factory=list)
     adjustments: Rows = field(default_factory=list)
+    checkouts: Rows = field(default_factory=list)
+    seen_checkouts: Rows = field(default_factory=list)
     holds: Rows = field(default_factory=list)
     hold_moves: Rows = field(default_factory=list)
+    hold_lowerings: Rows = field(default_factory=list)
     hold_lots: Rows = field(default_factory=list)
+    hold_lot_moves: Rows = field(default_factory=list)
     redemptions: Rows = field(default_factory=list)
     redemption_moves: Rows = field(default_factory=list)
     redemption_returns: Rows = field(default_factory=list)
@@ -149,6 +154,45 @@ def _save_keys() -> Any:
     return statement.on_conflict_do_nothing().returning(idempotency_keys.c.key)
 
 
+def _save_checkouts() -> Any:
+    """Open a checkout, or move it to the next version; one that somebody else moved meanwhile is missed."""
+    statement = insert_rows(checkouts, "checkouts")
+    return statement.on_conflict_do_update(
+        index_elements=["tenant_id", "purchase_kind", "purchase_external_id"],
+        set_={"version": statement.excluded.version},
+        where=checkouts.c.version == statement.excluded.version - 1,
+    ).returning(checkouts.c.version)
+
+
+def _see_checkouts() -> Any:
+    """Find the checkouts that still have the version they were read with, 0 where there was none."""
+    seen = rows_parameter(checkouts, "seen_checkouts", ["purchase_kind", "purchase_external_id", "version"])
+    now = (
+        select(checkouts.c.version)
+        .where(
+            checkouts.c.tenant_id == tenant_parameter(),
+            checkouts.c.purchase_kind == seen.c.purchase_kind,
+            checkouts.c.purchase_external_id == seen.c.purchase_external_id,
+        )
+        .scalar_subquery()
+    )
+    return select(seen.c.version).where(func.coalesce(now, 0) == seen.c.version)
+
+
+def _move_hold_lots() -> Any:
+    """Note what a hold gave back to its lots early: only under the lock of the account, so nobody moved them."""
+    rows = rows_parameter(hold_lots, "hold_lot_moves", ["hold_id", "lot_id", "lowered_points"])
+    return (
+        update(hold_lots)
+        .where(
+            hold_lots.c.tenant_id == tenant_parameter(),
+            hold_lots.c.hold_id == rows.c.hold_id,
+            hold_lots.c.lot_id == rows.c.lot_id,
+        )
+        .values(lowered_points=rows.c.lowered_points)
+    )
+
+
 def _save_accounts() -> Any:
     rows = rows_parameter(accounts, "accounts")
     names = [column.name for column in rows.c if column.name != "customer_id"]
@@ -180,13 +224,19 @@ _GUARDED: Mapping[str, Any] = {
         "state",
     ),
     "purchase_moves": _move(purchases, "purchase_moves", ("evaluates_at",), "evaluates_at"),
+    "checkouts": _save_checkouts(),
+    "seen_checkouts": _see_checkouts(),
     "hold_moves": _move(holds, "hold_moves", ("state", "captured_points", "ended_at"), "state"),
+    "hold_lowerings": _move(
+        holds, "hold_lowerings", ("lowered_points", "lowered_at", "discount_minor"), "lowered_points"
+    ),
     "redemption_moves": _move(redemptions, "redemption_moves", ("returned_points",), "returned_points"),
 }
 """What returns the rows it has written: fewer than asked for means that somebody else was faster."""
 
 _WRITTEN: Mapping[str, Any] = {
     "lot_moves": _move_lots(),
+    "hold_lot_moves": _move_hold_lots(),
     "accounts": _save_accounts(),
     **{
         table.name: insert_rows(table, table.name)

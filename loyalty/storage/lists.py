@@ -15,14 +15,9 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
-from loyalty.storage.redemptions import (
-    HoldRow,
-    PurchaseKey,
-    RedemptionRow,
-    hold_row,
-    redemption_row,
-)
+from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
 from loyalty.storage.tables import adjustments, holds, purchases, redemptions
 from loyalty.storage.window import TimePlace, Window, windowed
 from tenancy.database import Transaction

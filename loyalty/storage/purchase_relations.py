@@ -9,8 +9,9 @@ from sqlalchemy import Select, Text, Uuid, select, true
 from loyalty.rules.ids import PurchaseId
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.ledger import EntryRow
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
-from loyalty.storage.redemptions import HoldRow, PurchaseKey, RedemptionRow, hold_row, redemption_row
+from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
 from loyalty.storage.tables import accruals, entries, holds, purchase_facts, purchases, redemptions
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, literal, select, true, union_all
+from sqlalchemy import Text, bindparam, func, literal, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
@@ -18,13 +18,25 @@ from loyalty.rules.ids import (
     RedemptionReturnId,
 )
 from loyalty.rules.lots import Lot
+from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.redemption import HoldState
+from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
 from loyalty.storage.ledger import LOT_COLUMNS, lot_of
+from loyalty.storage.points_paid import (
+    PURCHASE_COLUMNS,
+    VERSION,
+    KnownCheckout,
+    PurchaseKey,
+    known_checkout,
+    paying_holds,
+    paying_redemptions,
+    terms_from_document,
+)
 from loyalty.storage.tables import (
     accruals,
     allocations,
+    checkouts,
     customers,
     entries,
     hold_lots,
@@ -53,11 +65,33 @@ class HoldRow(NamedTuple):
     value_minor: int
     purchase_kind: PurchaseKind | None
     purchase_external_id: str | None
+    lowered_points: int
+    lowered_at: datetime | None
+    terms: dict[str, int | None] | None
+    capture_on: CaptureOn
     expires_at: datetime
     created_at: datetime
     ended_at: datetime | None
     actor_kind: str
     actor: str
+
+    @property
+    def left_points(self) -> int:
+        """How many points can still be captured: what was set aside, less what went back early."""
+        return self.points - self.lowered_points
+
+    @property
+    def active(self) -> ActiveHold:
+        """As the limits of its purchase see it."""
+        value = point_value(self.value_points, self.value_minor, self.currency)
+        return ActiveHold(self.id, self.left_points, self.discount_minor, value, terms_from_document(self.terms))
+
+    @property
+    def purchase(self) -> PurchaseKey | None:
+        """The natural key of its purchase; None for a hold from before each named one."""
+        if self.purchase_kind is None or self.purchase_external_id is None:
+            return None
+        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
 
 
 class RedemptionRow(NamedTuple):
@@ -92,11 +126,12 @@ class ReturnRow(NamedTuple):
 
 
 class PartOfLot(NamedTuple):
-    """So many points of one lot, and whose lot it is."""
+    """So many points of one lot, and whose lot it is; ``lowered_points`` of a hold went back before."""
 
     customer_id: CustomerId
     lot: Lot
     points: int
+    lowered_points: int = 0
 
 
 class UnpaidDebit(NamedTuple):
@@ -176,32 +211,104 @@ _PREPARE_FOR_PURCHASE_KEY = _prepare_purchase(
 )
 
 # Points that a purchase itself has earned cannot pay for it (PB-06).
+_earner = purchases.alias("earner")
 _EARNED_WITH = (
     select(accruals.c.id)
     .join_from(
-        purchases,
+        _earner,
         accruals,
-        (accruals.c.tenant_id == purchases.c.tenant_id) & (accruals.c.purchase_id == purchases.c.id),
+        (accruals.c.tenant_id == _earner.c.tenant_id) & (accruals.c.purchase_id == _earner.c.id),
     )
     .where(
-        purchases.c.tenant_id == tenant_parameter(),
-        purchases.c.kind == bindparam("kind"),
-        purchases.c.external_id == bindparam("external_id"),
+        _earner.c.tenant_id == tenant_parameter(),
+        _earner.c.kind == bindparam("kind"),
+        _earner.c.external_id == bindparam("external_id"),
     )
 )
-_OPEN_LOTS_BUT = (
-    select(*LOT_COLUMNS, lots.c.cause_id.in_(_EARNED_WITH).label("earned_with_it"))
-    .where(
-        lots.c.tenant_id == tenant_parameter(),
-        lots.c.customer_id == bindparam("customer"),
-        lots.c.state == literal("OPEN"),
+_kind, _external_id = bindparam("kind", type_=Text()), bindparam("external_id", type_=Text())
+
+
+def _with_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tables: Any) -> Any:
+    """Join a purchase by its natural key, and the row that guards its checkout."""
+    return tables.outerjoin(
+        purchases,
+        (purchases.c.tenant_id == tenant_parameter())
+        & (purchases.c.kind == kind)
+        & (purchases.c.external_id == external_id),
+    ).outerjoin(
+        checkouts,
+        (checkouts.c.tenant_id == tenant_parameter())
+        & (checkouts.c.purchase_kind == kind)
+        & (checkouts.c.purchase_external_id == external_id),
     )
+
+
+_own_hold = holds.alias("own_hold")
+_held_for_it = (
+    select(hold_lots.c.lot_id, func.sum(hold_lots.c.points - hold_lots.c.lowered_points).label("points"))
+    .join_from(
+        _own_hold,
+        hold_lots,
+        (hold_lots.c.tenant_id == _own_hold.c.tenant_id) & (hold_lots.c.hold_id == _own_hold.c.id),
+    )
+    .where(
+        _own_hold.c.tenant_id == tenant_parameter(),
+        _own_hold.c.customer_id == bindparam("customer"),
+        _own_hold.c.state == HoldState.ACTIVE,
+        _own_hold.c.purchase_kind == _kind,
+        _own_hold.c.purchase_external_id == _external_id,
+    )
+    .group_by(hold_lots.c.lot_id)
+    .subquery("held_for_it")
+)
+# One row for each open lot, or one without a lot: what is known of the purchase is told in any case.
+_CHECKOUT_LOTS = (
+    select(
+        *LOT_COLUMNS,
+        lots.c.cause_id.in_(_EARNED_WITH).label("earned_with_it"),
+        _held_for_it.c.points.label("held_for_it"),
+        VERSION,
+        *PURCHASE_COLUMNS,
+        paying_holds(_kind, _external_id),
+        paying_redemptions(_kind, _external_id),
+    )
+    .select_from(
+        _with_purchase(_kind, _external_id, programs)
+        .outerjoin(
+            lots,
+            (lots.c.tenant_id == tenant_parameter())
+            & (lots.c.customer_id == bindparam("customer"))
+            & (lots.c.state == literal("OPEN")),
+        )
+        .outerjoin(_held_for_it, _held_for_it.c.lot_id == lots.c.id)
+    )
+    .where(programs.c.tenant_id == tenant_parameter())
     .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
 )
+_HOLD_WITH_PURCHASE = (
+    select(
+        *_HOLD_COLUMNS,
+        VERSION,
+        *PURCHASE_COLUMNS,
+        paying_holds(holds.c.purchase_kind, holds.c.purchase_external_id),
+        paying_redemptions(holds.c.purchase_kind, holds.c.purchase_external_id),
+    )
+    .select_from(_with_purchase(holds.c.purchase_kind, holds.c.purchase_external_id, holds))
+    .where(holds.c.tenant_id == tenant_parameter(), holds.c.id == bindparam("hold"))
+)
 _HELD = (
-    select(*LOT_COLUMNS, hold_lots.c.points, hold_lots.c.hold_id)
+    select(
+        *LOT_COLUMNS,
+        (hold_lots.c.points - hold_lots.c.lowered_points).label("points"),
+        hold_lots.c.lowered_points,
+        hold_lots.c.hold_id,
+    )
     .join_from(hold_lots, lots, (lots.c.tenant_id == hold_lots.c.tenant_id) & (lots.c.id == hold_lots.c.lot_id))
-    .where(hold_lots.c.tenant_id == tenant_parameter(), hold_lots.c.hold_id.in_(bindparam("holds", expanding=True)))
+    .where(
+        hold_lots.c.tenant_id == tenant_parameter(),
+        hold_lots.c.hold_id.in_(bindparam("holds", expanding=True)),
+        hold_lots.c.points > hold_lots.c.lowered_points,
+    )
     # What would expire first pays a debt first.
     .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
 )
@@ -332,27 +439,46 @@ async def prepare_for_purchase(tx: Transaction, call: KeyedCall, **purchase: Any
 # ── under the lock ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PurchaseKey(NamedTuple):
-    """The natural key of a purchase, which may be recorded later."""
+class CheckoutLots(NamedTuple):
+    """What a checkout may be paid with, and what is known of its purchase.
 
-    kind: PurchaseKind
-    external_id: str
+    ``lots`` are the customer's open lots; ``earned_with_it`` are those that this very purchase has earned, and
+    ``held_for_it`` says how many points of each lot the customer's own active holds for this purchase have set aside.
+    """
+
+    lots: list[Lot]
+    earned_with_it: frozenset[LotId]
+    held_for_it: dict[LotId, int]
+    known: KnownCheckout
 
 
-async def read_lots_for(
-    tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey | None
-) -> tuple[list[Lot], frozenset[LotId]]:
-    """A customer's open lots, and those of them that this very purchase has earned."""
+async def read_checkout_lots(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey | None) -> CheckoutLots:
+    """A customer's open lots in the order in which they are spent, with what is known of the purchase."""
     kind, external_id = purchase or ("", "")
-    rows = await tx.rows(_OPEN_LOTS_BUT, customer=customer_id, kind=kind, external_id=external_id)
-    return [lot_of(row) for row in rows], frozenset(LotId(row.id) for row in rows if row.earned_with_it)
+    rows = await tx.rows(_CHECKOUT_LOTS, customer=customer_id, kind=kind, external_id=external_id)
+    of_lots = [row for row in rows if row.id is not None]
+    return CheckoutLots(
+        [lot_of(row) for row in of_lots],
+        frozenset(LotId(row.id) for row in of_lots if row.earned_with_it),
+        {LotId(row.id): int(row.held_for_it) for row in of_lots if row.held_for_it},
+        known_checkout(rows[0]) if rows else KnownCheckout(),
+    )
+
+
+async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[HoldRow, KnownCheckout]:
+    """A hold that exists, with what is known of the purchase that it is to pay for."""
+    (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
+    hold = HoldRow._make(getattr(row, name) for name in HoldRow._fields)
+    return _typed(hold), known_checkout(row)
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
     """What each hold has set aside, lot by lot, in the order in which lots are spent."""
     found: dict[HoldId, list[PartOfLot]] = {hold_id: [] for hold_id in hold_ids}
     for row in await tx.rows(_HELD, holds=list(hold_ids)):
-        found[HoldId(row.hold_id)].append(PartOfLot(CustomerId(row.customer_id), lot_of(row), row.points))
+        found[HoldId(row.hold_id)].append(
+            PartOfLot(CustomerId(row.customer_id), lot_of(row), row.points, row.lowered_points)
+        )
     return found
 
 
@@ -420,8 +546,12 @@ def _prepared(row: Any) -> Prepared | None:
 
 def hold_row(row: Any) -> HoldRow:
     """A hold from its columns."""
-    kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
-    return HoldRow._make(row)._replace(state=HoldState(row.state), purchase_kind=kind)
+    return _typed(HoldRow._make(row))
+
+
+def _typed(hold: HoldRow) -> HoldRow:
+    kind = PurchaseKind(hold.purchase_kind) if hold.purchase_kind else None
+    return hold._replace(state=HoldState(hold.state), purchase_kind=kind, capture_on=CaptureOn(hold.capture_on))
 
 
 def redemption_row(row: Any) -> RedemptionRow:

@@ -13,6 +13,7 @@ from loyalty.rules.earning import CatalogKind
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.lots import LotState
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.redemption import CaptureOn
 from tenancy.table import (
     FILLED_LATER,
     INSTANT,
@@ -449,6 +450,19 @@ adjustments = tenant_table(
 
 # ── checkout ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
+checkouts = tenant_table(
+    "checkouts",
+    key_text("purchase_kind"),
+    key_text("purchase_external_id"),
+    # Each hold for the purchase raises it: of two that saw the same version, one begins anew.
+    Column("version", Integer, nullable=False),
+    instant("opened_at"),
+    one_of("purchase_kind", tuple(PurchaseKind)),
+    check("version", "version > 0"),
+    key=("purchase_kind", "purchase_external_id"),
+    of_tenants=True,
+)
+
 holds = tenant_table(
     "holds",
     identifier("id"),
@@ -465,6 +479,13 @@ holds = tenant_table(
     # The purchase that the points pay for, by its natural key: it may be recorded later than the hold.
     key_text("purchase_kind", nullable=True),
     key_text("purchase_external_id", nullable=True),
+    # What went back early because the purchase became smaller; at most the rest can be captured.
+    points("lowered_points"),
+    instant("lowered_at", nullable=True),
+    # The limits of the discount when the points were set aside; null for a hold from before limits were kept.
+    document("terms", nullable=True),
+    # What spends the points: a call, or the recording of the payment.
+    key_text("capture_on"),
     instant("expires_at"),
     instant("created_at"),
     instant("ended_at", nullable=True),
@@ -472,6 +493,9 @@ holds = tenant_table(
     text_column("actor"),
     references("customer_id", "customers"),
     one_of("state", HOLD_STATES),
+    one_of("capture_on", tuple(CaptureOn)),
+    check("lowered_points", "lowered_points BETWEEN 0 AND points - 1"),
+    check("lowered_at", "(lowered_points > 0) = (lowered_at IS NOT NULL)"),
     one_of("purchase_kind", tuple(PurchaseKind)),
     check("points", "points > 0 AND captured_points BETWEEN 0 AND points"),
     check("captured", "(state = 'CAPTURED') = (captured_points > 0)"),
@@ -491,9 +515,12 @@ hold_lots = tenant_table(
     identifier("lot_id"),
     identifier("customer_id"),
     points("points"),
+    # What of them went back early.
+    points("lowered_points"),
     references("hold_id", "holds"),
     references("lot_id", "lots"),
     check("points", "points > 0"),
+    check("lowered_points", "lowered_points BETWEEN 0 AND points"),
     index("hold_lots_lot_idx", "lot_id"),
     key=("hold_id", "lot_id"),
 )

@@ -16,13 +16,18 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Duration, Points
-from schema.types.checkout import CheckoutInput, checkout_of
+from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.redemption import Hold
 
 
 @strawberry.input(description="A checkout, whose it is, and how many points to set aside.")
 class RedemptionHoldInput(CheckoutInput):
+    purchase: PurchaseKeyInput = strawberry.field(
+        description="The purchase that this will be, or is. All active holds and redemptions of it count against its "
+        "limits. Where it is recorded its total counts, unless the checkout says less. Points that it has earned "
+        "itself cannot pay for it."
+    )
     points: Points = strawberry.field(
         description="At least 1. Points that would take nothing more off are left with the customer."
     )
@@ -65,7 +70,7 @@ async def redemption_hold(
         request = HoldRequest(
             customer=_whose(info, input),
             points=int(input.points),
-            checkout=checkout_of(input),
+            checkout=checkout_of(input, input.purchase),
             minutes=parse_minutes(input.time_to_live, ("time_to_live",)) if input.time_to_live else None,
             replaces=None if input.replaces is None else row_id_of(input.replaces, "Hold", "replaces"),  # type: ignore[arg-type]
             idempotency_key=input.idempotency_key,

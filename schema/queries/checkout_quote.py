@@ -11,7 +11,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded
 from schema.scalars import Points
-from schema.types.checkout import CheckoutInput, checkout_of
+from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
 from schema.types.customer import CustomerBy, customer_key
 from schema.types.redemption import CheckoutQuote, quote_of
 
@@ -23,6 +23,11 @@ NOBODY = CustomerKey(external_id="")
 class CheckoutQuoteInput(CheckoutInput):
     customer: CustomerBy | None = strawberry.field(
         default=None, description="Whose points; may be left out by a customer, who is meant then."
+    )
+    purchase: PurchaseKeyInput | None = strawberry.field(
+        default=None,
+        description="The purchase that this will be, or is. Its limits count what points pay of it already. Points "
+        "that it has earned itself cannot pay for it; points that a hold of the customer sets aside for it can.",
     )
     points: Points | None = strawberry.field(
         default=None, description="How many the customer wants to use; null applies what the program proposes."
@@ -42,7 +47,9 @@ async def checkout_quote(
     """Three statements."""
     wanted = None if input.points is None else int(input.points)
     context = info.context
-    quote = await quote_checkout(context.world, context.actor, _whose(info, input), checkout_of(input), wanted)
+    quote = await quote_checkout(
+        context.world, context.actor, _whose(info, input), checkout_of(input, input.purchase), wanted
+    )
     return quote_of(quote)
 
 

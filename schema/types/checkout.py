@@ -7,7 +7,7 @@ from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.text import is_storable
 from loyalty.services.checkout import Checkout
 from loyalty.services.refund import PurchaseName
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 from schema.node_ids import row_id_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 
@@ -39,15 +39,11 @@ class CheckoutInput:
     discounts: MoneyInput | None = strawberry.field(
         default=None, description="What other discounts take off, as a positive amount; at most the subtotal."
     )
-    purchase: PurchaseKeyInput | None = strawberry.field(
-        default=None,
-        description="The purchase that this will be, or is: points that it has earned itself cannot pay for it.",
-    )
 
 
-def checkout_of(given: CheckoutInput) -> Checkout:
+def checkout_of(given: CheckoutInput, named: PurchaseKeyInput | None) -> Checkout:
     """The checkout as the service takes it; InvalidInput and CurrencyMismatch name the field."""
     subtotal = amount_of(given.subtotal, "subtotal")
     discounts_minor = minor_in(given.discounts, subtotal.currency, "discounts") or 0
-    purchase = PurchaseKey(given.purchase.kind, given.purchase.external_id) if given.purchase else None
+    purchase = PurchaseKey(named.kind, named.external_id) if named else None
     return Checkout(subtotal, discounts_minor, purchase)

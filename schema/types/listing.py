@@ -13,7 +13,7 @@ from loyalty.rules.text import check_text
 from loyalty.services.customer import find_customer
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import ActorKind
 from schema.context import Info
 from schema.types.checkout import PurchaseKeyInput

@@ -11,8 +11,8 @@ from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
-from loyalty.storage.redemptions import PurchaseKey
 from loyalty.storage.window import TimePlace
 from permissions.actor import ActorKind
 from permissions.catalog import Permission

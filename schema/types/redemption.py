@@ -8,10 +8,10 @@ import strawberry
 
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.redemption import DiscountMethod, HoldState
+from loyalty.rules.redemption import DiscountLimit, DiscountMethod, HoldState, PointsReason
 from loyalty.services.checkout import Quote
+from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
-from loyalty.storage.redemptions import PurchaseKey as Key
 from loyalty.storage.window import TimePlace
 from schema.connections import Order, time_order
 from schema.context import Info
@@ -59,14 +59,29 @@ class PriceLine:
 @strawberry.type(description="What points can do for the customer at this checkout.")
 class LoyaltyQuote:
     balance: Points = strawberry.field(
-        description="Spendable points, those that this purchase itself has earned included."
+        description="Spendable points: those that this purchase itself has earned included, and those held for it."
     )
     balance_value: Money = strawberry.field(description="What they are worth, rounded down.")
     method: DiscountMethod = strawberry.field(description="Who decides how many are used.")
     points: Points = strawberry.field(description="Applied in this quote; 0 when none are.")
+    points_reason: PointsReason = strawberry.field(
+        description="Why so many are applied: never other than asked without a reason."
+    )
     discount: Money = strawberry.field(description="What they take off.")
+    min_points: Points = strawberry.field(description="The fewest that may be used here; 0 when none may.")
+    step: Points = strawberry.field(
+        description="Of a slider from `minPoints` to `maxPoints`: every multiple of it is used as it is. `maxPoints` "
+        "may be used too, where it is no multiple."
+    )
     max_points: Points = strawberry.field(description="The most that may be used here; 0 when none may.")
     max_discount: Money = strawberry.field(description="What those take off.")
+    limited_by: DiscountLimit | None = strawberry.field(
+        description="What sets `maxPoints`; null when none may be used, and then `refusal` says why."
+    )
+    held_points: Points = strawberry.field(
+        description="Set aside by the customer's active holds for this very purchase. They count as available here, "
+        "because a new hold may replace such a hold."
+    )
     redeemable: bool = strawberry.field(description="Whether any points may be used here.")
     refusal: UserError | None = strawberry.field(
         description="Why none may be used, or why the points that were asked for were not applied."
@@ -183,6 +198,11 @@ def quote_of(quote: Quote) -> CheckoutQuote:
             balance_value=shown(loyalty.balance_value),
             method=loyalty.method,
             points=Points(loyalty.points),
+            points_reason=loyalty.reason,
+            min_points=Points(loyalty.min_points),
+            step=Points(loyalty.step),
+            limited_by=loyalty.limited_by,
+            held_points=Points(loyalty.held_points),
             discount=shown(loyalty.discount),
             max_points=Points(loyalty.max_points),
             max_discount=shown(loyalty.max_discount),

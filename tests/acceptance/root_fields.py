@@ -53,6 +53,7 @@ MUTATIONS: dict[str, Json] = {
         "customer": {"externalId": "nobody"},
         "points": 1,
         "subtotal": money("10.00"),
+        "purchase": {"kind": "ORDER", "externalId": "cart"},
         "idempotencyKey": "key",
     },
     "redemptionCapture": {"hold": NOWHERE, "idempotencyKey": "key"},

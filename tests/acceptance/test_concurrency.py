@@ -38,6 +38,7 @@ async def test_of_256_clients_who_redeem_10_of_1000_exactly_100_succeed(salon: B
     async def redeem(number: int, caller: Caller) -> Json:
         async with at_once:
             given = {"customer": {"externalId": "anna"}, "points": 10, "subtotal": money("100.00")}
+            given["purchase"] = {"kind": "ORDER", "externalId": f"cart-{number}"}
             held: Json = await caller.mutate("redemptionHold", "hold { id }", idempotencyKey=f"hold-{number}", **given)
             if held["userErrors"]:
                 return held

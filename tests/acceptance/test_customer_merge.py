@@ -176,6 +176,7 @@ async def test_a_merge_that_cannot_be_is_refused_without_a_trace(salon: Business
         redemption={"enabled": True, "pointValue": {"points": 1, "money": {"amount": "0.01", "currency": "EUR"}}},
     )
     basket = {"customer": {"externalId": "cem"}, "points": 5, "subtotal": {"amount": "9.00", "currency": "EUR"}}
+    basket["purchase"] = {"kind": "ORDER", "externalId": "basket"}
     await salon.manager.do("redemptionHold", "hold { id }", idempotencyKey="basket", **basket)
     async with salon.unchanged():
         (refused,) = await salon.manager.refusals(

@@ -21,7 +21,13 @@ from tests.acceptance.client import (
 )
 
 UNKNOWN = uuid.UUID("01890000-0000-7000-8000-000000000000")
-BASKET: Json = {"customer": {"id": "$id"}, "points": 1, "subtotal": money("10.00"), "idempotencyKey": "foreign"}
+BASKET: Json = {
+    "customer": {"id": "$id"},
+    "purchase": {"kind": "ORDER", "externalId": "foreign"},
+    "points": 1,
+    "subtotal": money("10.00"),
+    "idempotencyKey": "foreign",
+}
 
 BY_ID: dict[str, tuple[str, str, Json]] = {
     # The type of the id; the document; what goes with it. `$id` and "$id" stand for the id.
@@ -220,6 +226,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         redemption={"enabled": True, "pointValue": {"points": 1, "money": money("0.01")}},
     )
     basket = BASKET | {"customer": {"externalId": key}, "idempotencyKey": "basket"}
+    basket["purchase"] = {"kind": "ORDER", "externalId": f"basket of {key}"}
     held = await business.integration.do("redemptionHold", "hold { id }", **basket)
     spent = await business.integration.do(
         "redemptionCapture", "redemption { id }", hold=held["hold"]["id"], idempotencyKey="paid"

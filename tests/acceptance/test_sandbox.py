@@ -62,6 +62,7 @@ async def test_an_abandoned_hold_gives_its_points_back(sandbox: Business) -> Non
         customer={"externalId": "anna"},
         points=20,
         subtotal={"amount": "50.00", "currency": "EUR"},
+        purchase={"kind": "ORDER", "externalId": "basket"},
         idempotencyKey="basket",
     )
     assert (await find_customer(sandbox.staff, "anna", POINTS))["points"] == {"available": 10, "pending": 0, "held": 20}

@@ -150,6 +150,7 @@ class Clerk:
             "idempotencyKey": self._key(),
             "points": self._dice.randrange(1, 40),
             "subtotal": money("100.00"),
+            "purchase": {"kind": "ORDER", "externalId": f"cart {self._key()}"},
         }
         payload = await self._do("redemptionHold", HELD, given, customer, 0)
         if payload is not None:

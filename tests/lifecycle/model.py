@@ -253,6 +253,7 @@ class Model:
     def hold(self, customer: str, points: int, minutes: int, pays_for: str | None, replaces: Hold | None) -> Hold:
         """Points are set aside at a checkout; those that the purchase itself has earned cannot pay for it."""
         owner = self.name(customer)
+        self._refuse_payer(owner, pays_for)
         if replaces is not None and replaces.state != "ACTIVE":
             raise Refusal("HOLD_ENDED")
         usable = [lot for lot in self.lots if lot.owner == owner and lot.expires_at > self.now]
@@ -260,6 +261,10 @@ class Model:
         back = self._coming_back(owner, _in_order(replaces.parts)) if replaces is not None else {}
         if sum(lot.remaining + back.get(lot, 0) for lot in usable) < points:
             raise Refusal("INSUFFICIENT_POINTS")
+        paid = self._paid_minor(pays_for, but=replaces)
+        room = self._payable_minor(pays_for) - paid
+        if points > room:
+            raise Refusal("ABOVE_MAXIMUM" if room > 0 or paid else "NOTHING_TO_DISCOUNT")
         if replaces is not None:
             self._give_up(replaces, "RELEASED")
         hold = Hold(owner, {}, self.now + timedelta(minutes=minutes), pays_for)
@@ -274,6 +279,12 @@ class Model:
         """Held points, or some of them, are spent; the rest goes back."""
         if hold.state != "ACTIVE" or hold.ends_at <= self.now:
             raise Refusal("HOLD_ENDED")
+        self._refuse_payer(hold.owner, hold.pays_for)
+        if points > hold.points:
+            raise Refusal("ABOVE_MAXIMUM")
+        room = self._payable_minor(hold.pays_for) - self._paid_minor(hold.pays_for, but=hold)
+        if hold.pays_for in self.orders and points > room:
+            raise Refusal("ABOVE_MAXIMUM")
         self._expire_due(hold.owner)
         taken, rest = _split(hold.parts, points)
         self._keep_alive(hold.owner)
@@ -502,17 +513,41 @@ class Model:
                 alive = _midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=lot.days))
                 lot.expires_at = max(lot.expires_at, alive)
 
-    def _paid_minor(self, key: str) -> int:
-        holds = sum(hold.points for hold in self.holds if hold.pays_for == key and hold.state == "ACTIVE")
-        return holds + sum(one.points - one.returned for one in self.redemptions if one.pays_for == key)
+    def _paying(self, key: str | None) -> tuple[list[Hold], list[Redemption]]:
+        """What points pay of a purchase: active holds, and redemptions with something left."""
+        if key is None:
+            return [], []
+        holds = [hold for hold in self.holds if hold.pays_for == key and hold.state == "ACTIVE"]
+        return holds, [one for one in self.redemptions if one.pays_for == key and one.points > one.returned]
+
+    def _paid_minor(self, key: str | None, but: Hold | None = None) -> int:
+        holds, redemptions = self._paying(key)
+        held = sum(hold.points for hold in holds if hold is not but)
+        return held + sum(one.points - one.returned for one in redemptions)
+
+    def _payable_minor(self, key: str | None) -> int:
+        """The subtotal of every checkout is 100.00; a purchase that is recorded with less costs less."""
+        order = self.orders.get(key or "")
+        return 10_000 if order is None else min(10_000, order.total_minor - order.refunded_minor)
+
+    def _refuse_payer(self, owner: str, key: str | None) -> None:
+        """Only its owner pays for a purchase: whose it is recorded for, else whose points pay for it already."""
+        order = self.orders.get(key or "")
+        holds, redemptions = self._paying(key)
+        payers = [*(one.owner for one in holds), *(one.owner for one in redemptions)]
+        owners = {self.name(payer) for payer in payers} if order is None else {order.owner}
+        if owners - {owner}:
+            raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
+        if order is not None and order.status not in COURSE:
+            raise Refusal("PURCHASE_ENDED")
 
     def _give_back_for(self, key: str) -> None:
         owner = self.orders[key].owner
-        if not self.return_on_cancel:
-            return
         for hold in self.holds:
             if hold.pays_for == key and hold.state == "ACTIVE" and hold.owner == owner:
                 self._give_up(hold, "RELEASED")
+        if not self.return_on_cancel:
+            return
         paid = [one for one in self.redemptions if one.pays_for == key and one.points > one.returned]
         paid = [one for one in paid if self.name(one.owner) == owner]
         for redemption, lots in [(one, sorted(one.parts, key=Lot.order, reverse=True)) for one in paid]:

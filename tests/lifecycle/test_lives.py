@@ -43,7 +43,7 @@ from loyalty.services.redemption import (
 from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 from runtime.roles import DatabaseUrls
 from tests.lifecycle.model import NEVER, ZONE, Hold, Model, Order, Redemption, Refusal
 from tests.lifecycle.stage import TIERS, Seen, Stage
@@ -231,20 +231,21 @@ class Life(RuleBasedStateMachine):
 
     @rule(customer=customers, points=parts, minutes=st.sampled_from([5, 600, 10_000]), number=orders, replaces=some)
     def hold(self, customer: str, points: int, minutes: int, number: int, replaces: int) -> None:
-        """Points are set aside, for a purchase or for none, sometimes in place of others."""
+        """Points are set aside, for a purchase or for one that is never recorded, sometimes in place of others."""
         if not self._knows(customer):
             return
         owner = self.model.name(customer)
         mine = [one for one in self.holds if one[1].owner == owner]
         before = mine[replaces % len(mine)] if mine and replaces % 3 == 0 else None
         pays_for = str(number) if replaces % 4 else None
+        key = self._key()
         request = HoldRequest(
             customer=CustomerKey(external_id=customer),
             points=points,
-            checkout=checkout(purchase=f"order-{number}" if pays_for else None),
+            checkout=checkout(purchase=f"order-{number}" if pays_for else f"cart {key}"),
             minutes=minutes,
             replaces=before[0] if before else None,
-            idempotency_key=self._key(),
+            idempotency_key=key,
         )
         made = self._both(
             "hold",

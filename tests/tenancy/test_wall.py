@@ -28,6 +28,7 @@ APP_RIGHTS = {
     "allocations": GROWS_ONLY,
     "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
+    "checkouts": "INSERT, SELECT, UPDATE(version)",
     "customer_merges": GROWS_ONLY,
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,
@@ -36,8 +37,9 @@ APP_RIGHTS = {
     "event_positions": "SELECT",
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
-    "hold_lots": GROWS_ONLY,
-    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(ended_at), UPDATE(state)",
+    "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
+    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_at), "
+    "UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",
     "idempotency_keys": GROWS_ONLY,
     "jobs": "INSERT, SELECT, UPDATE",
     "lots": (

@@ -44,7 +44,7 @@ from loyalty.services.redemption import (
 from loyalty.services.refund import PurchaseName, RefundedPurchase, RefundRequest, refund_purchase
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import Actor, ActorKind
 from permissions.roles import ROLE_PERMISSIONS, Role
 from tenancy.database import Database
@@ -159,8 +159,10 @@ def checkout(
 async def hold(
     world: World, salon: Salon, points: int, key: str, *, customer: str = "anna", **details: Any
 ) -> HeldPoints:
-    """Set points aside as the salon's own checkout."""
+    """Set points aside as the salon's own checkout, for a purchase of its own unless one is named."""
     at_checkout = details.pop("checkout", None) or checkout()
+    if at_checkout.purchase is None:
+        at_checkout = at_checkout._replace(purchase=PurchaseKey(PurchaseKind.ORDER, f"cart of {key}"))
     request = HoldRequest(CustomerKey(external_id=customer), points, at_checkout, None, None, key)
     return await hold_points(world, salon.integration, request._replace(**details))
 

@@ -20,7 +20,7 @@ from loyalty.services.purchase import PurchaseRecording
 from loyalty.services.redemption import HoldRequest
 from loyalty.services.refund import PurchaseName, RefundRequest
 from loyalty.services.tier_lock import TierLockRequest
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 
 Request = PurchaseRecording | AdjustmentRequest | MergeRequest | HoldRequest | RefundRequest | TierLockRequest
 

@@ -1,0 +1,208 @@
+"""What points pay of a purchase, by its natural key: active holds, and redemptions that were not wholly given back.
+
+Nobody but the owner of a purchase pays for it with points, so all of it is read under the lock of one account. Before a
+purchase is recorded the first hold's customer owns it; the row of `checkouts` decides between two who begin at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Integer, Text, cast, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, RedemptionId
+from loyalty.rules.points_paid import (
+    ActiveHold,
+    DiscountTerms,
+    LiveRedemption,
+    PointsPaid,
+    point_value,
+    sum_paid,
+)
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.redemption import CaptureOn, HoldState
+from loyalty.storage.tables import checkouts, customers, holds, purchases, redemptions
+from tenancy.database import Transaction
+from tenancy.table import record_set, tenant_parameter
+
+
+class PurchaseKey(NamedTuple):
+    """The natural key of a purchase, which may be recorded later."""
+
+    kind: PurchaseKind
+    external_id: str
+
+
+class PayingHold(NamedTuple):
+    """An active hold for a purchase, and whose points it sets aside: a merged customer is named by the target's id."""
+
+    id: HoldId
+    owner_id: CustomerId
+    external_id: str
+    hold: ActiveHold
+    capture_on: CaptureOn
+
+
+class PayingRedemption(NamedTuple):
+    """A redemption for a purchase with something left, and whose points they were."""
+
+    id: RedemptionId
+    owner_id: CustomerId
+    redemption: LiveRedemption
+
+
+class PaidWithPoints(NamedTuple):
+    """All that points pay of one purchase, in the order in which it was set aside or spent."""
+
+    holds: Sequence[PayingHold] = ()
+    redemptions: Sequence[PayingRedemption] = ()
+
+    @property
+    def sum(self) -> PointsPaid:
+        """What all of it takes off."""
+        return sum_paid(
+            [
+                *(PointsPaid(one.hold.points, one.hold.discount_minor) for one in self.holds),
+                *(one.redemption.paid for one in self.redemptions),
+            ]
+        )
+
+    @property
+    def owner_ids(self) -> frozenset[CustomerId]:
+        """Whose points pay."""
+        held = frozenset(one.owner_id for one in self.holds)
+        return held | frozenset(one.owner_id for one in self.redemptions)
+
+    def without(self, hold_ids: frozenset[HoldId]) -> "PaidWithPoints":
+        """Return the same without these holds."""
+        return self._replace(holds=[one for one in self.holds if one.id not in hold_ids])
+
+
+class RecordedPurchase(NamedTuple):
+    """What a checkout must know of its purchase where it is recorded."""
+
+    id: PurchaseId
+    customer_id: CustomerId
+    status: PurchaseStatus
+    total_minor: int
+    refunded_minor: int
+    currency: str
+
+
+class KnownCheckout(NamedTuple):
+    """What is known of the purchase that a checkout names: as it is recorded, if it is, and what points pay already.
+
+    ``version`` is that of the row in `checkouts`, 0 without one.
+    """
+
+    version: int = 0
+    purchase: RecordedPurchase | None = None
+    paid: PaidWithPoints = PaidWithPoints()
+
+
+_HOLD = holds.alias("paying_hold")
+_REDEMPTION = redemptions.alias("paying_redemption")
+_PAYER = customers.alias("payer")
+
+_PURCHASE_NAMES = ("id", "customer_id", "status", "total_minor", "refunded_minor", "currency")
+PURCHASE_COLUMNS = [purchases.c[name].label(f"paid_{name}") for name in _PURCHASE_NAMES]
+VERSION = cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version")
+
+
+def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The active holds for a purchase as one document, labelled for ``paid_with_points``."""
+    names = ("id", "discount_minor", "value_points", "value_minor", "currency", "terms", "capture_on")
+    return _gathered(
+        _HOLD,
+        kind,
+        external_id,
+        [*_pairs(_HOLD, names), "points", _HOLD.c.points - _HOLD.c.lowered_points],
+        _HOLD.c.state == HoldState.ACTIVE,
+    ).label("paying_holds")
+
+
+def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The redemptions for a purchase with something left as one document, labelled for ``paid_with_points``."""
+    return _gathered(
+        _REDEMPTION,
+        kind,
+        external_id,
+        _pairs(_REDEMPTION, ("id", "points", "returned_points", "discount_minor")),
+        _REDEMPTION.c.points > _REDEMPTION.c.returned_points,
+    ).label("paying_redemptions")
+
+
+def _pairs(table: Any, names: Sequence[str]) -> list[Any]:
+    return [item for name in names for item in (name, table.c[name])]
+
+
+def _gathered(
+    table: Any, kind: ColumnElement[Any], external_id: ColumnElement[Any], pairs: list[Any], condition: Any
+) -> ColumnElement[Any]:
+    owner = ["owner_id", func.coalesce(_PAYER.c.merged_into, _PAYER.c.id), "external_id", _PAYER.c.external_id]
+    return (
+        select(func.jsonb_agg(func.jsonb_build_object(*owner, *pairs)))
+        .join_from(table, _PAYER, (_PAYER.c.tenant_id == table.c.tenant_id) & (_PAYER.c.id == table.c.customer_id))
+        .where(
+            table.c.tenant_id == tenant_parameter(),
+            table.c.purchase_kind == kind,
+            table.c.purchase_external_id == external_id,
+            condition,
+        )
+        .scalar_subquery()
+    )
+
+
+_named = record_set("named", [("ordinal", Integer()), ("kind", Text()), ("external_id", Text())])
+_PAID = select(
+    paying_holds(_named.c.kind, _named.c.external_id), paying_redemptions(_named.c.kind, _named.c.external_id)
+).order_by(_named.c.ordinal)
+
+
+async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) -> list[PaidWithPoints]:
+    """What points pay of each purchase; the accounts of their owners must be locked."""
+    named = [{"ordinal": ordinal, **key._asdict()} for ordinal, key in enumerate(keys)]
+    return [paid_with_points(row) for row in await tx.rows(_PAID, named=named)]
+
+
+def paid_with_points(row: Any) -> PaidWithPoints:
+    """What points pay of a purchase, from the columns of ``paying_holds`` and ``paying_redemptions``."""
+    return PaidWithPoints(
+        sorted((_hold(one) for one in row.paying_holds or ()), key=lambda one: one.id),
+        sorted((_redemption(one) for one in row.paying_redemptions or ()), key=lambda one: one.id),
+    )
+
+
+def known_checkout(row: Any) -> KnownCheckout:
+    """What is known of a purchase, from ``VERSION``, ``PURCHASE_COLUMNS`` and the columns of what pays."""
+    purchase = None
+    if row.paid_id is not None:
+        values = {name: getattr(row, f"paid_{name}") for name in _PURCHASE_NAMES}
+        purchase = RecordedPurchase(**{**values, "status": PurchaseStatus(row.paid_status)})
+    return KnownCheckout(row.checkout_version, purchase, paid_with_points(row))
+
+
+def terms_document(terms: DiscountTerms) -> dict[str, int | None]:
+    """The terms of a hold as they are stored."""
+    return {"percent": terms.percent, "amount_minor": terms.amount_minor, "points": terms.points}
+
+
+def terms_from_document(stored: dict[str, int | None] | None) -> DiscountTerms:
+    """The terms of a hold as the rules know them; a hold from before they were kept has no limit but the total."""
+    return DiscountTerms(**(stored or {}))
+
+
+def _hold(one: dict[str, Any]) -> PayingHold:
+    hold_id = HoldId(UUID(one["id"]))
+    value = point_value(one["value_points"], one["value_minor"], one["currency"])
+    hold = ActiveHold(hold_id, one["points"], one["discount_minor"], value, terms_from_document(one["terms"]))
+    return PayingHold(
+        hold_id, CustomerId(UUID(one["owner_id"])), one["external_id"], hold, CaptureOn(one["capture_on"])
+    )
+
+
+def _redemption(one: dict[str, Any]) -> PayingRedemption:
+    redemption_id = RedemptionId(UUID(one["id"]))
+    live = LiveRedemption(redemption_id, one["points"], one["returned_points"], one["discount_minor"])
+    return PayingRedemption(redemption_id, CustomerId(UUID(one["owner_id"])), live)
