@@ -416,18 +416,18 @@ def _redemption(builder: Builder, round_: int, start: int, step: Step) -> Iterat
     points = -step.points
     yield f"""
         INSERT INTO holds (tenant_id, id, customer_id, state, points, captured_points, discount_minor, currency,
-                           value_points, value_minor, purchase_kind, purchase_external_id, expires_at, created_at,
-                           ended_at, actor_kind, actor)
+                           value_points, value_minor, purchase_kind, purchase_external_id, lowered_points,
+                           capture_on, expires_at, created_at, ended_at, actor_kind, actor)
         SELECT c.tenant_id, {builder.id("hold", round_)}, c.id, 'CAPTURED', {points} * c.factor, {points} * c.factor,
-               {points} * c.factor, 'EUR', 1, 1, 'ORDER', 'order-{round_}-' || c.n,
+               {points} * c.factor, 'EUR', 1, 1, 'ORDER', 'order-{round_}-' || c.n, 0, 'CALL',
                {builder.at(round_)} + interval '15 minutes', {builder.at(round_)}, {builder.at(round_)}, {ACTOR}
         {builder.rows(round_)}
     """
     for of, taken in step.takes.items():
         yield f"""
-            INSERT INTO hold_lots (tenant_id, hold_id, lot_id, customer_id, points)
+            INSERT INTO hold_lots (tenant_id, hold_id, lot_id, customer_id, points, lowered_points)
             SELECT c.tenant_id, {builder.id("hold", round_)}, {builder.id("lot", start + of)}, c.id,
-                   {taken} * c.factor
+                   {taken} * c.factor, 0
             {builder.rows(round_)}
         """
     yield f"""
