@@ -11,6 +11,7 @@ from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
@@ -251,6 +252,27 @@ describe_enum(
         "MERGED": "Points moved when two customers became one.",
     },
     name="LedgerEntryKind",
+)
+describe_enum(
+    EventKind,
+    "What an event tells. More kinds will come: ignore those you do not know.",
+    {
+        "POINTS_EARNED": "A purchase earned points that can be spent.",
+        "POINTS_PENDING": "A purchase earned points that cannot be spent yet.",
+        "POINTS_VOIDED": "Pending points will not come.",
+        "POINTS_REVERSED": "Earned points were taken back.",
+        "POINTS_ADJUSTED": "Somebody corrected the points by hand.",
+        "POINTS_HELD": "Points were set aside at a checkout.",
+        "POINTS_RELEASED": "Points that were set aside came back.",
+        "POINTS_REDEEMED": "Points were spent.",
+        "POINTS_RETURNED": "Spent points were given back.",
+        "POINTS_EXPIRING": "Points will expire soon.",
+        "POINTS_EXPIRED": "Points passed their date.",
+        "POINTS_OPENED": "A customer brought points along.",
+        "POINTS_MERGED": "Points moved when two customers became one.",
+        "TIER_UPGRADED": "A customer came into a higher tier.",
+        "TIER_DOWNGRADED": "A customer fell into a lower tier.",
+    },
 )
 describe_enum(
     DisplayColor,

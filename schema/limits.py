@@ -56,7 +56,7 @@ UNPAGED_LIST_SIZE = 10
 """What a list without page arguments is taken to hold."""
 
 PAGE_ARGUMENTS = ("first", "last")
-CONNECTION_SUFFIX = "Connection"
+CONNECTION_SUFFIX = ("Connection", "EventPage")
 _COUNT_LIMIT = 10**9
 """Where counting stops growing: beyond every limit, and small enough to stay cheap."""
 

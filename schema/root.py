@@ -66,6 +66,7 @@ class Query:
     checkout_quote = checkout_queries.checkout_quote
     report = report_queries.report
     event_cursor = event_queries.event_cursor
+    events = event_queries.events
     ledger_verification = verification_queries.ledger_verification
 
 

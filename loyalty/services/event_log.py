@@ -1,10 +1,26 @@
 """The tenant's log of events, from any position."""
 
+from typing import NamedTuple
+
 from loyalty.rules.ids import TenantId
+from loyalty.services.customer import may_see_customer
 from loyalty.services.world import World
-from loyalty.storage.events import EventRow, read_events, read_last_position
+from loyalty.storage.events import EventFilter, EventRow, read_event_page, read_events, read_last_position
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
 
 MAX_EVENTS_AT_ONCE = 500
+MAX_POSITIONS_AT_ONCE = 5_000
+"""How far one page of a poll looks: a filter that fits nothing there answers with an empty page and where to go on."""
+
+
+class EventPage(NamedTuple):
+    """Events of a poll, the position to go on after, and whether the log goes on beyond it."""
+
+    events: list[EventRow]
+    end: int
+    more: bool
 
 
 async def list_events(world: World, tenant_id: TenantId, *, after: int) -> list[EventRow]:
@@ -17,3 +33,22 @@ async def last_position(world: World, tenant_id: TenantId) -> int:
     """The position of the newest event, 0 when there is none."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         return await read_last_position(tx)
+
+
+async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
+    """The next events after a position, in order; customers poll only their own.
+
+    However little a filter fits, ``end`` moves on, so that polling always comes to the end of the log.
+    """
+    if wanted.customer_id is None:
+        require(actor, Permission.LOYALTY_READ)
+    else:
+        require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+        if not may_see_customer(actor, wanted.customer_id):
+            return EventPage([], after, more=False)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        last = await read_last_position(tx)
+        up_to = last if wanted.customer_id is not None else min(last, after + MAX_POSITIONS_AT_ONCE)
+        found = await read_event_page(tx, wanted, after=after, up_to=up_to, limit=limit)
+    end = found[-1].position if len(found) == limit else max(after, up_to)
+    return EventPage(found, end, more=end < last)

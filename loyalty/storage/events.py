@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId, EventId, TenantId
 from loyalty.storage.tables import event_positions, events
 from tenancy.database import Transaction
@@ -81,6 +82,28 @@ _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 async def read_events(tx: Transaction, *, after: int, limit: int) -> list[EventRow]:
     """The events after a position, in order."""
     return [EventRow._make(row) for row in await tx.rows(_AFTER, after=after, limit=limit)]
+
+
+class EventFilter(NamedTuple):
+    """Which events of a log are wanted; None is no limit."""
+
+    kinds: Sequence[EventKind] | None = None
+    customer_id: CustomerId | None = None
+
+
+async def read_event_page(
+    tx: Transaction, wanted: EventFilter, *, after: int, up_to: int, limit: int
+) -> list[EventRow]:
+    """The first events of a filter in ``(after, up_to]``, in order."""
+    statement = _AFTER.where(events.c.position <= bindparam("up_to"))
+    parameters: dict[str, Any] = {"after": after, "up_to": up_to, "limit": limit}
+    if wanted.kinds is not None:
+        statement = statement.where(events.c.kind.in_(bindparam("kinds", expanding=True)))
+        parameters["kinds"] = list(wanted.kinds)
+    if wanted.customer_id is not None:
+        statement = statement.where(events.c.customer_id == bindparam("customer"))
+        parameters["customer"] = wanted.customer_id
+    return [EventRow._make(row) for row in await tx.rows(statement, **parameters)]
 
 
 async def read_last_position(tx: Transaction) -> int:

@@ -1,10 +1,22 @@
-"""Where the tenant's log of events stands."""
+"""The tenant's log of events: where it stands, and what it holds after a cursor."""
 
-from loyalty.services.event_log import last_position
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.events import EventKind
+from loyalty.services.event_log import last_position, poll_events
+from loyalty.storage.events import EventFilter
 from permissions.catalog import Permission
-from schema.context import Info
+from schema.connections import place_of
+from schema.context import EVENT_ORDER, Info
 from schema.guard import guarded
+from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
+from schema.subscriptions.stream import watched_customer
+from schema.types.customer import CustomerBy
+from schema.types.event_log import EventPage, logged_event
 
 
 @guarded(
@@ -16,3 +28,30 @@ from schema.scalars import Cursor
 async def event_cursor(info: Info) -> Cursor:
     """A position only; it tells nothing about the events."""
     return info.context.event_cursor(await last_position(info.context.world, info.context.actor.tenant_id))
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="The events after a cursor, oldest first: the same log that subscriptions stream, for whoever asks now "
+    "and then. Without `after` it begins with the oldest event. Customers read only their own.",
+)
+async def events(
+    info: Info,
+    after: Annotated[Cursor | None, strawberry.argument(description="Only events after this cursor.")] = None,
+    kinds: Annotated[list[EventKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+    customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
+    first: Annotated[
+        int | None, strawberry.argument(description="How many events at most: 1 to 100, default 20.")
+    ] = None,
+) -> EventPage:
+    """A page of the log."""
+    context = info.context
+    if first is not None and not 1 <= first <= MAX_PAGE_SIZE:
+        raise InvalidInput.one("first", reason=f"must be between 1 and {MAX_PAGE_SIZE}")
+    position = 0 if after is None else place_of(context.seal, after, EVENT_ORDER, "after")
+    wanted = EventFilter(kinds, await watched_customer(info, customer))
+    limit = first or DEFAULT_PAGE_SIZE
+    page = await poll_events(context.world, context.actor, wanted, after=position, limit=limit)
+    nodes: list[Any] = [logged_event(event, context.event_cursor(event.position)) for event in page.events]
+    return EventPage(nodes=nodes, end_cursor=context.event_cursor(page.end), has_next_page=page.more)

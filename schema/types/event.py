@@ -53,6 +53,13 @@ class PointsExpiringRow(NamedTuple):
     occurred_at: datetime
 
 
+async def account_then(info: strawberry.Info, account: Mapping[str, int]) -> PointsAccount:
+    """The account as an event tells it, valued by the settings now."""
+    program = await load(info, "program", None)
+    value = value_of(account["available"], program.settings.redemption.point_value)
+    return cast("PointsAccount", PointsRow(**account, value=value))
+
+
 @strawberry.type(description="A customer came into a higher tier.")
 class TierUpgrade:
     customer: Customer = loaded("customers", "customer_id", description="Who came up.")
@@ -76,10 +83,7 @@ class PointsChanged:
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def points(self, info: strawberry.Info) -> PointsAccount:
         """The settings are read here, so that an event whose settings cannot be read is tried again."""
-        row = cast("PointsChangedRow", self)
-        program = await load(info, "program", None)
-        value = value_of(row.account["available"], program.settings.redemption.point_value)
-        return cast("PointsAccount", PointsRow(**row.account, value=value))
+        return await account_then(info, cast("PointsChangedRow", self).account)
 
 
 @strawberry.type(

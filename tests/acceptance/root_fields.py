@@ -12,6 +12,7 @@ QUERIES: dict[str, str] = {
     "viewer": "{ viewer { kind } }",
     "me": "{ me { id } }",
     "eventCursor": "{ eventCursor }",
+    "events": "{ events { endCursor } }",
     "node": f'{{ node(id: "{NOWHERE}") {{ id }} }}',
     "nodes": f'{{ nodes(ids: ["{NOWHERE}"]) {{ id }} }}',
     "program": "{ program { id } }",

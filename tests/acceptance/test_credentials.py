@@ -33,6 +33,7 @@ MAY_USE = {
     "viewer": EVERYBODY,
     "me": EVERYBODY,
     "eventCursor": EVERYBODY,
+    "events": EVERYBODY,
     "node": EVERYBODY,
     "nodes": EVERYBODY,
     "program": EVERYBODY,

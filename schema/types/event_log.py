@@ -1,0 +1,102 @@
+"""The tenant's log of events, as it is polled: one type for events of every kind."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import strawberry
+
+from loyalty.rules.events import EventKind
+from loyalty.rules.ids import CustomerId
+from loyalty.storage.events import EventRow
+from schema.fields import computed
+from schema.loaders import loaded
+from schema.scalars import Cursor, Points
+from schema.types.customer import Customer, PointsAccount
+from schema.types.event import account_then
+from schema.types.expiry import PointsLot
+from schema.types.ledger import Adjustment, LedgerEntry
+from schema.types.purchase import Purchase
+from schema.types.redemption import Hold, Redemption
+from schema.types.tier import Tier
+
+
+class LoggedEventRow(NamedTuple):
+    """An event of the log, with what its payload names. What its kind does not have is None."""
+
+    cursor: str
+    kind: EventKind
+    customer_id: CustomerId
+    occurred_at: datetime
+    points: int | None
+    numbers: Mapping[str, int]
+    entry_id: UUID | None
+    purchase_id: UUID | None
+    adjustment_id: UUID | None
+    hold_id: UUID | None
+    redemption_id: UUID | None
+    lot_id: UUID | None
+    previous_tier_id: UUID | None
+    tier_id: UUID | None
+
+
+@strawberry.type(
+    description="A fact of the tenant's log. Which of the objects it names depends on its kind; the others are null. "
+    "Objects are shown as they are now, `points` and `account` as they were."
+)
+class Event:
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+    kind: EventKind = strawberry.field(description="What happened. More kinds will come: ignore those you do not know.")
+    customer: Customer = loaded("customers", "customer_id", description="Whom it is about.")
+    occurred_at: datetime = strawberry.field(description="When it happened.")
+    points: Points | None = strawberry.field(description="How many points it is about, signed; null for tiers.")
+    entry: LedgerEntry | None = loaded("entries", "entry_id", description="The line of the ledger, where it made one.")
+    purchase: Purchase | None = loaded(
+        "purchases", "purchase_id", description="The purchase that earned or lost the points."
+    )
+    adjustment: Adjustment | None = loaded("adjustments", "adjustment_id", description="The correction by hand.")
+    hold: Hold | None = loaded("holds", "hold_id", description="The points that were set aside or came back.")
+    redemption: Redemption | None = loaded("redemptions", "redemption_id", description="The points that were spent.")
+    lot: PointsLot | None = loaded("lots", "lot_id", description="The points that expired, or will.")
+    previous_tier: Tier | None = loaded("tiers", "previous_tier_id", description="The tier before a change.")
+    tier: Tier | None = loaded("tiers", "tier_id", description="The tier after a change.")
+
+    @computed(description="The account right after it; its value in money is that of the settings now.")
+    async def account(self, info: strawberry.Info) -> PointsAccount:
+        """The settings are read once for the whole page."""
+        return await account_then(info, cast("LoggedEventRow", self).numbers)
+
+
+@strawberry.type(description="The next events of the tenant's log, in order.")
+class EventPage:
+    nodes: list[Event] = strawberry.field(description="The events.")
+    end_cursor: Cursor = strawberry.field(
+        description="Where to go on: pass it as `after`. It moves on even when no event of the page fits the filter."
+    )
+    has_next_page: bool = strawberry.field(description="Whether the log goes on already; else ask again later.")
+
+
+def logged_event(event: EventRow, cursor: str) -> LoggedEventRow:
+    """An event as the log shows it, read from its payload."""
+
+    def named(key: str) -> UUID | None:
+        value: Any = event.payload.get(key)
+        return None if value is None else UUID(value)
+
+    return LoggedEventRow(
+        cursor=cursor,
+        kind=EventKind(event.kind),
+        customer_id=event.customer_id,
+        occurred_at=event.occurred_at,
+        points=event.payload.get("points"),
+        numbers=event.payload["account"],
+        entry_id=named("entry_id"),
+        purchase_id=named("purchase_id"),
+        adjustment_id=named("adjustment_id"),
+        hold_id=named("hold_id"),
+        redemption_id=named("redemption_id"),
+        lot_id=named("lot_id"),
+        previous_tier_id=named("previous_tier_id"),
+        tier_id=named("tier_id"),
+    )
