@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, bindparam, func, select, union_all
+from sqlalchemy import Column, ColumnElement, bindparam, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.accrual import AccrualState
@@ -20,19 +20,26 @@ from tenancy.tables import tenants
 
 
 def _due_tenants(at: Column[datetime], *conditions: ColumnElement[bool]) -> Any:
-    """Tenants with rows whose instant ``at`` has come, those that wait longest first."""
-    now = bindparam("now", type_=INSTANT)
-    own_now = now + func.make_interval(0, 0, 0, 0, 0, 0, tenants.c.clock_advance_seconds)
-    owner = at.table.c.tenant_id
-    everywhere = select(owner, func.min(at).label("since")).where(*conditions, at <= now).group_by(owner)
-    ahead = (
-        select(owner, func.min(at).label("since"))
-        .join_from(tenants, at.table, owner == tenants.c.tenant_id)
-        .where(tenants.c.sandbox, tenants.c.clock_advance_seconds > 0, *conditions, at <= own_now)
-        .group_by(owner)
+    """Tenants with rows whose instant ``at`` has come, those that wait longest first.
+
+    Each tenant is asked for its first row only, by an index, however many rows are due and will be.
+    """
+    first = (
+        select(at.label("since"))
+        .where(at.table.c.tenant_id == tenants.c.tenant_id, at.is_not(None), *conditions)
+        .order_by(at)
+        .limit(1)
+        .correlate(tenants)
+        .lateral("first")
     )
-    due = union_all(everywhere, ahead).subquery("due")
-    return select(due.c.tenant_id).group_by(due.c.tenant_id).order_by(func.min(due.c.since)).limit(bindparam("limit"))
+    ahead = func.make_interval(0, 0, 0, 0, 0, 0, tenants.c.clock_advance_seconds)
+    return (
+        select(tenants.c.tenant_id)
+        .join_from(tenants, first, true())
+        .where(first.c.since <= bindparam("now", type_=INSTANT) + ahead)
+        .order_by(first.c.since)
+        .limit(bindparam("limit"))
+    )
 
 
 _DUE: Mapping[str, Any] = {

@@ -16,6 +16,13 @@ from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 
 RELAY_BATCH = 1_000
+"""Events of one tenant in one batch of the relay, while no other tenant waits."""
+RELAY_SHARES = 10
+"""While several tenants wait, they share a batch: each gets a part of it, but never less than a tenth."""
+RELAY_TENANTS = 20
+"""Tenants that are served in one batch, the longest waiting first."""
+MOST_POSITIONED = RELAY_BATCH // RELAY_SHARES * RELAY_TENANTS
+"""Events of one batch at most. A constant of the statement: what it updates is planned for so many rows."""
 CHANNEL = "treue_events"
 MAX_PAYLOAD_BYTES = 7_500
 """PostgreSQL refuses a payload of 8,000 bytes or more."""
@@ -45,19 +52,35 @@ _LAST = select(func.coalesce(func.max(event_positions.c.last_position), 0)).wher
     event_positions.c.tenant_id == tenant_parameter(),
 )
 
+# It goes from tenant to tenant by the index of what waits, which begins with the tenant. So it never reads or sorts
+# more of a backlog than a batch takes. Tenants whose events wait longest come first, and no backlog keeps others out.
 # Rows are locked in order and without skipping, so a second relay waits for the first and then finds nothing left:
 # two relays never give one customer's events positions in the wrong order.
 _POSITION = text(
-    """
-    WITH locked AS (
-        SELECT tenant_id, id, recorded_at FROM events
-        WHERE position IS NULL
-        ORDER BY recorded_at, id
-        LIMIT :batch
-        FOR UPDATE
+    f"""
+    WITH RECURSIVE waiting AS (
+        (SELECT tenant_id, recorded_at FROM events WHERE position IS NULL ORDER BY tenant_id, recorded_at LIMIT 1)
+        UNION ALL
+        SELECT following.tenant_id, following.recorded_at
+        FROM waiting w CROSS JOIN LATERAL (
+            SELECT tenant_id, recorded_at FROM events
+            WHERE position IS NULL AND tenant_id > w.tenant_id
+            ORDER BY tenant_id, recorded_at LIMIT 1
+        ) following
+    ), turns AS (
+        SELECT tenant_id, count(*) OVER () AS tenants FROM waiting ORDER BY recorded_at, tenant_id LIMIT :tenants
+    ), locked AS (
+        SELECT e.tenant_id, e.id, e.recorded_at
+        FROM (SELECT tenant_id, tenants FROM turns ORDER BY tenant_id) t CROSS JOIN LATERAL (
+            SELECT tenant_id, id, recorded_at FROM events
+            WHERE tenant_id = t.tenant_id AND position IS NULL
+            ORDER BY recorded_at, id
+            LIMIT :batch / least(t.tenants, :shares)
+            FOR UPDATE
+        ) e
     ), numbered AS (
         SELECT tenant_id, id, row_number() OVER (PARTITION BY tenant_id ORDER BY recorded_at, id) AS ordinal
-        FROM locked
+        FROM (SELECT tenant_id, id, recorded_at FROM locked LIMIT {MOST_POSITIONED}) few
     ), counted AS (
         SELECT tenant_id, count(*) AS arrived FROM numbered GROUP BY tenant_id
     ), advanced AS (
@@ -74,7 +97,7 @@ _POSITION = text(
     SELECT a.tenant_id, a.last_position, c.arrived
     FROM advanced a JOIN counted c USING (tenant_id)
     WHERE EXISTS (SELECT FROM positioned)
-    """,
+    """,  # noqa: S608 - made of constants
 )
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
@@ -122,7 +145,7 @@ class Positioned(NamedTuple):
 
 async def position_events(connection: AsyncConnection) -> list[Positioned]:
     """Give the next committed events of all tenants their positions; runs as the relay role, outside any tenant."""
-    rows = await connection.execute(_POSITION, {"batch": RELAY_BATCH})
+    rows = await connection.execute(_POSITION, {"batch": RELAY_BATCH, "shares": RELAY_SHARES, "tenants": RELAY_TENANTS})
     return [Positioned._make(row) for row in rows]
 
 

@@ -360,6 +360,8 @@ _LOCK = (
     .where(
         accounts.c.tenant_id == tenant_parameter(),
         accounts.c.customer_id.in_(bindparam("ids", expanding=True)),
+        # Said of both tables, so that neither is read whole for a batch.
+        customers.c.id.in_(bindparam("ids", expanding=True)),
     )
     .order_by(accounts.c.customer_id)
     .with_for_update(of=accounts)

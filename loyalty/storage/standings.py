@@ -13,15 +13,17 @@ from tenancy.table import INSTANT, tenant_parameter
 
 # What was taken back counts in the window that it had been earned in; who has become another counts there.
 _WINDOW_POINTS = text("""
+    WITH people AS MATERIALIZED (
+        SELECT id, id AS become FROM unnest(:customers) AS id
+        UNION ALL
+        SELECT id, merged_into FROM customers WHERE tenant_id = :current_tenant AND merged_into = ANY(:customers)
+    )
     SELECT become AS customer_id,
            coalesce(sum(points) FILTER (WHERE at >= :started_at), 0)::bigint AS points,
            coalesce(sum(points) FILTER (WHERE at < :started_at), 0)::bigint AS previous
     FROM (
         SELECT p.become, e.points, coalesce(o.occurred_at, e.occurred_at) AS at
-        FROM (SELECT id, coalesce(merged_into, id) AS become FROM customers
-              WHERE tenant_id = :current_tenant
-                AND (id = ANY(:customers) OR merged_into = ANY(:customers))) p
-        JOIN entries e ON e.tenant_id = :current_tenant AND e.customer_id = p.id
+        FROM people p JOIN entries e ON e.tenant_id = :current_tenant AND e.customer_id = p.id
              AND e.occurred_at >= :before AND e.kind IN ('EARNED', 'EARN_REVERSED', 'ADJUSTED')
         LEFT JOIN adjustments a ON a.tenant_id = :current_tenant AND a.id = e.cause_id AND e.kind = 'ADJUSTED'
         LEFT JOIN entries o ON o.tenant_id = :current_tenant AND o.cause_id = e.cause_id AND o.kind = 'EARNED'
@@ -29,10 +31,11 @@ _WINDOW_POINTS = text("""
         WHERE e.kind <> 'ADJUSTED' OR a.qualifying
         UNION ALL
         SELECT p.become, b.qualifying, b.imported_at
-        FROM (SELECT id, coalesce(merged_into, id) AS become FROM customers
-              WHERE tenant_id = :current_tenant
-                AND (id = ANY(:customers) OR merged_into = ANY(:customers))) p
-        JOIN opening_balances b ON b.tenant_id = :current_tenant AND b.customer_id = p.id
+        FROM people p CROSS JOIN LATERAL (
+            SELECT qualifying, imported_at FROM opening_balances
+            WHERE tenant_id = :current_tenant AND customer_id = p.id
+            OFFSET 0 -- so that a batch never reads the whole table
+        ) b
     ) counted
     WHERE at >= :before
     GROUP BY become

@@ -161,7 +161,9 @@ customers = tenant_table(
     references("merged_into", "customers"),
     check("merged_into", "merged_into <> id"),
     index("customers_email_idx", "email"),
-    index("customers_name_idx", "search_name", "id"),
+    # Lists show no merged customers.
+    index("customers_name_idx", "search_name", "id", where=sql("merged_into IS NULL")),
+    index("customers_newest_idx", "id", where=sql("merged_into IS NULL")),
     index("customers_family_name_idx", "search_family_name"),
     index("customers_merged_idx", "merged_into", where=sql("merged_into IS NOT NULL")),
     of_tenants=True,
@@ -200,7 +202,7 @@ accounts = tenant_table(
     # Debt is paid by the next credit, so nobody owes points and has some to spend.
     check("debt_first", "debt = 0 OR available = 0"),
     check("closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
-    index("accounts_available_idx", "available", "customer_id"),
+    index("accounts_available_idx", "available", "customer_id", where=sql("NOT closed")),
     index("accounts_tier_idx", "tier_id"),
     index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),
     key=("customer_id",),
@@ -262,7 +264,7 @@ purchases = tenant_table(
     check("refunded_minor", "refunded_minor BETWEEN 0 AND total_minor"),
     index("purchases_customer_idx", "customer_id", "recorded_at", "id"),
     index("purchases_recorded_idx", "recorded_at", "id"),
-    index("purchases_evaluation_idx", "evaluates_at", where=sql("evaluates_at IS NOT NULL")),
+    index("purchases_evaluation_idx", "evaluates_at", "id", where=sql("evaluates_at IS NOT NULL")),
 )
 
 purchase_facts = tenant_table(
@@ -330,7 +332,7 @@ accruals = tenant_table(
     check("points", "points >= 0"),
     check("voided_points", "voided_points BETWEEN 0 AND points"),
     check("reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
-    index("accruals_due_idx", "matures_at", where=sql("state = 'PENDING'")),
+    index("accruals_due_idx", "matures_at", "id", where=sql("state = 'PENDING'")),
 )
 
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -392,8 +394,8 @@ lots = tenant_table(
     check("remaining", "remaining >= 0 AND held >= 0 AND expired >= 0 AND remaining + held + expired <= original"),
     index("lots_open_idx", "customer_id", "expires_at", "opened_at", where=sql("state = 'OPEN'")),
     index("lots_entry_idx", "entry_id"),
-    index("lots_expiry_idx", "due_at", where=sql("due_at IS NOT NULL")),
-    index("lots_notice_idx", "notice_at", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),
+    index("lots_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
+    index("lots_notice_idx", "notice_at", "id", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),
 )
 
 expiry_notices = tenant_table(
@@ -503,7 +505,7 @@ holds = tenant_table(
     check("value", "value_points > 0 AND value_minor > 0"),
     check("ended", "(state = 'ACTIVE') = (ended_at IS NULL)"),
     check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
-    index("holds_active_idx", "expires_at", where=sql("state = 'ACTIVE'")),
+    index("holds_active_idx", "expires_at", "id", where=sql("state = 'ACTIVE'")),
     index("holds_customer_idx", "customer_id", "created_at", "id"),
     index("holds_created_idx", "created_at", "id"),
     index("holds_purchase_idx", "purchase_kind", "purchase_external_id"),
@@ -612,6 +614,7 @@ opening_balances = tenant_table(
     text_column("actor"),
     references("customer_id", "customers"),
     references("named_id", "customers"),
+    index("opening_balances_customer_idx", "customer_id"),
     # One for each name: an import that is sent again gives nothing again, also when that one has become another since.
     unique("named_id"),
     # Points below zero are debt.
@@ -649,6 +652,7 @@ events = tenant_table(
     references("entry_id", "entries"),
     unique("position"),
     unique("entry_id"),
+    index("events_customer_idx", "customer_id", "position", where=sql("position IS NOT NULL")),
     index("events_unpositioned_idx", "recorded_at", "id", where=sql("position IS NULL")),
 )
 

@@ -87,6 +87,20 @@ async def test_positions_are_counted_for_each_tenant_alone(
     assert [event.position for event in await read_log(world, other_salon)] == [1]
 
 
+async def test_a_backlog_of_one_tenant_keeps_no_other_waiting(
+    world: World, salon: Salon, other_salon: Salon, relay_database: Database
+) -> None:
+    (many,), (one,) = await buy(world, salon, 1), await buy(world, other_salon, 1)
+    while await relay_batch(relay_database):
+        pass
+    await happen(world, salon, many, range(1_200))
+    await happen(world, other_salon, one, [1])
+    await relay_batch(relay_database)
+    assert len(await read_log(world, other_salon)) == 1
+    # Two tenants share a batch of 1,000.
+    assert len(await read_log(world, salon)) == 500
+
+
 async def test_what_is_rolled_back_leaves_neither_event_nor_gap(
     world: World, salon: Salon, relay_database: Database
 ) -> None:

@@ -1,0 +1,303 @@
+"""A day at a business: everything that requests, jobs, sweeps and the relay do, each with few rows of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+
+from loyalty.rules.accrual import MatureOn
+from loyalty.rules.catalog import CatalogChange
+from loyalty.rules.earning import CatalogKind
+from loyalty.rules.ids import CustomerId, JobId, RuleId
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.tiers import TierBasis, TierPolicy
+from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens
+from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
+from loyalty.services.checkout import quote_checkout
+from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers
+from loyalty.services.earning_rule import (
+    create_earning_rule,
+    delete_earning_rule,
+    list_earning_rules,
+    update_earning_rule,
+)
+from loyalty.services.event_log import last_position, list_events
+from loyalty.services.job import advance_job
+from loyalty.services.listing import list_adjustments, list_holds, list_purchases, list_redemptions
+from loyalty.services.program import ProgramEdit, get_program, update_program
+from loyalty.services.purchase import find_purchase, record_purchases
+from loyalty.services.redemption import release_hold
+from loyalty.services.refund import PurchaseName, mature_purchase
+from loyalty.services.report import get_report
+from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
+from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
+from loyalty.services.world import World
+from loyalty.storage.catalog import CatalogPlace
+from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.due import read_due_tenants
+from loyalty.storage.events import Positioned, encode_hints, notify, position_events
+from loyalty.storage.idempotency import keep_key, keyed_call
+from loyalty.storage.jobs import read_due_jobs
+from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.window import TimePlace, Window
+from permissions.catalog import Permission
+from schema.loaders import Loaders
+from tenancy.database import Database
+from tenancy.provisioning import list_tenants
+from tests.fixtures.tenants import Salon
+from tests.loyalty.services.builders import (
+    at,
+    bring_along,
+    capture,
+    checkout,
+    customer_actor,
+    earn,
+    give,
+    give_back,
+    hold,
+    merge,
+    one_point_per_euro,
+    order,
+    pay_back,
+    service_item,
+    set_policy,
+    set_redemption,
+)
+
+LATER = timedelta(days=3_650)
+"""When everything that waits in the large tenant has become due."""
+
+LOADED: Mapping[str, tuple[str, str]] = {
+    "customers": ("customers", "id"),
+    "purchases": ("purchases", "id"),
+    "accruals": ("purchases", "id"),
+    "accruals_by_id": ("accruals", "id"),
+    "adjustments": ("adjustments", "id"),
+    "expiry_schedules": ("customers", "id"),
+    "lots": ("lots", "id"),
+    "merges": ("customer_merges", "id"),
+    "opening_balances": ("opening_balances", "id"),
+    "refunds": ("purchases", "id"),
+    "purchase_histories": ("purchases", "id"),
+    "purchase_entries": ("purchases", "id"),
+    "holds": ("holds", "id"),
+    "redemptions": ("redemptions", "id"),
+    "redemptions_of_holds": ("holds", "id"),
+    "entries": ("entries", "id"),
+    "tiers": ("tiers", "id"),
+    "tier_histories": ("customers", "id"),
+    "tier_counts": ("tiers", "id"),
+    "earning_rules": ("earning_rules", "id"),
+    "jobs": ("jobs", "id"),
+    "api_tokens": ("api_tokens", "id"),
+}
+"""Where the ids come from that each loader is asked for."""
+
+ONE_OF_A_KIND = ("tenant", "program", "catalog_names")
+"""Loaders of what a tenant has once."""
+BY_PURCHASE_KEY = ("purchases_by_key", "holds_for", "redemptions_for")
+"""Loaders that are asked for natural keys of purchases."""
+
+
+class Day:
+    """A tenant's day; every step is one that the product does."""
+
+    def __init__(self, world: World, relay: Database, salon: Salon) -> None:
+        self.world = world
+        self.relay = relay
+        self.salon = salon
+
+    async def live(self) -> None:
+        """The whole day."""
+        await self.configure()
+        await self.trade()
+        await self.look()
+        await self.follow_events()
+        await self.sweep()
+        await self.change_tiering()
+        async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
+            call = keyed_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
+            await keep_key(tx, call, self.salon.tenant_id, datetime.now(UTC))
+
+    async def configure(self) -> None:
+        """Settings, rules, tiers, catalogue, tokens."""
+        world, manager, owner = self.world, self.salon.manager, self.salon.owner
+        await set_redemption(world, self.salon)
+        await get_program(world, manager)
+        made = await create_earning_rule(world, manager, one_point_per_euro())
+        await update_earning_rule(world, manager, RuleId(made.id), lambda it: replace(it, name="Points"), None)
+        spare = await create_earning_rule(world, manager, one_point_per_euro())
+        await delete_earning_rule(world, manager, RuleId(spare.id))
+        await list_earning_rules(world, manager, active=True, window=Window(20))
+        silver = await create_tier(world, manager, "Bronze", "#000000", 10**9)
+        await change_tier(world, manager, silver.tier.id, lambda it: it._replace(color="#111111"))
+        await list_tiers(world, manager)
+        await remove_tier(world, manager, silver.tier.id)
+        items = [service_item("cut"), service_item("colour")]
+        await upsert_catalog_items(world, manager, CatalogEdit(items, [CatalogPlace("SERVICE", "gone")]))
+        renamed = CatalogChange(CatalogKind.SERVICE, "cut", {"name": "Haircut"})
+        await upsert_catalog_items(world, manager, CatalogEdit([renamed], []))
+        await list_catalog_items(world, manager, kind=None, window=Window(20))
+        await create_api_token(
+            world,
+            owner,
+            name="till",
+            permissions=frozenset({Permission.LOYALTY_READ}),
+            expires_at=None,
+            sha256="a" * 64,
+        )
+        (token, *_) = await list_api_tokens(world, owner)
+        actor = await actor_of_token(world, "a" * 64)
+        assert actor is not None
+        assert await refreshed_actor(world, actor) is not None
+        await end_api_token(world, owner, token.id)
+
+    async def trade(self) -> None:
+        """Purchases, refunds, corrections, checkouts, merges, and what customers bring along."""
+        world, salon = self.world, self.salon
+        for number in range(6):
+            await earn(world, salon, order(f"day-{number}", 50_000, customer=f"customer-{150 + number}"))
+        batch = [order(f"batch-{number}", 1_000, customer=f"customer-{250 + number}") for number in range(5)]
+        await record_purchases(world, salon.integration, batch)
+        await earn(world, salon, order("day-0", 50_000, customer="customer-150", status=PurchaseStatus.CANCELLED))
+        await pay_back(world, salon, "day-1", 10_000, "refund-1")
+        await pay_back(world, salon, "day-1", 10_000, "refund-1")
+        await set_policy(world, salon, mature_on=MatureOn.PURCHASE_COMPLETED)
+        await earn(world, salon, order("pending", 1_000, customer="customer-151"))
+        await set_policy(world, salon)
+        name = PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, "pending"))
+        await mature_purchase(world, salon.manager, name, "mature-1")
+        await give(world, salon, 50, "adjust-1", customer="customer-152")
+        await give(world, salon, -20, "adjust-2", customer="customer-152")
+        await give(world, salon, -20, "adjust-2", customer="customer-152")
+        await self._check_out()
+        await bring_along(world, salon, 10, customer="brought")
+        await bring_along(world, salon, 10, customer="brought")
+        await merge(world, salon, "customer-155", "customer-156", "merge-1")
+        tiers = await list_tiers(world, salon.manager)
+        key = CustomerKey(external_id="customer-153")
+        await lock_tier(world, salon.manager, TierLockRequest(key, tiers[0].id, None, None, "lock-1"))
+        await unlock_tier(world, salon.manager, key)
+
+    async def _check_out(self) -> None:
+        world, salon = self.world, self.salon
+        key = CustomerKey(email=await self._email("customer-152"))
+        purchase = PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
+        await quote_checkout(world, salon.staff, key, checkout(purchase="to-be-paid"), None)
+        first = await hold(world, salon, 30, "hold-1", customer="customer-152")
+        second = await hold(world, salon, 30, "hold-2", customer="customer-152", replaces=first.hold.id)
+        captured = await capture(world, salon, second, "capture-1", 20)
+        await give_back(world, salon, captured, "return-1", points=10)
+        await give_back(world, salon, captured, "return-1", points=10)
+        third = await hold(world, salon, 10, "hold-3", customer="customer-152")
+        await release_hold(world, salon.integration, third.hold.id, "release-1")
+        await give(world, salon, 100, "before-debt", customer="customer-157")
+        await earn(world, salon, order("indebted", 50_000, customer="customer-157"))
+        held = await hold(world, salon, 200, "hold-4", customer="customer-157")
+        await earn(world, salon, order("indebted", 50_000, customer="customer-157", status=PurchaseStatus.CANCELLED))
+        await release_hold(world, salon.integration, held.hold.id, "release-2")
+        paying = order(purchase.external_id, 10_000, customer="customer-152")
+        await earn(world, salon, paying)
+        at_purchase = checkout(purchase=purchase.external_id)
+        to_pay = await hold(world, salon, 10, "hold-5", customer="customer-152", checkout=at_purchase)
+        await capture(world, salon, to_pay, "capture-5")
+        await hold(world, salon, 10, "hold-6", customer="customer-152", checkout=at_purchase)
+        await earn(world, salon, order("to-be-paid", 10_000, customer="customer-152", status=PurchaseStatus.CANCELLED))
+
+    async def _email(self, external_id: str) -> str:
+        found = await find_customer(self.world, self.salon.staff, CustomerKey(external_id=external_id))
+        assert found is not None
+        return found.email or ""
+
+    async def look(self) -> None:
+        """Everything that people look at, and every relation that a document may ask for."""
+        world, salon = self.world, self.salon
+        found = await find_customer(world, salon.staff, CustomerKey(external_id="customer-152"))
+        assert found is not None
+        for key in (CustomerKey(id=found.id), CustomerKey(email=found.email)):
+            await find_customer(world, salon.staff, key)
+            await quote_checkout(world, salon.staff, key, checkout(), None)
+            await unlock_tier(world, salon.manager, key)
+        await get_me(world, customer_actor(salon.tenant_id, found.id))
+        await refreshed_actor(world, customer_actor(salon.tenant_id, found.id))
+        for order_by in CustomerOrder:
+            await self._page_of_customers(order_by, PointsFilter.ANY)
+        await self._page_of_customers(CustomerOrder.NAME, PointsFilter.AVAILABLE)
+        mine = EntryFilter(customer_id=found.id)
+        page = await list_activity(world, salon.staff, mine, Window(20))
+        place = TimePlace(page[0].occurred_at, page[0].id)
+        await list_activity(world, salon.staff, mine, Window(20, place))
+        await list_activity(world, salon.manager, EntryFilter(), Window(50, place))
+        await find_purchase(world, salon.staff, purchase_id=None, key=(PurchaseKind.ORDER, "day-1"))
+        await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
+        await self._look_through_lists(found.id)
+        await self._load_relations()
+
+    async def _look_through_lists(self, customer_id: CustomerId) -> None:
+        """Pages of what happened, of the tenant and of one customer; and holds and redemptions of one purchase."""
+        world, actor, key = self.world, self.salon.manager, PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
+        for whose in (None, customer_id):
+            await list_purchases(world, actor, PurchaseFilter(whose), Window(20))
+            await list_adjustments(world, actor, AdjustmentFilter(whose), Window(20))
+            await list_holds(world, actor, HoldFilter(whose), Window(20))
+            await list_redemptions(world, actor, RedemptionFilter(whose), Window(20))
+        await list_holds(world, actor, HoldFilter(purchase=key), Window(20))
+        await list_redemptions(world, actor, RedemptionFilter(purchase=key), Window(20))
+
+    async def _page_of_customers(self, order_by: CustomerOrder, having: PointsFilter) -> None:
+        wanted = CustomerFilter(having, None, None)
+        page = await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20))
+        await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20, page[-1][0]))
+
+    async def _load_relations(self) -> None:
+        loaders = Loaders(self.world, self.salon.owner)
+        for name, loader in vars(loaders).items():
+            await loader.load_many(await self._keys(name))
+
+    async def _keys(self, loader: str) -> Sequence[Any]:
+        """Keys that a loader may be asked for: of five rows, where it loads many."""
+        if loader in ONE_OF_A_KIND:
+            return [None]
+        if loader in BY_PURCHASE_KEY:
+            return [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
+        table, key = LOADED[loader]
+        async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
+            rows = await tx.rows(text(f"SELECT {key} FROM {table} WHERE tenant_id = :current_tenant LIMIT 5"))
+        return [row[0] for row in rows]
+
+    async def follow_events(self) -> None:
+        """The relay's batches, and readers who resume."""
+        async with self.relay.engine.begin() as connection:
+            await position_events(connection)
+            await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
+        await last_position(self.world, self.salon.tenant_id)
+        await list_events(self.world, self.salon.tenant_id, after=500)
+
+    async def sweep(self) -> None:
+        """What time alone makes due, looked for across tenants, and done in this one."""
+        now = datetime.now(UTC)
+        for name, work in TENANT_SWEEPS.items():
+            async with self.relay.engine.connect() as connection:
+                for moment in (now, now + LATER):
+                    await read_due_tenants(connection, name, moment, 100)
+            if name in {"holds", "notices", "expiry", "tiers"}:
+                await work(at(self.world, now + LATER), self.salon.tenant_id)
+            await work(self.world, self.salon.tenant_id)
+        async with self.relay.engine.connect() as connection:
+            await read_due_jobs(connection, 100)
+        await list_tenants(self.relay)
+
+    async def change_tiering(self) -> None:
+        """Tiers by windows from now on: everybody is counted anew by a job, batch by batch."""
+        tiering = TierPolicy(basis=TierBasis.EARNED_IN_WINDOW)
+        changed = await update_program(
+            self.world, self.salon.manager, ProgramEdit(lambda it: replace(it, tiering=tiering), None)
+        )
+        assert changed.job is not None
+        await advance_job(self.world, self.salon.tenant_id, JobId(changed.job.id))

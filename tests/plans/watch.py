@@ -1,0 +1,107 @@
+"""Watches the statements that the product sends, and asks PostgreSQL for the plan of each one as it runs.
+
+EXPLAIN ANALYZE runs the statement first, with its own parameters, inside a savepoint that is rolled back; then it runs
+for real. So a plan is the one of the application role, under forced row-level security, at that very moment.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import greenlet  # type: ignore[import-untyped]
+import psycopg
+from sqlalchemy import Executable, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
+STORAGE = ("loyalty.storage.", "tenancy.")
+SORTS = ("Sort", "Incremental Sort")
+
+
+class Reading(NamedTuple):
+    """What one node of a plan reads: rows that it looks at, also those that it throws away, and pages of its own."""
+
+    node: str
+    loops: int
+    rows: int
+    pages: int
+
+
+class Sent(NamedTuple):
+    """A statement that was sent: the function that sent it, what it is, and what each node of its plan reads.
+
+    `readings` is None for one that PostgreSQL refuses to explain, since it breaks a constraint.
+    """
+
+    by: str
+    statement: Executable | None
+    readings: Sequence[Reading] | None
+
+
+class PlanWatch:
+    """All statements that were sent while it watched."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    @contextmanager
+    def watching(self, *engines: AsyncEngine) -> Iterator[None]:
+        """Watch the statements of these engines."""
+        for engine in engines:
+            event.listen(engine.sync_engine, "before_cursor_execute", self._note)
+        try:
+            yield
+        finally:
+            for engine in engines:
+                event.remove(engine.sync_engine, "before_cursor_execute", self._note)
+
+    def _note(self, connection: Any, _cursor: Any, statement: str, parameters: Any, context: Any, *_rest: Any) -> None:
+        readings = _explain(connection.connection.cursor(), statement, parameters)
+        self.sent.append(Sent(_sender(), context.invoked_statement, readings))
+
+
+def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] | None:
+    cursor.execute("SAVEPOINT explained")
+    try:
+        cursor.execute(EXPLAIN + statement, parameters)
+        ((plan,),) = cursor.fetchall()
+        return list(_readings(plan[0]["Plan"]))
+    except psycopg.Error:
+        # What breaks a constraint breaks it again outside, where the product answers for it.
+        return None
+    finally:
+        cursor.execute("ROLLBACK TO SAVEPOINT explained")
+        cursor.close()
+
+
+def _readings(node: dict[str, Any]) -> Iterator[Reading]:
+    """What a node and all below it read. A sort reads what the node below it gives."""
+    below = node.get("Plans", [])
+    kind, loops = node["Node Type"], node["Actual Loops"]
+    name = " ".join([kind, *(node[key] for key in ("Relation Name", "Index Name", "Filter") if key in node)])
+    if kind in SORTS:
+        yield Reading(name, loops, round(sum(one["Actual Rows"] * one["Actual Loops"] for one in below)), 0)
+    elif kind.endswith("Scan") and ("Relation Name" in node or "Index Name" in node):
+        thrown_away = sum(node.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck"))
+        own_pages = _pages(node) - sum(_pages(one) for one in below)
+        yield Reading(name, loops, round((node["Actual Rows"] + thrown_away) * loops), own_pages)
+    for one in below:
+        yield from _readings(one)
+
+
+def _pages(node: dict[str, Any]) -> int:
+    return int(node.get("Shared Hit Blocks", 0) + node.get("Shared Read Blocks", 0))
+
+
+def _sender() -> str:
+    """The storage function that waits for the statement: SQLAlchemy runs statements in a greenlet of their own."""
+    parent = greenlet.getcurrent().parent
+    frame: FrameType | None = parent.gr_frame if parent is not None else inspect.currentframe()
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(STORAGE) and not frame.f_code.co_qualname.startswith("Transaction."):
+            return f"{module}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return "?"
