@@ -44,7 +44,7 @@ from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
-from loyalty.storage.redemptions import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from schema.loaders import Loaders
