@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine
+from loyalty.rules.rounding import Rounding, divide
 
 
 class TaxBasis(StrEnum):
@@ -19,8 +21,9 @@ class TaxBasis(StrEnum):
 class BasisPolicy:
     """What counts of an amount (C-24, C-25).
 
-    `after_discount` counts what is paid for a line, otherwise its price before its own discount. Lines of shipping and
-    of gift cards can be left out, and so can the share of the total that was paid with points.
+    `after_discount` counts what is paid for a line, otherwise its price before its own discount; the discount of the
+    whole order never earns. Lines of shipping and of gift cards can be left out, and so can the share of the total that
+    was paid with points. Both hold for every award.
     """
 
     tax: TaxBasis = TaxBasis.INCLUDED
@@ -40,25 +43,33 @@ def takes_part(policy: BasisPolicy, line: PurchaseLine) -> bool:
     return line.kind is not LineKind.SHIPPING or policy.include_shipping
 
 
-def line_basis_minor(policy: BasisPolicy, line: PurchaseLine) -> int:
-    """Return what counts of a line, in minor units; never below zero."""
-    amount_minor = line.amount_minor if policy.after_discount else line.quantity * line.unit_price_minor
-    return amount_minor - (line.tax_minor if policy.tax is TaxBasis.EXCLUDED else 0)
+class LineBasis(NamedTuple):
+    """What counts of a line, in minor units: all of `plain_minor`, and the paid share of `shared_minor`.
 
-
-def whole_basis_minor(policy: BasisPolicy, facts: PurchaseFacts) -> int:
-    """Return what counts of a purchase whose lines all may earn: its total, corrected by what its lines tell.
-
-    The total may hold what no line does, such as a discount of the whole order.
+    The paid share is what the discount of the whole order leaves of every line.
     """
-    correction_minor = 0
-    for line in facts.lines:
-        counted_minor = line_basis_minor(policy, line) if takes_part(policy, line) else 0
-        correction_minor += counted_minor - line.amount_minor
-    return facts.total.amount_minor + correction_minor
+
+    plain_minor: int
+    shared_minor: int
 
 
-def paid_share(policy: BasisPolicy, facts: PurchaseFacts) -> tuple[int, int]:
+def line_basis(policy: BasisPolicy, line: PurchaseLine) -> LineBasis:
+    """Return what counts of a line before the discount of the whole order; neither part is below zero.
+
+    The tax that a line tells belongs to its amount. Its price before its own discount contains tax at the same rate:
+    the net price is rounded to the nearest minor unit.
+    """
+    excluded = policy.tax is TaxBasis.EXCLUDED
+    counted_minor = line.amount_minor - (line.tax_minor if excluded else 0)
+    if policy.after_discount:
+        return LineBasis(0, counted_minor)
+    price_minor = line.price_minor
+    if excluded and line.amount_minor:
+        price_minor = divide(price_minor * counted_minor, line.amount_minor, Rounding.HALF_UP)
+    return LineBasis(price_minor - counted_minor, counted_minor)
+
+
+def share_not_paid_with_points(policy: BasisPolicy, facts: PurchaseFacts) -> tuple[int, int]:
     """Return which share of the total earns, as numerator and denominator: without what points paid."""
     total_minor = facts.total.amount_minor
     if not policy.exclude_points_paid or not facts.points_paid_minor or not total_minor:

@@ -10,13 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from loyalty.rules.basis import (
-    BasisPolicy,
-    line_basis_minor,
-    paid_share,
-    takes_part,
-    whole_basis_minor,
-)
+from loyalty.rules.basis import BasisPolicy, LineBasis, line_basis, share_not_paid_with_points, takes_part
 from loyalty.rules.catalog import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.condition_summary import Names, condition_summary
 from loyalty.rules.earning_rule import (
@@ -37,8 +31,9 @@ from loyalty.rules.earning_rule import (
 )
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput
 from loyalty.rules.evaluation import ConditionKind, Evaluation, EvaluationLine, Outcome, reasons_not_matched
-from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinePart, UnitsFormula
+from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, LinePart, LinesFormula, UnitsFormula
 from loyalty.rules.money import Ratio, format_amount, format_factor
+from loyalty.rules.order_total import OrderTotal, share_out_total
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind
 from loyalty.rules.rounding import Rounding, divide
@@ -79,7 +74,7 @@ class _CompiledRule:
     """A rule with its ready-made lines: most outcomes do not depend on the purchase beyond being chosen.
 
     `is_global` says that it always matches. `uncounted` is the line of a match before anything is counted: final for a
-    fixed award, and for a multiplier as long as there is nothing to multiply. `rate` says how an amount counts.
+    multiplier as long as there is nothing to multiply. `rate` says how an amount counts.
     """
 
     rule: EarningRule
@@ -109,19 +104,22 @@ class _CountedLine(NamedTuple):
     category: str | None
     quantity: int
     amount_minor: int
+    basis: LineBasis
     enrolled: bool
     points_per_unit: int | None
 
 
 class _Case(NamedTuple):
-    """One purchase as the conditions see it."""
+    """One purchase as the conditions see it.
+
+    `lines` are those that take part. `order.rest_minor` belongs to no line; it is 0 where that does not take part.
+    `share` is the share of the total that was not paid with points, as far as that part earns nothing.
+    """
 
     facts: PurchaseFacts
     lines: tuple[_CountedLine, ...]
     takes_part: bool
-    basis_minor: int
-    whole: bool
-    whole_minor: int
+    order: OrderTotal
     share: tuple[int, int]
     window_at: datetime
     weekday: Weekday
@@ -148,6 +146,7 @@ _ROUNDING_WORDS = {
     Rounding.HALF_UP: "rounded to the nearest",
     Rounding.CEIL: "rounded up",
 }
+_NOT_WITH_POINTS = "not paid with points"
 _NOT_STACKED_WORDS = {
     Stacking.BEST: "only the best rule counts",
     Stacking.FIRST_BY_PRIORITY: "only the first rule by priority counts",
@@ -197,7 +196,14 @@ def evaluate(
     points = sum([line.points for line in lines])
     if points > MAX_POINTS:
         raise InvalidInput.one("total", reason=f"would earn more than {MAX_POINTS} points")
-    return Evaluation(points, tuple(lines), case.weekday, zone.key, case.basis_minor, policy.currency, evaluated_at)
+    basis_minor = _basis_minor(case)
+    return Evaluation(points, tuple(lines), case.weekday, zone.key, basis_minor, policy.currency, evaluated_at)
+
+
+def _basis_minor(case: _Case) -> int:
+    """The part of the total that takes part, rounded down."""
+    numerator, denominator = _amount(case.order, [line.basis for line in case.lines])
+    return divide(numerator, denominator, Rounding.FLOOR)
 
 
 def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine]:
@@ -212,8 +218,6 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
         award = compiled_rule.rule.award
         if failed is not None:
             lines.append(compiled_rule.not_matched[failed])
-        elif isinstance(award, FixedAward):
-            lines.append(compiled_rule.uncounted)
         elif isinstance(award, MultiplierAward):
             lines.append(compiled_rule.uncounted)
             multipliers.append((position, award.factor))
@@ -255,18 +259,20 @@ def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
     policy = compiled.policy
     opt_in = policy.earn_scope is EarnScope.OPT_IN
     lines = _counted_lines(compiled.items[facts.kind], facts, policy.basis, enrolled_only=opt_in)
-    # The total may hold what no line does (a discount of the whole order), so it counts whenever no item is left out.
-    whole = len(lines) == sum([takes_part(policy.basis, line) for line in facts.lines])
-    earns = bool(lines) or not opt_in
+    # What belongs to no line belongs to no item either: it counts unless some item did not opt in.
+    all_enrolled = len(lines) == sum([takes_part(policy.basis, line) for line in facts.lines])
+    order = share_out_total(facts.total.amount_minor, facts.lines)
     window_at = facts.booked_at or evaluated_at
     weekday_at = (facts.starts_at or window_at) if policy.weekday_of is WeekdayOf.SERVICE_START else window_at
-    counted_whole = whole and earns
-    whole_minor = whole_basis_minor(policy.basis, facts)
-    basis_minor = whole_minor if counted_whole else sum([line.amount_minor for line in lines])
-    weekday = WEEKDAYS[weekday_at.astimezone(zone).weekday()]
-    share = paid_share(policy.basis, facts)
     return _Case(
-        facts, lines, earns, basis_minor, counted_whole, whole_minor, share, window_at, weekday, policy.currency
+        facts=facts,
+        lines=lines,
+        takes_part=bool(lines) or not opt_in,
+        order=order if all_enrolled and (lines or not opt_in) else order._replace(rest_minor=0),
+        share=share_not_paid_with_points(policy.basis, facts),
+        window_at=window_at,
+        weekday=WEEKDAYS[weekday_at.astimezone(zone).weekday()],
+        currency=policy.currency,
     )
 
 
@@ -277,17 +283,17 @@ def _counted_lines(
     for position, line in enumerate(facts.lines):
         if not takes_part(basis, line):
             continue
-        amount_minor = line_basis_minor(basis, line)
         item = items.get(line.item) if line.item is not None else None
-        if item is None:
-            if not enrolled_only:
-                counted.append(
-                    _CountedLine(position, line.item, line.category, line.quantity, amount_minor, False, None)
-                )
-        elif item.enrolled or not enrolled_only:
-            category = line.category if line.category is not None else item.category
-            own = item.points_per_unit
-            counted.append(_CountedLine(position, line.item, category, line.quantity, amount_minor, item.enrolled, own))
+        if enrolled_only and (item is None or not item.enrolled):
+            continue
+        category, enrolled, own = line.category, False, None
+        if item is not None:
+            category = item.category if category is None else category
+            enrolled, own = item.enrolled, item.points_per_unit
+        counts = line_basis(basis, line)
+        counted.append(
+            _CountedLine(position, line.item, category, line.quantity, line.amount_minor, counts, enrolled, own)
+        )
     return tuple(counted)
 
 
@@ -337,67 +343,94 @@ def _failed_item_condition(conditions: Conditions, lines: Sequence[_CountedLine]
     return ConditionKind.SERVICES
 
 
-def _count(award: PerAmountAward | PerUnitAward, compiled_rule: _CompiledRule, case: _Case) -> _Count:
-    """Count what a matching rule that depends on the purchase gives on its own."""
+def _count(award: FixedAward | PerAmountAward | PerUnitAward, compiled_rule: _CompiledRule, case: _Case) -> _Count:
+    """Count what a matching rule gives on its own."""
     lines: Sequence[_CountedLine] = case.lines
+    order = case.order
     if compiled_rule.counts_items:
         lines = _matched_lines(compiled_rule.rule.conditions, lines)
+        order = order._replace(rest_minor=0)
     if isinstance(award, PerUnitAward):
-        return _count_units(award, lines)
-    return _count_amount(award, compiled_rule, case, lines)
+        return _count_units(award, case, lines)
+    if isinstance(award, FixedAward):
+        return _count_fixed(award, case, order, lines)
+    return _count_amount(award, compiled_rule, case, order, lines)
+
+
+def _count_fixed(award: FixedAward, case: _Case, order: OrderTotal, lines: Sequence[_CountedLine]) -> _Count:
+    """Count a fixed award: whole, unless nothing of the purchase takes part or points paid for a part of it."""
+    if case.facts.lines and not lines and not order.rest_minor:
+        return _Count(0, "0 points: nothing that was bought takes part in the program.", FixedFormula(0))
+    numerator, denominator = case.share
+    points = divide(award.points * numerator, denominator, Rounding.FLOOR)
+    parts = _parts([(line.position, line.amount_minor) for line in lines])
+    if lines and not parts and not order.rest_minor:
+        # Nothing was paid for these lines, so their quantities say how much of them goes back.
+        parts = _parts([(line.position, line.quantity) for line in lines])
+    formula = FixedFormula(award.points, numerator, denominator, parts, order.rest_minor)
+    said = "" if numerator == denominator else f", of {award.points} for the part that was {_NOT_WITH_POINTS}"
+    return _Count(points, f"{_say_points(points)} for the purchase{said}.", formula)
 
 
 def _count_amount(
-    award: PerAmountAward, compiled_rule: _CompiledRule, case: _Case, lines: Sequence[_CountedLine]
+    award: PerAmountAward, compiled_rule: _CompiledRule, case: _Case, order: OrderTotal, lines: Sequence[_CountedLine]
 ) -> _Count:
-    whole = case.whole and not compiled_rule.counts_items
-    own = [line for line in lines if line.points_per_unit is not None]
-    counted = own if whole else [line for line in lines if line.points_per_unit is None]
-    sign = -1 if whole else 1
-    parts = tuple([LinePart(line.position, sign * line.amount_minor) for line in counted])
-    own_parts = tuple([LinePart(line.position, line.quantity * (line.points_per_unit or 0)) for line in own])
-    amount_minor = (case.basis_minor if whole else 0) + sum([part.value for part in parts])
     numerator, denominator = case.share
-    most_minor = max(0, case.whole_minor)
-    if not whole and amount_minor > most_minor:
-        # A discount of the whole order is in the total only: some of its lines never earn for more than all of it.
-        numerator, denominator = numerator * most_minor, denominator * amount_minor
-    formula = AmountFormula(
-        award.points,
-        award.per_minor,
-        award.rounding,
-        numerator,
-        denominator,
-        case.basis_minor if whole else None,
-        parts,
-        own_parts,
+    counted = [line for line in lines if line.points_per_unit is None]
+    own = _parts([(line.position, line.quantity * (line.points_per_unit or 0)) for line in lines])
+    formula = LinesFormula(
+        points=award.points,
+        per_minor=award.per_minor,
+        rounding=award.rounding,
+        numerator=numerator,
+        denominator=denominator,
+        paid_numerator=order.paid_numerator,
+        paid_denominator=order.paid_denominator,
+        rest_minor=order.rest_minor,
+        shared=_parts([(line.position, line.basis.shared_minor) for line in counted]),
+        plain=_parts([(line.position, line.basis.plain_minor) for line in counted]),
+        own=own,
     )
-    counted_points = divide(amount_minor * award.points * numerator, award.per_minor * denominator, award.rounding)
-    own_points = sum([part.value for part in own_parts])
-    points = max(0, counted_points) + own_points
-    basis_minor = divide(amount_minor * numerator, denominator, Rounding.FLOOR)
-    said = f"{format_amount(basis_minor, case.currency)} {case.currency}"
-    rest = f", and {own_points} of items with points of their own" if own else ""
-    return _Count(points, f"{_say_points(points)}: {compiled_rule.rate.format(said)}{rest}.", formula, basis_minor)
+    paid_minor, paid_denominator = _amount(order, [line.basis for line in counted])
+    amount_minor, amount_denominator = paid_minor * numerator, paid_denominator * denominator
+    by_amount = max(0, divide(amount_minor * award.points, amount_denominator * award.per_minor, award.rounding))
+    by_own = divide(sum([part.value for part in own]) * numerator, denominator, Rounding.FLOOR)
+    points = by_amount + by_own
+    basis_minor = divide(amount_minor, amount_denominator, Rounding.FLOOR)
+    said = compiled_rule.rate.format(f"{format_amount(basis_minor, case.currency)} {case.currency}")
+    rest = f", and {by_own} of items with points of their own" if own else ""
+    share = "" if numerator == denominator else f", for the part that was {_NOT_WITH_POINTS}"
+    return _Count(points, f"{_say_points(points)}: {said}{rest}{share}.", formula, basis_minor)
 
 
-def _count_units(award: PerUnitAward, lines: Sequence[_CountedLine]) -> _Count:
+def _count_units(award: PerUnitAward, case: _Case, lines: Sequence[_CountedLine]) -> _Count:
+    numerator, denominator = case.share
     enrolled = [line for line in lines if line.enrolled]
-    units = sum(line.quantity for line in enrolled)
-    parts = tuple(
+    units = sum([line.quantity for line in enrolled])
+    parts = _parts(
         [
-            LinePart(
-                line.position,
-                line.quantity * (award.points if line.points_per_unit is None else line.points_per_unit),
-            )
+            (line.position, line.quantity * (award.points if line.points_per_unit is None else line.points_per_unit))
             for line in enrolled
         ]
     )
-    points = sum([part.value for part in parts])
+    points = divide(sum([part.value for part in parts]) * numerator, denominator, Rounding.FLOOR)
     own = any(line.points_per_unit is not None for line in enrolled)
     rate = "with the items' own points where they have any" if own else f"{award.points} each"
-    explanation = f"{_say_points(points)}: {units} enrolled {'unit' if units == 1 else 'units'}, {rate}."
-    return _Count(points, explanation, UnitsFormula(parts), units=units)
+    share = "" if numerator == denominator else f", for the part that was {_NOT_WITH_POINTS}"
+    explanation = f"{_say_points(points)}: {units} enrolled {'unit' if units == 1 else 'units'}, {rate}{share}."
+    return _Count(points, explanation, UnitsFormula(parts, numerator, denominator), units=units)
+
+
+def _amount(order: OrderTotal, counted: Sequence[LineBasis]) -> tuple[int, int]:
+    """The amount of some lines and of what belongs to no line, after the discount of the whole order: a fraction."""
+    plain_minor = order.rest_minor + sum([basis.plain_minor for basis in counted])
+    shared_minor = sum([basis.shared_minor for basis in counted])
+    return (plain_minor * order.paid_denominator + shared_minor * order.paid_numerator, order.paid_denominator)
+
+
+def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
+    """The parts of a formula; a line that brings nothing has none."""
+    return tuple([LinePart(position, value) for position, value in values if value])
 
 
 def _count_bonus(factor: Ratio, base: int, *, over_all: bool = False) -> _Count:
@@ -439,9 +472,6 @@ def _line_of(rule: EarningRule, count: _Count) -> EvaluationLine:
 
 def _compile_rule(rule: EarningRule, names: Names, currency: str) -> _CompiledRule:
     uncounted = _Count(0, "0 points: no other rule gave points to multiply.", FixedFormula(0))
-    if isinstance(rule.award, FixedAward):
-        points = rule.award.points
-        uncounted = _Count(points, f"{_say_points(points)} for the purchase.", FixedFormula(points))
     reasons = reasons_not_matched(rule, names, currency)
     return _CompiledRule(
         rule=rule,

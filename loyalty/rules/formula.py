@@ -10,13 +10,6 @@ from loyalty.rules.rounding import Rounding, divide
 
 
 @dataclass(frozen=True, slots=True)
-class FixedFormula:
-    """So many points for the whole purchase."""
-
-    points: int
-
-
-@dataclass(frozen=True, slots=True)
 class LinePart:
     """What one line, by its position, brought in: minor units, or points of its own."""
 
@@ -25,11 +18,49 @@ class LinePart:
 
 
 @dataclass(frozen=True, slots=True)
-class AmountFormula:
-    """`points` for every `per_minor` of the share `numerator` / `denominator` of an amount, rounded once.
+class FixedFormula:
+    """The share `numerator` / `denominator` of so many points, rounded down: what was not paid with points.
 
-    The amount is `whole_minor`, or the sum of the `parts` when the rule counts only some lines. The `own` parts are the
-    points of lines that have points of their own; their amounts do not count (below zero among the parts of a whole).
+    They hang on the lines that earned them, in the ratio of the `parts`, and on `rest_minor`, which belongs to no line.
+    Where neither is there, they hang on the whole purchase.
+    """
+
+    points: int
+    numerator: int = 1
+    denominator: int = 1
+    parts: tuple[LinePart, ...] = ()
+    rest_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LinesFormula:
+    """`points` for every `per_minor` of an amount, rounded once; and the `own` points of items that have such.
+
+    The amount is `rest_minor`, which belongs to no line, the `plain` parts, and of the `shared` parts what the discount
+    of the whole order leaves: `paid_numerator` / `paid_denominator`. Of both the amount and the own points only the
+    share `numerator` / `denominator` counts that was not paid with points. All parts are minor units or points.
+    """
+
+    points: int
+    per_minor: int
+    rounding: Rounding
+    numerator: int
+    denominator: int
+    paid_numerator: int
+    paid_denominator: int
+    rest_minor: int
+    shared: tuple[LinePart, ...]
+    plain: tuple[LinePart, ...]
+    own: tuple[LinePart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AmountFormula:
+    """The formula of amounts in accruals from before discounts of a whole order were shared out over its lines.
+
+    `points` for every `per_minor` of the share `numerator` / `denominator` of `whole_minor`, or of the sum of the
+    `parts` when the rule counts only some lines. The `own` parts are the points of lines that have points of their own;
+    their amounts do not count (below zero among the parts of a whole).
     """
 
     points: int
@@ -44,9 +75,11 @@ class AmountFormula:
 
 @dataclass(frozen=True, slots=True)
 class UnitsFormula:
-    """The points of all units, line by line."""
+    """The share `numerator` / `denominator` of the points of all units, line by line, rounded down once."""
 
     parts: tuple[LinePart, ...]
+    numerator: int = 1
+    denominator: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +94,7 @@ class FactorFormula:
     over_all: bool = False
 
 
-Formula = FixedFormula | AmountFormula | UnitsFormula | FactorFormula
+Formula = FixedFormula | LinesFormula | AmountFormula | UnitsFormula | FactorFormula
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +109,45 @@ class Left:
     rest: Fraction
 
     def line(self, position: int) -> Fraction:
-        """The share of a line that is left."""
-        return self.lines[position] * self.rest
+        """The share of a line that is left; of a line that the purchase does not tell any more, that of the whole."""
+        return self.lines[position] * self.rest if position < len(self.lines) else self.whole
 
 
 def points_left(formula: Formula, left: Left, base: int) -> int:
     """Return what a formula gives for what is left; `base` is what the lines give that a factor counts on."""
-    if isinstance(formula, FixedFormula):
-        return _floor(formula.points * left.whole)
-    if isinstance(formula, UnitsFormula):
-        return _floor(_sum(formula.parts, left))
-    if isinstance(formula, FactorFormula):
-        return divide(base * formula.numerator, formula.denominator, Rounding.FLOOR)
+    match formula:
+        case FixedFormula():
+            return _floor(
+                formula.points * Fraction(formula.numerator, formula.denominator) * _fixed_left(formula, left)
+            )
+        case UnitsFormula():
+            return _floor(_sum(formula.parts, left) * Fraction(formula.numerator, formula.denominator))
+        case FactorFormula():
+            return divide(base * formula.numerator, formula.denominator, Rounding.FLOOR)
+        case LinesFormula():
+            return _lines_left(formula, left)
+        case AmountFormula():
+            return _amount_left(formula, left)
+
+
+def _fixed_left(formula: FixedFormula, left: Left) -> Fraction:
+    """The share that is left of what a fixed award hangs on."""
+    whole = sum(part.value for part in formula.parts) + formula.rest_minor
+    if not whole:
+        return left.whole
+    return (_sum(formula.parts, left) + formula.rest_minor * left.rest) * Fraction(1, whole)
+
+
+def _lines_left(formula: LinesFormula, left: Left) -> int:
+    not_with_points = Fraction(formula.numerator, formula.denominator)
+    paid = Fraction(formula.paid_numerator, formula.paid_denominator)
+    amount = formula.rest_minor * left.rest + _sum(formula.plain, left) + paid * _sum(formula.shared, left)
+    earned = amount * not_with_points * Fraction(formula.points, formula.per_minor)
+    counted = divide(earned.numerator, earned.denominator, formula.rounding)
+    return counted + _floor(_sum(formula.own, left) * not_with_points)
+
+
+def _amount_left(formula: AmountFormula, left: Left) -> int:
     amount = _sum(formula.parts, left)
     if formula.whole_minor is not None:
         amount += formula.whole_minor * left.whole

@@ -3,7 +3,7 @@
 Statuses arrive out of order and more than once; the rule for that is here and has no memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,7 +64,8 @@ class PurchaseLine:
     """One position of a purchase. Amounts are minor units of the purchase's currency, prices include tax.
 
     `item` and `category` are external ids; `discount_minor` is the discount of the whole line, `tax_minor` the tax that
-    its amount contains.
+    its amount contains. `line_id` is the caller's own id of the line, if there is one: it tells lines apart in whatever
+    order they are reported.
     """
 
     item: str | None
@@ -74,11 +75,17 @@ class PurchaseLine:
     discount_minor: int = 0
     tax_minor: int = 0
     kind: LineKind = LineKind.ITEM
+    line_id: str | None = None
+
+    @property
+    def price_minor(self) -> int:
+        """What the line costs before its discount, tax included."""
+        return self.quantity * self.unit_price_minor
 
     @property
     def amount_minor(self) -> int:
-        """What is payable for this line, tax included."""
-        return self.quantity * self.unit_price_minor - self.discount_minor
+        """What is payable for this line, tax included, before a discount of the whole order."""
+        return self.price_minor - self.discount_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +162,22 @@ def _fact_problems(facts: PurchaseFacts) -> Iterator[Problem | None]:
     else:
         for position, line in enumerate(facts.lines):
             yield from _line_problems(line, ("lines", str(position)))
+        yield from _line_id_problems(facts.lines)
     for name in ("location", "staff", "customer_category"):
         yield _check_optional_id(getattr(facts, name), (name,))
     yield from _instant_problems(facts)
+
+
+def _line_id_problems(lines: Sequence[PurchaseLine]) -> Iterator[Problem | None]:
+    seen: set[str] = set()
+    for position, line in enumerate(lines):
+        if line.line_id is None:
+            continue
+        path = ("lines", str(position), "line_id")
+        yield check_external_id(line.line_id, path)
+        if line.line_id in seen:
+            yield Problem(path, "stands in the purchase twice")
+        seen.add(line.line_id)
 
 
 def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Problem | None]:

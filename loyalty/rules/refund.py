@@ -1,19 +1,24 @@
 """Refunds in parts: what is left of a purchase, and what its frozen formulas give for that.
 
-Only the sum of all refunds counts, never their order or split: earned minus reversed is always what the formulas give
-for what is left (F-02). Shares are exact fractions; points are rounded once, money once per line.
+A line takes what it earned, as the formulas say line by line. Only the sum of all refunds counts, never their order or
+split: earned minus reversed is always what the formulas give for what is left (F-02). Shares are exact fractions;
+points are rounded once, money once per line.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 
 from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
 from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
 from loyalty.rules.money import format_amount
+from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
 from loyalty.rules.rounding import Rounding, divide
+
+BY_LINE_ID = -1
+"""The position of a line that is named by its id and was not looked up yet."""
 
 
 class RefundPolicy(StrEnum):
@@ -29,11 +34,15 @@ class RefundPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LineRefund:
-    """A refund of one line, by its position: so many units, and an amount beside them, in minor units."""
+    """A refund of one line, by its position: so many units, and an amount beside them, in minor units.
+
+    A caller may name the line by its `line_id` instead; the position is `BY_LINE_ID` until it is looked up.
+    """
 
     position: int
     quantity: int = 0
     amount_minor: int = 0
+    line_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,63 +61,95 @@ class Refundable:
     lines: tuple[PurchaseLine, ...]
     currency: str
 
-    def paid(self, position: int) -> Fraction:
-        """What was paid for a line: less than its amount where the total holds a discount of the whole order."""
-        lines_minor = sum(line.amount_minor for line in self.lines)
-        amount_minor = self.lines[position].amount_minor
-        if self.total_minor >= lines_minor:
-            return Fraction(amount_minor)
-        return Fraction(amount_minor * self.total_minor, lines_minor)
+    def paid(self) -> tuple[Fraction, ...]:
+        """What was paid for each line: its amount, less its share of a discount of the whole order."""
+        order = share_out_total(self.total_minor, self.lines)
+        share = Fraction(order.paid_numerator, order.paid_denominator)
+        return tuple(line.amount_minor * share for line in self.lines)
+
+
+def find_lines(purchase: Refundable, refund: Refund) -> Refund:
+    """Return the refund with the positions of the lines that it names by their ids.
+
+    Raises InvalidInput for an id that no line of the purchase has.
+    """
+    positions = {line.line_id: position for position, line in enumerate(purchase.lines) if line.line_id is not None}
+    found = []
+    for number, line in enumerate(refund.lines):
+        if line.line_id is None:
+            found.append(line)
+        elif line.line_id in positions:
+            found.append(replace(line, position=positions[line.line_id]))
+        else:
+            raise InvalidInput.one("lines", str(number), "line_id", reason="is not a line of the purchase")
+    return replace(refund, lines=tuple(found))
 
 
 def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> int:
-    """Return how much money a refund pays back, in minor units.
+    """Return how much money a refund pays back, in minor units; 0 for lines that cost nothing.
 
     Raises InvalidInput for a line that is not there and for a refund of nothing, and RefundExceedsPurchase when a line
-    or the purchase has less left.
+    or the purchase has less left. The paths name the lines of the refund by their place in it.
     """
-    for line in refund.lines:
-        if not 0 <= line.position < len(purchase.lines):
-            raise InvalidInput.one("lines", str(line.position), reason="is not a line of the purchase")
-        if line.quantity < 0 or line.amount_minor < 0 or not (line.quantity or line.amount_minor):
-            raise InvalidInput.one("lines", str(line.position), reason="must refund a quantity or an amount")
-        if _line_left(purchase, (*before, refund), line.position) < 0:
-            left = _line_left(purchase, before, line.position) * purchase.paid(line.position)
-            refundable = divide(left.numerator, left.denominator, Rounding.FLOOR)
-            raise _exceeds(purchase, refundable, _line_money(purchase, before, line), "lines", str(line.position))
+    if not refund.lines and not refund.amount_minor:
+        raise InvalidInput.one("amount", reason="must refund something")
+    _refuse_lines(purchase, before, refund)
     money_minor = refund.amount_minor + sum(lines_money(purchase, before, refund))
     refundable = purchase.total_minor - refunded_minor(purchase, before)
     if money_minor > refundable:
-        raise _exceeds(purchase, refundable, money_minor, "amount")
-    if money_minor < 1:
-        raise InvalidInput.one("amount", reason="must refund something")
+        raise _exceeds(purchase, refundable, money_minor, *_money_path(refund))
     return money_minor
+
+
+def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> RefundExceedsPurchase:
+    """Return the refusal of a refund of a purchase that was refunded as a whole already: nothing is left of it."""
+    lines = Refund(tuple(line for line in refund.lines if 0 <= line.position < len(purchase.lines)))
+    requested = refund.amount_minor + sum(lines_money(purchase, (), lines))
+    return _exceeds(purchase, 0, requested, *_money_path(refund))
 
 
 def refunded_minor(purchase: Refundable, refunds: Sequence[Refund]) -> int:
     """Return how much money all refunds together paid back."""
-    return sum(
-        refund.amount_minor + sum(lines_money(purchase, refunds[:number], refund))
-        for number, refund in enumerate(refunds)
-    )
+    lines = Refund(tuple(line for refund in refunds for line in refund.lines))
+    return sum(refund.amount_minor for refund in refunds) + sum(lines_money(purchase, (), lines))
 
 
 def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> list[int]:
-    """Return what a refund pays back for each of its lines, in minor units and in their order."""
-    earlier = (Refund(refund.lines[:number]) for number in range(len(refund.lines)))
-    return [_line_money(purchase, (*before, so_far), line) for so_far, line in zip(earlier, refund.lines, strict=True)]
+    """Return what a refund pays back for each of its lines, in minor units and in their order.
+
+    Units pay back their part of what was paid for the line, rounded so that all units give all of it.
+    """
+    gone = _gone(before)
+    paid = purchase.paid() if refund.lines else ()
+    money = []
+    for line in refund.lines:
+        before_units = gone[line.position].quantity if line.position in gone else 0
+        per_unit = Fraction(paid[line.position], purchase.lines[line.position].quantity)
+        units_minor = _floor(per_unit * (before_units + line.quantity)) - _floor(per_unit * before_units)
+        money.append(line.amount_minor + units_minor)
+        _add(gone, line)
+    return money
 
 
 def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
-    """Return what is left of a purchase after all its refunds; of one that cost nothing, everything."""
-    lines = tuple(max(Fraction(0), _line_left(purchase, refunds, number)) for number in range(len(purchase.lines)))
+    """Return what is left of a purchase after all its refunds.
+
+    Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. Of a
+    purchase that cost nothing, the quantities of its lines say how much is left.
+    """
+    paid, gone = purchase.paid(), _gone(refunds)
+    lines = tuple(
+        max(Fraction(0), _line_left(line, paid[position], gone.get(position)))
+        for position, line in enumerate(purchase.lines)
+    )
     if not purchase.total_minor:
-        return Left(Fraction(1), lines, Fraction(1))
-    gone = sum((purchase.paid(number) * (1 - share) for number, share in enumerate(lines)), Fraction(0))
-    by_lines = max(Fraction(0), purchase.total_minor - gone)
+        return Left(_quantity_left(purchase.lines, lines), lines, Fraction(1))
+    by_lines = purchase.total_minor - sum(
+        (paid[position] * (1 - lines[position]) for position in gone if position < len(lines)), Fraction(0)
+    )
     by_all = max(Fraction(0), by_lines - sum(refund.amount_minor for refund in refunds))
-    rest = by_all * Fraction(by_lines.denominator, by_lines.numerator) if by_lines else Fraction(0)
-    return Left(by_all * Fraction(1, purchase.total_minor), lines, rest)
+    rest = Fraction(by_all, by_lines) if by_lines > 0 else Fraction(0)
+    return Left(Fraction(by_all, purchase.total_minor), lines, rest)
 
 
 def points_kept(formulas: Iterable[Formula], left: Left, policy: RefundPolicy) -> int:
@@ -133,26 +174,64 @@ def _factors(formulas: tuple[Formula, ...], left: Left, base: int, *, over_all: 
     return sum(points_left(one, left, base) for one in wanted)
 
 
-def _line_left(purchase: Refundable, refunds: Sequence[Refund], position: int) -> Fraction:
+def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> None:
+    """Refuse lines that are not there, that refund nothing, or that have less left."""
+    paid, gone = purchase.paid(), _gone(before)
+    for number, line in enumerate(refund.lines):
+        path = ("lines", str(number))
+        if not 0 <= line.position < len(purchase.lines):
+            raise InvalidInput.one(*path, "line", reason="is not a line of the purchase")
+        if line.quantity < 0 or line.amount_minor < 0 or not (line.quantity or line.amount_minor):
+            raise InvalidInput.one(*path, reason="must refund a quantity or an amount")
+        bought, price = purchase.lines[line.position], paid[line.position]
+        left = _line_left(bought, price, gone.get(line.position))
+        _add(gone, line)
+        if _line_left(bought, price, gone[line.position]) < 0:
+            requested = line.amount_minor + _floor(Fraction(price * line.quantity, bought.quantity))
+            raise _exceeds(purchase, _floor(max(Fraction(0), left) * price), requested, *path)
+
+
+def _money_path(refund: Refund) -> tuple[str, ...]:
+    return ("amount",) if refund.amount_minor else ("lines",)
+
+
+def _gone(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
+    """What all refunds took of each line, by its position."""
+    gone: dict[int, LineRefund] = {}
+    for refund in refunds:
+        for line in refund.lines:
+            _add(gone, line)
+    return gone
+
+
+def _add(gone: dict[int, LineRefund], line: LineRefund) -> None:
+    known = gone.get(line.position)
+    if known is not None:
+        line = replace(
+            line, quantity=known.quantity + line.quantity, amount_minor=known.amount_minor + line.amount_minor
+        )
+    gone[line.position] = line
+
+
+def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> Fraction:
     """Which share of a line is left; below zero when more was refunded than there is."""
-    parts = [line for refund in refunds for line in refund.lines if line.position == position]
-    left = 1 - Fraction(sum(part.quantity for part in parts), purchase.lines[position].quantity)
-    amount_minor = sum(part.amount_minor for part in parts)
-    paid = purchase.paid(position)
-    if not amount_minor:
+    if gone is None:
+        return Fraction(1)
+    left = 1 - Fraction(gone.quantity, line.quantity)
+    if not gone.amount_minor:
         return left
-    return left - amount_minor * Fraction(paid.denominator, paid.numerator) if paid else Fraction(-1)
+    return left - Fraction(gone.amount_minor, paid) if paid else Fraction(-1)
 
 
-def _line_money(purchase: Refundable, before: Sequence[Refund], line: LineRefund) -> int:
-    """What a refund of a line pays back: the units' part of what was paid, rounded so that all units give all of it."""
-    gone = sum(part.quantity for refund in before for part in refund.lines if part.position == line.position)
-    per_unit = purchase.paid(line.position) * Fraction(1, purchase.lines[line.position].quantity)
-    first, last = per_unit * gone, per_unit * (gone + line.quantity)
-    units_minor = divide(last.numerator, last.denominator, Rounding.FLOOR) - divide(
-        first.numerator, first.denominator, Rounding.FLOOR
-    )
-    return line.amount_minor + units_minor
+def _quantity_left(lines: Sequence[PurchaseLine], left: Sequence[Fraction]) -> Fraction:
+    """Which share of all units is left; everything of a purchase without lines."""
+    units = sum(line.quantity for line in lines)
+    kept = sum((line.quantity * share for line, share in zip(lines, left, strict=True)), Fraction(0))
+    return Fraction(kept, units) if units else Fraction(1)
+
+
+def _floor(value: Fraction) -> int:
+    return divide(value.numerator, value.denominator, Rounding.FLOOR)
 
 
 def _exceeds(purchase: Refundable, refundable: int, requested: int, *path: str) -> RefundExceedsPurchase:

@@ -153,6 +153,11 @@ def refundable(purchase: PurchaseRow) -> Refundable:
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
 
 
+def may_have_refunds(purchase: PurchaseRow) -> bool:
+    """Tell whether refunds of a purchase may be recorded: of lines that cost nothing, no money tells."""
+    return bool(purchase.refunded_minor) or any(not line.amount_minor for line in refundable(purchase).lines)
+
+
 def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
     customer_id, points = accrual.customer_id, accrual.points - accrual.voided_points
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)

@@ -30,8 +30,9 @@ from loyalty.rules.purchase import (
     reactivates,
     validate_facts,
 )
+from loyalty.rules.purchase_lines import align_lines, are_same_lines
 from loyalty.rules.refund import Refund
-from loyalty.services.accrual import accrue, follow, takes_back
+from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
@@ -277,9 +278,19 @@ def _refusal_of_change(facts: PurchaseFacts, purchase: PurchaseRow) -> LoyaltyEr
         return None
     if facts.total != purchase.total:
         return InvalidInput.one("total", reason="must not change once a part was refunded")
-    if [line_document(line) for line in facts.lines] != purchase.lines:
+    if not are_same_lines(_known_lines(purchase), facts.lines):
         return InvalidInput.one("lines", reason="must not change once a part was refunded")
     return None
+
+
+def _known_lines(purchase: PurchaseRow) -> tuple[PurchaseLine, ...]:
+    return tuple(purchase_line(stored) for stored in purchase.lines)
+
+
+def _aligned_lines(item: "_Item") -> tuple[PurchaseLine, ...]:
+    """The reported lines in the order in which the purchase has them: refunds and formulas name their positions."""
+    known, reported = item.known.purchase, item.recording.facts.lines
+    return align_lines(_known_lines(known), reported) if known else reported
 
 
 def _came_late(recording: PurchaseRecording, purchase: PurchaseRow) -> bool:
@@ -327,6 +338,7 @@ class _Draft:
     known: KnownPurchase
     customer_id: CustomerId
     refunds: Sequence[Refund]
+    reported_lines: tuple[PurchaseLine, ...]
 
     @property
     def status(self) -> PurchaseStatus:
@@ -359,12 +371,14 @@ async def _book_items(
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(
             item.recording.facts,
+            lines=_aligned_lines(item),
             customer_category=locked.profile.category,
             points_paid_minor=item.known.points_paid_minor,
         )
         customer_id = book.open(locked)
-        recording = item.recording._replace(facts=facts)
-        draft = _Draft(recording, item.fingerprint, item.known, customer_id, refunds.get(position, ()))
+        recording, reported_lines = item.recording._replace(facts=facts), item.recording.facts.lines
+        told = refunds.get(position, ())
+        draft = _Draft(recording, item.fingerprint, item.known, customer_id, told, reported_lines)
         try:
             booked[position] = _book(book, draft)
             if booked[position].purchase.status in ENDED and item.known.points_paid_minor:
@@ -392,7 +406,7 @@ async def _refunds_before(tx: Transaction, items: dict[int, _Item]) -> dict[int,
     refunded = {
         position: item.known.purchase.id
         for position, item in items.items()
-        if item.known.purchase and item.known.purchase.refunded_minor
+        if item.known.purchase and may_have_refunds(item.known.purchase)
     }
     if not refunded:
         return {}
@@ -422,7 +436,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         # Read again under the locks: what was called off meanwhile is not evaluated any more.
         now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
         due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
-        refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if purchase.refunded_minor])
+        refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
         if program.keeps_alive:
             await bring_open_lots(tx, book, list(book.customers))
         for purchase, points_paid_minor in due:
@@ -440,7 +454,7 @@ def _facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_
         kind=purchase.kind,
         external_id=purchase.external_id,
         total=purchase.total,
-        lines=tuple(purchase_line(stored) for stored in purchase.lines),
+        lines=_known_lines(purchase),
         location=purchase.location,
         staff=purchase.staff,
         booked_at=purchase.booked_at,
@@ -466,7 +480,7 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
             "version": purchase.version,
             "fingerprint": draft.fingerprint,
             "status": purchase.status,
-            "facts": draft.recording.facts,
+            "facts": replace(draft.recording.facts, lines=draft.reported_lines),
             "recorded_at": book.now,
             "recorded_by": book.actor.subject,
         },
@@ -594,4 +608,5 @@ def _line_identity(line: PurchaseLine) -> dict[str, Any]:
         "discount_minor": line.discount_minor,
         "tax_minor": line.tax_minor,
         "kind": line.kind,
+        **({} if line.line_id is None else {"line_id": line.line_id}),
     }

@@ -7,13 +7,20 @@ from typing import Any, NamedTuple
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.accrual import AccrualState
-from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, StatusRunsBackwards, refuse_problems
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import share
-from loyalty.rules.refund import Refund, left_of, lines_money, validate_refund
+from loyalty.rules.refund import (
+    Refund,
+    find_lines,
+    left_of,
+    lines_money,
+    refuse_after_refund_of_everything,
+    validate_refund,
+)
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
@@ -78,6 +85,7 @@ class RefundRequest(NamedTuple):
         """What identifies this request."""
         lines = [
             {"position": line.position, "quantity": line.quantity, "amount_minor": line.amount_minor}
+            | ({} if line.line_id is None else {"line_id": line.line_id})
             for line in self.refund.lines
         ]
         refund = {"lines": lines, "amount_minor": self.refund.amount_minor}
@@ -156,8 +164,9 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         book, purchase = await _open(world, tx, actor, prepared)
         if request.currency is not None and request.currency != purchase.total.currency:
             raise CurrencyMismatch(purchase.total.currency, request.currency, ("amount", "currency"))
+        request = request._replace(refund=find_lines(refundable(purchase), request.refund))
         if purchase.status is PurchaseStatus.REFUNDED:
-            raise StatusRunsBackwards(purchase.status, purchase.status, ("purchase",))
+            raise refuse_after_refund_of_everything(refundable(purchase), request.refund)
         earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
         refunds = [row.refund for row in earlier]
         money_minor = validate_refund(refundable(purchase), refunds, request.refund)
@@ -166,9 +175,12 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         after = _after(book, purchase, refunds, money_minor)
         accrual = await _accrual_of(tx, purchase)
         change, points = None, 0
+        if accrual is not None and accrual.state in CREDITED:
+            await bring_open_lots(tx, book, [purchase.customer_id])
+        if after.status is PurchaseStatus.REFUNDED:
+            # Points that paid for it come back first, so that what it earned can be taken from them.
+            await give_back_for(tx, book, key, purchase.customer_id)
         if accrual is not None:
-            if accrual.state in CREDITED:
-                await bring_open_lots(tx, book, [purchase.customer_id])
             gone = accrual.voided_points + accrual.reversed_points
             accrual, change = refund(book, accrual, refundable(purchase), refunds)
             points = accrual.voided_points + accrual.reversed_points - gone
@@ -176,8 +188,6 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         book.posting.purchase_refunds.append(row._asdict())
         _save(book, after, row)
         split = _split(purchase, await read_redemptions_for(tx, key), money_minor)
-        if after.status is PurchaseStatus.REFUNDED:
-            await give_back_for(tx, book, key, purchase.customer_id)
         book.remember(call, row.id)
         await post(tx, book.finish())
         return RefundedPurchase(row, split, after, accrual, book.customer(purchase.customer_id), change, replayed=False)
@@ -264,6 +274,7 @@ def _row(
             "quantity": line.quantity,
             "amount_minor": line.amount_minor,
             "money_minor": line_minor,
+            "line_id": purchase.lines[line.position].get("line_id"),
         }
         for line, line_minor in zip(request.refund.lines, lines_minor, strict=True)
     ]
@@ -286,7 +297,9 @@ def _row(
 def _split(purchase: PurchaseRow, redemptions: Sequence[RedemptionRow], money_minor: int) -> RefundSplit:
     """What of a refund is money and what is points; over all refunds of a purchase they add up to what was paid."""
     before, total = purchase.refunded_minor, purchase.total.amount_minor
-    paid_minor = sum(redemption.discount_minor for redemption in redemptions)
+    if not total:
+        return RefundSplit(Money(0, purchase.total.currency), 0, Money(0, purchase.total.currency))
+    paid_minor = min(total, sum(redemption.discount_minor for redemption in redemptions))
     points = sum(redemption.points for redemption in redemptions)
     value_minor = share(paid_minor, before + money_minor, total) - share(paid_minor, before, total)
     currency = purchase.total.currency

@@ -9,7 +9,15 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
-from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinePart, UnitsFormula
+from loyalty.rules.formula import (
+    AmountFormula,
+    FactorFormula,
+    FixedFormula,
+    Formula,
+    LinePart,
+    LinesFormula,
+    UnitsFormula,
+)
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseLine, PurchaseStatus
@@ -350,8 +358,11 @@ async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> li
 
 
 def line_document(line: PurchaseLine) -> dict[str, Any]:
-    """A line of a purchase as it is stored."""
-    return asdict(line)
+    """A line of a purchase as it is stored; what a later release knows stands there only when it is told."""
+    stored = asdict(line)
+    if line.line_id is None:
+        del stored["line_id"]
+    return stored
 
 
 def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
@@ -361,13 +372,14 @@ def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
 
 def formula_document(formula: Formula) -> dict[str, Any]:
     """A formula as it is stored in a breakdown."""
-    return {"kind": _FORMULA_NAMES[type(formula)], **asdict(formula)}
+    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(formula).items()}
+    return {"kind": _FORMULA_NAMES[type(formula)], **values}
 
 
 def formula_from_document(stored: dict[str, Any]) -> Formula:
     """A formula as the rules know it."""
     values = {name: value for name, value in stored.items() if name != "kind"}
-    for name in ("parts", "own"):
+    for name in ("parts", "shared", "plain", "own"):
         if name in values:
             values[name] = tuple(LinePart(**part) for part in values[name])
     if "rounding" in values:
@@ -378,6 +390,7 @@ def formula_from_document(stored: dict[str, Any]) -> Formula:
 
 _FORMULAS: dict[str, Any] = {
     "FIXED": FixedFormula,
+    "LINES": LinesFormula,
     "AMOUNT": AmountFormula,
     "UNITS": UnitsFormula,
     "FACTOR": FactorFormula,

@@ -301,7 +301,8 @@ purchase_refunds = tenant_table(
     references("purchase_id", "purchases"),
     references("customer_id", "customers"),
     unique("purchase_id", "number"),
-    check("amount_minor", "amount_minor > 0"),
+    # 0 for lines that cost nothing.
+    check("amount_minor", "amount_minor >= 0"),
     check("points", "points <= 0"),
 )
 

@@ -51,6 +51,11 @@ class PurchaseLineInput:
     kind: LineKind = strawberry.field(default=LineKind.ITEM, description="What it is.")
     discount: MoneyInput | None = strawberry.field(default=None, description="Discount of the whole line.")
     tax: MoneyInput | None = strawberry.field(default=None, description="Tax that the amount contains.")
+    line_id: str | None = strawberry.field(
+        default=None,
+        description="Your own id of the line, 1 to 255 characters, once in a purchase. A refund finds the line by it, "
+        "and a later report may send the lines in another order.",
+    )
 
 
 @strawberry.input(description="What happened to a purchase. `kind` and `externalId` are its natural key.")
@@ -147,6 +152,7 @@ def _line(given: PurchaseLineInput, total: Amount, position: int) -> Line:
         discount_minor=minor_in(given.discount, total.currency, *path, "discount") or 0,
         kind=given.kind,
         tax_minor=minor_in(given.tax, total.currency, *path, "tax") or 0,
+        line_id=given.line_id,
     )
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import parse_amount
-from loyalty.rules.refund import LineRefund, Refund
+from loyalty.rules.refund import BY_LINE_ID, LineRefund, Refund
 from loyalty.services.refund import RefundRequest, refund_purchase
 from permissions.catalog import Permission
 from schema.context import Info
@@ -25,7 +26,13 @@ from schema.types.purchase import Accrual, Purchase, PurchaseRefund, refund_of
 
 @strawberry.input(description="A refund of one line: units of it, an amount of it, or both.")
 class PurchaseRefundLineInput:
-    line: int = strawberry.field(description="Its position among the lines of the purchase, from 0.")
+    line: int | None = strawberry.field(
+        default=None,
+        description="Its position among the lines of the purchase, from 0, in the order of `Purchase.lines`.",
+    )
+    line_id: str | None = strawberry.field(
+        default=None, description="The id that you gave the line. Name the line by exactly one of `line` and `lineId`."
+    )
     quantity: int = strawberry.field(default=0, description="How many units; each stands for its part of the line.")
     amount: MoneyInput | None = strawberry.field(default=None, description="An amount beside the units.")
 
@@ -100,10 +107,7 @@ async def purchase_refund(
 def _request(given: PurchaseRefundInput) -> RefundRequest:
     amounts = [given.amount, *(line.amount for line in given.lines)]
     currencies = {amount.currency for amount in amounts if amount is not None}
-    lines = tuple(
-        LineRefund(line.line, line.quantity, _minor(line.amount, "lines", str(number), "amount"))
-        for number, line in enumerate(given.lines)
-    )
+    lines = tuple(_line(line, "lines", str(number)) for number, line in enumerate(given.lines))
     return RefundRequest(
         purchase=purchase_name(given.purchase, "purchase"),
         refund=Refund(lines, _minor(given.amount, "amount")),
@@ -112,6 +116,13 @@ def _request(given: PurchaseRefundInput) -> RefundRequest:
         occurred_at=given.occurred_at,
         idempotency_key=given.idempotency_key,
     )
+
+
+def _line(given: PurchaseRefundLineInput, *path: str) -> LineRefund:
+    if (given.line is None) == (given.line_id is None):
+        raise InvalidInput.one(*path, reason="must name the line by exactly one of line and lineId")
+    position = BY_LINE_ID if given.line is None else given.line
+    return LineRefund(position, given.quantity, _minor(given.amount, *path, "amount"), given.line_id)
 
 
 def _minor(given: MoneyInput | None, *path: str) -> int:

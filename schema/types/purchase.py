@@ -97,6 +97,7 @@ class PurchaseLine:
     discount: Money = strawberry.field(description="Discount of the whole line.")
     tax: Money = strawberry.field(description="Tax that the amount contains.")
     amount: Money = strawberry.field(description="What is payable for the line.")
+    line_id: str | None = strawberry.field(description="The caller's own id of the line, if it was told.")
 
 
 @strawberry.type(description="A refund of one line of a purchase.")
@@ -104,6 +105,7 @@ class PurchaseRefundLine:
     line: int = strawberry.field(description="Its position among the lines of the purchase, from 0.")
     quantity: int = strawberry.field(description="How many units were refunded.")
     amount: Money = strawberry.field(description="What was paid back for the line.")
+    line_id: str | None = strawberry.field(description="The caller's own id of the line, if it was told.")
 
 
 @strawberry.type(description="A purchase was refunded, whole or in part.")
@@ -213,7 +215,12 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
         recorded_at=row.recorded_at,
         amount=money(row.amount_minor),
         lines=[
-            PurchaseRefundLine(line=one["position"], quantity=one["quantity"], amount=money(one["money_minor"]))
+            PurchaseRefundLine(
+                line=one["position"],
+                quantity=one["quantity"],
+                amount=money(one["money_minor"]),
+                line_id=one.get("line_id"),
+            )
             for one in row.lines
         ],
     )
@@ -247,4 +254,5 @@ def _purchase_line(line: Line, currency: str) -> PurchaseLine:
         discount=money(line.discount_minor),
         tax=money(line.tax_minor),
         amount=money(line.amount_minor),
+        line_id=line.line_id,
     )

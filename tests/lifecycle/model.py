@@ -215,21 +215,22 @@ class Model:
     def refund(self, key: str, amount_minor: int) -> None:
         """A part of a purchase is paid back."""
         order = self._order(key)
-        if order.status is PurchaseStatus.REFUNDED:
-            raise Refusal("STATUS_RUNS_BACKWARDS")
-        if order.refunded_minor + amount_minor > order.total_minor:
+        gone = order.status is PurchaseStatus.REFUNDED
+        if gone or order.refunded_minor + amount_minor > order.total_minor:
             raise Refusal("REFUND_EXCEEDS_PURCHASE")
+        everything = order.refunded_minor + amount_minor == order.total_minor
+        if everything and order.status not in CALLED_OFF:
+            self._give_back_for(key)
         accrual = order.accrual
         if accrual is not None and not accrual.lost:
             kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
             if accrual.left > kept:
                 self._take_from(order.owner, accrual, accrual.left - kept)
         order.refunded_minor += amount_minor
-        if order.refunded_minor == order.total_minor:
+        if everything:
             order.evaluates_at = None
             if order.status not in CALLED_OFF:
                 order.status = PurchaseStatus.REFUNDED
-                self._give_back_for(key)
 
     def mature(self, key: str) -> None:
         """Somebody says that the points of a purchase have come."""

@@ -10,6 +10,7 @@ from datetime import datetime
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
+from loyalty.rules.basis import TaxBasis
 from loyalty.rules.earning import (
     Award,
     CatalogItem,
@@ -26,7 +27,7 @@ from loyalty.rules.earning import (
     WeekdayOf,
 )
 from loyalty.rules.ids import RuleId
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine
 from loyalty.rules.rounding import Rounding
 
 SERVICE, CLASS, PRODUCT = CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT
@@ -38,26 +39,35 @@ PREFERRED = {
 
 
 class NaiveProgram:
-    """One program and one purchase; ask it what each rule gives."""
+    """One program and one purchase; ask it what each rule gives, also for what refunds have left of the purchase.
+
+    `left` is the share of each line that is left, `rest` that of what belongs to no line.
+    """
 
     def __init__(
         self, policy: EarningPolicy, catalog: Sequence[CatalogItem], facts: PurchaseFacts, evaluated_at: datetime
     ) -> None:
         self.policy, self.catalog, self.facts, self.evaluated_at = policy, catalog, facts, evaluated_at
+        self.left = [Fraction(1)] * len(facts.lines)
+        self.rest = Fraction(1)
 
     def points_by_rule(self, rules: Iterable[EarningRule]) -> dict[RuleId, int]:
         """The points every active rule gives in the end."""
         active = sorted((rule for rule in rules if rule.active), key=lambda rule: (rule.priority, rule.id))
         matching = [rule for rule in active if self.matches(rule)]
         base = self.stack({rule.id: self.alone(rule.award, rule) for rule in matching if not is_multiplier(rule)})
-        factors = {
-            rule.id: Fraction(rule.award.factor.numerator, rule.award.factor.denominator)
-            for rule in matching
-            if isinstance(rule.award, MultiplierAward)
-        }
         total = sum(base.values())
-        bonus = self.stack({rule_id: math.floor(total * (factor - 1)) for rule_id, factor in factors.items()})
+        bonus = self.stack({rule.id: times(rule, total) for rule in matching if is_multiplier(rule)})
         return {rule.id: base.get(rule.id, 0) + bonus.get(rule.id, 0) for rule in active}
+
+    def kept(self, rules: Sequence[EarningRule], tier_factor: Fraction, left: list[Fraction], rest: Fraction) -> int:
+        """What the rules that gave points for the whole purchase give for what is left, with the tier's factor."""
+        given = {rule_id for rule_id, points in self.points_by_rule(rules).items() if points}
+        applied = [rule for rule in rules if rule.id in given]
+        self.left, self.rest = left, rest
+        alone = sum(self.alone(rule.award, rule) for rule in applied if not is_multiplier(rule))
+        multiplied = alone + sum(times(rule, alone) for rule in applied if is_multiplier(rule))
+        return multiplied + math.floor(multiplied * (tier_factor - 1))
 
     def stack(self, given: dict[RuleId, int]) -> dict[RuleId, int]:
         """What is left of the points of rules that matched, given in order of priority."""
@@ -71,32 +81,73 @@ class NaiveProgram:
         return {kept: giving[kept]}
 
     def alone(self, award: Award, rule: EarningRule) -> int:
-        """What a matching rule gives by itself."""
-        lines = [line for line in self.facts.lines if self.counts(line) and self.line_matches(rule, line)]
+        """What a matching rule gives by itself for what is left."""
+        counted = [
+            (line, left)
+            for line, left in zip(self.facts.lines, self.left, strict=True)
+            if self.counts(line) and self.line_matches(rule, line)
+        ]
+        unpaid = self.share_not_paid_with_points()
         match award:
             case FixedAward(points):
-                return points
+                return math.floor(points * unpaid * self.share_of_fixed(rule, counted))
             case PerUnitAward(points):
-                return sum(self.unit_points(line, points) * line.quantity for line in lines)
+                units = sum(self.unit_points(line, points) * line.quantity * left for line, left in counted)
+                return math.floor(units * unpaid)
             case PerAmountAward(points, per_minor, rounding):
-                own = [line for line in lines if self.own_points(line) is not None]
-                basis = self.basis(rule, lines) - sum(line.amount_minor for line in own)
-                if self.of_some_lines(rule):
-                    basis = min(basis, self.facts.total.amount_minor)
-                by_amount = max(0, round_fraction(Fraction(basis * points, per_minor), rounding))
-                return by_amount + sum((self.own_points(line) or 0) * line.quantity for line in own)
+                amount = self.unlisted(rule) * self.rest
+                own = Fraction(0)
+                for line, left in counted:
+                    of_item = self.own_points(line)
+                    if of_item is None:
+                        amount += self.worth(line) * left
+                    else:
+                        own += of_item * line.quantity * left
+                return round_fraction(amount * unpaid * points / per_minor, rounding) + math.floor(own * unpaid)
         raise AssertionError(award)
 
-    def basis(self, rule: EarningRule, lines: Sequence[PurchaseLine]) -> int:
-        """The amount a rule counts: that of the lines if it asks for items or some lines do not count."""
-        if self.of_some_lines(rule):
-            return sum(line.quantity * line.unit_price_minor - line.discount_minor for line in lines)
-        return self.facts.total.amount_minor
+    def share_of_fixed(self, rule: EarningRule, counted: Sequence[tuple[PurchaseLine, Fraction]]) -> Fraction:
+        """The share that is left of what a fixed award is given for: by amounts, of free lines by quantities."""
+        weights = [(Fraction(amount_of(line)), left) for line, left in counted]
+        if self.unlisted(rule):
+            weights.append((Fraction(self.unlisted(rule)), self.rest))
+        if counted and not any(weight for weight, _ in weights):
+            weights = [(Fraction(line.quantity), left) for line, left in counted]
+        if not weights:
+            return Fraction(0) if self.facts.lines else self.rest
+        return sum((weight * left for weight, left in weights), Fraction(0)) / sum(weight for weight, _ in weights)
 
-    def of_some_lines(self, rule: EarningRule) -> bool:
-        """Whether a rule counts lines instead of the total."""
+    def worth(self, line: PurchaseLine) -> Fraction:
+        """What earns of a line: its share of the order's discount goes off, and then the tax at the line's rate."""
+        basis, amount = self.policy.basis, amount_of(line)
+        price = Fraction(amount if basis.after_discount else line.quantity * line.unit_price_minor)
+        net = Fraction(1)
+        if basis.tax is TaxBasis.EXCLUDED and amount:
+            net = Fraction(amount - line.tax_minor, amount)
+            if not basis.after_discount:
+                return round_fraction(price * net, Rounding.HALF_UP) - amount * net * self.order_discount()
+        return (price - amount * self.order_discount()) * net
+
+    def listed(self) -> int:
+        """What all lines cost together."""
+        return sum(amount_of(line) for line in self.facts.lines)
+
+    def order_discount(self) -> Fraction:
+        """The part that the discount of the whole order takes off every line."""
+        total = self.facts.total.amount_minor
+        return 1 - Fraction(total, self.listed()) if total < self.listed() else Fraction(0)
+
+    def unlisted(self, rule: EarningRule) -> int:
+        """What the total has beyond all lines, where a rule counts it: it belongs to no item."""
         asks_for_items = rule.conditions.services or rule.conditions.service_categories
-        return bool(asks_for_items) or not all(self.counts(line) for line in self.facts.lines)
+        some_left_out = any(self.earns(line) and not self.counts(line) for line in self.facts.lines)
+        return 0 if asks_for_items or some_left_out else max(0, self.facts.total.amount_minor - self.listed())
+
+    def share_not_paid_with_points(self) -> Fraction:
+        total = self.facts.total.amount_minor
+        if not self.policy.basis.exclude_points_paid or not total:
+            return Fraction(1)
+        return Fraction(total - self.facts.points_paid_minor, total)
 
     def own_points(self, line: PurchaseLine) -> int | None:
         item = self.item_of(line)
@@ -130,9 +181,16 @@ class NaiveProgram:
     def takes_part(self) -> bool:
         return self.policy.earn_scope is EarnScope.ALL or any(self.counts(line) for line in self.facts.lines)
 
+    def earns(self, line: PurchaseLine) -> bool:
+        basis = self.policy.basis
+        if line.kind is LineKind.SHIPPING:
+            return basis.include_shipping
+        return line.kind is not LineKind.GIFT_CARD or not basis.exclude_gift_cards
+
     def counts(self, line: PurchaseLine) -> bool:
         item = self.item_of(line)
-        return self.policy.earn_scope is EarnScope.ALL or (item is not None and item.enrolled)
+        enrolled = item is not None and item.enrolled
+        return self.earns(line) and (enrolled or self.policy.earn_scope is EarnScope.ALL)
 
     def line_matches(self, rule: EarningRule, line: PurchaseLine) -> bool:
         services, categories = rule.conditions.services, rule.conditions.service_categories
@@ -159,6 +217,16 @@ class NaiveProgram:
             if item.kind is CatalogKind.LOCATION and item.external_id == self.facts.location and item.time_zone:
                 return item.time_zone
         return self.policy.time_zone
+
+
+def amount_of(line: PurchaseLine) -> int:
+    return line.quantity * line.unit_price_minor - line.discount_minor
+
+
+def times(rule: EarningRule, points: int) -> int:
+    """What a multiplier adds to points."""
+    assert isinstance(rule.award, MultiplierAward)
+    return math.floor(points * (Fraction(rule.award.factor.numerator, rule.award.factor.denominator) - 1))
 
 
 def is_multiplier(rule: EarningRule) -> bool:

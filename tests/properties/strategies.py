@@ -7,6 +7,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from loyalty.rules.account import Account
+from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import (
     Award,
     CatalogItem,
@@ -28,7 +29,7 @@ from loyalty.rules.ids import CustomerId, LotId, RuleId, TierId
 from loyalty.rules.lots import Lot
 from loyalty.rules.money import MINOR_DIGITS, Money
 from loyalty.rules.points import MAX_POINTS
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Tier
 
@@ -127,6 +128,16 @@ catalogs = st.tuples(
 ).map(lambda parts: (*parts[0], *parts[1]))
 
 
+bases = st.just(DEFAULT_BASIS) | st.builds(
+    BasisPolicy,
+    tax=st.sampled_from(TaxBasis),
+    after_discount=st.booleans(),
+    include_shipping=st.booleans(),
+    exclude_gift_cards=st.booleans(),
+    exclude_points_paid=st.booleans(),
+)
+
+
 def policies(stackings: Iterable[Stacking] = Stacking) -> st.SearchStrategy[EarningPolicy]:
     """Programs in EUR."""
     return st.builds(
@@ -136,28 +147,50 @@ def policies(stackings: Iterable[Stacking] = Stacking) -> st.SearchStrategy[Earn
         weekday_of=st.sampled_from(WeekdayOf),
         currency=st.just("EUR"),
         time_zone=st.sampled_from(ZONES),
+        basis=bases,
     )
 
 
-lines = st.builds(
-    PurchaseLine,
-    item=st.none() | st.sampled_from(ITEMS),
-    category=st.none() | st.sampled_from(CATEGORIES),
-    quantity=st.integers(1, 5),
-    unit_price_minor=st.integers(0, 100_000),
-)
-purchases = st.builds(
-    PurchaseFacts,
-    kind=st.sampled_from(PurchaseKind),
-    external_id=st.just("1"),
-    total=amounts.map(lambda amount: Money(amount, "EUR")),
-    lines=st.lists(lines, max_size=4).map(tuple),
-    location=st.none() | st.sampled_from(PLACES),
-    staff=st.none() | st.sampled_from(PEOPLE),
-    booked_at=st.none() | instants(),
-    starts_at=st.none() | instants(),
-    customer_category=st.none() | st.sampled_from(GROUPS),
-)
+@st.composite
+def lines(draw: st.DrawFn) -> PurchaseLine:
+    """A line of any kind, often with a discount of its own and with tax."""
+    quantity, unit_price_minor = draw(st.integers(1, 5)), draw(st.just(0) | st.integers(0, 100_000))
+    discount_minor = draw(st.just(0) | st.integers(0, quantity * unit_price_minor))
+    return PurchaseLine(
+        item=draw(st.none() | st.sampled_from(ITEMS)),
+        category=draw(st.none() | st.sampled_from(CATEGORIES)),
+        quantity=quantity,
+        unit_price_minor=unit_price_minor,
+        discount_minor=discount_minor,
+        tax_minor=draw(st.just(0) | st.integers(0, quantity * unit_price_minor - discount_minor)),
+        kind=draw(st.just(LineKind.ITEM) | st.sampled_from(LineKind)),
+    )
+
+
+@st.composite
+def totals(draw: st.DrawFn, sold: tuple[PurchaseLine, ...]) -> int:
+    """The total of some lines: mostly their sum, or less by a discount of the whole order, or more."""
+    listed = sum(line.amount_minor for line in sold)
+    return listed * draw(st.sampled_from([100, 90, 51, 0, 103])) // 100 + draw(st.sampled_from([0, 0, 495]))
+
+
+@st.composite
+def purchases(draw: st.DrawFn, min_lines: int = 0) -> PurchaseFacts:
+    """A purchase of any kind, a part of which may be paid with points."""
+    sold = tuple(draw(st.lists(lines(), min_size=min_lines, max_size=4)))
+    total_minor = draw(totals(sold))
+    return PurchaseFacts(
+        kind=draw(st.sampled_from(PurchaseKind)),
+        external_id="1",
+        total=Money(total_minor, "EUR"),
+        lines=sold,
+        location=draw(st.none() | st.sampled_from(PLACES)),
+        staff=draw(st.none() | st.sampled_from(PEOPLE)),
+        booked_at=draw(st.none() | instants()),
+        starts_at=draw(st.none() | instants()),
+        customer_category=draw(st.none() | st.sampled_from(GROUPS)),
+        points_paid_minor=draw(st.just(0) | st.integers(0, total_minor)),
+    )
 
 
 @st.composite

@@ -29,7 +29,7 @@ from tests.properties.naive_earning import NaiveProgram
 Catalog = tuple[CatalogItem, ...]
 
 
-@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases, some.instants())
+@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases(), some.instants())
 def test_evaluation_equals_its_naive_restatement(
     policy: EarningPolicy, rules: list[EarningRule], catalog: Catalog, facts: PurchaseFacts, at: datetime
 ) -> None:
@@ -41,7 +41,7 @@ def test_evaluation_equals_its_naive_restatement(
     assert evaluation.time_zone == naive.zone()
 
 
-@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases, some.instants())
+@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases(), some.instants())
 def test_the_breakdown_adds_up_and_explains_every_rule(
     policy: EarningPolicy, rules: list[EarningRule], catalog: Catalog, facts: PurchaseFacts, at: datetime
 ) -> None:
@@ -57,7 +57,7 @@ def test_the_breakdown_adds_up_and_explains_every_rule(
         assert line.explanation.endswith(".")
 
 
-@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases, some.instants())
+@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases(), some.instants())
 def test_evaluating_again_gives_the_same(
     policy: EarningPolicy, rules: list[EarningRule], catalog: Catalog, facts: PurchaseFacts, at: datetime
 ) -> None:
@@ -66,7 +66,7 @@ def test_evaluating_again_gives_the_same(
     assert evaluate(compile_rules(policy, rules, catalog), facts, at) == preview
 
 
-@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases, some.instants(), st.data())
+@given(some.policies(), some.rule_sets(), some.catalogs, some.purchases(), some.instants(), st.data())
 def test_the_order_in_which_rules_are_given_does_not_matter(
     policy: EarningPolicy,
     rules: list[EarningRule],
@@ -85,7 +85,7 @@ def test_the_order_in_which_rules_are_given_does_not_matter(
     some.policies([Stacking.SUM]),
     some.rule_sets(some.base_awards),
     some.catalogs,
-    some.purchases,
+    some.purchases(),
     some.instants(),
     st.data(),
 )
@@ -107,7 +107,7 @@ def test_priorities_do_not_matter_when_rules_add_up(
     some.policies([Stacking.SUM, Stacking.BEST]),
     some.rule_sets(),
     some.catalogs,
-    some.purchases,
+    some.purchases(),
     some.instants(),
     some.rules(),
 )
@@ -135,7 +135,7 @@ def test_who_pays_more_never_earns_less(award: PerAmountAward, one: int, other: 
     assert earned == sorted(earned)
 
 
-@given(some.policies(), some.conditions, some.conditions, some.catalogs, some.purchases, some.instants())
+@given(some.policies(), some.conditions, some.conditions, some.catalogs, some.purchases(), some.instants())
 def test_conditions_of_different_kinds_are_and(
     policy: EarningPolicy, one: Conditions, other: Conditions, catalog: Catalog, facts: PurchaseFacts, at: datetime
 ) -> None:
@@ -161,7 +161,7 @@ def test_conditions_of_different_kinds_are_and(
     st.frozensets(st.sampled_from(some.ITEMS), min_size=1),
     st.frozensets(st.sampled_from(some.ITEMS), min_size=1),
     some.catalogs,
-    some.purchases,
+    some.purchases(),
 )
 def test_values_of_one_kind_are_or(
     policy: EarningPolicy, one: frozenset[str], other: frozenset[str], catalog: Catalog, facts: PurchaseFacts
@@ -175,7 +175,7 @@ def test_values_of_one_kind_are_or(
     assert applies(one | other) == (applies(one) or applies(other))
 
 
-@given(some.rules(), some.purchases)
+@given(some.rules(), some.purchases())
 def test_what_is_drawn_is_valid(made: EarningRule, facts: PurchaseFacts) -> None:
     """The properties speak about rules and purchases that the service takes."""
     totals = (made.conditions.total_greater_than_minor, made.conditions.total_less_than_minor)

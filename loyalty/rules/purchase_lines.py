@@ -1,0 +1,74 @@
+"""Which lines of two reports of one purchase are the same: a caller may send them in another order.
+
+Refunds and frozen formulas name lines by their position. So the lines of a purchase keep the order of the first report.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+
+from loyalty.rules.purchase import PurchaseLine
+
+
+def align_lines(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
+    """Return the reported lines in the order in which the purchase knows them; new lines stand at the end.
+
+    Two lines are the same when they have the same `line_id`. A line without one is the same as a line with the same
+    values, else as one of the same item and kind; among several of these the one in the same position, then the first.
+    """
+    places = dict(_pairs(known, reported))
+    taken = set(places.values())
+    found = [reported[places[position]] for position in range(len(known)) if position in places]
+    return (*found, *(line for position, line in enumerate(reported) if position not in taken))
+
+
+def are_same_lines(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> bool:
+    """Tell whether two reports tell the same lines, in whatever order; an id that only one of them has is no change."""
+    aligned = align_lines(known, reported)
+    return len(aligned) == len(known) and all(
+        _may_be_same(one, other) and _values(one) == _values(other) for one, other in zip(known, aligned, strict=True)
+    )
+
+
+def _pairs(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> Iterator[tuple[int, int]]:
+    """Pair positions of known lines with those of reported lines, surest first."""
+    waiting, free = set(range(len(known))), set(range(len(reported)))
+    for key in (_line_id, _values, _item):
+        index: dict[Hashable, list[int]] = {}
+        for position in sorted(free):
+            index.setdefault(key(reported[position]), []).append(position)
+        for in_place in (True, False):
+            for position in sorted(waiting):
+                found = _find(known[position], reported, index.get(key(known[position]), ()), free, key)
+                chosen = position if position in found else None if in_place or not found else found[0]
+                if chosen is not None:
+                    waiting.discard(position)
+                    free.discard(chosen)
+                    yield position, chosen
+
+
+def _find(
+    line: PurchaseLine,
+    reported: Sequence[PurchaseLine],
+    positions: Sequence[int],
+    free: set[int],
+    key: Callable[[PurchaseLine], Hashable],
+) -> list[int]:
+    if key is _line_id and line.line_id is None:
+        return []
+    return [position for position in positions if position in free and _may_be_same(line, reported[position])]
+
+
+def _may_be_same(one: PurchaseLine, other: PurchaseLine) -> bool:
+    return one.line_id is None or other.line_id is None or one.line_id == other.line_id
+
+
+def _line_id(line: PurchaseLine) -> Hashable:
+    return line.line_id
+
+
+def _values(line: PurchaseLine) -> Hashable:
+    return replace(line, line_id=None)
+
+
+def _item(line: PurchaseLine) -> Hashable:
+    return (line.kind, line.item, line.category)

@@ -1,0 +1,26 @@
+"""A refund may pay back nothing: that of lines which cost nothing, but earned points.
+
+Revision ID: 0009
+Revises: 0008
+"""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+CHECK = op.f("purchase_refunds_amount_minor_check")
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.drop_constraint(CHECK, "purchase_refunds")
+    op.create_check_constraint(CHECK, "purchase_refunds", "amount_minor >= 0")
+
+
+def downgrade() -> None:
+    """Take it back; fails where such refunds are recorded, because nothing of the ledger is dropped."""
+    op.drop_constraint(CHECK, "purchase_refunds")
+    op.create_check_constraint(CHECK, "purchase_refunds", "amount_minor > 0")
