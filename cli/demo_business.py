@@ -29,6 +29,7 @@ from loyalty.rules.ids import RuleId, TenantId
 from loyalty.rules.money import Money, PointValue, Ratio
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.earning_rule import create_earning_rule
@@ -229,7 +230,7 @@ def _day(business: Business, chance: random.Random, moment: datetime) -> Iterato
             starts_at=begin,
             ends_at=begin + timedelta(minutes=45),
         )
-        yield PurchaseRecording(facts, PurchaseStatus.COMPLETED, _customer(business, chance))
+        yield PurchaseRecording(PurchaseReport.of(facts), PurchaseStatus.COMPLETED, _customer(business, chance))
 
 
 _KINDS = {

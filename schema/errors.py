@@ -31,6 +31,7 @@ class UserErrorCode(StrEnum):
     DUPLICATE_MINIMUM = "DUPLICATE_MINIMUM"
     PURCHASE_OF_ANOTHER_CUSTOMER = "PURCHASE_OF_ANOTHER_CUSTOMER"
     STATUS_RUNS_BACKWARDS = "STATUS_RUNS_BACKWARDS"
+    AMBIGUOUS_REPORT = "AMBIGUOUS_REPORT"
     INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
     REDEMPTION_DISABLED = "REDEMPTION_DISABLED"
     BELOW_MINIMUM = "BELOW_MINIMUM"
@@ -59,6 +60,7 @@ describe_enum(
         "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
         "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase belongs to another customer.",
         "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
+        "AMBIGUOUS_REPORT": "The report returns to an earlier state and may be a late retry.",
         "INSUFFICIENT_POINTS": "Fewer points are available than required.",
         "REDEMPTION_DISABLED": "Points cannot be redeemed in this program.",
         "BELOW_MINIMUM": "Fewer points than must be held, or used at once.",
@@ -126,6 +128,15 @@ class PurchaseOfAnotherCustomer(UserError):
 class StatusRunsBackwards(UserError):
     current: str = strawberry.field(description="The status that is recorded.")
     requested: str = strawberry.field(description="The status that was reported.")
+
+
+@strawberry.type(
+    description="The report returns to an earlier state of the purchase: it may be a late retry, or something new. "
+    "Nothing was recorded; send it again with one of the fields in `send`."
+)
+class AmbiguousReport(UserError):
+    current: str = strawberry.field(description="The status that is recorded.")
+    send: list[str] = strawberry.field(description="The fields that can tell, each by itself.")
 
 
 @strawberry.type(description="Fewer points are available than the request takes.")
@@ -214,6 +225,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.DuplicateMinimum: (DuplicateMinimum, ("min_points",)),
     refusals.PurchaseOfAnotherCustomer: (PurchaseOfAnotherCustomer, ()),
     refusals.StatusRunsBackwards: (StatusRunsBackwards, ("current", "requested")),
+    refusals.AmbiguousReport: (AmbiguousReport, ("current", "send")),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
     refusals.RedemptionDisabled: (RedemptionDisabled, ()),
     refusals.BelowMinimum: (BelowMinimum, ("what", "required", "actual")),
@@ -251,7 +263,7 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
             code=UserErrorCode(refusal.code),
             message=refusal.message,
             path=_path(refusal.path),
-            **{name: getattr(refusal, name) for name in details},
+            **{name: _shown(getattr(refusal, name)) for name in details},
         ),
     ]
 
@@ -267,6 +279,11 @@ async def answered(payload: Callable[..., T], work: Callable[[], Awaitable[Mappi
         raise
     except LoyaltyError as refusal:
         return payload(user_errors=user_errors(refusal))
+
+
+def _shown(detail: Any) -> Any:
+    """A detail as clients see it: names of fields in their spelling."""
+    return _path(detail) if isinstance(detail, tuple) else detail
 
 
 def _path(path: tuple[str, ...]) -> list[str]:

@@ -15,6 +15,7 @@ from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import RefundPolicy
 
 MAX_DELAY_MINUTES = 366 * 24 * 60
+DEFAULT_LATEST_REPORT_MINUTES = 30 * 24 * 60
 
 
 class EvaluateOn(StrEnum):
@@ -36,7 +37,7 @@ class MatureOn(StrEnum):
     PURCHASE_PAID = "PURCHASE_PAID"
     """The moment the purchase is reported as paid, or further."""
     SERVICE_ENDED = "SERVICE_ENDED"
-    """The end of the service, as the purchase tells it."""
+    """The end of the service, as the purchase tells it; without an end, the moment the purchase is completed."""
     PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
     """The moment the purchase is reported as completed."""
     MANUAL = "MANUAL"
@@ -64,7 +65,8 @@ class AccrualPolicy:
 
     `delay_minutes` runs from the moment that `mature_on` names; `slack_minutes` is how late the sweeper may be before
     somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent,
-    `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`.
+    `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`. A report counts from when it came
+    about, if that is at most `latest_report_minutes` ago; an older one counts from when it arrives.
     """
 
     evaluate_on: EvaluateOn = EvaluateOn.PURCHASE_CREATED
@@ -74,6 +76,12 @@ class AccrualPolicy:
     forfeit_on: frozenset[PurchaseStatus] = FORFEITABLE
     debt: Overdraft = Overdraft.ALLOW_NEGATIVE
     refund: RefundPolicy = RefundPolicy.PROPORTIONAL
+    latest_report_minutes: int = DEFAULT_LATEST_REPORT_MINUTES
+
+    @property
+    def latest_report(self) -> timedelta:
+        """How long ago a report may have come about to count from then."""
+        return timedelta(minutes=self.latest_report_minutes)
 
 
 DEFAULT_ACCRUAL = AccrualPolicy()
@@ -92,7 +100,7 @@ _EVALUATED_FROM = {
     EvaluateOn.SERVICE_ENDED: 0,
     EvaluateOn.PURCHASE_COMPLETED: 3,
 }
-_MATURED_FROM = {MatureOn.PURCHASE_PAID: 2, MatureOn.PURCHASE_COMPLETED: 3}
+_MATURED_FROM = {MatureOn.PURCHASE_PAID: 2, MatureOn.SERVICE_ENDED: 3, MatureOn.PURCHASE_COMPLETED: 3}
 
 
 def is_evaluated_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> bool:
@@ -122,21 +130,40 @@ def takes_refunds(policy: AccrualPolicy) -> bool:
     return policy.refund is not RefundPolicy.NONE and forfeits(policy, PurchaseStatus.REFUNDED)
 
 
-def matures_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime) -> datetime | None:
-    """Return from when on the points can be spent, or None while the status that it waits for has not come.
+def matures_at(
+    policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, moment: datetime
+) -> datetime | None:
+    """Return from when on the points can be spent, or None while what it waits for is not known.
 
-    `now` is the moment of the evaluation, or of the status change that is being recorded. The end of a service that the
-    purchase does not tell is its start; without that, now.
+    `moment` is that of the evaluation, or of the report that tells the status. The end of a service that the purchase
+    does not tell is its start; without that, nobody knows the end until the purchase is completed.
     """
     delay = timedelta(minutes=policy.delay_minutes)
     if policy.mature_on is MatureOn.MANUAL:
         return None
-    if policy.mature_on is MatureOn.SERVICE_ENDED:
-        return (service_end(facts) or now) + delay
+    if policy.mature_on is MatureOn.SERVICE_ENDED and (end := service_end(facts)) is not None:
+        return end + delay
     awaited = _MATURED_FROM.get(policy.mature_on)
     if awaited is not None and _RANKS.get(status, -1) < awaited:
         return None
-    return now + delay
+    return moment + delay
+
+
+def matures_at_after(
+    policy: AccrualPolicy,
+    told: tuple[PurchaseFacts, PurchaseStatus],
+    known: datetime | None,
+    moment: datetime,
+    *,
+    end_changed: bool,
+) -> datetime | None:
+    """Return from when on pending points can be spent after a further report that tells these facts and this status.
+
+    `known` is what was promised before. It stays, unless it was unknown, or the report moves the end of the service.
+    """
+    if known is None:
+        return matures_at(policy, *told, moment)
+    return matures_at(policy, *told, moment) if policy.mature_on is MatureOn.SERVICE_ENDED and end_changed else known
 
 
 def forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
@@ -154,6 +181,7 @@ def validate_accrual_policy(policy: AccrualPolicy) -> list[Problem]:
 def _policy_problems(policy: AccrualPolicy) -> Iterator[Problem | None]:
     yield _check_minutes(policy.delay_minutes, ("accrual", "mature_delay"))
     yield _check_minutes(policy.slack_minutes, ("accrual", "mature_slack"))
+    yield _check_minutes(policy.latest_report_minutes, ("accrual", "latest_report"))
     if stray := policy.forfeit_on - FORFEITABLE:
         names = ", ".join(sorted(stray))
         yield Problem(("accrual", "forfeit_on"), f"may hold CANCELLED, NO_SHOW and REFUNDED, not {names}")

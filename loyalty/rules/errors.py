@@ -271,6 +271,21 @@ class StatusRunsBackwards(Refused):
         self.requested = requested
 
 
+class AmbiguousReport(Refused):
+    """The report returns to an earlier state: a late retry, or something new; `send` names the fields that can tell."""
+
+    code: ClassVar[str] = "AMBIGUOUS_REPORT"
+    send: ClassVar[tuple[str, ...]] = ("occurred_at", "idempotency_key")
+
+    def __init__(self, current: str, path: tuple[str, ...] = ("status",)) -> None:
+        super().__init__(
+            f"The purchase was so before and is {current} now. Send occurredAt, or an idempotencyKey of this report, "
+            "so that it can be told from a late retry.",
+            path,
+        )
+        self.current = current
+
+
 class CurrencyMismatch(Refused):
     """The amount is in another currency than the program counts in; nothing is converted silently."""
 

@@ -92,8 +92,8 @@ class PurchaseLine:
 class PurchaseFacts:
     """All that is told about a purchase. Names are external ids, instants are aware UTC.
 
-    `occurred_at` is when the reported status came about in the caller's system. Rules do not look at it; it tells a
-    second cancellation from a late retry of the first. `points_paid_minor` is how much of the total was paid with
+    `occurred_at` is when the newest report came about in the caller's system, as far as it told. Conditions of rules do
+    not look at it. `points_paid_minor` is how much of the total was paid with
     points, as far as holds and redemptions name the purchase.
     """
 
@@ -118,8 +118,9 @@ _RANKS = {
     PurchaseStatus.COMPLETED: 3,
     PurchaseStatus.REFUNDED: 4,
 }
-_CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
-ENDED = _CALLED_OFF | {PurchaseStatus.REFUNDED}
+CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
+"""The purchase does not take place."""
+ENDED = CALLED_OFF | {PurchaseStatus.REFUNDED}
 """In these nothing is payable any more: points cannot pay for it, and those that did go back."""
 
 
@@ -133,14 +134,14 @@ def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusSte
         return StatusStep.SAME
     if current is PurchaseStatus.REFUNDED:
         return StatusStep.STALE
-    if requested in _CALLED_OFF or current in _CALLED_OFF:
+    if requested in CALLED_OFF or current in CALLED_OFF:
         return StatusStep.ADVANCE
     return StatusStep.ADVANCE if _RANKS[requested] > _RANKS[current] else StatusStep.STALE
 
 
 def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
     """Tell whether a step brings a purchase that was called off back to life, so that it may earn anew."""
-    return current in _CALLED_OFF and requested not in _CALLED_OFF and requested is not PurchaseStatus.REFUNDED
+    return current in CALLED_OFF and requested not in CALLED_OFF and requested is not PurchaseStatus.REFUNDED
 
 
 def validate_facts(facts: PurchaseFacts) -> list[Problem]:

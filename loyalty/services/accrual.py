@@ -11,7 +11,14 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.account import credit, pend, take_back, unpend
-from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at, takes_refunds
+from loyalty.rules.accrual import (
+    AccrualState,
+    MatureOn,
+    forfeits,
+    matures_at,
+    matures_at_after,
+    takes_refunds,
+)
 from loyalty.rules.earning import Evaluation, evaluate
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
@@ -40,15 +47,18 @@ CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 """The states in which points of an accrual are, or were, in the customer's account."""
 
 
-def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, refunds: Sequence[Refund] = ()) -> Moved:
+def accrue(
+    book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime, refunds: Sequence[Refund] = ()
+) -> Moved:
     """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later.
 
-    What was refunded before the evaluation never earns.
+    Windows and weekdays of rules, and the delay until maturity, count from the ``moment`` that the report tells. What
+    was refunded before the evaluation never earns.
     """
     policy = book.program.row.settings.accrual
     tier = book.program.tier(book.account(purchase.customer_id).tier_id)
-    evaluation = evaluate(book.program.rules, facts, book.now, tier)
-    due_at = matures_at(policy, facts, purchase.status, book.now)
+    evaluation = evaluate(book.program.rules, facts, moment, tier)
+    due_at = matures_at(policy, facts, purchase.status, moment)
     accrual = AccrualRow(
         id=AccrualId(uuid7()),
         purchase_id=purchase.id,
@@ -84,10 +94,19 @@ def accrue(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, refunds: Seq
     return accrual, change
 
 
-def follow(book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: PurchaseFacts) -> Moved:
-    """Let an accrual follow a new status of its purchase: it may be forfeited, mature, or wait for another moment.
+def follow(
+    book: Book,
+    accrual: AccrualRow,
+    purchase: PurchaseRow,
+    facts: PurchaseFacts,
+    moment: datetime,
+    *,
+    end_changed: bool,
+) -> Moved:
+    """Let an accrual follow a report about its purchase: it may be forfeited, mature, or wait for another moment.
 
-    The book must know the customer's open lots when credited points are taken back.
+    ``moment`` is when the report came about; ``end_changed`` says that it moves the end of the service. The book must
+    know the customer's open lots when credited points are taken back.
     """
     if forfeits(accrual.policy, purchase.status):
         return _forfeit(book, accrual)
@@ -98,8 +117,8 @@ def follow(book: Book, accrual: AccrualRow, purchase: PurchaseRow, facts: Purcha
         return mature(book, accrual)
     if accrual.policy.mature_on is MatureOn.EVALUATION:
         return accrual, None
-    waits = accrual.matures_at is None or accrual.policy.mature_on is MatureOn.SERVICE_ENDED
-    due_at = matures_at(accrual.policy, facts, purchase.status, book.now) if waits else accrual.matures_at
+    told = (facts, purchase.status)
+    due_at = matures_at_after(accrual.policy, told, accrual.matures_at, moment, end_changed=end_changed)
     if due_at is not None and due_at <= book.now:
         return mature(book, accrual._replace(matures_at=due_at))
     moved = accrual._replace(matures_at=due_at)

@@ -1,4 +1,4 @@
-"""Record purchases: evaluate the rules once, post what they give, and answer a replay with the first answer."""
+"""Record purchases: apply each report to what is known, post what the rules give, and answer a replay as it stands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,30 +8,41 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.absent import ABSENT, given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.errors import (
     CurrencyMismatch,
+    IdempotencyConflict,
     InvalidInput,
     LoyaltyError,
     NotFound,
     Problem,
     PurchaseOfAnotherCustomer,
-    StatusRunsBackwards,
+    refuse_problems,
 )
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.purchase import (
+    CALLED_OFF,
+    ENDED,
     PurchaseFacts,
     PurchaseKind,
     PurchaseLine,
     PurchaseStatus,
-    StatusStep,
-    next_status,
     reactivates,
-    validate_facts,
 )
-from loyalty.rules.purchase_lines import align_lines, are_same_lines
+from loyalty.rules.purchase_lines import are_same_lines
+from loyalty.rules.purchase_report import (
+    AppliedReport,
+    KnownFacts,
+    PurchaseReport,
+    check_not_ahead,
+    moment_of,
+    validate_report,
+)
 from loyalty.rules.refund import Refund
+from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
+from loyalty.rules.text import check_external_id
 from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
@@ -59,6 +70,7 @@ from loyalty.storage.purchases import (
     read_purchase_by_key,
     read_purchases_by_id,
     read_refunds,
+    told_times,
 )
 from loyalty.storage.search import family_name, folded
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
@@ -71,23 +83,31 @@ from tenancy.retry import StaleRead, retried
 MAX_BATCH = 1_000
 SWEEP_BATCH = 500
 SUBJECT = "worker:evaluation"
-CALLED_OFF = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW})
-ENDED = CALLED_OFF | {PurchaseStatus.REFUNDED}
-"""In these, points that were spent on a purchase go back."""
 MAX_REPORTS_OF_ONE_PURCHASE = 100
 """In one batch: each further report is a transaction of its own."""
 
 
 class PurchaseRecording(NamedTuple):
-    """What a caller reports about one purchase: the facts, how far it has come, and whose it is."""
+    """What a caller reports about one purchase: what was sent of its facts, how far it has come, and whose it is.
 
-    facts: PurchaseFacts
+    ``idempotency_key`` names this report among those of the purchase.
+    """
+
+    report: PurchaseReport
     status: PurchaseStatus
     customer: CustomerProfile
+    idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
         """What identifies this report: facts, status and whose it is, not how the customer is described."""
-        return fingerprint([_facts_identity(self.facts), self.status, self.customer.external_id])
+        return fingerprint(self._identity(), taken_away=self.report.taken_away() or None)
+
+    def former_fingerprint(self) -> str:
+        """The fingerprint that the first release gave it, which took null for absent."""
+        return fingerprint(self._identity())
+
+    def _identity(self) -> list[Any]:
+        return [_report_identity(self.report), self.status, self.customer.external_id]
 
 
 class RecordedPurchase(NamedTuple):
@@ -190,9 +210,12 @@ async def load_refunds(
 
 def _refusal_of_input(recording: PurchaseRecording) -> InvalidInput | None:
     problems = [
-        *validate_facts(recording.facts),
+        *validate_report(recording.report),
         *(Problem(("customer", *path), reason) for path, reason in validate_profile(recording.customer)),
     ]
+    if recording.idempotency_key is not None:
+        key_problem = check_external_id(recording.idempotency_key, ("idempotency_key",))
+        problems += [key_problem] if key_problem else []
     return InvalidInput(problems) if problems else None
 
 
@@ -206,7 +229,7 @@ def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResul
     for position, recording in enumerate(recordings):
         if results[position] is not None:
             continue
-        key = (recording.facts.kind, recording.facts.external_id)
+        key = (recording.report.kind, recording.report.external_id)
         number = seen[key] = seen.get(key, -1) + 1
         if number == MAX_REPORTS_OF_ONE_PURCHASE:
             reason = f"stands in the batch more than {MAX_REPORTS_OF_ONE_PURCHASE} times"
@@ -227,83 +250,106 @@ async def _record_wave(
 ) -> list[RecordingResult]:
     marks = [recording.fingerprint() for recording in wave]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        wanted = [
-            WantedPurchase(recording.facts.kind, recording.facts.external_id, mark, recording.customer.external_id)
-            for recording, mark in zip(wave, marks, strict=True)
-        ]
+        wanted = [_wanted(actor, recording, mark) for recording, mark in zip(wave, marks, strict=True)]
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
         program = await program_at(world, tx, context.config_version)
+        now = world.now(program)
         results: dict[int, RecordingResult] = dict(refused)
-        fresh: list[int] = []
+        replays: dict[int, KnownPurchase] = {}
+        items: dict[int, _Item] = {}
         for position, (recording, known) in enumerate(zip(wave, context.known, strict=True)):
             if position in results:
                 continue
-            refusal = None if known.is_replay else _refusal_of_state(recording, known, program)
-            if refusal:
+            try:
+                judged = _judge(recording, marks[position], known, program, now)
+            except LoyaltyError as refusal:
                 results[position] = refusal
-            elif not known.is_replay:
-                fresh.append(position)
-        results |= await _answer_replays(
-            tx, {position: known for position, known in enumerate(context.known) if known.is_replay}
-        )
-        if fresh:
-            items = {position: _Item(wave[position], marks[position], context.known[position]) for position in fresh}
+                continue
+            if judged.news is None:
+                replays[position] = known
+            else:
+                items[position] = _Item(recording, marks[position], known, judged.news, judged.status)
+        if replays:
+            results |= await _answer_replays(tx, replays)
+        if items:
             results |= await _book_items(world, actor, tx, program, items)
     return [results[position] for position in range(len(wave))]
 
 
-def _refusal_of_state(
-    recording: PurchaseRecording, known: KnownPurchase, program: CompiledProgram
-) -> LoyaltyError | None:
-    """What contradicts the program or what is already recorded. Checked in this order: currency, customer, status."""
-    currency = recording.facts.total.currency
-    if currency != program.row.currency:
-        return CurrencyMismatch(program.row.currency, currency, ("total", "currency"))
-    if known.purchase is None:
-        return None
-    if not known.is_theirs:
-        return PurchaseOfAnotherCustomer(("customer", "external_id"))
-    if next_status(known.purchase.status, recording.status) is StatusStep.STALE or _came_late(
-        recording, known.purchase
-    ):
-        return StatusRunsBackwards(known.purchase.status, recording.status)
-    return _refusal_of_change(recording.facts, known.purchase)
+def _wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> WantedPurchase:
+    return WantedPurchase(
+        recording.report.kind,
+        recording.report.external_id,
+        mark,
+        recording.former_fingerprint(),
+        recording.idempotency_key,
+        actor.client,
+        recording.status,
+        recording.customer.external_id,
+    )
 
 
-def _refusal_of_change(facts: PurchaseFacts, purchase: PurchaseRow) -> LoyaltyError | None:
+def _judge(
+    recording: PurchaseRecording, mark: str, known: KnownPurchase, program: CompiledProgram, now: datetime
+) -> Judgement:
+    """Say what becomes of a report. Refused in this order: customer, key, replay, time, currency, what goes before."""
+    report, purchase = recording.report, known.purchase
+    if purchase is not None and not known.is_theirs:
+        raise PurchaseOfAnotherCustomer(("customer", "external_id"))
+    if known.keyed is not None and recording.idempotency_key is not None:
+        if known.keyed.fingerprint != mark:
+            raise IdempotencyConflict(recording.idempotency_key)
+        return Judgement(None, recording.status)
+    is_keyed = recording.idempotency_key is not None
+    if purchase is not None and known.fact and known.fact.version == purchase.version and not is_keyed:
+        return Judgement(None, purchase.status)
+    refuse_problems([check_not_ahead(report.occurred_at, now)])
+    if report.currency is not None and report.currency != program.row.currency:
+        path = ("total",) if report.total is not ABSENT else ("lines", "0", "unit_price")
+        raise CurrencyMismatch(program.row.currency, report.currency, (*path, "currency"))
+    if purchase is None:
+        return judge_first_report(report, recording.status)
+    judged = judge_report(
+        report,
+        recording.status,
+        known_state(purchase, now),
+        is_keyed=is_keyed,
+        sent_before=known.fact is not None,
+        is_earlier_state=lambda facts, status: _state_mark(facts, status) in known.earlier_states,
+    )
+    if judged.news is not None:
+        _refuse_change_after_refund(judged.news, purchase)
+    return judged
+
+
+def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> None:
     """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
     if not purchase.refunded_minor:
-        return None
-    if facts.total != purchase.total:
-        return InvalidInput.one("total", reason="must not change once a part was refunded")
-    if not are_same_lines(_known_lines(purchase), facts.lines):
-        return InvalidInput.one("lines", reason="must not change once a part was refunded")
-    return None
+        return
+    if "total" in news.changed:
+        raise InvalidInput.one("total", reason="must not change once a part was refunded")
+    if not are_same_lines(_known_lines(purchase), news.facts.lines):
+        raise InvalidInput.one("lines", reason="must not change once a part was refunded")
 
 
 def _known_lines(purchase: PurchaseRow) -> tuple[PurchaseLine, ...]:
     return tuple(purchase_line(stored) for stored in purchase.lines)
 
 
-def _aligned_lines(item: "_Item") -> tuple[PurchaseLine, ...]:
-    """The reported lines in the order in which the purchase has them: refunds and formulas name their positions."""
-    known, reported = item.known.purchase, item.recording.facts.lines
-    return align_lines(_known_lines(known), reported) if known else reported
+def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
+    """What is known of a purchase, as the rules see it.
 
-
-def _came_late(recording: PurchaseRecording, purchase: PurchaseRow) -> bool:
-    """Whether the report tells of something older than what is recorded, as far as both tell their times."""
-    told, known = recording.facts.occurred_at, purchase.occurred_at
-    if not purchase.generation:
-        return False
-    return told is not None and known is not None and told < known
+    A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
+    """
+    facts = _facts_of(purchase, None, 0)
+    if check_not_ahead(facts.occurred_at, now):
+        facts = replace(facts, occurred_at=None)
+    return KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
 
 
 async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) -> dict[int, RecordingResult]:
-    if not replays:
-        return {}
     purchases = {position: known.purchase for position, known in replays.items() if known.purchase}
     customers = await read_customers_by_id(tx, [purchase.customer_id for purchase in purchases.values()])
     changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])
@@ -314,40 +360,42 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
             purchase=purchase,
             accrual=replays[position].accrual,
             customer=customers[purchase.customer_id],
-            tier_change=by_fact.get((purchase.id, replays[position].replayed_at)),
+            tier_change=by_fact.get((purchase.id, _recorded_at(replays[position]))),
             replayed=True,
         )
         for position, purchase in purchases.items()
     }
 
 
+def _recorded_at(known: KnownPurchase) -> datetime | None:
+    """When the fact that a replay repeats was recorded."""
+    fact = known.keyed or known.fact
+    return fact.recorded_at if fact else None
+
+
 class _Item(NamedTuple):
-    """One item that is new: what is reported, and what is known."""
+    """One item that is new: what is reported, what was known, and what is known after it."""
 
     recording: PurchaseRecording
     fingerprint: str
     known: KnownPurchase
+    news: AppliedReport
+    status: PurchaseStatus
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """One item that will be booked: what is reported, what is known, and whose it is."""
+    """One item that will be booked: the facts as they are now, what was known before, and whose it is."""
 
-    recording: PurchaseRecording
-    fingerprint: str
-    known: KnownPurchase
+    item: _Item
+    facts: PurchaseFacts
     customer_id: CustomerId
     refunds: Sequence[Refund]
-    reported_lines: tuple[PurchaseLine, ...]
 
     @property
-    def status(self) -> PurchaseStatus:
-        """The status that the purchase takes: called off it stays, as long as only how it began is told late."""
-        before, told = self.known.purchase, self.recording.facts.occurred_at
-        if before is None or before.generation or self.recording.status in CALLED_OFF:
-            return self.recording.status
-        came_later = told is not None and (before.occurred_at is None or told > before.occurred_at)
-        return self.recording.status if came_later else before.status
+    def before(self) -> PurchaseRow | None:
+        """The purchase as it was before this report."""
+        return self.item.known.purchase
 
 
 async def _book_items(
@@ -370,15 +418,12 @@ async def _book_items(
         locked = opened[item.recording.customer.external_id]
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(
-            item.recording.facts,
-            lines=_aligned_lines(item),
+            item.news.facts,
             customer_category=locked.profile.category,
             points_paid_minor=item.known.points_paid_minor,
         )
         customer_id = book.open(locked)
-        recording, reported_lines = item.recording._replace(facts=facts), item.recording.facts.lines
-        told = refunds.get(position, ())
-        draft = _Draft(recording, item.fingerprint, item.known, customer_id, told, reported_lines)
+        draft = _Draft(item, facts, customer_id, refunds.get(position, ()))
         try:
             booked[position] = _book(book, draft)
             if booked[position].purchase.status in ENDED and item.known.points_paid_minor:
@@ -442,7 +487,9 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         for purchase, points_paid_minor in due:
             category = book.customers[purchase.customer_id].profile.category
             facts = _facts_of(purchase, category, points_paid_minor)
-            accrue(book, purchase, facts, [row.refund for row in refunds.get(purchase.id, ())])
+            policy = program.row.settings.accrual
+            moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
+            accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
             move = {"id": purchase.id, "evaluates_at": None, "seen_evaluates_at": purchase.evaluates_at}
             book.posting.purchase_moves.append(move)
         await post(tx, book.finish())
@@ -467,7 +514,7 @@ def _facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_
 
 
 def _takes_back(item: _Item) -> bool:
-    return takes_back(item.known.accrual, item.recording.status)
+    return takes_back(item.known.accrual, item.status)
 
 
 def _book(book: Book, draft: _Draft) -> RecordedPurchase:
@@ -478,31 +525,38 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
         {
             "purchase_id": purchase.id,
             "version": purchase.version,
-            "fingerprint": draft.fingerprint,
+            "fingerprint": draft.item.fingerprint,
             "status": purchase.status,
-            "facts": replace(draft.recording.facts, lines=draft.reported_lines),
+            # As it was sent: the purchase keeps its lines in the order in which it knows them.
+            "facts": replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines)),
             "recorded_at": book.now,
             "recorded_by": book.actor.subject,
+            "report_key": draft.item.recording.idempotency_key,
+            "report_client": book.actor.client if draft.item.recording.idempotency_key else None,
+            "state_mark": _state_mark(draft.facts, purchase.status),
         },
     )
-    facts, accrual, change = draft.recording.facts, draft.known.accrual, None
-    if draft.known.purchase and purchase.generation != draft.known.purchase.generation:
+    facts, accrual, change = draft.facts, draft.item.known.accrual, None
+    policy = book.program.row.settings.accrual
+    moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)
+    if draft.before and purchase.generation != draft.before.generation:
         accrual = None
     if accrual is not None:
-        accrual, change = follow(book, accrual, purchase, facts)
-    elif purchase.generation and is_evaluated_at(book.program.row.settings.accrual, facts, purchase.status, book.now):
-        accrual, change = accrue(book, purchase, facts, draft.refunds)
+        end_changed = not {"starts_at", "ends_at"}.isdisjoint(draft.item.news.changed)
+        accrual, change = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+    elif purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
+        accrual, change = accrue(book, purchase, facts, moment, draft.refunds)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
 
 
 def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
-    facts, before = draft.recording.facts, draft.known.purchase
+    facts, before = draft.facts, draft.before
     return PurchaseRow(
         id=before.id if before else PurchaseId(uuid7()),
         kind=facts.kind,
         external_id=facts.external_id,
         customer_id=draft.customer_id,
-        status=draft.status,
+        status=draft.item.status,
         version=before.version + 1 if before else 1,
         generation=_generation(draft),
         total=facts.total,
@@ -513,22 +567,18 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         booked_at=facts.booked_at,
         starts_at=facts.starts_at,
         ends_at=facts.ends_at,
-        occurred_at=_newest(facts.occurred_at, before),
+        occurred_at=facts.occurred_at,
+        told_at={name: None if at is None else at.isoformat() for name, at in draft.item.news.told_at.items()},
         evaluates_at=_evaluates_at(book, draft),
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )
 
 
-def _newest(told: datetime | None, before: PurchaseRow | None) -> datetime | None:
-    known = before.occurred_at if before else None
-    return max(told, known) if told and known else told or known
-
-
 def _evaluates_at(book: Book, draft: _Draft) -> datetime | None:
     """When the sweep will evaluate the rules: only while that waits for the end of the service."""
-    facts, status, policy = draft.recording.facts, draft.status, book.program.row.settings.accrual
-    generation, accrual = _generation(draft), draft.known.accrual
+    facts, status, policy = draft.facts, draft.item.status, book.program.row.settings.accrual
+    generation, accrual = _generation(draft), draft.item.known.accrual
     is_evaluated = accrual is not None and accrual.generation == generation
     if not generation or is_evaluated or is_evaluated_at(policy, facts, status, book.now):
         return None
@@ -541,13 +591,13 @@ def _generation(draft: _Draft) -> int:
     Generation 0 is that of a purchase that was called off before anybody had heard of it: a late report of how it began
     fills in its facts, and only one that tells a later time brings it to life (C-20).
     """
-    before, accrual, status = draft.known.purchase, draft.known.accrual, draft.recording.status
+    before, accrual, status = draft.before, draft.item.known.accrual, draft.item.status
     if before is None:
         return 0 if status in CALLED_OFF else 1
     if before.generation == 0:
-        return 1 if reactivates(before.status, draft.status) else 0
+        return 1 if reactivates(before.status, status) else 0
     lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
-    return before.generation + 1 if lost and reactivates(before.status, draft.status) else before.generation
+    return before.generation + 1 if lost and reactivates(before.status, status) else before.generation
 
 
 def purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
@@ -581,22 +631,32 @@ def profile_rows(profiles: Sequence[CustomerProfile], now: datetime) -> list[dic
     ]
 
 
-def _facts_identity(facts: PurchaseFacts) -> dict[str, Any]:
-    """What identifies the facts of a purchase; a field that is added later stands here only when it is given."""
+def _report_identity(report: PurchaseReport) -> dict[str, Any]:
+    """What identifies a report; a field that is added later stands here only when it is given.
+
+    What was not sent stands here as the first release wrote it, which had no way to leave a field out.
+    """
+    given = report.given()
+    total = given.get("total")
     return {
-        "kind": facts.kind,
-        "external_id": facts.external_id,
-        "total": money_identity(facts.total),
-        "lines": [_line_identity(line) for line in facts.lines],
-        "location": facts.location,
-        "staff": facts.staff,
-        "booked_at": facts.booked_at,
-        "starts_at": facts.starts_at,
-        "ends_at": facts.ends_at,
-        "customer_category": facts.customer_category,
-        "occurred_at": facts.occurred_at,
-        "points_paid_minor": facts.points_paid_minor,
+        "kind": report.kind,
+        "external_id": report.external_id,
+        "total": total and money_identity(total),
+        "lines": [_line_identity(line) for line in given.get("lines") or ()],
+        "location": given.get("location"),
+        "staff": given.get("staff"),
+        "booked_at": given.get("booked_at"),
+        "starts_at": given.get("starts_at"),
+        "ends_at": given.get("ends_at"),
+        "customer_category": None,
+        "occurred_at": report.occurred_at,
+        "points_paid_minor": 0,
     }
+
+
+def _state_mark(facts: PurchaseFacts, status: PurchaseStatus) -> str:
+    """What identifies what is known after a report, whenever it came about."""
+    return fingerprint([_report_identity(PurchaseReport.of(replace(facts, occurred_at=None))), status])
 
 
 def _line_identity(line: PurchaseLine) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refus
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
 from loyalty.rules.redemption import share
 from loyalty.rules.refund import (
     Refund,
@@ -26,7 +26,7 @@ from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
-from loyalty.services.purchase import CALLED_OFF, purchase_values
+from loyalty.services.purchase import purchase_values
 from loyalty.services.redemption import give_back_for
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id

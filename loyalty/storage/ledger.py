@@ -126,6 +126,7 @@ def _save_purchases() -> Any:
         "lines",
         "location",
         "staff",
+        "told_at",
     )
     times = ("booked_at", "starts_at", "ends_at", "occurred_at", "evaluates_at", "updated_at")
     return statement.on_conflict_do_update(

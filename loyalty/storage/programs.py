@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.accrual import DEFAULT_LATEST_REPORT_MINUTES, AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
 from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind, Period
@@ -302,6 +302,7 @@ def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
         "forfeit_on": sorted(policy.forfeit_on),
         "debt": policy.debt,
         "refund": policy.refund,
+        "latest_report_minutes": policy.latest_report_minutes,
     }
 
 
@@ -315,6 +316,7 @@ def accrual_from_document(stored: dict[str, Any]) -> AccrualPolicy:
         forfeit_on=frozenset(PurchaseStatus(status) for status in stored["forfeit_on"]),
         debt=Overdraft(stored["debt"]),
         refund=RefundPolicy(stored.get("refund", RefundPolicy.PROPORTIONAL)),
+        latest_report_minutes=stored.get("latest_report_minutes", DEFAULT_LATEST_REPORT_MINUTES),
     )
 
 

@@ -5,7 +5,21 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Text, bindparam, cast, false, func, literal, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
@@ -39,6 +53,9 @@ from loyalty.storage.tables import (
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, record_set, tenant_parameter
 
+MAX_STATES_COMPARED = 100
+"""With so many earlier states of a purchase a report is compared, to see whether it returns to one of them."""
+
 
 class PurchaseRow(NamedTuple):
     """A purchase as clients see it."""
@@ -59,6 +76,8 @@ class PurchaseRow(NamedTuple):
     starts_at: datetime | None
     ends_at: datetime | None
     occurred_at: datetime | None
+    told_at: dict[str, str | None]
+    """When each fact was last told, as ISO 8601 texts; see ``told_times``."""
     evaluates_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
@@ -107,22 +126,29 @@ class RefundRow(NamedTuple):
         return Refund(lines, self.amount_minor - sum(one["money_minor"] for one in self.lines))
 
 
+class KnownFact(NamedTuple):
+    """A report that was recorded before."""
+
+    version: int
+    fingerprint: str
+    recorded_at: datetime
+
+
 class KnownPurchase(NamedTuple):
     """What is already recorded about one requested purchase."""
 
     purchase: PurchaseRow | None
     is_theirs: bool
-    """Whether it belongs to the customer who is named, or to whom that one has become."""
+    """Whether it belongs to the customer who is named, or to the customer that one was merged into."""
     accrual: AccrualRow | None
-    replayed_at: datetime | None
-    """When this very fact was recorded before; None when it is new."""
+    fact: KnownFact | None
+    """The newest fact with the same fingerprint as the report."""
+    keyed: KnownFact | None
+    """The fact with the same idempotency key as the report."""
+    earlier_states: tuple[str, ...]
+    """The marks of what was known after earlier reports of this status or the present one, ``MAX_STATES_COMPARED``."""
     points_paid_minor: int
     """How much of it is paid with points, as far as holds and redemptions name it."""
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether this very fact was recorded before."""
-        return self.replayed_at is not None
 
 
 class RecordingContext(NamedTuple):
@@ -143,6 +169,10 @@ _wanted = record_set(
         ("kind", Text()),
         ("external_id", Text()),
         ("fingerprint", Text()),
+        ("former_fingerprint", Text()),
+        ("report_key", Text()),
+        ("client", Text()),
+        ("status", Text()),
         ("customer", Text()),
     ],
 )
@@ -170,12 +200,49 @@ _customer = _looked_up(
     customers.c.external_id == _wanted.c.customer,
     table=customers,
 )
-_fact = _looked_up(
-    "fact",
-    [purchase_facts.c.fingerprint, purchase_facts.c.recorded_at],
+_FACT_COLUMNS = [purchase_facts.c[name] for name in KnownFact._fields]
+_OF_PURCHASE = (
     purchase_facts.c.tenant_id == tenant_parameter(),
     purchase_facts.c.purchase_id == _purchase.c.id,
-    purchase_facts.c.fingerprint == _wanted.c.fingerprint,
+)
+_fact = (
+    select(*_FACT_COLUMNS)
+    .where(
+        *_OF_PURCHASE,
+        or_(
+            purchase_facts.c.fingerprint == _wanted.c.fingerprint,
+            # The first release took null for absent, so it gave both the same fingerprint.
+            and_(
+                purchase_facts.c.fingerprint == _wanted.c.former_fingerprint,
+                purchase_facts.c.state_mark.is_(None),
+            ),
+        ),
+    )
+    .order_by(purchase_facts.c.version.desc())
+    .limit(1)
+    .correlate_except(purchase_facts)
+    .lateral("fact")
+)
+_keyed = _looked_up(
+    "keyed",
+    _FACT_COLUMNS,
+    *_OF_PURCHASE,
+    purchase_facts.c.report_key == _wanted.c.report_key,
+    purchase_facts.c.report_client == _wanted.c.client,
+)
+_states = (
+    select(purchase_facts.c.state_mark)
+    .where(
+        *_OF_PURCHASE,
+        # A purchase keeps its status where only how it began is told.
+        purchase_facts.c.status.in_([_wanted.c.status, _purchase.c.status]),
+        purchase_facts.c.state_mark.is_not(None),
+        purchase_facts.c.version < _purchase.c.version,
+    )
+    .order_by(purchase_facts.c.version.desc())
+    .limit(MAX_STATES_COMPARED)
+    .correlate_except(purchase_facts)
+    .lateral("states")
 )
 _accrual = _looked_up(
     "accrual",
@@ -218,7 +285,9 @@ _PREPARE = (
     select(
         programs.c.config_version,
         func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
-        _fact.c.recorded_at.label("replayed_at"),
+        *(column.label(f"fact_{column.name}") for column in _fact.c),
+        *(column.label(f"keyed_{column.name}") for column in _keyed.c),
+        select(func.array_agg(_states.c.state_mark)).select_from(_states).scalar_subquery().label("earlier_states"),
         _paid_with_points(_wanted.c.kind, _wanted.c.external_id).label("points_paid_minor"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
@@ -228,6 +297,7 @@ _PREPARE = (
         .outerjoin(_purchase, true())
         .outerjoin(_customer, true())
         .outerjoin(_fact, true())
+        .outerjoin(_keyed, true())
         .outerjoin(_accrual, true()),
     )
     .where(programs.c.tenant_id == tenant_parameter())
@@ -294,11 +364,17 @@ _DUE_EVALUATIONS = (
 
 
 class WantedPurchase(NamedTuple):
-    """The natural key of a purchase, the fingerprint of the facts that are being recorded about it, and whose it is."""
+    """The natural key of a purchase, and what tells whether the report about it was recorded before."""
 
     kind: PurchaseKind
     external_id: str
     fingerprint: str
+    former_fingerprint: str
+    """The fingerprint that the first release gave the same report."""
+    report_key: str | None
+    client: str
+    """Whose key it is: a key belongs to one client."""
+    status: PurchaseStatus
     customer: str
     """The external id of whose it is said to be."""
 
@@ -403,9 +479,20 @@ def _known(row: Any) -> KnownPurchase:
         purchase=purchase_row(row) if row.purchase_id else None,
         is_theirs=row.is_theirs,
         accrual=accrual_row(row) if row.accrual_id else None,
-        replayed_at=row.replayed_at,
+        fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
+        keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
+        earlier_states=tuple(row.earlier_states or ()),
         points_paid_minor=row.points_paid_minor,
     )
+
+
+def _fact_of(version: int | None, fingerprint: str, recorded_at: datetime) -> KnownFact | None:
+    return None if version is None else KnownFact(version, fingerprint, recorded_at)
+
+
+def told_times(purchase: PurchaseRow) -> dict[str, datetime | None]:
+    """When each fact was last told."""
+    return {name: None if at is None else datetime.fromisoformat(at) for name, at in purchase.told_at.items()}
 
 
 def purchase_row(row: Any) -> PurchaseRow:
@@ -427,6 +514,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         starts_at=row.purchase_starts_at,
         ends_at=row.purchase_ends_at,
         occurred_at=row.purchase_occurred_at,
+        told_at=row.purchase_told_at,
         evaluates_at=row.purchase_evaluates_at,
         recorded_at=row.purchase_recorded_at,
         updated_at=row.purchase_updated_at,

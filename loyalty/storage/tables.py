@@ -253,6 +253,8 @@ purchases = tenant_table(
     instant("ends_at", nullable=True),
     # When the newest status came about in the caller's system, as far as it tells.
     instant("occurred_at", nullable=True),
+    # When each fact was last told, by name; null where its report told no time (rules/purchase_report.py).
+    document("told_at"),
     # When the rules will be evaluated, while that waits for the end of the service; null otherwise.
     instant("evaluates_at", nullable=True),
     instant("recorded_at"),
@@ -276,8 +278,14 @@ purchase_facts = tenant_table(
     document("facts"),
     instant("recorded_at"),
     text_column("recorded_by"),
+    # The idempotency key of the report, where it had one, and the client whose key it is.
+    key_text("report_key", nullable=True),
+    key_text("report_client", nullable=True),
+    # The fingerprint of what was known after this report; null in what releases before it have written.
+    key_text("state_mark", nullable=True),
     references("purchase_id", "purchases"),
-    unique("purchase_id", "fingerprint"),
+    unique("purchase_id", "report_key", "report_client", name="purchase_facts_report_key"),
+    index("purchase_facts_fingerprint_idx", "purchase_id", "fingerprint"),
     key=("purchase_id", "version"),
 )
 

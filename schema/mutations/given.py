@@ -4,6 +4,7 @@ from typing import Any
 
 import strawberry
 
+from loyalty.rules.absent import ABSENT
 from loyalty.rules.errors import InvalidInput
 
 
@@ -14,6 +15,11 @@ def given_or(value: Any, stored: Any, *path: str) -> Any:
     if value is None:
         raise InvalidInput.one(*path, reason="must not be null; leave it out to keep it")
     return value
+
+
+def sent(value: Any) -> Any:
+    """The value that was sent, null included; ABSENT for a field that was left out."""
+    return ABSENT if value is strawberry.UNSET else value
 
 
 def given_fields(change: Any, *names: str, path: tuple[str, ...] = ()) -> dict[str, Any]:

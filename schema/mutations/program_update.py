@@ -113,6 +113,11 @@ class AccrualPolicyInput:
     forfeit_on: list[PurchaseStatus] | None = strawberry.field(
         default=strawberry.UNSET, description="CANCELLED, NO_SHOW, REFUNDED, or some of them; empty for none."
     )
+    latest_report: Duration | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How long ago a report may have come about to count from then; an older one counts from when it "
+        "arrives. At most P366D.",
+    )
     debt: Overdraft | None = strawberry.field(
         default=strawberry.UNSET, description="When points that are taken back were spent already."
     )
@@ -228,6 +233,7 @@ def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> Accrua
     path = "accrual"
     delay = given_or(given.mature_delay, None, path, "mature_delay")
     slack = given_or(given.mature_slack, None, path, "mature_slack")
+    latest = given_or(given.latest_report, None, path, "latest_report")
     return AccrualPolicy(
         evaluate_on=given_or(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
         mature_on=given_or(given.mature_on, policy.mature_on, path, "mature_on"),
@@ -236,6 +242,9 @@ def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> Accrua
         forfeit_on=frozenset(given_or(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
         debt=given_or(given.debt, policy.debt, path, "debt"),
         refund=given_or(given.refund, policy.refund, path, "refund"),
+        latest_report_minutes=parse_minutes(latest, (path, "latest_report"))
+        if latest
+        else policy.latest_report_minutes,
     )
 
 

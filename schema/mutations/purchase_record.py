@@ -1,15 +1,18 @@
 """``purchaseRecord``: report a purchase, or how far it has come; it earns once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.absent import ABSENT
 from loyalty.rules.customer import CustomerProfile, TidyProfile, tidy_profile
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.warning import InputWarning
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from permissions.catalog import Permission
@@ -17,6 +20,7 @@ from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.input_values import DESCRIPTIVE
+from schema.mutations.given import sent
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Locale, UnreadableValue
 from schema.types.customer import Customer
@@ -44,7 +48,7 @@ class PurchaseCustomerInput:
 
 @strawberry.input(description="One position of a purchase. Prices include tax.")
 class PurchaseLineInput:
-    unit_price: MoneyInput = strawberry.field(description="Price of one, in the currency of the total.")
+    unit_price: MoneyInput = strawberry.field(description="Price of one, in the program's currency.")
     item: str | None = strawberry.field(default=None, description="External id of the service, class or product.")
     category: str | None = strawberry.field(default=None, description="External id of its category.")
     quantity: int = strawberry.field(default=1, description="How many, 1 to 1,000,000.")
@@ -58,23 +62,40 @@ class PurchaseLineInput:
     )
 
 
-@strawberry.input(description="What happened to a purchase. `kind` and `externalId` are its natural key.")
+@strawberry.input(
+    description="What happened to a purchase. `kind` and `externalId` are its natural key. A fact that is left out "
+    "stays as it is known, null takes it away, a value sets it."
+)
 class PurchaseRecordInput:
     kind: PurchaseKind = strawberry.field(description="What was bought.")
     external_id: str = strawberry.field(description="The id in the caller's own system, 1 to 255 characters.")
     status: PurchaseStatus = strawberry.field(description="How far it has come; a later status is a new fact.")
     customer: PurchaseCustomerInput = strawberry.field(description="Whose it is.")
-    total: MoneyInput = strawberry.field(description="The total, in the program's currency.")
-    lines: list[PurchaseLineInput] = strawberry.field(default_factory=list, description="Its positions, at most 500.")
-    location: str | None = strawberry.field(default=None, description="External id of the location.")
-    staff: str | None = strawberry.field(default=None, description="External id of the staff member.")
-    booked_at: datetime | None = strawberry.field(default=None, description="When it was booked.")
-    starts_at: datetime | None = strawberry.field(default=None, description="When the service begins.")
-    ends_at: datetime | None = strawberry.field(default=None, description="When the service ends.")
+    total: MoneyInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="The total, in the program's currency. The first report must tell it, later ones may leave it out; "
+        "it cannot be null.",
+    )
+    lines: list[PurchaseLineInput] | None = strawberry.field(
+        default=strawberry.UNSET, description="Its positions, at most 500; given, they replace those that are known."
+    )
+    location: str | None = strawberry.field(default=strawberry.UNSET, description="External id of the location.")
+    staff: str | None = strawberry.field(default=strawberry.UNSET, description="External id of the staff member.")
+    booked_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="When it was booked.")
+    starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="When the service begins.")
+    ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="When the service ends.")
     occurred_at: datetime | None = strawberry.field(
         default=None,
-        description="When this status came about in the caller's system. Give it where a purchase may be called off "
-        "and brought back: the same status at another time is a new fact, at the same time a replay.",
+        description="When what is reported came about in the caller's system, at most an hour ahead of the clock. It "
+        "tells the order of reports: the same report at another time is a new fact, at the same time a replay. One "
+        "that is older than the newest fills in only what no newer one has told. Rules count from it, unless it is "
+        "longer ago than the program's `latestReport`.",
+    )
+    idempotency_key: str | None = strawberry.field(
+        default=None,
+        description="Names this report among those of the purchase, 1 to 255 characters. The same key again is a "
+        "replay, a new key is a new fact, in the order of arrival. Needed where neither times nor contents tell a "
+        "retry from a return to an earlier state.",
     )
 
 
@@ -95,8 +116,8 @@ class PurchaseRecordPayload:
 
 @guarded(
     Permission.PURCHASES_RECORD,
-    description="Report a booking, a class or an order, or how far it has come. The rules are evaluated once; the same "
-    "fact again changes nothing and is answered the same.",
+    description="Report a booking, a class or an order, or how far it has come. A report carries only what it tells. "
+    "The rules are evaluated once; a report that says nothing new changes nothing.",
 )
 async def purchase_record(
     info: Info,
@@ -115,20 +136,25 @@ async def purchase_record(
 
 def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
     """The report as the service takes it; InvalidInput and CurrencyMismatch name the field."""
-    total = amount_of(given.total, "total")
-    facts = PurchaseFacts(
+    if given.total is None:
+        raise InvalidInput.one("total", reason="must not be null; leave it out to keep it")
+    total = sent(given.total) if given.total is strawberry.UNSET else amount_of(given.total, "total")
+    lines = sent(given.lines)
+    currency = total.currency if isinstance(total, Amount) else lines[0].unit_price.currency if given.lines else None
+    report = PurchaseReport(
         kind=given.kind,
         external_id=given.external_id,
         total=total,
-        lines=tuple(_line(line, total, position) for position, line in enumerate(given.lines)),
-        location=given.location,
-        staff=given.staff,
-        booked_at=given.booked_at,
-        starts_at=given.starts_at,
-        ends_at=given.ends_at,
+        lines=ABSENT if lines is ABSENT else _lines(lines or (), currency),
+        location=sent(given.location),
+        staff=sent(given.staff),
+        booked_at=sent(given.booked_at),
+        starts_at=sent(given.starts_at),
+        ends_at=sent(given.ends_at),
         occurred_at=given.occurred_at,
+        line_currency=currency,
     )
-    return PurchaseRecording(facts, given.status, profile_of(given.customer).profile)
+    return PurchaseRecording(report, given.status, profile_of(given.customer).profile, given.idempotency_key)
 
 
 def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
@@ -142,16 +168,20 @@ def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
     }
 
 
-def _line(given: PurchaseLineInput, total: Amount, position: int) -> Line:
+def _lines(given: Sequence[PurchaseLineInput], currency: str | None) -> tuple[Line, ...]:
+    return tuple(_line(line, currency or "", position) for position, line in enumerate(given))
+
+
+def _line(given: PurchaseLineInput, currency: str, position: int) -> Line:
     path = ("lines", str(position))
     return Line(
         item=given.item,
         category=given.category,
         quantity=given.quantity,
-        unit_price_minor=minor_in(given.unit_price, total.currency, *path, "unit_price") or 0,
-        discount_minor=minor_in(given.discount, total.currency, *path, "discount") or 0,
+        unit_price_minor=minor_in(given.unit_price, currency, *path, "unit_price") or 0,
+        discount_minor=minor_in(given.discount, currency, *path, "discount") or 0,
         kind=given.kind,
-        tax_minor=minor_in(given.tax, total.currency, *path, "tax") or 0,
+        tax_minor=minor_in(given.tax, currency, *path, "tax") or 0,
         line_id=given.line_id,
     )
 

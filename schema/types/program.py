@@ -137,6 +137,11 @@ class AccrualPolicy:
         """From the accrual policy."""
         return Duration(format_minutes(_accrual(self).delay_minutes))
 
+    @computed(description="How long ago a report may have come about to count from then.")
+    def latest_report(self) -> Duration:
+        """From the policy's minutes."""
+        return Duration(format_minutes(_accrual(self).latest_report_minutes))
+
     @computed(description="How late the service may be before it raises an alarm; no rule for customers.")
     def mature_slack(self) -> Duration:
         """From the accrual policy."""

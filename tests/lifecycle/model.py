@@ -20,6 +20,8 @@ from loyalty.rules.refund import RefundPolicy
 ZONE = ZoneInfo("Europe/Berlin")
 NEVER = datetime.max.replace(tzinfo=UTC)
 CENTS_PER_POINT = 100
+AHEAD = timedelta(hours=1)
+LATEST = timedelta(days=30)
 CALLED_OFF = (PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW)
 COURSE = (PurchaseStatus.CREATED, PurchaseStatus.CONFIRMED, PurchaseStatus.PAID, PurchaseStatus.COMPLETED)
 RANK = {status: rank for rank, status in enumerate((*COURSE, PurchaseStatus.REFUNDED))}
@@ -81,6 +83,16 @@ class Accrual:
         return self.points - self.voided - self.reversed
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one report tells: only what stands in `fields` was sent."""
+
+    status: PurchaseStatus
+    fields: tuple[tuple[str, object], ...]
+    at: datetime | None = None
+    key: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Order:
     """A purchase."""
@@ -89,11 +101,25 @@ class Order:
     total_minor: int
     status: PurchaseStatus
     generation: int
-    told: set[object]
-    ends_at: datetime | None
     evaluates_at: datetime | None = None
+    known: dict[str, object] = field(default_factory=lambda: {"staff": None, "ends_at": None})
+    times: dict[str, datetime | None] = field(default_factory=dict)
+    newest_at: datetime | None = None
+    log: list[tuple[object, object]] = field(default_factory=list)
+    """Each fact: what was sent, and what was known after it."""
+    keys: dict[str, object] = field(default_factory=dict)
     refunded_minor: int = 0
     newest: Accrual | None = None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The end of the service, if anybody told it."""
+        return self.known["ends_at"]  # type: ignore[return-value]
+
+    def is_new(self, name: str, at: datetime) -> bool:
+        """Whether a late report tells something that no newer one has told."""
+        told_at = self.times.get(name)
+        return self.known.get(name) is None if name not in self.times else told_at is None or told_at < at
 
     @property
     def accrual(self) -> Accrual | None:
@@ -172,43 +198,46 @@ class Model:
 
     # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def report(
-        self,
-        key: str,
-        customer: str,
-        total_minor: int,
-        status: PurchaseStatus,
-        note: object,
-        ends_at: datetime | None,
-    ) -> None:
-        """A purchase is reported; the same report again changes nothing."""
-        fact = (total_minor, status, note)
+    def report(self, key: str, customer: str, total_minor: int, report: Report) -> None:  # noqa: C901
+        """A purchase is reported; a report that says nothing new changes nothing."""
         before = self.orders.get(key)
-        if before and fact in before.told:
+        if before and self._is_told(before, report):
             return
-        if before and _is_stale(before.status, status):
-            raise Refusal("STATUS_RUNS_BACKWARDS")
+        if report.at and report.at > self.now + AHEAD:
+            raise Refusal("INVALID_INPUT")
+        if before is None and "total" not in dict(report.fields):
+            raise Refusal("INVALID_INPUT")
         owner = self.name(customer)
-        order = before or Order(owner, total_minor, status, 0 if status in CALLED_OFF else 1, set(), ends_at)
+        alive = report.status not in CALLED_OFF
+        order = before or Order(owner, total_minor, report.status, 1 if alive else 0)
+        news, status = self._news(order, report) if before else (dict(report.fields), report.status)
+        if news is None:
+            return
+        end_changed = "ends_at" in news and news["ends_at"] != order.ends_at
+        moment = self._moment(report.at)
         lost = order.accrual is not None and order.accrual.lost
         alive_again = order.status in CALLED_OFF and status in COURSE
-        if order.generation and lost and alive_again:
+        if alive_again and (lost or not order.generation):
             order.generation += 1
         paid_minor = self._paid_minor(key)
         accrual = order.accrual
+        order.known |= news
         if accrual is not None:
-            self._follow(order, accrual, status)
-        elif order.generation and self._is_evaluated(status, ends_at):
-            self._accrue(key, order, status)
-        waits = order.accrual is None and order.generation and status in COURSE and ends_at
-        order.evaluates_at = ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
+            self._follow(order, accrual, status, moment, end_changed)
+        elif order.generation and self._is_evaluated(status, order.ends_at):
+            self._accrue(key, order, status, moment)
+        waits = order.accrual is None and order.generation and status in COURSE and order.ends_at
+        order.evaluates_at = order.ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
         if before is None:
             self.orders[key] = order
             self.people.setdefault(owner, Person())
-        order.told.add(fact)
-        if order.generation or status in CALLED_OFF:
-            order.status = status
-        order.total_minor = total_minor
+        told_at = report.at or (order.newest_at if before and order.generation else None)
+        order.times.update(dict.fromkeys(news, told_at))
+        order.newest_at = max(filter(None, (report.at, order.newest_at)), default=None)
+        order.status = status
+        order.log.append((_mark(report), _state(order.known, status)))
+        if report.key is not None:
+            order.keys[report.key] = _mark(report)
         if order.status not in COURSE and paid_minor:
             self._give_back_for(key)
 
@@ -227,6 +256,7 @@ class Model:
             if accrual.left > kept:
                 self._take_from(order.owner, accrual, accrual.left - kept)
         order.refunded_minor += amount_minor
+        order.log.append((None, None))
         if everything:
             order.evaluates_at = None
             if order.status not in CALLED_OFF:
@@ -384,7 +414,7 @@ class Model:
         for at, key in sorted(due):
             if at <= self.now:
                 self.orders[key].evaluates_at = None
-                self._accrue(key, self.orders[key], self.orders[key].status)
+                self._accrue(key, self.orders[key], self.orders[key].status, self._moment(at))
 
     def mature_due(self) -> None:
         """Promises are kept at their time."""
@@ -406,15 +436,57 @@ class Model:
             raise Refusal("NOT_FOUND")
         return self.orders[key]
 
+    def _moment(self, at: datetime | None) -> datetime:
+        """When a report counts: when it came about, unless that is too long ago."""
+        return self.now if at is None or at < self.now - LATEST else min(at, self.now)
+
+    def _is_told(self, order: Order, report: Report) -> bool:
+        if report.key in order.keys:
+            if order.keys[report.key] != _mark(report):
+                raise Refusal("IDEMPOTENCY_CONFLICT")
+            return True
+        return report.key is None and order.log[-1][0] == _mark(report)
+
+    def _news(self, order: Order, report: Report) -> tuple[dict[str, object] | None, PurchaseStatus]:
+        """What a further report tells that is new, and the status after it; nothing at all for a replay."""
+        is_older = bool(report.at and order.newest_at and report.at < order.newest_at)
+        fields = dict(report.fields)
+        if is_older and report.at:
+            fields = {name: value for name, value in fields.items() if order.is_new(name, report.at)}
+        changed = any(order.known.get(name, value) != value for name, value in fields.items())
+        is_late, status = bool(order.generation) and is_older, report.status
+        if is_late:
+            status = order.status
+        elif not order.generation and status not in CALLED_OFF:
+            came_later = report.at and (order.newest_at is None or report.at > order.newest_at)
+            status = status if came_later else order.status
+        newer = report.at is not None and (order.newest_at is None or report.at > order.newest_at)
+        is_news = changed or newer or status is not order.status
+        is_stale = _is_stale(order.status, report.status)
+        is_untold = report.at is None and report.key is None
+        sent_before = any(mark == _mark(report) for mark, _ in order.log)
+        if sent_before and report.key is None and (not is_untold or is_stale or not is_news):
+            return None, order.status
+        if is_stale or (is_late and not changed):
+            if not (is_late and changed):
+                raise Refusal("STATUS_RUNS_BACKWARDS")
+        elif not is_news and report.key is None:
+            return None, order.status
+        elif is_untold:
+            state = _state({**order.known, **fields}, status)
+            if sent_before or any(state == earlier for _, earlier in order.log[:-1]):
+                raise Refusal("AMBIGUOUS_REPORT")
+        return fields, status
+
     def _is_evaluated(self, status: PurchaseStatus, ends_at: datetime | None) -> bool:
         if self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED and status in COURSE:
             return status is PurchaseStatus.COMPLETED or bool(ends_at and ends_at <= self.now)
         return status in COURSE and RANK[status] >= EVALUATED_FROM[self.accrual.evaluate_on]
 
-    def _accrue(self, key: str, order: Order, status: PurchaseStatus) -> None:
+    def _accrue(self, key: str, order: Order, status: PurchaseStatus, moment: datetime) -> None:
         paid_minor = self._paid_minor(key)
         earning_minor = max(0, order.total_minor - paid_minor)
-        due_at = _due_at(self.accrual, status, order.ends_at, self.now)
+        due_at = _due_at(self.accrual, status, order.ends_at, moment)
         self.evaluations += 1
         accrual = Accrual(
             number=self.evaluations,
@@ -433,15 +505,22 @@ class Model:
         elif due_at is not None and due_at <= self.now:
             self._mature(order.owner, accrual)
 
-    def _follow(self, order: Order, accrual: Accrual, status: PurchaseStatus) -> None:
+    def _follow(
+        self,
+        order: Order,
+        accrual: Accrual,
+        status: PurchaseStatus,
+        moment: datetime,
+        end_changed: bool,  # noqa: FBT001
+    ) -> None:
         if _forfeits(accrual.policy, status):
             if not accrual.lost:
                 self._take_from(order.owner, accrual, accrual.left)
         elif accrual.pending:
             is_due = accrual.due_at is not None and accrual.due_at <= self.now
-            waits = accrual.due_at is None or accrual.policy.mature_on is MatureOn.SERVICE_ENDED
-            if waits and not is_due:
-                accrual.due_at = _due_at(accrual.policy, status, order.ends_at, self.now)
+            moves = end_changed and accrual.policy.mature_on is MatureOn.SERVICE_ENDED
+            if (accrual.due_at is None or moves) and not is_due:
+                accrual.due_at = _due_at(accrual.policy, status, order.ends_at, moment)
             if accrual.due_at is not None and accrual.due_at <= self.now:
                 self._mature(order.owner, accrual)
 
@@ -591,6 +670,15 @@ def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:
     return RANK[told] < RANK[current]
 
 
+def _mark(report: Report) -> object:
+    """What makes two reports the same."""
+    return (report.status, frozenset(report.fields), report.at)
+
+
+def _state(known: dict[str, object], status: PurchaseStatus) -> object:
+    return (known["staff"], known["ends_at"], status)
+
+
 def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
     if status is PurchaseStatus.REFUNDED and policy.refund is RefundPolicy.NONE:
         return False
@@ -609,11 +697,12 @@ def _kept(accrual: Accrual, total_minor: int, refunded_minor: int) -> int:
 
 
 def _due_at(policy: AccrualPolicy, status: PurchaseStatus, ends_at: datetime | None, now: datetime) -> datetime | None:
-    if policy.mature_on is MatureOn.SERVICE_ENDED:
-        return (ends_at or now) + timedelta(minutes=policy.delay_minutes)
+    if policy.mature_on is MatureOn.SERVICE_ENDED and ends_at:
+        return ends_at + timedelta(minutes=policy.delay_minutes)
     if policy.mature_on is MatureOn.MANUAL:
         return None
-    if policy.mature_on is MatureOn.PURCHASE_COMPLETED and status is not PurchaseStatus.COMPLETED:
+    waits = policy.mature_on in (MatureOn.PURCHASE_COMPLETED, MatureOn.SERVICE_ENDED)
+    if waits and status is not PurchaseStatus.COMPLETED:
         return None
     return now + timedelta(minutes=policy.delay_minutes)
 

@@ -10,21 +10,24 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from loyalty.rules.absent import ABSENT
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import FORFEITABLE, AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import HoldId, RedemptionId
+from loyalty.rules.money import Money
 from loyalty.rules.opening import OpeningNumbers
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.redemption import RestorePolicy
 from loyalty.rules.refund import Refund, RefundPolicy
 from loyalty.services.adjustment import adjust_points
@@ -45,9 +48,9 @@ from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.points_paid import PurchaseKey
 from runtime.roles import DatabaseUrls
-from tests.lifecycle.model import NEVER, ZONE, Hold, Model, Order, Redemption, Refusal
+from tests.lifecycle.model import NEVER, ZONE, Hold, Model, Order, Redemption, Refusal, Report
 from tests.lifecycle.stage import TIERS, Seen, Stage
-from tests.loyalty.services.builders import NOON, adjustment, at, checkout, order
+from tests.loyalty.services.builders import NOON, adjustment, at, checkout
 from tests.soak import SEED, SOAK
 
 STEPS = 1_000_000 if SOAK else 20_000
@@ -82,6 +85,27 @@ SETTINGS = settings(
 SWEPT = {"evaluation": "evaluate_due", "maturing": "mature_due", "holds": "end_holds"}
 """The sweeps that change what the model says; it expires by itself, and tells nobody."""
 
+
+class Told(NamedTuple):
+    """What a report tells, by numbers that `Life._report` makes values of; 0 is what it leaves out."""
+
+    status: PurchaseStatus
+    total: bool
+    staff: int
+    day: int
+    hours_ago: int | None
+    key: int
+
+
+reports = st.builds(
+    Told,
+    status=st.sampled_from(PurchaseStatus),
+    total=st.sampled_from([True, True, False]),
+    staff=st.integers(0, 3),
+    day=st.sampled_from([0, 0, 1, 1, 2, 3]),
+    hours_ago=st.sampled_from([None, None, None, -2, 0, 1, 5, 30, 1_000]),
+    key=st.sampled_from([0, 0, 0, 1, 2]),
+)
 customers = st.sampled_from(CUSTOMERS)
 orders = st.integers(0, ORDERS - 1)
 some = st.integers(0, 1_000)
@@ -156,35 +180,30 @@ class Life(RuleBasedStateMachine):
             )
         )
 
-    @rule(number=orders, status=st.sampled_from(PurchaseStatus), note=st.integers(0, 3))
-    def report(self, number: int, status: PurchaseStatus, note: int) -> None:
-        """A purchase, a new status of it, or the same report again."""
-        recording = self._recording(number, status, note)
+    @rule(number=orders, told=reports)
+    def report(self, number: int, told: Told) -> None:
+        """A purchase, something new about it, or the same report again."""
+        report = self._report(number, told)
         self._both(
             "report",
-            lambda: self._say_report(number, status, note),
-            lambda: record_purchase(self._now, self.salon.integration, recording),
+            lambda: self._say_report(number, report),
+            lambda: record_purchase(self._now, self.salon.integration, _recording(number, report)),
         )
 
     @rule(number=orders)
     def buy(self, number: int) -> None:
         """A purchase, mostly a new one."""
-        self.report(number, PurchaseStatus.COMPLETED if number % 3 else PurchaseStatus.CREATED, 0)
+        status = PurchaseStatus.COMPLETED if number % 3 else PurchaseStatus.CREATED
+        self.report(number, Told(status, total=True, staff=0, day=number % 2, hours_ago=None, key=0))
 
-    @rule(
-        reports=st.lists(
-            st.tuples(orders, st.sampled_from(PurchaseStatus), st.integers(0, 3)),
-            min_size=2,
-            max_size=6,
-            unique_by=lambda report: report[0],
-        )
-    )
-    def report_many(self, reports: list[tuple[int, PurchaseStatus, int]]) -> None:
+    @rule(batch=st.lists(st.tuples(orders, reports), min_size=2, max_size=6, unique_by=lambda one: one[0]))
+    def report_many(self, batch: list[tuple[int, Told]]) -> None:
         """A batch is as if its items had come one by one, and what is refused harms no other."""
-        recordings = [self._recording(*report) for report in reports]
+        told = [(number, self._report(number, one)) for number, one in batch]
+        recordings = [_recording(*one) for one in told]
 
         def say() -> list[str]:
-            return [_code_of(partial(self._say_report, *one)) for one in reports]
+            return [_code_of(partial(self._say_report, *one)) for one in told]
 
         async def record() -> list[str]:
             results = await record_purchases(self._now, self.salon.integration, recordings)
@@ -197,7 +216,7 @@ class Life(RuleBasedStateMachine):
     def refund(self, number: int, percent: int, cents: int) -> None:
         """A part of a purchase is paid back, down to the cent."""
         number = self._mostly(number, lambda order: order.status is not PurchaseStatus.REFUNDED)
-        total_minor = self._recording(number, PurchaseStatus.CREATED, 0).facts.total.amount_minor
+        total_minor = _total_minor(number)
         amount_minor = total_minor * percent // 100 + cents
         request = RefundRequest(_named(number), Refund((), amount_minor), "EUR", None, None, self._key())
         self._both(
@@ -378,20 +397,24 @@ class Life(RuleBasedStateMachine):
         self._count("settings")
         self.stage.run(update_program(self._now, self.salon.manager, ProgramEdit(change, None)))
 
-    def _recording(self, number: int, status: PurchaseStatus, note: int) -> PurchaseRecording:
-        """Every order always has the same buyer and total; a note makes it another report."""
-        return order(
-            f"order-{number}",
-            1_000 + 777 * number,
-            customer=_buyer(number),
-            status=status,
-            staff=f"staff-{note}" if note else None,
-            ends_at=NOON + timedelta(hours=7 * number) if number % 2 else None,
+    def _report(self, number: int, told: Told) -> Report:
+        """Every order always has the same buyer and total; what else is told of it may be left out or taken away."""
+        day = NOON + timedelta(hours=7 * number)
+        fields = {
+            "total": _total_minor(number) if told.total else ABSENT,
+            "staff": (ABSENT, None, "mara", "ben")[told.staff],
+            "ends_at": (ABSENT, day, day + timedelta(days=1), None)[told.day],
+        }
+        ago = None if told.hours_ago is None else timedelta(hours=told.hours_ago)
+        return Report(
+            told.status,
+            tuple((name, value) for name, value in fields.items() if value is not ABSENT),
+            None if ago is None else self.model.now - ago,
+            f"report-{told.key}" if told.key else None,
         )
 
-    def _say_report(self, number: int, status: PurchaseStatus, note: int) -> None:
-        facts = self._recording(number, status, note).facts
-        self.model.report(str(number), _buyer(number), facts.total.amount_minor, status, note, facts.ends_at)
+    def _say_report(self, number: int, report: Report) -> None:
+        self.model.report(str(number), _buyer(number), _total_minor(number), report)
 
     def _both(self, what: str, said: Callable[[], Any], done: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Let the model say what must happen and the service do it; what both made, or None after a refusal."""
@@ -435,8 +458,20 @@ def _one_of(made: list[tuple[K, T]], which: int, is_wanted: Callable[[T], bool])
     return (wanted or made)[which % len(wanted or made)]
 
 
+def _recording(number: int, report: Report) -> PurchaseRecording:
+    told: dict[str, Any] = dict(report.fields)
+    if "total" in told:
+        told["total"] = Money(told["total"], "EUR")
+    sent = PurchaseReport(PurchaseKind.ORDER, f"order-{number}", **told, occurred_at=report.at)
+    return PurchaseRecording(sent, report.status, CustomerProfile(_buyer(number)), report.key)
+
+
 def _buyer(number: int) -> str:
     return CUSTOMERS[number % len(CUSTOMERS)]
+
+
+def _total_minor(number: int) -> int:
+    return 1_000 + 777 * number
 
 
 def _named(number: int) -> PurchaseName:

@@ -142,6 +142,13 @@ async def a_wednesday_is_booked_on_a_tuesday(stage: Stage) -> int:
     return recorded.customer.points.available
 
 
+async def a_till_reports_a_day_late(stage: Stage) -> int:
+    """10 points, as long as the campaign runs: until an hour after noon."""
+    await create_earning_rule(stage.world, stage.salon.manager, rule(10, ends_at=NOON + HOUR))
+    recorded = await earn(stage.later(DAY), stage.salon, order(occurred_at=NOON))
+    return recorded.customer.points.available
+
+
 async def an_order_is_created(stage: Stage) -> tuple[int, int, int, int]:
     """100.00, a point per euro."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
@@ -336,6 +343,7 @@ TRIALS = {
     "accrual.matureSlack": Trial(
         ("PT1H", "P1D"), points_mature_three_hours_late, (1, 0), {"accrual.matureDelay": "PT1H"}
     ),
+    "accrual.latestReport": Trial(("P30D", "PT1H"), a_till_reports_a_day_late, (10, 0)),
     "accrual.forfeitOn": Trial((["CANCELLED"], []), an_order_is_called_off, ((0, 0, 0, 30), (70, 0, 0, 0))),
     "accrual.debt": Trial(("ALLOW_NEGATIVE", "CLAMP"), an_order_is_called_off, ((0, 0, 0, 30), (0, 0, 0, 0))),
     "accrual.refund": Trial(("PROPORTIONAL", "FULL_ONLY"), half_an_order_is_refunded, ((50, 0, 0, 0), (100, 0, 0, 0))),

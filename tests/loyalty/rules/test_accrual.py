@@ -85,7 +85,6 @@ def test_the_delay_runs_from_the_moment_it_is_told(mature_on: MatureOn, minutes:
         pytest.param(facts(ends_at=NOW + timedelta(hours=1)), NOW + timedelta(hours=1), id="its end"),
         pytest.param(facts(ends_at=NOW - timedelta(days=9)), NOW - timedelta(days=9), id="an end in the past"),
         pytest.param(facts(starts_at=NOW + timedelta(hours=5), ends_at=None), NOW + timedelta(hours=5), id="its start"),
-        pytest.param(facts(starts_at=None, ends_at=None), NOW, id="no times: now"),
     ],
 )
 @pytest.mark.parametrize("status", [CREATED, PAID, COMPLETED])
@@ -94,6 +93,13 @@ def test_after_the_service_is_after_its_end(
 ) -> None:
     """SB-04, C-29: the end counts, not the start, and the status does not matter."""
     assert matures_at(after_service(), purchase, status, NOW) == ended_at + THREE_HOURS
+
+
+def test_an_end_that_nobody_told_is_not_now() -> None:
+    """SB-04: it is unknown until the purchase is completed, and then the service has ended."""
+    purchase = facts(starts_at=None, ends_at=None)
+    told = [matures_at(after_service(), purchase, status, NOW) for status in (CREATED, CONFIRMED, PAID, COMPLETED)]
+    assert told == [None, None, None, NOW + THREE_HOURS]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 from loyalty.rules.errors import (
     AboveMaximum,
     ActiveHolds,
+    AmbiguousReport,
     BelowMinimum,
     Conflict,
     CurrencyMismatch,
@@ -54,6 +55,7 @@ EVERY_ERROR = [
     (OpeningBalanceExists(100), "OPENING_BALANCE_EXISTS", ("customer",)),
     (LimitReached("earning rules", 500), "LIMIT_REACHED", ()),
     (StatusRunsBackwards("PAID", "CREATED"), "STATUS_RUNS_BACKWARDS", ("status",)),
+    (AmbiguousReport("PAID"), "AMBIGUOUS_REPORT", ("status",)),
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
     (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),

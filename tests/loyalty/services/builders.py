@@ -23,6 +23,7 @@ from loyalty.rules.ids import CustomerId, RuleId, TenantId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.opening import OpeningNumbers
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.redemption import RedemptionPolicy
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.services.adjustment import AdjustedPoints, AdjustmentRequest, adjust_points
@@ -68,7 +69,20 @@ def order(
     """An order for so many cents, by a customer without any profile."""
     made = PurchaseFacts(PurchaseKind.ORDER, external_id, Money(total, "EUR"), lines)
     profile = CustomerProfile(customer) if isinstance(customer, str) else customer
-    return PurchaseRecording(replace(made, **facts), status, profile)
+    return PurchaseRecording(PurchaseReport.of(replace(made, **facts)), status, profile)
+
+
+def report(
+    status: PurchaseStatus = PurchaseStatus.CREATED,
+    external_id: str = "order-1",
+    *,
+    customer: str = "anna",
+    key: str | None = None,
+    kind: PurchaseKind = PurchaseKind.ORDER,
+    **told: Any,
+) -> PurchaseRecording:
+    """A report that tells only what is named, None included."""
+    return PurchaseRecording(PurchaseReport(kind, external_id, **told), status, CustomerProfile(customer), key)
 
 
 def rule(award: Award | int = 10, **changes: Any) -> EarningRule:

@@ -11,6 +11,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, TierId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.services.adjustment import AdjustmentRequest
 from loyalty.services.checkout import Checkout
@@ -85,7 +86,7 @@ def _recording(dice: _Dice) -> PurchaseRecording:
         dice.pick(None, _instant(dice)),
     )
     status = dice.pick(PurchaseStatus.CREATED, PurchaseStatus.PAID, PurchaseStatus.COMPLETED, PurchaseStatus.CANCELLED)
-    return PurchaseRecording(facts, status, CustomerProfile(f"customer-{dice.below(100)}"))
+    return PurchaseRecording(PurchaseReport.of(facts), status, CustomerProfile(f"customer-{dice.below(100)}"))
 
 
 def _adjustment(dice: _Dice) -> AdjustmentRequest:

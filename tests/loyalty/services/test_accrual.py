@@ -11,7 +11,7 @@ import pytest
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.earning import Conditions
-from loyalty.rules.errors import InsufficientPoints, LimitReached
+from loyalty.rules.errors import AmbiguousReport, InsufficientPoints, LimitReached
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
@@ -283,10 +283,10 @@ async def test_a_moved_appointment_moves_its_points(world: World, salon: Salon) 
 
 
 async def test_what_is_due_is_not_put_off_by_a_late_report(world: World, salon: Salon) -> None:
-    """SB-04: the sweeper has not come by yet, and the purchase tells no times: its points are due all the same."""
+    """SB-04: the sweeper has not come by yet, and the report tells no times: its points are due all the same."""
     await set_policy(world, salon, mature_on=MatureOn.SERVICE_ENDED, delay_minutes=180)
     await create_earning_rule(world, salon.manager, rule(10))
-    await earn(at(world, NOON), salon, order(status=CREATED))
+    await earn(at(world, NOON), salon, appointment(NOON))
     late = await earn(at(world, NOON + 3 * HOUR), salon, order(status=COMPLETED))
     assert accrual_of(late).state == AccrualState.AVAILABLE
     assert (accrual_of(late).matures_at, late.customer.points.available) == (NOON + 3 * HOUR, 10)
@@ -527,12 +527,13 @@ async def test_debt_of_a_cancellation_is_paid_when_the_purchase_comes_back(world
 async def test_the_very_same_report_does_not_bring_a_purchase_back(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
-    """F-08: it looks just like a late retry; something about it must differ, such as the new time."""
+    """F-08: it looks just like a late retry; something about it must differ, such as the time or a key."""
     await create_earning_rule(world, salon.manager, rule(10))
     await earn(world, salon, order(status=PAID))
     await earn(world, salon, order(status=CANCELLED))
     async with nothing_changes(salon.tenant_id):
-        assert (await earn(world, salon, order(status=PAID))).replayed
+        with pytest.raises(AmbiguousReport):
+            await earn(world, salon, order(status=PAID))
     booked_again = await earn(world, salon, order(status=PAID, booked_at=NOON))
     assert numbers(booked_again.customer) == (10, 0, 0, 10, 10)
     called_off_again = await earn(world, salon, order(status=CANCELLED, booked_at=NOON))

@@ -561,7 +561,7 @@ async def test_the_same_external_id_of_another_kind_is_another_purchase(world: W
         pytest.param(order("line\nbreak"), ("external_id",), id="control character"),
         pytest.param(order(total=-1), ("total", "amount"), id="negative total"),
         pytest.param(order(total=10**15), ("total", "amount"), id="total too large"),
-        pytest.param(order(total=0)._replace(facts=replace(order().facts, total=Money(1, "XXX"))),
+        pytest.param(order(total=0)._replace(report=replace(order().report, total=Money(1, "XXX"))),
                      ("total", "currency"), id="no currency"),
         pytest.param(order("o", 1, PurchaseLine("a", None, 0, 1)), ("lines", "0", "quantity"), id="no quantity"),
         pytest.param(order("o", 1, PurchaseLine("a\0", None, 1, 1)), ("lines", "0", "item"), id="NUL"),
@@ -590,7 +590,7 @@ def _of_somebody_else(recording: PurchaseRecording) -> PurchaseRecording:
 
 
 def _in_dollars(recording: PurchaseRecording) -> PurchaseRecording:
-    return recording._replace(facts=replace(recording.facts, total=Money(100, "USD")))
+    return recording._replace(report=replace(recording.report, total=Money(100, "USD")))
 
 
 @pytest.mark.parametrize(
@@ -599,7 +599,7 @@ def _in_dollars(recording: PurchaseRecording) -> PurchaseRecording:
         pytest.param(_in_dollars, CurrencyMismatch, id="F-22: another currency"),
         pytest.param(_of_somebody_else, PurchaseOfAnotherCustomer, id="somebody else's purchase"),
         pytest.param(
-            lambda it: it._replace(status=PurchaseStatus.CREATED, facts=replace(it.facts, staff="mia")),
+            lambda it: it._replace(status=PurchaseStatus.CREATED, report=replace(it.report, staff="mia")),
             StatusRunsBackwards,
             id="late status",
         ),

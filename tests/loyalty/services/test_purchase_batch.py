@@ -60,7 +60,7 @@ async def test_a_thousand_with_bad_ones_in_between(world: World, salon: Salon, l
     await earn(world, salon, order("done", customer="somebody", status=PurchaseStatus.COMPLETED))
     bad = [
         (order(""), InvalidInput),
-        (order("dollars")._replace(facts=replace(order("dollars").facts, total=Money(1, "USD"))), CurrencyMismatch),
+        (order("dollars")._replace(report=replace(order("dollars").report, total=Money(1, "USD"))), CurrencyMismatch),
         (order("taken", customer="else"), PurchaseOfAnotherCustomer),
         (order("done", customer="somebody", status=PurchaseStatus.PAID), StatusRunsBackwards),
     ]

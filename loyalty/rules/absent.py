@@ -1,0 +1,24 @@
+"""What was not sent. Absent keeps what is known; None, where it is allowed, takes it away."""
+
+from enum import Enum
+from typing import Final, TypeAlias, TypeVar, Union
+
+Value = TypeVar("Value")
+
+
+class Absent(Enum):
+    """Has one member, so that a type checker can tell it from every value."""
+
+    ABSENT = "ABSENT"
+
+
+ABSENT: Final = Absent.ABSENT
+"""The field was not sent."""
+
+Given: TypeAlias = Union[Value, Absent]  # noqa: UP007 - a generic alias
+"""A value that may not have been sent."""
+
+
+def given_or_known(given: Given[Value], known: Value) -> Value:
+    """Return what was given, or what is known where nothing was given."""
+    return known if isinstance(given, Absent) else given
