@@ -18,6 +18,7 @@ from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, last_position, list_e
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from schema.masking import ReaderTooSlow
+from tenancy.connection import NETWORK_OPTIONS
 from tenancy.outage import Outage, is_away
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.live")
@@ -31,14 +32,10 @@ READS_AT_ONCE = 4
 """Logs read at the same time, so that followers never take all connections from the requests."""
 STOP_SECONDS = 5.0
 LISTENER_NAME = "treue-listener"
-LISTENER_OPTIONS: Mapping[str, Any] = {
-    "application_name": LISTENER_NAME,
-    "connect_timeout": 10,
-    # A listener never speaks: only so does it learn that the other side is gone.
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
+LISTENER_CHECK_SECONDS = 30.0
+"""After so long without a hint the listener asks whether the other side is still there."""
+LISTENER_ANSWER_SECONDS = 10.0
+LISTENER_OPTIONS: Mapping[str, Any] = {**NETWORK_OPTIONS, "application_name": LISTENER_NAME}
 
 
 class Follower:
@@ -286,8 +283,11 @@ class EventHub:
             # Hints may have been missed meanwhile.
             for shared in self._logs.values():
                 shared.woken.set()
-            async for hint in connection.notifies():
-                self._wake(hint.payload)
+            while True:
+                async for hint in connection.notifies(timeout=LISTENER_CHECK_SECONDS):
+                    self._wake(hint.payload)
+                async with asyncio.timeout(LISTENER_ANSWER_SECONDS):
+                    await connection.execute("SELECT 1")
 
     def _wake(self, payload: str) -> None:
         try:

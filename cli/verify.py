@@ -12,7 +12,7 @@ import click
 from loyalty.rules.ids import TenantId
 from loyalty.services.verification import Progress, digest_heads, is_large, verify_ledger
 from loyalty.services.world import World
-from loyalty.storage.verification import INVARIANTS
+from loyalty.storage.verification import INVARIANTS, STATEMENT_TIMEOUT_MS
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
@@ -21,6 +21,11 @@ from tenancy.database import Database
 from tenancy.provisioning import list_tenants
 
 DEFAULT_WORKERS = 2
+ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
+"""How long the database may leave this command without an answer: its questions take longer than those of requests."""
+ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
+"""How long the database may leave this command without an answer: its questions take longer than those of requests."""
+
 MAX_WORKERS = 16
 PROGRESS_SECONDS = 5
 HEADS_AGE = timedelta(minutes=1)
@@ -76,7 +81,7 @@ def _moment(written: str) -> datetime:
 
 async def _verify(urls: DatabaseUrls, wanted: Wanted) -> int:
     """Check the tenants; returns how many do not add up."""
-    app = Database(urls.app, pool_size=wanted.workers, name="treue-verify")
+    app = Database(urls.app, pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
     relay = Database(urls.relay, pool_size=1, name="treue-verify")
     try:
         tenants = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one[0])]

@@ -4,6 +4,7 @@
 outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
 """
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy import URL, Executable, Row, TextClause, bindparam, func, make_u
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from loyalty.rules.ids import TenantId
+from tenancy.connection import NETWORK_OPTIONS, connector
 from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
@@ -24,6 +26,8 @@ POOL_WAIT_SECONDS = 10
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_TRANSACTION_TIMEOUT_MS = 30_000
+ANSWER_SECONDS = 35.0
+"""How long the database may leave us without an answer: a little more than it gives a statement itself."""
 
 _ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
 _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
@@ -34,6 +38,9 @@ _LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where
 
 _EXPORT_SNAPSHOT = select(func.pg_export_snapshot())
 _SNAPSHOT_ID = re.compile(r"[0-9A-F-]{1,64}")
+
+_closing: set[asyncio.Future[None]] = set()
+"""What is being given back: the event loop alone would forget it."""
 
 SnapshotId = NewType("SnapshotId", str)
 """Names a moment of the database, for other transactions to see it too."""
@@ -77,7 +84,8 @@ class Database:
         url: str,
         *,
         pool_size: int = DEFAULT_POOL_SIZE,
-        pool_wait_seconds: int = POOL_WAIT_SECONDS,
+        pool_wait_seconds: float = POOL_WAIT_SECONDS,
+        answer_seconds: float = ANSWER_SECONDS,
         name: str = "treue",
     ) -> None:
         self.url = url
@@ -90,6 +98,8 @@ class Database:
             json_serializer=_to_json,
             json_deserializer=orjson.loads,
             connect_args={
+                **NETWORK_OPTIONS,
+                "async_creator_fn": connector(answer_seconds),
                 "application_name": name,
                 "options": (
                     f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
@@ -108,7 +118,7 @@ class Database:
         one that another open transaction has exported, the moment of that transaction.
         """
         engine = self.engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else self.engine
-        async with engine.begin() as connection:
+        async with _begin(engine) as connection:
             if isinstance(snapshot, str):
                 await connection.execute(_import_snapshot(snapshot))
             await enter_tenant(connection, tenant_id)
@@ -116,7 +126,7 @@ class Database:
 
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
         """The tenant and token id that the hash of a presented API token leads to, or None."""
-        async with self.engine.begin() as connection:
+        async with _begin(self.engine) as connection:
             await connection.execute(_PRESENT, {"sha256": sha256})
             found = (await connection.execute(_LOOK_UP, {"sha256": sha256})).one_or_none()
         return (TenantId(found.tenant_id), found.token_id) if found else None
@@ -124,6 +134,50 @@ class Database:
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def _begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction on a connection of the pool. The connection goes back at the end, whatever happens."""
+    connection = await _check_out(engine)
+    try:
+        async with connection.begin():
+            yield connection
+    finally:
+        closing = asyncio.ensure_future(connection.close())
+        _keep(closing)
+        await asyncio.shield(closing)
+
+
+async def _check_out(engine: AsyncEngine) -> AsyncConnection:
+    """A connection of the pool.
+
+    A reader that goes away cancels us. Opening a connection must not be cut off half-way: the pool would forget it,
+    while the server keeps it for minutes. So it is opened to the end, and then given back.
+    """
+    opening = asyncio.ensure_future(_open(engine))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_give_back)
+        raise
+
+
+async def _open(engine: AsyncEngine) -> AsyncConnection:
+    return await engine.connect()
+
+
+def _give_back(opening: asyncio.Future[AsyncConnection]) -> None:
+    """Return a connection that nobody waits for any more to the pool."""
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    _keep(asyncio.ensure_future(opening.result().close()))
+
+
+def _keep(closing: asyncio.Future[None]) -> None:
+    """Let a connection go back to the pool to the end, even when nobody waits for it."""
+    _closing.add(closing)
+    closing.add_done_callback(_closing.discard)
 
 
 def _import_snapshot(snapshot: SnapshotId) -> TextClause:

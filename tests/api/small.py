@@ -133,6 +133,10 @@ class Query:
         raise PermissionDenied("LOYALTY_READ")
 
     @strawberry.field
+    def away(self) -> str | None:
+        raise DatabaseAway(SECRET)
+
+    @strawberry.field
     def broken(self) -> str | None:
         raise RuntimeError(SECRET)
 

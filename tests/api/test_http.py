@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from schema.masking import RETRY_AFTER_SECONDS
 from tests.api.conftest import ORIGIN, RunningServer
 from tests.api.small import SECRET
 
@@ -351,3 +352,17 @@ async def test_no_answer_is_html(client: httpx2.AsyncClient) -> None:
     response = await client.get("/graphql", headers={"accept": "text/html,*/*"})
     assert "html" not in response.headers["content-type"]
     assert json.loads(response.content)["errors"]
+
+
+async def test_every_unavailable_says_when_to_try_again(server: RunningServer, client: httpx2.AsyncClient) -> None:
+    """Also in an answer with status 200, part of which could be read."""
+    part = await client.post("/graphql", json={"query": "{ whoami away }"})
+    assert part.status_code == 200
+    assert part.json()["data"] == {"whoami": "ada", "away": None}
+    (error,) = part.json()["errors"]
+    assert error["extensions"]["retryAfterSeconds"] == RETRY_AFTER_SECONDS
+    async with server.client("away") as stranger:
+        refused = await stranger.post("/graphql", json={"query": "{ whoami }"})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, str(RETRY_AFTER_SECONDS))
+    (error,) = refused.json()["errors"]
+    assert error["extensions"]["retryAfterSeconds"] == RETRY_AFTER_SECONDS

@@ -71,6 +71,8 @@ class FaultProxy:
         self._traps: list[Trap] = []
         self._doors: list[asyncio.Server] = []
         self._wires: set[asyncio.Task[None]] = set()
+        self._talking = asyncio.Event()
+        self._talking.set()
         self.faults = CALM
         self.injected: Counter[Place] = Counter()
         self.delays = 0
@@ -124,6 +126,18 @@ class FaultProxy:
         self.injected[place] += 1
         return True
 
+    def fall_silent(self) -> None:
+        """Pass nothing on any more, either way, and close nothing: as a frozen server behind a live network."""
+        self._talking.clear()
+
+    def talk_again(self) -> None:
+        """Pass on what was held back, and what comes."""
+        self._talking.set()
+
+    async def wait_to_talk(self) -> None:
+        """Hold a message while the proxy is silent."""
+        await self._talking.wait()
+
     async def dawdle(self) -> None:
         """Hold a message up now and then."""
         if self._dice.random() < self.faults.delay_rate:
@@ -154,6 +168,7 @@ class _Wire:
         pumps: list[asyncio.Task[None]] = []
         try:
             hello = await self._hello()
+            await self._proxy.wait_to_talk()
             if host.startswith("/"):
                 server, to_server = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
             else:
@@ -192,6 +207,7 @@ class _Wire:
                     if await self._proxy.strikes(Place.BEFORE_COMMIT, self):
                         return
                     self._committing = True
+                await self._proxy.wait_to_talk()
                 is_written = kind == b"S" and self._note_statement()
                 if is_written:
                     self._answering.clear()
@@ -225,6 +241,7 @@ class _Wire:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 kind, message = await _read(server)
+                await self._proxy.wait_to_talk()
                 await self._answering.wait()
                 if self._committing and kind == b"C":
                     self._committing = False

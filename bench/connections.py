@@ -1,0 +1,144 @@
+"""How thousands of customers connect, what they cost, and how soon those whose credential ended are gone.
+
+    make bench-connections                    5,000 customers, 100 of whom are merged away: their credentials end
+    make bench-connections ARGS="--connections 1000 --revoked 20"
+
+All connect at once and come back after a jittered second when they are refused, as clients do.
+"""
+
+import argparse
+import asyncio
+import random
+import statistics
+import time
+import urllib.request
+from typing import NamedTuple
+
+import orjson
+from sqlalchemy import text
+
+from bench.reader import Closed, Reader, say_where
+from bench.service import HOST, Service, running_service
+
+CONNECT_SECONDS = 120
+CLOSE_SECONDS = 120
+QUESTIONS = 60
+SUBSCRIPTION = "subscription { pointsChanged { cursor } }"
+_MERGE = text("UPDATE customers SET merged_into = :target WHERE tenant_id = :current_tenant AND id = ANY(:gone)")
+
+
+class Connected(NamedTuple):
+    """Who is connected, and what it took."""
+
+    readers: dict[str, Reader]
+    seconds: float
+    attempts: int
+
+
+def main() -> None:
+    """Connect, measure, revoke, measure, leave, measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--connections", type=int, default=5_000)
+    parser.add_argument("--revoked", type=int, default=100)
+    wanted = parser.parse_args()
+    print(say_where(), flush=True)
+    asyncio.run(_measure(wanted.connections, wanted.revoked))
+
+
+async def _measure(connections: int, revoked: int) -> None:
+    async with running_service() as service:
+        customers = await service.buy(1, connections + 1)
+        tokens = {str(customer): service.customer_token(customer) for customer in customers[:-1]}
+        await _tell("before anybody came", service)
+        connected = await _connect_all(service, tokens)
+        print(
+            f"{len(connected.readers):,} of {connections:,} connected in {connected.seconds:.1f} s "
+            f"with {connected.attempts:,} attempts",
+            flush=True,
+        )
+        await _tell("all connected", service)
+        await asyncio.sleep(10)
+        await _tell("10 s later", service)
+        closing = [str(customer) for customer in customers[:revoked]]
+        async with service.world.database.tenant_transaction(service.tenant_id) as tx:
+            await tx.run(_MERGE, target=customers[-1], gone=customers[:revoked])
+        started = time.monotonic()
+        known = [connected.readers[each] for each in closing if each in connected.readers]
+        closes = [_seconds_until_closed(reader, started) for reader in known]
+        seconds = [each for each in await asyncio.gather(*closes) if each is not None]
+        last = f"the last after {max(seconds):.1f} s" if seconds else "none"
+        print(f"{len(seconds)} of {revoked} revoked were closed, {last}", flush=True)
+        await _tell("after the revocation", service)
+        for reader in connected.readers.values():
+            reader.abort()
+        await asyncio.sleep(10)
+        await _tell("10 s after all have left", service)
+        print(f"logged: {service.logged('error')} errors, {service.logged('warning')} warnings", flush=True)
+
+
+async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
+    readers: dict[str, Reader] = {}
+    attempts = 0
+
+    async def connect(customer: str, token: str) -> None:
+        nonlocal attempts
+        while True:
+            attempts += 1
+            try:
+                reader = await Reader.open(HOST, service.port, token)
+                await reader.send({"type": "subscribe", "id": "1", "payload": {"query": SUBSCRIPTION}})
+            except (Closed, OSError):
+                await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            else:
+                readers[customer] = reader
+                return
+
+    started = time.monotonic()
+    tasks = [asyncio.create_task(connect(customer, token)) for customer, token in tokens.items()]
+    _, late = await asyncio.wait(tasks, timeout=CONNECT_SECONDS)
+    seconds = time.monotonic() - started
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return Connected(readers, seconds, attempts)
+
+
+async def _seconds_until_closed(reader: Reader, started: float) -> float | None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            while True:
+                await reader.receive()
+    except Closed:
+        return time.monotonic() - started
+    except TimeoutError:
+        return None
+
+
+async def _tell(when: str, service: Service) -> None:
+    """What the server holds, and how long an ordinary question takes just now."""
+    cpu, started = service.cpu_seconds(), time.monotonic()
+    seconds = sorted(await asyncio.to_thread(_ask, service))
+    share = (service.cpu_seconds() - cpu) / (time.monotonic() - started)
+    print(
+        f"{when:28} {service.memory_mib():7.0f} MiB   a question {statistics.median(seconds) * 1000:7.1f} ms median, "
+        f"{seconds[-2] * 1000:7.1f} ms worst but one   processor {share:4.0%}",
+        flush=True,
+    )
+
+
+def _ask(service: Service) -> list[float]:
+    body = orjson.dumps({"query": "{ viewer { kind } }"})
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {service.manager_token()}"}
+    seconds = []
+    for _ in range(QUESTIONS):
+        request = urllib.request.Request(f"http://{HOST}:{service.port}/graphql", body, headers)
+        started = time.monotonic()
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - on loopback
+            answer.read()
+        seconds.append(time.monotonic() - started)
+        time.sleep(0.02)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

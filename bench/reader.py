@@ -1,0 +1,95 @@
+"""A lean reader of subscriptions over WebSocket (RFC 6455): thousands of them fit into one measuring process."""
+
+import asyncio
+import os
+import struct
+from typing import Any
+
+import orjson
+
+HANDSHAKE = (
+    "GET /graphql HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    "Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+)
+TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
+SHORT, TWO_BYTES = 126, 126
+
+
+class Closed(Exception):
+    """The server has closed the socket, with this code, or None when the connection just broke."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Reader:
+    """One socket with one subscription."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, host: str, port: int, token: str) -> "Reader":
+        """Connect and introduce; Closed when the server does not want to."""
+        reader, writer = await asyncio.open_connection(host, port, limit=2**14)
+        socket = cls(reader, writer)
+        try:
+            await socket._introduce(host, port, token)
+        except asyncio.IncompleteReadError:
+            socket.abort()
+            raise Closed(None) from None
+        except BaseException:
+            socket.abort()
+            raise
+        return socket
+
+    async def _introduce(self, host: str, port: int, token: str) -> None:
+        self._writer.write(HANDSHAKE.format(host=host, port=port).encode())
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 101"):
+            raise Closed(None)
+        await self.send({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}})
+        await self.receive()
+
+    async def send(self, message: Any) -> None:
+        """Send a message as a masked text frame; the mask is 0."""
+        data = orjson.dumps(message)
+        size = len(data)
+        head = bytes([0x80 | TEXT, 0x80 | size]) if size < SHORT else struct.pack("!BBH", 0x81, 0x80 | TWO_BYTES, size)
+        self._writer.write(head + b"\0\0\0\0" + data)
+        await self._writer.drain()
+
+    async def receive(self) -> Any:
+        """The next message; pings are answered."""
+        while True:
+            try:
+                opcode, data = await self._frame()
+            except (asyncio.IncompleteReadError, OSError):
+                raise Closed(None) from None
+            if opcode == PING:
+                self._writer.write(bytes([0x80 | PONG, 0x80 | len(data)]) + b"\0\0\0\0" + data)
+            elif opcode == CLOSE:
+                raise Closed(struct.unpack("!H", data[:2])[0] if data else None)
+            elif opcode == TEXT:
+                return orjson.loads(data)
+
+    async def _frame(self) -> tuple[int, bytes]:
+        first, size = await self._reader.readexactly(2)
+        if size == TWO_BYTES:
+            (size,) = struct.unpack("!H", await self._reader.readexactly(2))
+        elif size > TWO_BYTES:
+            (size,) = struct.unpack("!Q", await self._reader.readexactly(8))
+        return first & 0x0F, await self._reader.readexactly(size)
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._writer.transport.abort()
+
+
+def say_where() -> str:
+    """The machine, in a line."""
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    return f"{os.cpu_count()} cores, load before {load}"

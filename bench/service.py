@@ -1,0 +1,192 @@
+"""A running service for measurements: a database of its own, a tenant with customers, server and worker."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from api.issuer import Issuer
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.earning_rule import EarningRule, PerAmountAward
+from loyalty.rules.ids import CustomerId, RuleId, TenantId
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchases
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.world import World
+from migrations.run import upgrade
+from permissions.actor import Actor, ActorKind
+from permissions.roles import ROLE_PERMISSIONS, Role
+from runtime.postgres import EmbeddedPostgres
+from runtime.roles import DatabaseUrls, prepare_database
+from tenancy.database import Database
+
+HOST = "127.0.0.1"
+BATCH = 1_000
+LIFETIME = timedelta(hours=6)
+OPTIONS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200"}
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class Service(NamedTuple):
+    """What a measurement talks to."""
+
+    urls: DatabaseUrls
+    issuer: Issuer
+    tenant_id: TenantId
+    manager: Actor
+    world: World
+    port: int
+    server: subprocess.Popen[bytes]
+    log: Path
+
+    def manager_token(self) -> str:
+        """A JWT of the manager."""
+        return self._token(Role.MANAGER, "staff:manager")
+
+    def customer_token(self, customer_id: CustomerId) -> str:
+        """A JWT of a customer."""
+        return self._token(Role.CUSTOMER, str(customer_id))
+
+    def _token(self, role: Role, subject: str) -> str:
+        return self.issuer.issue(
+            subject=subject, tenant_id=self.tenant_id, role=role, name="Bench", lifetime=LIFETIME
+        ).text
+
+    def memory_mib(self) -> float:
+        """What the server process holds (resident)."""
+        pages = int(Path(f"/proc/{self.server.pid}/statm").read_text("ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the server process."""
+        fields = Path(f"/proc/{self.server.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def buy(self, first: int, last: int) -> list[CustomerId]:
+        """A purchase of each customer from a number to another one; the customers' ids."""
+        recordings = [
+            PurchaseRecording(
+                PurchaseFacts(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
+                PurchaseStatus.COMPLETED,
+                CustomerProfile(f"customer-{number}"),
+            )
+            for number in range(first, last + 1)
+        ]
+        bought: list[CustomerId] = []
+        for start in range(0, len(recordings), BATCH):
+            for result in await record_purchases(self.world, self.manager, recordings[start : start + BATCH]):
+                if not isinstance(result, RecordedPurchase):
+                    raise SystemExit(f"a purchase was refused: {result}")
+                bought.append(result.customer.id)
+        return bought
+
+    def logged(self, level: str) -> int:
+        """How many lines of a level the processes have logged."""
+        return self.log.read_bytes().count(f'"level":"{level}"'.encode())
+
+
+@contextlib.asynccontextmanager
+async def running_service() -> AsyncIterator[Service]:
+    """A service that ends with the block, and everything it wrote with it."""
+    folder = _folder()
+    postgres = EmbeddedPostgres(folder, OPTIONS)
+    try:
+        with postgres:
+            urls = prepare_database(postgres.admin_url, folder, "treue_bench", adopt_roles=True)
+            upgrade(urls.owner)
+            issuer = Issuer.generate(folder / "issuer-key.pem")
+            owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=2)
+            tenant = await provision_tenant(
+                World(owner), name="Bench", currency="EUR", time_zone="Europe/Berlin", locale="de"
+            )
+            await owner.close()
+            manager = _actor(tenant.tenant_id)
+            world = World(app)
+            rule = EarningRule(RuleId(uuid7()), "A point per euro", 1, 0, True, PerAmountAward(1, 100))
+            await create_earning_rule(world, manager, rule)
+            log = folder / "log"
+            with _processes(urls, folder, log) as (port, server):
+                await asyncio.to_thread(_wait_until_ready, port, server, log)
+                yield Service(urls, issuer, tenant.tenant_id, manager, world, port, server, log)
+            await app.close()
+        postgres.remove()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="treue-bench-"))
+    folder.chmod(0o711)  # the account that runs PostgreSQL for root has to come through
+    return folder
+
+
+def _actor(tenant_id: TenantId) -> Actor:
+    return Actor(
+        kind=ActorKind.STAFF,
+        tenant_id=tenant_id,
+        subject="staff:manager",
+        permissions=ROLE_PERMISSIONS[Role.OWNER],
+        display="Bench",
+    )
+
+
+@contextlib.contextmanager
+def _processes(urls: DatabaseUrls, folder: Path, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A server and a worker."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        "TREUE_DATA_DIR": str(folder),
+        "TREUE_ISSUER_KEY_FILE": str(folder / "issuer-key.pem"),
+        "TREUE_OWNER_URL": urls.owner,
+        "TREUE_APP_URL": urls.app,
+        "TREUE_RELAY_URL": urls.relay,
+        "TREUE_LOG_LEVEL": "WARNING",
+    }
+    with log.open("ab") as output, contextlib.ExitStack() as stack:
+        started = []
+        for arguments in (("serve", "--host", HOST, "--port", str(port)), ("worker",)):
+            command = [sys.executable, "-m", "cli.main", *arguments]
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)  # noqa: S603 - ours
+            stack.callback(_end, process)
+            started.append(process)
+        yield port, started[0]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(START_SECONDS * 10):
+        if server.poll() is not None:
+            raise SystemExit(f"the server ended: {log.read_text('utf-8')[-2000:]}")
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise SystemExit("the server did not become ready")
