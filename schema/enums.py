@@ -110,6 +110,8 @@ describe_enum(
         "ITEM": "A service, a class or goods.",
         "SHIPPING": "What it costs to send them.",
         "GIFT_CARD": "Money that will be spent later; by default it earns nothing.",
+        "TIP": "What the customer gives on top for the staff. It never earns, and a discount of the whole order leaves "
+        "it as it is.",
     },
     name="PurchaseLineKind",
 )

@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NewType, NoReturn
 
 import strawberry
@@ -17,9 +18,12 @@ from strawberry.types.scalar import ScalarDefinition
 
 from loyalty.rules.money import is_currency
 from loyalty.rules.points import MAX_POINTS
+from loyalty.rules.quantity import QUANTITY_MAX_DECIMALS, quantity_document
+from loyalty.rules.quantity import parse_quantity as read_quantity
 from loyalty.rules.zones import is_locale, is_time_zone
 
 Points = NewType("Points", int)
+Quantity = NewType("Quantity", Fraction)
 Decimal = NewType("Decimal", str)
 Duration = NewType("Duration", str)
 CurrencyCode = NewType("CurrencyCode", str)
@@ -140,6 +144,37 @@ def _parse_points_literal(node: ValueNode, _variables: Mapping[str, Any] | None 
     if len(digits) > _MAX_POINTS_LENGTH:
         return UnreadableValue(None, RefusedValue(*reason[:2], f"send a number within ±{MAX_POINTS}").reason)
     return _readable_or_not(parse_points)(int(digits))
+
+
+# ── Quantity ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def parse_quantity(value: object) -> int | Fraction:
+    """A number of units, at most three decimals: a JSON number, or a decimal text. Never negative."""
+    problem = f'send a whole number, or a text such as "1.5" with at most {QUANTITY_MAX_DECIMALS} decimals'
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise _refused("Quantity", value, problem)
+    if not isinstance(value, str) and not abs(value) <= MAX_POINTS:
+        raise RefusedValue("Quantity", "a number", problem)
+    # The shortest text of a number is what was sent: nothing is calculated with it as long as it is no decimal.
+    text = value if isinstance(value, str) else str(value)
+    quantity = read_quantity(text) if len(text) <= MAX_DECIMAL_LENGTH else None
+    if quantity is None:
+        raise _refused("Quantity", text, problem)
+    return quantity
+
+
+def serialize_quantity(value: object) -> int | str:
+    """A whole number as a JSON number, any other as a decimal text."""
+    if isinstance(value, bool) or not isinstance(value, int | Fraction):
+        raise GraphQLError("Quantity cannot show a value that is no exact number")
+    return quantity_document(value)
+
+
+def _parse_quantity_literal(node: ValueNode, _variables: Mapping[str, Any] | None = None) -> Any:
+    if isinstance(node, IntValueNode | FloatValueNode | StringValueNode):
+        return _readable_or_not(parse_quantity)(node.value)
+    return _readable_or_not(parse_quantity)(None)
 
 
 # ── Time ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,6 +321,16 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         serialize=parse_points,
         parse_value=_readable_or_not(parse_points),
         parse_literal=_parse_points_literal,
+    ),
+    Quantity: strawberry.scalar(
+        name="Quantity",
+        description=(
+            "A number of units with at most three decimals, never negative: 2, or 1.5 for an hour and a half. Send a "
+            'JSON number or a text such as "1.5". Answers have whole numbers as JSON numbers and all others as text.'
+        ),
+        serialize=serialize_quantity,
+        parse_value=_readable_or_not(parse_quantity),
+        parse_literal=_parse_quantity_literal,
     ),
     dt.datetime: _scalar(
         "DateTime",

@@ -37,7 +37,9 @@ DEFAULT_BASIS = BasisPolicy()
 
 
 def takes_part(policy: BasisPolicy, line: PurchaseLine) -> bool:
-    """Tell whether a line can earn at all."""
+    """Tell whether a line can earn at all; a tip never does."""
+    if line.kind is LineKind.TIP:
+        return False
     if line.kind is LineKind.GIFT_CARD:
         return not policy.exclude_gift_cards
     return line.kind is not LineKind.SHIPPING or policy.include_shipping

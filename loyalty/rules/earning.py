@@ -36,6 +36,7 @@ from loyalty.rules.money import Ratio, format_amount, format_factor
 from loyalty.rules.order_total import OrderTotal, share_out_total
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind
+from loyalty.rules.quantity import SCALE, Quantity, format_quantity, scale_quantity, simplify_quantity
 from loyalty.rules.rounding import Rounding, divide
 from loyalty.rules.tiers import Tier
 from loyalty.rules.zones import find_time_zone
@@ -102,7 +103,7 @@ class _CountedLine(NamedTuple):
     position: int
     item: str | None
     category: str | None
-    quantity: int
+    quantity: Quantity
     amount_minor: int
     basis: LineBasis
     enrolled: bool
@@ -131,7 +132,7 @@ class _Count(NamedTuple):
     explanation: str
     formula: Formula
     basis_minor: int | None = None
-    units: int | None = None
+    units: Quantity | None = None
 
 
 _ITEM_KINDS = {
@@ -366,7 +367,7 @@ def _count_fixed(award: FixedAward, case: _Case, order: OrderTotal, lines: Seque
     parts = _parts([(line.position, line.amount_minor) for line in lines])
     if lines and not parts and not order.rest_minor:
         # Nothing was paid for these lines, so their quantities say how much of them goes back.
-        parts = _parts([(line.position, line.quantity) for line in lines])
+        parts = _parts([(line.position, scale_quantity(line.quantity)) for line in lines])
     formula = FixedFormula(award.points, numerator, denominator, parts, order.rest_minor)
     said = "" if numerator == denominator else f", of {award.points} for the part that was {_NOT_WITH_POINTS}"
     return _Count(points, f"{_say_points(points)} for the purchase{said}.", formula)
@@ -377,7 +378,7 @@ def _count_amount(
 ) -> _Count:
     numerator, denominator = case.share
     counted = [line for line in lines if line.points_per_unit is None]
-    own = _parts([(line.position, line.quantity * (line.points_per_unit or 0)) for line in lines])
+    own, scale = _unit_parts([(line.position, line.quantity, line.points_per_unit or 0) for line in lines])
     formula = LinesFormula(
         points=award.points,
         per_minor=award.per_minor,
@@ -390,11 +391,12 @@ def _count_amount(
         shared=_parts([(line.position, line.basis.shared_minor) for line in counted]),
         plain=_parts([(line.position, line.basis.plain_minor) for line in counted]),
         own=own,
+        scale=scale,
     )
     paid_minor, paid_denominator = _amount(order, [line.basis for line in counted])
     amount_minor, amount_denominator = paid_minor * numerator, paid_denominator * denominator
     by_amount = max(0, divide(amount_minor * award.points, amount_denominator * award.per_minor, award.rounding))
-    by_own = divide(sum([part.value for part in own]) * numerator, denominator, Rounding.FLOOR)
+    by_own = divide(sum([part.value for part in own]) * numerator, denominator * scale, Rounding.FLOOR)
     points = by_amount + by_own
     basis_minor = divide(amount_minor, amount_denominator, Rounding.FLOOR)
     said = compiled_rule.rate.format(f"{format_amount(basis_minor, case.currency)} {case.currency}")
@@ -406,19 +408,20 @@ def _count_amount(
 def _count_units(award: PerUnitAward, case: _Case, lines: Sequence[_CountedLine]) -> _Count:
     numerator, denominator = case.share
     enrolled = [line for line in lines if line.enrolled]
-    units = sum([line.quantity for line in enrolled])
-    parts = _parts(
+    units = simplify_quantity(sum([line.quantity for line in enrolled]))
+    parts, scale = _unit_parts(
         [
-            (line.position, line.quantity * (award.points if line.points_per_unit is None else line.points_per_unit))
+            (line.position, line.quantity, award.points if line.points_per_unit is None else line.points_per_unit)
             for line in enrolled
         ]
     )
-    points = divide(sum([part.value for part in parts]) * numerator, denominator, Rounding.FLOOR)
+    points = divide(sum([part.value for part in parts]) * numerator, denominator * scale, Rounding.FLOOR)
     own = any(line.points_per_unit is not None for line in enrolled)
     rate = "with the items' own points where they have any" if own else f"{award.points} each"
     share = "" if numerator == denominator else f", for the part that was {_NOT_WITH_POINTS}"
-    explanation = f"{_say_points(points)}: {units} enrolled {'unit' if units == 1 else 'units'}, {rate}{share}."
-    return _Count(points, explanation, UnitsFormula(parts, numerator, denominator), units=units)
+    said = f"{format_quantity(units)} enrolled {'unit' if units == 1 else 'units'}"
+    explanation = f"{_say_points(points)}: {said}, {rate}{share}."
+    return _Count(points, explanation, UnitsFormula(parts, numerator, denominator, scale), units=units)
 
 
 def _amount(order: OrderTotal, counted: Sequence[LineBasis]) -> tuple[int, int]:
@@ -426,6 +429,13 @@ def _amount(order: OrderTotal, counted: Sequence[LineBasis]) -> tuple[int, int]:
     plain_minor = order.rest_minor + sum([basis.plain_minor for basis in counted])
     shared_minor = sum([basis.shared_minor for basis in counted])
     return (plain_minor * order.paid_denominator + shared_minor * order.paid_numerator, order.paid_denominator)
+
+
+def _unit_parts(values: Sequence[tuple[int, Quantity, int]]) -> tuple[tuple[LinePart, ...], int]:
+    """The parts of units with so many points each, and in how many parts of a point they count."""
+    if all(isinstance(quantity, int) for _, quantity, _ in values):
+        return _parts([(position, int(quantity) * points) for position, quantity, points in values]), 1
+    return _parts([(position, scale_quantity(quantity) * points) for position, quantity, points in values]), SCALE
 
 
 def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:

@@ -12,6 +12,7 @@ from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.formula import Formula
 from loyalty.rules.ids import RuleId
 from loyalty.rules.money import format_amount
+from loyalty.rules.quantity import Quantity
 
 
 class Outcome(StrEnum):
@@ -61,7 +62,7 @@ class EvaluationLine:
     explanation: str
     failed_condition: str | None = None
     basis_minor: int | None = None
-    units: int | None = None
+    units: Quantity | None = None
     formula: Formula | None = None
     expiry: ExpiryPolicy | None = None
 

@@ -38,7 +38,8 @@ class LinesFormula:
 
     The amount is `rest_minor`, which belongs to no line, the `plain` parts, and of the `shared` parts what the discount
     of the whole order leaves: `paid_numerator` / `paid_denominator`. Of both the amount and the own points only the
-    share `numerator` / `denominator` counts that was not paid with points. All parts are minor units or points.
+    share `numerator` / `denominator` counts that was not paid with points. Amounts are minor units, own points count in
+    `scale` parts of a point, because a quantity may be a fraction.
     """
 
     points: int
@@ -52,6 +53,7 @@ class LinesFormula:
     shared: tuple[LinePart, ...]
     plain: tuple[LinePart, ...]
     own: tuple[LinePart, ...]
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,15 @@ class AmountFormula:
 
 @dataclass(frozen=True, slots=True)
 class UnitsFormula:
-    """The share `numerator` / `denominator` of the points of all units, line by line, rounded down once."""
+    """The share `numerator` / `denominator` of the points of all units, line by line, rounded down once.
+
+    The parts count in `scale` parts of a point, because a quantity may be a fraction.
+    """
 
     parts: tuple[LinePart, ...]
     numerator: int = 1
     denominator: int = 1
+    scale: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ def points_left(formula: Formula, left: Left, base: int) -> int:
                 formula.points * Fraction(formula.numerator, formula.denominator) * _fixed_left(formula, left)
             )
         case UnitsFormula():
-            return _floor(_sum(formula.parts, left) * Fraction(formula.numerator, formula.denominator))
+            return _floor(_sum(formula.parts, left) * Fraction(formula.numerator, formula.denominator * formula.scale))
         case FactorFormula():
             return divide(base * formula.numerator, formula.denominator, Rounding.FLOOR)
         case LinesFormula():
@@ -144,7 +150,7 @@ def _lines_left(formula: LinesFormula, left: Left) -> int:
     amount = formula.rest_minor * left.rest + _sum(formula.plain, left) + paid * _sum(formula.shared, left)
     earned = amount * not_with_points * Fraction(formula.points, formula.per_minor)
     counted = divide(earned.numerator, earned.denominator, formula.rounding)
-    return counted + _floor(_sum(formula.own, left) * not_with_points)
+    return counted + _floor(_sum(formula.own, left) * not_with_points * Fraction(1, formula.scale))
 
 
 def _amount_left(formula: AmountFormula, left: Left) -> int:

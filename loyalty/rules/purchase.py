@@ -11,6 +11,8 @@ from enum import StrEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, is_currency
+from loyalty.rules.quantity import QUANTITY_MAX_DECIMALS, SCALE, Quantity
+from loyalty.rules.rounding import Rounding, divide
 from loyalty.rules.text import check_external_id
 
 PURCHASE_MAX_LINES = 500
@@ -46,6 +48,8 @@ class LineKind(StrEnum):
     """What it costs to send them."""
     GIFT_CARD = "GIFT_CARD"
     """Money that will be spent later."""
+    TIP = "TIP"
+    """What the customer gives on top for the staff. It never earns and bears no discount of the whole order."""
 
 
 class StatusStep(StrEnum):
@@ -70,7 +74,7 @@ class PurchaseLine:
 
     item: str | None
     category: str | None
-    quantity: int
+    quantity: Quantity
     unit_price_minor: int
     discount_minor: int = 0
     tax_minor: int = 0
@@ -79,8 +83,9 @@ class PurchaseLine:
 
     @property
     def price_minor(self) -> int:
-        """What the line costs before its discount, tax included."""
-        return self.quantity * self.unit_price_minor
+        """What the line costs before its discount, tax included; of a fraction of a unit to the nearest minor unit."""
+        price = self.quantity * self.unit_price_minor
+        return price if isinstance(price, int) else divide(price.numerator, price.denominator, Rounding.HALF_UP)
 
     @property
     def amount_minor(self) -> int:
@@ -147,8 +152,9 @@ def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
 def validate_facts(facts: PurchaseFacts) -> list[Problem]:
     """Return everything wrong with the facts of a purchase, in the order of the fields.
 
-    At most 500 lines; quantities 1–1,000,000; no negative amounts; the discount of a line is at most its price and its
-    tax at most its amount; instants are aware and the end is not before the start.
+    At most 500 lines; quantities above 0, at most 1,000,000, with at most 3 decimals; no negative amounts; the discount
+    of a line is at most its price and its tax at most its amount; instants are aware and the end is not before the
+    start.
     """
     return [problem for problem in _fact_problems(facts) if problem is not None]
 
@@ -184,14 +190,15 @@ def _line_id_problems(lines: Sequence[PurchaseLine]) -> Iterator[Problem | None]
 def _line_problems(line: PurchaseLine, path: tuple[str, ...]) -> Iterator[Problem | None]:
     yield _check_optional_id(line.item, (*path, "item"))
     yield _check_optional_id(line.category, (*path, "category"))
-    if not 1 <= line.quantity <= LINE_MAX_QUANTITY:
-        yield Problem((*path, "quantity"), f"must be between 1 and {LINE_MAX_QUANTITY}")
+    if not 0 < line.quantity <= LINE_MAX_QUANTITY or SCALE * line.quantity % 1:
+        reason = f"must be above 0, at most {LINE_MAX_QUANTITY}, and have at most {QUANTITY_MAX_DECIMALS} decimals"
+        yield Problem((*path, "quantity"), reason)
     yield _check_amount(line.unit_price_minor, (*path, "unit_price"))
-    if line.quantity * line.unit_price_minor > MAX_AMOUNT_MINOR:
+    if line.price_minor > MAX_AMOUNT_MINOR:
         yield Problem((*path, "unit_price"), "makes the line too large")
-    if line.quantity < 1 or line.unit_price_minor < 0:
+    if line.quantity <= 0 or line.unit_price_minor < 0:
         return  # such a line has no price that the rest could be measured by
-    if not 0 <= line.discount_minor <= line.quantity * line.unit_price_minor:
+    if not 0 <= line.discount_minor <= line.price_minor:
         yield Problem((*path, "discount"), "must be between 0 and the price of the line")
     elif not 0 <= line.tax_minor <= line.amount_minor:
         yield Problem((*path, "tax"), "must be between 0 and the amount of the line")

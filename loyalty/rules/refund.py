@@ -15,6 +15,7 @@ from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, po
 from loyalty.rules.money import format_amount
 from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
+from loyalty.rules.quantity import Quantity
 from loyalty.rules.rounding import Rounding, divide
 
 BY_LINE_ID = -1
@@ -40,7 +41,7 @@ class LineRefund:
     """
 
     position: int
-    quantity: int = 0
+    quantity: Quantity = 0
     amount_minor: int = 0
     line_id: str | None = None
 
@@ -64,8 +65,7 @@ class Refundable:
     def paid(self) -> tuple[Fraction, ...]:
         """What was paid for each line: its amount, less its share of a discount of the whole order."""
         order = share_out_total(self.total_minor, self.lines)
-        share = Fraction(order.paid_numerator, order.paid_denominator)
-        return tuple(line.amount_minor * share for line in self.lines)
+        return tuple(line.amount_minor * order.share_of(line) for line in self.lines)
 
 
 def find_lines(purchase: Refundable, refund: Refund) -> Refund:

@@ -26,6 +26,7 @@ from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Allocation, Parcel, allocate, soonest_first
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
+from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in
 from loyalty.rules.tiers import TierChangeCause
@@ -296,7 +297,7 @@ def _breakdown(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, A
             "explanation": line.explanation,
             "failed_condition": line.failed_condition,
             "basis_minor": line.basis_minor,
-            "units": line.units,
+            "units": None if line.units is None else quantity_document(line.units),
             "formula": formula_document(line.formula) if line.formula else None,
             "expiry": expiry_document(line.expiry or expiry) if line.points else None,
         }

@@ -40,6 +40,7 @@ from loyalty.rules.purchase_report import (
     moment_of,
     validate_report,
 )
+from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.rules.text import check_external_id
@@ -61,6 +62,7 @@ from loyalty.storage.purchases import (
     PurchaseRow,
     RefundRow,
     WantedPurchase,
+    facts_document,
     line_document,
     prepare_recording,
     purchase_line,
@@ -528,7 +530,9 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
             "fingerprint": draft.item.fingerprint,
             "status": purchase.status,
             # As it was sent: the purchase keeps its lines in the order in which it knows them.
-            "facts": replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines)),
+            "facts": facts_document(
+                replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines))
+            ),
             "recorded_at": book.now,
             "recorded_by": book.actor.subject,
             "report_key": draft.item.recording.idempotency_key,
@@ -663,7 +667,7 @@ def _line_identity(line: PurchaseLine) -> dict[str, Any]:
     return {
         "item": line.item,
         "category": line.category,
-        "quantity": line.quantity,
+        "quantity": quantity_document(line.quantity),
         "unit_price_minor": line.unit_price_minor,
         "discount_minor": line.discount_minor,
         "tax_minor": line.tax_minor,

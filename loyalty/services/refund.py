@@ -12,6 +12,7 @@ from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundI
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
+from loyalty.rules.quantity import quantity_document
 from loyalty.rules.redemption import share
 from loyalty.rules.refund import (
     Refund,
@@ -84,7 +85,11 @@ class RefundRequest(NamedTuple):
     def fingerprint(self) -> str:
         """What identifies this request."""
         lines = [
-            {"position": line.position, "quantity": line.quantity, "amount_minor": line.amount_minor}
+            {
+                "position": line.position,
+                "quantity": quantity_document(line.quantity),
+                "amount_minor": line.amount_minor,
+            }
             | ({} if line.line_id is None else {"line_id": line.line_id})
             for line in self.refund.lines
         ]
@@ -271,7 +276,7 @@ def _row(
     lines = [
         {
             "position": line.position,
-            "quantity": line.quantity,
+            "quantity": quantity_document(line.quantity),
             "amount_minor": line.amount_minor,
             "money_minor": line_minor,
             "line_id": purchase.lines[line.position].get("line_id"),

@@ -1,7 +1,7 @@
 """Purchases, the facts they came from, and the accruals that explain their points."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -34,7 +34,8 @@ from loyalty.rules.formula import (
 )
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.quantity import quantity_document, quantity_from_document
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.rules.rounding import Rounding
@@ -122,7 +123,10 @@ class RefundRow(NamedTuple):
     @property
     def refund(self) -> Refund:
         """As the rules know it: the amounts of its lines are not among those without a line."""
-        lines = tuple(LineRefund(one["position"], one["quantity"], one["amount_minor"]) for one in self.lines)
+        lines = tuple(
+            LineRefund(one["position"], quantity_from_document(one["quantity"]), one["amount_minor"])
+            for one in self.lines
+        )
         return Refund(lines, self.amount_minor - sum(one["money_minor"] for one in self.lines))
 
 
@@ -435,7 +439,7 @@ async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> li
 
 def line_document(line: PurchaseLine) -> dict[str, Any]:
     """A line of a purchase as it is stored; what a later release knows stands there only when it is told."""
-    stored = asdict(line)
+    stored = asdict(line) | {"quantity": quantity_document(line.quantity)}
     if line.line_id is None:
         del stored["line_id"]
     return stored
@@ -443,7 +447,14 @@ def line_document(line: PurchaseLine) -> dict[str, Any]:
 
 def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
     """A line of a purchase as the rules know it."""
-    return PurchaseLine(**{**stored, "kind": LineKind(stored.get("kind", LineKind.ITEM))})
+    kind, quantity = LineKind(stored.get("kind", LineKind.ITEM)), quantity_from_document(stored["quantity"])
+    return PurchaseLine(**{**stored, "kind": kind, "quantity": quantity})
+
+
+def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
+    """What was reported about a purchase, as it is stored."""
+    values = {name: getattr(facts, name) for name in _FACTS}
+    return {**values, "lines": [line_document(line) for line in facts.lines]}
 
 
 def formula_document(formula: Formula) -> dict[str, Any]:
@@ -463,6 +474,8 @@ def formula_from_document(stored: dict[str, Any]) -> Formula:
     made: Formula = _FORMULAS[stored["kind"]](**values)
     return made
 
+
+_FACTS = tuple(field.name for field in fields(PurchaseFacts))
 
 _FORMULAS: dict[str, Any] = {
     "FIXED": FixedFormula,

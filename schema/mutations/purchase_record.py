@@ -22,7 +22,7 @@ from schema.guard import guarded
 from schema.input_values import DESCRIPTIVE
 from schema.mutations.given import sent
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Locale, UnreadableValue
+from schema.scalars import Locale, Quantity, UnreadableValue
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
@@ -51,7 +51,9 @@ class PurchaseLineInput:
     unit_price: MoneyInput = strawberry.field(description="Price of one, in the program's currency.")
     item: str | None = strawberry.field(default=None, description="External id of the service, class or product.")
     category: str | None = strawberry.field(default=None, description="External id of its category.")
-    quantity: int = strawberry.field(default=1, description="How many, 1 to 1,000,000.")
+    quantity: Quantity = strawberry.field(
+        default=1, description="How many, above 0 and at most 1,000,000, with at most 3 decimals."
+    )
     kind: LineKind = strawberry.field(default=LineKind.ITEM, description="What it is.")
     discount: MoneyInput | None = strawberry.field(default=None, description="Discount of the whole line.")
     tax: MoneyInput | None = strawberry.field(default=None, description="Tax that the amount contains.")

@@ -15,7 +15,7 @@ from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Points
+from schema.scalars import Points, Quantity
 from schema.types.checkout import PurchaseBy, purchase_name
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
@@ -33,7 +33,9 @@ class PurchaseRefundLineInput:
     line_id: str | None = strawberry.field(
         default=None, description="The id that you gave the line. Name the line by exactly one of `line` and `lineId`."
     )
-    quantity: int = strawberry.field(default=0, description="How many units; each stands for its part of the line.")
+    quantity: Quantity = strawberry.field(
+        default=0, description="How many units, with at most 3 decimals; each stands for its part of the line."
+    )
     amount: MoneyInput | None = strawberry.field(default=None, description="An amount beside the units.")
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 
@@ -11,6 +12,7 @@ from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
+from loyalty.rules.quantity import quantity_from_document
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
 from loyalty.storage.window import TimePlace
@@ -22,7 +24,7 @@ from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.node_ids import encode_id
-from schema.scalars import Points
+from schema.scalars import Points, Quantity
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
 
@@ -43,7 +45,7 @@ class AccrualLine:
     points: Points = strawberry.field(description="What it gave; 0 unless it was applied.")
     explanation: str = strawberry.field(description="One readable sentence, in English.")
     failed_condition: ConditionKind | None = strawberry.field(description="The first condition that did not hold.")
-    units: Points | None = strawberry.field(description="The units that were counted, for awards per unit.")
+    units: Quantity | None = strawberry.field(description="The units that were counted, for awards per unit.")
     basis: Money | None = strawberry.field(description="The amount that was counted, for awards per amount.")
     rule_id: strawberry.ID | None = strawberry.field(
         description="The earning rule, which may be deleted by now; null for who may not read rules, and for what a "
@@ -92,7 +94,7 @@ class PurchaseLine:
     kind: LineKind = strawberry.field(description="What it is.")
     item: str | None = strawberry.field(description="External id of the service, class or product.")
     category: str | None = strawberry.field(description="External id of its category.")
-    quantity: int = strawberry.field(description="How many.")
+    quantity: Quantity = strawberry.field(description="How many.")
     unit_price: Money = strawberry.field(description="Price of one, tax included.")
     discount: Money = strawberry.field(description="Discount of the whole line.")
     tax: Money = strawberry.field(description="Tax that the amount contains.")
@@ -103,7 +105,7 @@ class PurchaseLine:
 @strawberry.type(description="A refund of one line of a purchase.")
 class PurchaseRefundLine:
     line: int = strawberry.field(description="Its position among the lines of the purchase, from 0.")
-    quantity: int = strawberry.field(description="How many units were refunded.")
+    quantity: Quantity = strawberry.field(description="How many units were refunded.")
     amount: Money = strawberry.field(description="What was paid back for the line.")
     line_id: str | None = strawberry.field(description="The caller's own id of the line, if it was told.")
 
@@ -217,7 +219,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
         lines=[
             PurchaseRefundLine(
                 line=one["position"],
-                quantity=one["quantity"],
+                quantity=_quantity(quantity_from_document(one["quantity"])),
                 amount=money(one["money_minor"]),
                 line_id=one.get("line_id"),
             )
@@ -233,12 +235,16 @@ def _line(stored: dict[str, Any], currency: str) -> AccrualLine:
         points=Points(stored["points"]),
         explanation=stored["explanation"],
         failed_condition=ConditionKind(failed) if failed else None,
-        units=stored["units"],
+        units=None if stored["units"] is None else _quantity(quantity_from_document(stored["units"])),
         basis=None if basis is None else shown(Amount(basis, currency)),
         rule_id=encode_id("EarningRule", stored["rule_id"]) if stored["rule_id"] else None,
         rule_name=stored["rule_name"],
         rule_version=stored["rule_version"],
     )
+
+
+def _quantity(quantity: int | Fraction) -> Quantity:
+    return cast("Quantity", quantity)  # the scalar shows whole numbers as such
 
 
 def _purchase_line(line: Line, currency: str) -> PurchaseLine:
@@ -249,7 +255,7 @@ def _purchase_line(line: Line, currency: str) -> PurchaseLine:
         kind=line.kind,
         item=line.item,
         category=line.category,
-        quantity=line.quantity,
+        quantity=_quantity(line.quantity),
         unit_price=money(line.unit_price_minor),
         discount=money(line.discount_minor),
         tax=money(line.tax_minor),

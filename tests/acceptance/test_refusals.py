@@ -264,6 +264,28 @@ WRONG_VALUES: dict[str, tuple[str, Json, str, list[str]]] = {
         "INVALID_INPUT",
         ["lines", "0", "quantity"],
     ),
+    "a quantity with four decimals": (
+        "purchaseRecord",
+        purchase_of("new", lines=[{"unitPrice": money("1.00"), "quantity": "1.0001"}]),
+        "INVALID_INPUT",
+        ["lines", "0", "quantity"],
+    ),
+    "a line that is named in no way": (
+        "purchaseRefund",
+        {"purchase": {"key": {"kind": "ORDER", "externalId": "none"}}, "idempotencyKey": "k", "lines": [{}]},
+        "INVALID_INPUT",
+        ["lines", "0"],
+    ),
+    "a line that is named twice": (
+        "purchaseRefund",
+        {
+            "purchase": {"key": {"kind": "ORDER", "externalId": "none"}},
+            "idempotencyKey": "k",
+            "lines": [{"line": 0, "lineId": "L-1"}],
+        },
+        "INVALID_INPUT",
+        ["lines", "0"],
+    ),
     "501 lines": (
         "purchaseRecord",
         purchase_of("new", lines=[{"unitPrice": money("1.00")}] * 501),

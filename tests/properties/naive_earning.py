@@ -120,7 +120,7 @@ class NaiveProgram:
     def worth(self, line: PurchaseLine) -> Fraction:
         """What earns of a line: its share of the order's discount goes off, and then the tax at the line's rate."""
         basis, amount = self.policy.basis, amount_of(line)
-        price = Fraction(amount if basis.after_discount else line.quantity * line.unit_price_minor)
+        price = Fraction(amount if basis.after_discount else price_of(line))
         net = Fraction(1)
         if basis.tax is TaxBasis.EXCLUDED and amount:
             net = Fraction(amount - line.tax_minor, amount)
@@ -134,8 +134,7 @@ class NaiveProgram:
 
     def order_discount(self) -> Fraction:
         """The part that the discount of the whole order takes off every line."""
-        total = self.facts.total.amount_minor
-        return 1 - Fraction(total, self.listed()) if total < self.listed() else Fraction(0)
+        return 1 - paid_part_of(self.facts, LineKind.ITEM)
 
     def unlisted(self, rule: EarningRule) -> int:
         """What the total has beyond all lines, where a rule counts it: it belongs to no item."""
@@ -185,6 +184,8 @@ class NaiveProgram:
         basis = self.policy.basis
         if line.kind is LineKind.SHIPPING:
             return basis.include_shipping
+        if line.kind is LineKind.TIP:
+            return False
         return line.kind is not LineKind.GIFT_CARD or not basis.exclude_gift_cards
 
     def counts(self, line: PurchaseLine) -> bool:
@@ -220,7 +221,24 @@ class NaiveProgram:
 
 
 def amount_of(line: PurchaseLine) -> int:
-    return line.quantity * line.unit_price_minor - line.discount_minor
+    return price_of(line) - line.discount_minor
+
+
+def price_of(line: PurchaseLine) -> int:
+    """The price of a line before its discount: of a fraction of a unit to the nearest cent."""
+    return round_fraction(Fraction(line.quantity) * line.unit_price_minor, Rounding.HALF_UP)
+
+
+def paid_part_of(facts: PurchaseFacts, kind: LineKind) -> Fraction:
+    """The part of a line's amount that was paid: a discount of the whole order goes to tips last."""
+    tips = sum(amount_of(line) for line in facts.lines if line.kind is LineKind.TIP)
+    others = sum(amount_of(line) for line in facts.lines) - tips
+    total = facts.total.amount_minor
+    if total >= others + tips:
+        return Fraction(1)
+    if kind is LineKind.TIP:
+        return Fraction(1) if total >= tips else Fraction(total, tips)
+    return Fraction(max(0, total - tips), others) if others else Fraction(0)
 
 
 def times(rule: EarningRule, points: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ from loyalty.rules.lots import Lot
 from loyalty.rules.money import MINOR_DIGITS, Money
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine
+from loyalty.rules.quantity import Quantity
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Tier
 
@@ -151,18 +153,22 @@ def policies(stackings: Iterable[Stacking] = Stacking) -> st.SearchStrategy[Earn
     )
 
 
+quantities: st.SearchStrategy[Quantity] = st.integers(1, 5) | st.sampled_from([Fraction(3, 2), Fraction(1, 1_000)])
+
+
 @st.composite
 def lines(draw: st.DrawFn) -> PurchaseLine:
     """A line of any kind, often with a discount of its own and with tax."""
-    quantity, unit_price_minor = draw(st.integers(1, 5)), draw(st.just(0) | st.integers(0, 100_000))
-    discount_minor = draw(st.just(0) | st.integers(0, quantity * unit_price_minor))
+    quantity, unit_price_minor = draw(quantities), draw(st.just(0) | st.integers(0, 100_000))
+    price_minor = PurchaseLine(None, None, quantity, unit_price_minor).price_minor
+    discount_minor = draw(st.just(0) | st.integers(0, price_minor))
     return PurchaseLine(
         item=draw(st.none() | st.sampled_from(ITEMS)),
         category=draw(st.none() | st.sampled_from(CATEGORIES)),
         quantity=quantity,
         unit_price_minor=unit_price_minor,
         discount_minor=discount_minor,
-        tax_minor=draw(st.just(0) | st.integers(0, quantity * unit_price_minor - discount_minor)),
+        tax_minor=draw(st.just(0) | st.integers(0, price_minor - discount_minor)),
         kind=draw(st.just(LineKind.ITEM) | st.sampled_from(LineKind)),
     )
 

@@ -38,7 +38,7 @@ from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Tier
 from tests.loyalty.rules.builders import NOW, SALON, rule, tier
 from tests.properties import strategies as some
-from tests.properties.naive_earning import NaiveProgram, amount_of
+from tests.properties.naive_earning import NaiveProgram, amount_of, paid_part_of
 
 PROPORTIONAL = RefundPolicy.PROPORTIONAL
 
@@ -103,7 +103,7 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
         lines: tuple[LineRefund, ...] = ()
         if draw(st.integers(0, 3)) and bought.lines:
             position = draw(st.integers(0, len(bought.lines) - 1))
-            quantity = draw(st.integers(0, bought.lines[position].quantity))
+            quantity = bought.lines[position].quantity * draw(st.integers(0, 2)) * Fraction(1, 2)
             lines = (LineRefund(position, quantity, draw(st.sampled_from([0, 0, 1, left // 5]))),)
             amount = draw(st.sampled_from([0, 0, amount]))
         try:
@@ -116,14 +116,12 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
 
 def naive_left(case: Case, refunds: list[Refund]) -> tuple[list[Fraction], Fraction, Fraction]:
     """What is left of each line and of what belongs to no line, and of the whole: said once more, line by line."""
-    listed = sum(amount_of(line) for line in case.facts.lines)
     total = case.facts.total.amount_minor
-    paid_part = Fraction(total, listed) if total < listed else Fraction(1)
     left, gone = [], Fraction(0)
     for position, line in enumerate(case.facts.lines):
         of_line = [one for refund in refunds for one in refund.lines if one.position == position]
-        paid = amount_of(line) * paid_part
-        share = 1 - sum((Fraction(one.quantity, line.quantity) for one in of_line), Fraction(0))
+        paid = amount_of(line) * paid_part_of(case.facts, line.kind)
+        share = 1 - sum((Fraction(one.quantity) / Fraction(line.quantity) for one in of_line), Fraction(0))
         share -= sum((Fraction(one.amount_minor) / paid for one in of_line if one.amount_minor), Fraction(0))
         left.append(share)
         gone += paid * (1 - share)

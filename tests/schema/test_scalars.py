@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -30,9 +31,11 @@ from schema.scalars import (
     parse_duration,
     parse_locale,
     parse_points,
+    parse_quantity,
     parse_time_zone,
     serialize_date,
     serialize_date_time,
+    serialize_quantity,
 )
 
 MAX = 9_007_199_254_740_991
@@ -86,6 +89,56 @@ def test_words_for_numbers_are_no_values(parse: Callable[[object], object], word
     """A locale may look like them: languages have two to eight letters."""
     with pytest.raises(GraphQLError):
         parse(word)
+
+
+@pytest.mark.parametrize(
+    ("value", "quantity", "shown"),
+    [
+        (2, 2, 2),
+        ("2", 2, 2),
+        (2.0, 2, 2),
+        ("2.000", 2, 2),
+        (1.5, Fraction(3, 2), "1.5"),
+        ("1.5", Fraction(3, 2), "1.5"),
+        (0.001, Fraction(1, 1_000), "0.001"),
+        (123_456.789, Fraction(123_456_789, 1_000), "123456.789"),
+    ],
+)
+def test_quantities_are_exact(value: object, quantity: object, shown: object) -> None:
+    read = parse_quantity(value)
+    assert (read, type(read)) == (quantity, type(quantity))
+    assert serialize_quantity(read) == shown
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        None,
+        [],
+        {},
+        -1,
+        -0.5,
+        "-1",
+        "",
+        "1,5",
+        "1.0001",
+        1.0001,
+        "NaN",
+        float("nan"),
+        float("inf"),
+        1e-7,
+        10**5_000,
+    ],
+    ids=lambda value: ascii(type(value).__name__) if isinstance(value, int) else ascii(value),
+)
+def test_refuses_quantities_that_are_none(value: object) -> None:
+    with pytest.raises(GraphQLError, match="Quantity refuses") as refused:
+        parse_quantity(value)
+    assert len(refused.value.message) < 250
+    for wrong in (True, 1.5, "2"):
+        with pytest.raises(GraphQLError, match="cannot show"):
+            serialize_quantity(wrong)
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, MAX, -MAX, 2**31, 2**32, -(2**40), 5.0, -0.0, float(MAX)])
@@ -403,5 +456,6 @@ def test_every_scalar_is_described(definition: Any) -> None:
 
 def test_the_contract_has_these_scalars() -> None:
     assert sorted(definition.name for definition in SCALARS.values()) == [
-        "Color", "CurrencyCode", "Cursor", "Date", "DateTime", "Decimal", "Duration", "Locale", "Points", "TimeZone",
+        "Color", "CurrencyCode", "Cursor", "Date", "DateTime", "Decimal", "Duration", "Locale", "Points",
+        "Quantity", "TimeZone",
     ]  # fmt: skip

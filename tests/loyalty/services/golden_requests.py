@@ -28,6 +28,9 @@ Request = PurchaseRecording | AdjustmentRequest | MergeRequest | HoldRequest | R
 Value = TypeVar("Value")
 
 NUMBER = 1_000
+_KINDS = (LineKind.ITEM, LineKind.SHIPPING, LineKind.GIFT_CARD)
+"""The kinds of lines that the first release knew."""
+
 _START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
 
@@ -68,7 +71,7 @@ def _recording(dice: _Dice) -> PurchaseRecording:
             price,
             dice.below(price + 1),
             0,
-            dice.pick(*LineKind.__members__.values()) if dice.below(5) == 0 else LineKind.ITEM,
+            dice.pick(*_KINDS) if dice.below(5) == 0 else LineKind.ITEM,
         )
         for quantity, price in [(1 + dice.below(4), dice.below(9_000)) for _ in range(dice.below(4))]
     )

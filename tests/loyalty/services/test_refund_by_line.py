@@ -1,6 +1,7 @@
 """A refund of a line takes what that line earned, as the frozen breakdown says: real purchases, one table of cases."""
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import pytest
@@ -207,6 +208,50 @@ async def test_a_line_takes_what_it_earned(
     rest = sale.total - refunded.purchase.refunded_minor
     refunded = await pay_back(world, salon, "order-1", rest, "the rest")
     assert refunded.customer.points.available == 0
+    await ledger_is_sound(salon.tenant_id)
+
+
+HOURS = sold("A", 4_000, line_id="hours")
+TIP = sold("tip", 1_000, kind=LineKind.TIP)
+
+
+@pytest.mark.parametrize(
+    ("total", "earned", "back_by_tip", "kept"),
+    [
+        pytest.param(6_000, 50, 1_000, 50, id="a tip earns nothing and takes nothing"),
+        pytest.param(3_500, 25, 1_000, 25, id="a discount of the whole order leaves the tip as it is"),
+        pytest.param(500, 0, 500, 0, id="less was paid than the tip"),
+    ],
+)
+async def test_a_tip_stands_outside(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, total: int, earned: int, back_by_tip: int, kept: int
+) -> None:
+    """C-24: 50.00 for the cut, 10.00 on top."""
+    await prepare(world, salon, {}, given(PER_EURO))
+    recorded = await earn(world, salon, order("order-1", total, sold("cut", 5_000), TIP))
+    assert recorded.customer.points.available == earned
+    refunded = await pay_back(world, salon, "order-1", 0, "the tip", LineRefund(1, 1))
+    assert (refunded.refund.amount_minor, refunded.customer.points.available) == (back_by_tip, kept)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_an_hour_and_a_half_earns_and_goes_back_exactly(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, nothing_changes: NothingChanges
+) -> None:
+    """2.5 hours at 40.00 and 3 points each: 7 of 7.5 points; half an hour goes back, then the rest."""
+    await prepare(world, salon, {}, given(PerUnitAward(3)), given(PER_EURO))
+    sale = order("order-1", 10_000, replace(HOURS, quantity=Fraction(5, 2)))
+    recorded = await earn(world, salon, sale)
+    assert recorded.accrual is not None
+    assert [(line["points"], line["units"]) for line in recorded.accrual.breakdown] == [(7, "2.5"), (100, None)]
+    assert recorded.purchase.lines[0]["quantity"] == "2.5"
+    async with nothing_changes(salon.tenant_id):
+        assert (await earn(world, salon, sale)).replayed
+    half = await pay_back(world, salon, "order-1", 0, "half an hour", LineRefund(0, Fraction(1, 2)))
+    assert (half.refund.amount_minor, half.customer.points.available) == (2_000, 6 + 80)
+    last = await pay_back(world, salon, "order-1", 0, "two hours", LineRefund(0, 2))
+    assert (last.refund.amount_minor, last.customer.points.available) == (8_000, 0)
+    assert last.purchase.status is PurchaseStatus.REFUNDED
     await ledger_is_sound(salon.tenant_id)
 
 
