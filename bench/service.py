@@ -23,7 +23,8 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning_rule import EarningRule, PerAmountAward
 from loyalty.rules.ids import CustomerId, RuleId, TenantId
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchases
 from loyalty.services.tenant import provision_tenant
@@ -82,7 +83,7 @@ class Service(NamedTuple):
         """A purchase of each customer from a number to another one; the customers' ids."""
         recordings = [
             PurchaseRecording(
-                PurchaseFacts(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
+                PurchaseReport(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
                 PurchaseStatus.COMPLETED,
                 CustomerProfile(f"customer-{number}"),
             )
