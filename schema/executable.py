@@ -1,12 +1,12 @@
-"""The executable schema: types in, a schema with limits, caches and masked errors out.
+"""The executable schema: types in, a schema with limits, kept documents and masked errors out.
 
-Parsing and validation are most of the cost of a small operation, so both are cached; that only works because the
-rules are module-level classes. No extension here implements `resolve`: it would make every field several times
-slower.
+Reading and validating is most of the cost of a small operation, so `schema/documents.py` keeps what it has made ready.
+No extension here implements `resolve`: it would make every field several times slower.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
+from inspect import signature
 from typing import Any, Protocol, cast
 
 import strawberry
@@ -20,25 +20,22 @@ from graphql import (
     print_ast,
     specified_directives,
 )
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, SchemaExtension, ValidationCache
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import SchemaExtension
+from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
-from strawberry.schema.schema import StreamResult
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext, StreamResult
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from schema.delivery import Delivery, StreamFailure
+from schema.documents import Documents
 from schema.input_values import refuse_unreadable_arguments
-from schema.limits import MAX_PAGE_SIZE, MAX_TOKENS, VALIDATION_RULES, check_variables
-from schema.masking import ErrorCode, mask_errors, refusal
+from schema.limits import MAX_PAGE_SIZE, check_variables
+from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
-
-DOCUMENT_CACHE_SIZE = 256
-"""Distinct documents whose parse and validation results are kept."""
-
-MAX_CACHED_DOCUMENT_LENGTH = 4_000
-"""Longer documents are parsed each time: so many of them could hold too much memory."""
-
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -56,10 +53,51 @@ class OperationContext(Protocol):
         """Where this operation stands, when it is a subscription."""
 
 
+_PLACE_OF_MAX_ERRORS = list(signature(StrawberryGraphQLCoreExecutionContext.build).parameters).index(
+    "max_coercion_errors"
+)
+"""Where graphql-core passes the number of errors that it reports for variables."""
+
+
+class _Execution(StrawberryGraphQLCoreExecutionContext):
+    """Runs operations, and answers wrong values of variables without suggestions and with few errors."""
+
+    @classmethod
+    def build(cls, *args: Any, **values: Any) -> Any:
+        """An execution, or the errors that prevent it: at most `MAX_ERRORS`, the last says whether there are more."""
+        values["hide_suggestions"] = True
+        if len(args) > _PLACE_OF_MAX_ERRORS:
+            args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
+        else:
+            values["max_coercion_errors"] = MAX_ERRORS - 1
+        return super().build(*args, **values)
+
+
 class ExecutableSchema(strawberry.Schema):
     """A strawberry schema whose results carry masked errors only, whichever way they come out."""
 
     unavailable: tuple[type[Exception], ...] = ()
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(execution_context_class=_Execution, **values)
+        self.documents = Documents(self._schema)
+
+    async def _prepare_operation_async(
+        self,
+        context: ExecutionContext,
+        extensions_runner: SchemaExtensionsRunner,  # noqa: ARG002 - no extension of ours looks at reading or validating
+    ) -> PreExecutionError | None:
+        """What strawberry does before it runs an operation, over any transport: here our documents are made ready."""
+        if not context.query:
+            raise MissingQueryError
+        document, errors = self.documents.prepare(context.query)
+        context.graphql_document = document
+        if document is not None:
+            _require_operation_type(context)
+        if not errors:
+            return None
+        context.pre_execution_errors = errors
+        return PreExecutionError(data=None, errors=errors)
 
     async def execute(
         self,
@@ -134,32 +172,6 @@ class ExecutableSchema(strawberry.Schema):
         """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
 
 
-class _ShortDocumentParserCache(ParserCache):
-    """The parser cache for documents of ordinary length."""
-
-    def on_parse(self) -> Iterator[None]:
-        """Parse through the cache; leave long and broken documents to the schema.
-
-        An error raised here would escape from a stream, while the schema turns one of its own into a result.
-        """
-        context = self.execution_context
-        if len(context.query or "") <= MAX_CACHED_DOCUMENT_LENGTH:
-            with suppress(GraphQLError, RecursionError):
-                context.graphql_document = self.cached_parse_document(context.query, **context.parse_options)
-        yield
-
-
-class _ShortDocumentValidationCache(ValidationCache):
-    """The validation cache for documents of ordinary length."""
-
-    def on_validate(self) -> Iterator[None]:
-        """Validate through the cache, or leave a long document to the schema."""
-        if len(self.execution_context.query or "") > MAX_CACHED_DOCUMENT_LENGTH:
-            yield
-            return
-        yield from super().on_validate()
-
-
 class _LastCheck(SchemaExtension):
     """Refuses what only shows when the operation and its variables are known."""
 
@@ -180,24 +192,22 @@ class _LastCheck(SchemaExtension):
         yield
 
 
+def _require_operation_type(context: ExecutionContext) -> None:
+    """Raise strawberry's errors when the document has no operation of the name, or one that may not run this way."""
+    try:
+        operation_type = context.operation_type
+    except RuntimeError as error:
+        raise CannotGetOperationTypeError(context.operation_name) from error
+    if operation_type not in context.allowed_operations:
+        raise InvalidOperationTypeError(operation_type)
+
+
 def _require_operation_name(document: DocumentNode, operation_name: str | None) -> None:
     """Strawberry would run the first of several operations; the specification wants an error."""
     if operation_name is None:
         count = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
         if count > 1:
             raise refusal(ErrorCode.BAD_USER_INPUT, "The document has several operations: name one.")
-
-
-def _extensions() -> list[Any]:
-    """One fresh set per operation is made from these factories; order matters: limits first, then the caches."""
-    factories: list[type[SchemaExtension] | Any] = [
-        lambda: MaxTokensLimiter(max_token_count=MAX_TOKENS),
-        lambda: AddValidationRules(list(VALIDATION_RULES)),
-        lambda: _ShortDocumentParserCache(maxsize=DOCUMENT_CACHE_SIZE),
-        lambda: _ShortDocumentValidationCache(maxsize=DOCUMENT_CACHE_SIZE),
-        _LastCheck,
-    ]
-    return factories
 
 
 def build_schema(
@@ -217,7 +227,7 @@ def build_schema(
         mutation=mutation,
         subscription=subscription,
         types=types,
-        extensions=_extensions(),
+        extensions=[_LastCheck],
         config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=MAX_PAGE_SIZE),
     )
     schema.unavailable = unavailable

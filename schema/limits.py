@@ -1,11 +1,13 @@
-"""What a document may ask for: depth, aliases and cost, measured in one linear pass with a memo per fragment.
+"""What a document may hold and ask for. Depth, aliases and cost are measured in one pass with a memo per fragment.
 
-A fragment is measured once however often it is spread, so 300 fragments that each spread the next one twice cost 300
-steps and not 2³⁰⁰. The rules are module-level classes: a class made per call would never hit the validation cache.
+A fragment is measured once however often it is spread, so 90 fragments that each spread the next one twice cost 180
+steps and not 2⁹⁰. What is written is counted earlier, while `schema/parsing.py` reads it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from math import ceil
+from typing import Any, NamedTuple, cast
 
 from graphql import (
     DocumentNode,
@@ -18,8 +20,6 @@ from graphql import (
     IntValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    StringValueNode,
-    ValidationRule,
     ValueNode,
     VariableNode,
     get_named_type,
@@ -27,10 +27,36 @@ from graphql import (
     is_composite_type,
     is_introspection_type,
     is_list_type,
+    parse,
 )
 from graphql.type import GraphQLCompositeType, GraphQLField
 
+from schema.introspection import INTROSPECTION_COST, USUAL_QUERY, introspection_sizes
 from schema.masking import ErrorCode, refusal
+
+MAX_DOCUMENT_LENGTH = 65_536
+"""Characters of a document. Values belong into variables, which only the size of the body limits."""
+
+MAX_LINES = 4_000
+"""Lines of a document."""
+
+MAX_TOKENS = 2_000
+"""Words, numbers, texts and signs in a document; comments are none."""
+
+MAX_DEFINITIONS = 100
+"""Operations and fragments in a document."""
+
+MAX_SELECTIONS = 1_000
+"""Fields, fragment spreads and inline fragments in a document, each where it is written."""
+
+MAX_DIRECTIVES = 100
+"""Uses of directives in a document."""
+
+MAX_VARIABLES = 100
+"""Variables that the operations of a document declare."""
+
+MAX_VALUES = 300
+"""Values that are written into a document: of arguments, of input fields and in lists, each counted where it stands."""
 
 MAX_DEPTH = 20
 """Fields inside fields. The usual introspection query needs 15."""
@@ -47,8 +73,8 @@ LEDGER_VERIFICATION_COST = 15_000
 DEAR_FIELDS = {("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST}
 """Fields that take much more work than reading a row; every other one counts 1."""
 
-MAX_TOKENS = 2_000
-"""Words, numbers and signs in a document."""
+MAX_NESTING = 150
+"""Braces inside braces, with fragments written out: fields and inline fragments count."""
 
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
@@ -56,17 +82,18 @@ UNPAGED_LIST_SIZE = 10
 """What a list without page arguments is taken to hold."""
 
 PAGE_ARGUMENTS = ("first", "last")
+INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 CONNECTION_SUFFIX = ("Connection", "EventPage")
 _COUNT_LIMIT = 10**9
 """Where counting stops growing: beyond every limit, and small enough to stay cheap."""
 
 
 class Measure(NamedTuple):
-    """How large a selection is, as the limits count it."""
+    """How large a selection is, as the limits count it. Inside introspection the cost may be a part of a field."""
 
     depth: int
     aliases: int
-    cost: int
+    cost: float
 
 
 _NOTHING = Measure(0, 0, 0)
@@ -88,10 +115,12 @@ class _Measuring:
             if isinstance(definition, FragmentDefinitionNode)
         }
         self.memo: dict[str, Measure] = {}
+        self._nestings: dict[str, int] = {}
         for name in self._leaves_first():
             fragment = self.fragments[name]
             type_name = fragment.type_condition.name.value
             self.memo[name] = self.selection_set(fragment.selection_set, self._composite(type_name))
+            self._nestings[name] = self.nesting(fragment.selection_set)
 
     def _leaves_first(self) -> list[str]:
         """The fragments so that each comes after those it spreads; a spread that closes a cycle is left out."""
@@ -124,6 +153,20 @@ class _Measuring:
                     stack.append(selection.selection_set)
         return names
 
+    def nesting(self, node: SelectionSetNode) -> int:
+        """How many selection sets are inside each other, this one included, with fragments written out."""
+        deepest = 1
+        stack = [(node, 1)]
+        while stack:
+            selection_set, depth = stack.pop()
+            for selection in selection_set.selections:
+                if isinstance(selection, FragmentSpreadNode):
+                    deepest = max(deepest, depth + self._nestings.get(selection.name.value, 0))
+                elif isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
+                    deepest = max(deepest, depth + 1)
+                    stack.append((selection.selection_set, depth + 1))
+        return deepest
+
     def _composite(self, name: str) -> GraphQLCompositeType | None:
         type_ = self.schema.get_type(name)
         return type_ if is_composite_type(type_) else None
@@ -132,7 +175,8 @@ class _Measuring:
         """The measure of a selection on a type; None for a type that does not exist, which another rule reports."""
         if node is None:
             return _NOTHING
-        depth = aliases = cost = 0
+        depth = aliases = 0
+        cost: float = 0
         for selection in node.selections:
             self.visited += 1
             if isinstance(selection, FieldNode):
@@ -155,15 +199,29 @@ class _Measuring:
         definition = None if parent is None else self.schema.get_field(parent, node.name.value)
         below = get_named_type(definition.type) if definition is not None else None
         inside = self.selection_set(node.selection_set, below if is_composite_type(below) else None)
+        aliases = inside.aliases + (1 if node.alias is not None else 0)
+        return Measure(inside.depth + 1, aliases, min(self._cost(node, parent, definition, inside.cost), _COUNT_LIMIT))
+
+    def _cost(
+        self,
+        node: FieldNode,
+        parent: GraphQLCompositeType | None,
+        definition: GraphQLField | None,
+        inside: float,
+    ) -> float:
+        """What a field costs with all that is below it, of which one item costs `inside`."""
+        name = node.name.value
+        if definition is None or parent is None:
+            return 1 + (self._page_size(node, definition) or 1) * inside
+        if is_introspection_type(parent):
+            return 1 + introspection_sizes(self.schema).lists.get((parent.name, name), 1) * inside
+        if name in INTROSPECTION_FIELDS:
+            types = introspection_sizes(self.schema).one_type if name == "__type" else 1
+            return ceil(1 + types * inside * INTROSPECTION_COST / _usual_introspection(self.schema))
         size = self._page_size(node, definition)
         if size is None:
             size = self._list_size(definition, parent)
-        own = 1 if parent is None else DEAR_FIELDS.get((parent.name, node.name.value), 1)
-        return Measure(
-            inside.depth + 1,
-            inside.aliases + (1 if node.alias is not None else 0),
-            min(own + size * inside.cost, _COUNT_LIMIT),
-        )
+        return DEAR_FIELDS.get((parent.name, name), 1) + size * inside
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int | None:
         """How many items the field's page may hold; None for a field without page arguments."""
@@ -185,16 +243,23 @@ class _Measuring:
             return _clamped(int(value.value))
         return MAX_PAGE_SIZE if isinstance(value, IntValueNode) else DEFAULT_PAGE_SIZE
 
-    def _list_size(self, definition: GraphQLField | None, parent: GraphQLCompositeType | None) -> int:
-        """The items of a list without page arguments; 1 for no list, for introspection, and inside a connection.
+    def _list_size(self, definition: GraphQLField, parent: GraphQLCompositeType) -> int:
+        """The items of a list without page arguments; 1 for no list, and inside a connection.
 
         The field that holds a connection has counted its items already.
         """
-        if definition is None or parent is None or not is_list_type(get_nullable_type(definition.type)):
-            return 1
-        if parent.name.endswith(CONNECTION_SUFFIX):
-            return 1
-        return 1 if is_introspection_type(get_named_type(definition.type)) else UNPAGED_LIST_SIZE
+        is_list = is_list_type(get_nullable_type(definition.type))
+        return UNPAGED_LIST_SIZE if is_list and not parent.name.endswith(CONNECTION_SUFFIX) else 1
+
+
+@lru_cache(maxsize=8)
+def _usual_introspection(schema: GraphQLSchema) -> float:
+    """What is below `__schema` in the usual introspection query, counted with the sizes of this schema."""
+    document = parse(USUAL_QUERY)
+    root = _operations(document)[0].selection_set.selections[0]
+    below = root.selection_set if isinstance(root, FieldNode) else None
+    schema_type = schema.type_map["__Schema"]
+    return _Measuring(schema, document, {}).selection_set(below, cast("GraphQLCompositeType", schema_type)).cost
 
 
 def _clamped(size: int) -> int:
@@ -216,10 +281,14 @@ def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
 
 
 class Measured(NamedTuple):
-    """The measures of operations, in the order given, and the steps it took to find them all."""
+    """The measures of operations, in the order given, and the steps it took to find them all.
+
+    `nestings` are their braces inside braces.
+    """
 
     measures: tuple[Measure, ...]
     visited: int
+    nestings: tuple[int, ...]
 
 
 def measure_operations(
@@ -237,7 +306,8 @@ def measure_operations(
         measuring.selection_set(operation.selection_set, schema.get_root_type(operation.operation))
         for operation in operations
     )
-    return Measured(measures, measuring.visited)
+    nestings = tuple(measuring.nesting(operation.selection_set) for operation in operations)
+    return Measured(measures, measuring.visited, nestings)
 
 
 def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str, Any]) -> dict[str, int]:
@@ -292,27 +362,16 @@ def check_variables(
     return None
 
 
-class LimitsRule(ValidationRule):
-    """Refuses documents with an operation that is too deep, has too many aliases or costs too much."""
-
-    def enter_document(self, node: DocumentNode, *_args: Any) -> None:
-        """Measure every operation in one pass."""
-        operations = _operations(node)
-        measured = measure_operations(self.context.schema, node, operations)
-        for operation, measure in zip(operations, measured.measures, strict=True):
-            problem = excess(measure)
-            if problem is not None:
-                code = {"code": ErrorCode.QUERY_TOO_COMPLEX.value}
-                self.report_error(GraphQLError(problem, nodes=[operation], extensions=code))
-
-
-class TextRule(ValidationRule):
-    """Refuses NUL characters in literals: no text in the database can hold one."""
-
-    def enter_string_value(self, node: StringValueNode, *_args: Any) -> None:
-        """Look for NUL, which an escape sequence brings past the lexer."""
-        if "\x00" in node.value:
-            self.report_error(GraphQLError("Texts must not contain the NUL character.", nodes=[node]))
-
-
-VALIDATION_RULES: tuple[type[ValidationRule], ...] = (LimitsRule, TextRule)
+def find_excess(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
+    """An error for each operation that is over a limit. All operations share one pass."""
+    operations = _operations(document)
+    measured = measure_operations(schema, document, operations)
+    errors = []
+    for operation, measure, nesting in zip(operations, measured.measures, measured.nestings, strict=True):
+        problem = excess(measure)
+        if nesting > MAX_NESTING:
+            problem = f"The operation nests its selections {nesting} levels deep; at most {MAX_NESTING} are allowed."
+        if problem is not None:
+            code = {"code": ErrorCode.QUERY_TOO_COMPLEX.value}
+            errors.append(GraphQLError(problem, nodes=[operation], extensions=code))
+    return errors

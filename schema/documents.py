@@ -1,0 +1,80 @@
+"""Documents that are ready to run: read, measured, validated, and kept for the next request with the same text.
+
+The order is fixed, and each step bounds the work of the next: size, counts, measures, rules, merging. What is refused
+is not kept: a caller who sends wrong documents must not push right ones out.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema
+
+from schema.limits import find_excess
+from schema.masking import MAX_ERRORS, ErrorCode, refusal
+from schema.parsing import parse_document
+from schema.validation import validate_document
+
+DOCUMENT_CACHE_BYTES = 33_554_432
+"""Memory of the documents that are kept, as `weigh_document` estimates it."""
+
+TOKEN_BYTES = 450
+"""About what one token of a text takes as a part of the syntax tree."""
+
+
+class PreparedDocument(NamedTuple):
+    """A document, or why there is none.
+
+    `document` is None when the text could not be read. With `errors` the document must not run.
+    """
+
+    document: DocumentNode | None
+    errors: list[GraphQLError]
+
+
+class Documents:
+    """The documents of one schema."""
+
+    def __init__(self, schema: GraphQLSchema, max_bytes: int = DOCUMENT_CACHE_BYTES) -> None:
+        self._schema = schema
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, tuple[PreparedDocument, int]] = OrderedDict()
+        self.kept_bytes = 0
+
+    def prepare(self, text: str) -> PreparedDocument:
+        """The document of a text, from those that are kept where it is one of them. Never raises."""
+        kept = self._kept.get(text)
+        if kept is not None:
+            self._kept.move_to_end(text)
+            return kept[0]
+        prepared = prepare_document(self._schema, text)
+        if prepared.document is not None and not prepared.errors:
+            self._keep(text, prepared, weigh_document(text, prepared.document))
+        return prepared
+
+    def _keep(self, text: str, prepared: PreparedDocument, weight: int) -> None:
+        if weight > self._max_bytes:
+            return
+        self._kept[text] = (prepared, weight)
+        self.kept_bytes += weight
+        while self.kept_bytes > self._max_bytes:
+            _, (_, released) = self._kept.popitem(last=False)
+            self.kept_bytes -= released
+
+
+def prepare_document(schema: GraphQLSchema, text: str) -> PreparedDocument:
+    """Read, measure and validate a text."""
+    document = None
+    try:
+        document = parse_document(text)
+        errors = find_excess(schema, document) or validate_document(schema, document, MAX_ERRORS)
+    except GraphQLError as error:
+        # Its frames would hold the tree, and the list of errors would hold its frames.
+        errors = [error.with_traceback(None)]
+    except RecursionError:
+        errors = [refusal(ErrorCode.QUERY_TOO_COMPLEX, "The document is nested too deeply.")]
+    return PreparedDocument(document, errors)
+
+
+def weigh_document(text: str, document: DocumentNode) -> int:
+    """About how many bytes a document takes while it is kept."""
+    return 3 * len(text) + TOKEN_BYTES * int(getattr(document, "token_count", 0))

@@ -1,0 +1,154 @@
+"""Whether a document fits the schema: graphql-core's rules and ours, at most `MAX_ERRORS` errors and no suggestions.
+
+graphql-core's own `validate` compares fields in a time that grows with the square of the document. It also leaves
+circles of rules behind, which hold the tree until the garbage collector comes. Here merging is a pass of its own, and
+the circles are opened at once.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from graphql import (
+    ASTValidationRule,
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLInputType,
+    GraphQLSchema,
+    NonNullTypeNode,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    ParallelVisitor,
+    StringValueNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    ValidationContext,
+    ValidationRule,
+    get_named_type,
+    specified_rules,
+    visit,
+)
+from graphql.language.ast import QUERY_DOCUMENT_KEYS
+from graphql.validation.validation_context import VariableUsage
+from strawberry.exceptions import StrawberryInputCoercionError
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+
+from schema.masking import ErrorCode, refusal
+from schema.merging import merge_fields
+
+_KEYS_TO_VISIT = {
+    kind: tuple(key for key in keys if key not in {"description", "name", "alias"})
+    for kind, keys in QUERY_DOCUMENT_KEYS.items()
+}
+"""No rule looks at names by themselves, and descriptions mean nothing."""
+
+
+class TextRule(ValidationRule):
+    """Refuses NUL characters in literals: no text in the database can hold one."""
+
+    def enter_string_value(self, node: StringValueNode, *_args: Any) -> None:
+        """Look for NUL, which an escape sequence brings past the lexer."""
+        if "\x00" in node.value:
+            self.report_error(GraphQLError("Texts must not contain the NUL character.", nodes=[node]))
+
+
+class OneOfRule(ValidationRule):
+    """Asks that an input of a @oneOf type has exactly one field, and that it is not null.
+
+    It takes the place of strawberry's rule, which fails for variables inside fragments.
+    """
+
+    def enter_object_value(self, node: ObjectValueNode, *_args: Any) -> None:
+        """Look at an input that is written into the document."""
+        type_ = self.context.get_input_type()
+        if not _is_one_of(type_):
+            return
+        name = get_named_type(type_)
+        if len({field.name.value for field in node.fields}) != 1:
+            self._refuse(f"OneOf Input Object '{name}' must specify exactly one key.", node)
+        elif node.fields[0].value.kind == "null_value":
+            self._refuse(f"Field '{name}.{node.fields[0].name.value}' must be non-null.", node)
+
+    def leave_operation_definition(self, node: OperationDefinitionNode, *_args: Any) -> None:
+        """Look at the variables that stand for the one field, in fragments too."""
+        declared = {definition.variable.name.value: definition for definition in node.variable_definitions or ()}
+        for usage in self.context.get_recursive_variable_usages(node):
+            definition = declared.get(usage.node.name.value)
+            nullable = definition is not None and not isinstance(definition.type, NonNullTypeNode)
+            if nullable and _is_one_of(usage.parent_type):
+                name = get_named_type(usage.parent_type)
+                text = f"Variable '{usage.node.name.value}' must be non-nullable to be used for OneOf Input Object"
+                text += f" '{name}'."
+                self._refuse(text, usage.node)
+
+    def _refuse(self, text: str, node: Any) -> None:
+        self.report_error(StrawberryInputCoercionError(text, nodes=[node]))
+
+
+def _is_one_of(type_: GraphQLInputType | None) -> bool:
+    named = get_named_type(type_)
+    definition = None if named is None else named.extensions.get("strawberry-definition")
+    return bool(definition is not None and getattr(definition, "is_one_of", False))
+
+
+RULES: tuple[type[ASTValidationRule], ...] = (
+    *(rule for rule in specified_rules if rule is not OverlappingFieldsCanBeMergedRule),
+    TextRule,
+    MaybeNullValidationRule,
+    OneOfRule,
+)
+
+
+class _Context(ValidationContext):
+    """A context that looks for variables only where the text has some: four rules ask, and looking takes a visit."""
+
+    def get_variable_usages(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> list[VariableUsage]:
+        """The variables that an operation or fragment uses by itself."""
+        place = node.loc
+        if place is not None and "$" not in place.source.body[place.start : place.end]:
+            return []
+        return super().get_variable_usages(node)
+
+
+class _TooManyErrors(Exception):
+    """Validation stops."""
+
+
+def validate_document(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> list[GraphQLError]:
+    """What is wrong with a document: at most `max_errors` errors, and the last one says so when there are more.
+
+    The document must be within the limits of `schema/limits.py`. Fields are merged when all else is right. Raises a
+    refusal when merging takes too many steps.
+    """
+    errors = _validate_by_rules(schema, document, max_errors)
+    return errors or merge_fields(schema, document, max_errors).errors
+
+
+def _validate_by_rules(schema: GraphQLSchema, document: DocumentNode, max_errors: int) -> list[GraphQLError]:
+    errors: list[GraphQLError] = []
+
+    def add(error: GraphQLError) -> None:
+        if len(errors) == max_errors - 1:
+            raise _TooManyErrors
+        errors.append(error)
+
+    types = TypeInfo(schema)
+    context = _Context(schema, document, types, add, hide_suggestions=True)
+    rules = [rule(context) for rule in RULES]
+    parallel = ParallelVisitor(rules)
+    visitor = TypeInfoVisitor(types, parallel)
+    try:
+        visit(document, visitor, _KEYS_TO_VISIT)
+    except _TooManyErrors:
+        text = f"The document has more errors; these are the first {max_errors - 1}."
+        errors.append(refusal(ErrorCode.BAD_USER_INPUT, text))
+    finally:
+        _open_circles((*rules, parallel, visitor, context, types))
+    return errors
+
+
+def _open_circles(objects: Collection[object]) -> None:
+    """Take from objects what they hold: their methods in their own tables hold them, and the tree with them."""
+    for held in objects:
+        vars(held).clear()
