@@ -16,6 +16,7 @@ from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from schema.enums import describe_enum
 from schema.scalars import CurrencyCode, Points
+from schema.types.node import node_id
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ class UserErrorCode(StrEnum):
     OPENING_BALANCE_EXISTS = "OPENING_BALANCE_EXISTS"
     LIMIT_REACHED = "LIMIT_REACHED"
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER"
 
 
 describe_enum(
@@ -75,6 +77,7 @@ describe_enum(
         "OPENING_BALANCE_EXISTS": "The customer brought other points along before.",
         "LIMIT_REACHED": "One more would pass a limit of the service.",
         "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
+        "AMBIGUOUS_CUSTOMER": "Several customers have what somebody was named by.",
     },
 )
 
@@ -217,6 +220,21 @@ class CurrencyMismatch(UserError):
     actual_currency: CurrencyCode = strawberry.field(description="The currency of the amount.")
 
 
+@strawberry.type(description="One of several customers whom a look-up may mean.")
+class CustomerCandidate:
+    external_id: str = strawberry.field(description="The id in the caller's own system.")
+    full_name: str = strawberry.field(description="Empty when it was never told.")
+
+    id: strawberry.ID = node_id("Customer")
+
+
+@strawberry.type(
+    description="Several customers have what somebody was named by; nobody was chosen. Name one by id or external id."
+)
+class AmbiguousCustomer(UserError):
+    candidates: list[CustomerCandidate] = strawberry.field(description="Whom it may mean, at most 10.")
+
+
 _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.NotFound: (NotFound, ()),
     refusals.IdempotencyConflict: (IdempotencyConflict, ()),
@@ -239,6 +257,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.ActiveHolds: (ActiveHolds, ("held",)),
     refusals.OpeningBalanceExists: (OpeningBalanceExists, ("points",)),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
+    refusals.AmbiguousCustomer: (AmbiguousCustomer, ("candidates",)),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }
 

@@ -16,7 +16,8 @@ from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionErro
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.utils.str_converters import to_camel_case
 
-from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError, PermissionDenied
+from loyalty.rules.errors import AmbiguousCustomer, FeatureDisabled, InvalidInput, LoyaltyError, PermissionDenied
+from schema.node_ids import encode_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.graphql")
 
@@ -163,6 +164,11 @@ def _classify_refusal(cause: LoyaltyError) -> _Shown:
         return _classify_invalid_input(cause)
     code = ErrorCode.UNAVAILABLE if cause.transient else ErrorCode.BAD_USER_INPUT
     details: dict[str, object] = {"reason": cause.code}
+    if isinstance(cause, AmbiguousCustomer):
+        details["candidates"] = [
+            {"id": encode_id("Customer", one.id), "externalId": one.external_id, "fullName": one.full_name}
+            for one in cause.candidates
+        ]
     if cause.path:
         details["path"] = [to_camel_case(part) for part in cause.path]
     return _Shown(code, cause.message, details)

@@ -7,6 +7,8 @@ A refusal changes nothing: whoever raises one has not written anything, or rolls
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Self
 
+from loyalty.rules.ids import CustomerId
+
 
 class Problem(NamedTuple):
     """What is wrong with one field: where it stands in the input, and a sentence fragment that says what is allowed."""
@@ -118,6 +120,24 @@ class PurchaseOfAnotherCustomer(Conflict):
 
     def __init__(self, path: tuple[str, ...] = ("customer",)) -> None:
         super().__init__("This purchase belongs to another customer.", path)
+
+
+class CustomerCandidate(NamedTuple):
+    """One of several customers whom a look-up may mean."""
+
+    id: CustomerId
+    external_id: str
+    full_name: str
+
+
+class AmbiguousCustomer(Conflict):
+    """Several customers have what the caller named somebody by, so nobody is chosen: name one by id or external id."""
+
+    code: ClassVar[str] = "AMBIGUOUS_CUSTOMER"
+
+    def __init__(self, candidates: Sequence[CustomerCandidate], path: tuple[str, ...] = ("customer",)) -> None:
+        super().__init__("Several customers have it: name the one you mean by id or externalId.", path)
+        self.candidates = list(candidates)
 
 
 class Refused(LoyaltyError):

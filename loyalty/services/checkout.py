@@ -30,7 +30,7 @@ from loyalty.rules.redemption import (
     step_of,
 )
 from loyalty.rules.text import check_external_id
-from loyalty.services.customer import CustomerKey, may_see_customer
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_email
 from loyalty.services.program import program_at
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
@@ -205,7 +205,11 @@ async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerK
     named = {name: value for name, value in customer._asdict().items() if value is not None}
     if "email" in named:
         named["email"] = named["email"].lower()
-    return await prepare_for_customer(tx, call, **named)
+    prepared = await prepare_for_customer(tx, call, **named)
+    if prepared is not None and prepared.kept_key is None and customer.email is not None:
+        # A replay answers as before, even when somebody else has the same address since.
+        await resolve_email(tx, customer.email, "customer")
+    return prepared
 
 
 def refuse_checkout(checkout: Checkout) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from loyalty.rules.errors import NotFound
+from loyalty.rules.errors import AmbiguousCustomer, CustomerCandidate, NotFound
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.services.world import World
 from loyalty.storage.customers import (
@@ -11,11 +11,12 @@ from loyalty.storage.customers import (
     CustomerOrder,
     CustomerPlace,
     CustomerRow,
+    find_candidates,
     find_customer_id,
     read_customer,
-    read_customer_by_email,
     read_customer_by_external_id,
     read_customer_page,
+    read_customers_by_email,
     read_customers_by_id,
 )
 from loyalty.storage.ledger import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
@@ -46,12 +47,18 @@ class CustomerKey(NamedTuple):
     email: str | None = None
 
 
-async def find_customer(world: World, actor: Actor, key: CustomerKey) -> CustomerRow | None:
-    """A customer by id, external id or e-mail; customers find only themselves."""
+async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow | None:
+    """A customer by id, external id or e-mail; customers find only themselves.
+
+    AmbiguousCustomer when several whom the actor may see have the e-mail address.
+    """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, Permission.TOKENS_MANAGE)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await _read(tx, key)
-    return found if found and may_see_customer(actor, found.id) else None
+        found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
+    if len(found) > 1:
+        candidates = [CustomerCandidate(row.id, row.external_id, row.full_name) for row in found]
+        raise AmbiguousCustomer(candidates, (*path, "email"))
+    return found[0] if found else None
 
 
 async def get_me(world: World, actor: Actor) -> CustomerRow | None:
@@ -101,11 +108,23 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
 
 
 async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
-    """The id of a customer, or of whom it has become; NotFound when there is none."""
-    found = await find_customer_id(tx, customer_id=key.id, external_id=key.external_id, email=key.email)
+    """The id of a customer, or of the target of a merge; NotFound when there is none, AmbiguousCustomer for several."""
+    path = path or ("customer",)
+    if key.email is not None:
+        found = await resolve_email(tx, key.email, *path)
+    else:
+        found = await find_customer_id(tx, customer_id=key.id, external_id=key.external_id)
     if found is None:
-        raise NotFound("customer", path or ("customer",))
+        raise NotFound("customer", path)
     return found
+
+
+async def resolve_email(tx: Transaction, email: str, *path: str) -> CustomerId | None:
+    """The only customer with an e-mail address; None when nobody has it, AmbiguousCustomer when several have."""
+    candidates = await find_candidates(tx, email)
+    if len(candidates) > 1:
+        raise AmbiguousCustomer(candidates, (*path, "email"))
+    return candidates[0].id if candidates else None
 
 
 def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
@@ -118,9 +137,11 @@ def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
     return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
 
 
-async def _read(tx: Transaction, key: CustomerKey) -> CustomerRow | None:
+async def _read(tx: Transaction, key: CustomerKey) -> list[CustomerRow]:
+    if key.email is not None:
+        return await read_customers_by_email(tx, key.email)
     if key.id is not None:
-        return await read_customer(tx, key.id)
-    if key.external_id is not None:
-        return await read_customer_by_external_id(tx, key.external_id)
-    return await read_customer_by_email(tx, key.email) if key.email is not None else None
+        found = await read_customer(tx, key.id)
+    else:
+        found = await read_customer_by_external_id(tx, key.external_id or "")
+    return [found] if found else []

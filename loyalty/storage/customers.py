@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, bindparam, case, func, or_, select, true, t
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.account import Account
+from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.tiers import Tier, TierBasis, way
@@ -174,10 +175,13 @@ _BY_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.id.in_
 _BY_EXTERNAL_IDS = _NAMED.where(
     _named.c.tenant_id == tenant_parameter(), _named.c.external_id.in_(bindparam("external_ids", expanding=True))
 )
+MAX_CANDIDATES = 10
+"""How many customers a refusal names when a look-up may mean several."""
+
 _BY_EMAIL = (
     _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.email == bindparam("email"))
     .order_by(_named.c.id)
-    .limit(1)
+    .limit(MAX_CANDIDATES)
 )
 
 _become = func.coalesce(customers.c.merged_into, customers.c.id).label("id")
@@ -186,11 +190,23 @@ _ID_BY_EXTERNAL_ID = select(_become).where(
     customers.c.tenant_id == tenant_parameter(),
     customers.c.external_id == bindparam("external_id"),
 )
-_ID_BY_EMAIL = (
-    select(_become)
-    .where(customers.c.tenant_id == tenant_parameter(), customers.c.email == bindparam("email"))
+_CANDIDATES_BY_EMAIL = (
+    select(customers.c.id, customers.c.external_id, customers.c.full_name)
+    .join(
+        _named,
+        and_(
+            _named.c.tenant_id == customers.c.tenant_id,
+            customers.c.id == case((_named.c.merged_into.is_(None), _named.c.id), else_=_named.c.merged_into),
+        ),
+    )
+    .where(
+        customers.c.tenant_id == tenant_parameter(),
+        _named.c.tenant_id == tenant_parameter(),
+        _named.c.email == bindparam("email"),
+    )
     .order_by(customers.c.id)
-    .limit(1)
+    .distinct()
+    .limit(MAX_CANDIDATES)
 )
 
 _HAVING: dict[PointsFilter, ColumnElement[bool]] = {
@@ -224,22 +240,25 @@ async def read_customer_by_external_id(tx: Transaction, external_id: str) -> Cus
     return _customer(rows[0]) if rows else None
 
 
-async def read_customer_by_email(tx: Transaction, email: str) -> CustomerRow | None:
-    """The oldest customer with an e-mail address, compared without case."""
-    row = await tx.row(_BY_EMAIL, email=email.lower())
-    return _customer(row) if row else None
+async def read_customers_by_email(tx: Transaction, email: str) -> list[CustomerRow]:
+    """The customers with an e-mail address, compared without case, the oldest first; at most ``MAX_CANDIDATES``."""
+    found = [_customer(row) for row in await tx.rows(_BY_EMAIL, email=email.lower())]
+    return list({customer.id: customer for customer in found}.values())
+
+
+async def find_candidates(tx: Transaction, email: str) -> list[CustomerCandidate]:
+    """Whom an e-mail address may mean, merged customers as their targets; at most ``MAX_CANDIDATES``."""
+    return [CustomerCandidate._make(row) for row in await tx.rows(_CANDIDATES_BY_EMAIL, email=email.lower())]
 
 
 async def find_customer_id(
-    tx: Transaction, *, customer_id: CustomerId | None, external_id: str | None, email: str | None
+    tx: Transaction, *, customer_id: CustomerId | None, external_id: str | None
 ) -> CustomerId | None:
-    """The id of whom a customer has become, by id, external id or e-mail address (the oldest one that has it)."""
+    """The id of the customer, or of the target of a merge, by id or external id."""
     if customer_id is not None:
         row = await tx.row(_ID_BY_ID, id=customer_id)
-    elif external_id is not None:
-        row = await tx.row(_ID_BY_EXTERNAL_ID, external_id=external_id)
     else:
-        row = await tx.row(_ID_BY_EMAIL, email=(email or "").lower())
+        row = await tx.row(_ID_BY_EXTERNAL_ID, external_id=external_id)
     return CustomerId(row.id) if row else None
 
 

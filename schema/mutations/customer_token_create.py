@@ -49,7 +49,7 @@ async def customer_token_create(
         if not 1 <= input.lifetime_minutes <= MAX_LIFETIME_MINUTES:
             raise InvalidInput.one("lifetime_minutes", reason=f"must be between 1 and {MAX_LIFETIME_MINUTES}")
         actor = info.context.actor
-        found = await find_customer(info.context.world, actor, customer_key(input.customer, "customer"))
+        found = await find_customer(info.context.world, actor, customer_key(input.customer, "customer"), "customer")
         if found is None:
             raise NotFound("customer", ("customer",))
         lifetime = timedelta(minutes=input.lifetime_minutes)

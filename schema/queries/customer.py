@@ -84,7 +84,7 @@ async def customer(
         key = customer_key(by)
     except NotFound:
         return None
-    return shown(await find_customer(info.context.world, info.context.actor, key))  # type: ignore[no-any-return]
+    return shown(await find_customer(info.context.world, info.context.actor, key, "by"))  # type: ignore[no-any-return]
 
 
 @guarded(

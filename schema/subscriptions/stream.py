@@ -48,7 +48,7 @@ async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     actor = info.context.actor
     if by is None:
         return actor.customer_id
-    found = await find_customer(info.context.world, actor, customer_key(by, "customer"))
+    found = await find_customer(info.context.world, actor, customer_key(by, "customer"), "customer")
     if found is None:
         raise NotFound("customer", ("customer",))
     return found.id

@@ -127,7 +127,8 @@ class CustomerBy:
         default=strawberry.UNSET, description="The id in the caller's own system."
     )
     email: str | None = strawberry.field(
-        default=strawberry.UNSET, description="The e-mail address, without regard to case; the oldest customer wins."
+        default=strawberry.UNSET,
+        description="The e-mail address, without regard to case; refused when several customers have it.",
     )
 
 

@@ -111,7 +111,7 @@ async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     actor = info.context.actor
     if by is None:
         return actor.customer_id if actor.kind is ActorKind.CUSTOMER else None
-    found = await find_customer(info.context.world, actor, customer_key(by, "filter", "customer"))
+    found = await find_customer(info.context.world, actor, customer_key(by, "filter", "customer"), "filter", "customer")
     if found is None:
         raise NotFound("customer", ("filter", "customer"))
     return found.id

@@ -76,7 +76,9 @@ class Report:
             end_at=row.ends_at,
         )
         if customer is not None:
-            found = await find_customer(info.context.world, info.context.actor, customer_key(customer, "customer"))
+            found = await find_customer(
+                info.context.world, info.context.actor, customer_key(customer, "customer"), "customer"
+            )
             if found is None:
                 raise NotFound("customer", ("customer",))
             wanted = wanted._replace(customer_id=found.id)

@@ -38,6 +38,7 @@ userErrors {
   ... on LimitReached { what limit }
   ... on OpeningBalanceExists { points }
   ... on ActiveHolds { held }
+  ... on AmbiguousCustomer { candidates { id externalId fullName } }
   ... on CurrencyMismatch { expectedCurrency actualCurrency }
 }
 """

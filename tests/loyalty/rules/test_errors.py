@@ -3,6 +3,7 @@ import pytest
 from loyalty.rules.errors import (
     AboveMaximum,
     ActiveHolds,
+    AmbiguousCustomer,
     AmbiguousReport,
     BelowMinimum,
     Conflict,
@@ -57,6 +58,7 @@ EVERY_ERROR = [
     (StatusRunsBackwards("PAID", "CREATED"), "STATUS_RUNS_BACKWARDS", ("status",)),
     (AmbiguousReport("PAID"), "AMBIGUOUS_REPORT", ("status",)),
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
+    (AmbiguousCustomer([], ("customer", "email")), "AMBIGUOUS_CUSTOMER", ("customer", "email")),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
     (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),
 ]
