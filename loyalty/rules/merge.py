@@ -15,11 +15,14 @@ class MovedNumbers:
     qualifying: int
     window_points: int
     previous_window_points: int
-    standing: int
+    kept_standing: int | None
 
 
-def moved_numbers(source: Account) -> MovedNumbers:
-    """Return all that an account holds; the caller has made sure that nothing of it is held."""
+def moved_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
+    """Return all that an account holds; the caller has made sure that nothing of it is held.
+
+    `kept_standing` is what the source stands on only because time has not lowered it yet.
+    """
     return MovedNumbers(
         points=source.available - source.debt,
         pending=source.pending,
@@ -27,7 +30,7 @@ def moved_numbers(source: Account) -> MovedNumbers:
         qualifying=source.qualifying,
         window_points=source.window_points,
         previous_window_points=source.previous_window_points,
-        standing=source.standing,
+        kept_standing=kept_standing,
     )
 
 
@@ -52,10 +55,10 @@ def emptied(source: Account, moved: MovedNumbers) -> Account:
     )
 
 
-def taken_over(target: Account, moved: MovedNumbers) -> Account:
+def taken_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
     """Return the account that takes over everything but the balance, which is a credit or a debit of its own.
 
-    The tier stands on the better of both standings, as long as the program lets it.
+    `standing` is what the program lets it keep of both; what both together reach is settled afterwards.
     """
     after = replace(
         target,
@@ -64,7 +67,7 @@ def taken_over(target: Account, moved: MovedNumbers) -> Account:
         qualifying=target.qualifying + moved.qualifying,
         window_points=target.window_points + moved.window_points,
         previous_window_points=target.previous_window_points + moved.previous_window_points,
-        standing=max(target.standing, moved.standing),
+        standing=standing,
     )
     refuse_beyond_limit(after)
     return after

@@ -46,15 +46,20 @@ def reached(policy: TierPolicy, account: Account) -> int:
     return max(account.window_points, account.previous_window_points + min(0, account.window_points))
 
 
-def settled(policy: TierPolicy, before: Account, after: Account, now: datetime, zone: ZoneInfo) -> Account:
-    """Return the account after a movement with the standing that follows from it, and with the time of its review."""
+def settled(
+    policy: TierPolicy, before: Account, after: Account, now: datetime, zone: ZoneInfo, *, kept: int = 0
+) -> Account:
+    """Return the account after a movement with the standing that follows from it, and with the time of its review.
+
+    `kept` are points that the movement takes but that never raised the standing, so they do not lower it either.
+    """
     if after.closed:
         return replace(after, standing=0, tier_review_at=None)
     if policy.basis is TierBasis.LIFETIME_EARNED and after.standing_by == BY_LIFETIME:
         # Nearly every program, at every movement: no calendar is asked.
         until = after.tier_locked_until
         return replace(after, standing=after.qualifying, tier_review_at=until)
-    corrected = after.standing - max(0, before.qualifying - after.qualifying)
+    corrected = after.standing - max(0, before.qualifying - after.qualifying - kept)
     if not is_measured(policy, after):
         standing = corrected
     elif _is_reviewed(policy, after, now, zone):
@@ -63,6 +68,30 @@ def settled(policy: TierPolicy, before: Account, after: Account, now: datetime, 
         standing = max(corrected, reached(policy, after))
     after = replace(after, standing=standing)
     return replace(after, tier_review_at=_next_review_at(policy, after, now, zone))
+
+
+def kept_standing(policy: TierPolicy, account: Account) -> int | None:
+    """Return what an account stands on only because time has not lowered it yet; None where it is reached today.
+
+    While a job counts the standings anew, nobody knows better than the account.
+    """
+    if not is_measured(policy, account):
+        return account.standing
+    return account.standing if account.standing > reached(policy, account) else None
+
+
+def merged_standing(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
+    """Return what a target may keep of both standings after a merge: what time has not lowered yet, of either.
+
+    A standing that is just what was reached is not kept: what both reach together takes its place.
+    """
+    kept = [one for one in (kept_standing(policy, target), source_kept) if one is not None]
+    return max(kept, default=min(0, target.standing))
+
+
+def is_reviewed_since(policy: TierPolicy, at: datetime, now: datetime, zone: ZoneInfo) -> bool:
+    """Tell whether a review has passed since an instant: then a standing is what was reached at that review."""
+    return policy.downgrade is Downgrade.AT_WINDOW_END and at < _last_review_at(policy, now, zone)
 
 
 def turned(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:

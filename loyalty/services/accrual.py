@@ -28,7 +28,7 @@ from loyalty.rules.lots import Allocation, Parcel, allocate, soonest_first
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
-from loyalty.rules.standing import counted_in
+from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.earning_rules import expiry_document, expiry_from_document
@@ -76,6 +76,7 @@ def accrue(
         evaluated_at=book.now,
         matures_at=due_at,
         matured_at=None,
+        raised_standing=0,
     )
     if refunds:
         voided = accrual.points - kept_points(accrual, refundable(purchase), refunds)
@@ -86,7 +87,8 @@ def accrue(
         accrual = accrual._replace(state=AccrualState.VOIDED)
     elif (due_at is not None and due_at <= book.now) or not promised:
         accrual = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
-        change = _credit(book, accrual) if promised else None
+        if promised:
+            accrual, change = _credit(book, accrual)
     else:
         book.keep(pend(book.account(accrual.customer_id), promised))
         book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, promised))
@@ -131,9 +133,9 @@ def follow(
 def mature(book: Book, accrual: AccrualRow) -> Moved:
     """Keep the promise: pending points become spendable, with everything that earning does."""
     book.keep(unpend(book.account(accrual.customer_id), accrual.points - accrual.voided_points))
-    matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
+    matured, change = _credit(book, accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now))
     _move(book, matured, accrual.state)
-    return matured, _credit(book, matured)
+    return matured, change
 
 
 def takes_back(accrual: AccrualRow | None, purchase_status: PurchaseStatus) -> bool:
@@ -178,15 +180,18 @@ def may_have_refunds(purchase: PurchaseRow) -> bool:
     return bool(purchase.refunded_minor) or any(not line.amount_minor for line in refundable(purchase).lines)
 
 
-def _credit(book: Book, accrual: AccrualRow) -> TierChangeRow | None:
+def _credit(book: Book, accrual: AccrualRow) -> Moved:
     customer_id, points = accrual.customer_id, accrual.points - accrual.voided_points
+    stood = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
     book.keep_alive(customer_id)
     cause = _cause(accrual, EntryKind.EARNED, "EARN")
     entry = book.credit(customer_id, points, earned, cause, _parcels(book, accrual))
     available = earned.account.available
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
-    return book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+    raised = max(0, book.account(customer_id).standing - stood)
+    change = book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+    return accrual._replace(raised_standing=raised), change
 
 
 def _parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
@@ -232,25 +237,44 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
     reversed_points = accrual.reversed_points + points
     whole = reversed_points == accrual.points - accrual.voided_points
     state = AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
-    reversed_ = accrual._replace(state=state, reversed_points=reversed_points)
+    taken, change = _take_back(book, accrual, points) if points else (accrual, None)
+    reversed_ = taken._replace(state=state, reversed_points=reversed_points)
     _move(book, reversed_, accrual.state)
-    return reversed_, _take_back(book, accrual, points) if points else None
+    return reversed_, change
 
 
-def _take_back(book: Book, accrual: AccrualRow, points: int) -> TierChangeRow | None:
+def _take_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     customer_id = accrual.customer_id
     account = book.account(customer_id)
     counted = counted_in(book.program.row.settings.tiering, account, accrual.matured_at, book.program.zone)
     taken = take_back(account, points, overdraft=accrual.policy.debt, counted_in=counted)
     if not taken.points_taken:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
-        return None
+        return accrual, None
+    fall = _fall_of_standing(book, accrual, taken.points_taken)
+    book.spare_standing(customer_id, taken.points_taken - fall)
     cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-{accrual.reversed_points}")
     allocations = _own_lot_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
     book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
-    return book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+    change = book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+    if accrual.raised_standing is not None:
+        accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))
+    return accrual, change
+
+
+def _fall_of_standing(book: Book, accrual: AccrualRow, points: int) -> int:
+    """By how much the standing falls at most when points are taken back: by what they had raised it.
+
+    A review since has put the standing on what was reached, with all of the points.
+    """
+    raised, came_at = accrual.raised_standing, accrual.matured_at
+    if raised is None or came_at is None:
+        return points
+    if is_reviewed_since(book.tiering, came_at, book.now, book.program.zone):
+        return points
+    return min(points, raised)
 
 
 def _own_lot_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Allocation, ...]:
@@ -271,6 +295,7 @@ def _move(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
             "reversed_points": accrual.reversed_points,
             "matures_at": accrual.matures_at,
             "matured_at": accrual.matured_at,
+            "raised_standing": accrual.raised_standing,
             "seen_state": seen_state,
         },
     )

@@ -4,7 +4,9 @@ A ``Book`` lives for one transaction. It knows the locked accounts as they are a
 several purchases of one customer in one batch follow one another exactly as if they had come one by one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -76,6 +78,8 @@ class Book:
     moved_lots: dict[LotId, Lot] = field(default_factory=dict)
     stood: dict[CustomerId, int] = field(default_factory=dict)
     causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = field(default_factory=dict)
+    unsettled: set[CustomerId] = field(default_factory=set)
+    kept: Counter[CustomerId] = field(default_factory=Counter)
 
     @property
     def tiering(self) -> TierPolicy:
@@ -353,10 +357,28 @@ class Book:
     def keep(self, account: Account) -> None:
         """Take over a customer's account as it is now, with the standing that follows; `finish` writes it."""
         customer_id = account.customer_id
-        before = self.account(customer_id)
-        account = settled(self.tiering, before, account, self.now, self.program.zone)
+        if customer_id not in self.unsettled:
+            before = self.account(customer_id)
+            kept = self.kept.pop(customer_id, 0)
+            account = settled(self.tiering, before, account, self.now, self.program.zone, kept=kept)
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
+
+    @contextmanager
+    def settle_once(self, customer_id: CustomerId) -> Iterator[None]:
+        """Let all movements inside count as one for the standing: no peak in between raises or holds a tier."""
+        before = self.account(customer_id)
+        self.unsettled.add(customer_id)
+        yield
+        self.unsettled.discard(customer_id)
+        after = self.account(customer_id)
+        kept = self.kept.pop(customer_id, 0)
+        settled_once = settled(self.tiering, before, after, self.now, self.program.zone, kept=kept)
+        self.customers[customer_id] = self.customers[customer_id]._replace(account=settled_once)
+
+    def spare_standing(self, customer_id: CustomerId, points: int) -> None:
+        """Say that of the points that the next movement takes so many never raised the standing."""
+        self.kept[customer_id] += points
 
     def remember(self, call: KeyedCall, result_id: UUID) -> None:
         """Keep the idempotency key of a call with what it stands for."""

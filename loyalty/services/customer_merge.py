@@ -12,6 +12,7 @@ from loyalty.rules.events import PointsMerged
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, parcel_of, take
 from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
+from loyalty.rules.standing import kept_standing, merged_standing
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
@@ -100,7 +101,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
-    moved = moved_numbers(book.account(source_id))
+    moved = moved_numbers(book.account(source_id), kept_standing(book.tiering, book.account(source_id)))
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
         source_id=source_id,
@@ -144,8 +145,15 @@ def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
 
 
 def _arrive(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
+    """Let the target take over what the source had; for the standing it is one movement, whoever owed the other."""
+    with book.settle_once(merge.target_id):
+        stands_on = merged_standing(book.tiering, book.account(merge.target_id), moved.kept_standing)
+        book.keep(taken_over(book.account(merge.target_id), moved, stands_on))
+        _move_balance(book, merge, moved, parcels)
+
+
+def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
     target_id = merge.target_id
-    book.keep(taken_over(book.account(target_id), moved))
     if not moved.points:
         return
     cause = EntryCause(EntryKind.MERGED, ReferenceKind.CUSTOMER_MERGE, merge.id, merge.id, "TARGET")

@@ -1,5 +1,6 @@
 """Record purchases: apply each report to what is known, post what the rules give, and answer a replay as it stands."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,6 +45,7 @@ from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.rules.text import check_external_id
+from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
@@ -224,20 +226,24 @@ def _refusal_of_input(recording: PurchaseRecording) -> InvalidInput | None:
 def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResult | None]) -> list[list[int]]:
     """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another.
 
-    Items that have a result already are left out; too many reports of one purchase get their refusal here.
+    The items of one customer keep their order. Items that have a result already are left out; too many reports of one
+    purchase get their refusal here.
     """
     waves: list[list[int]] = []
-    seen: dict[tuple[PurchaseKind, str], int] = {}
+    reports: Counter[tuple[PurchaseKind, str]] = Counter()
+    next_wave: dict[tuple[PurchaseKind, str], int] = {}
+    wave_of_customer: dict[str, int] = {}
     for position, recording in enumerate(recordings):
         if results[position] is not None:
             continue
-        key = (recording.report.kind, recording.report.external_id)
-        number = seen[key] = seen.get(key, -1) + 1
-        if number == MAX_REPORTS_OF_ONE_PURCHASE:
+        key, customer = (recording.report.kind, recording.report.external_id), recording.customer.external_id
+        if reports[key] == MAX_REPORTS_OF_ONE_PURCHASE:
             reason = f"stands in the batch more than {MAX_REPORTS_OF_ONE_PURCHASE} times"
             results[position] = InvalidInput.one("external_id", reason=reason)
-            seen[key] -= 1
             continue
+        reports[key] += 1
+        number = max(next_wave.get(key, 0), wave_of_customer.get(customer, 0))
+        next_wave[key], wave_of_customer[customer] = number + 1, number
         if number == len(waves):
             waves.append([])
         waves[number].append(position)
@@ -298,7 +304,7 @@ def _judge(
 ) -> Judgement:
     """Say what becomes of a report. Refused in this order: customer, key, replay, time, currency, what goes before."""
     report, purchase = recording.report, known.purchase
-    if purchase is not None and not known.is_theirs:
+    if purchase is not None and not known.is_theirs and not _changes_hands(recording, known, purchase):
         raise PurchaseOfAnotherCustomer(("customer", "external_id"))
     if known.keyed is not None and recording.idempotency_key is not None:
         if known.keyed.fingerprint != mark:
@@ -324,6 +330,13 @@ def _judge(
     if judged.news is not None:
         _refuse_change_after_refund(judged.news, purchase)
     return judged
+
+
+def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
+    """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
+    lost = known.accrual is None or known.accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    untouched = not purchase.refunded_minor and not known.points_paid_minor
+    return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
 def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> None:
@@ -416,20 +429,26 @@ async def _book_items(
     refunds = await _refunds_before(tx, items)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
+    categories: dict[CustomerId, str | None] = {}
     for position, item in items.items():
         locked = opened[item.recording.customer.external_id]
+        # An item is judged by the profile as it was before it, with what it tells itself; not by what later ones tell.
+        told, customer_id = item.recording.customer.category, CustomerId(locked.profile.id)
+        known_category = categories.get(customer_id, item.known.customer_category)
+        categories[customer_id] = known_category if told is None else told
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(
             item.news.facts,
-            customer_category=locked.profile.category,
+            customer_category=categories[customer_id],
             points_paid_minor=item.known.points_paid_minor,
         )
-        customer_id = book.open(locked)
+        book.open(locked)
         draft = _Draft(item, facts, customer_id, refunds.get(position, ()))
         try:
-            booked[position] = _book(book, draft)
-            if booked[position].purchase.status in ENDED and item.known.points_paid_minor:
-                await give_back_for(tx, book, PurchaseKey(facts.kind, facts.external_id), customer_id)
+            if item.status in ENDED and item.known.points_paid_minor:
+                booked[position] = await _call_off(tx, book, draft)
+            else:
+                booked[position] = _book(book, draft)
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
@@ -439,6 +458,18 @@ async def _book_items(
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
         for position, recorded in booked.items()
     }
+
+
+async def _call_off(tx: Transaction, book: Book, draft: _Draft) -> RecordedPurchase:
+    """Book the end of a purchase that was paid with points.
+
+    They come back first, so that what the purchase earned can be taken from them; both are one movement for the tier.
+    """
+    with book.settle_once(draft.customer_id):
+        await give_back_for(tx, book, PurchaseKey(draft.facts.kind, draft.facts.external_id), draft.customer_id)
+        recorded = _book(book, draft)
+    change = book.change_tier(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
+    return recorded._replace(tier_change=recorded.tier_change or change)
 
 
 async def _insist_on_what_is_known(tx: Transaction, items: dict[int, _Item]) -> None:

@@ -23,6 +23,7 @@ from loyalty.rules.refund import (
     validate_refund,
 )
 from loyalty.rules.text import check_external_id, check_note
+from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.fingerprint import fingerprint
@@ -182,13 +183,15 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         change, points = None, 0
         if accrual is not None and accrual.state in CREDITED:
             await bring_open_lots(tx, book, [purchase.customer_id])
-        if after.status is PurchaseStatus.REFUNDED:
-            # Points that paid for it come back first, so that what it earned can be taken from them.
-            await give_back_for(tx, book, key, purchase.customer_id)
-        if accrual is not None:
-            gone = accrual.voided_points + accrual.reversed_points
-            accrual, change = refund(book, accrual, refundable(purchase), refunds)
-            points = accrual.voided_points + accrual.reversed_points - gone
+        with book.settle_once(purchase.customer_id):
+            if after.status is PurchaseStatus.REFUNDED:
+                # Points that paid for it come back first, so that what it earned can be taken from them.
+                await give_back_for(tx, book, key, purchase.customer_id)
+            if accrual is not None:
+                gone = accrual.voided_points + accrual.reversed_points
+                accrual, change = refund(book, accrual, refundable(purchase), refunds)
+                points = accrual.voided_points + accrual.reversed_points - gone
+        change = change or book.change_tier(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
         row = _row(book, purchase, request, refunds, money_minor, points)
         book.posting.purchase_refunds.append(row._asdict())
         _save(book, after, row)

@@ -117,6 +117,7 @@ def _save_purchases() -> Any:
     """Insert, or move to the next version; a purchase that somebody else moved meanwhile is left alone and missed."""
     statement = insert_rows(purchases, "purchases")
     changing = (
+        "customer_id",
         "status",
         "version",
         "generation",
@@ -221,7 +222,7 @@ _GUARDED: Mapping[str, Any] = {
     "accrual_moves": _move(
         accruals,
         "accrual_moves",
-        ("state", "voided_points", "reversed_points", "matures_at", "matured_at"),
+        ("state", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
         "state",
     ),
     "purchase_moves": _move(purchases, "purchase_moves", ("evaluates_at",), "evaluates_at"),

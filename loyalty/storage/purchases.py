@@ -102,6 +102,8 @@ class AccrualRow(NamedTuple):
     evaluated_at: datetime
     matures_at: datetime | None
     matured_at: datetime | None
+    raised_standing: int | None = None
+    """How far its points raised the standing, as far as they were not taken back; None where nobody counted."""
 
 
 class RefundRow(NamedTuple):
@@ -144,6 +146,8 @@ class KnownPurchase(NamedTuple):
     purchase: PurchaseRow | None
     is_theirs: bool
     """Whether it belongs to the customer who is named, or to the customer that one was merged into."""
+    customer_category: str | None
+    """The category of the customer who is named, as it is before this request."""
     accrual: AccrualRow | None
     fact: KnownFact | None
     """The newest fact with the same fingerprint as the report."""
@@ -197,12 +201,20 @@ _purchase = _looked_up(
     purchases.c.kind == _wanted.c.kind,
     purchases.c.external_id == _wanted.c.external_id,
 )
-_customer = _looked_up(
-    "customer",
-    [func.coalesce(customers.c.merged_into, customers.c.id).label("id")],
-    customers.c.tenant_id == tenant_parameter(),
-    customers.c.external_id == _wanted.c.customer,
-    table=customers,
+_target = customers.alias("target")
+_customer = (
+    select(_target.c.id, _target.c.category)
+    .select_from(
+        customers.join(
+            _target,
+            (_target.c.tenant_id == tenant_parameter())
+            & (_target.c.id == func.coalesce(customers.c.merged_into, customers.c.id)),
+        )
+    )
+    .where(customers.c.tenant_id == tenant_parameter(), customers.c.external_id == _wanted.c.customer)
+    .limit(1)
+    .correlate_except(customers, _target)
+    .lateral("customer")
 )
 _FACT_COLUMNS = [purchase_facts.c[name] for name in KnownFact._fields]
 _OF_PURCHASE = (
@@ -289,6 +301,7 @@ _PREPARE = (
     select(
         programs.c.config_version,
         func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
+        _customer.c.category.label("customer_category"),
         *(column.label(f"fact_{column.name}") for column in _fact.c),
         *(column.label(f"keyed_{column.name}") for column in _keyed.c),
         select(func.array_agg(_states.c.state_mark)).select_from(_states).scalar_subquery().label("earlier_states"),
@@ -491,6 +504,7 @@ def _known(row: Any) -> KnownPurchase:
     return KnownPurchase(
         purchase=purchase_row(row) if row.purchase_id else None,
         is_theirs=row.is_theirs,
+        customer_category=row.customer_category,
         accrual=accrual_row(row) if row.accrual_id else None,
         fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
         keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
@@ -552,4 +566,5 @@ def accrual_row(row: Any) -> AccrualRow:
         evaluated_at=row.accrual_evaluated_at,
         matures_at=row.accrual_matures_at,
         matured_at=row.accrual_matured_at,
+        raised_standing=row.accrual_raised_standing,
     )

@@ -334,6 +334,9 @@ accruals = tenant_table(
     instant("evaluated_at"),
     instant("matures_at", nullable=True),
     instant("matured_at", nullable=True),
+    # How far its points raised the standing when they came, less what was taken of that; null in what earlier releases
+    # have credited.
+    points("raised_standing", nullable=True),
     references("purchase_id", "purchases"),
     references("customer_id", "customers"),
     unique("purchase_id", "generation"),

@@ -524,7 +524,7 @@ SOURCES: Sequence[Source] = (
         """,
         {
             "an accrual belongs to whom the purchase belongs": Broken(
-                "earner <> customer_id", "accrual_id, earner, customer_id"
+                "accrual_generation = generation AND earner <> customer_id", "accrual_id, earner, customer_id"
             ),
             "a purchase earns anew only when it has lost what it earned": Broken(
                 "accrual_generation > generation"

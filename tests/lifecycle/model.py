@@ -5,9 +5,12 @@ knows nothing of sweepers; a refusal raises `Refusal` with the code that the ser
 model as it was.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from loyalty.rules.account import Overdraft
@@ -221,10 +224,13 @@ class Model:
             order.generation += 1
         paid_minor = self._paid_minor(key)
         accrual = order.accrual
-        order.known |= news
-        if accrual is not None:
-            self._follow(order, accrual, status, moment, end_changed)
-        elif order.generation and self._is_evaluated(status, order.ends_at):
+        with self._nothing_left_of_a_refusal(order):
+            order.known |= news
+            if status not in COURSE and paid_minor:
+                self._give_back_for(key, owner)
+            if accrual is not None:
+                self._follow(order, accrual, status, moment, end_changed)
+        if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
             self._accrue(key, order, status, moment)
         waits = order.accrual is None and order.generation and status in COURSE and order.ends_at
         order.evaluates_at = order.ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
@@ -238,8 +244,6 @@ class Model:
         order.log.append((_mark(report), _state(order.known, status)))
         if report.key is not None:
             order.keys[report.key] = _mark(report)
-        if order.status not in COURSE and paid_minor:
-            self._give_back_for(key)
 
     def refund(self, key: str, amount_minor: int) -> None:
         """A part of a purchase is paid back."""
@@ -248,13 +252,14 @@ class Model:
         if gone or order.refunded_minor + amount_minor > order.total_minor:
             raise Refusal("REFUND_EXCEEDS_PURCHASE")
         everything = order.refunded_minor + amount_minor == order.total_minor
-        if everything and order.status not in CALLED_OFF:
-            self._give_back_for(key)
-        accrual = order.accrual
-        if accrual is not None and not accrual.lost:
-            kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
-            if accrual.left > kept:
-                self._take_from(order.owner, accrual, accrual.left - kept)
+        with self._nothing_left_of_a_refusal(order):
+            if everything and order.status not in CALLED_OFF:
+                self._give_back_for(key, order.owner)
+            accrual = order.accrual
+            if accrual is not None and not accrual.lost:
+                kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
+                if accrual.left > kept:
+                    self._take_from(order.owner, accrual, accrual.left - kept)
         order.refunded_minor += amount_minor
         order.log.append((None, None))
         if everything:
@@ -435,6 +440,21 @@ class Model:
         if key not in self.orders:
             raise Refusal("NOT_FOUND")
         return self.orders[key]
+
+    @contextmanager
+    def _nothing_left_of_a_refusal(self, order: Order) -> Iterator[None]:
+        """What happens inside is undone when it is refused in the end."""
+        moving: list[Any] = [order, *self.lots, *self.holds, *self.redemptions, *self.people.values()]
+        before = [(one, {name: _copied(getattr(one, name)) for name in one.__slots__}) for one in moving]
+        number = len(self.lots)
+        try:
+            yield
+        except Refusal:
+            del self.lots[number:]
+            for one, values in before:
+                for name, value in values.items():
+                    setattr(one, name, value)
+            raise
 
     def _moment(self, at: datetime | None) -> datetime:
         """When a report counts: when it came about, unless that is too long ago."""
@@ -621,8 +641,7 @@ class Model:
         if order is not None and order.status not in COURSE:
             raise Refusal("PURCHASE_ENDED")
 
-    def _give_back_for(self, key: str) -> None:
-        owner = self.orders[key].owner
+    def _give_back_for(self, key: str, owner: str) -> None:
         for hold in self.holds:
             if hold.pays_for == key and hold.state == "ACTIVE" and hold.owner == owner:
                 self._give_up(hold, "RELEASED")
@@ -662,6 +681,10 @@ class Model:
                 return
             lot.expires_at = _midnight_after((self.now + self.grace).astimezone(ZONE).date())
         lot.remaining += points
+
+
+def _copied(value: Any) -> Any:
+    return copy(value) if isinstance(value, dict | list) else value
 
 
 def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:

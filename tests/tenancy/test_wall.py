@@ -21,8 +21,8 @@ GROWS_ONLY = "INSERT, SELECT"
 APP_RIGHTS = {
     "accounts": "INSERT, SELECT, UPDATE",
     "accruals": (
-        "INSERT, SELECT, UPDATE(customer_id), UPDATE(matured_at), UPDATE(matures_at), UPDATE(reversed_points), "
-        "UPDATE(state), UPDATE(voided_points)"
+        "INSERT, SELECT, UPDATE(customer_id), UPDATE(matured_at), UPDATE(matures_at), "
+        "UPDATE(raised_standing), UPDATE(reversed_points), UPDATE(state), UPDATE(voided_points)"
     ),
     "adjustments": GROWS_ONLY,
     "allocations": GROWS_ONLY,
