@@ -130,7 +130,9 @@ def naive_left(case: Case, refunds: list[Refund]) -> tuple[list[Fraction], Fract
         kept = sum((line.quantity * share for line, share in zip(case.facts.lines, left, strict=True)), Fraction(0))
         return left, Fraction(1), kept / units if units else Fraction(1)
     of_lines = total - gone
-    rest = 1 - Fraction(sum(refund.amount_minor for refund in refunds)) / of_lines if of_lines else Fraction(0)
+    without_line = sum(refund.amount_minor for refund in refunds)
+    # Money is paid back in whole cents, so a last refund may take a little more than the fraction that is left.
+    rest = max(Fraction(0), 1 - without_line / of_lines) if of_lines > 0 else Fraction(0)
     return [share * rest for share in left], rest, of_lines * rest / total
 
 
