@@ -5,8 +5,8 @@ to time. Step after step is written for all customers, in another order each tim
 scattered over the tables as they do after years. Amounts differ by customer.
 """
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import psycopg
@@ -134,17 +134,9 @@ def build(url: str, builder: Builder) -> None:
         _insert_settings(connection, builder)
         _insert_customers(connection, builder)
         halves = (_ledger_statements, _surrounding_statements)
-        threads = [threading.Thread(target=_run_all, args=(url, half(builder))) for half in halves]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _run_side_by_side(url, [half(builder) for half in halves])
         connection.execute(_accounts(builder))
-    threads = [threading.Thread(target=_run_all, args=(url, iter(restored.indexes[half::2]))) for half in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _run_side_by_side(url, [iter(restored.indexes[half::2]) for half in (0, 1)])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'")
         for statement in restored.references:
@@ -185,6 +177,13 @@ def _set_constraints_aside(connection: Connection) -> SetAside:
     for (table,) in connection.execute(f"SELECT relname FROM pg_class c WHERE {tables}").fetchall():
         connection.execute(sql.SQL("ALTER TABLE {} SET UNLOGGED").format(sql.Identifier(table)))
     return SetAside(indexes, references)
+
+
+def _run_side_by_side(url: str, halves: Sequence[Iterator[str]]) -> None:
+    """Run statements over a connection for each half; an error in one of them is raised."""
+    with ThreadPoolExecutor(len(halves)) as pool:
+        for done in [pool.submit(_run_all, url, half) for half in halves]:
+            done.result()
 
 
 def _run_all(url: str, statements: Iterator[str]) -> None:
@@ -345,11 +344,11 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
     state = "REVERSED" if reversed_points else "AVAILABLE"
     yield f"""
         INSERT INTO purchases (tenant_id, id, kind, external_id, customer_id, status, version, generation, total_minor,
-                               refunded_minor, currency, lines, location, staff, recorded_at, updated_at)
+                               refunded_minor, currency, lines, location, staff, told_at, recorded_at, updated_at)
         SELECT c.tenant_id, {builder.id("purchase", round_)}, 'APPOINTMENT', 'booking-{round_}-' || c.n, c.id,
                '{status}',
                {2 if reversed_points else 1}, 1, {step.points} * c.factor * 100, 0, 'EUR',
-               '[{{"kind": "SERVICE", "external_id": "cut", "quantity": 1}}]', 'main-street', 'mara',
+               '[{{"kind": "SERVICE", "external_id": "cut", "quantity": 1}}]', 'main-street', 'mara', '{{}}',
                {builder.at(round_)},
                {builder.at(round_)}
         {builder.rows(round_)}

@@ -155,9 +155,11 @@ def _gathered(
 
 
 _named = record_set("named", [("ordinal", Integer()), ("kind", Text()), ("external_id", Text())])
-_PAID = select(
-    paying_holds(_named.c.kind, _named.c.external_id), paying_redemptions(_named.c.kind, _named.c.external_id)
-).order_by(_named.c.ordinal)
+_PAID = (
+    select(paying_holds(_named.c.kind, _named.c.external_id), paying_redemptions(_named.c.kind, _named.c.external_id))
+    .select_from(_named)
+    .order_by(_named.c.ordinal)
+)
 
 
 async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) -> list[PaidWithPoints]:

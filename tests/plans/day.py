@@ -10,6 +10,7 @@ from sqlalchemy import text
 from loyalty.rules.accrual import MatureOn
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.earning import CatalogKind
+from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
@@ -24,7 +25,7 @@ from loyalty.services.earning_rule import (
     list_earning_rules,
     update_earning_rule,
 )
-from loyalty.services.event_log import last_position, list_events
+from loyalty.services.event_log import last_position, list_events, poll_events
 from loyalty.services.job import advance_job
 from loyalty.services.listing import list_adjustments, list_holds, list_purchases, list_redemptions
 from loyalty.services.program import ProgramEdit, get_program, update_program
@@ -39,12 +40,12 @@ from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
-from loyalty.storage.events import Positioned, encode_hints, notify, position_events
+from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
-from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from schema.loaders import Loaders
@@ -123,6 +124,7 @@ class Day:
         await self.change_tiering()
         async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
             call = keyed_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
+            await read_paid_with_points(tx, [PurchaseKey(PurchaseKind.ORDER, "to-be-paid")])
             await keep_key(tx, call, self.salon.tenant_id, datetime.now(UTC))
 
     async def configure(self) -> None:
@@ -276,7 +278,9 @@ class Day:
         async with self.relay.engine.begin() as connection:
             await position_events(connection)
             await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
-        await last_position(self.world, self.salon.tenant_id)
+        newest = await last_position(self.world, self.salon.tenant_id)
+        everything = EventFilter(kinds=[EventKind.POINTS_EARNED])
+        await poll_events(self.world, self.salon.manager, everything, after=newest - 300, limit=50)
         await list_events(self.world, self.salon.tenant_id, after=500)
 
     async def sweep(self) -> None:
