@@ -51,7 +51,7 @@ class Authenticator:
         self._read_standing = read_standing
 
     async def __call__(self, authorization: str | None) -> Actor:
-        """The actor of a credential. Raises `Unauthenticated`."""
+        """The actor of a credential. Raises `Unauthenticated`, or `TenantSuspended` for one that stands otherwise."""
         credential = _bearer_credential(authorization)
         if credential.startswith(PREFIX):
             return await self._actor_of_token(credential)
@@ -88,6 +88,8 @@ def actor_of_claims(claims: Claims) -> Actor:
         display=claims.name[:MAX_DISPLAY_LENGTH],
         customer_id=CustomerId(uuid.UUID(claims.subject)) if is_customer else None,
         expires_at=claims.expires_at,
+        signed=(claims.signed,) if claims.maker is None else (claims.signed, claims.maker),
+        maker_token_id=claims.maker_token_id,
     )
 
 

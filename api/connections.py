@@ -27,7 +27,7 @@ DRAIN_SECONDS = 5.0
 
 CLOSE_EXPIRED = 4403
 CLOSE_RESTART = 1012
-REASON_EXPIRED = "The credential has expired or was revoked."
+REASON_EXPIRED = "The credential has expired or was revoked, or its tenant is suspended."
 REASON_RESTART = "The server restarts: connect again and resume with `after`."
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.connections")

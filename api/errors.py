@@ -6,6 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from loyalty.rules.errors import TenantSuspended
 from schema.masking import INTERNAL_MESSAGE, RETRY_AFTER_SECONDS, ErrorCode, retry_hint
 
 JSON = "application/json"
@@ -16,8 +17,16 @@ REALM = 'Bearer realm="treue"'
 class RequestRefused(Exception):
     """A request that is answered before any operation runs."""
 
-    def __init__(self, status: int, code: ErrorCode, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: ErrorCode,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        reason: str | None = None,
+    ) -> None:
         self.status = status
+        self.reason = reason
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
@@ -35,6 +44,11 @@ def unauthenticated(message: str, *, missing: bool) -> RequestRefused:
     return RequestRefused(401, ErrorCode.UNAUTHENTICATED, message, {"www-authenticate": challenge})
 
 
+def suspended(error: TenantSuspended) -> RequestRefused:
+    """403: the credential is right, but its tenant is suspended."""
+    return RequestRefused(403, ErrorCode.FORBIDDEN, error.message, reason=error.code)
+
+
 def unavailable(message: str) -> RequestRefused:
     """503: the database or another part we need is away."""
     return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": str(RETRY_AFTER_SECONDS)})
@@ -45,15 +59,16 @@ def internal() -> RequestRefused:
     return RequestRefused(500, ErrorCode.INTERNAL, INTERNAL_MESSAGE)
 
 
-def error_body(code: ErrorCode, message: str, request_id: str) -> bytes:
-    """One error as the body of an answer, without `data`."""
-    extensions = {**retry_hint(code), "code": code.value, "requestId": request_id}
+def error_body(code: ErrorCode, message: str, request_id: str, reason: str | None = None) -> bytes:
+    """One error as the body of an answer, without `data`. `reason` says more than the code, for programs."""
+    said = {} if reason is None else {"reason": reason}
+    extensions = {**retry_hint(code), **said, "code": code.value, "requestId": request_id}
     return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
 
 
 def error_response(refused: RequestRefused, request_id: str, media_type: str = JSON) -> Response:
     """The answer to a refused request."""
-    body = error_body(refused.code, refused.message, request_id)
+    body = error_body(refused.code, refused.message, request_id, refused.reason)
     headers = {"cache-control": "no-store", **refused.headers}
     return Response(body, status_code=refused.status, headers=headers, media_type=media_type)
 

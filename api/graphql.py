@@ -32,6 +32,7 @@ from api.errors import (
     bad_request,
     error_response,
     request_id_of,
+    suspended,
     unauthenticated,
     unavailable,
 )
@@ -40,6 +41,7 @@ from api.operation import MalformedOperation, OperationRequest, Transport, decod
 from api.requests import sane_operation_name
 from api.sockets import CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
+from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
 from schema.masking import RETRY_AFTER_SECONDS, UNAVAILABLE_MESSAGE, ErrorCode
@@ -170,6 +172,8 @@ class GraphQLView(GraphQL[Any, None]):
             return await self.authenticate(headers[0] if headers else None)
         except Unauthenticated as refused:
             raise unauthenticated(str(refused), missing=refused.missing) from None
+        except TenantSuspended as refused:
+            raise suspended(refused) from None
         except self.unavailable:
             raise unavailable(UNAVAILABLE_MESSAGE) from None
 

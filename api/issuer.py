@@ -16,8 +16,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import is_storable
+from permissions.actor import SignedToken
 from permissions.catalog import UnknownGrant, parse_grants
 from permissions.roles import Role
 
@@ -44,7 +45,8 @@ class InvalidToken(Exception):
 class Claims(NamedTuple):
     """What a valid token says. `subject` is a staff member's id, or for customers the UUID of the customer.
 
-    `grants` narrow the role to some permissions (wire names); None means all that the role has.
+    `grants` narrow the role to some permissions (wire names); None means all that the role has. `maker` is the signed
+    token, `maker_token_id` the API token that made this one; without both it was made by an operator.
     """
 
     subject: str
@@ -54,6 +56,14 @@ class Claims(NamedTuple):
     expires_at: dt.datetime
     token_id: str
     grants: tuple[str, ...] | None
+    issued_at: dt.datetime
+    maker: SignedToken | None = None
+    maker_token_id: TokenId | None = None
+
+    @property
+    def signed(self) -> SignedToken:
+        """What this token can be revoked by."""
+        return SignedToken(self.token_id, self.subject, self.issued_at)
 
 
 class IssuedToken(NamedTuple):
@@ -117,10 +127,13 @@ class Issuer:
         name: str,
         lifetime: dt.timedelta,
         grants: tuple[str, ...] | None = None,
+        ends_by: dt.datetime | None = None,
+        maker: SignedToken | TokenId | None = None,
     ) -> IssuedToken:
         """A signed token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
 
-        Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
+        It ends with its lifetime or at `ends_by`, whichever comes first, and with its `maker`: a signed token, or an
+        API token by its id. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
         """
         if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
             raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")
@@ -131,7 +144,7 @@ class Issuer:
             "sub": subject,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + max(1, int(lifetime.total_seconds())),
+            "exp": _last_second(issued_at, lifetime, ends_by),
             "jti": str(uuid.uuid4()),
             "tenant": str(tenant_id),
             "role": role.value,
@@ -140,6 +153,10 @@ class Issuer:
         if grants is not None:
             parse_grants(grants)
             claims["permissions"] = list(grants)
+        if isinstance(maker, SignedToken):
+            claims["maker"] = {"jti": maker.id, "sub": maker.subject, "iat": int(maker.issued_at.timestamp())}
+        elif maker is not None:
+            claims["maker_token"] = str(maker)
         checked = self._read_claims(claims)
         header = {"alg": ALGORITHM, "kid": self.key_id, "typ": "JWT"}
         return IssuedToken(jwt.encode(header, claims, self._key, algorithms=[ALGORITHM]), checked.expires_at)
@@ -174,6 +191,9 @@ class Issuer:
             expires_at=expires_at,
             token_id=_text(claims, "jti"),
             grants=_grants(claims),
+            issued_at=_instant(claims, "iat"),
+            maker=_maker(claims),
+            maker_token_id=_maker_token_id(claims),
         )
 
     def _check_times(self, claims: dict[str, Any]) -> dt.datetime:
@@ -189,6 +209,11 @@ class Issuer:
         if expires_at - issued_at > MAX_LIFETIME:
             raise InvalidToken("lives too long")
         return expires_at
+
+
+def _last_second(issued_at: int, lifetime: dt.timedelta, ends_by: dt.datetime | None) -> int:
+    end = issued_at + max(1, int(lifetime.total_seconds()))
+    return end if ends_by is None else min(end, int(ends_by.timestamp()))
 
 
 def _instant(claims: dict[str, Any], name: str) -> dt.datetime:
@@ -217,6 +242,21 @@ def _uuid(text: str, name: str) -> uuid.UUID:
     if str(value) != text:
         raise InvalidToken(f"{name} is no UUID")
     return value
+
+
+def _maker(claims: dict[str, Any]) -> SignedToken | None:
+    maker = claims.get("maker")
+    if maker is None:
+        return None
+    if not isinstance(maker, dict):
+        raise InvalidToken("maker is no token")
+    return SignedToken(_text(maker, "jti"), _text(maker, "sub"), _instant(maker, "iat"))
+
+
+def _maker_token_id(claims: dict[str, Any]) -> TokenId | None:
+    if claims.get("maker_token") is None:
+        return None
+    return TokenId(_uuid(_text(claims, "maker_token"), "maker_token"))
 
 
 def _role(claims: dict[str, Any]) -> Role:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,12 +14,14 @@ from api.issuer import Issuer
 from api.live import EventHub
 from api.operation import OperationRequest
 from api.tokens import make_token
-from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.rules.errors import TenantSuspended
 from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
 from permissions.actor import Actor
+from permissions.catalog import to_grants
 from permissions.roles import Role
-from schema.context import Context, Services
+from schema.context import Context, CustomerTokenSigner, Services
 from schema.root import treue_schema
 from tenancy.database import Database
 from tenancy.startup import refuse_unsafe_role
@@ -45,24 +47,21 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
         return refreshed
 
     async def still_valid(actor: Actor) -> bool:
-        refreshed = await refreshed_actor(world, actor)
+        try:
+            refreshed = await refreshed_actor(world, actor)
+        except TenantSuspended:
+            return False
         # Who has become another customer has to connect anew, to be followed as that one.
         return refreshed is not None and refreshed.customer_id == actor.customer_id
 
     async def ready() -> None:
         await refuse_unsafe_role(database)
 
-    def sign_customer_token(tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
-        token = issuer.issue(
-            subject=str(customer_id), tenant_id=tenant_id, role=Role.CUSTOMER, name="Customer", lifetime=lifetime
-        )
-        return token.text, token.expires_at
-
     def new_api_token() -> tuple[str, str]:
         token = make_token(API_TOKEN_KIND)
         return token.text, token.sha256
 
-    services = Services(world, hub, sign_customer_token, new_api_token, issuer.derive_key(CURSORS))
+    services = Services(world, hub, customer_token_signer(issuer), new_api_token, issuer.derive_key(CURSORS))
 
     def make_context(request: OperationRequest) -> Context:
         return Context(services, request.actor, request.request_id, request.last_event_id)
@@ -86,3 +85,22 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
         cors_origins=cors_origins,
         lifespan=lifespan,
     )
+
+
+def customer_token_signer(issuer: Issuer) -> CustomerTokenSigner:
+    """What signs customer tokens: each says what it was granted, and which credential it ends with."""
+
+    def sign(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
+        token = issuer.issue(
+            subject=str(grant.customer_id),
+            tenant_id=maker.tenant_id,
+            role=Role.CUSTOMER,
+            name="Customer",
+            lifetime=grant.lifetime,
+            grants=to_grants(grant.permissions),
+            ends_by=grant.ends_by,
+            maker=maker.token_id or next(iter(maker.signed), None),
+        )
+        return token.text, token.expires_at
+
+    return sign

@@ -28,6 +28,7 @@ from strawberry.utils.aio import aclosing
 from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
 from schema.masking import READER_TOO_SLOW, ErrorCode, ReaderTooSlow, mask_errors, refusal
@@ -209,6 +210,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 self.actor = await self.edge.authenticate(self._authorization(message.get("payload") or {}))
         except Unauthenticated:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
+            return
+        except TenantSuspended:
+            await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant is suspended")
             return
         except TimeoutError:
             await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")

@@ -16,7 +16,7 @@ from api.tokens import make_token
 from cli.credentials import local_issuer
 from cli.demo_business import BUSINESSES, Business, furnish, purchase_count, record_history
 from loyalty.rules.ids import CustomerId, TenantId
-from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens
+from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.customer import list_customers
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import list_tiers
@@ -135,17 +135,21 @@ async def _credentials(world: World, settings: Settings, tenant_id: TenantId, cu
     def token(role: Role, subject: str, name: str) -> str:
         return issuer.issue(subject=subject, tenant_id=tenant_id, role=role, name=name, lifetime=TOKEN_LIFETIME).text
 
-    for known in await list_api_tokens(world, owner):
-        if known.name == TOKEN_NAME and known.revoked_at is None:
-            await end_api_token(world, owner, known.id)
+    known = [token for token in await list_api_tokens(world, owner) if token.name == TOKEN_NAME]
+    for token_before in known:
+        await end_api_token(world, owner, token_before.id)
     secret = make_token(API_TOKEN_KIND)
     await create_api_token(
         world,
         owner,
-        name=TOKEN_NAME,
-        permissions=ROLE_PERMISSIONS[Role.INTEGRATION],
-        expires_at=datetime.now(UTC) + TOKEN_LIFETIME,
-        sha256=secret.sha256,
+        ApiTokenRequest(
+            TOKEN_NAME,
+            ROLE_PERMISSIONS[Role.INTEGRATION],
+            expires_at=datetime.now(UTC) + TOKEN_LIFETIME,
+            # What was sent before a restart of the demo and is sent again counts once.
+            replaces=known[0].id if known else None,
+        ),
+        secret.sha256,
     )
     return Credentials(
         manager=token(Role.MANAGER, "demo:manager", "Mara, manager"),

@@ -1,26 +1,29 @@
 """`treue tenant`: the businesses on the platform."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
 
-from loyalty.rules.errors import InvalidInput
-from loyalty.services.tenant import provision_tenant
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.ids import TenantId
+from loyalty.services.tenant import provision_tenant, resume_tenant, suspend_tenant
 from loyalty.services.world import World
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
+from tenancy.tables import ACTIVE
 
 T = TypeVar("T")
 
 
 @click.group()
 def tenant() -> None:
-    """Create and list tenants."""
+    """Create, list, suspend and resume tenants."""
 
 
 @tenant.command()
@@ -47,10 +50,39 @@ def create(name: str, currency: str, time_zone: str, locale: str, *, sandbox: bo
 
 @tenant.command(name="list")
 def list_() -> None:
-    """List all tenants, oldest first: id and name."""
+    """List all tenants, oldest first: id and name, and SUSPENDED where access is refused."""
     with provided_database(load_settings()) as urls:
-        for tenant_id, name in asyncio.run(_with_database(urls.relay, list_tenants)):
-            click.echo(f"{tenant_id}  {name}")
+        for tenant_id, name, state in asyncio.run(_with_database(urls.relay, list_tenants)):
+            click.echo(f"{tenant_id}  {name}" if state == ACTIVE else f"{tenant_id}  {name}  {state}")
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+def suspend(tenant_id: uuid.UUID) -> None:
+    """Refuse every credential of a tenant until it is resumed. Points keep their dates meanwhile."""
+    _change_state(tenant_id, suspend_tenant)
+    click.echo(f"{tenant_id} is suspended: its credentials are refused, and open sockets close within 5 seconds.")
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+def resume(tenant_id: uuid.UUID) -> None:
+    """Let the credentials of a suspended tenant work again."""
+    _change_state(tenant_id, resume_tenant)
+    click.echo(f"{tenant_id} is active: its credentials work again.")
+
+
+def _change_state(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[None]]) -> None:
+    async def work(database: Database) -> None:
+        try:
+            await change(World(database), TenantId(tenant_id))
+        except NotFound as refusal:
+            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
+
+    with provided_database(load_settings()) as urls:
+        if not urls.owner:
+            raise SetupProblem("TREUE_OWNER_URL must be set as well: only the owner of the tables can change a tenant.")
+        asyncio.run(_with_database(urls.owner, work))
 
 
 async def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:

@@ -1,28 +1,49 @@
-"""`treue token`: credentials for people who develop or operate, signed by the local issuer."""
+"""`treue token`: credentials for people who develop or operate, signed by the local issuer, and their end."""
 
+import asyncio
+import sys
 import uuid
 from datetime import timedelta
 
 import click
 
+from api.issuer import Claims, InvalidToken, Issuer
 from cli.credentials import local_issuer
+from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.rules.ids import TenantId
+from loyalty.services.revocation import revoke_signed_token, revoke_subject
+from loyalty.services.world import World
+from loyalty.storage.credentials import ApiTokenRow
 from permissions.roles import Role
+from runtime.databases import provided_database
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
+from tenancy.database import Database
 
 DEFAULT_HOURS = 8
 TOKEN_ROLES = [role for role in Role if role is not Role.INTEGRATION]
+OPERATOR = "treue token revoke"
 
 
-@click.command()
-@click.option("--tenant", "tenant_id", required=True, type=click.UUID, help="The tenant's id (`treue tenant list`).")
-@click.option("--role", required=True, type=click.Choice(TOKEN_ROLES, case_sensitive=False), help="What it may do.")
+@click.group(invoke_without_command=True)
+@click.option("--tenant", "tenant_id", type=click.UUID, help="The tenant's id (`treue tenant list`).  [required]")
+@click.option("--role", type=click.Choice(TOKEN_ROLES, case_sensitive=False), help="What it may do.  [required]")
 @click.option("--subject", help="Who it is for; for CUSTOMER the customer's id.")
 @click.option("--name", default="Local operator", show_default=True, help="The name that others see.")
 @click.option("--hours", default=DEFAULT_HOURS, show_default=True, type=click.IntRange(1, 24 * 7), help="Lifetime.")
-def token(tenant_id: uuid.UUID, role: Role, subject: str | None, name: str, hours: int) -> None:
+@click.pass_context
+def token(
+    context: click.Context, tenant_id: uuid.UUID | None, role: Role | None, subject: str | None, name: str, hours: int
+) -> None:
     """Print a bearer token for a member of the team or a customer. Partner systems get API tokens over the API."""
+    if context.invoked_subcommand is not None:
+        if given := [name for name in context.params if _was_given(context, name)]:
+            raise click.UsageError(f"Put the options after `{context.invoked_subcommand}`: {', '.join(given)}.")
+        return
+    if tenant_id is None:
+        raise click.UsageError("Missing option '--tenant'.")
+    if role is None:
+        raise click.UsageError("Missing option '--role'.")
     issuer = local_issuer(load_settings())
     if role is Role.CUSTOMER and subject is None:
         raise SetupProblem("--subject must be the customer's id.")
@@ -37,3 +58,51 @@ def token(tenant_id: uuid.UUID, role: Role, subject: str | None, name: str, hour
     except ValueError as error:
         raise SetupProblem(str(error)) from error
     click.echo(issued.text)
+
+
+@token.command()
+@click.argument("text", metavar="[TOKEN]", required=False)
+@click.option("--tenant", "tenant_id", type=click.UUID, help="With --subject: the tenant's id.")
+@click.option("--subject", help="End all tokens of this person, or of the customer with this id.")
+def revoke(text: str | None, tenant_id: uuid.UUID | None, subject: str | None) -> None:
+    """End signed tokens at once: one TOKEN (read from standard input when it is -), or all of a --subject.
+
+    Customer tokens that they made end with them. With a single TOKEN the API tokens that it made end, too.
+    """
+    if (text is None) == (subject is None) or (subject is None) != (tenant_id is None):
+        raise click.UsageError("Give either a TOKEN, or --tenant and --subject.")
+    if text is not None:
+        claims = _read_claims(local_issuer(load_settings()), sys.stdin.read() if text == "-" else text)
+        for made in asyncio.run(_revoke(claims.tenant_id, None, claims.token_id)):
+            click.echo(f"API token {made.name!r} ended with it: {made.id}")
+        click.echo(f"Revoked: the token of {claims.subject}, until {claims.expires_at:%Y-%m-%d %H:%M} UTC.")
+    elif subject is not None and tenant_id is not None:
+        asyncio.run(_revoke(TenantId(tenant_id), subject, ""))
+        click.echo(f"Revoked: all tokens of {subject} that were issued until now. API tokens stay.")
+
+
+def _was_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _read_claims(issuer: Issuer, text: str) -> Claims:
+    try:
+        return issuer.verify(text.strip())
+    except InvalidToken as error:
+        raise SetupProblem(f"There is nothing to revoke, the token is refused already: {error}.") from error
+
+
+async def _revoke(tenant_id: TenantId, subject: str | None, token_id: str) -> list[ApiTokenRow]:
+    with provided_database(load_settings()) as urls:
+        database = Database(urls.app, pool_size=1, name="treue-cli")
+        try:
+            if subject is None:
+                return await revoke_signed_token(World(database), tenant_id, token_id, OPERATOR)
+            await revoke_subject(World(database), tenant_id, subject, OPERATOR)
+        except NotFound as refusal:
+            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
+        except InvalidInput as refusal:
+            raise SetupProblem(str(refusal)) from refusal
+        finally:
+            await database.close()
+    return []

@@ -84,7 +84,8 @@ async def _verify(urls: DatabaseUrls, wanted: Wanted) -> int:
     app = Database(urls.app, pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
     relay = Database(urls.relay, pool_size=1, name="treue-verify")
     try:
-        tenants = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one[0])]
+        listed = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one.tenant_id)]
+        tenants = [(one.tenant_id, one.name) for one in listed]
         if wanted.tenant_id is not None and not tenants:
             raise SetupProblem(f"There is no tenant {wanted.tenant_id}.")
         return await _check_all(World(app), tenants, wanted)

@@ -3,6 +3,7 @@
 import enum
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from permissions.catalog import SELF_PERMISSIONS, Permission
@@ -24,6 +25,14 @@ class ActorKind(enum.StrEnum):
     """Treue itself: background work. Never made from a credential."""
 
 
+class SignedToken(NamedTuple):
+    """What a signed token (a JWT) can be revoked by: its own id, or its subject with all that was issued until then."""
+
+    id: str
+    subject: str
+    issued_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """The caller of one operation.
@@ -31,6 +40,10 @@ class Actor:
     `subject` is stable and goes into the audit trail; `display` is for people (a name) and may change. `expires_at`
     is the end of the credential (aware UTC), None for one without end. `customer_id` is set for customers only,
     `token_id` for API tokens only. `former_ids` are those of customers who have become this one.
+
+    An API token that replaces another one shares its idempotency keys: `token_client_id` is the first of them.
+    A signed token stands in `signed`, followed by the signed token that made it. A customer's token that an API token
+    made names it in `maker_token_id`. A token ends with its maker.
     """
 
     kind: ActorKind
@@ -42,19 +55,28 @@ class Actor:
     former_ids: frozenset[CustomerId] = frozenset()
     expires_at: datetime | None = None
     token_id: TokenId | None = None
+    token_client_id: TokenId | None = None
+    signed: tuple[SignedToken, ...] = ()
+    maker_token_id: TokenId | None = None
     loyalty_enabled: bool = True
 
     @property
     def client(self) -> str:
         """The name of whom the credential stands for, the same for every credential of theirs.
 
-        An API token is a client of its own. A person of the team is one by their subject, a customer by their id.
+        An API token is a client of its own, unless it replaces another one. A person of the team is one by their
+        subject, a customer by their id.
         """
         if self.kind is ActorKind.CUSTOMER:
             return client_of_customer(self.customer_id)
         if self.kind is ActorKind.API_TOKEN:
-            return self.subject
+            return subject_of_token(self.token_client_id or self.token_id)
         return f"{self.kind.lower()}:{self.subject}"
+
+    @property
+    def credential(self) -> str:
+        """The name of the credential itself, which what it makes is kept with."""
+        return f"jwt:{self.signed[0].id}" if self.signed else self.subject
 
     @property
     def clients(self) -> tuple[str, ...]:
@@ -74,6 +96,11 @@ class Actor:
 def client_of_customer(customer_id: CustomerId | None) -> str:
     """The client that a customer is."""
     return f"customer:{customer_id}"
+
+
+def subject_of_token(token_id: TokenId | None) -> str:
+    """The subject of an API token."""
+    return f"token:{token_id}"
 
 
 def system_actor(tenant_id: TenantId, subject: str) -> Actor:

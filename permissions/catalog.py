@@ -6,6 +6,7 @@ without deciding which role has it fails the printed matrix in tests/permissions
 
 import enum
 from collections.abc import Iterable
+from types import MappingProxyType
 
 
 class Permission(enum.StrEnum):
@@ -24,7 +25,9 @@ class Permission(enum.StrEnum):
     REDEMPTIONS_MANAGE = "REDEMPTIONS_MANAGE"
     """Quote, hold, capture, release and give back points at the checkout, for any customer."""
     TOKENS_MANAGE = "TOKENS_MANAGE"
-    """Create and revoke API tokens and customer tokens."""
+    """Create and revoke API tokens, and revoke tokens of people and customers."""
+    CUSTOMERS_SIGN_IN = "CUSTOMERS_SIGN_IN"
+    """Create customer tokens, which may do at most what their maker may do for that customer."""
     SELF_READ = "SELF_READ"
     """A customer reads their own points, tier and history."""
     SELF_REDEEM = "SELF_REDEEM"
@@ -44,6 +47,14 @@ LOYALTY_PERMISSIONS = frozenset(permission for permission in Permission if permi
 
 SELF_PERMISSIONS = frozenset(permission for permission in Permission if permission.name.startswith("SELF_"))
 """What a customer may do, to themselves only."""
+
+NEEDED_TO_GRANT = MappingProxyType(
+    {
+        Permission.SELF_READ: Permission.LOYALTY_READ,
+        Permission.SELF_REDEEM: Permission.REDEMPTIONS_MANAGE,
+    }
+)
+"""What the maker of a customer token must hold, to give the customer each permission: the same for any customer."""
 
 _BY_WIRE_NAME = {permission.wire_name: frozenset({permission}) for permission in Permission} | {
     LOYALTY_ALL: LOYALTY_PERMISSIONS

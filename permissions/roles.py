@@ -25,9 +25,12 @@ class Role(enum.StrEnum):
 CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})
 """What the system does where customers book and pay."""
 
+CREDENTIAL_PERMISSIONS = frozenset({Permission.TOKENS_MANAGE, Permission.CUSTOMERS_SIGN_IN})
+"""Handing out credentials."""
+
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        Role.OWNER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | {Permission.TOKENS_MANAGE},
+        Role.OWNER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | CREDENTIAL_PERMISSIONS,
         Role.MANAGER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS,
         Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT}),
         Role.CUSTOMER: frozenset({Permission.SELF_READ, Permission.SELF_REDEEM}),

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import strawberry
 
-from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.rules.ids import TenantId
+from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
@@ -31,7 +32,7 @@ class EventFeed(Protocol):
 class CustomerTokenSigner(Protocol):
     """Signs short-lived tokens for customers' apps."""
 
-    def __call__(self, tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
+    def __call__(self, maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
         """The token and the instant it ends."""
 
 

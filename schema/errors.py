@@ -11,7 +11,7 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
-from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from schema.enums import describe_enum
@@ -294,7 +294,7 @@ async def answered(payload: Callable[..., T], work: Callable[[], Awaitable[Mappi
     """
     try:
         return payload(**await work(), user_errors=[])
-    except (PermissionDenied, FeatureDisabled):
+    except (PermissionDenied, FeatureDisabled, TenantSuspended):
         raise
     except LoyaltyError as refusal:
         return payload(user_errors=user_errors(refusal))

@@ -16,7 +16,14 @@ from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionErro
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.utils.str_converters import to_camel_case
 
-from loyalty.rules.errors import AmbiguousCustomer, FeatureDisabled, InvalidInput, LoyaltyError, PermissionDenied
+from loyalty.rules.errors import (
+    AmbiguousCustomer,
+    FeatureDisabled,
+    InvalidInput,
+    LoyaltyError,
+    PermissionDenied,
+    TenantSuspended,
+)
 from schema.node_ids import encode_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.graphql")
@@ -158,6 +165,8 @@ def _classify_other(error: GraphQLError, *, about_the_request: bool) -> _Shown:
 def _classify_refusal(cause: LoyaltyError) -> _Shown:
     if isinstance(cause, PermissionDenied):
         return _Shown(ErrorCode.FORBIDDEN, cause.message)
+    if isinstance(cause, TenantSuspended):
+        return _Shown(ErrorCode.FORBIDDEN, cause.message, {"reason": cause.code})
     if isinstance(cause, FeatureDisabled):
         return _Shown(ErrorCode.FEATURE_DISABLED, cause.message)
     if isinstance(cause, InvalidInput):

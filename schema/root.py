@@ -28,6 +28,7 @@ from schema.mutations import (
     redemption_release,
     redemption_return,
     sandbox_clock_advance,
+    signed_tokens_revoke,
     tier_create,
     tier_delete,
     tier_update,
@@ -98,6 +99,7 @@ class Mutation:
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke
     customer_token_create = customer_token_create.customer_token_create
+    signed_tokens_revoke = signed_tokens_revoke.signed_tokens_revoke
 
 
 @strawberry.type(description="What is streamed as it happens; `after` goes on from a cursor, without a gap.")

@@ -1,15 +1,18 @@
-"""Create tenants. Runs as the owner of the tables, inside the new tenant: the application role cannot do it."""
+"""Create tenants, suspend and resume them.
+
+Runs as the owner of the tables, inside the tenant: the application role cannot do it.
+"""
 
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from tenancy.database import Database, Transaction
 from tenancy.table import tenant_parameter
-from tenancy.tables import tenants
+from tenancy.tables import ACTIVE, tenants
 
 _INSERT = insert(tenants).values(
     tenant_id=tenant_parameter(),
@@ -17,12 +20,13 @@ _INSERT = insert(tenants).values(
     currency=bindparam("currency"),
     time_zone=bindparam("time_zone"),
     locale=bindparam("locale"),
-    state="ACTIVE",
+    state=ACTIVE,
     created_at=bindparam("now"),
     sandbox=bindparam("sandbox"),
     clock_advance_seconds=0,
 )
-_LIST = select(tenants.c.tenant_id, tenants.c.name).order_by(tenants.c.created_at)
+_LIST = select(tenants.c.tenant_id, tenants.c.name, tenants.c.state).order_by(tenants.c.created_at)
+_SET_STATE = update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(state=bindparam("new_state"))
 
 
 class NewTenant(NamedTuple):
@@ -34,6 +38,14 @@ class NewTenant(NamedTuple):
     time_zone: str
     locale: str
     sandbox: bool = False
+
+
+class ListedTenant(NamedTuple):
+    """A tenant in the list of all tenants."""
+
+    tenant_id: TenantId
+    name: str
+    state: str
 
 
 async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> None:
@@ -49,11 +61,16 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> No
     )
 
 
-async def list_tenants(relay: Database) -> list[tuple[TenantId, str]]:
+async def set_tenant_state(tx: Transaction, state: str) -> bool:
+    """Let a tenant be ACTIVE or SUSPENDED; tells whether there is such a tenant."""
+    return await tx.run(_SET_STATE, new_state=state) > 0
+
+
+async def list_tenants(relay: Database) -> list[ListedTenant]:
     """All tenants by age; runs as the relay role, the only one that sees across tenants."""
     async with relay.engine.connect() as connection:
         return await _list(connection)
 
 
-async def _list(connection: AsyncConnection) -> list[tuple[TenantId, str]]:
-    return [(TenantId(row.tenant_id), row.name) for row in await connection.execute(_LIST)]
+async def _list(connection: AsyncConnection) -> list[ListedTenant]:
+    return [ListedTenant(TenantId(row.tenant_id), row.name, row.state) for row in await connection.execute(_LIST)]

@@ -4,7 +4,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Table, Text, Uuid
 
 from tenancy.table import check, instant, metadata, one_of, text_column
 
-TENANT_STATES = ("ACTIVE", "SUSPENDED")
+ACTIVE, SUSPENDED = "ACTIVE", "SUSPENDED"
+TENANT_STATES = (ACTIVE, SUSPENDED)
 
 tenants = Table(
     "tenants",

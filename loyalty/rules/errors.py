@@ -327,6 +327,15 @@ class PermissionDenied(LoyaltyError):
         self.permission = permission
 
 
+class TenantSuspended(LoyaltyError):
+    """All credentials of the tenant are refused until an operator resumes it."""
+
+    code: ClassVar[str] = "TENANT_SUSPENDED"
+
+    def __init__(self) -> None:
+        super().__init__("This tenant is suspended. Its credentials are refused until it is resumed.")
+
+
 class FeatureDisabled(LoyaltyError):
     """The feature is switched off for this tenant."""
 

@@ -52,7 +52,7 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
 
     AmbiguousCustomer when several whom the actor may see have the e-mail address.
     """
-    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, Permission.TOKENS_MANAGE)
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
     if len(found) > 1:

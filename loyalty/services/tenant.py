@@ -1,8 +1,8 @@
-"""Bring a tenant into being with its first program; what `treue tenant create` does, as the owner's role."""
+"""What `treue tenant` does as the owner's role: create a tenant with its first program, suspend and resume it."""
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.errors import Problem, refuse_problems
+from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import is_currency
 from loyalty.rules.program import default_settings
@@ -10,7 +10,8 @@ from loyalty.rules.text import check_text
 from loyalty.rules.zones import is_locale, is_time_zone
 from loyalty.services.world import World
 from loyalty.storage.programs import create_program
-from tenancy.provisioning import NewTenant, insert_tenant
+from tenancy.provisioning import NewTenant, insert_tenant, set_tenant_state
+from tenancy.tables import ACTIVE, SUSPENDED
 
 NAME_MAX_LENGTH = 120
 
@@ -33,3 +34,22 @@ async def provision_tenant(
         await insert_tenant(tx, tenant, now)
         await create_program(tx, default_settings(currency), now, "provisioning")
     return tenant
+
+
+async def suspend_tenant(world: World, tenant_id: TenantId) -> None:
+    """Refuse every credential of a tenant from now on; suspending twice is no error. Refusal: NotFound.
+
+    Only access stops. Points mature and expire on their dates, and holds end in time, as customers were told.
+    """
+    await _set_state(world, tenant_id, SUSPENDED)
+
+
+async def resume_tenant(world: World, tenant_id: TenantId) -> None:
+    """Let the credentials of a suspended tenant work again, all that still stand. Refusal: NotFound."""
+    await _set_state(world, tenant_id, ACTIVE)
+
+
+async def _set_state(world: World, tenant_id: TenantId, state: str) -> None:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        if not await set_tenant_state(tx, state):
+            raise NotFound("tenant")

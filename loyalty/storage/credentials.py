@@ -1,15 +1,18 @@
-"""API tokens, and the standing of whoever presents a credential."""
+"""API tokens, revocations of signed tokens, and the standing of whoever presents a credential."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, func, insert, select, update
+from sqlalchemy import Text, and_, bindparam, case, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
-from loyalty.storage.tables import api_tokens, customers, programs
+from loyalty.rules.ids import TokenId
+from loyalty.storage.tables import api_tokens, credential_revocations, customers, programs
+from permissions.actor import Actor, SignedToken, subject_of_token
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.table import INSTANT, record_set, tenant_parameter
 from tenancy.tables import tenants, token_directory
 
 
@@ -24,6 +27,8 @@ class ApiTokenRow(NamedTuple):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    made_with: str | None
+    client_id: UUID | None
 
 
 class Standing(NamedTuple):
@@ -35,9 +40,34 @@ class Standing(NamedTuple):
     customer_id: UUID | None
     former_ids: frozenset[UUID]
     """Of customers who have become this one."""
+    maker: ApiTokenRow | None
+    """The API token that made the credential."""
+    revoked: bool
+    """Whether the signed token, or the signed token that made it, was revoked."""
+
+
+class Revocation(NamedTuple):
+    """The end of one signed token (``TOKEN``, by its id), or of all that a subject has by now (``SUBJECT``)."""
+
+    scope: str
+    name: str
 
 
 _COLUMNS = [api_tokens.c[name] for name in ApiTokenRow._fields]
+_maker = api_tokens.alias("maker")
+_MAKER_COLUMNS = [_maker.c[name].label(f"maker_{name}") for name in ApiTokenRow._fields]
+_presented = record_set("signed", [("scope", Text()), ("name", Text()), ("issued_at", INSTANT)])
+_REVOKED = exists(
+    select(credential_revocations.c.name)
+    .join_from(
+        _presented,
+        credential_revocations,
+        (credential_revocations.c.scope == _presented.c.scope)
+        & (credential_revocations.c.name == _presented.c.name)
+        & (credential_revocations.c.revoked_at >= _presented.c.issued_at),
+    )
+    .where(credential_revocations.c.tenant_id == tenant_parameter())
+)
 # CASE and not coalesce: under row-level security an index serves only what is leakproof.
 _become = case((customers.c.merged_into.is_(None), customers.c.id), else_=customers.c.merged_into)
 _former = customers.alias("former")
@@ -52,6 +82,8 @@ _STANDING = (
         .scalar_subquery()
         .label("former_ids"),
         *_COLUMNS,
+        *_MAKER_COLUMNS,
+        _REVOKED.label("revoked"),
     )
     .select_from(
         tenants.outerjoin(programs, programs.c.tenant_id == tenants.c.tenant_id)
@@ -62,6 +94,10 @@ _STANDING = (
         .outerjoin(
             api_tokens,
             and_(api_tokens.c.tenant_id == tenants.c.tenant_id, api_tokens.c.id == bindparam("token_id")),
+        )
+        .outerjoin(
+            _maker,
+            and_(_maker.c.tenant_id == tenants.c.tenant_id, _maker.c.id == bindparam("maker_token_id")),
         ),
     )
     .where(tenants.c.tenant_id == tenant_parameter())
@@ -74,6 +110,8 @@ _INSERT = insert(api_tokens).values(
     created_at=bindparam("now"),
     created_by=bindparam("created_by"),
     expires_at=bindparam("expires_at"),
+    made_with=bindparam("made_with"),
+    client_id=bindparam("client_id"),
 )
 _INSERT_DIRECTORY = insert(token_directory).values(
     tenant_id=tenant_parameter(),
@@ -85,6 +123,27 @@ _REVOKE = (
     .where(api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.id == bindparam("token"))
     .values(revoked_at=func.coalesce(api_tokens.c.revoked_at, bindparam("now")))
     .returning(*_COLUMNS)
+)
+_REVOKE_MADE = (
+    update(api_tokens)
+    .where(
+        api_tokens.c.tenant_id == tenant_parameter(),
+        api_tokens.c.made_with.in_(bindparam("makers", expanding=True)),
+        api_tokens.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now"))
+    .returning(*_COLUMNS)
+)
+_revocation = upsert(credential_revocations).values(
+    tenant_id=tenant_parameter(),
+    scope=bindparam("scope"),
+    name=bindparam("name"),
+    revoked_at=bindparam("now"),
+    revoked_by=bindparam("revoked_by"),
+)
+_REVOKE_SIGNED = _revocation.on_conflict_do_update(
+    index_elements=["tenant_id", "scope", "name"],
+    set_={"revoked_at": _revocation.excluded.revoked_at, "revoked_by": _revocation.excluded.revoked_by},
 )
 _USED = (
     update(api_tokens)
@@ -98,13 +157,44 @@ _BY_IDS = select(*_COLUMNS).where(
 )
 
 
-async def read_standing(tx: Transaction, *, token_id: UUID | None, customer_id: UUID | None) -> Standing | None:
+async def read_standing(
+    tx: Transaction,
+    *,
+    token_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    maker_token_id: UUID | None = None,
+    signed: Sequence[SignedToken] = (),
+) -> Standing | None:
     """The standing of a credential; None when the tenant does not exist."""
-    row = await tx.row(_STANDING, token_id=token_id, customer_id=customer_id)
+    row = await tx.row(
+        _STANDING,
+        token_id=token_id,
+        customer_id=customer_id,
+        maker_token_id=maker_token_id,
+        signed=_presented_rows(signed),
+    )
     if row is None:
         return None
-    token = ApiTokenRow(*(getattr(row, column.name) for column in _COLUMNS)) if row.id else None
-    return Standing(row.state, row.loyalty_enabled, token, row.customer_id, frozenset(row.former_ids or ()))
+    return Standing(
+        tenant_state=row.state,
+        loyalty_enabled=row.loyalty_enabled,
+        token=ApiTokenRow(*(getattr(row, column.name) for column in _COLUMNS)) if row.id else None,
+        customer_id=row.customer_id,
+        former_ids=frozenset(row.former_ids or ()),
+        maker=ApiTokenRow(*(getattr(row, column.name) for column in _MAKER_COLUMNS)) if row.maker_id else None,
+        revoked=row.revoked,
+    )
+
+
+async def read_standing_of(tx: Transaction, actor: Actor) -> Standing | None:
+    """The standing of an actor's credential; None when the tenant does not exist."""
+    return await read_standing(
+        tx,
+        token_id=actor.token_id,
+        customer_id=actor.customer_id,
+        maker_token_id=actor.maker_token_id,
+        signed=actor.signed,
+    )
 
 
 async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> None:
@@ -117,6 +207,8 @@ async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> 
         now=token.created_at,
         created_by=token.created_by,
         expires_at=token.expires_at,
+        made_with=token.made_with,
+        client_id=token.client_id,
     )
     await tx.run(_INSERT_DIRECTORY, id=token.id, sha256=sha256)
 
@@ -125,6 +217,20 @@ async def revoke_api_token(tx: Transaction, token_id: UUID, now: datetime) -> Ap
     """End a token; the first moment counts. None when there is no such token."""
     row = await tx.row(_REVOKE, token=token_id, now=now)
     return ApiTokenRow._make(row) if row else None
+
+
+async def revoke_made_tokens(tx: Transaction, makers: Sequence[str], now: datetime) -> list[ApiTokenRow]:
+    """End the live API tokens that these credentials made, and what those made, to the last."""
+    ended: list[ApiTokenRow] = []
+    while made := [ApiTokenRow._make(row) for row in await tx.rows(_REVOKE_MADE, makers=list(makers), now=now)]:
+        ended += made
+        makers = [subject_of_token(TokenId(token.id)) for token in made]
+    return ended
+
+
+async def revoke_signed(tx: Transaction, revocation: Revocation, now: datetime, revoked_by: str) -> None:
+    """End signed tokens; the last moment counts, so that a subject can be revoked again."""
+    await tx.run(_REVOKE_SIGNED, **revocation._asdict(), now=now, revoked_by=revoked_by)
 
 
 async def mark_used(tx: Transaction, token_id: UUID, now: datetime) -> None:
@@ -140,3 +246,12 @@ async def read_api_tokens(tx: Transaction) -> list[ApiTokenRow]:
 async def read_api_tokens_by_id(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:
     """The tokens among ``ids``."""
     return {row.id: ApiTokenRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+def _presented_rows(signed: Sequence[SignedToken]) -> list[dict[str, Any]]:
+    """By what each signed token may have been revoked."""
+    return [
+        {"scope": scope, "name": name, "issued_at": token.issued_at}
+        for token in signed
+        for scope, name in (("TOKEN", token.id), ("SUBJECT", token.subject))
+    ]

@@ -701,5 +701,21 @@ api_tokens = tenant_table(
     instant("expires_at", nullable=True),
     instant("revoked_at", nullable=True),
     instant("last_used_at", nullable=True),
+    # The credential that made it (`Actor.credential`): what an API token made ends with it.
+    key_text("made_with", nullable=True),
+    # The first of the tokens that replaced one another: they share its idempotency keys. Empty for the first itself.
+    identifier("client_id", nullable=True),
+    of_tenants=True,
+)
+
+credential_revocations = tenant_table(
+    "credential_revocations",
+    # TOKEN: one signed token, by its id. SUBJECT: every token of a person or customer that was issued until then.
+    key_text("scope"),
+    key_text("name"),
+    instant("revoked_at"),
+    text_column("revoked_by"),
+    one_of("scope", ("TOKEN", "SUBJECT")),
+    key=("scope", "name"),
     of_tenants=True,
 )

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.services.api_token import create_api_token
+from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
 
 
@@ -19,7 +20,17 @@ from schema.types.api_token import ApiToken
 class ApiTokenCreateInput:
     name: str = strawberry.field(description="What it is for; 1 to 120 characters.")
     permissions: list[Permission] = strawberry.field(description="What it may do; only what the caller may do too.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When it ends by itself; null for never.")
+    expires_at: datetime | None = strawberry.field(
+        default=None,
+        description="When it ends by itself; null for never. A token that an API token makes ends when its maker does.",
+    )
+    replaces: strawberry.ID | None = strawberry.field(
+        default=None,
+        description=(
+            "The token whose place it takes. The new one shares its idempotency keys, so that a retry after the change "
+            "is still found. The replaced token goes on working until it is revoked."
+        ),
+    )
 
 
 @strawberry.type(description="The new token with its secret, which is never shown again.")
@@ -45,10 +56,13 @@ async def api_token_create(
         token = await create_api_token(
             info.context.world,
             info.context.actor,
-            name=input.name,
-            permissions=frozenset(input.permissions),
-            expires_at=input.expires_at,
-            sha256=sha256,
+            ApiTokenRequest(
+                name=input.name,
+                permissions=frozenset(input.permissions),
+                expires_at=input.expires_at,
+                replaces=None if input.replaces is None else row_id_of(input.replaces, "ApiToken", "replaces"),
+            ),
+            sha256,
         )
         info.context.loaders.clear()
         return {"api_token": token, "secret": secret}

@@ -24,11 +24,17 @@ class ApiTokenRevokeInput:
 class ApiTokenRevokePayload:
     user_errors: UserErrors = user_errors_field()
     api_token: ApiToken | None = strawberry.field(default=None, description="The token, with the moment of its end.")
+    made_tokens: list[ApiToken] | None = strawberry.field(
+        default=None, description="The API tokens that it had made, which ended with it now."
+    )
 
 
 @guarded(
     Permission.TOKENS_MANAGE,
-    description="End an API token at once; its open sockets are closed within 5 seconds. Ending twice is no error.",
+    description=(
+        "End an API token at once, with the API tokens and customer tokens that it made; open sockets are closed "
+        "within 5 seconds. Ending twice is no error."
+    ),
     even_when_off=True,
 )
 async def api_token_revoke(
@@ -39,8 +45,8 @@ async def api_token_revoke(
 
     async def work() -> Mapping[str, Any]:
         token_id: Any = row_id_of(input.id, "ApiToken", "id")
-        token = await end_api_token(info.context.world, info.context.actor, token_id)
+        ended = await end_api_token(info.context.world, info.context.actor, token_id)
         info.context.loaders.clear()
-        return {"api_token": token}
+        return {"api_token": ended.token, "made_tokens": ended.made}
 
     return await answered(ApiTokenRevokePayload, work)

@@ -1,13 +1,12 @@
 """``customerTokenCreate``: a short-lived credential for a customer's app."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import InvalidInput, NotFound
-from loyalty.services.customer import find_customer
+from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
@@ -16,7 +15,6 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
 
 DEFAULT_LIFETIME_MINUTES = 60
-MAX_LIFETIME_MINUTES = 24 * 60
 
 
 @strawberry.input(description="For whom, and for how long.")
@@ -25,6 +23,13 @@ class CustomerTokenCreateInput:
     lifetime_minutes: int = strawberry.field(
         default=DEFAULT_LIFETIME_MINUTES, description="1 to 1,440 minutes; default 60."
     )
+    permissions: list[Permission] | None = strawberry.field(
+        default=None,
+        description=(
+            "What it may do: SELF_READ takes your own LOYALTY_READ, SELF_REDEEM your own REDEMPTIONS_MANAGE. "
+            "Left out or null: all of these that you may give."
+        ),
+    )
 
 
 @strawberry.type(description="A bearer credential that sees this customer and nobody else.")
@@ -32,12 +37,19 @@ class CustomerTokenCreatePayload:
     user_errors: UserErrors = user_errors_field()
     customer: Customer | None = strawberry.field(default=None, description="The customer.")
     token: str | None = strawberry.field(default=None, description="The bearer credential, a JWT.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When it ends.")
+    permissions: list[Permission] | None = strawberry.field(default=None, description="What the token may do.")
+    expires_at: datetime | None = strawberry.field(
+        default=None,
+        description="When it ends: after its lifetime, or with the credential that made it if that is sooner.",
+    )
 
 
 @guarded(
-    Permission.TOKENS_MANAGE,
-    description="Make a short-lived credential for a customer's own app. It cannot be revoked, so keep it short.",
+    Permission.CUSTOMERS_SIGN_IN,
+    description=(
+        "Make a short-lived credential for a customer's own app. It ends at once when the credential that made it is "
+        "revoked. Takes LOYALTY_READ too."
+    ),
 )
 async def customer_token_create(
     info: Info,
@@ -46,14 +58,19 @@ async def customer_token_create(
     """Signed by the service's own issuer."""
 
     async def work() -> Mapping[str, Any]:
-        if not 1 <= input.lifetime_minutes <= MAX_LIFETIME_MINUTES:
-            raise InvalidInput.one("lifetime_minutes", reason=f"must be between 1 and {MAX_LIFETIME_MINUTES}")
         actor = info.context.actor
-        found = await find_customer(info.context.world, actor, customer_key(input.customer, "customer"), "customer")
-        if found is None:
-            raise NotFound("customer", ("customer",))
-        lifetime = timedelta(minutes=input.lifetime_minutes)
-        token, expires_at = info.context.services.sign_customer_token(actor.tenant_id, found.id, lifetime)
-        return {"customer": found, "token": token, "expires_at": expires_at}
+        request = CustomerTokenRequest(
+            customer_key(input.customer, "customer"),
+            input.lifetime_minutes,
+            None if input.permissions is None else frozenset(input.permissions),
+        )
+        grant = await grant_customer_token(info.context.world, actor, request)
+        token, expires_at = info.context.services.sign_customer_token(actor, grant)
+        return {
+            "customer": grant.customer,
+            "token": token,
+            "permissions": sorted(grant.permissions, key=list(Permission).index),
+            "expires_at": expires_at,
+        }
 
     return await answered(CustomerTokenCreatePayload, work)

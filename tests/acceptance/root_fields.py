@@ -71,6 +71,7 @@ MUTATIONS: dict[str, Json] = {
     "apiTokenCreate": {"name": "", "permissions": ["LOYALTY_READ"]},
     "apiTokenRevoke": {"id": NOWHERE},
     "customerTokenCreate": {"customer": {"externalId": "nobody"}},
+    "signedTokensRevoke": {"of": {"subject": ""}},
 }
 
 SUBSCRIPTIONS: dict[str, str] = {

@@ -79,6 +79,7 @@ MAY_USE = {
     "apiTokenCreate": "owner",
     "apiTokenRevoke": "owner",
     "customerTokenCreate": "owner",
+    "signedTokensRevoke": "owner",
     "tierUpgraded": EVERYBODY,
     "pointsChanged": EVERYBODY,
     "pointsExpiring": EVERYBODY,
@@ -100,6 +101,7 @@ STILL_THERE_WHEN_OFF = {
     "apiTokens",
     "apiTokenCreate",
     "apiTokenRevoke",
+    "signedTokensRevoke",
 }
 
 

@@ -71,6 +71,16 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
         {"customer": {"id": "$id"}, "idempotencyKey": "foreign", "amount": 5},
     ),
     "customerTokenCreate": ("Customer", mutation("customerTokenCreate", "token"), {"customer": {"id": "$id"}}),
+    "signedTokensRevoke": (
+        "Customer",
+        mutation("signedTokensRevoke", "revokedAt"),
+        {"of": {"customer": {"id": "$id"}}},
+    ),
+    "apiTokenCreate(replaces:)": (
+        "ApiToken",
+        mutation("apiTokenCreate", "secret"),
+        {"name": "Foreign", "permissions": ["LOYALTY_READ"], "replaces": "$id"},
+    ),
     "customerMerge(source:)": (
         "Customer",
         mutation("customerMerge", "__typename"),
@@ -175,6 +185,10 @@ BY_KEY: dict[str, tuple[str, Json]] = {
     "customerTokenCreate": (
         mutation("customerTokenCreate", "token"),
         {"input": {"customer": {"externalId": "$key"}}},
+    ),
+    "signedTokensRevoke": (
+        mutation("signedTokensRevoke", "revokedAt"),
+        {"input": {"of": {"customer": {"externalId": "$key"}}}},
     ),
     "pointsChanged": (
         "subscription($by: CustomerBy!) { pointsChanged(customer: $by) { cursor } }",

@@ -17,7 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from api.issuer import AUDIENCE, ISSUER, MAX_LIFETIME, MAX_TOKEN_LENGTH, Claims, InvalidToken, Issuer
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import TenantId, TokenId
+from permissions.actor import SignedToken
 from permissions.catalog import UnknownGrant
 from permissions.roles import Role
 
@@ -85,9 +86,42 @@ def part(value: object) -> str:
 def test_verifies_what_it_issued(issuer: Issuer) -> None:
     issued = issuer.issue(subject="user-1", tenant_id=TENANT, role=Role.OWNER, name="Ada", lifetime=HOUR)
     read = issuer.verify(issued.text)
-    assert read == Claims("user-1", TENANT, Role.OWNER, "Ada", NOW + HOUR, read.token_id, None)
+    assert read == Claims("user-1", TENANT, Role.OWNER, "Ada", NOW + HOUR, read.token_id, None, NOW)
     assert issued.expires_at == NOW + HOUR
     assert str(uuid.UUID(read.token_id)) == read.token_id
+
+
+def test_the_maker_travels_with_the_token(issuer: Issuer) -> None:
+    """A signed token by what it can be revoked by, an API token by its id; an operator leaves no maker."""
+    maker = SignedToken("id-1", "user-1", NOW)
+    token_id = TokenId(uuid.UUID(CUSTOMER))
+    read = [issuer.verify(issue(issuer, maker=one)) for one in (None, maker, token_id)]
+    assert [(one.maker, one.maker_token_id) for one in read] == [(None, None), (maker, None), (None, token_id)]
+    assert read[0].signed == SignedToken(read[0].token_id, "user-1", NOW)
+
+
+def test_a_token_ends_with_its_lifetime_or_sooner(issuer: Issuer) -> None:
+    ends = [issuer.verify(issue(issuer, ends_by=NOW + end)).expires_at for end in (HOUR / 2, HOUR, 2 * HOUR)]
+    assert ends == [NOW + HOUR / 2, NOW + HOUR, NOW + HOUR]
+    with pytest.raises(InvalidToken):
+        issue(issuer, ends_by=NOW)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"maker": "id-1"},
+        {"maker": {"jti": "id-1", "sub": "user-1"}},
+        {"maker": {"jti": "", "sub": "user-1", "iat": 1}},
+        {"maker": {"jti": "id-1", "sub": None, "iat": 1}},
+        {"maker_token": "id-1"},
+        {"maker_token": 7},
+    ],
+)
+def test_a_maker_that_is_none_is_refused(issuer: Issuer, wrong: dict[str, Any]) -> None:
+    """Whoever cannot say what it ends with does not get in."""
+    with pytest.raises(InvalidToken):
+        issuer.verify(sign(claims(**wrong)))
 
 
 def test_grants_travel_with_the_token(issuer: Issuer) -> None:

@@ -22,8 +22,8 @@ async def test_the_ledger_that_is_measured_adds_up(database_server: DatabaseServ
         build(admin_url, builder)
         app, relay = Database(urls.app, pool_size=1), Database(urls.relay, pool_size=1)
         entries = 0
-        for tenant_id, _ in await list_tenants(relay):
-            verification = await verify_ledger(World(app), tenant_id)
+        for one in await list_tenants(relay):
+            verification = await verify_ledger(World(app), one.tenant_id)
             assert "\n".join(map(str, verification.differences)) == ""
             entries += verification.entries
         await app.close()

@@ -342,3 +342,37 @@ async def test_a_key_of_a_customers_hold_becomes_the_customers(empty_database_ur
         "redemptionHold by STAFF": "",
         "redemptionRelease by STAFF": "",
     }
+
+
+async def test_api_tokens_keep_what_they_could_do(empty_database_urls: DatabaseUrls) -> None:
+    """Who managed tokens and read customers could sign customers in, and still can; nobody else gets to."""
+    urls = empty_database_urls
+    held = {
+        "signs in": ["tokens:manage", "loyalty:read"],
+        "holds the module": ["loyalty:*", "tokens:manage"],
+        "manages only": ["tokens:manage"],
+        "reads only": ["loyalty:read"],
+    }
+    upgrade(urls.owner, "0011")
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        installation = Installation(owner, "Salon", sandbox=False, clock_advance_seconds=0)
+        for name, permissions in held.items():
+            installation.insert(
+                "api_tokens",
+                id=uuid7(),
+                name=name,
+                permissions=json.dumps(permissions),
+                created_at=NOON,
+                created_by="staff:mara" if name == "signs in" else "token:1",
+            )
+    upgrade(urls.owner)
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(installation.tenant_id)])
+        found = owner.execute("SELECT name, permissions, made_with FROM api_tokens").fetchall()
+    now = {name: (permissions, made_with) for name, permissions, made_with in found}
+    assert now == {
+        "signs in": ([*held["signs in"], "customers:sign_in"], None),
+        "holds the module": ([*held["holds the module"], "customers:sign_in"], "token:1"),
+        "manages only": (held["manages only"], "token:1"),
+        "reads only": (held["reads only"], "token:1"),
+    }

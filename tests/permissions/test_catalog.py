@@ -23,6 +23,7 @@ from permissions.catalog import (
         (Permission.PURCHASES_RECORD, "purchases:record"),
         (Permission.REDEMPTIONS_MANAGE, "redemptions:manage"),
         (Permission.TOKENS_MANAGE, "tokens:manage"),
+        (Permission.CUSTOMERS_SIGN_IN, "customers:sign_in"),
         (Permission.SELF_READ, "self:read"),
         (Permission.SELF_REDEEM, "self:redeem"),
     ],
@@ -35,7 +36,7 @@ def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
 
 
 def test_every_permission_has_a_stable_wire_name() -> None:
-    assert len(Permission) == 9
+    assert len(Permission) == 10
 
 
 def test_the_coarse_grant_covers_the_whole_loyalty_module() -> None:

@@ -12,6 +12,7 @@ loyalty:report      yes    yes      yes    -         -
 purchases:record    yes    yes      -      -         yes
 redemptions:manage  yes    yes      -      -         yes
 tokens:manage       yes    -        -      -         -
+customers:sign_in   yes    -        -      -         -
 self:read           -      -        -      yes       -
 self:redeem         -      -        -      yes       -
 """
@@ -42,5 +43,6 @@ def test_owners_and_managers_hold_the_whole_module() -> None:
 
 
 def test_only_owners_hand_out_credentials() -> None:
-    assert [role for role in Role if Permission.TOKENS_MANAGE in ROLE_PERMISSIONS[role]] == [Role.OWNER]
-    assert Permission.TOKENS_MANAGE not in SYSTEM_PERMISSIONS
+    for permission in (Permission.TOKENS_MANAGE, Permission.CUSTOMERS_SIGN_IN):
+        assert [role for role in Role if permission in ROLE_PERMISSIONS[role]] == [Role.OWNER]
+        assert permission not in SYSTEM_PERMISSIONS

@@ -14,7 +14,7 @@ from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
-from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens
+from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.authentication import actor_of_token, refreshed_actor
 from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
@@ -33,6 +33,7 @@ from loyalty.services.purchase import find_purchase, record_purchases
 from loyalty.services.redemption import release_hold
 from loyalty.services.refund import PurchaseName, mature_purchase
 from loyalty.services.report import get_report
+from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
@@ -146,15 +147,12 @@ class Day:
         renamed = CatalogChange(CatalogKind.SERVICE, "cut", {"name": "Haircut"})
         await upsert_catalog_items(world, manager, CatalogEdit([renamed], []))
         await list_catalog_items(world, manager, kind=None, window=Window(20))
-        await create_api_token(
-            world,
-            owner,
-            name="till",
-            permissions=frozenset({Permission.LOYALTY_READ}),
-            expires_at=None,
-            sha256="a" * 64,
-        )
+        await create_api_token(world, owner, ApiTokenRequest("till", frozenset({Permission.LOYALTY_READ})), "a" * 64)
         (token, *_) = await list_api_tokens(world, owner)
+        replacing = ApiTokenRequest("till 2", frozenset({Permission.LOYALTY_READ}), replaces=token.id)
+        await create_api_token(world, owner, replacing, "b" * 64)
+        await revoke_subject(world, self.salon.tenant_id, "staff:left", "operator")
+        await revoke_signed_token(world, self.salon.tenant_id, "leaked", "operator")
         actor = await actor_of_token(world, "a" * 64)
         assert actor is not None
         assert await refreshed_actor(world, actor) is not None

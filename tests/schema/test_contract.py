@@ -21,7 +21,7 @@ from graphql import (
 
 import schema
 from loyalty.rules import errors as refusals
-from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from permissions.catalog import Permission
 from schema.errors import USER_ERROR_TYPES, UserErrorCode
 from schema.executable import ExecutableSchema, print_sdl
@@ -134,7 +134,7 @@ def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
 
 
 def test_every_refusal_has_its_type_and_its_code(graphql_schema: GraphQLSchema) -> None:
-    told = leaves(LoyaltyError) - {PermissionDenied, FeatureDisabled}
+    told = leaves(LoyaltyError) - {PermissionDenied, FeatureDisabled, TenantSuspended}
     assert {error.__name__ for error in told} == {shown.__name__ for shown in USER_ERROR_TYPES}
     assert {error.code for error in told} == {code.name for code in UserErrorCode}
     interface = graphql_schema.type_map["UserError"]

@@ -14,12 +14,13 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from loyalty.rules.earning import CatalogItem, Conditions, Weekday
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.rules.ids import TenantId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseLine, PurchaseStatus
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.checkout import Checkout, LoyaltyQuote, quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import expire_due, load_expiry_schedules, tell_expiring
 from loyalty.services.maturing import mature_due
@@ -28,6 +29,7 @@ from loyalty.services.tier_review import review_due
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.events import EventRow
+from permissions.actor import Actor
 from schema.context import Context, Services
 from schema.executable import ExecutableSchema
 from schema.root import treue_schema
@@ -427,7 +429,7 @@ class NoFeed:
         raise NotImplementedError
 
 
-def no_signer(tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
+def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
     """No tokens for customers here."""
     raise NotImplementedError
 

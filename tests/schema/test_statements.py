@@ -1,12 +1,13 @@
 """How many statements a whole operation sends: every one is a round trip, and lists must not multiply them."""
 
 from collections.abc import AsyncGenerator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.rules.ids import TenantId
+from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -62,7 +63,7 @@ class NoFeed:
         raise NotImplementedError
 
 
-def no_signer(tenant_id: TenantId, customer_id: CustomerId, lifetime: timedelta) -> tuple[str, datetime]:
+def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:
     """No tokens for customers here."""
     raise NotImplementedError
 

@@ -6,11 +6,12 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
-from loyalty.services.api_token import create_api_token
+from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import tell_expiring
+from loyalty.services.revocation import revoke_subject
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -65,11 +66,10 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     token = await create_api_token(
         world,
         salon.owner,
-        name="Booking system",
-        permissions=frozenset({Permission.PURCHASES_RECORD}),
-        expires_at=None,
-        sha256=token_sha256,
+        ApiTokenRequest("Booking system", frozenset({Permission.PURCHASES_RECORD})),
+        token_sha256,
     )
+    await revoke_subject(world, salon.tenant_id, "staff:left", "staff:owner")
     await upsert_catalog_items(world, salon.manager, CatalogEdit([service_item("haircut")], []))
     rule = await create_earning_rule(world, salon.manager, one_point_per_euro())
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)

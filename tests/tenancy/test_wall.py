@@ -29,6 +29,7 @@ APP_RIGHTS = {
     "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
     "checkouts": "INSERT, SELECT, UPDATE(version)",
+    "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
     "customer_merges": GROWS_ONLY,
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,

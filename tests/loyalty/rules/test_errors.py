@@ -30,6 +30,7 @@ from loyalty.rules.errors import (
     Refused,
     ReturnExceedsRedemption,
     StatusRunsBackwards,
+    TenantSuspended,
     VersionConflict,
     refuse_problems,
 )
@@ -60,6 +61,7 @@ EVERY_ERROR = [
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
     (AmbiguousCustomer([], ("customer", "email")), "AMBIGUOUS_CUSTOMER", ("customer", "email")),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
+    (TenantSuspended(), "TENANT_SUSPENDED", ()),
     (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),
 ]
 

@@ -1,5 +1,6 @@
 """API tokens: made once, kept as a hash, never stronger than who made them, ended at once."""
 
+import asyncio
 import hashlib
 import secrets
 from dataclasses import replace
@@ -10,7 +11,15 @@ import pytest
 
 from loyalty.rules.errors import InvalidInput, LimitReached, NotFound, PermissionDenied
 from loyalty.services import api_token
-from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
+from loyalty.services.adjustment import adjust_points
+from loyalty.services.api_token import (
+    ApiTokenRequest,
+    EndedToken,
+    create_api_token,
+    end_api_token,
+    list_api_tokens,
+    load_api_tokens,
+)
 from loyalty.services.authentication import actor_of_token
 from loyalty.services.world import World
 from loyalty.storage.credentials import ApiTokenRow
@@ -18,7 +27,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from tests.fixtures.snapshots import NothingChanges, snapshot
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOBODY, NOON, at
+from tests.loyalty.services.builders import NOBODY, NOON, adjustment, at, known_customer
 
 RECORDING = frozenset({Permission.PURCHASES_RECORD})
 
@@ -31,7 +40,7 @@ def new_hash() -> str:
 async def make(world: World, actor: Actor, sha256: str | None = None, **changes: Any) -> ApiTokenRow:
     """A token for recording purchases."""
     wanted = {"name": "Booking system", "permissions": RECORDING, "expires_at": None, **changes}
-    return await create_api_token(world, actor, sha256=sha256 or new_hash(), **wanted)
+    return await create_api_token(world, actor, ApiTokenRequest(**wanted), sha256 or new_hash())
 
 
 async def test_a_token_is_kept_without_its_secret(world: World, salon: Salon) -> None:
@@ -62,7 +71,7 @@ async def test_an_ended_token_stops_working_and_stays_in_the_list(world: World, 
     made = await make(world, salon.owner, sha256)
     assert await actor_of_token(world, sha256) is not None
     ended = await end_api_token(at(world, NOON), salon.owner, made.id)
-    assert ended.revoked_at == NOON
+    assert ended.token.revoked_at == NOON
     assert await actor_of_token(world, sha256) is None
     assert [token.id for token in await list_api_tokens(world, salon.owner)] == [made.id]
 
@@ -91,6 +100,95 @@ async def test_a_token_hands_out_no_more_than_it_holds(
     assert (await make(world, token)).created_by == token.subject
 
 
+async def chain_of_tokens(world: World, salon: Salon) -> tuple[list[ApiTokenRow], list[str]]:
+    """A token, one that it made, and one that this made in turn; with their hashes."""
+    hashes, made, maker = [new_hash() for _ in range(3)], [], salon.owner
+    for number, sha256 in enumerate(hashes):
+        permissions = RECORDING | {Permission.TOKENS_MANAGE}
+        made.append(await make(world, maker, sha256, name=f"Token {number}", permissions=permissions))
+        actor = await actor_of_token(world, sha256)
+        assert actor is not None
+        maker = actor
+    return made, hashes
+
+
+async def test_what_a_token_made_ends_with_it(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
+    """A leaked token that made another one first lived on in it."""
+    bystander = new_hash()
+    await make(world, salon.owner, bystander, name="Bystander")
+    made, hashes = await chain_of_tokens(world, salon)
+    ended = await end_api_token(at(world, NOON), salon.owner, made[0].id)
+    assert (ended.token.name, [token.name for token in ended.made]) == ("Token 0", ["Token 1", "Token 2"])
+    assert {token.revoked_at for token in (ended.token, *ended.made)} == {NOON}
+    assert [await actor_of_token(world, sha256) for sha256 in hashes] == [None, None, None]
+    assert await actor_of_token(world, bystander) is not None
+    async with nothing_changes(salon.tenant_id):
+        assert (await end_api_token(world, salon.owner, made[0].id)).made == []
+
+
+async def test_a_token_ends_without_its_maker(world: World, salon: Salon) -> None:
+    made, hashes = await chain_of_tokens(world, salon)
+    await end_api_token(world, salon.owner, made[1].id)
+    assert [await actor_of_token(world, sha256) is not None for sha256 in hashes] == [True, False, False]
+
+
+async def test_making_and_ending_at_the_same_moment_leaves_nothing_alive(world: World, salon: Salon) -> None:
+    """Whichever comes first: what is made by a token that ends is refused, or ends as well."""
+    for _ in range(5):
+        sha256, made = new_hash(), [new_hash() for _ in range(4)]
+        maker = await make(world, salon.owner, sha256, permissions=RECORDING | {Permission.TOKENS_MANAGE})
+        actor = await actor_of_token(world, sha256)
+        assert actor is not None
+        results = await asyncio.gather(
+            *(make(world, actor, one) for one in made),
+            end_api_token(world, salon.owner, maker.id),
+            return_exceptions=True,
+        )
+        assert all(isinstance(one, PermissionDenied | ApiTokenRow | EndedToken) for one in results), results
+        assert [await actor_of_token(world, one) for one in made] == [None] * len(made)
+
+
+@pytest.mark.parametrize(("expires_at", "fits"), [(None, False), (25, False), (24, True), (1, True)])
+async def test_a_token_does_not_outlive_the_token_that_makes_it(
+    world: World, salon: Salon, nothing_changes: NothingChanges, expires_at: int | None, *, fits: bool
+) -> None:
+    sha256, noon = new_hash(), at(world, NOON)
+    permissions = RECORDING | {Permission.TOKENS_MANAGE}
+    await make(noon, salon.owner, sha256, permissions=permissions, expires_at=NOON + timedelta(days=1))
+    actor = await actor_of_token(noon, sha256)
+    assert actor is not None
+    end = None if expires_at is None else NOON + timedelta(hours=expires_at)
+    if fits:
+        assert (await make(noon, actor, expires_at=end)).expires_at == end
+        return
+    async with nothing_changes(salon.tenant_id):
+        with pytest.raises(InvalidInput, match="must be at most 2026-03-05T12:00:00") as refused:
+            await make(noon, actor, expires_at=end)
+    assert refused.value.path == ("expires_at",)
+
+
+async def test_a_token_that_replaces_another_shares_its_idempotency_keys(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
+    """A retry after the change of the token counts once, however often the token was replaced."""
+    await known_customer(world, salon)
+    permissions = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_ADJUST})
+    hashes, replaced, rows = [new_hash() for _ in range(3)], None, []
+    for sha256 in hashes:
+        rows.append(await make(world, salon.owner, sha256, permissions=permissions, replaces=replaced))
+        replaced = rows[-1].id
+    actors = [actor for sha256 in hashes if (actor := await actor_of_token(world, sha256))]
+    booked = await adjust_points(world, actors[0], adjustment(5))
+    await end_api_token(world, salon.owner, rows[0].id)
+    async with nothing_changes(salon.tenant_id):
+        for actor in actors[1:]:
+            again = await adjust_points(world, actor, adjustment(5))
+            assert (again.replayed, again.adjustment.id) == (True, booked.adjustment.id)
+    with pytest.raises(NotFound) as refused:
+        await make(world, salon.owner, replaces=NOBODY)
+    assert refused.value.path == ("replaces",)
+
+
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
@@ -99,6 +197,7 @@ async def test_a_token_hands_out_no_more_than_it_holds(
         pytest.param({"name": "a\0"}, ("name",), id="NUL"),
         pytest.param({"permissions": frozenset()}, ("permissions",), id="for nothing"),
         pytest.param({"permissions": frozenset({Permission.SELF_READ})}, ("permissions",), id="for a customer"),
+        pytest.param({"permissions": frozenset({Permission.SELF_REDEEM})}, ("permissions",), id="to spend as one"),
         pytest.param({"expires_at": NOON}, ("expires_at",), id="already over"),
     ],
 )
@@ -143,4 +242,4 @@ async def test_tokens_can_be_ended_while_the_program_is_off(world: World, salon:
     made = await make(world, salon.owner)
     off = replace(salon.owner, loyalty_enabled=False)
     ended = await end_api_token(world, off, made.id)
-    assert isinstance(ended.revoked_at, datetime)
+    assert isinstance(ended.token.revoked_at, datetime)

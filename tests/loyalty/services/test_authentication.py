@@ -9,10 +9,12 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
+from loyalty.rules.errors import NotFound, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
-from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens
+from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.authentication import LAST_USED_STEP, actor_of_token, refreshed_actor
 from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.tenant import resume_tenant, suspend_tenant
 from loyalty.services.world import World
 from loyalty.storage.credentials import ApiTokenRow
 from permissions.actor import Actor, ActorKind
@@ -42,18 +44,9 @@ async def token(world: World, salon: Salon, sha256: str) -> ApiTokenRow:
     return await create_api_token(
         at(world, NOON),
         salon.owner,
-        name="Booking system",
-        permissions=PERMISSIONS,
-        expires_at=NOON + timedelta(days=1),
-        sha256=sha256,
+        ApiTokenRequest("Booking system", PERMISSIONS, NOON + timedelta(days=1)),
+        sha256,
     )
-
-
-@pytest.fixture
-async def suspended(owner_world: World, salon: Salon) -> None:
-    """The salon does not pay any more."""
-    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
-        await tx.run(text("UPDATE tenants SET state = 'SUSPENDED'"))
 
 
 async def test_a_token_leads_to_its_tenant_with_its_permissions(
@@ -123,14 +116,26 @@ async def test_a_permission_of_a_newer_version_is_left_out(
     assert actor.permissions == {Permission.LOYALTY_READ}
 
 
-@pytest.mark.usefixtures("suspended")
-async def test_nobody_of_a_suspended_tenant_is_let_in(
-    world: World, salon: Salon, token: ApiTokenRow, sha256: str
+async def test_nobody_of_a_suspended_tenant_is_let_in_until_it_is_resumed(
+    world: World, owner_world: World, salon: Salon, other_salon: Salon, token: ApiTokenRow, sha256: str
 ) -> None:
+    """A credential that ended is refused as always: it learns nothing of the tenant."""
     assert token.revoked_at is None
-    assert await actor_of_token(at(world, NOON), sha256) is None
+    for _ in range(2):
+        await suspend_tenant(owner_world, salon.tenant_id)
+    with pytest.raises(TenantSuspended):
+        await actor_of_token(at(world, NOON), sha256)
     for actor in (salon.owner, salon.staff, salon.integration):
-        assert await refreshed_actor(world, actor) is None
+        with pytest.raises(TenantSuspended):
+            await refreshed_actor(world, actor)
+    assert await actor_of_token(at(world, NOON + timedelta(days=1)), sha256) is None
+    assert await refreshed_actor(world, replace(salon.owner, expires_at=NOON)) is None
+    assert await refreshed_actor(world, other_salon.owner) == other_salon.owner
+    await resume_tenant(owner_world, salon.tenant_id)
+    assert await actor_of_token(at(world, NOON), sha256) is not None
+    assert await refreshed_actor(world, salon.owner) == salon.owner
+    with pytest.raises(NotFound):
+        await suspend_tenant(owner_world, TenantId(NOBODY))
 
 
 async def test_everybody_learns_that_the_program_is_off(

@@ -25,9 +25,16 @@ from loyalty.rules.ids import (
     RuleId,
     TierId,
 )
+from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.refund import Refund
 from loyalty.services.adjustment import adjust_points, load_adjustments
-from loyalty.services.api_token import create_api_token, end_api_token, list_api_tokens, load_api_tokens
+from loyalty.services.api_token import (
+    ApiTokenRequest,
+    create_api_token,
+    end_api_token,
+    list_api_tokens,
+    load_api_tokens,
+)
 from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
@@ -40,6 +47,7 @@ from loyalty.services.customer import (
     load_entries,
 )
 from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
+from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.earning_rule import (
     create_earning_rule,
     delete_earning_rule,
@@ -48,8 +56,20 @@ from loyalty.services.earning_rule import (
     load_earning_rules,
     update_earning_rule,
 )
+from loyalty.services.event_log import poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.job import load_jobs
+from loyalty.services.listing import (
+    list_adjustments,
+    list_holds,
+    list_purchases,
+    list_redemptions,
+    load_holds_for,
+    load_purchase_entries,
+    load_purchase_histories,
+    load_purchases_by_key,
+    load_redemptions_for,
+)
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
 from loyalty.services.purchase import (
@@ -73,13 +93,17 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report
+from loyalty.services.revocation import revoke_signed_tokens
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.events import EventFilter
 from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.roles import Role
@@ -100,6 +124,7 @@ from tests.loyalty.services.test_api_token import RECORDING, new_hash
 PAGE: Window[Any] = Window(1)
 ANNA = CustomerKey(external_id="anna")
 REFUND = RefundRequest(PurchaseName(PurchaseId(NOBODY)), Refund((), 5), "EUR", None, None, "key")
+ORDER = PurchaseKey(PurchaseKind.ORDER, "order-1")
 EVERYBODY = CustomerFilter(PointsFilter.ANY, None, None)
 DAY = NOON.date()
 
@@ -174,12 +199,29 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "mature_purchase": ({O, M}, lambda w, a: mature_purchase(w, a, REFUND.purchase, "key")),
     "record_purchase": ({O, M, I}, lambda w, a: record_purchase(w, a, order())),
     "record_purchases": ({O, M, I}, lambda w, a: record_purchases(w, a, [order()])),
+    # lists
+    "list_purchases": (TEAM, lambda w, a: list_purchases(w, a, PurchaseFilter(), PAGE)),
+    "list_adjustments": (TEAM, lambda w, a: list_adjustments(w, a, AdjustmentFilter(), PAGE)),
+    "list_holds": (TEAM, lambda w, a: list_holds(w, a, HoldFilter(), PAGE)),
+    "list_redemptions": (TEAM, lambda w, a: list_redemptions(w, a, RedemptionFilter(), PAGE)),
+    "list_purchases of a customer": (
+        {O, M, S, C, I},
+        lambda w, a: list_purchases(w, a, PurchaseFilter(CustomerId(NOBODY)), PAGE),
+    ),
+    "poll_events": (TEAM, lambda w, a: poll_events(w, a, EventFilter(), after=0, limit=1)),
+    "load_purchases_by_key": ({O, M, S, C, I}, lambda w, a: load_purchases_by_key(w, a, [ORDER])),
+    "load_holds_for": ({O, M, S, C, I}, lambda w, a: load_holds_for(w, a, [ORDER])),
+    "load_redemptions_for": ({O, M, S, C, I}, lambda w, a: load_redemptions_for(w, a, [ORDER])),
+    "load_purchase_entries": ({O, M, S, C, I}, lambda w, a: load_purchase_entries(w, a, [PurchaseId(NOBODY)])),
+    "load_purchase_histories": ({O, M, S, C, I}, lambda w, a: load_purchase_histories(w, a, [PurchaseId(NOBODY)])),
     # credentials
     "create_api_token": (
         {O},
-        lambda w, a: create_api_token(w, a, name="Token", permissions=RECORDING, expires_at=None, sha256=new_hash()),
+        lambda w, a: create_api_token(w, a, ApiTokenRequest("Token", RECORDING), new_hash()),
     ),
     "end_api_token": ({O}, lambda w, a: end_api_token(w, a, NOBODY)),
+    "grant_customer_token": ({O}, lambda w, a: grant_customer_token(w, a, CustomerTokenRequest(ANNA, 60))),
+    "revoke_signed_tokens": ({O}, lambda w, a: revoke_signed_tokens(w, a, subject="staff:left")),
     "list_api_tokens": ({O}, list_api_tokens),
     "load_api_tokens": ({O}, lambda w, a: load_api_tokens(w, a, [NOBODY])),
 }
@@ -192,11 +234,12 @@ WORKS_WHEN_OFF = {
     "end_api_token",
     "list_api_tokens",
     "load_api_tokens",
+    "revoke_signed_tokens",
 }
 """What must work while the module is off: switching it on again, and credentials."""
 
-ASKS_NOBODY = {"refreshed_actor"}
-"""It finds out who is calling; nobody calls it on their own behalf."""
+ASKS_NOBODY = {"refreshed_actor", "read_standing_of"}
+"""They find out who is calling; nobody calls them on their own behalf."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)
 

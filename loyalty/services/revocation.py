@@ -1,0 +1,76 @@
+"""Revoke signed tokens: one of them, or all that a person or customer has."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from loyalty.rules.errors import refuse_problems
+from loyalty.rules.ids import TenantId
+from loyalty.rules.text import check_text
+from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.program import locked_program
+from loyalty.services.world import World
+from loyalty.storage.credentials import (
+    ApiTokenRow,
+    Revocation,
+    read_standing,
+    revoke_made_tokens,
+    revoke_signed,
+)
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+
+NAME_MAX_LENGTH = 255
+"""Characters of a subject, or of the id of a signed token."""
+
+
+async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, revoked_by: str) -> list[ApiTokenRow]:
+    """End one signed token, and the customer tokens and API tokens that it made; returns the API tokens.
+
+    Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
+    """
+    refuse_problems([check_text(token_id, ("id",), NAME_MAX_LENGTH)])
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        now = world.clock()
+        await revoke_signed(tx, Revocation("TOKEN", token_id), now, revoked_by)
+        return await revoke_made_tokens(tx, [f"jwt:{token_id}"], now)
+
+
+async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoked_by: str) -> datetime:
+    """End all signed tokens of a subject that were issued until now, and the customer tokens that these made.
+
+    API tokens stay: they belong to the tenant. Who signs in again gets a token that works, after a second at the
+    latest. Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
+    """
+    refuse_problems([check_text(subject, ("subject",), NAME_MAX_LENGTH)])
+    return await _revoke_subjects(world, tenant_id, [subject], revoked_by)
+
+
+async def revoke_signed_tokens(
+    world: World, actor: Actor, *, customer: CustomerKey | None = None, subject: str = ""
+) -> datetime:
+    """End all signed tokens of a customer, or of a person of the team by their subject; returns the moment.
+
+    Refusals: InvalidInput, NotFound (customer).
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    if customer is None:
+        refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
+        return await _revoke_subjects(world, actor.tenant_id, [subject], actor.subject)
+    require(actor, Permission.LOYALTY_READ, even_when_off=True)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        customer_id = await resolve_customer(tx, customer, "of", "customer")
+        standing = await read_standing(tx, customer_id=customer_id)
+    # A token names the customer that it was made for, who may have been merged since.
+    former = standing.former_ids if standing else frozenset()
+    return await _revoke_subjects(world, actor.tenant_id, [str(one) for one in (customer_id, *former)], actor.subject)
+
+
+async def _revoke_subjects(world: World, tenant_id: TenantId, subjects: Sequence[str], revoked_by: str) -> datetime:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        now = world.clock()
+        for subject in subjects:
+            await revoke_signed(tx, Revocation("SUBJECT", subject), now, revoked_by)
+    return now

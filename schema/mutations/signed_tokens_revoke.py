@@ -1,0 +1,65 @@
+"""``signedTokensRevoke``: end what a customer or a person of the team has signed in with."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.revocation import revoke_signed_tokens
+from permissions.catalog import Permission
+from schema.context import Info
+from schema.errors import answered
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.types.customer import CustomerBy, customer_key
+
+
+@strawberry.input(one_of=True, description="Whose signed tokens; give exactly one.")
+class SignedTokensOf:
+    customer: CustomerBy | None = strawberry.field(
+        default=strawberry.UNSET, description="A customer's. Takes LOYALTY_READ too."
+    )
+    subject: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Those of a person of the team, by the `sub` of their tokens."
+    )
+
+
+@strawberry.input(description="Whose signed tokens to end.")
+class SignedTokensRevokeInput:
+    of: SignedTokensOf = strawberry.field(description="Whose.")
+
+
+@strawberry.type(description="The moment of the end.")
+class SignedTokensRevokePayload:
+    user_errors: UserErrors = user_errors_field()
+    revoked_at: datetime | None = strawberry.field(
+        default=None, description="What was issued until this second is refused from now on."
+    )
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description=(
+        "End at once all signed tokens (JWT) that a customer or a person of the team has, and the customer tokens that "
+        "these made; open sockets are closed within 5 seconds. API tokens stay: end them with apiTokenRevoke."
+    ),
+    even_when_off=True,
+)
+async def signed_tokens_revoke(
+    info: Info,
+    input: Annotated[SignedTokensRevokeInput, strawberry.argument(description="Whose.")],  # noqa: A002
+) -> SignedTokensRevokePayload:
+    """Who signs in again gets a token that works."""
+
+    async def work() -> Mapping[str, Any]:
+        by = input.of.customer
+        revoked_at = await revoke_signed_tokens(
+            info.context.world,
+            info.context.actor,
+            customer=customer_key(by, "of", "customer") if by else None,
+            subject=input.of.subject or "",
+        )
+        return {"revoked_at": revoked_at}
+
+    return await answered(SignedTokensRevokePayload, work)
