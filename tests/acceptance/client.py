@@ -8,18 +8,27 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, NamedTuple, Self
 
 import httpx2
 import orjson
+import pytest
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportQueryError, TransportServerError
 from gql.transport.websockets import WebsocketsTransport
 
 from tests.fixtures.server import ServerProcess
 
-GENEROUS_SECONDS = 30
+GENEROUS_SECONDS = 120
 """Only a test that fails waits so long."""
+
+MAX_RETRIES = 30
+"""How often a request is sent again that was answered with UNAVAILABLE."""
+
+RETRY_AFTER_SECONDS = 1.0
+"""What `Retry-After` says."""
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Loading the certificates of the world for each client would take longer than all requests."""
@@ -84,11 +93,23 @@ class Caller(NamedTuple):
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     async def ask(self, document: str, **variables: Any) -> Json:
-        """Run a query or mutation and return its data; any top-level error fails the test."""
+        """Run a query or mutation and return its data; any top-level error fails the test.
+
+        UNAVAILABLE is no failure: the same request is sent again after the time that the answer says, as clients do.
+        """
         transport = AIOHTTPTransport(self.server.url, headers=self.headers, timeout=GENEROUS_SECONDS)
-        async with Client(transport=transport, fetch_schema_from_transport=False) as session:
-            data: Json = await session.execute(GraphQLRequest(document, variable_values=variables))
-            return data
+        request = GraphQLRequest(document, variable_values=variables)
+        async with _client(transport) as session:
+            for _ in range(MAX_RETRIES):
+                try:
+                    data: Json = await session.execute(request)
+                except (TransportQueryError, TransportServerError) as refused:
+                    if not _is_unavailable(refused):
+                        raise
+                else:
+                    return data
+                await asyncio.sleep(RETRY_AFTER_SECONDS)
+        pytest.fail(f"UNAVAILABLE {MAX_RETRIES} times: {document}")
 
     async def get(self, document: str, **variables: Any) -> Any:
         """What the only root field of a query holds."""
@@ -138,7 +159,7 @@ class Caller(NamedTuple):
             connect_timeout=GENEROUS_SECONDS,
             ack_timeout=GENEROUS_SECONDS,
         )
-        async with Client(transport=transport, fetch_schema_from_transport=False) as session:
+        async with _client(transport) as session:
             events = session.subscribe(GraphQLRequest(document, variable_values=variables))
             async with aclosing(events):
                 yield Stream(events)
@@ -160,6 +181,19 @@ class Caller(NamedTuple):
 def _first_event(text: str) -> str:
     """The first `data` of an event stream, or the text when it is none."""
     return next((line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {")), text)
+
+
+def _client(transport: AIOHTTPTransport | WebsocketsTransport) -> Client:
+    """A client that waits as long as a loaded machine needs."""
+    return Client(transport=transport, fetch_schema_from_transport=False, execute_timeout=GENEROUS_SECONDS)
+
+
+def _is_unavailable(refused: TransportQueryError | TransportServerError) -> bool:
+    """Whether an answer says nothing but "not now"."""
+    if isinstance(refused, TransportServerError):
+        return refused.code == HTTPStatus.SERVICE_UNAVAILABLE
+    codes = {error.get("extensions", {}).get("code") for error in refused.errors or ()}
+    return codes == {"UNAVAILABLE"}
 
 
 async def _sent_events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
