@@ -30,6 +30,7 @@ from loyalty.rules.expiry import (
 from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
+from loyalty.rules.search import search_words, words_mark
 from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
 from loyalty.rules.zones import begin_of_day
@@ -98,6 +99,7 @@ class Book:
                 # Whoever waited for the lock of somebody whose clock is ahead does not go back into the last window.
                 self.now = max(self.now, account.window_started_at)
             self.customers[customer_id] = locked
+            self._index(locked.profile)
             if account.sequence == 0 and account.qualifying == 0 and not is_measured(self.tiering, account):
                 account = counted_anew(self.tiering, account, (0, 0), self.now, self.program.zone)
             account = turned(self.tiering, account, self.now, self.program.zone)
@@ -110,6 +112,14 @@ class Book:
             elif account != locked.account:
                 self.change_tier(customer_id, TierChangeCause.REVIEW, None)
         return customer_id
+
+    def _index(self, profile: Any) -> None:
+        """Let the search have the words of a customer as they are now; mostly it has them."""
+        words = search_words(profile.external_id, profile.full_name, profile.email)
+        mark = words_mark(words)
+        if mark != profile.search_mark:
+            self.posting.customer_words += [{"customer_id": profile.id, "word": word} for word in sorted(words)]
+            self.posting.search_marks.append({"id": profile.id, "search_mark": mark})
 
     def count_anew(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
         """Measure a standing as the program says now, with the points of the open window and of the one before."""

@@ -44,6 +44,7 @@ from loyalty.rules.purchase_report import (
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
+from loyalty.rules.search import folded
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
@@ -76,7 +77,6 @@ from loyalty.storage.purchases import (
     read_refunds,
     told_times,
 )
-from loyalty.storage.search import family_name, folded
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
@@ -658,7 +658,8 @@ def profile_rows(profiles: Sequence[CustomerProfile], now: datetime) -> list[dic
             "category": profile.category,
             "marketing_consent": profile.marketing_consent,
             "search_name": folded(profile.full_name or ""),
-            "search_family_name": family_name(profile.full_name or ""),
+            # What the words in the search were made of; a posting that brings other words writes it.
+            "search_mark": "",
             "created_at": now,
             "updated_at": now,
         }

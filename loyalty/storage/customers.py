@@ -13,10 +13,10 @@ from loyalty.rules.account import Account
 from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
+from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
 from loyalty.rules.tiers import Tier, TierBasis, way
 from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
-from loyalty.storage.search import folded
-from loyalty.storage.tables import accounts, customers, programs, tiers
+from loyalty.storage.tables import accounts, customer_words, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
@@ -216,6 +216,8 @@ _HAVING: dict[PointsFilter, ColumnElement[bool]] = {
     PointsFilter.NONE: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
     PointsFilter.ANY: true(),
 }
+_LAST_CHARACTER = "\U0010ffff"
+"""No word holds it, and it stands behind every other character: `muller` and this is beyond all that begin so."""
 _ORDER: dict[CustomerOrder, tuple[Any, bool]] = {
     CustomerOrder.NAME: (customers.c.search_name, False),
     CustomerOrder.POINTS: (accounts.c.available, True),
@@ -273,10 +275,10 @@ async def read_customer_page(
     statement = _CUSTOMERS.where(customers.c.merged_into.is_(None), ~accounts.c.closed, _HAVING[wanted.having])
     parameters: dict[str, Any] = {}
     if wanted.search is not None:
-        statement = statement.where(_found_by_search())
-        parameters["prefix"] = folded(wanted.search)
-        parameters["exact_prefix"] = wanted.search.strip()
-        parameters["email_prefix"] = wanted.search.strip().lower()
+        for number, words in enumerate(searched_words(wanted.search)):
+            statement = statement.where(_has_word(number))
+            for way, word in enumerate(words):
+                parameters |= {f"word_{number}_{way}": word, f"beyond_{number}_{way}": word + _LAST_CHARACTER}
     if wanted.tier_id is not None:
         statement = statement.where(accounts.c.tier_id == bindparam("tier"))
         parameters["tier"] = wanted.tier_id
@@ -350,14 +352,20 @@ def _tier(row: Any, prefix: str) -> Tier | None:
     return Tier(**values, factor=factor_of(numerator, denominator)) if values["id"] else None
 
 
-def _found_by_search() -> ColumnElement[bool]:
-    """A prefix of the name, of the family name, of the e-mail address or of the external id."""
-    return or_(
-        customers.c.search_name.op("^@", is_comparison=True)(bindparam("prefix")),
-        customers.c.search_family_name.op("^@", is_comparison=True)(bindparam("prefix")),
-        customers.c.email.op("^@", is_comparison=True)(bindparam("email_prefix")),
-        customers.c.external_id.op("^@", is_comparison=True)(bindparam("exact_prefix")),
-    )
+def _has_word(number: int) -> ColumnElement[bool]:
+    """A customer with a word that begins as one word of the search does, in one of the ways to write it.
+
+    A prefix is a range of words, so that the index serves it under row-level security and with a generic plan.
+    """
+    ranges = [
+        and_(
+            customer_words.c.word >= bindparam(f"word_{number}_{way}", type_=customer_words.c.word.type),
+            customer_words.c.word < bindparam(f"beyond_{number}_{way}", type_=customer_words.c.word.type),
+        )
+        for way in range(WORDS_OF_A_SEARCH)
+    ]
+    found = select(customer_words.c.customer_id).where(customer_words.c.tenant_id == tenant_parameter(), or_(*ranges))
+    return customers.c.id.in_(found)
 
 
 def _page(statement: Select[Any], value: Any, *, descending: bool, beyond: bool) -> Select[Any]:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, func, literal, select, update
+from sqlalchemy import Table, bindparam, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -25,6 +25,7 @@ from loyalty.storage.tables import (
     allocations,
     checkouts,
     customer_merges,
+    customer_words,
     customers,
     entries,
     events,
@@ -75,6 +76,8 @@ class Posting:
     redemption_moves: Rows = field(default_factory=list)
     redemption_returns: Rows = field(default_factory=list)
     customer_merges: Rows = field(default_factory=list)
+    customer_words: Rows = field(default_factory=list)
+    search_marks: Rows = field(default_factory=list)
     opening_balances: Rows = field(default_factory=list)
     entries: Rows = field(default_factory=list)
     lots: Rows = field(default_factory=list)
@@ -216,6 +219,34 @@ def _move_lots() -> Any:
     )
 
 
+def _save_words() -> Any:
+    """Add the words that a search does not have yet."""
+    return insert_rows(customer_words, "customer_words").on_conflict_do_nothing()
+
+
+def _drop_words() -> Any:
+    """Take away the words of customers who have others now."""
+    marked = rows_parameter(customers, "search_marks", ["id"])
+    words = rows_parameter(customer_words, "customer_words")
+    kept = select(words.c.word).where(
+        words.c.customer_id == customer_words.c.customer_id, words.c.word == customer_words.c.word
+    )
+    return delete(customer_words).where(
+        customer_words.c.tenant_id == tenant_parameter(),
+        customer_words.c.customer_id == marked.c.id,
+        ~kept.exists(),
+    )
+
+
+def _save_marks() -> Any:
+    rows = rows_parameter(customers, "search_marks", ["id", "search_mark"])
+    return (
+        update(customers)
+        .where(customers.c.tenant_id == tenant_parameter(), customers.c.id == rows.c.id)
+        .values(search_mark=rows.c.search_mark)
+    )
+
+
 _GUARDED: Mapping[str, Any] = {
     "purchases": _save_purchases(),
     "idempotency_keys": _save_keys(),
@@ -240,6 +271,8 @@ _WRITTEN: Mapping[str, Any] = {
     "lot_moves": _move_lots(),
     "hold_lot_moves": _move_hold_lots(),
     "accounts": _save_accounts(),
+    "customer_words": _save_words(),
+    "search_marks": _save_marks(),
     **{
         table.name: insert_rows(table, table.name)
         for table in (
@@ -273,9 +306,10 @@ def _posting_statement(names: frozenset[str]) -> Any:
         for name in guarded
     ]
     version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
-    return select(version.label("config_version"), *counted).add_cte(
-        *(statement.cte(f"saved_{name}") for name, statement in _WRITTEN.items() if name in names)
-    )
+    written = [statement.cte(f"saved_{name}") for name, statement in _WRITTEN.items() if name in names]
+    if "search_marks" in names:
+        written.append(_drop_words().cte("dropped_words"))
+    return select(version.label("config_version"), *counted).add_cte(*written)
 
 
 async def post(tx: Transaction, posting: Posting) -> None:
@@ -332,6 +366,7 @@ PROFILE_COLUMNS = [
     customers.c.category,
     customers.c.marketing_consent,
     customers.c.merged_into,
+    customers.c.search_mark,
     customers.c.created_at,
 ]
 
@@ -370,7 +405,7 @@ _LOCK = (
 )
 
 
-_KEPT_WHEN_EMPTY = ("full_name", "search_name", "search_family_name")
+_KEPT_WHEN_EMPTY = ("full_name", "search_name")
 _KEPT_WHEN_NULL = ("email", "avatar_url", "locale", "category", "marketing_consent")
 
 

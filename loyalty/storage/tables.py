@@ -152,9 +152,10 @@ customers = tenant_table(
     Column("marketing_consent", Boolean, nullable=True),
     # Who this customer has become: their points moved there, and every look-up leads there.
     identifier("merged_into", nullable=True),
-    # Case-folded, so that a prefix search with ^@ finds "Müller" as "muller" too.
+    # Without case and accents: what lists are ordered by.
     key_text("search_name"),
-    key_text("search_family_name"),
+    # Which words the search has for this customer, see `words_mark`; empty before it has any.
+    text_column("search_mark"),
     instant("created_at"),
     instant("updated_at"),
     unique("external_id"),
@@ -164,9 +165,18 @@ customers = tenant_table(
     # Lists show no merged customers.
     index("customers_name_idx", "search_name", "id", where=sql("merged_into IS NULL")),
     index("customers_newest_idx", "id", where=sql("merged_into IS NULL")),
-    index("customers_family_name_idx", "search_family_name"),
     index("customers_merged_idx", "merged_into", where=sql("merged_into IS NOT NULL")),
     of_tenants=True,
+)
+
+customer_words = tenant_table(
+    "customer_words",
+    identifier("customer_id"),
+    key_text("word"),
+    references("customer_id", "customers"),
+    # A search is a range of words: only comparisons may use an index under row-level security.
+    index("customer_words_word_idx", "word", "customer_id"),
+    key=("customer_id", "word"),
 )
 
 accounts = tenant_table(

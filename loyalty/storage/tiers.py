@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, func, insert, select, true, update
 from loyalty.rules.errors import DuplicateMinimum, DuplicateName
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Ratio
+from loyalty.rules.search import folded
 from loyalty.rules.tiers import Tier, TierChangeCause
-from loyalty.storage.search import folded
 from loyalty.storage.tables import accounts, tier_changes, tiers
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter

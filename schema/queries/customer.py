@@ -50,7 +50,8 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     search: Annotated[
         str | None,
         strawberry.argument(
-            description="A prefix of name, family name, e-mail or external id; case and accents do not matter in names."
+            description="What a word of the name, the e-mail or the external id begins with; several words must all be "
+            "found. Case and accents do not matter, and `ue` is `ü`."
         ),
     ] = None,
     tier: Annotated[strawberry.ID | None, strawberry.argument(description="Only this tier's customers.")] = None,

@@ -9,9 +9,11 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.rows import TupleRow
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.ids import TenantId
+from loyalty.rules.search import search_words, words_mark
 from loyalty.services.verification import verify_ledger
 from loyalty.services.world import World
 from migrations.run import upgrade
@@ -376,3 +378,34 @@ async def test_api_tokens_keep_what_they_could_do(empty_database_urls: DatabaseU
         "manages only": (held["manages only"], "token:1"),
         "reads only": (held["reads only"], "token:1"),
     }
+
+
+async def test_customers_of_an_earlier_release_are_found_by_every_word(empty_database_urls: DatabaseUrls) -> None:
+    """The words of the search are filled in for every tenant, and none of another is found."""
+    urls = empty_database_urls
+    upgrade(urls.owner, "0012")
+    names = {"x-1": "Anja von der Müller", "x-2": "Łukasz Żak"}
+    with psycopg.connect(urls.owner, autocommit=True) as owner:
+        salons = [Installation(owner, name, sandbox=False, clock_advance_seconds=0) for name in ("Salon", "Studio")]
+        for salon in salons:
+            owner.execute("SELECT set_config('app.tenant_id', %s, false)", [str(salon.tenant_id)])
+            for external_id, name in names.items():
+                about = {"full_name": name, "search_name": name.lower(), "search_family_name": ""}
+                salon.insert(
+                    "customers", id=uuid7(), external_id=external_id, created_at=NOON, updated_at=NOON, **about
+                )
+    upgrade(urls.owner)
+    app = Database(urls.app, pool_size=1)
+    for salon in salons:
+        async with app.tenant_transaction(salon.tenant_id) as tx:
+            found = await tx.rows(
+                text(
+                    "SELECT c.external_id, c.search_mark FROM customers c JOIN customer_words w"
+                    " ON w.tenant_id = c.tenant_id AND w.customer_id = c.id"
+                    " WHERE c.tenant_id = :current_tenant AND w.word IN ('mueller', 'lukasz') ORDER BY 1"
+                )
+            )
+        assert [(row.external_id, row.search_mark) for row in found] == [
+            (external_id, words_mark(search_words(external_id, name, None))) for external_id, name in names.items()
+        ]
+    await app.close()

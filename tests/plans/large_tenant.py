@@ -36,7 +36,7 @@ RARE_ROWS = f"""
                                   imported_at, actor_kind, actor)
         SELECT '{BIG_TENANT}', gen_random_uuid(), customer_id, customer_id, 1, 1, 1, now(), 'STAFF', 'somebody'
         FROM picked;
-    INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_family_name, created_at,
+    INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, created_at,
                            updated_at, merged_into)
         SELECT '{BIG_TENANT}', overlay(customer_id::text placing '9' from 20 for 1)::uuid, 'merged-' || n, '', '', '',
                now(), now(), customer_id

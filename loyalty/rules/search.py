@@ -1,0 +1,97 @@
+"""By which words a customer is found, and which words a search asks for.
+
+A word is stored folded: without case, accents and signs. Letters that languages write in two ways are stored both ways:
+`Müller` is `muller` and `mueller`, so `Mueller`, `Muller` and `MÜLLER` find it, and `Müller` finds Mueller.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+MAX_SEARCH_WORDS = 6
+"""Words of one search; what stands behind them narrows it no further."""
+
+MAX_COUNTRY_CODE_DIGITS = 3
+"""Digits of the longest country calling code (ITU-T E.164): a number is found with and without it."""
+
+WORDS_OF_A_SEARCH = 3
+"""Ways in which one word of a search is looked for."""
+
+_PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "å": "a", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d"})
+_SPELLED_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "ĳ": "ij"})
+_SIGNS = re.compile(r"[-\u2010-\u2015'’‘`´.,/&()\s_]+")
+"""What stands within and between names and ids; every other sign is part of a word."""
+
+_PHONE = re.compile(r"[+0-9()/.\s-]*[0-9][+0-9()/.\s-]*")
+_NO_DIGIT = re.compile(r"[^0-9]")
+
+
+def folded(text: str) -> str:
+    """Return a text without case and accents, spaces single: `Müller` becomes `muller`, `Weiß` becomes `weiss`."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
+    return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
+
+
+@lru_cache(maxsize=20_000)
+def search_words(
+    external_id: str, full_name: str, email: str | None, phone: str | None = None, identifiers: tuple[str, ...] = ()
+) -> frozenset[str]:
+    """Return the words by which a customer is found; each as it is found by its beginning."""
+    words = {word for part in full_name.split() for word in _name_words(part)}
+    for text in (external_id, *identifiers):
+        words |= {_as_told(text), *(_as_told(part) for part in text.split()), _without_signs(folded(text))}
+    if email:
+        words.add(_as_told(email))
+    if phone:
+        digits = _NO_DIGIT.sub("", phone)
+        words |= {digits[start:] for start in range(min(len(digits), MAX_COUNTRY_CODE_DIGITS + 1))}
+    return frozenset(words - {""})
+
+
+def words_mark(words: Iterable[str]) -> str:
+    """Return what tells one set of words from another."""
+    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
+
+
+def searched_words(text: str) -> list[list[str]]:
+    """Return what a search asks for: of each entry, one of the words must begin a word of the customer.
+
+    Each entry has ``WORDS_OF_A_SEARCH`` words. A text of digits and signs of telephone numbers is one number.
+    """
+    parts = [text] if _PHONE.fullmatch(text) else text.split()
+    found = [list(dict.fromkeys(word for word in _searched(part) if word)) for part in parts]
+    return [(words * WORDS_OF_A_SEARCH)[:WORDS_OF_A_SEARCH] for words in found if words][:MAX_SEARCH_WORDS]
+
+
+def _searched(part: str) -> Iterator[str]:
+    yield _as_told(part)
+    if _PHONE.fullmatch(part):
+        digits = _NO_DIGIT.sub("", part)
+        yield digits
+        # A national number begins with 0 where the stored one has the country code, an international one with 00.
+        yield digits.lstrip("0")
+    else:
+        yield _without_signs(folded(part))
+        yield _without_signs(_spelled_out(part))
+
+
+def _name_words(part: str) -> Iterator[str]:
+    """The words of one part of a name: Müller-Lüdenscheidt is found as a whole and by each of its names."""
+    for piece in (part, *_SIGNS.split(part)):
+        yield _without_signs(folded(piece))
+        yield _without_signs(_spelled_out(piece))
+
+
+def _spelled_out(text: str) -> str:
+    composed = unicodedata.normalize("NFC", text.casefold())
+    return folded(composed.translate(_SPELLED_OUT))
+
+
+def _without_signs(text: str) -> str:
+    return _SIGNS.sub("", text)
+
+
+def _as_told(text: str) -> str:
+    return unicodedata.normalize("NFC", text.strip().casefold())
