@@ -9,6 +9,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.basis import TaxBasis
+from loyalty.rules.catalog import CatalogEarning
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.events import EventKind
@@ -218,15 +219,29 @@ describe_enum(
         "EARN_SCOPE": "No item of the purchase takes part in the program.",
         "WINDOW": "The rule was not in force at that time.",
         "LOCATIONS": "The location.",
+        "EXCEPT_LOCATIONS": "The location is excepted.",
         "STAFF": "The staff member.",
+        "EXCEPT_STAFF": "The staff member is excepted.",
         "CUSTOMER_CATEGORIES": "The customer's category.",
+        "EXCEPT_CUSTOMER_CATEGORIES": "The customer's category is excepted.",
         "WEEKDAYS": "The weekday.",
+        "EXCEPT_WEEKDAYS": "The weekday is excepted.",
         "TOTAL_GREATER_THAN": "The total is not greater than the amount.",
         "TOTAL_LESS_THAN": "The total is not less than the amount.",
         "SERVICE_CATEGORIES": "The category of the services.",
         "SERVICES": "The services.",
+        "EXCEPT_SERVICE_CATEGORIES": "All that was bought belongs to a category that is excepted.",
+        "EXCEPT_SERVICES": "All that was bought is excepted.",
     },
     name="EarningConditionKind",
+)
+describe_enum(
+    CatalogEarning,
+    "Whether an item of the catalogue earns.",
+    {
+        "PROGRAM": "By the rules of the program, whatever its category says.",
+        "NOTHING": "Never, under any rule and in every scope.",
+    },
 )
 describe_enum(
     CatalogKind,

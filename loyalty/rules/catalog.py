@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from loyalty.rules.errors import InvalidInput, Problem
+from loyalty.rules.money import MAX_AMOUNT_MINOR
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.zones import is_time_zone
@@ -31,13 +32,31 @@ SOLD_KINDS = (CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT)
 """Kinds that can stand on the line of a purchase."""
 
 
+class CatalogEarning(StrEnum):
+    """Whether an item earns."""
+
+    PROGRAM = "PROGRAM"
+    """By the rules of the program, whatever its category says."""
+    NOTHING = "NOTHING"
+    """Never, under any rule and in every scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarningRate:
+    """So many points for every `per_minor` minor units of the program's currency."""
+
+    points: int
+    per_minor: int
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
     """One thing the tenant has a name for.
 
-    `category`, `enrolled` and `points_per_unit` belong to what is sold: its category's external id, whether it takes
-    part in the program, and its own points per unit in place of the rule's (None: the rule's). An item that shall earn
-    nothing is not enrolled. `time_zone` belongs to locations.
+    `category` and `enrolled` belong to what is sold: its category's external id, and whether it takes part in awards
+    per unit and in the scope OPT_IN. `earning`, `points_per_unit` and `rate` belong to what is sold and to categories:
+    whether it earns at all, its own points per unit in place of the rule's, its own rate in place of the rule's. None
+    means as the category says, and for that as the program says. `time_zone` belongs to locations.
     """
 
     kind: CatalogKind
@@ -47,6 +66,8 @@ class CatalogItem:
     time_zone: str | None = None
     enrolled: bool = False
     points_per_unit: int | None = None
+    earning: CatalogEarning | None = None
+    rate: EarningRate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +80,29 @@ class CatalogChange:
 
 
 def change_item(known: CatalogItem | None, change: CatalogChange) -> CatalogItem:
-    """Return the item with what was said about it; InvalidInput for a new one without a name."""
+    """Return the item with what was said about it; InvalidInput for a new one without a name.
+
+    Whoever says that an item is not enrolled, and says nothing of its earning, means that it earns nothing; enrolled
+    again, it earns as its category and the program say.
+    """
+    values = dict(change.values)
+    if change.kind in SOLD_KINDS and "enrolled" in values and "earning" not in values:
+        if not values["enrolled"]:
+            values["earning"] = CatalogEarning.NOTHING
+        elif known is None or known.earning is CatalogEarning.NOTHING:
+            values["earning"] = None
     if known is not None:
-        return replace(known, **change.values)
-    if "name" not in change.values:
+        return replace(known, **values)
+    if "name" not in values:
         raise InvalidInput.one("name", reason="is required for an item that is new")
-    return CatalogItem(change.kind, change.external_id, **change.values)
+    return CatalogItem(change.kind, change.external_id, **values)
 
 
 def validate_catalog_item(item: CatalogItem) -> list[Problem]:
     """Return everything wrong with an item.
 
-    Name 1–200 characters; points per unit 1..MAX_POINTS; an IANA zone, for locations only; what belongs to sales, for
-    services, classes and products only.
+    Name 1–200 characters; points per unit and of a rate 1..MAX_POINTS, and only one of both; an IANA zone, for
+    locations only; category and enrolment for services, classes and products only; earning for these and categories.
     """
     return [problem for problem in _item_problems(item) if problem is not None]
 
@@ -85,15 +116,30 @@ def _item_problems(item: CatalogItem) -> Iterator[Problem | None]:
         yield check_external_id(item.category, ("category",))
     if item.time_zone is not None:
         yield _check_zone(item.kind, item.time_zone)
-    if item.points_per_unit is not None:
-        yield check_points(item.points_per_unit, ("points_per_unit",))
+    yield from _earning_problems(item)
 
 
 def _stray_sale_problems(item: CatalogItem) -> Iterator[Problem]:
-    given = {"category": item.category, "enrolled": item.enrolled or None, "points_per_unit": item.points_per_unit}
+    given = {"category": item.category, "enrolled": item.enrolled or None}
     for name, value in given.items():
         if value is not None:
             yield Problem((name,), "belongs to services, classes and products only")
+    if item.kind is not CatalogKind.CATEGORY:
+        for name in ("points_per_unit", "earning", "rate"):
+            if getattr(item, name) is not None:
+                yield Problem((name,), "belongs to services, classes, products and categories only")
+
+
+def _earning_problems(item: CatalogItem) -> Iterator[Problem | None]:
+    if item.points_per_unit is not None:
+        yield check_points(item.points_per_unit, ("points_per_unit",))
+    if item.rate is None:
+        return
+    yield check_points(item.rate.points, ("rate", "points"))
+    if not 1 <= item.rate.per_minor <= MAX_AMOUNT_MINOR:
+        yield Problem(("rate", "per"), "must be a positive amount")
+    if item.points_per_unit is not None:
+        yield Problem(("rate",), "must not stand beside points per unit")
 
 
 def _check_zone(kind: CatalogKind, time_zone: str) -> Problem | None:

@@ -21,6 +21,7 @@ class _Wording(NamedTuple):
     customer_category: str
     location: str
     staff: str
+    excepted: str
     either: str
     more: str
     over: str
@@ -36,6 +37,7 @@ _ENGLISH = _Wording(
     customer_category="Customer category",
     location="Location",
     staff="Staff",
+    excepted="except",
     either="or",
     more="more",
     over="total over",
@@ -50,6 +52,7 @@ _GERMAN = _Wording(
     customer_category="Kundenkategorie",
     location="Standort",
     staff="Personal",
+    excepted="außer",
     either="oder",
     more="weitere",
     over="Gesamtbetrag über",
@@ -83,24 +86,31 @@ def list_values(values: Iterable[str], kinds: Iterable[CatalogKind], names: Name
 
 
 def _value_parts(conditions: Conditions, names: Names, wording: _Wording) -> list[str]:
-    kinds_of: tuple[tuple[str, frozenset[str], tuple[CatalogKind, ...]], ...] = (
-        (wording.service_category, conditions.service_categories, (CatalogKind.CATEGORY,)),
-        (wording.service, conditions.services, SOLD_KINDS),
-        (wording.customer_category, conditions.customer_categories, ()),
-        (wording.location, conditions.locations, (CatalogKind.LOCATION,)),
-        (wording.staff, conditions.staff, (CatalogKind.STAFF,)),
+    kinds_of: tuple[tuple[str, str, tuple[CatalogKind, ...]], ...] = (
+        (wording.service_category, "service_categories", (CatalogKind.CATEGORY,)),
+        (wording.service, "services", SOLD_KINDS),
+        (wording.customer_category, "customer_categories", ()),
+        (wording.location, "locations", (CatalogKind.LOCATION,)),
+        (wording.staff, "staff", (CatalogKind.STAFF,)),
     )
-    return [
-        f"{label}: {list_values(values, kinds, names, wording.either, wording.more)}"
-        for label, values, kinds in kinds_of
-        if values
-    ]
+    parts = []
+    for label, name, kinds in kinds_of:
+        for said, values in (
+            (label, getattr(conditions, name)),
+            (f"{wording.excepted} {label}", getattr(conditions, f"except_{name}")),
+        ):
+            if values:
+                parts.append(f"{said}: {list_values(values, kinds, names, wording.either, wording.more)}")
+    return parts
 
 
 def _other_parts(conditions: Conditions, wording: _Wording, currency: str) -> list[str]:
     parts = []
     if conditions.weekdays:
         parts.append(", ".join(wording.weekdays[day] for day in WEEKDAYS if day in conditions.weekdays))
+    if conditions.except_weekdays:
+        days = [wording.weekdays[day] for day in WEEKDAYS if day in conditions.except_weekdays]
+        parts.append(f"{wording.excepted} {', '.join(days)}")
     limits = (
         (wording.over, conditions.total_greater_than_minor),
         (wording.under, conditions.total_less_than_minor),

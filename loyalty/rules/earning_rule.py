@@ -71,7 +71,11 @@ class WeekdayOf(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """When a rule applies. Values are external ids; totals are minor units of the program's currency, both strict."""
+    """When a rule applies. Values are external ids; totals are minor units of the program's currency, both strict.
+
+    What is excepted never matches, whatever the including conditions say. A line is excepted by its item or category;
+    the rest of the purchase still counts.
+    """
 
     service_categories: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
@@ -81,6 +85,16 @@ class Conditions:
     weekdays: frozenset[Weekday] = frozenset()
     total_greater_than_minor: int | None = None
     total_less_than_minor: int | None = None
+    except_service_categories: frozenset[str] = frozenset()
+    except_services: frozenset[str] = frozenset()
+    except_customer_categories: frozenset[str] = frozenset()
+    except_locations: frozenset[str] = frozenset()
+    except_staff: frozenset[str] = frozenset()
+    except_weekdays: frozenset[Weekday] = frozenset()
+
+
+VALUE_CONDITIONS = ("service_categories", "services", "customer_categories", "locations", "staff")
+"""The conditions with external ids; each has one that excepts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +210,14 @@ def _check_factor(factor: Ratio) -> Problem | None:
 
 
 def _condition_problems(conditions: Conditions) -> Iterator[Problem | None]:
-    for name in ("service_categories", "services", "customer_categories", "locations", "staff"):
+    for name in VALUE_CONDITIONS:
         yield from _value_problems(getattr(conditions, name), ("conditions", name))
+        yield from _value_problems(getattr(conditions, f"except_{name}"), ("conditions", f"except_{name}"))
+    for name in (*VALUE_CONDITIONS, "weekdays"):
+        if both := getattr(conditions, name) & getattr(conditions, f"except_{name}"):
+            yield Problem(("conditions", f"except_{name}"), f"must not hold {min(both)}, which the rule asks for")
+    if len(conditions.except_weekdays) == len(WEEKDAYS):
+        yield Problem(("conditions", "except_weekdays"), "must leave a day")
     over, under = conditions.total_greater_than_minor, conditions.total_less_than_minor
     yield _check_total(over, ("conditions", "total_greater_than"))
     yield _check_total(under, ("conditions", "total_less_than"))

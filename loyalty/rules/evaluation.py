@@ -34,13 +34,19 @@ class ConditionKind(StrEnum):
     EARN_SCOPE = "EARN_SCOPE"
     WINDOW = "WINDOW"
     LOCATIONS = "LOCATIONS"
+    EXCEPT_LOCATIONS = "EXCEPT_LOCATIONS"
     STAFF = "STAFF"
+    EXCEPT_STAFF = "EXCEPT_STAFF"
     CUSTOMER_CATEGORIES = "CUSTOMER_CATEGORIES"
+    EXCEPT_CUSTOMER_CATEGORIES = "EXCEPT_CUSTOMER_CATEGORIES"
     WEEKDAYS = "WEEKDAYS"
+    EXCEPT_WEEKDAYS = "EXCEPT_WEEKDAYS"
     TOTAL_GREATER_THAN = "TOTAL_GREATER_THAN"
     TOTAL_LESS_THAN = "TOTAL_LESS_THAN"
     SERVICE_CATEGORIES = "SERVICE_CATEGORIES"
     SERVICES = "SERVICES"
+    EXCEPT_SERVICE_CATEGORIES = "EXCEPT_SERVICE_CATEGORIES"
+    EXCEPT_SERVICES = "EXCEPT_SERVICES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,31 @@ def _value_reasons(conditions: Conditions, names: Names) -> Iterator[tuple[Condi
             (CatalogKind.CATEGORY,),
         ),
         (ConditionKind.SERVICES, "no line that counts is", conditions.services, SOLD_KINDS),
+        (
+            ConditionKind.EXCEPT_LOCATIONS,
+            "the rule excepts the location",
+            conditions.except_locations,
+            (CatalogKind.LOCATION,),
+        ),
+        (ConditionKind.EXCEPT_STAFF, "the rule excepts the staff", conditions.except_staff, (CatalogKind.STAFF,)),
+        (
+            ConditionKind.EXCEPT_CUSTOMER_CATEGORIES,
+            "the rule excepts customers of the category",
+            conditions.except_customer_categories,
+            (),
+        ),
+        (
+            ConditionKind.EXCEPT_SERVICE_CATEGORIES,
+            "every line that counts is excepted, such as those of the category",
+            conditions.except_service_categories,
+            (CatalogKind.CATEGORY,),
+        ),
+        (
+            ConditionKind.EXCEPT_SERVICES,
+            "every line that counts is excepted, such as",
+            conditions.except_services,
+            SOLD_KINDS,
+        ),
     )
     for condition, beginning, values, kinds in beginnings:
         if values:
@@ -114,6 +145,9 @@ def _value_reasons(conditions: Conditions, names: Names) -> Iterator[tuple[Condi
     if conditions.weekdays:
         days = [day.capitalize() for day in WEEKDAYS if day in conditions.weekdays]
         yield ConditionKind.WEEKDAYS, f"the weekday is not {' or '.join(days)}"
+    if conditions.except_weekdays:
+        days = [day.capitalize() for day in WEEKDAYS if day in conditions.except_weekdays]
+        yield ConditionKind.EXCEPT_WEEKDAYS, f"the rule excepts {' or '.join(days)}"
 
 
 def _total_reasons(conditions: Conditions, currency: str) -> Iterator[tuple[ConditionKind, str]]:

@@ -18,6 +18,24 @@ class LinePart:
 
 
 @dataclass(frozen=True, slots=True)
+class RatedPart:
+    """What one line with a rate of its own brought in: `points` for every `per_minor` of its amount.
+
+    The amount is `plain_minor`, and of `shared_minor` what the discount of the whole order leaves.
+    """
+
+    position: int
+    shared_minor: int
+    plain_minor: int
+    points: int
+    per_minor: int
+
+    def points_of(self, paid: Fraction) -> Fraction:
+        """The points of the whole line, not rounded, when this share of its amount was paid."""
+        return (self.plain_minor + self.shared_minor * paid) * Fraction(self.points, self.per_minor)
+
+
+@dataclass(frozen=True, slots=True)
 class FixedFormula:
     """The share `numerator` / `denominator` of so many points, rounded down: what was not paid with points.
 
@@ -34,7 +52,7 @@ class FixedFormula:
 
 @dataclass(frozen=True, slots=True)
 class LinesFormula:
-    """`points` for every `per_minor` of an amount, rounded once; and the `own` points of items that have such.
+    """`points` for every `per_minor` of an amount and what `rated` lines earn, rounded once; and `own` points of items.
 
     The amount is `rest_minor`, which belongs to no line, the `plain` parts, and of the `shared` parts what the discount
     of the whole order leaves: `paid_numerator` / `paid_denominator`. Of both the amount and the own points only the
@@ -54,6 +72,7 @@ class LinesFormula:
     plain: tuple[LinePart, ...]
     own: tuple[LinePart, ...]
     scale: int = 1
+    rated: tuple[RatedPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +167,9 @@ def _lines_left(formula: LinesFormula, left: Left) -> int:
     not_with_points = Fraction(formula.numerator, formula.denominator)
     paid = Fraction(formula.paid_numerator, formula.paid_denominator)
     amount = formula.rest_minor * left.rest + _sum(formula.plain, left) + paid * _sum(formula.shared, left)
-    earned = amount * not_with_points * Fraction(formula.points, formula.per_minor)
+    earned = amount * Fraction(formula.points, formula.per_minor)
+    earned += sum((part.points_of(paid) * left.line(part.position) for part in formula.rated), Fraction(0))
+    earned *= not_with_points
     counted = divide(earned.numerator, earned.denominator, formula.rounding)
     return counted + _floor(_sum(formula.own, left) * not_with_points * Fraction(1, formula.scale))
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, func, select, tuple_
 
+from loyalty.rules.catalog import CatalogEarning, EarningRate
 from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.storage.tables import catalog_items
 from loyalty.storage.window import Window
@@ -28,6 +29,9 @@ _COLUMNS = (
     catalog_items.c.time_zone,
     catalog_items.c.enrolled,
     catalog_items.c.points_per_unit,
+    catalog_items.c.earning,
+    catalog_items.c.rate_points,
+    catalog_items.c.rate_per_minor,
 )
 _LISTED = select(*_COLUMNS).where(catalog_items.c.tenant_id == tenant_parameter())
 _BY_KEYS = _LISTED.where(
@@ -38,7 +42,17 @@ _COUNT = select(func.count()).where(catalog_items.c.tenant_id == tenant_paramete
 
 def _upsert() -> Any:
     statement = insert_rows(catalog_items, "items", ordered_by="external_id")
-    changing = ("name", "category", "time_zone", "enrolled", "points_per_unit", "updated_at")
+    changing = (
+        "name",
+        "category",
+        "time_zone",
+        "enrolled",
+        "points_per_unit",
+        "earning",
+        "rate_points",
+        "rate_per_minor",
+        "updated_at",
+    )
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "external_id"],
         set_={name: statement.excluded[name] for name in changing},
@@ -63,6 +77,9 @@ async def save_items(tx: Transaction, items: Sequence[CatalogItem], now: datetim
             "time_zone": item.time_zone,
             "enrolled": item.enrolled,
             "points_per_unit": item.points_per_unit,
+            "earning": item.earning,
+            "rate_points": item.rate.points if item.rate else None,
+            "rate_per_minor": item.rate.per_minor if item.rate else None,
             "updated_at": now,
         }
         for item in items
@@ -122,4 +139,16 @@ def _item(row: Any) -> CatalogItem:
         time_zone=row.time_zone,
         enrolled=row.enrolled,
         points_per_unit=row.points_per_unit,
+        earning=earning_of(row.earning),
+        rate=rate_of(row.rate_points, row.rate_per_minor),
     )
+
+
+def earning_of(stored: str | None) -> CatalogEarning | None:
+    """What is stored of whether an item earns."""
+    return CatalogEarning(stored) if stored else None
+
+
+def rate_of(points: int | None, per_minor: int | None) -> EarningRate | None:
+    """A rate of an item's own from its columns."""
+    return None if points is None or per_minor is None else EarningRate(points, per_minor)

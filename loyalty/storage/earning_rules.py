@@ -15,6 +15,7 @@ from loyalty.rules.earning import (
     PerUnitAward,
     Weekday,
 )
+from loyalty.rules.earning_rule import VALUE_CONDITIONS
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import RuleId
 from loyalty.rules.money import Ratio
@@ -188,13 +189,20 @@ def award_from_document(stored: dict[str, Any]) -> Award:
     raise ValueError(message)
 
 
-_SETS = ("service_categories", "services", "customer_categories", "locations", "staff")
+_EXCEPTED = tuple(f"except_{name}" for name in VALUE_CONDITIONS)
 
 
 def conditions_document(conditions: Conditions) -> dict[str, Any]:
-    """Conditions as they are stored, lists sorted so that equal conditions are equal documents."""
+    """Conditions as they are stored, lists sorted so that equal conditions are equal documents.
+
+    What is excepted stands there only when there is something: documents of earlier releases are the same.
+    """
+    excepted = {name: sorted(values) for name in _EXCEPTED if (values := getattr(conditions, name))}
+    if conditions.except_weekdays:
+        excepted["except_weekdays"] = sorted(conditions.except_weekdays, key=list(Weekday).index)
     return {
-        **{name: sorted(getattr(conditions, name)) for name in _SETS},
+        **{name: sorted(getattr(conditions, name)) for name in VALUE_CONDITIONS},
+        **excepted,
         "weekdays": sorted(conditions.weekdays, key=list(Weekday).index),
         "total_greater_than_minor": conditions.total_greater_than_minor,
         "total_less_than_minor": conditions.total_less_than_minor,
@@ -204,7 +212,9 @@ def conditions_document(conditions: Conditions) -> dict[str, Any]:
 def conditions_from_document(stored: dict[str, Any]) -> Conditions:
     """Conditions as the rules know them."""
     return Conditions(
-        **{name: frozenset(stored[name]) for name in _SETS},
+        **{name: frozenset(stored[name]) for name in VALUE_CONDITIONS},
+        **{name: frozenset(stored.get(name, ())) for name in _EXCEPTED},
+        except_weekdays=frozenset(Weekday(day) for day in stored.get("except_weekdays", ())),
         weekdays=frozenset(Weekday(day) for day in stored["weekdays"]),
         total_greater_than_minor=stored["total_greater_than_minor"],
         total_less_than_minor=stored["total_less_than_minor"],

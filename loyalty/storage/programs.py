@@ -26,6 +26,7 @@ from loyalty.rules.redemption import (
 )
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.tiers import DEFAULT_TIERING, Downgrade, Tier, TierBasis, TierPolicy
+from loyalty.storage.catalog import earning_of, rate_of
 from loyalty.storage.earning_rules import (
     award_from_document,
     conditions_from_document,
@@ -368,6 +369,8 @@ def _catalog_item(stored: dict[str, Any]) -> CatalogItem:
         time_zone=stored["time_zone"],
         enrolled=stored["enrolled"],
         points_per_unit=stored["points_per_unit"],
+        earning=earning_of(stored["earning"]),
+        rate=rate_of(stored["rate_points"], stored["rate_per_minor"]),
     )
 
 

@@ -30,6 +30,7 @@ from loyalty.rules.formula import (
     Formula,
     LinePart,
     LinesFormula,
+    RatedPart,
     UnitsFormula,
 )
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
@@ -482,6 +483,8 @@ def formula_from_document(stored: dict[str, Any]) -> Formula:
     for name in ("parts", "shared", "plain", "own"):
         if name in values:
             values[name] = tuple(LinePart(**part) for part in values[name])
+    if "rated" in values:
+        values["rated"] = tuple(RatedPart(**part) for part in values["rated"])
     if "rounding" in values:
         values["rounding"] = Rounding(values["rounding"])
     made: Formula = _FORMULAS[stored["kind"]](**values)

@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.adjustment import AdjustmentReason
-from loyalty.rules.earning import CatalogKind
+from loyalty.rules.catalog import CatalogEarning, CatalogKind
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.lots import LotState
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
@@ -71,8 +71,15 @@ catalog_items = tenant_table(
     Column("enrolled", Boolean, nullable=False),
     points("points_per_unit", nullable=True),
     instant("updated_at"),
+    # Whether it earns; null for as its category says, and for that as the program says.
+    text_column("earning", nullable=True),
+    # A rate of its own: so many points for every so many minor units.
+    points("rate_points", nullable=True),
+    points("rate_per_minor", nullable=True),
     one_of("kind", tuple(CatalogKind)),
+    one_of("earning", tuple(CatalogEarning)),
     check("points_per_unit", "points_per_unit > 0"),
+    check("rate", "(rate_points IS NULL) = (rate_per_minor IS NULL) AND rate_points > 0 AND rate_per_minor > 0"),
     key=("kind", "external_id"),
     of_tenants=True,
 )

@@ -11,6 +11,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answered
 from schema.guard import guarded
+from schema.loaders import load
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.catalog import CatalogItem, CatalogItemInput, CatalogItemKeyInput, change_from
 
@@ -43,8 +44,9 @@ async def catalog_items_upsert(
     """At most 20,000 items in a catalogue."""
 
     async def work() -> Mapping[str, Any]:
+        currency = (await load(info, "tenant", None)).currency
         edit = CatalogEdit(
-            items=[change_from(item, "items", str(position)) for position, item in enumerate(input.items)],
+            items=[change_from(item, currency, "items", str(position)) for position, item in enumerate(input.items)],
             removals=[CatalogPlace(key.kind, key.external_id) for key in input.remove],
         )
         items = await upsert_catalog_items(info.context.world, info.context.actor, edit)

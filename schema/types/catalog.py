@@ -1,14 +1,35 @@
 """The tenant's catalogue of names, kept by its own system."""
 
+from typing import Any, cast
+
 import strawberry
 
-from loyalty.rules.catalog import CatalogChange
+from loyalty.rules.catalog import CatalogChange, CatalogEarning
+from loyalty.rules.catalog import EarningRate as Rate
 from loyalty.rules.earning import CatalogItem as Item
 from loyalty.rules.earning import CatalogKind
+from loyalty.rules.money import Money as Amount
 from loyalty.storage.catalog import CatalogPlace
 from schema.connections import Order, text_value
+from schema.context import Info
+from schema.fields import computed
+from schema.loaders import load
 from schema.mutations.given import given_fields
 from schema.scalars import Points, TimeZone
+from schema.types.money import Money, MoneyInput, minor_in
+from schema.types.node import shown
+
+
+@strawberry.type(description="So many points for every so much money.")
+class EarningRate:
+    points: Points = strawberry.field(description="At least 1.")
+    per: Money = strawberry.field(description="In the program's currency.")
+
+
+@strawberry.input(description="So many points for every so much money.")
+class EarningRateInput:
+    points: Points = strawberry.field(description="At least 1.")
+    per: MoneyInput = strawberry.field(description="In the program's currency, above zero.")
 
 
 @strawberry.type(description="One thing the tenant has a name for.")
@@ -20,6 +41,20 @@ class CatalogItem:
     time_zone: TimeZone | None = strawberry.field(description="The zone of a location's days.")
     enrolled: bool = strawberry.field(description="Whether it takes part in awards per unit and in the scope OPT_IN.")
     points_per_unit: Points | None = strawberry.field(description="Its own points per unit, in place of the rule's.")
+    earning: CatalogEarning | None = strawberry.field(
+        description="Whether it earns; null for as its category says, and for that as the program says."
+    )
+
+    @computed(description="Its own rate, in place of the rates of rules; null for those.")
+    async def rate(self, info: Info) -> EarningRate | None:
+        """In the program's currency."""
+        row: Any = self
+        if row.rate is None:
+            return None
+        tenant = await load(info, "tenant", None)
+        return EarningRate(
+            points=Points(row.rate.points), per=cast("Money", shown(Amount(row.rate.per_minor, tenant.currency)))
+        )
 
 
 @strawberry.input(
@@ -38,10 +73,23 @@ class CatalogItemInput:
         default=strawberry.UNSET, description="IANA zone, for locations only; null for the tenant's own."
     )
     enrolled: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Whether it takes part (for what is sold); false for an item that is new."
+        default=strawberry.UNSET,
+        description="Whether it takes part in awards per unit and in the scope OPT_IN (for what is sold); false for an "
+        "item that is new. False that is sent without `earning` means that the item earns nothing in any scope.",
     )
     points_per_unit: Points | None = strawberry.field(
-        default=strawberry.UNSET, description="Its own points per unit, at least 1; null for those of the rule."
+        default=strawberry.UNSET,
+        description="Its own points per unit, at least 1, also of all items of a category; null for those of the rule.",
+    )
+    earning: CatalogEarning | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Whether an item or the items of a category earn; null for as the category says, and for that as "
+        "the program says.",
+    )
+    rate: EarningRateInput | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Its own rate in place of the rates of rules, also of all items of a category; not beside "
+        "`pointsPerUnit`. Null for the rates of rules.",
     )
 
 
@@ -51,13 +99,18 @@ class CatalogItemKeyInput:
     external_id: str = strawberry.field(description="The id in the tenant's own system.")
 
 
-def change_from(given: CatalogItemInput, *path: str) -> CatalogChange:
-    """A change as the rules know it; InvalidInput for null where there is always a value."""
-    values = {
+def change_from(given: CatalogItemInput, currency: str, *path: str) -> CatalogChange:
+    """A change as the rules know it; InvalidInput for null where a value must be, CurrencyMismatch for rates."""
+    values: dict[str, Any] = {
         name: value
-        for name in ("category", "time_zone", "points_per_unit")
+        for name in ("category", "time_zone", "points_per_unit", "earning")
         if (value := getattr(given, name)) is not strawberry.UNSET
     }
+    if isinstance(given.rate, EarningRateInput):
+        per_minor = minor_in(given.rate.per, currency, *path, "rate", "per")
+        values["rate"] = Rate(given.rate.points, per_minor or 0)
+    elif given.rate is None:
+        values["rate"] = None
     return CatalogChange(given.kind, given.external_id, given_fields(given, "name", "enrolled", path=path) | values)
 
 

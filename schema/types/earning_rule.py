@@ -63,6 +63,12 @@ class EarningConditions:
     weekdays: list[Weekday] = strawberry.field(description="Days in the location's time zone; empty for any.")
     total_greater_than: Money | None = strawberry.field(description="The total must be greater; equal is not.")
     total_less_than: Money | None = strawberry.field(description="The total must be less; equal is not.")
+    except_service_categories: list[str] = strawberry.field(description="External ids of categories that never count.")
+    except_services: list[str] = strawberry.field(description="External ids of services and products that never count.")
+    except_customer_categories: list[str] = strawberry.field(description="Customer categories that get nothing.")
+    except_locations: list[str] = strawberry.field(description="External ids of locations where nothing is given.")
+    except_staff: list[str] = strawberry.field(description="External ids of staff members who give nothing.")
+    except_weekdays: list[Weekday] = strawberry.field(description="Days in the location's time zone without points.")
 
 
 @strawberry.type(description="What a purchase is worth, under which conditions; every edit is a new version.")
@@ -109,6 +115,12 @@ class EarningRule(Node):
             weekdays=sorted(conditions.weekdays, key=list(Weekday).index),
             total_greater_than=money(conditions.total_greater_than_minor),
             total_less_than=money(conditions.total_less_than_minor),
+            except_service_categories=sorted(conditions.except_service_categories),
+            except_services=sorted(conditions.except_services),
+            except_customer_categories=sorted(conditions.except_customer_categories),
+            except_locations=sorted(conditions.except_locations),
+            except_staff=sorted(conditions.except_staff),
+            except_weekdays=sorted(conditions.except_weekdays, key=list(Weekday).index),
         )
 
     @computed(description="The conditions as one readable line, in the tenant's language (German or English).")
@@ -161,6 +173,24 @@ class EarningConditionsInput:
     weekdays: list[Weekday] | None = strawberry.field(default=None, description="Days of the week.")
     total_greater_than: MoneyInput | None = strawberry.field(default=None, description="The total must be greater.")
     total_less_than: MoneyInput | None = strawberry.field(default=None, description="The total must be less.")
+    except_service_categories: list[str] | None = strawberry.field(
+        default=None, description="External ids of categories; their lines do not count, the rest of the purchase does."
+    )
+    except_services: list[str] | None = strawberry.field(
+        default=None, description="External ids of services and products; their lines do not count, the rest does."
+    )
+    except_customer_categories: list[str] | None = strawberry.field(
+        default=None, description="Customer categories that the rule gives nothing."
+    )
+    except_locations: list[str] | None = strawberry.field(
+        default=None, description="External ids of locations where the rule does not apply."
+    )
+    except_staff: list[str] | None = strawberry.field(
+        default=None, description="External ids of staff members for whom the rule does not apply."
+    )
+    except_weekdays: list[Weekday] | None = strawberry.field(
+        default=None, description="Days of the week on which the rule does not apply; at most six."
+    )
 
 
 def award_from(given: EarningAwardInput, currency: str) -> earning.Award:
@@ -189,6 +219,12 @@ def conditions_from(given: EarningConditionsInput | None, currency: str) -> Cond
         locations=frozenset(given.locations or ()),
         staff=frozenset(given.staff or ()),
         weekdays=frozenset(given.weekdays or ()),
+        except_service_categories=frozenset(given.except_service_categories or ()),
+        except_services=frozenset(given.except_services or ()),
+        except_customer_categories=frozenset(given.except_customer_categories or ()),
+        except_locations=frozenset(given.except_locations or ()),
+        except_staff=frozenset(given.except_staff or ()),
+        except_weekdays=frozenset(given.except_weekdays or ()),
         total_greater_than_minor=minor_in(given.total_greater_than, currency, "conditions", "total_greater_than"),
         total_less_than_minor=minor_in(given.total_less_than, currency, "conditions", "total_less_than"),
     )

@@ -1,7 +1,7 @@
 """The catalogue over the wire: what is left out of an item stays, null takes it away."""
 
 from tests.acceptance.business import Business
-from tests.acceptance.client import Json
+from tests.acceptance.client import Json, create_rule, money, purchase_of
 
 SHOWN = "externalId name category enrolled pointsPerUnit"
 
@@ -34,3 +34,63 @@ async def test_null_is_refused_where_there_is_always_a_value(salon: Business) ->
             assert (refused["code"], refused["path"]) == ("INVALID_INPUT", ["items", "0", field])
         (refused,) = await salon.manager.refusals("catalogItemsUpsert", items=[{"kind": "STAFF", "externalId": "new"}])
         assert (refused["code"], refused["path"]) == ("INVALID_INPUT", ["items", "0", "name"])
+
+
+RECORDED = "accrual { points lines { failedCondition explanation } } userErrors { code path }"
+SOLD = [
+    {"item": "tobacco", "unitPrice": money("20.00")},
+    {"item": "tea", "unitPrice": money("10.00")},
+]
+
+
+async def sell(salon: Business, number: str) -> Json:
+    """Sell tobacco and tea to somebody new."""
+    given = purchase_of(number, "30.00", lines=SOLD, customer={"externalId": number})
+    payload = await salon.integration.do("purchaseRecord", RECORDED, **given)
+    return payload["accrual"]  # type: ignore[no-any-return]
+
+
+async def test_products_that_earn_nothing_where_everything_earns(salon: Business) -> None:
+    """In every way that one may say it: of the item, of its category, by its enrolment, in the rule."""
+    await create_rule(salon.manager, "Per euro", {"perAmount": {"points": 1, "per": money("1.00")}})
+    tobacco: Json = {"kind": "PRODUCT", "externalId": "tobacco", "name": "Tobacco", "category": "smoke"}
+    smoke: Json = {"kind": "CATEGORY", "externalId": "smoke", "name": "To smoke"}
+    ways: list[tuple[list[Json], int]] = [
+        ([tobacco, smoke], 30),
+        ([{**tobacco, "earning": "NOTHING"}], 10),
+        ([{**tobacco, "earning": None}, {**smoke, "earning": "NOTHING"}], 10),
+        ([{**tobacco, "earning": "PROGRAM"}], 30),
+        ([{**tobacco, "enrolled": False}], 10),
+        ([{**tobacco, "enrolled": True}, {**smoke, "earning": None}], 30),
+        ([{**tobacco, "rate": {"points": 1, "per": money("10.00")}}], 12),
+        ([{**tobacco, "rate": None, "pointsPerUnit": 3}], 13),
+    ]
+    for number, (items, points) in enumerate(ways):
+        await salon.manager.do("catalogItemsUpsert", "items { externalId }", items=items)
+        assert (await sell(salon, f"way-{number}"))["points"] == points, items
+    found = await salon.staff.get("{ catalogItems { nodes { externalId earning rate { points per { amount } } } } }")
+    assert found["nodes"] == [
+        {"externalId": "smoke", "earning": None, "rate": None},
+        {"externalId": "tobacco", "earning": None, "rate": None},
+    ]
+    (refused,) = await salon.manager.refusals(
+        "catalogItemsUpsert", items=[{**tobacco, "rate": {"points": 1, "per": money("1.00", "USD")}}]
+    )
+    assert (refused["code"], refused["path"]) == ("CURRENCY_MISMATCH", ["items", "0", "rate", "per", "currency"])
+
+
+async def test_a_rule_that_excepts_products(salon: Business) -> None:
+    conditions = {"exceptServices": ["tobacco"], "exceptWeekdays": []}
+    award = {"perAmount": {"points": 1, "per": money("1.00")}}
+    made = await salon.manager.do(
+        "earningRuleCreate",
+        "earningRule { conditionSummary conditions { exceptServices services } }",
+        name="No tobacco",
+        award=award,
+        conditions=conditions,
+    )
+    assert made["earningRule"] == {
+        "conditionSummary": "except Service: tobacco",
+        "conditions": {"exceptServices": ["tobacco"], "services": []},
+    }
+    assert (await sell(salon, "1"))["points"] == 10

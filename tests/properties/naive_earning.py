@@ -11,6 +11,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from loyalty.rules.basis import TaxBasis
+from loyalty.rules.catalog import CatalogEarning
 from loyalty.rules.earning import (
     Award,
     CatalogItem,
@@ -96,14 +97,17 @@ class NaiveProgram:
                 return math.floor(units * unpaid)
             case PerAmountAward(points, per_minor, rounding):
                 amount = self.unlisted(rule) * self.rest
-                own = Fraction(0)
+                own = by_rate = Fraction(0)
                 for line, left in counted:
-                    of_item = self.own_points(line)
-                    if of_item is None:
+                    special = self.special(line)
+                    if special is not None and special.rate is not None:
+                        by_rate += self.worth(line) * left * Fraction(special.rate.points, special.rate.per_minor)
+                    elif special is None or special.points_per_unit is None:
                         amount += self.worth(line) * left
                     else:
-                        own += of_item * line.quantity * left
-                return round_fraction(amount * unpaid * points / per_minor, rounding) + math.floor(own * unpaid)
+                        own += special.points_per_unit * line.quantity * left
+                earned = (amount * points / per_minor + by_rate) * unpaid
+                return round_fraction(earned, rounding) + math.floor(own * unpaid)
         raise AssertionError(award)
 
     def share_of_fixed(self, rule: EarningRule, counted: Sequence[tuple[PurchaseLine, Fraction]]) -> Fraction:
@@ -139,7 +143,7 @@ class NaiveProgram:
     def unlisted(self, rule: EarningRule) -> int:
         """What the total has beyond all lines, where a rule counts it: it belongs to no item."""
         asks_for_items = rule.conditions.services or rule.conditions.service_categories
-        some_left_out = any(self.earns(line) and not self.counts(line) for line in self.facts.lines)
+        some_left_out = any(self.earns(line) and not self.opted_in(line) for line in self.facts.lines)
         return 0 if asks_for_items or some_left_out else max(0, self.facts.total.amount_minor - self.listed())
 
     def share_not_paid_with_points(self) -> Fraction:
@@ -148,22 +152,42 @@ class NaiveProgram:
             return Fraction(1)
         return Fraction(total - self.facts.points_paid_minor, total)
 
-    def own_points(self, line: PurchaseLine) -> int | None:
+    def special(self, line: PurchaseLine) -> CatalogItem | None:
+        """What says points or a rate for a line: its item, else its category."""
+        item, category = self.item_of(line), self.category_of(line)
+        if item is not None and (item.points_per_unit or item.rate or item.earning is CatalogEarning.PROGRAM):
+            return item
+        return category
+
+    def category_of(self, line: PurchaseLine) -> CatalogItem | None:
+        category_id = self.category_id(line)
+        categories = [item for item in self.catalog if item.kind is CatalogKind.CATEGORY]
+        return next((category for category in categories if category.external_id == category_id), None)
+
+    def category_id(self, line: PurchaseLine) -> str | None:
         item = self.item_of(line)
-        return None if item is None else item.points_per_unit
+        return line.category or (item.category if item else None)
 
     def unit_points(self, line: PurchaseLine, points: int) -> int:
         item = self.item_of(line)
         if item is None or not item.enrolled:
             return 0
-        return points if item.points_per_unit is None else item.points_per_unit
+        special = self.special(line)
+        return points if special is None or special.points_per_unit is None else special.points_per_unit
 
     def matches(self, rule: EarningRule) -> bool:
         conditions, facts = rule.conditions, self.facts
         booked_at = facts.booked_at or self.evaluated_at
         total = facts.total.amount_minor
         asks_for_items = bool(conditions.services or conditions.service_categories)
+        counted = [line for line in facts.lines if self.counts(line)]
+        matched = [line for line in counted if self.line_matches(rule, line)]
         checks = [
+            facts.location not in conditions.except_locations,
+            facts.staff not in conditions.except_staff,
+            facts.customer_category not in conditions.except_customer_categories,
+            self.weekday() not in conditions.except_weekdays,
+            bool(matched) or not counted or asks_for_items or self.unlisted(rule) > 0,
             self.takes_part(),
             rule.starts_at is None or booked_at >= rule.starts_at,
             rule.ends_at is None or booked_at < rule.ends_at,
@@ -173,7 +197,7 @@ class NaiveProgram:
             not conditions.weekdays or self.weekday() in conditions.weekdays,
             conditions.total_greater_than_minor is None or total > conditions.total_greater_than_minor,
             conditions.total_less_than_minor is None or total < conditions.total_less_than_minor,
-            not asks_for_items or any(self.counts(line) and self.line_matches(rule, line) for line in facts.lines),
+            not asks_for_items or bool(matched),
         ]
         return all(checks)
 
@@ -184,19 +208,29 @@ class NaiveProgram:
         basis = self.policy.basis
         if line.kind is LineKind.SHIPPING:
             return basis.include_shipping
-        if line.kind is LineKind.TIP:
+        if line.kind is LineKind.TIP or self.is_silenced(line):
             return False
         return line.kind is not LineKind.GIFT_CARD or not basis.exclude_gift_cards
 
-    def counts(self, line: PurchaseLine) -> bool:
+    def is_silenced(self, line: PurchaseLine) -> bool:
+        """Whether the catalogue says that a line earns nothing: its item, or its category when the item is silent."""
+        item, category = self.item_of(line), self.category_of(line)
+        if item is not None and (item.earning or item.points_per_unit or item.rate):
+            return item.earning is CatalogEarning.NOTHING
+        return category is not None and category.earning is CatalogEarning.NOTHING
+
+    def opted_in(self, line: PurchaseLine) -> bool:
         item = self.item_of(line)
-        enrolled = item is not None and item.enrolled
-        return self.earns(line) and (enrolled or self.policy.earn_scope is EarnScope.ALL)
+        return self.policy.earn_scope is EarnScope.ALL or (item is not None and item.enrolled)
+
+    def counts(self, line: PurchaseLine) -> bool:
+        return self.earns(line) and self.opted_in(line)
 
     def line_matches(self, rule: EarningRule, line: PurchaseLine) -> bool:
         services, categories = rule.conditions.services, rule.conditions.service_categories
-        item = self.item_of(line)
-        category = line.category or (item.category if item else None)
+        category = self.category_id(line)
+        if line.item in rule.conditions.except_services or category in rule.conditions.except_service_categories:
+            return False
         return (not services or line.item in services) and (not categories or category in categories)
 
     def item_of(self, line: PurchaseLine) -> CatalogItem | None:

@@ -1,6 +1,7 @@
 """Random programs, purchases, tiers, lots and accounts. Names come from small sets, so that rules often match."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from uuid import UUID
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from loyalty.rules.account import Account
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
+from loyalty.rules.catalog import CatalogEarning, EarningRate
 from loyalty.rules.earning import (
     Award,
     CatalogItem,
@@ -26,6 +28,7 @@ from loyalty.rules.earning import (
     Weekday,
     WeekdayOf,
 )
+from loyalty.rules.earning_rule import VALUE_CONDITIONS
 from loyalty.rules.ids import CustomerId, LotId, RuleId, TierId
 from loyalty.rules.lots import Lot
 from loyalty.rules.money import MINOR_DIGITS, Money
@@ -63,8 +66,23 @@ def some_of(values: tuple[str, ...] | str) -> st.SearchStrategy[frozenset[str]]:
     return st.just(frozenset[str]()) | st.frozensets(st.sampled_from(values), min_size=1)
 
 
+def _without_contradiction(made: Conditions) -> Conditions:
+    """Conditions that except nothing they ask for, and not every day."""
+    excepted = {
+        f"except_{name}": getattr(made, f"except_{name}") - getattr(made, name)
+        for name in (*VALUE_CONDITIONS, "weekdays")
+    }
+    return replace(made, **excepted)
+
+
 conditions = st.builds(
     Conditions,
+    except_service_categories=st.just(frozenset[str]()) | some_of(CATEGORIES),
+    except_services=st.just(frozenset[str]()) | some_of(ITEMS),
+    except_customer_categories=st.just(frozenset[str]()) | some_of(GROUPS),
+    except_locations=st.just(frozenset[str]()) | some_of(PLACES),
+    except_staff=st.just(frozenset[str]()) | some_of(PEOPLE),
+    except_weekdays=st.frozensets(st.sampled_from(Weekday), max_size=2),
     service_categories=some_of(CATEGORIES),
     services=some_of(ITEMS),
     customer_categories=some_of(GROUPS),
@@ -73,7 +91,7 @@ conditions = st.builds(
     weekdays=st.just(frozenset[Weekday]()) | st.frozensets(st.sampled_from(Weekday), min_size=3),
     total_greater_than_minor=st.none() | amounts,
     total_less_than_minor=st.none() | amounts,
-)
+).map(_without_contradiction)
 factors = st.integers(10_001, 1_000_000).map(lambda scaled: Ratio(scaled, 10_000))
 per_amount_awards = st.builds(PerAmountAward, points, st.integers(1, 10_000), st.sampled_from(Rounding))
 base_awards: st.SearchStrategy[Award] = (
@@ -104,6 +122,16 @@ def rule_sets(award: st.SearchStrategy[Award] = awards, max_size: int = 5) -> st
     return st.lists(rules(award), max_size=max_size, unique_by=lambda rule: rule.id)
 
 
+earnings = st.none() | st.sampled_from([None, *CatalogEarning])
+
+
+def _with_rate(item: CatalogItem) -> CatalogItem:
+    """Every other item with points of its own has them for an amount."""
+    if item.points_per_unit is None or item.points_per_unit % 2:
+        return item
+    return replace(item, points_per_unit=None, rate=EarningRate(item.points_per_unit, 97))
+
+
 catalogs = st.tuples(
     st.lists(
         st.builds(
@@ -114,8 +142,20 @@ catalogs = st.tuples(
             category=st.none() | st.sampled_from(CATEGORIES),
             enrolled=st.booleans(),
             points_per_unit=st.none() | points,
+            earning=earnings,
         ),
         unique_by=lambda item: (item.kind, item.external_id),
+    ),
+    st.lists(
+        st.builds(
+            CatalogItem,
+            kind=st.just(CatalogKind.CATEGORY),
+            external_id=st.sampled_from(CATEGORIES),
+            name=st.just("Category"),
+            points_per_unit=st.none() | points,
+            earning=earnings,
+        ),
+        unique_by=lambda item: item.external_id,
     ),
     st.lists(
         st.builds(
@@ -127,7 +167,7 @@ catalogs = st.tuples(
         ),
         unique_by=lambda item: item.external_id,
     ),
-).map(lambda parts: (*parts[0], *parts[1]))
+).map(lambda parts: tuple(map(_with_rate, (*parts[0], *parts[1], *parts[2]))))
 
 
 bases = st.just(DEFAULT_BASIS) | st.builds(

@@ -65,7 +65,9 @@ class Case(NamedTuple):
         return points_kept(self.formulas, left_of(self.bought, refunds), PROPORTIONAL)
 
 
-CONDITIONS = st.sampled_from([Conditions(), Conditions(), Conditions(services=frozenset("ab"))])
+CONDITIONS = st.sampled_from(
+    [Conditions(), Conditions(services=frozenset("ab")), Conditions(except_services=frozenset("a"))]
+)
 
 
 AWARDS: st.SearchStrategy[Award] = st.one_of(

@@ -47,6 +47,17 @@ ALL_KINDS = Conditions(
             "Service: Colour or Haircut · Mon, Tue · total over 100.00 EUR",
         ),
         (Conditions(services=frozenset({"1", "3", "unknown"})), "fr", "Service: Haircut, unknown or Yoga"),
+        (
+            Conditions(
+                service_categories=frozenset({"1"}),
+                except_services=frozenset({"2"}),
+                except_locations=frozenset({"1"}),
+                except_weekdays=frozenset({Weekday.SUN, Weekday.SAT}),
+            ),
+            "en",
+            "Service category: Hair · except Service: Colour · except Location: Berlin Mitte · except Sat, Sun",
+        ),
+        (Conditions(except_services=frozenset({"2"})), "de", "außer Leistung: Colour"),
         (ALL_KINDS, "en", IN_ENGLISH),
         (ALL_KINDS, "de", IN_GERMAN),
     ],

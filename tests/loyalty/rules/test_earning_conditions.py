@@ -34,6 +34,12 @@ BY_ANNA = Conditions(staff=frozenset({"anna"}))
 ON_WEDNESDAY = Conditions(weekdays=frozenset({Weekday.WED}))
 OVER_100 = Conditions(total_greater_than_minor=10_000)
 UNDER_100 = Conditions(total_less_than_minor=10_000)
+NOT_IN_MITTE = Conditions(except_locations=frozenset({"mitte"}))
+NOT_BY_ANNA = Conditions(except_staff=frozenset({"anna"}))
+NOT_VIP = Conditions(except_customer_categories=frozenset({"vip"}))
+NOT_ON_WEDNESDAY = Conditions(except_weekdays=frozenset({Weekday.WED}))
+NO_CUT = Conditions(except_services=frozenset({"cut"}))
+NO_HAIR = Conditions(except_service_categories=frozenset({"hair"}))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +66,23 @@ UNDER_100 = Conditions(total_less_than_minor=10_000)
             facts(1, starts_at=NOW + timedelta(days=1)),
             ConditionKind.WEEKDAYS,
             id="BK-18 other weekday",
+        ),
+        pytest.param(NOT_IN_MITTE, facts(1, location="mitte"), ConditionKind.EXCEPT_LOCATIONS, id="excepted location"),
+        pytest.param(NOT_IN_MITTE, facts(1, location="soho"), None, id="another location than the excepted"),
+        pytest.param(NOT_IN_MITTE, facts(1), None, id="no location is not excepted"),
+        pytest.param(NOT_BY_ANNA, facts(1, staff="anna"), ConditionKind.EXCEPT_STAFF, id="excepted staff"),
+        pytest.param(NOT_BY_ANNA, facts(1, staff="ben"), None, id="other staff than the excepted"),
+        pytest.param(
+            NOT_VIP, facts(1, customer_category="vip"), ConditionKind.EXCEPT_CUSTOMER_CATEGORIES, id="excepted customer"
+        ),
+        pytest.param(NOT_VIP, facts(1), None, id="a customer without category is not excepted"),
+        pytest.param(NOT_ON_WEDNESDAY, facts(1), ConditionKind.EXCEPT_WEEKDAYS, id="excepted weekday"),
+        pytest.param(NOT_ON_WEDNESDAY, facts(1, starts_at=NOW + timedelta(days=1)), None, id="the day after"),
+        pytest.param(NO_CUT, facts(0, line("cut")), ConditionKind.EXCEPT_SERVICES, id="excepted service"),
+        pytest.param(NO_CUT, facts(1, line("cut"), line("wax")), None, id="the rest counts"),
+        pytest.param(NO_CUT, facts(1), None, id="nothing is excepted where there are no lines"),
+        pytest.param(
+            NO_HAIR, facts(0, line("cut", "hair")), ConditionKind.EXCEPT_SERVICE_CATEGORIES, id="excepted category"
         ),
         pytest.param(OVER_100, facts(10_001), None, id="BK-19 over"),
         pytest.param(OVER_100, facts(10_000), ConditionKind.TOTAL_GREATER_THAN, id="BK-19 100.00 is not over 100"),

@@ -67,6 +67,8 @@ def test_refuses_awards_that_cannot_be(award: Award, path: str) -> None:
         Conditions(weekdays=frozenset(Weekday)),
         Conditions(total_greater_than_minor=0),
         Conditions(total_greater_than_minor=100, total_less_than_minor=101),
+        Conditions(services=frozenset({"a"}), except_services=frozenset({"b"})),
+        Conditions(except_weekdays=frozenset(Weekday) - {Weekday.MON}),
     ],
 )
 def test_takes_conditions(conditions: Conditions) -> None:
@@ -82,6 +84,11 @@ def test_takes_conditions(conditions: Conditions) -> None:
         (Conditions(customer_categories=frozenset({"a\0"})), "customer_categories"),
         (Conditions(locations=frozenset({"\ud800"})), "locations"),
         (Conditions(staff=frozenset({"x" * 256})), "staff"),
+        (Conditions(except_services=frozenset(str(number) for number in range(201))), "except_services"),
+        (Conditions(except_staff=frozenset({""})), "except_staff"),
+        (Conditions(locations=frozenset({"a"}), except_locations=frozenset({"a", "b"})), "except_locations"),
+        (Conditions(weekdays=frozenset({Weekday.MON}), except_weekdays=frozenset({Weekday.MON})), "except_weekdays"),
+        (Conditions(except_weekdays=frozenset(Weekday)), "except_weekdays"),
         (Conditions(total_greater_than_minor=-1), "total_greater_than"),
         (Conditions(total_less_than_minor=MAX_AMOUNT_MINOR + 1), "total_less_than"),
         (Conditions(total_greater_than_minor=100, total_less_than_minor=100), "total_less_than"),

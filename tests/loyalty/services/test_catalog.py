@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loyalty.rules.catalog import CatalogChange
+from loyalty.rules.catalog import CatalogChange, CatalogEarning, EarningRate
 from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.rules.errors import FeatureDisabled, InvalidInput, LimitReached
 from loyalty.services import catalog
@@ -72,7 +72,14 @@ async def test_a_change_keeps_what_it_does_not_mention(world: World, salon: Salo
     assert await change(CatalogKind.LOCATION, "west", name="West") == replace(west, name="West")
     bare = replace(haircut, name="Schnitt", category=None, points_per_unit=None)
     assert await change(CatalogKind.SERVICE, "haircut", category=None, points_per_unit=None) == bare
-    assert await change(CatalogKind.SERVICE, "haircut", enrolled=False) == replace(bare, enrolled=False)
+    silent = replace(bare, enrolled=False, earning=CatalogEarning.NOTHING)
+    assert await change(CatalogKind.SERVICE, "haircut", enrolled=False) == silent
+    assert await change(CatalogKind.SERVICE, "haircut", name="Cut") == replace(silent, name="Cut")
+    assert await change(CatalogKind.SERVICE, "haircut", enrolled=True) == replace(bare, name="Cut", enrolled=True)
+    by_program = replace(bare, name="Cut", enrolled=False, earning=CatalogEarning.PROGRAM)
+    assert await change(CatalogKind.SERVICE, "haircut", enrolled=False, earning=CatalogEarning.PROGRAM) == by_program
+    rated = replace(by_program, rate=EarningRate(2, 100))
+    assert await change(CatalogKind.SERVICE, "haircut", rate=EarningRate(2, 100)) == rated
     assert await change(CatalogKind.PRODUCT, "haircut", name="Comb") == CatalogItem(
         CatalogKind.PRODUCT, "haircut", "Comb"
     )

@@ -1,0 +1,126 @@
+"""Which lines of a purchase earn, and what the catalogue says about each: its category, its own points or rate.
+
+What a line's item says wins over what its category says; where neither says anything the program's rules count.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from loyalty.rules.basis import BasisPolicy, LineBasis, line_basis, takes_part
+from loyalty.rules.catalog import CatalogEarning, CatalogItem, CatalogKind, EarningRate
+from loyalty.rules.purchase import PurchaseKind, PurchaseLine
+from loyalty.rules.quantity import Quantity
+
+_ITEM_KINDS = {
+    PurchaseKind.APPOINTMENT: (CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT),
+    PurchaseKind.CLASS: (CatalogKind.CLASS, CatalogKind.SERVICE, CatalogKind.PRODUCT),
+    PurchaseKind.ORDER: (CatalogKind.PRODUCT, CatalogKind.SERVICE, CatalogKind.CLASS),
+}
+"""Whose item an external id means on a line, when several kinds of the catalogue have the same id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogIndex:
+    """The catalogue by external ids, for each kind of purchase."""
+
+    items: Mapping[PurchaseKind, Mapping[str, CatalogItem]]
+    categories: Mapping[str, CatalogItem]
+
+
+class CountedLine(NamedTuple):
+    """A line that takes part, by its position, with what counts of it and what the catalogue adds to it."""
+
+    position: int
+    item: str | None
+    category: str | None
+    quantity: Quantity
+    amount_minor: int
+    basis: LineBasis
+    enrolled: bool
+    points_per_unit: int | None
+    rate: EarningRate | None
+
+
+class CountedLines(NamedTuple):
+    """The lines that take part. `left_out` says that an item did not opt in, `earns_nothing` that one earns nothing."""
+
+    lines: tuple[CountedLine, ...]
+    left_out: bool
+    earns_nothing: bool
+
+
+def index_catalog(catalog: Iterable[CatalogItem]) -> CatalogIndex:
+    """Find what is sold by its external id; where kinds share an id, the first for the kind of the purchase wins."""
+    catalog = tuple(catalog)
+    categories = {item.external_id: item for item in catalog if item.kind is CatalogKind.CATEGORY}
+    return CatalogIndex({kind: _index_items(catalog, kinds) for kind, kinds in _ITEM_KINDS.items()}, categories)
+
+
+def count_lines(
+    catalog: CatalogIndex, kind: PurchaseKind, lines: Sequence[PurchaseLine], basis: BasisPolicy, *, enrolled_only: bool
+) -> CountedLines:
+    """Return which lines of a purchase take part, in their order."""
+    items = catalog.items[kind]
+    counted: list[CountedLine] = []
+    left_out = earns_nothing = False
+    for position, line in enumerate(lines):
+        if not takes_part(basis, line):
+            continue
+        item = items.get(line.item) if line.item is not None else None
+        category_id = item.category if line.category is None and item is not None else line.category
+        category = catalog.categories.get(category_id) if category_id is not None else None
+        if _earning_of(item, category) is CatalogEarning.NOTHING:
+            earns_nothing = True
+        elif enrolled_only and (item is None or not item.enrolled):
+            left_out = True
+        else:
+            counted.append(_counted_line(position, line, item, category_id, _special(item, category), basis))
+    return CountedLines(tuple(counted), left_out, earns_nothing)
+
+
+def _counted_line(
+    position: int,
+    line: PurchaseLine,
+    item: CatalogItem | None,
+    category_id: str | None,
+    special: CatalogItem | None,
+    basis: BasisPolicy,
+) -> CountedLine:
+    return CountedLine(
+        position=position,
+        item=line.item,
+        category=category_id,
+        quantity=line.quantity,
+        amount_minor=line.amount_minor,
+        basis=line_basis(basis, line),
+        enrolled=item is not None and item.enrolled,
+        points_per_unit=special.points_per_unit if special is not None else None,
+        rate=special.rate if special is not None else None,
+    )
+
+
+def _earning_of(item: CatalogItem | None, category: CatalogItem | None) -> CatalogEarning | None:
+    """Whether a line earns by the program or not at all; points or a rate of the item's own are the program's."""
+    if item is not None and (item.earning is not None or _has_own(item)):
+        return item.earning or CatalogEarning.PROGRAM
+    return category.earning if category is not None else None
+
+
+def _special(item: CatalogItem | None, category: CatalogItem | None) -> CatalogItem | None:
+    """Return what says points or a rate for a line: the item, else its category, unless the item follows the rules."""
+    if item is not None and (_has_own(item) or item.earning is CatalogEarning.PROGRAM):
+        return item
+    return category if category is not None and _has_own(category) else None
+
+
+def _has_own(item: CatalogItem) -> bool:
+    return item.points_per_unit is not None or item.rate is not None
+
+
+def _index_items(catalog: Iterable[CatalogItem], kinds: Sequence[CatalogKind]) -> Mapping[str, CatalogItem]:
+    by_kind = {kind: {item.external_id: item for item in catalog if item.kind is kind} for kind in kinds}
+    index: dict[str, CatalogItem] = {}
+    for kind in reversed(kinds):
+        index.update(by_kind[kind])
+    return index
