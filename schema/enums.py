@@ -16,7 +16,7 @@ from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
-from loyalty.rules.redemption import DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
+from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
@@ -381,6 +381,14 @@ describe_enum(
     {
         "AUTOMATIC": "As many as possible are proposed; the customer may take them away.",
         "CUSTOMER_CHOICE": "None are proposed; the customer says how many.",
+    },
+)
+describe_enum(
+    CaptureOn,
+    "What spends the points of a hold.",
+    {
+        "CALL": "Only `redemptionCapture`.",
+        "PAID": "The recording of its purchase as PAID or COMPLETED as well, in the same transaction.",
     },
 )
 describe_enum(

@@ -74,6 +74,10 @@ class LiveRedemption:
     returned_points: int
     discount_minor: int
 
+    def after(self, points: int) -> "LiveRedemption":
+        """Return it after so many more points came back."""
+        return LiveRedemption(self.id, self.points, self.returned_points + points, self.discount_minor)
+
     @property
     def paid(self) -> PointsPaid:
         """Return what it still pays; what came back took its share of the discount along, rounded down."""
@@ -119,7 +123,7 @@ def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: 
     kept: list[PointsPaid] = []
     for one in reversed(redemptions):
         points = _points_to_return(one, excess_minor)
-        after = LiveRedemption(one.id, one.points, one.returned_points + points, one.discount_minor)
+        after = one.after(points)
         if points:
             returns[one.id] = points
             excess_minor -= one.paid.discount_minor - after.paid.discount_minor

@@ -52,13 +52,21 @@ from loyalty.services.batch import LateRefusals, Refused, attempted
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
+from loyalty.services.points_paid import (
+    NOTHING_SETTLED,
+    Payable,
+    SettledPoints,
+    profiles_of_payers,
+    read_payments,
+    read_settled,
+    settle_points,
+)
 from loyalty.services.program import program_at, program_in_force
-from loyalty.services.redemption import give_back_for
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.ledger import LockedCustomer, open_accounts, post
-from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
     KnownPurchase,
@@ -122,6 +130,7 @@ class RecordedPurchase(NamedTuple):
     customer: CustomerRow
     tier_change: TierChangeRow | None
     replayed: bool
+    settled: SettledPoints = NOTHING_SETTLED
 
 
 RecordingResult = RecordedPurchase | LoyaltyError
@@ -335,7 +344,7 @@ def _judge(
 def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
     """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
     lost = known.accrual is None or known.accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
-    untouched = not purchase.refunded_minor and not known.points_paid_minor
+    untouched = not purchase.refunded_minor and not known.paid.owner_ids
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
@@ -370,6 +379,11 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
     changes = await read_tier_changes(tx, [purchase.id for purchase in purchases.values()])
     # A purchase may change the tier several times; each fact answers with the change it made itself.
     by_fact: dict[Any, TierChangeRow] = {(change.cause_id, change.changed_at): change for change in changes}
+    settled = {
+        position: await read_settled(tx, PurchaseKey(known.purchase.kind, known.purchase.external_id), moment)
+        for position, known in replays.items()
+        if known.purchase and known.checkout_version and (moment := _recorded_at(known))
+    }
     return {
         position: RecordedPurchase(
             purchase=purchase,
@@ -377,6 +391,7 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
             customer=customers[purchase.customer_id],
             tier_change=by_fact.get((purchase.id, _recorded_at(replays[position]))),
             replayed=True,
+            settled=settled.get(position, NOTHING_SETTLED),
         )
         for position, purchase in purchases.items()
     }
@@ -420,9 +435,13 @@ async def _book_items(
 
     Raises LateRefusals with every item that is refused only now, so that one more attempt is enough.
     """
-    profiles = profile_rows([item.recording.customer for item in items.values()], world.now(program))
+    paying = {position: _key_of(item) for position, item in items.items() if item.known.paid.owner_ids}
+    payers = profiles_of_payers([items[position].known.paid for position in paying])
+    # Of several profiles of one customer the later one wins, and a payer's says nothing.
+    profiles = profile_rows([*payers, *(item.recording.customer for item in items.values())], world.now(program))
     opened = await open_accounts(tx, profiles)
     await _insist_on_what_is_known(tx, items)
+    paid = await read_payments(tx, paying, opened)
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))
     await _bring_lots_to_take_back(tx, book, items, opened)
@@ -430,6 +449,7 @@ async def _book_items(
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
     categories: dict[CustomerId, str | None] = {}
+    _open_payers(book, opened, payers)
     for position, item in items.items():
         locked = opened[item.recording.customer.external_id]
         # An item is judged by the profile as it was before it, with what it tells itself; not by what later ones tell.
@@ -437,18 +457,14 @@ async def _book_items(
         known_category = categories.get(customer_id, item.known.customer_category)
         categories[customer_id] = known_category if told is None else told
         # Kept with the facts, so that what was evaluated can be evaluated again.
-        facts = replace(
-            item.news.facts,
-            customer_category=categories[customer_id],
-            points_paid_minor=item.known.points_paid_minor,
-        )
+        facts = replace(item.news.facts, customer_category=categories[customer_id])
         book.open(locked)
         draft = _Draft(item, facts, customer_id, refunds.get(position, ()))
         try:
-            if item.status in ENDED and item.known.points_paid_minor:
-                booked[position] = await _call_off(tx, book, draft)
+            if item.status in ENDED and position in paid:
+                booked[position] = await _call_off(tx, book, draft, paid[position])
             else:
-                booked[position] = _book(book, draft)
+                booked[position] = await _book_settled(tx, book, draft, paid.get(position))
         except LoyaltyError as refusal:
             late[position] = refusal
     if late:
@@ -460,14 +476,40 @@ async def _book_items(
     }
 
 
-async def _call_off(tx: Transaction, book: Book, draft: _Draft) -> RecordedPurchase:
+def _key_of(item: _Item) -> PurchaseKey:
+    return PurchaseKey(item.news.facts.kind, item.news.facts.external_id)
+
+
+def _open_payers(book: Book, opened: dict[str, LockedCustomer], payers: Sequence[CustomerProfile]) -> None:
+    for payer in payers:
+        book.open(opened[payer.external_id])
+
+
+async def _book_settled(tx: Transaction, book: Book, draft: _Draft, paid: PaidWithPoints | None) -> RecordedPurchase:
+    """Book one item after the points that pay for it; mostly there are none, and then this takes no statement.
+
+    They follow the report first, so that what the purchase earns is valued as it is after that.
+    """
+    item, key = draft.item, _key_of(draft.item)
+    if paid is None:
+        # Nobody may have begun to pay since that was read.
+        seen = {"purchase_kind": key.kind, "purchase_external_id": key.external_id}
+        book.posting.seen_checkouts.append({**seen, "version": item.known.checkout_version})
+        return _book(book, draft)
+    total_minor = draft.facts.total.amount_minor
+    purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
+    settled, left = await settle_points(tx, book, purchase, paid)
+    draft = replace(draft, facts=replace(draft.facts, points_paid_minor=left.discount_minor))
+    return _book(book, draft)._replace(settled=settled)
+
+
+async def _call_off(tx: Transaction, book: Book, draft: _Draft, paid: PaidWithPoints) -> RecordedPurchase:
     """Book the end of a purchase that was paid with points.
 
     They come back first, so that what the purchase earned can be taken from them; both are one movement for the tier.
     """
     with book.settle_once(draft.customer_id):
-        await give_back_for(tx, book, PurchaseKey(draft.facts.kind, draft.facts.external_id), draft.customer_id)
-        recorded = _book(book, draft)
+        recorded = await _book_settled(tx, book, draft, paid)
     change = book.change_tier(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
     return recorded._replace(tier_change=recorded.tier_change or change)
 

@@ -28,7 +28,7 @@ from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId, 
 from loyalty.rules.lots import Lot, allocate, is_spendable, parcel_of
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.points import check_points
-from loyalty.rules.points_paid import fit_hold
+from loyalty.rules.points_paid import PointsPaid, fit_hold
 from loyalty.rules.redemption import (
     MAX_HOLD_MINUTES,
     Application,
@@ -275,7 +275,7 @@ async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id
         raise NotFound("hold", ("replaces",))
     if hold.state is not HoldState.ACTIVE:
         raise HoldEnded(hold.state, ("replaces",))
-    await _give_up(tx, book, hold, HoldState.RELEASED)
+    await end_hold(tx, book, hold, HoldState.RELEASED)
 
 
 async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | None, key: str) -> CapturedPoints:
@@ -315,7 +315,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
         if hold.state is not HoldState.ACTIVE:
             # Whose hold it was may have become another customer since it ended.
             return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
-        ended = await _give_up(tx, book, hold, HoldState.RELEASED)
+        ended = await end_hold(tx, book, hold, HoldState.RELEASED)
         book.remember(call, hold.id)
         await post(tx, book.finish())
         return HeldPoints(ended, book.customer(hold.customer_id), replayed=False)
@@ -358,7 +358,7 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         due = [hold for hold in seen if now[hold.id] == hold]
         parts = await read_held_lots(tx, [hold.id for hold in due])
         for hold in due:
-            await _give_up(tx, book, hold, HoldState.EXPIRED, parts[hold.id])
+            await end_hold(tx, book, hold, HoldState.EXPIRED, parts[hold.id])
         await post(tx, book.finish())
     return Swept(len(due))
 
@@ -460,20 +460,24 @@ async def give_redemption_back(
     return returned, redemption._replace(returned_points=after)
 
 
-async def give_back_for(tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId) -> None:
+async def give_back_for(
+    tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId
+) -> tuple[list[ReturnRow], list[HoldRow]]:
     """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41).
 
-    What is only held goes back in any case; what was spent does where the program says so.
+    What is only held goes back in any case; what was spent does where the program says so. Returns what went back.
     """
-    for hold in await read_active_holds_for(tx, purchase):
-        if hold.customer_id == customer_id:
-            await _give_up(tx, book, hold, HoldState.RELEASED)
+    held = [hold for hold in await read_active_holds_for(tx, purchase) if hold.customer_id == customer_id]
+    ended = [await end_hold(tx, book, hold, HoldState.RELEASED) for hold in held]
+    returns: list[ReturnRow] = []
     if not book.program.row.settings.redemption.return_on_cancel:
-        return
+        return returns, ended
     for redemption in await read_redemptions_by(tx, customer_id, purchase):
         returnable = redemption.points - redemption.returned_points
         if returnable:
-            await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
+            returned, _ = await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
+            returns.append(returned)
+    return returns, ended
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
@@ -570,7 +574,34 @@ def _spend(
     return redemption, {lot_id: left for lot_id, left in rest.items() if left}
 
 
-async def _give_up(
+async def lower_hold(tx: Transaction, book: Book, hold: HoldRow, kept: PointsPaid) -> HoldRow:
+    """Book that a part of a hold goes back because its purchase became smaller; what lives longest goes back first."""
+    parts = await _bring_held_lots(tx, book, hold)
+    missing, back = hold.left_points - kept.points, {}
+    for part in reversed(parts):
+        here = min(part.points, missing)
+        missing -= here
+        if here:
+            back[part.lot.id] = here
+            lowered = {"hold_id": hold.id, "lot_id": part.lot.id, "lowered_points": part.lowered_points + here}
+            book.posting.hold_lot_moves.append(lowered)
+    await _put_back(tx, book, hold, dict(reversed(back.items())))
+    after = hold._replace(
+        lowered_points=hold.points - kept.points, lowered_at=book.now, discount_minor=kept.discount_minor
+    )
+    book.posting.hold_lowerings.append(
+        {
+            "id": hold.id,
+            "lowered_points": after.lowered_points,
+            "lowered_at": after.lowered_at,
+            "discount_minor": after.discount_minor,
+            "seen_lowered_points": hold.lowered_points,
+        }
+    )
+    return after
+
+
+async def end_hold(
     tx: Transaction, book: Book, hold: HoldRow, state: HoldState, parts: Sequence[PartOfLot] | None = None
 ) -> HoldRow:
     """Book that all of a hold goes back to the customer."""

@@ -40,9 +40,11 @@ from loyalty.rules.quantity import quantity_document, quantity_from_document
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.rules.rounding import Rounding
+from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
 from loyalty.storage.programs import accrual_from_document
 from loyalty.storage.tables import (
     accruals,
+    checkouts,
     customers,
     holds,
     programs,
@@ -156,8 +158,10 @@ class KnownPurchase(NamedTuple):
     """The fact with the same idempotency key as the report."""
     earlier_states: tuple[str, ...]
     """The marks of what was known after earlier reports of this status or the present one, ``MAX_STATES_COMPARED``."""
-    points_paid_minor: int
-    """How much of it is paid with points, as far as holds and redemptions name it."""
+    paid: PaidWithPoints
+    """What points pay of it, read before any lock."""
+    checkout_version: int
+    """How often points were set aside for it; holds from before this was counted are not."""
 
 
 class RecordingContext(NamedTuple):
@@ -270,6 +274,15 @@ _accrual = _looked_up(
 )
 
 
+_checkout = _looked_up(
+    "checkout",
+    [checkouts.c.version],
+    checkouts.c.tenant_id == tenant_parameter(),
+    checkouts.c.purchase_kind == _wanted.c.kind,
+    checkouts.c.purchase_external_id == _wanted.c.external_id,
+)
+
+
 def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """What active holds and redemptions that name a purchase take off it, less what was given back."""
     held = select(func.sum(holds.c.discount_minor)).where(
@@ -306,7 +319,9 @@ _PREPARE = (
         *(column.label(f"fact_{column.name}") for column in _fact.c),
         *(column.label(f"keyed_{column.name}") for column in _keyed.c),
         select(func.array_agg(_states.c.state_mark)).select_from(_states).scalar_subquery().label("earlier_states"),
-        _paid_with_points(_wanted.c.kind, _wanted.c.external_id).label("points_paid_minor"),
+        paying_holds(_wanted.c.kind, _wanted.c.external_id),
+        paying_redemptions(_wanted.c.kind, _wanted.c.external_id),
+        func.coalesce(_checkout.c.version, 0).label("checkout_version"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
@@ -316,6 +331,7 @@ _PREPARE = (
         .outerjoin(_customer, true())
         .outerjoin(_fact, true())
         .outerjoin(_keyed, true())
+        .outerjoin(_checkout, true())
         .outerjoin(_accrual, true()),
     )
     .where(programs.c.tenant_id == tenant_parameter())
@@ -512,7 +528,8 @@ def _known(row: Any) -> KnownPurchase:
         fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
         keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
         earlier_states=tuple(row.earlier_states or ()),
-        points_paid_minor=row.points_paid_minor,
+        paid=paid_with_points(row),
+        checkout_version=row.checkout_version,
     )
 
 

@@ -361,6 +361,34 @@ _REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
 _RETURNS_BY_ID = select(*_RETURN_COLUMNS).where(
     redemption_returns.c.tenant_id == tenant_parameter(), redemption_returns.c.id.in_(bindparam("ids", expanding=True))
 )
+_HOLDS_MOVED = (
+    select(*_HOLD_COLUMNS)
+    .where(
+        holds.c.tenant_id == tenant_parameter(),
+        holds.c.purchase_kind == bindparam("kind"),
+        holds.c.purchase_external_id == bindparam("external_id"),
+        (holds.c.ended_at == bindparam("moment", type_=INSTANT))
+        | (holds.c.lowered_at == bindparam("moment", type_=INSTANT)),
+    )
+    .order_by(holds.c.id)
+)
+_RETURNS_MADE = (
+    select(*_RETURN_COLUMNS)
+    .join_from(
+        redemptions,
+        redemption_returns,
+        (redemption_returns.c.tenant_id == redemptions.c.tenant_id)
+        & (redemption_returns.c.redemption_id == redemptions.c.id),
+    )
+    .where(
+        redemptions.c.tenant_id == tenant_parameter(),
+        redemptions.c.purchase_kind == bindparam("kind"),
+        redemptions.c.purchase_external_id == bindparam("external_id"),
+        redemption_returns.c.tenant_id == tenant_parameter(),
+        redemption_returns.c.returned_at == bindparam("moment", type_=INSTANT),
+    )
+    .order_by(redemption_returns.c.id)
+)
 
 # What a redemption took, less what its returns have given back: both are allocations, the latter below zero.
 _CAUSES = union_all(
@@ -530,6 +558,16 @@ async def read_redemptions_of_holds(tx: Transaction, ids: Sequence[HoldId]) -> d
 async def read_redemptions_for(tx: Transaction, purchase: PurchaseKey) -> list[RedemptionRow]:
     """The redemptions that paid for a purchase, oldest first."""
     return [redemption_row(row) for row in await tx.rows(_REDEMPTIONS_FOR_PURCHASE, **purchase._asdict())]
+
+
+async def read_holds_moved_at(tx: Transaction, purchase: PurchaseKey, moment: datetime) -> list[HoldRow]:
+    """The holds for a purchase that ended or were lowered at a moment, oldest first."""
+    return [hold_row(row) for row in await tx.rows(_HOLDS_MOVED, **purchase._asdict(), moment=moment)]
+
+
+async def read_returns_made_at(tx: Transaction, purchase: PurchaseKey, moment: datetime) -> list[ReturnRow]:
+    """What redemptions of a purchase gave back at a moment."""
+    return [ReturnRow._make(row) for row in await tx.rows(_RETURNS_MADE, **purchase._asdict(), moment=moment)]
 
 
 async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId]) -> dict[RedemptionReturnId, ReturnRow]:

@@ -422,7 +422,8 @@ SOURCES: Sequence[Source] = (
         """
         SELECT h.*, r.points AS redeemed, r.customer_id AS redeemed_for
         FROM (
-            SELECT h.id, h.state, h.points, h.captured_points, h.customer_id, coalesce(sum(t.points), 0) AS set_aside,
+            SELECT h.id, h.state, h.points, h.captured_points, h.lowered_points, h.customer_id,
+                   coalesce(sum(t.points), 0) AS set_aside, coalesce(sum(t.lowered_points), 0) AS lowered,
                    bool_or(t.customer_id <> h.customer_id) AS is_for_others
             FROM holds h
             LEFT JOIN hold_lots t ON t.tenant_id = h.tenant_id AND t.hold_id = h.id
@@ -435,7 +436,9 @@ SOURCES: Sequence[Source] = (
         """,
         {
             "a hold sets aside what it says, for its own customer": Broken(
-                "points <> set_aside OR is_for_others", "id, points, set_aside, customer_id"
+                "points <> set_aside OR lowered_points <> lowered OR is_for_others"
+                " OR captured_points > points - lowered_points",
+                "id, points, set_aside, lowered_points, lowered, customer_id",
             ),
             "a hold that was captured is one redemption of what was captured, and no other hold is": Broken(
                 "coalesce(redeemed, 0) <> captured_points OR redeemed_for <> customer_id",
@@ -449,7 +452,7 @@ SOURCES: Sequence[Source] = (
         SELECT coalesce(l.id, h.lot_id) AS id, coalesce(l.held, 0) AS held, coalesce(h.points, 0) AS in_holds,
                l.customer_id, h.customer_id AS held_for
         FROM (SELECT id, customer_id, held FROM lots WHERE tenant_id = :current_tenant AND held > 0) l
-        FULL JOIN (SELECT t.lot_id, t.customer_id, sum(t.points) AS points
+        FULL JOIN (SELECT t.lot_id, t.customer_id, sum(t.points - t.lowered_points) AS points
                    FROM hold_lots t
                    JOIN holds h ON h.tenant_id = t.tenant_id AND h.id = t.hold_id
                    WHERE t.tenant_id = :current_tenant AND h.tenant_id = :current_tenant AND h.state = 'ACTIVE'

@@ -27,6 +27,7 @@ from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 from schema.types.purchase import Accrual, Purchase
+from schema.types.redemption import Hold, Redemption, RedemptionReturn
 from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
@@ -110,6 +111,19 @@ class PurchaseRecordPayload:
     tier_upgrade: TierUpgrade | None = strawberry.field(
         default=None, description="Set when this purchase raised the tier."
     )
+    returns: list[RedemptionReturn] | None = strawberry.field(
+        default=None,
+        description="What went back of the points that had paid for it: what passes its total, the newest redemption "
+        "first; all of them when it is called off. Empty when nothing did.",
+    )
+    holds: list[Hold] | None = strawberry.field(
+        default=None,
+        description="The holds for it that this report changed. Lowered, the newest first, to what fits the total; "
+        "ended, where nothing fits, it is called off or belongs to another customer; captured, as `captureOn` says.",
+    )
+    redemptions: list[Redemption] | None = strawberry.field(
+        default=None, description="What this report captured of holds with `captureOn: PAID`."
+    )
     replayed: bool | None = strawberry.field(
         default=None, description="True when this very fact had been recorded before: nothing happened this time."
     )
@@ -166,6 +180,9 @@ def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
         "accrual": recorded.accrual,
         "customer": recorded.customer,
         "tier_upgrade": tier_upgrade_of(recorded.tier_change),
+        "returns": list(recorded.settled.returns),
+        "holds": list(recorded.settled.holds),
+        "redemptions": list(recorded.settled.redemptions),
         "replayed": recorded.replayed,
     }
 

@@ -7,6 +7,7 @@ import strawberry
 
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.errors import NotFound
+from loyalty.rules.redemption import CaptureOn
 from loyalty.services.customer import CustomerKey
 from loyalty.services.redemption import HoldRequest, hold_points
 from permissions.catalog import Permission
@@ -39,6 +40,11 @@ class RedemptionHoldInput(CheckoutInput):
     )
     time_to_live: Duration | None = strawberry.field(
         default=None, description="After which it ends by itself: PT1M to P7D; by default the program's."
+    )
+    capture_on: CaptureOn = strawberry.field(
+        default=CaptureOn.CALL,
+        description="`PAID` lets the recording of the payment spend the points: the report of its purchase as PAID or "
+        "COMPLETED captures the hold, as far as it fits the recorded total.",
     )
     replaces: strawberry.ID | None = strawberry.field(
         default=None, description="An active hold of the same customer that is released in the same moment."
@@ -74,6 +80,7 @@ async def redemption_hold(
             minutes=parse_minutes(input.time_to_live, ("time_to_live",)) if input.time_to_live else None,
             replaces=None if input.replaces is None else row_id_of(input.replaces, "Hold", "replaces"),  # type: ignore[arg-type]
             idempotency_key=input.idempotency_key,
+            capture_on=input.capture_on,
         )
         held = await hold_points(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

@@ -8,7 +8,7 @@ import strawberry
 
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.redemption import DiscountLimit, DiscountMethod, HoldState, PointsReason
+from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
 from loyalty.services.checkout import Quote
 from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
@@ -139,6 +139,11 @@ class Hold(Node):
     state: HoldState = strawberry.field(description="How far it has come.")
     points: Points = strawberry.field(description="How many were set aside.")
     captured_points: Points = strawberry.field(description="How many of them were spent.")
+    lowered_points: Points = strawberry.field(
+        description="How many of them went back early because the purchase became smaller. At most the rest can be "
+        "captured, and such a capture says how many."
+    )
+    capture_on: CaptureOn = strawberry.field(description="What spends its points.")
     created_at: datetime = strawberry.field(description="When they were set aside.")
     expires_at: datetime = strawberry.field(description="When it ends by itself.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
@@ -146,7 +151,7 @@ class Hold(Node):
         "redemptions_of_holds", "id", description="What it became when it was captured."
     )
 
-    @computed(description="What its points take off.")
+    @computed(description="What its points take off: those that are still set aside, or were in the end.")
     def discount(self) -> Money:
         """At the point value of that moment."""
         return _discount(self)
@@ -159,6 +164,7 @@ class Hold(Node):
 
 @strawberry.type(description="Points of a redemption that were given back to the lots they came from.")
 class RedemptionReturn:
+    redemption: Redemption = loaded("redemptions", "redemption_id", description="What they came back of.")
     points: Points = strawberry.field(description="How many came back.")
     reason: str | None = strawberry.field(description="Why, as the caller put it.")
     returned_at: datetime = strawberry.field(description="When they came back.")

@@ -222,12 +222,12 @@ class Model:
         alive_again = order.status in CALLED_OFF and status in COURSE
         if alive_again and (lost or not order.generation):
             order.generation += 1
-        paid_minor = self._paid_minor(key)
+        if before is None and any(self.name(one.owner) != owner for one in self._paying(key)[1]):
+            raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
         accrual = order.accrual
         with self._nothing_left_of_a_refusal(order):
             order.known |= news
-            if status not in COURSE and paid_minor:
-                self._give_back_for(key, owner)
+            self._settle(key, order, status)
             if accrual is not None:
                 self._follow(order, accrual, status, moment, end_changed)
         if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
@@ -640,6 +640,38 @@ class Model:
             raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
         if order is not None and order.status not in COURSE:
             raise Refusal("PURCHASE_ENDED")
+
+    def _settle(self, key: str, order: Order, status: PurchaseStatus) -> None:
+        """What points pay follows a report: others get their holds back, and what passes the total goes back too."""
+        for hold in self._paying(key)[0]:
+            if hold.owner != order.owner:
+                self._give_up(hold, "RELEASED")
+        if status not in COURSE:
+            self._give_back_for(key, order.owner)
+            return
+        holds, redemptions = self._paying(key)
+        excess = sum(one.points - one.returned for one in redemptions) - order.total_minor
+        for one in reversed(redemptions):
+            back = min(max(excess, 0), one.points - one.returned)
+            excess -= back
+            if back:
+                self._return(one, back, sorted(one.parts, key=Lot.order, reverse=True))
+        room = order.total_minor - sum(one.points - one.returned for one in redemptions)
+        for hold in holds:
+            back = hold.points - min(hold.points, max(room, 0))
+            room -= hold.points - back
+            if hold.points == back:
+                self._give_up(hold, "RELEASED")
+            elif back:
+                self._lower(hold, back)
+
+    def _lower(self, hold: Hold, points: int) -> None:
+        back: dict[Lot, int] = {}
+        for lot in sorted(hold.parts, key=Lot.order, reverse=True):
+            back[lot] = min(hold.parts[lot], points)
+            points -= back[lot]
+            hold.parts[lot] -= back[lot]
+        self._put_back(hold.owner, _in_order({lot: part for lot, part in back.items() if part}))
 
     def _give_back_for(self, key: str, owner: str) -> None:
         for hold in self.holds:
