@@ -1,6 +1,8 @@
 """One operation as it comes in: its JSON, checked by hand, and what the context of its run is made from."""
 
 import enum
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +11,14 @@ from strawberry.http import GraphQLRequestData, GraphQLRequestProtocol
 
 from permissions.actor import Actor
 
-_ESCAPED_NUL = (b"\\u0000", b"\x00")
+NAMED_KEY_MAX_BYTES = 65_536
+"""A repeated key is searched for by its name only in a body of at most this size."""
+
+KEY_MAX_LENGTH = 100
+"""Characters shown of a key."""
+
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
 
 class Transport(enum.StrEnum):
@@ -46,30 +55,55 @@ class MalformedOperation(Exception):
 
 
 def decode_json(text: str | bytes) -> object:
-    """Strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, bounded nesting. Raises `MalformedOperation`."""
+    """Strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, no key twice in one object, bounded nesting.
+
+    Raises `MalformedOperation`.
+    """
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
         value: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise MalformedOperation("The body is not valid JSON in UTF-8.") from None
-    if any(mark in raw for mark in _ESCAPED_NUL) and _holds_nul(value):
+    try:
+        written_anew = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # it reads deeper than it writes
+        raise MalformedOperation("The body is nested too deeply.") from None
+    if b"\\u0000" in raw and _ESCAPED_NUL.search(written_anew):
         raise MalformedOperation("Texts must not contain the NUL character.")
+    if _count_colons(raw) != _count_colons(written_anew):
+        raise MalformedOperation(_say_which_key_is_there_twice(raw))
     return value
 
 
-def _holds_nul(value: object) -> bool:
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            if "\x00" in item:
-                return True
-        elif isinstance(item, list):
-            stack.extend(item)
-        elif isinstance(item, dict):
-            stack.extend(item.keys())
-            stack.extend(item.values())
-    return False
+def _count_colons(raw: bytes) -> int:
+    """The colons of a JSON text, those in texts and escaped ones too.
+
+    Of a key that is there twice only the last value is read. So the text that is written anew has a colon less, while
+    all other colons are in both.
+    """
+    escaped = len(_ESCAPED_COLON.findall(raw)) if b"\\u003" in raw else 0
+    return raw.count(b":") + escaped
+
+
+def _say_which_key_is_there_twice(raw: bytes) -> str:
+    """The refusal; it names the key unless finding it would take long."""
+    if len(raw) > NAMED_KEY_MAX_BYTES:
+        return "The body has a key twice in one object."
+    try:
+        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+    except MalformedOperation as malformed:
+        return str(malformed)
+    except RecursionError:
+        pass
+    return "The body has a key twice in one object."
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise MalformedOperation(f"The key `{key[:KEY_MAX_LENGTH]}` is twice in one object of the body.")
+        seen.add(key)
 
 
 def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> GraphQLRequestData:
