@@ -21,7 +21,12 @@ KEEP_ALIVE_SECONDS = 75
 GRACEFUL_SECONDS = 20
 """How long requests in flight have to finish when the process ends."""
 
-GC_THRESHOLDS = (50_000, 20, 20)
+GC_THRESHOLDS = (5_000, 10, 10)
+"""Young objects until the collector looks at them, and looks until it looks at older ones.
+
+An operation leaves a small circle, and a circle may hold a document. So garbage must not wait long. What was loaded at
+the start is frozen, and looking at the rest is cheap.
+"""
 
 
 class Server(uvicorn.Server):

@@ -1,0 +1,80 @@
+"""Documents that come once and never again must not fill the memory of a server."""
+
+import asyncio
+from pathlib import Path
+
+import orjson
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
+
+from schema.documents import DOCUMENT_CACHE_BYTES
+from tests.acceptance.business import Business
+from tests.acceptance.client import GENEROUS_SECONDS
+from tests.acceptance.conftest import OpenBusiness
+from tests.fixtures.server import ServerProcess
+
+DOCUMENTS = 6_000
+WARM_UP = 200
+"""Until here a server loads what it needs once."""
+
+AT_ONCE = 20
+MEBIBYTE = 1_048_576
+MOST_GROWTH = 2 * DOCUMENT_CACHE_BYTES + 32 * MEBIBYTE
+"""The documents that are kept, as much again for what the allocator does not give back, and some garbage.
+
+A server that keeps trees until the collector comes grows by twice as much.
+"""
+
+PROTOCOL = Subprotocol("graphql-transport-ws")
+
+
+def document(number: int) -> str:
+    """About 4 kB that were never there before. One document of four may run; the others end with an unknown name."""
+    if number % 4 == 0:
+        aliases = " ".join(f"{'a' * 150}_{number}_{index}: __typename" for index in range(20))
+        return "{ " + "__typename " * 40 + aliases + " }"
+    page = f'first: 1, after: null, search: "{"x" * 180}{number}", tier: "x", orderBy: NAME, having: AVAILABLE'
+    return "{ " + f"customers({page}) {{ nodes {{ id }} }} " * 12 + " nothingHasThisName }"
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is really there."""
+    for line in Path(f"/proc/{pid}/status").read_text("utf-8").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1_024
+    raise AssertionError("the process is gone")
+
+
+async def send_documents(socket: ClientConnection, first: int, count: int) -> None:
+    """Let a server run or refuse so many documents, some at a time."""
+    for begin in range(first, first + count, AT_ONCE):
+        numbers = range(begin, min(begin + AT_ONCE, first + count))
+        for number in numbers:
+            payload = {"query": document(number)}
+            await socket.send(orjson.dumps({"id": str(number), "type": "subscribe", "payload": payload}).decode())
+        ended: set[str] = set()
+        while len(ended) < len(numbers):
+            message = orjson.loads(await asyncio.wait_for(socket.recv(), GENEROUS_SECONDS))
+            if message["type"] in {"complete", "error"}:
+                assert (message["type"] == "error") is (int(message["id"]) % 4 != 0), message
+                ended.add(message["id"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+async def test_six_thousand_distinct_documents_leave_no_more_than_what_is_kept(businesses: OpenBusiness) -> None:
+    business: Business = await businesses()
+    server: ServerProcess = business.installation.serve()
+    await server.ready()
+    try:
+        async with connect(server.socket_url, subprotocols=[PROTOCOL]) as socket:
+            introduction = {"type": "connection_init", "payload": {"authorization": f"Bearer {business.staff.token}"}}
+            await socket.send(orjson.dumps(introduction).decode())
+            assert orjson.loads(await socket.recv())["type"] == "connection_ack"
+            await send_documents(socket, 0, WARM_UP)
+            before = resident_bytes(server.pid)
+            await send_documents(socket, WARM_UP, DOCUMENTS)
+            growth = resident_bytes(server.pid) - before
+    finally:
+        server.stop()
+    assert growth < MOST_GROWTH, f"grew by {growth / MEBIBYTE:.0f} MiB"
