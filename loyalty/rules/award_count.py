@@ -7,6 +7,7 @@ from typing import NamedTuple
 from loyalty.rules.basis import LineBasis
 from loyalty.rules.counted_lines import CountedLine
 from loyalty.rules.earning_rule import FixedAward, PerAmountAward, PerUnitAward
+from loyalty.rules.exchange import Exchange, format_rate
 from loyalty.rules.formula import (
     FactorFormula,
     FixedFormula,
@@ -42,6 +43,7 @@ class Counted(NamedTuple):
     share: tuple[int, int]
     earns_nothing: bool
     currency: str
+    exchange: Exchange | None = None
 
 
 class Count(NamedTuple):
@@ -145,6 +147,8 @@ def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_ow
     currency = counted.currency
     per = f"{award.points} per {format_amount(award.per_minor, currency)} {currency}"
     said = f"{per} of {format_amount(basis_minor, currency)} {currency}"
+    if counted.exchange is not None:
+        said += f" (from {counted.exchange.currency} at {format_rate(counted.exchange.rate)})"
     if rated:
         said += " and what items earn at rates of their own"
     said += f", {_ROUNDING_WORDS[award.rounding]}"

@@ -253,7 +253,8 @@ def _counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
         lines = _matched_lines(compiled_rule.rule.conditions, lines)
     if compiled_rule.counts_items:
         order = order._replace(rest_minor=0)
-    return Counted(lines, order, bool(case.facts.lines), case.share, case.sold.earns_nothing, case.currency)
+    facts, sold = case.facts, case.sold
+    return Counted(lines, order, bool(facts.lines), case.share, sold.earns_nothing, case.currency, facts.exchange)
 
 
 def _failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:

@@ -311,8 +311,8 @@ class CurrencyMismatch(Refused):
 
     code: ClassVar[str] = "CURRENCY_MISMATCH"
 
-    def __init__(self, expected: str, actual: str, path: tuple[str, ...] = ("currency",)) -> None:
-        super().__init__(f"The amount must be in {expected}, not in {actual}.", path)
+    def __init__(self, expected: str, actual: str, path: tuple[str, ...] = ("currency",), *, hint: str = "") -> None:
+        super().__init__(f"The amount must be in {expected}, not in {actual}{hint and ', '}{hint}.", path)
         self.expected_currency = expected
         self.actual_currency = actual
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from loyalty.rules.errors import Problem
+from loyalty.rules.exchange import Exchange
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, is_currency
 from loyalty.rules.quantity import QUANTITY_MAX_DECIMALS, SCALE, Quantity
@@ -99,7 +100,8 @@ class PurchaseFacts:
 
     `occurred_at` is when the newest report came about in the caller's system, as far as it told. Conditions of rules do
     not look at it. `points_paid_minor` is how much of the total was paid with
-    points, as far as holds and redemptions name the purchase.
+    points, as far as holds and redemptions name the purchase. All amounts are in the program's currency; `exchange`
+    says how the total was told, if in another one.
     """
 
     kind: PurchaseKind
@@ -114,6 +116,7 @@ class PurchaseFacts:
     customer_category: str | None = None
     occurred_at: datetime | None = None
     points_paid_minor: int = 0
+    exchange: Exchange | None = None
 
 
 _RANKS = {

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Self
 
 from loyalty.rules.absent import ABSENT, Given
 from loyalty.rules.errors import InvalidInput, Problem
-from loyalty.rules.money import Money
+from loyalty.rules.exchange import Exchange
+from loyalty.rules.money import Money, Ratio
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, validate_facts
 from loyalty.rules.purchase_lines import align_lines
 
@@ -28,7 +29,8 @@ class PurchaseReport:
     """What one report tells about a purchase. A field that is ABSENT was not sent; `total` cannot be taken away.
 
     `occurred_at` is when what is reported came about in the caller's system. `line_currency` is that of the amounts of
-    its lines.
+    its lines. `exchange_rate` is what one unit of that currency is worth in the program's; once it has converted the
+    report, `exchange` says how the total was told.
     """
 
     kind: PurchaseKind
@@ -42,6 +44,8 @@ class PurchaseReport:
     ends_at: Given[datetime | None] = ABSENT
     occurred_at: datetime | None = None
     line_currency: str | None = None
+    exchange_rate: Ratio | None = None
+    exchange: Exchange | None = None
 
     @classmethod
     def of(cls, facts: PurchaseFacts) -> Self:
@@ -113,7 +117,8 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
     if "lines" in given:
         # Refunds and formulas name lines by their position, so they keep the order in which they are known.
         given["lines"] = align_lines(before.lines, given["lines"])
-    after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at))
+    exchange = report.exchange if "total" in given else before.exchange
+    after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
     if problem := _order_problem(report, after):
         raise InvalidInput([problem])
     times = {**known.told_at, **dict.fromkeys(given, told_at)}

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.absent import ABSENT, given_or_known
+from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.errors import (
-    CurrencyMismatch,
     IdempotencyConflict,
     InvalidInput,
     LoyaltyError,
@@ -22,6 +21,7 @@ from loyalty.rules.errors import (
     PurchaseOfAnotherCustomer,
     refuse_problems,
 )
+from loyalty.rules.exchange import format_rate
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.purchase import (
     CALLED_OFF,
@@ -43,6 +43,7 @@ from loyalty.rules.purchase_report import (
 )
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
+from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.rules.search import folded
 from loyalty.rules.text import check_external_id
@@ -73,6 +74,8 @@ from loyalty.storage.purchases import (
     PurchaseRow,
     RefundRow,
     WantedPurchase,
+    exchange_document,
+    exchange_from_document,
     facts_document,
     line_document,
     prepare_recording,
@@ -287,7 +290,8 @@ async def _record_wave(
             if judged.news is None:
                 replays[position] = known
             else:
-                items[position] = _Item(recording, marks[position], known, judged.news, judged.status)
+                told = recording._replace(report=_in_program_currency(recording.report, known, program))
+                items[position] = _Item(told, marks[position], known, judged.news, judged.status)
         if replays:
             results |= await _answer_replays(tx, replays)
         if items:
@@ -323,9 +327,7 @@ def _judge(
     if purchase is not None and known.fact and known.fact.version == purchase.version and not is_keyed:
         return Judgement(None, purchase.status)
     refuse_problems([check_not_ahead(report.occurred_at, now)])
-    if report.currency is not None and report.currency != program.row.currency:
-        path = ("total",) if report.total is not ABSENT else ("lines", "0", "unit_price")
-        raise CurrencyMismatch(program.row.currency, report.currency, (*path, "currency"))
+    report = _in_program_currency(report, known, program)
     if purchase is None:
         return judge_first_report(report, recording.status)
     judged = judge_report(
@@ -339,6 +341,11 @@ def _judge(
     if judged.news is not None:
         _refuse_change_after_refund(judged.news, purchase)
     return judged
+
+
+def _in_program_currency(report: PurchaseReport, known: KnownPurchase, program: CompiledProgram) -> PurchaseReport:
+    exchange = exchange_from_document(known.purchase.exchange) if known.purchase else None
+    return convert_report(report, program.row.currency, exchange)
 
 
 def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
@@ -585,6 +592,7 @@ def _facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_
         customer_category=customer_category,
         occurred_at=purchase.occurred_at,
         points_paid_minor=points_paid_minor,
+        exchange=exchange_from_document(purchase.exchange),
     )
 
 
@@ -639,6 +647,7 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         total=facts.total,
         refunded_minor=before.refunded_minor if before else 0,
         lines=[line_document(line) for line in facts.lines],
+        exchange=exchange_document(facts.exchange),
         location=facts.location,
         staff=facts.staff,
         booked_at=facts.booked_at,
@@ -729,6 +738,7 @@ def _report_identity(report: PurchaseReport) -> dict[str, Any]:
         "customer_category": None,
         "occurred_at": report.occurred_at,
         "points_paid_minor": 0,
+        **({} if report.exchange_rate is None else {"exchange_rate": format_rate(report.exchange_rate)}),
     }
 
 

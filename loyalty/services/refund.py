@@ -1,6 +1,7 @@
 """Refund a purchase, whole or in parts, and let points mature by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
+from loyalty.rules.exchange import convert_minor
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
@@ -39,6 +41,7 @@ from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
     RefundRow,
+    exchange_from_document,
     read_accruals,
     read_accruals_by_id,
     read_purchases_by_id,
@@ -168,9 +171,8 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         if known is not None:
             return await _refunded_before(tx, PurchaseRefundId(known))
         book, purchase = await _open(world, tx, actor, prepared)
-        if request.currency is not None and request.currency != purchase.total.currency:
-            raise CurrencyMismatch(purchase.total.currency, request.currency, ("amount", "currency"))
-        request = request._replace(refund=find_lines(refundable(purchase), request.refund))
+        refund_in_program = _in_program_currency(purchase, request)
+        request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
         if purchase.status is PurchaseStatus.REFUNDED:
             raise refuse_after_refund_of_everything(refundable(purchase), request.refund)
         earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
@@ -230,6 +232,21 @@ async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared 
         raise NotFound("purchase", ("purchase",))
     book = await open_book(world, tx, program, actor, [prepared.customer_id])
     return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+
+
+def _in_program_currency(purchase: PurchaseRow, request: RefundRequest) -> Refund:
+    """The refund in the currency of the purchase; amounts in the one that its total was told in are converted."""
+    currency, told = purchase.total.currency, exchange_from_document(purchase.exchange)
+    if request.currency is None or request.currency == currency:
+        return request.refund
+    if told is None or request.currency != told.currency:
+        raise CurrencyMismatch(currency, request.currency, ("amount", "currency"))
+
+    def converted(amount_minor: int) -> int:
+        return convert_minor(amount_minor, told.rate, told.currency, currency)
+
+    lines = tuple(replace(line, amount_minor=converted(line.amount_minor)) for line in request.refund.lines)
+    return Refund(lines, converted(request.refund.amount_minor))
 
 
 async def _accrual_of(tx: Transaction, purchase: PurchaseRow) -> AccrualRow | None:

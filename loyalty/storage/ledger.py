@@ -128,6 +128,7 @@ def _save_purchases() -> Any:
         "refunded_minor",
         "currency",
         "lines",
+        "exchange",
         "location",
         "staff",
         "told_at",

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState
+from loyalty.rules.exchange import Exchange, format_rate, parse_rate
 from loyalty.rules.formula import (
     AmountFormula,
     FactorFormula,
@@ -74,6 +75,7 @@ class PurchaseRow(NamedTuple):
     total: Money
     refunded_minor: int
     lines: list[dict[str, Any]]
+    exchange: dict[str, Any] | None
     location: str | None
     staff: str | None
     booked_at: datetime | None
@@ -481,10 +483,29 @@ def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
     return PurchaseLine(**{**stored, "kind": kind, "quantity": quantity})
 
 
+def exchange_document(exchange: Exchange | None) -> dict[str, Any] | None:
+    """How a total was told in another currency, as it is stored."""
+    if exchange is None:
+        return None
+    return {
+        "currency": exchange.currency,
+        "rate": format_rate(exchange.rate),
+        "total_minor": exchange.total_minor,
+    }
+
+
+def exchange_from_document(stored: dict[str, Any] | None) -> Exchange | None:
+    """How a total was told in another currency, as the rules know it."""
+    if stored is None:
+        return None
+    return Exchange(stored["currency"], parse_rate(stored["rate"]), stored["total_minor"])
+
+
 def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
     """What was reported about a purchase, as it is stored."""
     values = {name: getattr(facts, name) for name in _FACTS}
-    return {**values, "lines": [line_document(line) for line in facts.lines]}
+    stored = {**values, "lines": [line_document(line) for line in facts.lines]}
+    return {**stored, "exchange": exchange_document(facts.exchange)}
 
 
 def formula_document(formula: Formula) -> dict[str, Any]:
@@ -555,6 +576,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         total=Money(row.purchase_total_minor, row.purchase_currency),
         refunded_minor=row.purchase_refunded_minor,
         lines=row.purchase_lines,
+        exchange=row.purchase_exchange,
         location=row.purchase_location,
         staff=row.purchase_staff,
         booked_at=row.purchase_booked_at,

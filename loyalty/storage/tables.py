@@ -263,6 +263,8 @@ purchases = tenant_table(
     amount("refunded_minor"),
     text_column("currency"),
     document("lines"),
+    # How the total was told, if in another currency than the program's: currency, rate, minor units.
+    document("exchange", nullable=True),
     text_column("location", nullable=True),
     text_column("staff", nullable=True),
     instant("booked_at", nullable=True),

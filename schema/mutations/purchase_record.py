@@ -9,6 +9,7 @@ import strawberry
 from loyalty.rules.absent import ABSENT
 from loyalty.rules.customer import CustomerProfile, TidyProfile, tidy_profile
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.exchange import parse_rate
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
@@ -22,7 +23,7 @@ from schema.guard import guarded
 from schema.input_values import DESCRIPTIVE
 from schema.mutations.given import sent
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Locale, Quantity, UnreadableValue
+from schema.scalars import Decimal, Locale, Quantity, UnreadableValue
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
@@ -76,8 +77,14 @@ class PurchaseRecordInput:
     customer: PurchaseCustomerInput = strawberry.field(description="Whose it is.")
     total: MoneyInput | None = strawberry.field(
         default=strawberry.UNSET,
-        description="The total, in the program's currency. The first report must tell it, later ones may leave it out; "
-        "it cannot be null.",
+        description="The total, in the program's currency or with `exchangeRate`. The first report must tell it, later "
+        "ones may leave it out; it cannot be null.",
+    )
+    exchange_rate: Decimal | None = strawberry.field(
+        default=None,
+        description="For amounts in another currency: what one unit of it is worth in the program's currency, above 0, "
+        "at most 9 digits and 10 decimals. The first rate of a purchase is kept: later reports may leave it out, and "
+        "another one is refused.",
     )
     lines: list[PurchaseLineInput] | None = strawberry.field(
         default=strawberry.UNSET, description="Its positions, at most 500; given, they replace those that are known."
@@ -169,6 +176,7 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         ends_at=sent(given.ends_at),
         occurred_at=given.occurred_at,
         line_currency=currency,
+        exchange_rate=None if given.exchange_rate is None else parse_rate(given.exchange_rate),
     )
     return PurchaseRecording(report, given.status, profile_of(given.customer).profile, given.idempotency_key)
 

@@ -46,7 +46,9 @@ class PurchaseRefundInput:
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
     )
     amount: MoneyInput | None = strawberry.field(
-        default=None, description="What is paid back without belonging to a line, in the purchase's currency."
+        default=None,
+        description="What is paid back without belonging to a line, in the program's currency, or in the one that the "
+        "total was told in: then it is converted by the rate of the purchase.",
     )
     lines: list[PurchaseRefundLineInput] = strawberry.field(default_factory=list, description="At most 500 lines.")
     reason: str | None = strawberry.field(default=None, description="At most 500 characters.")
@@ -108,12 +110,14 @@ async def purchase_refund(
 
 def _request(given: PurchaseRefundInput) -> RefundRequest:
     amounts = [given.amount, *(line.amount for line in given.lines)]
-    currencies = {amount.currency for amount in amounts if amount is not None}
+    currencies = sorted({amount.currency for amount in amounts if amount is not None})
+    if len(currencies) > 1:
+        raise InvalidInput.one("lines", reason="must have amounts in one currency")
     lines = tuple(_line(line, "lines", str(number)) for number, line in enumerate(given.lines))
     return RefundRequest(
         purchase=purchase_name(given.purchase, "purchase"),
         refund=Refund(lines, _minor(given.amount, "amount")),
-        currency=min(currencies, default=None),
+        currency=currencies[0] if currencies else None,
         reason=given.reason,
         occurred_at=given.occurred_at,
         idempotency_key=given.idempotency_key,

@@ -24,7 +24,7 @@ from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.node_ids import encode_id
-from schema.scalars import Points, Quantity
+from schema.scalars import Decimal, Points, Quantity
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
 
@@ -136,6 +136,12 @@ class PurchaseFact:
         return "STAFF" if info.context.actor.kind is ActorKind.CUSTOMER else row.recorded_by
 
 
+@strawberry.type(description="How the total of a purchase was told in another currency than the program's.")
+class PurchaseExchange:
+    total: Money = strawberry.field(description="The total as the caller told it.")
+    rate: Decimal = strawberry.field(description="What one unit of that currency is worth in the program's.")
+
+
 @strawberry.type(description="A booking, a class or an order that can earn points.")
 class Purchase(Node):
     is_type_of = reads(PurchaseRow)
@@ -155,6 +161,15 @@ class Purchase(Node):
     updated_at: datetime = strawberry.field(description="When its newest fact was recorded.")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose purchase it is.")
     accrual: Accrual | None = loaded("accruals", "id", description="What it earned; null when it was never evaluated.")
+
+    @computed(description="How the total was told, if in another currency than the program's; else null.")
+    def exchange(self) -> PurchaseExchange | None:
+        """Frozen with the first report."""
+        row: Any = self
+        if row.exchange is None:
+            return None
+        told = Amount(row.exchange["total_minor"], row.exchange["currency"])
+        return PurchaseExchange(total=cast("Money", shown(told)), rate=Decimal(row.exchange["rate"]))
 
     @computed(description="How much of the total was refunded so far.")
     def refunded(self) -> Money:

@@ -1,0 +1,81 @@
+"""A report in another currency than the program's, converted by the rate that it tells or that the purchase has.
+
+The first rate of a purchase is frozen: later reports in that currency may leave it out, and no other is taken.
+"""
+
+from dataclasses import replace
+
+from loyalty.rules.absent import ABSENT
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput
+from loyalty.rules.exchange import Exchange, convert_minor, format_rate
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, Ratio
+from loyalty.rules.purchase import PurchaseLine
+from loyalty.rules.purchase_report import PurchaseReport
+
+
+def convert_report(report: PurchaseReport, currency: str, known: Exchange | None) -> PurchaseReport:
+    """Return the report in the program's currency; `known` is the exchange of the purchase so far.
+
+    Each amount is rounded to the nearest minor unit by itself. Raises CurrencyMismatch without a rate, and InvalidInput
+    for a rate that has nothing to convert, that is another one than before, or that makes an amount too large.
+    """
+    source = report.currency
+    if source is None or source == currency:
+        _refuse_idle_rate(report, known)
+        return report
+    rate = _rate_of(report, source, currency, known)
+    changes: dict[str, object] = {"line_currency": currency}
+    if report.total is not ABSENT:
+        total_minor = _convert(report.total.amount_minor, rate, source, currency, ("total", "amount"))
+        changes["total"] = Money(total_minor, currency)
+        changes["exchange"] = Exchange(source, rate, report.total.amount_minor)
+    if report.lines is not ABSENT:
+        changes["lines"] = tuple(
+            _convert_line(line, rate, source, currency, position) for position, line in enumerate(report.lines)
+        )
+    return replace(report, **changes)  # type: ignore[arg-type]
+
+
+def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange | None) -> Ratio:
+    frozen = known.rate if known is not None and known.currency == source else None
+    if frozen is not None and report.exchange_rate not in (None, frozen):
+        reason = f"must stay {format_rate(frozen)}, the rate that the purchase was recorded with"
+        raise InvalidInput.one("exchange_rate", reason=reason)
+    rate = frozen or report.exchange_rate
+    if rate is None:
+        path = ("total",) if report.total is not ABSENT else ("lines", "0", "unit_price")
+        raise CurrencyMismatch(currency, source, (*path, "currency"), hint="or send exchangeRate")
+    return rate
+
+
+def _refuse_idle_rate(report: PurchaseReport, known: Exchange | None) -> None:
+    """A rate without an amount may only say again what is known."""
+    if report.exchange_rate is None:
+        return
+    if report.currency is None and known is not None and known.rate == report.exchange_rate:
+        return
+    raise InvalidInput.one("exchange_rate", reason="has no amount in another currency to convert")
+
+
+def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, position: int) -> PurchaseLine:
+    """A line with its amounts converted; rounding never makes a discount or a tax larger than what holds it."""
+    path = ("lines", str(position), "unit_price", "amount")
+    converted = replace(
+        line,
+        unit_price_minor=_convert(line.unit_price_minor, rate, source, currency, path),
+        discount_minor=0,
+        tax_minor=0,
+    )
+    if converted.price_minor > MAX_AMOUNT_MINOR:
+        raise InvalidInput.one(*path, reason="is too large in the program's currency")
+    discount_minor = convert_minor(line.discount_minor, rate, source, currency)
+    converted = replace(converted, discount_minor=min(discount_minor, converted.price_minor))
+    tax_minor = convert_minor(line.tax_minor, rate, source, currency)
+    return replace(converted, tax_minor=min(tax_minor, converted.amount_minor))
+
+
+def _convert(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:
+    converted = convert_minor(amount_minor, rate, source, currency)
+    if converted > MAX_AMOUNT_MINOR:
+        raise InvalidInput.one(*path, reason="is too large in the program's currency")
+    return converted
