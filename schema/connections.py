@@ -1,12 +1,13 @@
 """Relay connections with keyset cursors: a cursor is the place of a row in its order, not a count.
 
 A cursor carries the name of its list and a seal over that and the tenant: another list's, another tenant's and a
-made-up cursor are refused.
+made-up cursor are refused. Nobody outside can read one: the place of an event would count all events of the tenant.
 https://relay.dev/graphql/connections.htm
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,6 +27,10 @@ from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
 
 SEAL_BYTES = 12
+PADDING_BYTES = 16
+"""What a cursor says is filled up to a multiple of it: its length tells no number of digits."""
+COVERED = "1."
+"""What a cursor begins with that nobody outside can read; those of the first release begin otherwise."""
 _NO_CURSOR = "must be a cursor of this list"
 
 N = TypeVar("N")
@@ -73,10 +78,18 @@ class Seal(NamedTuple):
     key: bytes
     tenant_id: TenantId
 
-    def sign(self, packed: bytes) -> str:
+    def sign(self, packed: bytes) -> bytes:
         """A short keyed hash (HMAC-SHA-256, RFC 2104, cut to 12 bytes) over tenant and content."""
-        mac = hmac.digest(self.key, self.tenant_id.bytes + packed, "sha256")
-        return base64.urlsafe_b64encode(mac[:SEAL_BYTES]).decode()
+        return hmac.digest(self.key, self.tenant_id.bytes + packed, "sha256")[:SEAL_BYTES]
+
+    def cover(self, content: bytes, signature: bytes) -> bytes:
+        """Hide content that has this signature, or uncover it again: the same content always looks the same.
+
+        The signature takes the place of a nonce (synthetic initialization vector, as in RFC 5297); the key stream is
+        SHAKE256 (FIPS 202) over key, tenant and signature.
+        """
+        stream = hashlib.shake_256(b"cursor" + self.key + self.tenant_id.bytes + signature).digest(len(content))
+        return bytes(one ^ other for one, other in zip(content, stream, strict=True))
 
 
 class Order(NamedTuple, Generic[P]):
@@ -113,25 +126,53 @@ def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
 
 
 def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
-    """The cursor of a place: what it says, and the seal over it."""
-    packed = orjson.dumps([order.name, *order.values(place)])
-    return Cursor(f"{base64.urlsafe_b64encode(packed).decode().rstrip('=')}.{seal.sign(packed)}")
+    """The cursor of a place: what it says, covered, and the seal over it."""
+    packed = _packed(place, order)
+    padded = packed.ljust(-(-len(packed) // PADDING_BYTES) * PADDING_BYTES)
+    signature = seal.sign(padded)
+    return Cursor(f"{COVERED}{_to_text(seal.cover(padded, signature))}.{_to_text(signature)}")
 
 
 def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
-    """The place a cursor names; InvalidInput when it is forged, of another tenant or of another list."""
-    body, _, signature = cursor.partition(".")
+    """The place a cursor names; InvalidInput when it is forged, of another tenant or of another list.
+
+    Cursors of the first release, which could be read, are still taken.
+    """
     try:
-        packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        if not hmac.compare_digest(signature, seal.sign(packed)):
-            raise InvalidInput.one(path, reason=_NO_CURSOR)
-        name, *values = orjson.loads(packed)
+        name, *values = orjson.loads(_unsealed(seal, cursor))
         place = order.place(*values)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise InvalidInput.one(path, reason=_NO_CURSOR) from error
-    if name != order.name or cursor_of(seal, place, order) != cursor:
+    if name != order.name or cursor not in {cursor_of(seal, place, order), _readable_cursor_of(seal, place, order)}:
         raise InvalidInput.one(path, reason=_NO_CURSOR)
     return place
+
+
+def _unsealed(seal: Seal, cursor: str) -> bytes:
+    """What a cursor says; ValueError when its seal is not ours."""
+    body, _, signature = cursor.removeprefix(COVERED).partition(".")
+    content, signed = _to_bytes(body), _to_bytes(signature)
+    packed = seal.cover(content, signed) if cursor.startswith(COVERED) else content
+    if not hmac.compare_digest(signed, seal.sign(packed)):
+        raise ValueError
+    return packed
+
+
+def _readable_cursor_of(seal: Seal, place: P, order: Order[P]) -> str:
+    packed = _packed(place, order)
+    return f"{_to_text(packed)}.{_to_text(seal.sign(packed))}"
+
+
+def _packed(place: P, order: Order[P]) -> bytes:
+    return orjson.dumps([order.name, *order.values(place)])
+
+
+def _to_text(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _to_bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequence[tuple[P, Any]]) -> Any:

@@ -14,7 +14,7 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Points
 from schema.types.customer import Customer
-from schema.types.redemption import Redemption, RedemptionReturn
+from schema.types.redemption import Redemption, RedemptionReturn, return_of
 
 
 @strawberry.input(description="Which redemption, and how much of it.")
@@ -60,6 +60,6 @@ async def redemption_return(
             input.idempotency_key,
         )
         info.context.loaders.clear()
-        return returned._asdict()
+        return {**returned._asdict(), "returned": return_of(returned.returned, returned.redemption.currency)}
 
     return await answered(RedemptionReturnPayload, work)

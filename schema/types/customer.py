@@ -1,6 +1,7 @@
 """Customers and their points."""
 
 from datetime import datetime
+from typing import Any
 
 import strawberry
 
@@ -12,6 +13,7 @@ from loyalty.storage.customers import CustomerRow
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.window import TimePlace
+from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed
@@ -46,10 +48,7 @@ class Customer(Node):
     id: strawberry.ID = node_id("Customer")
     external_id: str = strawberry.field(description="The id in the caller's own system.")
     full_name: str = strawberry.field(description="Empty when it was never told.")
-    email: str | None = strawberry.field(description="In small letters.")
-    avatar_url: str | None = strawberry.field(description="A picture of the customer.")
     locale: Locale | None = strawberry.field(description="The language the customer reads (BCP 47).")
-    category: str | None = strawberry.field(description="The tenant's own category, a condition of earning rules.")
     points: PointsAccount = strawberry.field(description="The customer's points.")
     tier: Tier | None = strawberry.field(description="The tier the customer stands in; null below the first.")
     tier_progress: TierProgress = strawberry.field(description="The way to the next tier.")
@@ -57,6 +56,24 @@ class Customer(Node):
     tier_lock: TierLock | None = strawberry.field(
         description="Set while the tier was set by hand; null while the rules decide."
     )
+
+    @computed(description="In small letters; null for who reads reports only.")
+    def email(self, info: Info) -> str | None:
+        """For the team, and for the customer."""
+        row: Any = self
+        return row.email if reads_contact(info.context.actor, row.id) else None
+
+    @computed(description="A picture of the customer; null for who reads reports only.")
+    def avatar_url(self, info: Info) -> str | None:
+        """For the team, and for the customer."""
+        row: Any = self
+        return row.avatar_url if reads_contact(info.context.actor, row.id) else None
+
+    @computed(description="The tenant's own category, a condition of earning rules; null for customers.")
+    def category(self, info: Info) -> str | None:
+        """For the team only."""
+        row: Any = self
+        return row.category if reads_internals(info.context.actor) else None
 
     @computed(description="Whether the customer has agreed to marketing; false when never asked.")
     def marketing_consent(self) -> bool:

@@ -10,7 +10,7 @@ from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind, display_
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.ledger import EntryRow
 from loyalty.storage.window import TimePlace
-from permissions.actor import ActorKind
+from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
 from schema.fields import computed
@@ -24,6 +24,9 @@ from schema.types.redemption import Redemption
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
+
+SOMEBODY = "STAFF"
+"""Who did it, for readers who do not learn the names of the team."""
 
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
@@ -43,15 +46,17 @@ class Adjustment(Node):
     qualifying: bool = strawberry.field(description="Whether it counts for the tier.")
     created_at: datetime = strawberry.field(description="When it was made.")
 
-    @computed(description="The note among the team; null for customers.")
+    @computed(description="The note among the team; null for customers, and for who reads reports only.")
     def internal_note(self, info: Info) -> str | None:
-        """Customers never read it."""
-        return None if _is_customer(info) else _row(self).internal_note
+        """For the team only."""
+        return _row(self).internal_note if reads_internals(info.context.actor) else None
 
-    @computed(description="Who made it, by the name in the credential; customers read only that it was staff.")
+    @computed(
+        description="Who made it, by the name in the credential; everybody but the team reads only that it was staff."
+    )
     def actor(self, info: Info) -> str:
-        """Customers do not learn the names of the team."""
-        return "STAFF" if _is_customer(info) else _row(self).actor
+        """For the team only."""
+        return _row(self).actor if reads_internals(info.context.actor) else SOMEBODY
 
 
 LedgerReference = Annotated[
@@ -97,9 +102,8 @@ class LedgerEntry(Node):
         adjustment: AdjustmentRow | None = await load(info, "adjustments", row.reference_id)
         if adjustment is None:
             return None
-        if _is_customer(info):
-            return adjustment.customer_description
-        return adjustment.internal_note or adjustment.customer_description
+        note = adjustment.internal_note if reads_internals(info.context.actor) else None
+        return note or adjustment.customer_description
 
 
 _REFERENCE_LOADERS = {
@@ -118,10 +122,6 @@ ENTRY_ORDER: Order[TimePlace] = time_order("entries")
 def entry_place(row: EntryRow) -> TimePlace:
     """Where an entry stands in a list of entries."""
     return TimePlace(row.occurred_at, row.id)
-
-
-def _is_customer(info: Info) -> bool:
-    return info.context.actor.kind is ActorKind.CUSTOMER
 
 
 def _row(root: Any) -> Any:

@@ -7,7 +7,7 @@ import strawberry
 
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
-from permissions.actor import ActorKind
+from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import loaded
@@ -49,14 +49,14 @@ class CustomerMerge(Node):
     qualifying: Points = strawberry.field(description="Qualifying points that moved.")
     merged_at: datetime = strawberry.field(description="When.")
 
-    @computed(description="Why, for the team; null for customers.")
+    @computed(description="Why, for the team; null for everybody else.")
     def reason(self, info: Info) -> str | None:
-        """Customers never read it."""
+        """For the team only."""
         row: Any = self
-        return None if info.context.actor.kind is ActorKind.CUSTOMER else row.reason
+        return row.reason if reads_internals(info.context.actor) else None
 
-    @computed(description="Who did it, by the name in the credential; customers read only that it was staff.")
+    @computed(description="Who did it, by the name in the credential; everybody else reads only that it was staff.")
     def actor(self, info: Info) -> str:
-        """Customers do not learn the names of the team."""
+        """For the team only."""
         row: Any = self
-        return "STAFF" if info.context.actor.kind is ActorKind.CUSTOMER else row.actor
+        return row.actor if reads_internals(info.context.actor) else "STAFF"

@@ -20,6 +20,7 @@ from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
+from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
@@ -142,10 +143,10 @@ class AccrualPolicy:
         """From the policy's minutes."""
         return Duration(format_minutes(_accrual(self).latest_report_minutes))
 
-    @computed(description="How late the service may be before it raises an alarm; no rule for customers.")
-    def mature_slack(self) -> Duration:
-        """From the accrual policy."""
-        return Duration(format_minutes(_accrual(self).slack_minutes))
+    @computed(description="How late the service may be before it raises an alarm, for the team; null for customers.")
+    def mature_slack(self, info: Info) -> Duration | None:
+        """From the accrual policy, for the team only."""
+        return Duration(format_minutes(_accrual(self).slack_minutes)) if reads_internals(info.context.actor) else None
 
     @computed(description="The statuses that void pending points and take credited ones back.")
     def forfeit_on(self) -> list[PurchaseStatus]:

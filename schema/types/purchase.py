@@ -16,9 +16,9 @@ from loyalty.rules.quantity import quantity_from_document
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
 from loyalty.storage.window import TimePlace
-from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from permissions.policy import allows
+from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
 from schema.fields import computed
@@ -116,11 +116,16 @@ class PurchaseRefund:
     points: Points = strawberry.field(
         description="What it took from the customer's points, pending ones included; never above 0."
     )
-    reason: str | None = strawberry.field(description="Why, as the caller put it.")
+    told_reason: strawberry.Private[str | None]
     occurred_at: datetime | None = strawberry.field(description="When it happened in the caller's system, if it told.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
     amount: Money = strawberry.field(description="What was paid back, whether in money or in points.")
     lines: list[PurchaseRefundLine] = strawberry.field(description="Which lines; an amount of no line has none.")
+
+    @computed(description="Why, as the caller put it, for the team; null for customers.")
+    def reason(self, info: Info) -> str | None:
+        """For the team only."""
+        return self.told_reason if reads_internals(info.context.actor) else None
 
 
 @strawberry.type(description="One fact about a purchase: a report or a refund, as it was recorded.")
@@ -129,11 +134,11 @@ class PurchaseFact:
     status: PurchaseStatus = strawberry.field(description="The status of the purchase after it.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
 
-    @computed(description="The subject of the credential that told it; customers read only that it was staff.")
+    @computed(description="The subject of the credential that told it; everybody else reads only that it was staff.")
     def recorded_by(self, info: Info) -> str:
-        """Customers do not learn who is behind a credential."""
+        """For the team only."""
         row: Any = self
-        return "STAFF" if info.context.actor.kind is ActorKind.CUSTOMER else row.recorded_by
+        return row.recorded_by if reads_internals(info.context.actor) else "STAFF"
 
 
 @strawberry.type(description="How the total of a purchase was told in another currency than the program's.")
@@ -227,7 +232,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
     return PurchaseRefund(
         number=row.number,
         points=Points(row.points),
-        reason=row.reason,
+        told_reason=row.reason,
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_at,
         amount=money(row.amount_minor),

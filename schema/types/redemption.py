@@ -11,7 +11,7 @@ from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
 from loyalty.services.checkout import Quote
 from loyalty.storage.points_paid import PurchaseKey as Key
-from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
 from loyalty.storage.window import TimePlace
 from schema.connections import Order, time_order
 from schema.context import Info
@@ -168,11 +168,7 @@ class RedemptionReturn:
     points: Points = strawberry.field(description="How many came back.")
     reason: str | None = strawberry.field(description="Why, as the caller put it.")
     returned_at: datetime = strawberry.field(description="When they came back.")
-
-    @computed(description="The part of the redemption's discount that they stand for.")
-    def discount(self) -> Money:
-        """In the redemption's currency."""
-        return _discount(self)
+    discount: Money = strawberry.field(description="The part of the redemption's discount that they stand for.")
 
 
 HOLD_ORDER: Order[TimePlace] = time_order("holds")
@@ -215,6 +211,16 @@ def quote_of(quote: Quote) -> CheckoutQuote:
             redeemable=loyalty.max_points > 0,
             refusal=user_errors(loyalty.refusal)[0] if loyalty.refusal else None,
         ),
+    )
+
+
+def return_of(row: ReturnRow, currency: str) -> RedemptionReturn:
+    """A return, with its discount in the redemption's currency."""
+    return RedemptionReturn(
+        points=Points(row.points),
+        reason=row.reason,
+        returned_at=row.returned_at,
+        discount=shown(Amount(row.discount_minor, currency)),
     )
 
 

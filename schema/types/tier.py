@@ -15,6 +15,7 @@ from loyalty.storage.customers import TierLockRow, TierProgressRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.catalog import Permission
 from permissions.policy import allows
+from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
@@ -80,13 +81,13 @@ class TierChange:
     def note(self, info: Info) -> str | None:
         """For the team only."""
         row: Any = self
-        return row.note if allows(info.context.actor, Permission.LOYALTY_READ) else None
+        return row.note if reads_internals(info.context.actor) else None
 
     @computed(description="Who or what has changed it, by the credential; null for customers.")
     def actor(self, info: Info) -> str | None:
         """For the team only."""
         row: Any = self
-        return row.actor if allows(info.context.actor, Permission.LOYALTY_READ) else None
+        return row.actor if reads_internals(info.context.actor) else None
 
 
 @strawberry.type(description="A tier that was set by hand: the rules change nothing while it is locked.")

@@ -1,0 +1,383 @@
+"""Every field of every type is asked for, by an owner and by a customer: none may answer with a bug of ours.
+
+The documents are made from the schema, so a new field is asked for without a line here. A new mutation needs a line in
+`Life`, and a new query with arguments one in `ARGUMENTS`; the test fails for one that is missing.
+"""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import strawberry
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    is_leaf_type,
+)
+
+from api.issuer import Issuer
+from api.service import customer_token_signer
+from api.tokens import make_token
+from loyalty.rules.errors import (
+    AmbiguousCustomer,
+    CustomerCandidate,
+    FeatureDisabled,
+    PermissionDenied,
+    TenantSuspended,
+)
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.tenant import provision_tenant
+from loyalty.services.world import World
+from loyalty.storage.events import EventFilter, EventRow, read_event_page
+from permissions.actor import Actor
+from schema.context import Context, Services
+from schema.errors import USER_ERROR_TYPES, UserError, user_errors
+from schema.executable import ExecutableSchema, build_schema
+from schema.node_ids import decode_id
+from schema.root import treue_schema
+from tenancy.database import Database
+from tests.fixtures.tenants import salon_of
+from tests.loyalty.rules.test_errors import EVERY_ERROR
+from tests.loyalty.services.builders import NOBODY, customer_actor, position_all_events
+
+UNSEEN = {"LedgerDifference", "CustomerCandidate"}
+"""What a sound ledger and a clear name do not show: the second belongs to a refusal, all of which are asked below."""
+
+ASIDE = (FeatureDisabled, PermissionDenied, TenantSuspended)
+"""Errors of a whole operation, which are no types."""
+
+EUR = "EUR"
+ANNA = {"externalId": "anna"}
+
+
+def money(amount: str) -> dict[str, str]:
+    """An amount in euros."""
+    return {"amount": amount, "currency": EUR}
+
+
+def purchase(external_id: str, name: str = "anna", **facts: Any) -> dict[str, Any]:
+    """A completed order of 100 euros with one line."""
+    line = {"item": "cut", "unitPrice": money("100.00"), "lineId": "1"}
+    profile = {"externalId": name, "fullName": "Anna", "category": "vip", "locale": "de-DE"}
+    made = {"kind": "ORDER", "externalId": external_id, "status": "COMPLETED", "customer": profile, "lines": [line]}
+    return {**made, "total": money("100.00"), **facts}
+
+
+# ── documents from the schema ────────────────────────────────────────────────────────────────────────────────────
+
+
+def selection(type_: Any, schema: GraphQLSchema, *, first: bool = True) -> str:
+    """All fields of a type, and of what is below; a type with a global id is asked for on its own, so it ends there."""
+    if is_leaf_type(type_):
+        return ""
+    if type_.name == "UserError":
+        return "{ __typename code message path }"
+    if isinstance(type_, GraphQLUnionType | GraphQLInterfaceType):
+        parts = [f"... on {one.name} {selection(one, schema, first=False)}" for one in possible(type_, schema)]
+        return f"{{ __typename {' '.join(parts)} }}"
+    if is_node(type_) and not first:
+        return "{ __typename id }"
+    return f"{{ __typename {' '.join(asked(type_, name, field, schema) for name, field in type_.fields.items())} }}"
+
+
+def asked(type_: GraphQLObjectType, name: str, field: GraphQLField, schema: GraphQLSchema) -> str:
+    """A field with what is below it. Awards get names of their own, since they stand in one union."""
+    label = f"{type_.name}_{name}: {name}" if type_.name.endswith("Award") else name
+    page = "(first: 3)" if "first" in field.args else ""
+    return f"{label}{page} {selection(get_named_type(field.type), schema, first=False)}"
+
+
+def possible(type_: Any, schema: GraphQLSchema) -> list[GraphQLObjectType]:
+    """The types that a union or an interface may be."""
+    return sorted(schema.get_possible_types(type_), key=lambda one: one.name)
+
+
+def is_node(type_: Any) -> bool:
+    """Whether objects of the type have a global id."""
+    return any(one.name == "Node" for one in getattr(type_, "interfaces", ()))
+
+
+# ── what is asked for ────────────────────────────────────────────────────────────────────────────────────────────
+
+ARGUMENTS = {
+    "customer": '(by: {externalId: "anna"})',
+    "purchase": '(by: {key: {kind: ORDER, externalId: "order-1"}})',
+    "report": '(range: {from: "2026-01-01", to: "2099-01-01"})',
+    "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
+    'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}})',
+    "customers": "(having: ANY)",
+}
+"""Arguments of the queries that need some."""
+
+BY_ID = {"node", "nodes", "job", "adjustment"}
+"""Asked for with every id that was seen."""
+
+
+class Seen:
+    """What answers have shown: types by name, and global ids."""
+
+    def __init__(self) -> None:
+        self.types: set[str] = set()
+        self.ids: set[str] = set()
+        self.problems: list[str] = []
+
+    def take(self, value: Any) -> None:
+        """Remember what an answer shows."""
+        if isinstance(value, list):
+            for one in value:
+                self.take(one)
+        elif isinstance(value, dict):
+            self.types |= {value["__typename"]} if "__typename" in value else set()
+            self.ids |= {value["id"]} if isinstance(value.get("id"), str) else set()
+            for one in value.values():
+                self.take(one)
+
+
+class Asking:
+    """Somebody who asks for everything."""
+
+    def __init__(self, treue: ExecutableSchema, services: Services, actor: Actor) -> None:
+        self.schema = treue._schema  # noqa: SLF001 - strawberry has no other way to it
+        self.seen = Seen()
+        self._treue, self._services, self._actor = treue, services, actor
+
+    async def ask(self, document: str, **variables: Any) -> dict[str, Any]:
+        """Run a document. Only a refusal may come back as an error."""
+        context = Context(self._services, self._actor, "request")
+        result = await self._treue.execute(document, variable_values=variables, context_value=context)
+        for error in result.errors or ():
+            if (error.extensions or {}).get("code") not in {"FORBIDDEN", "FEATURE_DISABLED"}:
+                self.seen.problems.append(f"{error.message} {error.path} {document[:120]}")
+        self.seen.take(result.data)
+        return result.data or {}
+
+    async def mutate(self, name: str, /, **given: Any) -> Any:
+        """Run a mutation with every field of its payload."""
+        field = self.schema.mutation_type.fields[name]  # type: ignore[union-attr]
+        input_type = field.args["input"].type
+        document = f"mutation($input: {input_type}) {{ {asked(self.schema.mutation_type, name, field, self.schema)} }}"  # type: ignore[arg-type]
+        payload = (await self.ask(document.replace(name, f"{name}(input: $input)", 1), input=given)).get(name)
+        if payload is None or payload["userErrors"]:
+            self.seen.problems.append(f"{name}: {payload}")
+        return payload
+
+    async def query_everything(self) -> None:
+        """Every query, then every id that was seen, as the type that it names."""
+        query = self.schema.query_type
+        assert query is not None
+        for name, field in query.fields.items():
+            if name in BY_ID:
+                continue
+            text = asked(query, name, field, self.schema)
+            if name in ARGUMENTS:
+                text = name + ARGUMENTS[name] + text.removeprefix(name).removeprefix("(first: 3)")
+            await self.ask(f"{{ {text} }}")
+        for _ in range(2):
+            for node_id in sorted(self.seen.ids):
+                named = decode_id(node_id)
+                assert named is not None
+                fields = selection(self.schema.type_map[named.type_name], self.schema)
+                await self.ask(
+                    f"query($id: ID!) {{ node(id: $id) {{ ... on {named.type_name} {fields} }} }}", id=node_id
+                )
+
+    async def follow_everything(self) -> None:
+        """Every subscription, from the first event to the last."""
+        subscription = self.schema.subscription_type
+        assert subscription is not None
+        for name, field in subscription.fields.items():
+            context = Context(self._services, self._actor, "request")
+            document = f"subscription {{ {asked(subscription, name, field, self.schema)} }}"
+            async for result in await self._treue.subscribe(document, context_value=context):
+                if result.data is None:
+                    break
+                self.seen.problems += [f"{error.message} {error.path}" for error in result.errors or ()]
+                self.seen.take(result.data)
+
+
+class WholeLog:
+    """The events of a tenant as they stand; the stream ends with them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+        """All of them, from the first on."""
+        async with self._world.database.tenant_transaction(tenant_id) as tx:
+            end = 1_000
+            events = await read_event_page(tx, EventFilter(), after=after or 0, up_to=end, limit=end)
+        for event in events:
+            yield event
+
+
+class Life:
+    """What happens in a tenant: every mutation once at least, so that every type has something to show."""
+
+    def __init__(self, owner: Asking) -> None:
+        self._owner = owner
+        self.used: set[str] = set()
+
+    async def do(self, name: str, /, **given: Any) -> Any:
+        """Run a mutation as the owner."""
+        self.used.add(name)
+        return await self._owner.mutate(name, **given)
+
+    async def set_up(self) -> None:
+        """Settings, catalogue, rules and tiers."""
+        do, point = self.do, {"points": 1, "money": money("0.01")}
+        await do("programApplyPreset", preset="SHOP")
+        await do(
+            "programUpdate",
+            redemption={"enabled": True, "pointValue": point, "maxDiscount": {"percent": 50}},
+            noticeDays=[14],
+        )
+        items = [{"kind": "SERVICE", "externalId": name, "name": name, "enrolled": True} for name in ("cut", "gone")]
+        await do("catalogItemsUpsert", items=[{**items[0], "rate": {"points": 2, "per": money("1.00")}}, items[1]])
+        await do("catalogItemsUpsert", remove=[{"kind": "SERVICE", "externalId": "gone"}])
+        award: dict[str, Any] = {"fixed": {"points": 10}}
+        conditions = {"weekdays": ["MON"], "totalGreaterThan": money("1000.00"), "customerCategories": ["vip"]}
+        spare = (await do("earningRuleCreate", name="Spare", award=award))["earningRule"]["id"]
+        await do("earningRuleUpdate", id=spare, conditions=conditions)
+        await do("earningRuleDelete", id=spare)
+        awards = (
+            award,
+            {"perAmount": {"points": 1, "per": money("1.00")}},
+            {"perUnit": {"points": 3}},
+            {"multiplier": {"factor": "2"}},
+        )
+        for award in awards:
+            await do("earningRuleCreate", name=str(award), award=award, expiry={"fixedDuration": {"months": 12}})
+        await do("tierCreate", name="Bronze", color="#CD7F32", minPoints=5)
+        gold = (await do("tierCreate", name="Gold", color="#D4AF37", minPoints=50_000))["tier"]["id"]
+        await do("tierUpdate", id=gold, color="#D4AF38")
+        await do("tierDelete", id=gold)
+
+    async def earn(self) -> None:
+        """Purchases, points that wait, corrections and refunds."""
+        do = self.do
+        await do("purchaseRecord", **purchase("order-1"))
+        await do("purchasesRecord", items=[purchase("order-2"), purchase("order-3", "ben")])
+        await do("programUpdate", accrual={"matureDelay": "P7D"})
+        await do("purchaseRecord", **purchase("order-4"))
+        await do("purchaseMature", purchase=key_of("order-4"), idempotencyKey="mature")
+        broken = {"externalId": "carl", "email": "no address"}
+        await do("purchaseRecord", **purchase("order-5", customer=broken))
+        soon = (datetime.now(UTC) + timedelta(days=15)).date().isoformat()
+        notes = {"internalNote": "note", "customerDescription": "for you"}
+        await do("pointsAdjust", customer=ANNA, amount=100, expiresOn=soon, idempotencyKey="gift", **notes)
+        await do("pointsAdjust", customer=ANNA, amount=-5, idempotencyKey="taken")
+        part = {"amount": money("10.00"), "reason": "broken"}
+        await do("purchaseRefund", purchase=key_of("order-1"), idempotencyKey="part", **part)
+        line = {"line": 0, "quantity": 1}
+        await do("purchaseRefund", purchase=key_of("order-2"), idempotencyKey="line", lines=[line])
+
+    async def spend(self) -> None:
+        """Holds that are captured, given back, released and open."""
+        do, holds = self.do, {}
+        for key in ("paid", "released", "open"):
+            held = {"customer": ANNA, "subtotal": money("50.00"), "points": 20, "idempotencyKey": key}
+            purchase_key = {"kind": "ORDER", "externalId": key}
+            holds[key] = (await do("redemptionHold", purchase=purchase_key, **held))["hold"]["id"]
+        await do("redemptionRelease", hold=holds["released"], idempotencyKey="released")
+        captured = await do("redemptionCapture", hold=holds["paid"], idempotencyKey="paid")
+        back = {"redemption": captured["redemption"]["id"], "points": 5, "reason": "back"}
+        await do("redemptionReturn", idempotencyKey="back", **back)
+
+    async def move(self) -> None:
+        """What customers bring along, merges, tiers by hand, a day that passes, and credentials."""
+        do = self.do
+        await do("openingBalancesImport", items=[{"customer": {"externalId": "eva"}, "points": 30}])
+        names = {"source": {"externalId": "eva"}, "target": ANNA}
+        await do("customerMerge", **names, reason="the same", idempotencyKey="merge")
+        tier = (await do("tierCreate", name="Silver", color="#C0C0C0", minPoints=50, earningFactor="1.5"))["tier"]["id"]
+        for customer in ("ben", "anna"):
+            locked = {"customer": {"externalId": customer}, "tier": tier, "note": "asked"}
+            await do("customerTierSet", **locked, idempotencyKey=f"set {customer}")
+        await do("customerTierUnlock", customer={"externalId": "ben"})
+        for days in (2, 20):
+            await do("sandboxClockAdvance", by=f"P{days}D", idempotencyKey=f"{days} days")
+        token = await do("apiTokenCreate", name="Shop", permissions=["LOYALTY_READ"])
+        await do("apiTokenRevoke", id=token["apiToken"]["id"])
+        await do("customerTokenCreate", customer=ANNA)
+        await do("signedTokensRevoke", of={"subject": "staff:left"})
+
+
+def key_of(external_id: str) -> dict[str, Any]:
+    """An order by its natural key."""
+    return {"key": {"kind": "ORDER", "externalId": external_id}}
+
+
+async def test_no_field_of_any_type_answers_with_a_bug(
+    world: World, owner_world: World, relay_database: Database, tmp_path: Path
+) -> None:
+    """`RedemptionReturn.discount` was INTERNAL in every call, and no test had ever asked for it."""
+    tenant = await provision_tenant(
+        owner_world, name="Salon", currency=EUR, time_zone="Europe/Berlin", locale="de-DE", sandbox=True
+    )
+    salon, treue = salon_of(tenant), treue_schema()
+    signer = customer_token_signer(Issuer.generate(tmp_path / "key.pem"))
+    services = Services(world, WholeLog(world), signer, new_api_token, b"key")
+    owner = Asking(treue, services, salon.owner)
+    life = Life(owner)
+    for part in (life.set_up, life.earn, life.spend, life.move):
+        await part()
+    await position_all_events(relay_database)
+    anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert anna is not None
+    customer = Asking(treue, services, customer_actor(salon.tenant_id, anna.id))
+    customer.seen.ids |= owner.seen.ids
+    for asking in (owner, customer):
+        await asking.query_everything()
+        await asking.follow_everything()
+    assert "\n".join(owner.seen.problems + customer.seen.problems) == ""
+    schema = owner.schema
+    assert schema.mutation_type is not None
+    assert life.used == set(schema.mutation_type.fields)
+    roots = {"Query", "Mutation", "Subscription"}
+    errors = {shown.__name__ for shown in USER_ERROR_TYPES}
+    objects = {name for name, type_ in schema.type_map.items() if isinstance(type_, GraphQLObjectType)}
+    shown = {name for name in objects if not name.startswith("__")} - roots - errors
+    assert shown - owner.seen.types - customer.seen.types == UNSEEN
+
+
+def new_api_token() -> tuple[str, str]:
+    """A secret and its hash, as the service makes them."""
+    token = make_token("api")
+    return token.text, token.sha256
+
+
+class Nobody:
+    """The context of an operation that needs none."""
+
+    request_id = "request"
+
+
+async def test_no_field_of_any_refusal_answers_with_a_bug() -> None:
+    """Every refusal there is, with every field of its type."""
+    told = [error for error, _, _ in EVERY_ERROR if not isinstance(error, ASIDE)]
+    candidate = CustomerCandidate(CustomerId(NOBODY), "anna", "Anna")
+    told.append(AmbiguousCustomer([candidate], ("customer", "email")))
+
+    @strawberry.type
+    class Query:
+        @strawberry.field
+        def refusals(self) -> list[UserError]:
+            return [shown for error in told for shown in user_errors(error)]
+
+    small = build_schema(Query, types=USER_ERROR_TYPES)
+    schema: GraphQLSchema = small._schema  # noqa: SLF001 - strawberry has no other way to it
+    seen = Seen()
+    for shown in USER_ERROR_TYPES:
+        fields = selection(schema.type_map[shown.__name__], schema)
+        result = await small.execute(
+            f"{{ refusals {{ __typename ... on {shown.__name__} {fields} }} }}", context_value=Nobody()
+        )
+        assert result.errors is None, result.errors
+        seen.take(result.data)
+    assert seen.types >= {shown.__name__ for shown in USER_ERROR_TYPES} | {"CustomerCandidate"}
