@@ -21,6 +21,7 @@ from api.app import create_app
 from api.operation import OperationRequest
 from api.server import Server, make_server
 from permissions.actor import Actor
+from schema.executable import ExecutableSchema
 from tests.api.small import SCHEMA, Context, Stage
 
 START_SECONDS = 10.0
@@ -61,6 +62,11 @@ class RunningServer:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             self.loop = runner.get_loop()
             runner.run(self.server.serve())
+
+    def cpu_seconds(self) -> float:
+        """The processor time that the server's thread has used."""
+        assert self._thread.ident is not None
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     @property
     def stage(self) -> Stage:
@@ -129,9 +135,9 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
         await asyncio.sleep(0.01)
 
 
-def start_server(**options: Any) -> RunningServer:
+def start_server(schema: ExecutableSchema = SCHEMA, **options: Any) -> RunningServer:
     theatre = Theatre()
-    app = create_app(SCHEMA, theatre.authenticate, theatre.make_context, theatre.still_valid, theatre.ready, **options)
+    app = create_app(schema, theatre.authenticate, theatre.make_context, theatre.still_valid, theatre.ready, **options)
     server = RunningServer(app, theatre)
     server.start()
     return server
