@@ -28,7 +28,7 @@ from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 from schema.types.purchase import Accrual, Purchase
-from schema.types.redemption import Hold, Redemption, RedemptionReturn
+from schema.types.redemption import Hold, Redemption, RedemptionReturn, return_of
 from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
@@ -188,7 +188,7 @@ def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
         "accrual": recorded.accrual,
         "customer": recorded.customer,
         "tier_upgrade": tier_upgrade_of(recorded.tier_change),
-        "returns": list(recorded.settled.returns),
+        "returns": [return_of(row, recorded.purchase.total.currency) for row in recorded.settled.returns],
         "holds": list(recorded.settled.holds),
         "redemptions": list(recorded.settled.redemptions),
         "replayed": recorded.replayed,

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import strawberry
 
+from loyalty.rules.ids import RedemptionId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
@@ -214,14 +215,20 @@ def quote_of(quote: Quote) -> CheckoutQuote:
     )
 
 
-def return_of(row: ReturnRow, currency: str) -> RedemptionReturn:
-    """A return, with its discount in the redemption's currency."""
-    return RedemptionReturn(
-        points=Points(row.points),
-        reason=row.reason,
-        returned_at=row.returned_at,
-        discount=shown(Amount(row.discount_minor, currency)),
-    )
+class ShownReturn(NamedTuple):
+    """A return as clients see it: a stored one knows its discount without the currency."""
+
+    redemption_id: RedemptionId
+    points: int
+    reason: str | None
+    returned_at: datetime
+    discount: Amount
+
+
+def return_of(row: ReturnRow, currency: str) -> ShownReturn:
+    """A return, with its discount in the currency of the program, which is that of every redemption."""
+    discount = Amount(row.discount_minor, currency)
+    return ShownReturn(row.redemption_id, row.points, row.reason, row.returned_at, discount)
 
 
 def _discount(root: Any) -> Money:

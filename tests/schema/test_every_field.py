@@ -268,6 +268,13 @@ class Life:
         await do("purchaseMature", purchase=key_of("order-4"), idempotencyKey="mature")
         broken = {"externalId": "carl", "email": "no address"}
         await do("purchaseRecord", **purchase("order-5", customer=broken))
+        dollars = {"amount": "10.00", "currency": "USD"}
+        foreign: dict[str, Any] = {
+            "total": dollars,
+            "lines": [{"item": "cut", "unitPrice": dollars}],
+            "exchangeRate": "0.9",
+        }
+        await do("purchaseRecord", **purchase("order-6", **foreign))
         soon = (datetime.now(UTC) + timedelta(days=15)).date().isoformat()
         notes = {"internalNote": "note", "customerDescription": "for you"}
         await do("pointsAdjust", customer=ANNA, amount=100, expiresOn=soon, idempotencyKey="gift", **notes)
@@ -288,6 +295,8 @@ class Life:
         captured = await do("redemptionCapture", hold=holds["paid"], idempotencyKey="paid")
         back = {"redemption": captured["redemption"]["id"], "points": 5, "reason": "back"}
         await do("redemptionReturn", idempotencyKey="back", **back)
+        called_off = await do("purchaseRecord", **purchase("paid", status="CANCELLED"))
+        assert [one["discount"]["amount"] for one in called_off["returns"]] == ["0.15"]
 
     async def move(self) -> None:
         """What customers bring along, merges, tiers by hand, a day that passes, and credentials."""
