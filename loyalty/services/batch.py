@@ -1,6 +1,7 @@
-"""Batches whose items are refused one by one, also where that shows only after their customers were opened."""
+"""Batches: items are refused one by one, also late, and are worked on in slices between which others have a turn."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -8,6 +9,10 @@ from loyalty.rules.errors import LoyaltyError
 from tenancy.retry import retried
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+SLICE_ITEMS = 20
+"""Items of a batch that are worked on at once, about 10 ms; then others have their turn."""
 
 Refused = Mapping[int, LoyaltyError]
 """The refusals of items, by their position."""
@@ -28,3 +33,14 @@ async def attempted(attempt: Callable[[Refused], Awaitable[R]], refused: Refused
             return await retried(partial(attempt, refused))
         except LateRefusals as late:
             refused = {**refused, **late.refused}
+
+
+async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+    """Give items one after another, and let everybody else in the process have a turn after each ``SLICE_ITEMS``.
+
+    It may run inside a transaction: what the batch has locked stays locked, and only the batch knows its books.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % SLICE_ITEMS == 0:
+            await asyncio.sleep(0)

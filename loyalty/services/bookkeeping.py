@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,6 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.events import Event, PointsExpired, TierDowngraded, TierUpgraded, event_payload
 from loyalty.rules.expiry import (
     LAST_EXPIRY_DAY,
-    ExpiryKind,
     ExpiryPolicy,
     end_of_day,
     expires_at,
@@ -77,6 +76,7 @@ class Book:
     moved: set[CustomerId] = field(default_factory=set)
     lots: dict[CustomerId, dict[LotId, Lot]] = field(default_factory=dict)
     moved_lots: dict[LotId, Lot] = field(default_factory=dict)
+    kept_alive: set[CustomerId] = field(default_factory=set)
     stood: dict[CustomerId, int] = field(default_factory=dict)
     causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = field(default_factory=dict)
     unsettled: set[CustomerId] = field(default_factory=set)
@@ -164,6 +164,8 @@ class Book:
             known[lot.id] = lot
             if lot.remaining and not is_spendable(lot, self.now):
                 self.expire(customer_id, lot)
+            elif customer_id in self.kept_alive:
+                self._keep_lot_alive(customer_id, lot)
 
     def spendable_lots(self, customer_id: CustomerId) -> list[Lot]:
         """What can be spent of a customer's lots, as they are after everything booked so far."""
@@ -224,14 +226,31 @@ class Book:
         return next_notice_at(expiry, self.program.row.settings.notice_days, self.now, self.program.zone)
 
     def keep_alive(self, customer_id: CustomerId) -> None:
-        """Put off the expiry of lots that live as long as their owner is active; the books must know them.
+        """Put off the expiry of the lots that live as long as their owner is active.
 
-        What is over is over, also what was held meanwhile.
+        What is over is over, also what was held meanwhile. Nobody has to read the lots: the posting puts off those that
+        these books do not change otherwise, once for all activity of a customer in these books.
         """
+        if customer_id in self.kept_alive:
+            return
+        self.kept_alive.add(customer_id)
+        for days in self.program.inactivity_days:
+            expiry = self.expiry_after(days)
+            put_off = {"inactivity_days": days, "expires_at": expiry, "notice_at": self.next_notice_at(expiry)}
+            self.posting.put_offs.append({"customer_id": customer_id, "active_at": self.now, **put_off})
         for lot in list(self.lots.get(customer_id, {}).values()):
-            if lot.inactivity_days and lot.remaining + lot.held and is_spendable(lot, self.now):
-                policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=lot.inactivity_days)
-                self.put_off(customer_id, lot, policy)
+            self._keep_lot_alive(customer_id, lot)
+
+    def _keep_lot_alive(self, customer_id: CustomerId, lot: Lot) -> None:
+        if lot.inactivity_days and lot.expires_at and lot.remaining + lot.held and is_spendable(lot, self.now):
+            expiry = self.expiry_after(lot.inactivity_days)
+            if expiry > lot.expires_at:
+                self.move_lot(customer_id, replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry)))
+
+    def expiry_after(self, inactivity_days: int) -> datetime:
+        """When points expire whose owner is active now and not again for so many days."""
+        last_day = self.now.astimezone(self.program.zone).date() + timedelta(days=inactivity_days)
+        return end_of_day(last_day, self.program.zone)
 
     def put_off(self, customer_id: CustomerId, lot: Lot, policy: ExpiryPolicy) -> None:
         """Let a lot live as long as a policy gives it from now on, or longer when it would anyway."""

@@ -2,7 +2,7 @@
 
 from loyalty.rules.ids import TenantId
 from loyalty.services.accrual import mature
-from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
+from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
@@ -32,8 +32,6 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
-        if program.keeps_alive:
-            await bring_open_lots(tx, book, list(book.customers))
         for accrual in due:
             mature(book, accrual)
         await post(tx, book.finish())

@@ -16,7 +16,7 @@ from loyalty.rules.ids import CustomerId, OpeningBalanceId
 from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.batch import LateRefusals, Refused, attempted
+from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import visible_rows
 from loyalty.services.program import program_in_force
@@ -114,9 +114,9 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
             in_debt = [opened[one.customer.external_id] for one in fresh.values() if one.numbers.points < 0]
             if in_debt:
                 await bring_open_lots(tx, book, [book.open(locked) for locked in in_debt])
-            results |= _book_items(book, fresh, known, opened)
+            results |= await _book_items(book, fresh, known, opened)
             await post(tx, book.finish())
-            results = {position: _answer(book, result) for position, result in results.items()}
+            results = {position: _answer(book, result) async for position, result in in_slices(results.items())}
     return [results[position] for position in range(len(openings))]
 
 
@@ -142,13 +142,13 @@ async def _answer_known(
     }
 
 
-def _book_items(
+async def _book_items(
     book: Book, items: dict[int, Opening], known: dict[str, NamedOpening], opened: dict[str, LockedCustomer]
 ) -> dict[int, OpeningResult]:
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     first: dict[str, OpenedBalance] = {}
-    for position, opening in items.items():
+    async for position, opening in in_slices(items.items()):
         external_id = opening.customer.external_id
         if external_id in first:
             results[position] = _again(first[external_id], opening)

@@ -49,7 +49,7 @@ from loyalty.rules.search import folded
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
-from loyalty.services.batch import LateRefusals, Refused, attempted
+from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
@@ -154,7 +154,7 @@ async def record_purchases(
     require(actor, Permission.PURCHASES_RECORD)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-    results: list[RecordingResult | None] = [_refusal_of_input(recording) for recording in recordings]
+    results: list[RecordingResult | None] = [_refusal_of_input(one) async for one in in_slices(recordings)]
     for wave in _waves(recordings, results):
         reports = [recordings[position] for position in wave]
         recorded = await attempted(partial(_record_wave, world, actor, reports), {})
@@ -268,9 +268,9 @@ def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResul
 async def _record_wave(
     world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
-    marks = [recording.fingerprint() for recording in wave]
+    marks = [recording.fingerprint() async for recording in in_slices(wave)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        wanted = [_wanted(actor, recording, mark) for recording, mark in zip(wave, marks, strict=True)]
+        wanted = [_wanted(actor, *one) async for one in in_slices(zip(wave, marks, strict=True))]
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
@@ -279,7 +279,7 @@ async def _record_wave(
         results: dict[int, RecordingResult] = dict(refused)
         replays: dict[int, KnownPurchase] = {}
         items: dict[int, _Item] = {}
-        for position, (recording, known) in enumerate(zip(wave, context.known, strict=True)):
+        async for position, (recording, known) in in_slices(enumerate(zip(wave, context.known, strict=True))):
             if position in results:
                 continue
             try:
@@ -457,7 +457,7 @@ async def _book_items(
     late: dict[int, LoyaltyError] = {}
     categories: dict[CustomerId, str | None] = {}
     _open_payers(book, opened, payers)
-    for position, item in items.items():
+    async for position, item in in_slices(items.items()):
         locked = opened[item.recording.customer.external_id]
         # An item is judged by the profile as it was before it, with what it tells itself; not by what later ones tell.
         told, customer_id = item.recording.customer.category, CustomerId(locked.profile.id)
@@ -479,7 +479,7 @@ async def _book_items(
     await post(tx, book.finish())
     return {
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
-        for position, recorded in booked.items()
+        async for position, recorded in in_slices(booked.items())
     }
 
 
@@ -545,8 +545,7 @@ async def _bring_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
 ) -> None:
     """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
-    keeps_alive = book.program.keeps_alive
-    externals = {item.recording.customer.external_id for item in items.values() if keeps_alive or _takes_back(item)}
+    externals = {item.recording.customer.external_id for item in items.values() if _takes_back(item)}
     if not externals:
         return
     await bring_open_lots(tx, book, [book.open(opened[external_id]) for external_id in externals])
@@ -564,8 +563,6 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
         due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
         refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
-        if program.keeps_alive:
-            await bring_open_lots(tx, book, list(book.customers))
         for purchase, points_paid_minor in due:
             category = book.customers[purchase.customer_id].profile.category
             facts = _facts_of(purchase, category, points_paid_minor)

@@ -39,7 +39,7 @@ from loyalty.rules.redemption import (
     share,
 )
 from loyalty.rules.text import check_external_id, check_note
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
+from loyalty.services.bookkeeping import Book, EntryCause, open_book
 from loyalty.services.checkout import (
     Checkout,
     payable_minor,
@@ -293,8 +293,6 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
             raise HoldEnded(HoldState.EXPIRED)
         points = hold.points if wanted is None else wanted
         _refuse_capture(hold, purchase, points)
-        if book.program.keeps_alive:
-            await bring_open_lots(tx, book, [hold.customer_id])
         redemption, ended = await spend_hold(tx, book, hold, points)
         book.remember(call, redemption.id)
         await post(tx, book.finish())
@@ -485,6 +483,8 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
     book.bring_lots(customer_id, [lot])
     given = parcels.give_back(book.lots[customer_id][lot.id], points)
     book.allocate(customer_id, entry_id, lot.id, -points)
+    # A lot that was exhausted was not kept alive: whatever the customer does next keeps it alive again.
+    book.kept_alive.discard(customer_id)
     if is_spendable(given, book.now):
         book.move_lot(customer_id, given)
     elif policy.restore is RestorePolicy.GRACE:

@@ -216,8 +216,6 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
             raise NotFound("accrual", ("purchase",))
         if accrual.state is not AccrualState.PENDING:
             return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), None, replayed=True)
-        if book.program.keeps_alive:
-            await bring_open_lots(tx, book, [purchase.customer_id])
         # What waited for a moment waits no longer: the moment is now.
         accrual, change = mature(book, accrual._replace(matures_at=book.now))
         book.remember(call, accrual.id)

@@ -28,8 +28,8 @@ class CompiledProgram:
     tiers: tuple[Tier, ...]
     former_tiers: tuple[Tier, ...]
     names: Mapping[tuple[CatalogKind, str], str]
-    keeps_alive: bool
-    """Whether there may be points that live as long as their owner is active, so that open lots matter to credits."""
+    inactivity_days: tuple[int, ...]
+    """After how many days of inactivity points may expire, as the program or a rule says now or said once."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -96,7 +96,7 @@ def compile_program(config: ProgramConfig) -> CompiledProgram:
         tiers=config.tiers,
         former_tiers=config.former_tiers,
         names={(item.kind, item.external_id): item.name for item in config.catalog},
-        keeps_alive=config.keeps_alive,
+        inactivity_days=config.inactivity_days,
     )
 
 

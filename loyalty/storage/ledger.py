@@ -46,7 +46,7 @@ from loyalty.storage.tables import (
 from loyalty.storage.window import TimePlace, Window, windowed
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
-from tenancy.table import insert_rows, record_set, rows_parameter, tenant_parameter
+from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
 
 Rows = list[dict[str, Any]]
 
@@ -82,6 +82,7 @@ class Posting:
     entries: Rows = field(default_factory=list)
     lots: Rows = field(default_factory=list)
     lot_moves: Rows = field(default_factory=list)
+    put_offs: Rows = field(default_factory=list)
     allocations: Rows = field(default_factory=list)
     expiry_notices: Rows = field(default_factory=list)
     accounts: Rows = field(default_factory=list)
@@ -248,6 +249,27 @@ def _save_marks() -> Any:
     )
 
 
+def _put_off(*, spare_moves: bool) -> Any:
+    """Put off the expiry of open lots that live as long as their owner is active, and are not over yet.
+
+    ``spare_moves`` leaves out the lots that the same posting moves: one statement cannot write a row twice. Where the
+    customer was active on the same day already, the index of open lots leads to no row.
+    """
+    names = ("customer_id", "inactivity_days", "expires_at", "notice_at")
+    rows = record_set("put_offs", [*((name, lots.c[name].type) for name in names), ("active_at", INSTANT)])
+    statement = update(lots).where(
+        lots.c.tenant_id == tenant_parameter(),
+        lots.c.customer_id == rows.c.customer_id,
+        lots.c.state == literal(LotState.OPEN),
+        lots.c.inactivity_days == rows.c.inactivity_days,
+        lots.c.expires_at > rows.c.active_at,
+        lots.c.expires_at < rows.c.expires_at,
+    )
+    if spare_moves:
+        statement = statement.where(lots.c.id.not_in(select(rows_parameter(lots, "lot_moves", ["id"]).c.id)))
+    return statement.values(expires_at=rows.c.expires_at, notice_at=rows.c.notice_at)
+
+
 _GUARDED: Mapping[str, Any] = {
     "purchases": _save_purchases(),
     "idempotency_keys": _save_keys(),
@@ -310,6 +332,8 @@ def _posting_statement(names: frozenset[str]) -> Any:
     written = [statement.cte(f"saved_{name}") for name, statement in _WRITTEN.items() if name in names]
     if "search_marks" in names:
         written.append(_drop_words().cte("dropped_words"))
+    if "put_offs" in names:
+        written.append(_put_off(spare_moves="lot_moves" in names).cte("saved_put_offs"))
     return select(version.label("config_version"), *counted).add_cte(*written)
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Integer, bindparam, cast, func, insert, select, union, update
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
@@ -70,8 +70,8 @@ class ProgramConfig(NamedTuple):
     tiers: tuple[Tier, ...]
     former_tiers: tuple[Tier, ...]
     catalog: tuple[CatalogItem, ...]
-    keeps_alive: bool
-    """Whether points ever expired by inactivity here: then open lots matter to whatever is an activity."""
+    inactivity_days: tuple[int, ...]
+    """After how many days of inactivity points expire here, or did under a former version."""
 
 
 _PROGRAM = (
@@ -101,8 +101,17 @@ def _all_of(table: Any, condition: Any, order: Any) -> Any:
     return gathered.where(table.c.tenant_id == tenant_parameter(), condition).scalar_subquery()
 
 
-def _ever_by_inactivity(table: Any, policy: Any) -> Any:
-    return exists().where(table.c.tenant_id == tenant_parameter(), policy["kind"].astext == ExpiryKind.INACTIVITY)
+def _inactivity_days(table: Any, policy: Any) -> Any:
+    """The days of every policy of a table that is by inactivity."""
+    return select(cast(policy["days"].astext, Integer).label("days")).where(
+        table.c.tenant_id == tenant_parameter(), policy["kind"].astext == ExpiryKind.INACTIVITY
+    )
+
+
+_every_inactivity = union(
+    _inactivity_days(program_versions, program_versions.c.settings["expiry"]),
+    _inactivity_days(earning_rule_versions, earning_rule_versions.c.expiry),
+).subquery("every_inactivity")
 
 
 _CONFIG = _PROGRAM.add_columns(
@@ -111,10 +120,7 @@ _CONFIG = _PROGRAM.add_columns(
     _all_of(tiers, sql("true"), tiers.c.min_points).label("tiers"),
     _all_of(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
     # Former versions too: points that came under them, or that they have promised, go on by what they said.
-    or_(
-        _ever_by_inactivity(program_versions, program_versions.c.settings["expiry"]),
-        _ever_by_inactivity(earning_rule_versions, earning_rule_versions.c.expiry),
-    ).label("keeps_alive"),
+    select(func.array_agg(_every_inactivity.c.days)).scalar_subquery().label("inactivity_days"),
 )
 
 _CREATE = insert(programs).values(
@@ -179,7 +185,7 @@ async def read_config(tx: Transaction) -> ProgramConfig | None:
         tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is None),
         former_tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is not None),
         catalog=tuple(_catalog_item(item) for item in row.catalog or ()),
-        keeps_alive=row.keeps_alive,
+        inactivity_days=tuple(sorted(row.inactivity_days or ())),
     )
 
 

@@ -3,14 +3,17 @@ import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import PerAmountAward
 from loyalty.rules.errors import InsufficientPoints, InvalidInput
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.ids import CustomerId
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services import expiry
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
@@ -265,16 +268,14 @@ async def test_activity_does_not_wake_what_has_expired(
     held = await hold(at(world, NOON), salon, 4, "basket", minutes=7 * 24 * 60)
     late = at(world, NOON + 5 * DAY)
     await earn(late, salon, order("order-2"))
-    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 11), 10)]
+    assert await schedule(late, salon, anna) == [(date(2026, 3, 11), 10)]
     await release_hold(late, salon.integration, held.hold.id, "changed my mind")
     assert await available(world, salon) == 10
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_only_where_inactivity_counts_an_earning_reads_the_lots(
-    world: World, salon: Salon, statements: StatementLog
-) -> None:
-    """Whoever does not use it pays nothing for it: four statements; else one more, for one purchase as for fifty."""
+async def test_activity_takes_no_statement_more(world: World, salon: Salon, statements: StatementLog) -> None:
+    """Four statements, whether points expire by inactivity or not; the posting itself puts off what lives longer."""
     await create_earning_rule(world, salon.manager, rule(10))
     counts = []
     for name, policy in (("calendar", THIRTY_DAYS), ("inactivity", TWO_DAYS_QUIET)):
@@ -285,7 +286,51 @@ async def test_only_where_inactivity_counts_an_earning_reads_the_lots(
             with statements() as sent:
                 await record_purchases(world, salon.integration, batch)
             counts.append(len(sent))
-    assert counts == [4, 4, 5, 5]
+    assert counts == [4, 4, 4, 4]
+
+
+async def test_activity_writes_the_lots_once_a_day(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """However many there are: the next purchase of the day changes no lot, the first of a day all of them at once."""
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    await record_purchases(at(world, NOON), salon.integration, [order(f"first-{number}") for number in range(20)])
+    before = await lot_versions(world, salon)
+    await record_purchases(at(world, NOON), salon.integration, [order(f"second-{number}") for number in range(20)])
+    after = await lot_versions(world, salon)
+    assert {lot_id: after[lot_id] for lot_id in before} == before
+    await earn(at(world, NOON + DAY), salon, order("next-day"))
+    next_day = await lot_versions(world, salon)
+    assert {next_day[lot_id] != after[lot_id] for lot_id in after} == {True}
+    found = await find_customer(world, salon.staff, CustomerKey(external_id="anna"))
+    assert found is not None
+    assert await schedule(at(world, NOON), salon, found.id) == [(date(2026, 3, 7), 410)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_lot_that_is_given_back_lives_on_by_the_same_activity(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """One posting earns with one purchase, gives a lot back for another one, and earns with a third."""
+    await set_redemption(world, salon)
+    await create_earning_rule(world, salon.manager, rule(10))
+    await set_expiry(world, salon, TWO_DAYS_QUIET)
+    anna = (await earn(at(world, NOON), salon, order("order-1"))).customer.id
+    paying = await hold(at(world, NOON), salon, 10, "basket", checkout=checkout(purchase="order-2"))
+    await capture(at(world, NOON), salon, paying, "paid")
+    tomorrow = at(world, NOON + DAY)
+    called_off = order("order-2", status=PurchaseStatus.CANCELLED)
+    await record_purchases(tomorrow, salon.integration, [order("order-3"), called_off, order("order-4")])
+    assert await schedule(at(world, NOON), salon, anna) == [(date(2026, 3, 7), 30)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def lot_versions(world: World, salon: Salon) -> dict[UUID, str]:
+    """The transaction that wrote each lot last."""
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        rows = await tx.rows(
+            text("SELECT id, xmin::text::bigint AS version FROM lots WHERE tenant_id = :current_tenant")
+        )
+    return {row.id: row.version for row in rows}
 
 
 async def test_the_schedules_of_fifty_customers_take_two_statements(
