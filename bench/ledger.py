@@ -229,9 +229,9 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
 def _insert_customers(connection: Connection, builder: Builder) -> None:
     connection.execute(
         f"""
-        INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, created_at,
+        INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, facts_at, created_at,
                                updated_at)
-        SELECT c.tenant_id, c.id, 'customer-' || c.n, 'Customer ' || c.n, 'customer ' || c.n, '',
+        SELECT c.tenant_id, c.id, 'customer-' || c.n, 'Customer ' || c.n, 'customer ' || c.n, '', '{{}}',
                {builder.at(0)}, {builder.at(0)}
         {builder.rows(0)};
     """.encode()

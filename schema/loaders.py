@@ -41,6 +41,7 @@ from loyalty.services.listing import (
     load_redemptions_for,
 )
 from loyalty.services.opening_balance import load_opening_balances
+from loyalty.services.profile import load_consents
 from loyalty.services.program import get_program, get_tenant
 from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
@@ -48,6 +49,7 @@ from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.consents import ConsentRow
 from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow
@@ -115,6 +117,7 @@ class Loaders:
         self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)
         self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
         self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
+        self.consents: DataLoader[CustomerId, list[ConsentRow] | None] = by_id(load_consents)
         self.tier_histories: DataLoader[CustomerId, list[TierChangeRow] | None] = by_id(load_tier_histories)
         self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)
         self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)

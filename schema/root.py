@@ -12,6 +12,8 @@ from schema.mutations import (
     customer_tier_set,
     customer_tier_unlock,
     customer_token_create,
+    customer_upsert,
+    customers_upsert,
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
@@ -92,6 +94,8 @@ class Mutation:
     redemption_release = redemption_release.redemption_release
     redemption_return = redemption_return.redemption_return
     customer_merge = customer_merge.customer_merge
+    customer_upsert = customer_upsert.customer_upsert
+    customers_upsert = customers_upsert.customers_upsert
     customer_tier_set = customer_tier_set.customer_tier_set
     customer_tier_unlock = customer_tier_unlock.customer_tier_unlock
     opening_balances_import = opening_balances_import.opening_balances_import

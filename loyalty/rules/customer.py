@@ -1,8 +1,10 @@
 """What a business tells about a customer, and what makes it valid."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, Self
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from loyalty.rules.errors import Problem
 from loyalty.rules.text import check_external_id, check_text, is_storable, tidy_text
@@ -13,6 +15,12 @@ FULL_NAME_MAX_LENGTH = 200
 EMAIL_MAX_LENGTH = 254
 """The longest address a mail path can carry (RFC 5321, section 4.5.3.1.3, less its brackets)."""
 AVATAR_URL_MAX_LENGTH = 2_000
+CONSENT_SOURCE_MAX_LENGTH = 100
+MAX_AHEAD = timedelta(hours=1)
+"""How far a caller's clock may be ahead of ours."""
+
+_PHONE = re.compile(r"\+?[0-9]{3,19}", re.ASCII)
+_SIGNS_OF_NUMBERS = re.compile(r"[-\s()/.]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +34,47 @@ class CustomerProfile:
     locale: str | None = None
     category: str | None = None
     marketing_consent: bool | None = None
+    phone: str | None = None
+    """Digits, with + and the country code where the caller knows it."""
+    consent_source: str | None = None
+    """Where the consent was given or withdrawn, in the caller's words."""
+    cleared: frozenset[str] = frozenset()
+    """Fields that are known not to have a value: what is stored is taken away."""
+    as_of: datetime | None = None
+    """When this was so; None for when it was told."""
 
-    def over(self, earlier: "CustomerProfile | None") -> Self:
-        """Return this profile with what it leaves unsaid taken from an earlier one of the same customer."""
-        if earlier is None:
-            return self
-        said = {item.name: getattr(self, item.name) for item in fields(self)}
-        return type(self)(**{name: getattr(earlier, name) if value is None else value for name, value in said.items()})
+    def told_values(self) -> dict[str, Any]:
+        """Return what is said, by field; None for what is taken away."""
+        said = {name: value for name in TOLD_FIELDS if (value := getattr(self, name)) is not None}
+        return said | dict.fromkeys(self.cleared & set(CLEARABLE_FIELDS))
+
+
+TOLD_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone", "marketing_consent")
+"""What can be said about a customer. Each has a time: an older fact never overwrites a newer one."""
+
+CLEARABLE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone")
+"""What null takes away. A consent is withdrawn with false: nobody can be un-asked."""
+
+
+class KnownFacts(NamedTuple):
+    """What is known about a customer from several profiles, and since when each of it is so."""
+
+    values: dict[str, Any]
+    times: dict[str, datetime]
+
+
+def gather_profiles(profiles: Iterable[CustomerProfile], now: datetime) -> dict[str, KnownFacts]:
+    """Return what profiles say together, by external id: the newest of each field, of equally old ones the later."""
+    gathered: dict[str, KnownFacts] = {}
+    for profile in profiles:
+        known = gathered.setdefault(profile.external_id, KnownFacts({}, {}))
+        at = min(profile.as_of or now, now)
+        for name, value in profile.told_values().items():
+            if name not in known.times or known.times[name] <= at:
+                known.values[name], known.times[name] = value, at
+                if name == "marketing_consent":
+                    known.values["consent_source"] = profile.consent_source
+    return gathered
 
 
 class TidyProfile(NamedTuple):
@@ -42,7 +84,7 @@ class TidyProfile(NamedTuple):
     warnings: list[InputWarning]
 
 
-DESCRIPTIVE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category")
+DESCRIPTIVE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone", "consent_source")
 """What only describes a customer: none of it may cost a purchase or points."""
 
 
@@ -73,7 +115,17 @@ def _tidy(name: str, told: str) -> str:
     if not is_storable(told):
         return told
     text = tidy_text(told)
+    if name == "phone":
+        digits = _SIGNS_OF_NUMBERS.sub("", text)
+        return f"+{digits[2:]}" if digits.startswith("00") else digits
     return text if name != "locale" or is_locale(text) else correct_locale(text) or text
+
+
+def validate_as_of(profile: CustomerProfile, now: datetime) -> list[Problem]:
+    """Return what is wrong with the time of a profile: it must not be ahead of the clock by more than an hour."""
+    if profile.as_of is None or profile.as_of <= now + MAX_AHEAD:
+        return []
+    return [Problem(("as_of",), "must not be more than an hour ahead of the clock")]
 
 
 def validate_profile(profile: CustomerProfile) -> list[Problem]:
@@ -97,6 +149,10 @@ def _profile_problems(profile: CustomerProfile) -> Iterator[Problem | None]:
         yield Problem(("locale",), "must be a language tag such as de-AT")
     if profile.category is not None:
         yield check_external_id(profile.category, ("category",))
+    if profile.phone is not None and not _PHONE.fullmatch(profile.phone):
+        yield Problem(("phone",), "must be a telephone number of 3 to 19 digits, such as +4930123456")
+    if profile.consent_source is not None:
+        yield check_text(profile.consent_source, ("consent_source",), CONSENT_SOURCE_MAX_LENGTH)
 
 
 def _check_email(email: str) -> Problem | None:

@@ -35,6 +35,7 @@ from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_ch
 from loyalty.rules.zones import begin_of_day
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, customer_row
+from loyalty.storage.facts import told_at
 from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, lock_customers, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
@@ -114,12 +115,26 @@ class Book:
         return customer_id
 
     def _index(self, profile: Any) -> None:
-        """Let the search have the words of a customer as they are now; mostly it has them."""
-        words = search_words(profile.external_id, profile.full_name, profile.email)
-        mark = words_mark(words)
-        if mark != profile.search_mark:
-            self.posting.customer_words += [{"customer_id": profile.id, "word": word} for word in sorted(words)]
-            self.posting.search_marks.append({"id": profile.id, "search_mark": mark})
+        """Let search and history of consents have a customer as the profile is now; mostly they have."""
+        words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone)
+        mark, consent = words_mark(words), profile.marketing_consent
+        if mark == profile.search_mark and consent == profile.consent_kept:
+            return
+        self.posting.customer_words += [{"customer_id": profile.id, "word": word} for word in sorted(words)]
+        self.posting.search_marks.append({"id": profile.id, "search_mark": mark, "consent_kept": consent})
+        if consent is not None and consent != profile.consent_kept:
+            self.posting.customer_consents.append(
+                {
+                    "id": uuid7(),
+                    "customer_id": profile.id,
+                    "granted": consent,
+                    "source": profile.consent_source,
+                    "told_at": told_at(profile.facts_at, "marketing_consent") or self.now,
+                    "recorded_at": self.now,
+                    "actor_kind": self.actor.kind,
+                    "actor": self.actor.display,
+                }
+            )
 
     def count_anew(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
         """Measure a standing as the program says now, with the points of the open window and of the one before."""

@@ -19,8 +19,8 @@ from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import visible_rows
+from loyalty.services.profile import profile_rows
 from loyalty.services.program import program_in_force
-from loyalty.services.purchase import profile_rows
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.ledger import LockedCustomer, open_accounts, post

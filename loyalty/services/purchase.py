@@ -1,7 +1,7 @@
 """Record purchases: apply each report to what is known, post what the rules give, and answer a replay as it stands."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -45,7 +45,6 @@ from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
 from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
-from loyalty.rules.search import folded
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
@@ -62,6 +61,7 @@ from loyalty.services.points_paid import (
     read_settled,
     settle_points,
 )
+from loyalty.services.profile import profile_rows, refresh_profiles
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
@@ -294,6 +294,7 @@ async def _record_wave(
                 items[position] = _Item(told, marks[position], known, judged.news, judged.status)
         if replays:
             results |= await _answer_replays(tx, replays)
+            results |= await _refresh_told_anew(world, actor, tx, program, wave, replays, results)
         if items:
             results |= await _book_items(world, actor, tx, program, items)
     return [results[position] for position in range(len(wave))]
@@ -402,6 +403,44 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
         )
         for position, purchase in purchases.items()
     }
+
+
+async def _refresh_told_anew(
+    world: World,
+    actor: Actor,
+    tx: Transaction,
+    program: CompiledProgram,
+    wave: Sequence[PurchaseRecording],
+    replays: dict[int, KnownPurchase],
+    results: Mapping[int, RecordingResult],
+) -> dict[int, RecordingResult]:
+    """The replays whose profile says something that is not known: the fact is old, what it says of the person is not.
+
+    Unless the profile tells its own time, it is as old as the fact that is repeated, so a late retry undoes nothing.
+    """
+    news: dict[int, CustomerProfile] = {}
+    for position, known in replays.items():
+        result, profile = results.get(position), wave[position].customer
+        if isinstance(result, RecordedPurchase) and _tells_more(profile, result.customer):
+            news[position] = replace(profile, as_of=profile.as_of or _recorded_at(known))
+    if not news:
+        return {}
+    refreshed = await refresh_profiles(tx, program, actor, news.values(), world.now(program))
+    changed: dict[int, RecordingResult] = {}
+    for position, profile in news.items():
+        result = results[position]
+        if isinstance(result, RecordedPurchase):
+            changed[position] = result._replace(customer=refreshed[profile.external_id])
+    return changed
+
+
+def _tells_more(profile: CustomerProfile, customer: CustomerRow) -> bool:
+    told = profile.told_values()
+    if told.get("email"):
+        told["email"] = told["email"].lower()
+    # A name that was never told is stored as an empty one.
+    known = {name: None if (value := getattr(customer, name)) == "" else value for name in told}
+    return told != known
 
 
 def _recorded_at(known: KnownPurchase) -> datetime | None:
@@ -688,31 +727,6 @@ def purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
     values = purchase._asdict()
     total = values.pop("total")
     return {**values, "total_minor": total.amount_minor, "currency": total.currency}
-
-
-def profile_rows(profiles: Sequence[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
-    """Profiles as ``open_accounts`` takes them, one for each customer; of several, what the later one says wins."""
-    merged: dict[str, CustomerProfile] = {}
-    for profile in profiles:
-        merged[profile.external_id] = profile.over(merged.get(profile.external_id))
-    return [
-        {
-            "id": CustomerId(uuid7()),
-            "external_id": profile.external_id,
-            "full_name": profile.full_name or "",
-            "email": profile.email.lower() if profile.email else None,
-            "avatar_url": profile.avatar_url,
-            "locale": profile.locale,
-            "category": profile.category,
-            "marketing_consent": profile.marketing_consent,
-            "search_name": folded(profile.full_name or ""),
-            # What the words in the search were made of; a posting that brings other words writes it.
-            "search_mark": "",
-            "created_at": now,
-            "updated_at": now,
-        }
-        for profile in merged.values()
-    ]
 
 
 def _report_identity(report: PurchaseReport) -> dict[str, Any]:

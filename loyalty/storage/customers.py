@@ -67,6 +67,7 @@ class CustomerRow(NamedTuple):
     tier_progress: TierProgressRow
     created_at: datetime
     tier_lock: TierLockRow | None = None
+    phone: str | None = None
 
 
 class PointsFilter(StrEnum):
@@ -331,6 +332,7 @@ def customer_row(
         ),
         created_at=profile.created_at,
         tier_lock=TierLockRow(account.tier_locked_until) if account.tier_locked else None,
+        phone=profile.phone,
     )
 
 

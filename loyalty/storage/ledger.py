@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Table, Text, bindparam, case, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 
@@ -24,6 +24,7 @@ from loyalty.storage.tables import (
     adjustments,
     allocations,
     checkouts,
+    customer_consents,
     customer_merges,
     customer_words,
     customers,
@@ -76,6 +77,7 @@ class Posting:
     redemption_moves: Rows = field(default_factory=list)
     redemption_returns: Rows = field(default_factory=list)
     customer_merges: Rows = field(default_factory=list)
+    customer_consents: Rows = field(default_factory=list)
     customer_words: Rows = field(default_factory=list)
     search_marks: Rows = field(default_factory=list)
     opening_balances: Rows = field(default_factory=list)
@@ -235,17 +237,18 @@ def _drop_words() -> Any:
     )
     return delete(customer_words).where(
         customer_words.c.tenant_id == tenant_parameter(),
-        customer_words.c.customer_id == marked.c.id,
+        # An array, so that the words are found by their customers however many there are.
+        customer_words.c.customer_id == func.any(func.array(select(marked.c.id).scalar_subquery())),
         ~kept.exists(),
     )
 
 
 def _save_marks() -> Any:
-    rows = rows_parameter(customers, "search_marks", ["id", "search_mark"])
+    rows = rows_parameter(customers, "search_marks", ["id", "search_mark", "consent_kept"])
     return (
         update(customers)
         .where(customers.c.tenant_id == tenant_parameter(), customers.c.id == rows.c.id)
-        .values(search_mark=rows.c.search_mark)
+        .values(search_mark=rows.c.search_mark, consent_kept=rows.c.consent_kept)
     )
 
 
@@ -308,6 +311,7 @@ _WRITTEN: Mapping[str, Any] = {
             redemptions,
             redemption_returns,
             customer_merges,
+            customer_consents,
             opening_balances,
             entries,
             lots,
@@ -390,6 +394,10 @@ PROFILE_COLUMNS = [
     customers.c.locale,
     customers.c.category,
     customers.c.marketing_consent,
+    customers.c.phone,
+    customers.c.consent_source,
+    customers.c.consent_kept,
+    customers.c.facts_at,
     customers.c.merged_into,
     customers.c.search_mark,
     customers.c.created_at,
@@ -430,23 +438,36 @@ _LOCK = (
 )
 
 
-_KEPT_WHEN_EMPTY = ("full_name", "search_name")
-_KEPT_WHEN_NULL = ("email", "avatar_url", "locale", "category", "marketing_consent")
+_COLUMNS_OF_FACTS = {
+    "full_name": ("full_name", "search_name"),
+    "email": ("email",),
+    "avatar_url": ("avatar_url",),
+    "locale": ("locale",),
+    "category": ("category",),
+    "phone": ("phone",),
+    "marketing_consent": ("marketing_consent", "consent_source"),
+}
+"""Which columns each fact about a customer fills."""
 
 
 def _open_customers() -> Any:
-    """Create or refresh customers: what a profile leaves out stays as it was."""
+    """Create or refresh customers: what a profile leaves out stays, and no older fact overwrites a newer one."""
     fresh = insert_rows(customers, "customers", ordered_by="external_id")
+    told = fresh.excluded["facts_at"]
+    newer = {
+        name: told[name].astext.cast(BigInteger) >= func.coalesce(customers.c.facts_at[name].astext.cast(BigInteger), 0)
+        for name in _COLUMNS_OF_FACTS
+    }
+    values = {
+        column: case((newer[name], fresh.excluded[column]), else_=customers.c[column])
+        for name, columns in _COLUMNS_OF_FACTS.items()
+        for column in columns
+    }
+    times = [part for name in _COLUMNS_OF_FACTS for part in (literal(name, Text), case((newer[name], told[name])))]
+    known = customers.c.facts_at.op("||")(func.jsonb_strip_nulls(func.jsonb_build_object(*times)))
     return fresh.on_conflict_do_update(
         index_elements=["tenant_id", "external_id"],
-        set_={
-            **{
-                name: func.coalesce(func.nullif(fresh.excluded[name], ""), customers.c[name])
-                for name in _KEPT_WHEN_EMPTY
-            },
-            **{name: func.coalesce(fresh.excluded[name], customers.c[name]) for name in _KEPT_WHEN_NULL},
-            "updated_at": fresh.excluded.updated_at,
-        },
+        set_={**values, "facts_at": known, "updated_at": fresh.excluded.updated_at},
     ).returning(*PROFILE_COLUMNS, customers.c.updated_at)
 
 

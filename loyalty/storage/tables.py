@@ -157,6 +157,12 @@ customers = tenant_table(
     text_column("category", nullable=True),
     # Null: never asked, which is no.
     Column("marketing_consent", Boolean, nullable=True),
+    key_text("phone", nullable=True),
+    # Where the consent was given or withdrawn, and which consent the history ends with.
+    text_column("consent_source", nullable=True),
+    Column("consent_kept", Boolean, nullable=True),
+    # Since when each fact is so, by field in microseconds of Unix time: an older one changes nothing.
+    document("facts_at"),
     # Who this customer has become: their points moved there, and every look-up leads there.
     identifier("merged_into", nullable=True),
     # Without case and accents: what lists are ordered by.
@@ -176,13 +182,28 @@ customers = tenant_table(
     of_tenants=True,
 )
 
+customer_consents = tenant_table(
+    "customer_consents",
+    identifier("id"),
+    identifier("customer_id"),
+    Column("granted", Boolean, nullable=False),
+    text_column("source", nullable=True),
+    # When it was given or withdrawn, and when we heard of it.
+    instant("told_at"),
+    instant("recorded_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("customer_id", "customers"),
+    index("customer_consents_customer_idx", "customer_id", "told_at", "id"),
+)
+
 customer_words = tenant_table(
     "customer_words",
     identifier("customer_id"),
     key_text("word"),
     references("customer_id", "customers"),
     # A search is a range of words: only comparisons may use an index under row-level security.
-    index("customer_words_word_idx", "word", "customer_id"),
+    index("customer_words_word_idx", "word"),
     key=("customer_id", "word"),
 )
 

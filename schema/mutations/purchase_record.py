@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.absent import ABSENT
-from loyalty.rules.customer import CustomerProfile, TidyProfile, tidy_profile
+from loyalty.rules.customer import CLEARABLE_FIELDS, CustomerProfile, TidyProfile, tidy_profile
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.exchange import parse_rate
 from loyalty.rules.money import Money as Amount
@@ -33,19 +33,36 @@ from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
 @strawberry.input(
-    description="Whose purchase it is, and what is known about the person. What is left out stays as it was. A value "
-    "that is none, such as a broken e-mail address, is left out with a warning: it costs no points."
+    description="Whose purchase it is, and what is known about the person. What is left out stays as it was, null "
+    "takes it away. A value that is none, such as a broken e-mail address, is left out with a warning: it costs no "
+    "points."
 )
 class PurchaseCustomerInput:
     external_id: str = strawberry.field(description="The id in the caller's own system, 1 to 255 characters.")
-    full_name: str | None = strawberry.field(default=None, description="At most 200 characters.")
-    email: str | None = strawberry.field(default=None, description="At most 254 characters.")
-    avatar_url: str | None = strawberry.field(default=None, description="http or https.")
+    full_name: str | None = strawberry.field(default=strawberry.UNSET, description="At most 200 characters.")
+    email: str | None = strawberry.field(default=strawberry.UNSET, description="At most 254 characters.")
+    avatar_url: str | None = strawberry.field(default=strawberry.UNSET, description="http or https.")
     locale: Locale | None = strawberry.field(
-        default=None, description="The language the customer reads; `de_DE` is taken as `de-DE`.", metadata=DESCRIPTIVE
+        default=strawberry.UNSET,
+        description="The language the customer reads; `de_DE` is taken as `de-DE`.",
+        metadata=DESCRIPTIVE,
     )
-    category: str | None = strawberry.field(default=None, description="The tenant's own category.")
-    marketing_consent: bool | None = strawberry.field(default=None, description="Whether they agreed to marketing.")
+    category: str | None = strawberry.field(default=strawberry.UNSET, description="The tenant's own category.")
+    marketing_consent: bool | None = strawberry.field(
+        default=None, description="Whether they agree to marketing; false withdraws it, null says nothing."
+    )
+    phone: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="3 to 19 digits, best with + and the country code; other signs are dropped.",
+    )
+    consent_source: str | None = strawberry.field(
+        default=None,
+        description="Where the consent was given or withdrawn, such as `web form`; at most 100 characters.",
+    )
+    as_of: datetime | None = strawberry.field(
+        default=None,
+        description="When this was so; by default now. An older fact never overwrites a newer one, field by field.",
+    )
 
 
 @strawberry.input(description="One position of a purchase. Prices include tax.")
@@ -219,14 +236,14 @@ def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
     if isinstance(locale, UnreadableValue):
         # The rules say that it is left out, or which language it means all the same.
         locale = locale.sent if isinstance(locale.sent, str) else ""
+    told = {name: getattr(given, name) for name in CLEARABLE_FIELDS if name != "locale"} | {"locale": locale}
     profile = CustomerProfile(
         external_id=given.external_id,
-        full_name=given.full_name,
-        email=given.email,
-        avatar_url=given.avatar_url,
-        locale=locale,
-        category=given.category,
         marketing_consent=given.marketing_consent,
+        consent_source=given.consent_source,
+        as_of=given.as_of,
+        cleared=frozenset(name for name, value in told.items() if value is None),
+        **{name: value for name, value in told.items() if value is not None and value is not strawberry.UNSET},
     )
     return tidy_profile(profile)
 

@@ -41,6 +41,20 @@ class PointsAccount:
     value: Money = strawberry.field(description="What the available points are worth at checkout, rounded down.")
 
 
+@strawberry.type(description="A consent to marketing that a customer gave or withdrew.")
+class Consent:
+    granted: bool = strawberry.field(description="True when it was given, false when it was withdrawn.")
+    source: str | None = strawberry.field(description="Where, in the caller's words.")
+    told_at: datetime = strawberry.field(description="When the customer said so, as far as the caller told.")
+    recorded_at: datetime = strawberry.field(description="When it was recorded here.")
+
+    @computed(description="Who recorded it, by the name in the credential; customers read only that it was staff.")
+    def actor(self, info: Info) -> str:
+        """Customers do not learn the names of the team."""
+        row: Any = self
+        return row.actor if reads_internals(info.context.actor) else "STAFF"
+
+
 @strawberry.type(description="A person who can hold points at the tenant.")
 class Customer(Node):
     is_type_of = reads(CustomerRow)
@@ -79,6 +93,17 @@ class Customer(Node):
     def marketing_consent(self) -> bool:
         """Unknown is no."""
         return bool(self.marketing_consent)
+
+    @computed(description="The telephone number; null for who may read no customers, such as a bookkeeper.")
+    def phone(self, info: Info) -> str | None:
+        """For the team, and for the customer."""
+        row: Any = self
+        return row.phone if reads_contact(info.context.actor, row.id) else None
+
+    @computed(description="The last 20 consents to marketing and their withdrawals, newest first; read as `phone` is.")
+    async def consents(self, info: Info) -> list[Consent]:
+        """Loaded for all customers at once."""
+        return await load(info, "consents", self.id) or []
 
     @computed(description="What of the customer's points expires when, soonest first; what never does is left out.")
     async def expiry_schedule(self, info: Info) -> list[ExpiringPoints]:

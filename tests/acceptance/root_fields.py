@@ -46,6 +46,8 @@ MUTATIONS: dict[str, Json] = {
     "customerTierSet": {"customer": {"externalId": "nobody"}, "tier": None, "idempotencyKey": "key"},
     "customerTierUnlock": {"customer": {"externalId": "nobody"}},
     "catalogItemsUpsert": {},
+    "customerUpsert": {"externalId": ""},
+    "customersUpsert": {"items": []},
     "purchaseRecord": purchase_of("", "10.00"),
     "purchasesRecord": {"items": []},
     "purchaseRefund": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},

@@ -71,6 +71,8 @@ MAY_USE = {
     "redemptionRelease": "owner manager customer integration",
     "redemptionReturn": "owner manager integration",
     "customerMerge": "owner manager",
+    "customerUpsert": "owner manager integration",
+    "customersUpsert": "owner manager integration",
     "openingBalancesImport": "owner manager",
     "sandboxClockAdvance": "owner manager",
     "pointsAdjust": "owner manager",

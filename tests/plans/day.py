@@ -82,6 +82,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "accruals_by_id": ("accruals", "id"),
     "adjustments": ("adjustments", "id"),
     "expiry_schedules": ("customers", "id"),
+    "consents": ("customers", "id"),
     "lots": ("lots", "id"),
     "merges": ("customer_merges", "id"),
     "opening_balances": ("opening_balances", "id"),

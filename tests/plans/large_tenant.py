@@ -36,10 +36,10 @@ RARE_ROWS = f"""
                                   imported_at, actor_kind, actor)
         SELECT '{BIG_TENANT}', gen_random_uuid(), customer_id, customer_id, 1, 1, 1, now(), 'STAFF', 'somebody'
         FROM picked;
-    INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, created_at,
+    INSERT INTO customers (tenant_id, id, external_id, full_name, search_name, search_mark, facts_at, created_at,
                            updated_at, merged_into)
         SELECT '{BIG_TENANT}', overlay(customer_id::text placing '9' from 20 for 1)::uuid, 'merged-' || n, '', '', '',
-               now(), now(), customer_id
+               '{{}}', now(), now(), customer_id
         FROM picked;
     INSERT INTO accounts (tenant_id, customer_id, available, pending, held, debt, lifetime_earned, qualifying, standing,
                           standing_by, sequence, chain, window_points, previous_window_points, tier_locked, closed,

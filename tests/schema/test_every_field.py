@@ -302,6 +302,8 @@ class Life:
         """What customers bring along, merges, tiers by hand, a day that passes, and credentials."""
         do = self.do
         await do("openingBalancesImport", items=[{"customer": {"externalId": "eva"}, "points": 30}])
+        await do("customerUpsert", externalId="anna", marketingConsent=True, phone="+49 170 1234567")
+        await do("customersUpsert", items=[{"externalId": "anna", "marketingConsent": False}])
         names = {"source": {"externalId": "eva"}, "target": ANNA}
         await do("customerMerge", **names, reason="the same", idempotencyKey="merge")
         tier = (await do("tierCreate", name="Silver", color="#C0C0C0", minPoints=50, earningFactor="1.5"))["tier"]["id"]

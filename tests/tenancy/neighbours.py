@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import tell_expiring
+from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
@@ -80,6 +82,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await give_back(world, salon, spent, "back", points=5)
     await pay_back(world, salon, "order-1", 1_000, "a part of it")
     await bring_along(world, salon, 30, customer="eva")
+    await upsert_customers(world, salon.manager, [CustomerProfile("eva", marketing_consent=True)])
     await merge(world, salon, "eva", "emil", "the same")
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())

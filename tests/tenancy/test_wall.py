@@ -31,6 +31,7 @@ APP_RIGHTS = {
     "checkouts": "INSERT, SELECT, UPDATE(version)",
     "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
     "customer_merges": GROWS_ONLY,
+    "customer_consents": "INSERT, SELECT",
     "customer_words": "DELETE, INSERT, SELECT",
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,

@@ -1,9 +1,12 @@
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from loyalty.rules.customer import CustomerProfile, tidy_profile, validate_profile
+from loyalty.rules.customer import CustomerProfile, gather_profiles, tidy_profile, validate_profile
 from loyalty.rules.warning import WarningCode
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
 def profile(**fields: Any) -> CustomerProfile:
@@ -46,9 +49,26 @@ def test_refuses_profiles_that_cannot_be(fields: dict[str, Any], path: str) -> N
 
 def test_a_later_profile_keeps_what_it_does_not_mention() -> None:
     earlier = profile(full_name="Zoë", email="zoe@example.org", marketing_consent=True)
-    later = profile(full_name="Zoë M.", marketing_consent=False)
-    assert later.over(earlier) == profile(full_name="Zoë M.", email="zoe@example.org", marketing_consent=False)
-    assert later.over(None) == later
+    later = profile(full_name="Zoë M.", marketing_consent=False, cleared=frozenset({"email"}))
+    known = gather_profiles([earlier, later], NOON)["customer-1"]
+    assert known.values | {"consent_source": None} == {
+        "full_name": "Zoë M.",
+        "email": None,
+        "marketing_consent": False,
+        "consent_source": None,
+    }
+
+
+def test_an_older_fact_never_overwrites_a_newer_one() -> None:
+    """Field by field, whatever the order in which they are told; a time to come counts as now."""
+    new = profile(full_name="Zoë M.", as_of=NOON - timedelta(days=1))
+    old = profile(full_name="Zoë", email="zoe@example.org", as_of=NOON - timedelta(days=2))
+    for told in ([new, old], [old, new]):
+        known = gather_profiles(told, NOON)["customer-1"]
+        assert known.values == {"full_name": "Zoë M.", "email": "zoe@example.org"}
+        assert known.times == {"full_name": NOON - timedelta(days=1), "email": NOON - timedelta(days=2)}
+    ahead = gather_profiles([profile(full_name="Zoë", as_of=NOON + timedelta(minutes=5))], NOON)
+    assert ahead["customer-1"].times == {"full_name": NOON}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +80,8 @@ def test_a_later_profile_keeps_what_it_does_not_mention() -> None:
         ({"locale": "de_AT"}, {"locale": "de-AT"}),
         ({"locale": "sr_RS.UTF-8@latin"}, {"locale": "sr-RS"}),
         ({"locale": " de "}, {"locale": "de"}),
+        ({"phone": "+49 (170) 123-45.67"}, {"phone": "+491701234567"}),
+        ({"phone": "0049 170/1234567"}, {"phone": "+491701234567"}),
     ],
 )
 def test_corrects_what_only_looks_different(fields: dict[str, Any], kept: dict[str, Any]) -> None:
@@ -78,6 +100,9 @@ def test_corrects_what_only_looks_different(fields: dict[str, Any], kept: dict[s
         {"full_name": "a\0b"},
         {"avatar_url": "ftp://example.org/z.png"},
         {"locale": "C"},
+        {"phone": "12"},
+        {"phone": "on request"},
+        {"phone": "+49 170 +1"},
         {"locale": "_"},
         {"category": " "},
         {"category": "\ud800"},

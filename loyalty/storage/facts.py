@@ -1,0 +1,18 @@
+"""Since when the facts about a customer are so, as `customers.facts_at` keeps it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def kept_times(times: Mapping[str, datetime]) -> dict[str, int]:
+    """Times as they are kept: whole numbers, which compare exactly."""
+    return {name: (at - _EPOCH) // _MICROSECOND for name, at in times.items()}
+
+
+def told_at(facts_at: Mapping[str, int], name: str) -> datetime | None:
+    """Since when a fact is so; None when it was never told, or told to an earlier release."""
+    kept = facts_at.get(name)
+    return None if kept is None else _EPOCH + kept * _MICROSECOND
