@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak bench-verify clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak bench-verify bench-connections clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ test: $(STAMP) ## Run every test, on a real PostgreSQL of its own (ARGS="-k name
 soak: $(STAMP) ## The long tests: 1,000,000 random steps, hours of faults (SEED=... repeats a run, ARGS="-k lives" for some)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "SEED=$$seed"; \
 	SOAK=1 SEED=$$seed $(BIN)/python -m pytest -s tests/lifecycle tests/faults $(ARGS)
+
+bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what they cost, when revoked ones are gone
+	@$(BIN)/python -m bench.connections $(ARGS)
 
 clients: ## Install what the guide's TypeScript is tried with (needs npm); tests use it when it is there
 	@cd tests/clients && npm install --no-package-lock --no-audit --no-fund

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
-from api.connections import OpenConnections
+from api.connections import FindFallen, OpenConnections
 from api.errors import not_found
 from api.graphql import MAX_BODY_BYTES, GraphQLView
 from api.health import health_routes
@@ -35,7 +35,7 @@ def create_app(
     schema: ExecutableSchema,
     authenticate: Callable[[str | None], Awaitable[Actor]],
     make_context: Callable[[OperationRequest], object],
-    still_valid: Callable[[Actor], Awaitable[bool]],
+    find_fallen: FindFallen,
     ready: Callable[[], Awaitable[None]],
     *,
     cors_origins: Sequence[str] = (),
@@ -45,11 +45,12 @@ def create_app(
     """The application.
 
     `authenticate` turns the value of an Authorization header into an actor or raises `Unauthenticated`;
-    `make_context` makes the context of one operation; `still_valid` is asked every few seconds about each actor with
-    an open connection; `ready` raises when the process cannot serve. `cors_origins` are the origins of browsers that
-    may call, for HTTP and WebSocket. `lifespan` is entered before the first request and left after the last.
+    `make_context` makes the context of one operation; `find_fallen` is asked every few seconds about the actors of
+    each tenant with open connections; `ready` raises when the process cannot serve. `cors_origins` are the origins of
+    browsers that may call, for HTTP and WebSocket. `lifespan` is entered before the first request and left after the
+    last.
     """
-    connections = OpenConnections(still_valid)
+    connections = OpenConnections(find_fallen)
     view = GraphQLView(
         schema, authenticate, make_context, connections, allowed_origins=cors_origins, max_body_bytes=max_body_bytes
     )
@@ -77,6 +78,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.connections = connections
+    app.state.view = view
     return app
 
 

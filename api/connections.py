@@ -1,27 +1,33 @@
 """Connections that stay open: who holds them, and how they end when a credential does, or the process.
 
-One watcher per process asks every few seconds whether each actor may still be here. It asks once per actor, not once
-per connection, and ends connections whose credential expired or was revoked.
+One watcher per process asks every few seconds which actors must not be here any more. It asks once for all actors of a
+tenant, and ends connections whose credential expired or was revoked.
 """
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
 
 from api.authentication import is_expired
+from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 
 WATCH_SECONDS = 2.0
 """Between two rounds. A revoked credential has at most this long, and the time of one round, to live."""
 
 ROUND_SECONDS = 2.5
-"""How long one round of questions may take; who has not been answered stays until the next round."""
+"""How long one round waits for answers. What is late is not asked again meanwhile, and counts when it comes."""
 
-CONCURRENT_QUESTIONS = 8
+ACTORS_AT_ONCE = 1_000
+"""Actors of a tenant in one question."""
+
+QUESTIONS_AT_ONCE = 4
+"""Questions that are asked at the same time, so that the watcher leaves connections to requests."""
+
 DRAIN_SECONDS = 5.0
 """How long connections have to close when the process ends."""
 
@@ -31,6 +37,10 @@ REASON_EXPIRED = "The credential has expired or was revoked, or its tenant is su
 REASON_RESTART = "The server restarts: connect again and resume with `after`."
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.connections")
+
+
+FindFallen = Callable[[TenantId, Sequence[Actor]], Awaitable[set[Actor]]]
+"""Tells which of a tenant's actors do not stand any more."""
 
 
 class OpenConnection(Protocol):
@@ -45,19 +55,21 @@ class OpenConnection(Protocol):
 
 
 class OpenConnections:
-    """The open connections of this process. `still_valid` tells whether an actor's credential still stands."""
+    """The open connections of this process. `find_fallen` tells whose credentials do not stand any more."""
 
     def __init__(
         self,
-        still_valid: Callable[[Actor], Awaitable[bool]],
+        find_fallen: FindFallen,
         watch_seconds: float = WATCH_SECONDS,
         round_seconds: float = ROUND_SECONDS,
     ) -> None:
-        self._still_valid = still_valid
+        self._find_fallen = find_fallen
         self._watch_seconds = watch_seconds
         self._round_seconds = round_seconds
         self._open: set[OpenConnection] = set()
         self._closing: set[asyncio.Task[None]] = set()
+        self._asking: dict[TenantId, asyncio.Task[None]] = {}
+        self._gate = asyncio.Semaphore(QUESTIONS_AT_ONCE)
         self.draining = False
 
     def __len__(self) -> int:
@@ -81,36 +93,40 @@ class OpenConnections:
                 log.exception("checking the credentials of open connections failed")
 
     async def check(self) -> None:
-        """One round: end every connection whose credential does not stand any more."""
-        by_actor: defaultdict[Actor, list[OpenConnection]] = defaultdict(list)
-        for connection in self._open:
-            if connection.actor is not None:
-                by_actor[connection.actor].append(connection)
-        expired = {actor for actor in by_actor if is_expired(actor)}
-        for actor in expired | await self._find_invalid(set(by_actor) - expired):
-            self._end(by_actor[actor])
+        """One round: end every connection whose credential does not stand any more.
 
-    async def _find_invalid(self, actors: set[Actor]) -> set[Actor]:
-        """The actors that stand no more, as far as the answers came in time."""
-        if not actors:
-            return set()
-        gate = asyncio.Semaphore(CONCURRENT_QUESTIONS)
-        questions = {asyncio.create_task(self._ask(actor, gate)): actor for actor in actors}
-        done, late = await asyncio.wait(questions, timeout=self._round_seconds)
-        for question in late:
-            question.cancel()
-        return {questions[question] for question in done if not question.result()}
+        A tenant whose answer is late is left out until it comes; questions wait in the order in which they were asked,
+        so that no tenant is passed over.
+        """
+        by_tenant: defaultdict[TenantId, set[Actor]] = defaultdict(set)
+        for connection in list(self._open):
+            actor = connection.actor
+            if actor is None:
+                continue
+            if is_expired(actor):
+                self._end([connection])
+            else:
+                by_tenant[actor.tenant_id].add(actor)
+        for tenant_id, actors in by_tenant.items():
+            if tenant_id not in self._asking:
+                self._asking[tenant_id] = asyncio.create_task(self._end_fallen(tenant_id, list(actors)))
+        if self._asking:
+            await asyncio.wait(self._asking.values(), timeout=self._round_seconds)
 
-    async def _ask(self, actor: Actor, gate: asyncio.Semaphore) -> bool:
-        """Whether the actor still stands. A database that is away ends nobody's connection."""
-        async with gate:
-            try:
-                return await self._still_valid(actor)
-            except Exception as error:  # noqa: BLE001 - asked again in the next round
-                log.warning("could not check a credential", reason=type(error).__name__)
-                return True
+    async def _end_fallen(self, tenant_id: TenantId, actors: list[Actor]) -> None:
+        """Ask about a tenant's actors, and end the connections of those that stand no more."""
+        try:
+            for start in range(0, len(actors), ACTORS_AT_ONCE):
+                async with self._gate:
+                    fallen = await self._find_fallen(tenant_id, actors[start : start + ACTORS_AT_ONCE])
+                if fallen:
+                    self._end([connection for connection in self._open if connection.actor in fallen])
+        except Exception as error:  # noqa: BLE001 - a database that is away ends nobody's connection; asked again
+            log.warning("could not check credentials", reason=type(error).__name__, actor_count=len(actors))
+        finally:
+            del self._asking[tenant_id]
 
-    def _end(self, connections: list[OpenConnection]) -> None:
+    def _end(self, connections: Sequence[OpenConnection]) -> None:
         for connection in connections:
             task = asyncio.create_task(connection.close(CLOSE_EXPIRED, REASON_EXPIRED))
             self._closing.add(task)
@@ -119,6 +135,8 @@ class OpenConnections:
     async def close_all(self) -> None:
         """Tell everyone that the process ends, and wait a moment for them to go. New ones are refused from now on."""
         self.draining = True
+        for question in self._asking.values():
+            question.cancel()
         tasks = [asyncio.create_task(connection.close(CLOSE_RESTART, REASON_RESTART)) for connection in self._open]
         if tasks:
             with contextlib.suppress(TimeoutError):

@@ -39,7 +39,7 @@ from api.errors import (
 from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.requests import sane_operation_name
-from api.sockets import CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
+from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
 from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
@@ -92,6 +92,7 @@ class GraphQLView(GraphQL[Any, None]):
         self.authenticate = authenticate
         self.make_context = make_context
         self.connections = connections
+        self.introductions = asyncio.Semaphore(AUTHENTICATIONS_AT_ONCE)
         self.max_body_bytes = max_body_bytes
         self.unavailable = schema.unavailable
 

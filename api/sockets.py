@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from api.graphql import GraphQLView
 
 CONNECTION_INIT_SECONDS = 5.0
-"""From the handshake until the actor is known."""
+"""From the handshake until `connection_init` has come."""
+
+AUTHENTICATION_SECONDS = 60.0
+"""How long a socket may then wait until its actor is known. Our time is not held against the client: who was sent away
+would come back at once, and all of the work would begin anew."""
+
+AUTHENTICATIONS_AT_ONCE = 200
+"""Sockets of one process that are authenticated at the same time; the others wait in their order."""
 
 CLOSE_SECONDS = 5.0
 """How long a reader that does not read has to take the close frame; then the connection is dropped."""
@@ -118,7 +125,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         super().__init__(**values)
         self.edge = cast("GraphQLView", self.view)
         self.actor: Actor | None = None
-        self._opened_at = asyncio.get_running_loop().time()
         self._task = asyncio.current_task()
         self._closing = False
         self._ended = asyncio.Event()
@@ -204,9 +210,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             await self.close(CLOSE_TOO_MANY, "Too many initialisation requests")
             return
         self.connection_init_received = True
-        left = self._opened_at + CONNECTION_INIT_SECONDS - asyncio.get_running_loop().time()
+        if self.connection_init_timeout_task is not None:
+            self.connection_init_timeout_task.cancel()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(AUTHENTICATION_SECONDS), self.edge.introductions:
                 self.actor = await self.edge.authenticate(self._authorization(message.get("payload") or {}))
         except Unauthenticated:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
@@ -214,11 +221,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except TenantSuspended:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant is suspended")
             return
-        except TimeoutError:
-            await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
-            return
         except Exception as error:
-            if isinstance(error, self.edge.unavailable):
+            if isinstance(error, (TimeoutError, *self.edge.unavailable)):
                 log.warning("authenticating a socket failed", reason=type(error).__name__)
             else:
                 log.exception("authenticating a socket failed")

@@ -12,6 +12,7 @@ import random
 import statistics
 import time
 import urllib.request
+from collections import Counter
 from typing import NamedTuple
 
 import orjson
@@ -33,6 +34,8 @@ class Connected(NamedTuple):
     readers: dict[str, Reader]
     seconds: float
     attempts: int
+    refusals: Counter[str]
+    """How often a socket was refused, by close code; None is a connection that broke."""
 
 
 def main() -> None:
@@ -53,7 +56,7 @@ async def _measure(connections: int, revoked: int) -> None:
         connected = await _connect_all(service, tokens)
         print(
             f"{len(connected.readers):,} of {connections:,} connected in {connected.seconds:.1f} s "
-            f"with {connected.attempts:,} attempts",
+            f"with {connected.attempts:,} attempts; refused: {dict(connected.refusals)}",
             flush=True,
         )
         await _tell("all connected", service)
@@ -64,7 +67,7 @@ async def _measure(connections: int, revoked: int) -> None:
             await tx.run(_MERGE, target=customers[-1], gone=customers[:revoked])
         started = time.monotonic()
         known = [connected.readers[each] for each in closing if each in connected.readers]
-        closes = [_seconds_until_closed(reader, started) for reader in known]
+        closes = [reader.seconds_until_closed(started, CLOSE_SECONDS) for reader in known]
         seconds = [each for each in await asyncio.gather(*closes) if each is not None]
         last = f"the last after {max(seconds):.1f} s" if seconds else "none"
         print(f"{len(seconds)} of {revoked} revoked were closed, {last}", flush=True)
@@ -79,6 +82,7 @@ async def _measure(connections: int, revoked: int) -> None:
 async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
     readers: dict[str, Reader] = {}
     attempts = 0
+    refusals: Counter[str] = Counter()
 
     async def connect(customer: str, token: str) -> None:
         nonlocal attempts
@@ -87,9 +91,11 @@ async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
             try:
                 reader = await Reader.open(HOST, service.port, token)
                 await reader.send({"type": "subscribe", "id": "1", "payload": {"query": SUBSCRIPTION}})
-            except (Closed, OSError):
+            except (Closed, OSError) as refused:
+                refusals[str(refused) if isinstance(refused, Closed) else type(refused).__name__] += 1
                 await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
             else:
+                reader.read_on()
                 readers[customer] = reader
                 return
 
@@ -100,18 +106,7 @@ async def _connect_all(service: Service, tokens: dict[str, str]) -> Connected:
     for task in late:
         task.cancel()
     await asyncio.gather(*late, return_exceptions=True)
-    return Connected(readers, seconds, attempts)
-
-
-async def _seconds_until_closed(reader: Reader, started: float) -> float | None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            while True:
-                await reader.receive()
-    except Closed:
-        return time.monotonic() - started
-    except TimeoutError:
-        return None
+    return Connected(readers, seconds, attempts, refusals)
 
 
 async def _tell(when: str, service: Service) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import struct
+import time
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ class Reader:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._closed: asyncio.Task[float] | None = None
 
     @classmethod
     async def open(cls, host: str, port: int, token: str) -> "Reader":
@@ -83,6 +85,24 @@ class Reader:
         elif size > TWO_BYTES:
             (size,) = struct.unpack("!Q", await self._reader.readexactly(8))
         return first & 0x0F, await self._reader.readexactly(size)
+
+    def read_on(self) -> None:
+        """Read what comes, so that pings are answered, and note when the server closes the socket."""
+        self._closed = asyncio.create_task(self._read_to_the_end())
+
+    async def _read_to_the_end(self) -> float:
+        try:
+            while True:
+                await self.receive()
+        except Closed:
+            return time.monotonic()
+
+    async def seconds_until_closed(self, started: float, patience: float) -> float | None:
+        """From a moment of the monotonic clock until the server closed it; None when it stays open."""
+        if self._closed is None:
+            return None
+        await asyncio.wait({self._closed}, timeout=patience)
+        return self._closed.result() - started if self._closed.done() else None
 
     def abort(self) -> None:
         """Cut the connection."""

@@ -60,12 +60,22 @@ class Context:
     request_id: str
     last_event_id: str | None = None
     """The cursor after which the reader of an event stream wants to go on, whatever `after` says."""
-    loaders: Loaders = field(init=False)
     delivery: Delivery = field(init=False)
+    _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.services.world, self.actor)
-        self.delivery = Delivery(self.services.event_slots, self.event_cursor, self.loaders.clear)
+        self.delivery = Delivery(self.services.event_slots, self.event_cursor, self.forget_loaded)
+
+    @property
+    def loaders(self) -> Loaders:
+        """What reads relations in batches. They are made when they are first asked for: they take 28 kB."""
+        if self._loaders is None:
+            self._loaders = Loaders(self.services.world, self.actor)
+        return self._loaders
+
+    def forget_loaded(self) -> None:
+        """Drop what was loaded, and the loaders: a subscription that waits for an event needs none."""
+        self._loaders = None
 
     def event_cursor(self, position: int) -> Cursor:
         """The cursor of the event at a position of the tenant's log."""

@@ -56,7 +56,7 @@ class Delivery:
     """Where one subscription stands: which event it reads, and up to which one everything was delivered.
 
     `slots` bounds how many events are read at the same time, over all subscriptions. `cursor_at` makes the cursor of a
-    position of the log. `forget_loaded` is called before an event is read again.
+    position of the log. `forget_loaded` is called before an event is read again, and after it was read.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class Delivery:
             self._holds_slot = True
 
     def _deliver(self, result: ExecutionResult) -> ExecutionResult:
+        self._forget_loaded()
         if self._position is not None:
             self._done_up_to = self._position
             cursor = self._cursor_at(self._position)

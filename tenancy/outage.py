@@ -3,6 +3,7 @@
 An outage is one piece of news when it begins and one when it is over, however many attempts lie between.
 """
 
+import logging
 import random
 
 import psycopg
@@ -33,7 +34,9 @@ class Outage:
     def failed(self, error: Exception) -> float:
         """Note a failed attempt, log it when it is the first; returns how many seconds to wait before the next."""
         if not self._failures:
-            log.error("interrupted", who=self._who, exc_info=(type(error), error, error.__traceback__))
+            # A full pool is no outage: requests take all connections just now.
+            level = logging.WARNING if isinstance(error, NoFreeConnection) else logging.ERROR
+            log.log(level, "interrupted", who=self._who, exc_info=(type(error), error, error.__traceback__))
         longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return longest * random.uniform(SHORTEST_SHARE, 1)  # noqa: S311 - jitter, not a secret

@@ -2,11 +2,29 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Text, and_, bindparam, case, exists, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Row,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.visitors import replacement_traverse
 
 from loyalty.rules.ids import TokenId
 from loyalty.storage.tables import api_tokens, credential_revocations, customers, programs
@@ -102,6 +120,26 @@ _STANDING = (
     )
     .where(tenants.c.tenant_id == tenant_parameter())
 )
+_asked = record_set(
+    "asked",
+    [
+        ("ordinal", BigInteger()),
+        ("token_id", Uuid()),
+        ("customer_id", Uuid()),
+        ("maker_token_id", Uuid()),
+        ("signed", JSONB()),
+    ],
+)
+
+
+def _asked_instead(element: Any, **_options: Any) -> Any:
+    """The column of what is asked that stands where the question about one credential has a parameter."""
+    return _asked.c.get(element.key) if isinstance(element, BindParameter) else None
+
+
+# The same question, asked once for each row: a parameter that no column replaces is missing when it runs.
+_each = cast("Select[Any]", replacement_traverse(_STANDING, {}, _asked_instead)).lateral("standing")
+_STANDINGS = select(_asked.c.ordinal, *_each.c).select_from(_asked.join(_each, true()))
 _INSERT = insert(api_tokens).values(
     tenant_id=tenant_parameter(),
     id=bindparam("id"),
@@ -173,8 +211,10 @@ async def read_standing(
         maker_token_id=maker_token_id,
         signed=_presented_rows(signed),
     )
-    if row is None:
-        return None
+    return None if row is None else _standing(row)
+
+
+def _standing(row: Row[Any]) -> Standing:
     return Standing(
         tenant_state=row.state,
         loyalty_enabled=row.loyalty_enabled,
@@ -195,6 +235,22 @@ async def read_standing_of(tx: Transaction, actor: Actor) -> Standing | None:
         maker_token_id=actor.maker_token_id,
         signed=actor.signed,
     )
+
+
+async def read_standings(tx: Transaction, actors: Sequence[Actor]) -> list[Standing | None]:
+    """The standings of many actors of one tenant, in their order, in one statement."""
+    asked = [
+        {
+            "ordinal": ordinal,
+            "token_id": actor.token_id,
+            "customer_id": actor.customer_id,
+            "maker_token_id": actor.maker_token_id,
+            "signed": _presented_rows(actor.signed),
+        }
+        for ordinal, actor in enumerate(actors)
+    ]
+    found = {row.ordinal: _standing(row) for row in await tx.rows(_STANDINGS, asked=asked)}
+    return [found.get(ordinal) for ordinal in range(len(actors))]
 
 
 async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> None:

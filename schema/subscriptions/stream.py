@@ -29,7 +29,7 @@ async def follow(info: Info, after: str | None) -> AsyncGenerator[EventRow, None
     try:
         async with aclosing(context.services.feed.follow(context.actor.tenant_id, position)) as events:
             async for event in events:
-                context.loaders.clear()
+                context.forget_loaded()
                 context.delivery.take(event.position)
                 yield event
     except InvalidInput as refused:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 from api.app import create_app
 from api.operation import OperationRequest
 from api.server import Server, make_server
+from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
 from tests.api.small import SCHEMA, Context, Stage
@@ -38,8 +39,8 @@ class Theatre:
     async def authenticate(self, authorization: str | None) -> Actor:
         return await self.stage.authenticate(authorization)
 
-    async def still_valid(self, who: Actor) -> bool:
-        return await self.stage.still_valid(who)
+    async def find_fallen(self, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
+        return await self.stage.find_fallen(tenant_id, actors)
 
     async def ready(self) -> None:
         await self.stage.ready()
@@ -137,7 +138,7 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 
 def start_server(schema: ExecutableSchema = SCHEMA, **options: Any) -> RunningServer:
     theatre = Theatre()
-    app = create_app(schema, theatre.authenticate, theatre.make_context, theatre.still_valid, theatre.ready, **options)
+    app = create_app(schema, theatre.authenticate, theatre.make_context, theatre.find_fallen, theatre.ready, **options)
     server = RunningServer(app, theatre)
     server.start()
     return server

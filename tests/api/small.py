@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,8 @@ class Stage:
     touched: int = 0
     finished_generators: int = 0
     ready_error: Exception | None = None
+    authenticating: int = 0
+    most_authenticating: int = 0
     hindrances: list[Exception] = field(default_factory=list)
     source_error: Exception | None = None
 
@@ -69,14 +71,19 @@ class Stage:
             raise RuntimeError(SECRET)
         if subject == "hangs":
             await asyncio.sleep(60)
+        if subject == "slow":
+            self.authenticating += 1
+            self.most_authenticating = max(self.most_authenticating, self.authenticating)
+            await asyncio.sleep(0.5)
+            self.authenticating -= 1
         if not authorization.startswith("Bearer ") or subject in {"", "wrong"}:
             raise Unauthenticated("The token is not valid.")
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(seconds)) if seconds else None
         return actor(subject, end)
 
-    async def still_valid(self, who: Actor) -> bool:
-        self.asked.append(who.subject)
-        return who.subject not in self.revoked
+    async def find_fallen(self, _tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
+        self.asked += [who.subject for who in actors]
+        return {who for who in actors if who.subject in self.revoked}
 
     async def ready(self) -> None:
         if self.ready_error is not None:

@@ -3,10 +3,22 @@
 import asyncio
 import datetime as dt
 import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from api.connections import CLOSE_EXPIRED, CLOSE_RESTART, REASON_EXPIRED, OpenConnections
+from api.connections import (
+    ACTORS_AT_ONCE,
+    CLOSE_EXPIRED,
+    CLOSE_RESTART,
+    QUESTIONS_AT_ONCE,
+    REASON_EXPIRED,
+    FindFallen,
+    OpenConnections,
+)
+from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 from tests.api.conftest import RunningServer, close_of, receive, subscribe
 from tests.api.small import actor
@@ -29,19 +41,26 @@ class Listener:
 
 
 class Directory:
-    """Who still stands, and who was asked about."""
+    """Who still stands, and who was asked about: a list of names for each question."""
 
     def __init__(self, *gone: str) -> None:
         self.gone = set(gone)
-        self.asked: list[str] = []
+        self.asked: list[list[str]] = []
+        self.away = False
+        self.slow_tenants: set[TenantId] = set()
+        self.answering = asyncio.Event()
 
-    async def __call__(self, who: Actor) -> bool:
-        self.asked.append(who.subject)
-        if who.subject == "unknown":
+    async def __call__(self, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
+        self.asked.append(sorted(who.subject for who in actors))
+        if self.away:
             raise ConnectionError
-        if who.subject == "slow":
-            await asyncio.sleep(60)
-        return who.subject not in self.gone
+        if tenant_id in self.slow_tenants:
+            await self.answering.wait()
+        return {who for who in actors if who.subject in self.gone}
+
+
+def actor_of(tenant_id: TenantId, subject: str) -> Actor:
+    return replace(actor(subject), tenant_id=tenant_id)
 
 
 async def settle() -> None:
@@ -49,7 +68,7 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_asks_once_per_actor_and_closes_all_connections_of_a_revoked_one() -> None:
+async def test_asks_once_for_all_actors_and_closes_all_connections_of_a_revoked_one() -> None:
     directory = Directory("bob")
     connections = OpenConnections(directory)
     bobs = [Listener(actor("bob")) for _ in range(3)]
@@ -58,7 +77,7 @@ async def test_asks_once_per_actor_and_closes_all_connections_of_a_revoked_one()
         connections.add(listener)
     await connections.check()
     await settle()
-    assert sorted(directory.asked) == ["ada", "bob"]
+    assert directory.asked == [["ada", "bob"]]
     assert [listener.closed for listener in bobs] == [[(CLOSE_EXPIRED, REASON_EXPIRED)]] * 3
     assert [listener.closed for listener in adas] == [[]] * 3
 
@@ -72,29 +91,80 @@ async def test_an_expired_credential_needs_no_question() -> None:
     connections.add(alive)
     await connections.check()
     await settle()
-    assert directory.asked == ["ada"]
+    assert directory.asked == [["ada"]]
     assert expired.closed
     assert not alive.closed
 
 
 async def test_a_database_that_is_away_ends_nobodys_connection() -> None:
-    connections = OpenConnections(Directory())
-    listener = Listener(actor("unknown"))
+    directory = Directory("bob")
+    directory.away = True
+    connections = OpenConnections(directory)
+    listener = Listener(actor("bob"))
     connections.add(listener)
     await connections.check()
     await settle()
     assert not listener.closed
+    directory.away = False
+    await connections.check()
+    await settle()
+    assert listener.closed
 
 
-async def test_a_slow_answer_does_not_hold_up_the_others() -> None:
-    connections = OpenConnections(Directory("bob"), round_seconds=0.05)
-    slow, gone = Listener(actor("slow")), Listener(actor("bob"))
+async def test_a_slow_answer_does_not_hold_up_the_others_and_counts_when_it_comes() -> None:
+    slow_tenant, other_tenant = TenantId(uuid.uuid4()), TenantId(uuid.uuid4())
+    directory = Directory("bob")
+    directory.slow_tenants = {slow_tenant}
+    connections = OpenConnections(directory, round_seconds=0.05)
+    slow, gone = Listener(actor_of(slow_tenant, "bob")), Listener(actor_of(other_tenant, "bob"))
     connections.add(slow)
     connections.add(gone)
-    await connections.check()
+    for _ in range(2):
+        await connections.check()
     await settle()
     assert not slow.closed
     assert gone.closed
+    assert len(directory.asked) == 3, "who has not been answered is not asked again meanwhile"
+    directory.answering.set()
+    await settle()
+    assert slow.closed
+
+
+async def test_no_tenant_is_passed_over_however_slow_the_answers_are() -> None:
+    """Before, the same actors were asked first in every round, and the last ones never."""
+    tenants = [TenantId(uuid.uuid4()) for _ in range(5 * QUESTIONS_AT_ONCE)]
+    directory = Directory(*(f"{number}" for number in range(len(tenants))))
+    connections = OpenConnections(patient(directory), round_seconds=0.01)
+    listeners = [Listener(actor_of(tenant_id, f"{number}")) for number, tenant_id in enumerate(tenants)]
+    for listener in listeners:
+        connections.add(listener)
+    while not all(listener.closed for listener in listeners):
+        assert len(directory.asked) <= 3 * len(tenants)
+        await connections.check()
+    asked = [names[0] for names in directory.asked[: len(tenants)]]
+    assert sorted(asked) == sorted(f"{number}" for number in range(len(tenants)))
+
+
+def patient(directory: Directory) -> FindFallen:
+    """Answers only after longer than a round takes."""
+
+    async def find_fallen(tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
+        await asyncio.sleep(0.02)
+        return await directory(tenant_id, actors)
+
+    return find_fallen
+
+
+async def test_many_actors_of_a_tenant_are_asked_about_in_few_questions() -> None:
+    directory = Directory(f"{ACTORS_AT_ONCE + 1}")
+    connections = OpenConnections(directory)
+    listeners = [Listener(actor(f"{number}")) for number in range(2 * ACTORS_AT_ONCE)]
+    for listener in listeners:
+        connections.add(listener)
+    await connections.check()
+    await settle()
+    assert [len(names) for names in directory.asked] == [ACTORS_AT_ONCE, ACTORS_AT_ONCE]
+    assert sum(bool(listener.closed) for listener in listeners) == 1
 
 
 async def test_who_has_not_introduced_themselves_is_not_asked_about() -> None:

@@ -21,7 +21,7 @@ from api.app import create_app
 from api.server import run
 from tests.api.small import SCHEMA, Stage
 stage = Stage()
-app = create_app(SCHEMA, stage.authenticate, stage.make_context, stage.still_valid, stage.ready)
+app = create_app(SCHEMA, stage.authenticate, stage.make_context, stage.find_fallen, stage.ready)
 run(app, "127.0.0.1", int(sys.argv[1]), on_started=lambda: print("started", flush=True))
 print("ended", flush=True)
 """

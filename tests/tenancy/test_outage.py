@@ -1,6 +1,7 @@
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from structlog.testing import capture_logs
 
 from loyalty.services.world import World
@@ -61,3 +62,13 @@ async def test_tells_a_lost_connection_from_a_wrong_statement(statement: str, aw
 )
 def test_knows_what_says_nothing_about_the_work(error: Exception, away: bool) -> None:  # noqa: FBT001
     assert is_away(error) is away
+
+
+def test_a_full_pool_is_a_warning_and_not_an_error() -> None:
+    """Nothing is broken: requests have all the connections just now."""
+    outage = Outage("event reader")
+    with capture_logs() as lines:
+        outage.failed(NoFreeConnection())
+        outage.over()
+        outage.failed(OSError("gone"))
+    assert [line["log_level"] for line in lines] == ["warning", "info", "error"]
