@@ -207,6 +207,8 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
         FROM generate_series(1, {SMALL_TENANTS + 1}) AS number;
         INSERT INTO programs (tenant_id, enabled, settings, version, config_version, updated_at)
         SELECT tenant_id, true, '{{}}', 1, 1, created_at FROM tenants;
+        INSERT INTO program_versions (tenant_id, version, settings, created_at, created_by)
+        SELECT tenant_id, 1, '{{}}', created_at, 'staff:mara' FROM tenants;
         INSERT INTO tiers (tenant_id, id, name, name_key, color, min_points, created_at, updated_at)
         SELECT tenant_id, ('01890000-0000-7000-8001-' || right(tenant_id::text, 12))::uuid, 'Silver', 'silver',
                '#C0C0C0',
@@ -328,7 +330,7 @@ def _surrounding_statements(builder: Builder) -> Iterator[str]:
         if step.kind == "EARNED":
             yield from _purchase(builder, round_, number, step)
         if step.kind == "EARN_REVERSED":
-            yield _fact(builder, start + step.of, round_, 2, "CANCELLED")
+            yield _fact(builder, start + step.of, round_, 2, ("CANCELLED", -step.points))
         if step.kind == "ADJUSTED":
             yield from _adjustment(builder, round_, step)
         if step.kind == "REDEEMED":
@@ -353,7 +355,7 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
                {builder.at(round_)}
         {builder.rows(round_)}
     """
-    yield _fact(builder, round_, round_, 1, "PAID")
+    yield _fact(builder, round_, round_, 1, ("PAID", step.points))
     yield f"""
         INSERT INTO accruals (tenant_id, id, purchase_id, customer_id, generation, state, points, voided_points,
                               reversed_points, currency, breakdown, policy, program_version, config_version,
@@ -380,7 +382,8 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
         yield _told(builder, round_, ("promise", "points.pending", "NULL"), payload)
 
 
-def _fact(builder: Builder, purchased: int, round_: int, version: int, status: str) -> str:
+def _fact(builder: Builder, purchased: int, round_: int, version: int, told: tuple[str, int]) -> str:
+    status, points = told
     return f"""
         INSERT INTO purchase_facts (tenant_id, purchase_id, version, fingerprint, status, facts, recorded_at,
         recorded_by)
@@ -388,7 +391,9 @@ def _fact(builder: Builder, purchased: int, round_: int, version: int, status: s
                encode(sha256(('{version}' || c.n)::bytea), 'hex'), '{status}',
                jsonb_build_object('kind', 'APPOINTMENT', 'lines', '[{{"kind": "SERVICE",
                "external_id": "cut"}}]'::jsonb,
-                   'staff', 'mara', 'total', '{{"currency": "EUR", "amount_minor": 10000}}'::jsonb, 'ends_at', NULL,
+                   'staff', 'mara', 'total',
+                   jsonb_build_object('currency', 'EUR', 'amount_minor', {points} * c.factor * 100),
+                   'ends_at', NULL,
                    'location', 'main-street', 'booked_at', NULL, 'starts_at', NULL,
                    'external_id', 'booking-{purchased}-' || c.n, 'occurred_at', NULL, 'customer_category', NULL),
                {builder.at(round_)}, 'api_token:01890000-0000-7000-8000-00000000000a'

@@ -389,7 +389,12 @@ class Book:
             note,
             self.now,
         )
-        self.posting.tier_changes.append({"id": uuid7(), **row._asdict()})
+        former = self.program.tier(account.tier_id)
+        minima = {
+            "from_min_points": former.min_points if former else None,
+            "to_min_points": change.current.min_points if change.current else None,
+        }
+        self.posting.tier_changes.append({"id": uuid7(), **row._asdict(), **minima})
         if current_id == account.tier_id:
             return row
         if current_id is not None and change.upgraded:

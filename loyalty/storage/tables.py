@@ -253,6 +253,9 @@ tier_changes = tenant_table(
     identifier("from_tier_id", nullable=True),
     identifier("to_tier_id", nullable=True),
     Column("upgraded", Boolean, nullable=False),
+    # Where the tiers began when it happened: they may be edited later. Null without a tier, and before it was kept.
+    points("from_min_points", nullable=True),
+    points("to_min_points", nullable=True),
     text_column("cause"),
     # The purchase or adjustment that moved the points, null when the tiers themselves changed.
     identifier("cause_id", nullable=True),

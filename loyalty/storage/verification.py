@@ -25,6 +25,7 @@ from uuid import UUID
 
 from sqlalchemy import Executable, text
 
+from loyalty.storage.verification_questions import QUESTIONS as MORE_QUESTIONS
 from tenancy.database import Transaction
 
 MAX_EXAMPLES = 3
@@ -751,26 +752,28 @@ QUESTIONS: Mapping[str, str] = {
     """,
     "every tier change is told once, and no other": """
         WITH changed AS (
-            SELECT customer_id, from_tier_id::text AS previous, to_tier_id::text AS current, qualifying
+            SELECT customer_id, from_tier_id::text AS previous, to_tier_id::text AS current, qualifying,
+                   CASE WHEN upgraded AND to_tier_id IS NOT NULL THEN 'tier.upgraded' ELSE 'tier.downgraded' END AS kind
             FROM tier_changes
             -- Somebody may have set by hand what was so already.
             WHERE tenant_id = :current_tenant AND (cause <> 'MANUAL' OR from_tier_id IS DISTINCT FROM to_tier_id)
         ), told AS (
             SELECT customer_id, payload->>'previous_tier_id', payload->>'tier_id',
-                   (payload->>'qualifying_points')::bigint
+                   (payload->>'qualifying_points')::bigint, kind
             FROM events
             WHERE tenant_id = :current_tenant AND entry_id IS NULL AND kind IN ('tier.upgraded', 'tier.downgraded')
         )
         (TABLE changed EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE changed)
     """,
+    # By the minima that were in force then; changes from before they were kept are not compared.
     "an upgrade leads up, a downgrade down": """
-        SELECT v.id, v.kind, f.min_points AS previous, t.min_points AS current
-        FROM events v
-        LEFT JOIN tiers f ON f.tenant_id = v.tenant_id AND f.id::text = v.payload->>'previous_tier_id'
-        LEFT JOIN tiers t ON t.tenant_id = v.tenant_id AND t.id::text = v.payload->>'tier_id'
-        WHERE v.tenant_id = :current_tenant AND v.entry_id IS NULL AND v.kind IN ('tier.upgraded', 'tier.downgraded')
-          AND v.payload->>'cause' <> 'PROGRAM_CHANGE'
-          AND (v.kind = 'tier.upgraded') <> (coalesce(t.min_points, -1) > coalesce(f.min_points, -1))
+        SELECT c.id, c.upgraded, c.from_min_points, c.to_min_points
+        FROM tier_changes c
+        WHERE c.tenant_id = :current_tenant AND c.cause <> 'PROGRAM_CHANGE'
+          AND c.from_tier_id IS DISTINCT FROM c.to_tier_id
+          AND (c.from_tier_id IS NULL) = (c.from_min_points IS NULL)
+          AND (c.to_tier_id IS NULL) = (c.to_min_points IS NULL)
+          AND c.upgraded <> (coalesce(c.to_min_points, -1) > coalesce(c.from_min_points, -1))
     """,
     "an idempotency key leads to what it made": f"""
         SELECT k.key, k.operation
@@ -782,7 +785,8 @@ QUESTIONS: Mapping[str, str] = {
 """Asked once of the whole tenant: each finds rows that break it."""
 
 
-_SOURCES = (*SOURCES, *(Source(question, {name: Broken("true", "*")}) for name, question in QUESTIONS.items()))
+_ASKED_ONCE = {**QUESTIONS, **MORE_QUESTIONS}
+_SOURCES = (*SOURCES, *(Source(question, {name: Broken("true", "*")}) for name, question in _ASKED_ONCE.items()))
 
 INVARIANTS: Sequence[str] = tuple(dict.fromkeys(name for source in _SOURCES for name in source.invariants))
 """What must be so, in English."""

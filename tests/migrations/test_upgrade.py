@@ -54,6 +54,7 @@ class Installation:
             **columns,
         )
         self.insert("programs", enabled=True, settings="{}", version=1, config_version=1, updated_at=NOON)
+        self.insert("program_versions", version=1, settings="{}", created_at=NOON, created_by="staff:mara")
 
     def insert(self, table: str, **values: Any) -> UUID | None:
         """One row of this tenant."""
@@ -178,6 +179,14 @@ class Installation:
             actor_subject="staff:mara",
             created_at=self.now(),
             **ACTOR,
+        )
+        self.insert(
+            "idempotency_keys",
+            key=f"adjust {adjustment_id}",
+            operation="pointsAdjust",
+            fingerprint="0",
+            result_id=adjustment_id,
+            created_at=NOON,
         )
         about = {"kind": "ADJUSTED", "reference_kind": "ADJUSTMENT", "reference_id": adjustment_id}
         return self.entry(
