@@ -47,6 +47,7 @@ from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
+from loyalty.storage.redemptions import read_holds_moved_at, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from schema.loaders import Loaders
@@ -126,7 +127,10 @@ class Day:
         await self.change_tiering()
         async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
             call = keyed_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
-            await read_paid_with_points(tx, [PurchaseKey(PurchaseKind.ORDER, "to-be-paid")])
+            paid = PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
+            await read_paid_with_points(tx, [paid])
+            await read_holds_moved_at(tx, paid, datetime.now(UTC))
+            await read_returns_made_at(tx, paid, datetime.now(UTC))
             await keep_key(tx, call, self.salon.tenant_id, datetime.now(UTC))
 
     async def configure(self) -> None:
