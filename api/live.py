@@ -13,8 +13,8 @@ import psycopg
 import structlog
 
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.ids import TenantId
-from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, last_position, list_events
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, EventPage, last_position, list_events, read_log
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from schema.masking import ReaderTooSlow
@@ -150,8 +150,12 @@ class EventHub:
         shared = self._logs.get(tenant_id)
         return len(shared.followers) if shared else 0
 
-    async def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+    async def follow(
+        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+    ) -> AsyncGenerator[EventRow, None]:
         """The events of a tenant: first those after the position ``after``, then what comes, no gap and none twice.
+
+        With a customer, what is behind is read for that customer only; live events still come about everybody.
 
         With None it begins after the newest event; what counts is the moment of the first ``anext``. Closing the
         generator unsubscribes; it ends by itself when the hub stops. Raises InvalidInput on ``after`` for a position
@@ -165,12 +169,12 @@ class EventHub:
         follower = self._join(tenant_id, position) if position == newest else None
         try:
             while follower is None and not self._stopped:
-                events = await self._read_patiently(tenant_id, position)
-                position = events[-1].position if events else position
-                if len(events) < MAX_EVENTS_AT_ONCE:
+                page = await self._read_patiently(tenant_id, position, customer_id)
+                position = page.end
+                if not page.more:
                     # Before they are handed out: however long that takes, what comes meanwhile is kept.
                     follower = self._join(tenant_id, position)
-                for event in events:
+                for event in page.events:
                     yield event
             while follower is not None and (live := await follower.take()) is not None:
                 yield live
@@ -210,19 +214,20 @@ class EventHub:
         async with self._reads:
             return await list_events(self._world, tenant_id, after=position)
 
-    async def _read_patiently(self, tenant_id: TenantId, position: int) -> list[EventRow]:
+    async def _read_patiently(self, tenant_id: TenantId, position: int, customer_id: CustomerId | None) -> EventPage:
         """Read a log while it can be read; a follower waits for a database that is away, as a live one does."""
         while not self._stopped:
             try:
-                events = await self._read(tenant_id, position)
+                async with self._reads:
+                    page = await read_log(self._world, tenant_id, after=position, customer_id=customer_id)
             except Exception as error:
                 if not is_away(error):
                     raise
                 await asyncio.sleep(self._reading.failed(error))
             else:
                 self._reading.over()
-                return events
-        return []
+                return page
+        return EventPage([], position, more=True)
 
     async def _read_on(self, shared: SharedLog) -> None:
         """Read a log on and hand out what is new, as long as it has followers."""

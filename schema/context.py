@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import strawberry
 
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
@@ -25,8 +25,10 @@ EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_va
 class EventFeed(Protocol):
     """Committed events of a tenant, from any position on, as they come."""
 
-    def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
-        """Events after a position, or from now on when ``after`` is None."""
+    def follow(
+        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+    ) -> AsyncGenerator[EventRow, None]:
+        """Events after a position, or from now on when ``after`` is None; what is behind only about a customer."""
 
 
 class CustomerTokenSigner(Protocol):

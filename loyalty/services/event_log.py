@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import may_see_customer
 from loyalty.services.world import World
 from loyalty.storage.events import EventFilter, EventRow, read_event_page, read_events, read_last_position
@@ -27,6 +27,22 @@ async def list_events(world: World, tenant_id: TenantId, *, after: int) -> list[
     """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         return await read_events(tx, after=after, limit=MAX_EVENTS_AT_ONCE)
+
+
+async def read_log(world: World, tenant_id: TenantId, *, after: int, customer_id: CustomerId | None) -> EventPage:
+    """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order; with a customer, only those about them.
+
+    The events of one customer are found by an index, so that whoever resumes does not read everybody's.
+    """
+    if customer_id is None:
+        events = await list_events(world, tenant_id, after=after)
+        return EventPage(events, events[-1].position if events else after, more=len(events) == MAX_EVENTS_AT_ONCE)
+    wanted = EventFilter(customer_id=customer_id)
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        last = await read_last_position(tx)
+        events = await read_event_page(tx, wanted, after=after, up_to=last, limit=MAX_EVENTS_AT_ONCE)
+    more = len(events) == MAX_EVENTS_AT_ONCE
+    return EventPage(events, events[-1].position if more else max(after, last), more)
 
 
 async def last_position(world: World, tenant_id: TenantId) -> int:

@@ -30,7 +30,7 @@ async def points_changed(
 ) -> AsyncGenerator[PointsChanged, None]:
     """The account is the one right after the entry; its value in money is that of the settings now."""
     watched = await watched_customer(info, customer)
-    async with aclosing(follow(info, after)) as events:
+    async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
             if "entry_id" in event.payload and watched in (None, event.customer_id):
                 yield _row(info, event)

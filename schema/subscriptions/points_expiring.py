@@ -36,7 +36,7 @@ async def points_expiring(
 ) -> AsyncGenerator[PointsExpiring, None]:
     """The points and the consent are those of the moment at which the notice became due."""
     watched = await watched_customer(info, customer)
-    async with aclosing(follow(info, after)) as events:
+    async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
             if (
                 event.kind == EventKind.POINTS_EXPIRING

@@ -16,7 +16,7 @@ LAST_EVENT_ID = "Last-Event-ID"
 """The header of an event stream that says where to go on (HTML standard, server-sent events)."""
 
 
-async def follow(info: Info, after: str | None) -> AsyncGenerator[EventRow, None]:
+async def follow(info: Info, after: str | None, watched: CustomerId | None) -> AsyncGenerator[EventRow, None]:
     """The tenant's events after a cursor, or from now on. What one event loaded is forgotten before the next.
 
     The header `Last-Event-ID` of an event stream counts before the argument ``after``. Raises FeedEnded at the end,
@@ -27,7 +27,7 @@ async def follow(info: Info, after: str | None) -> AsyncGenerator[EventRow, None
     position = None if start is None else place_of(context.seal, start, EVENT_ORDER, name)
     context.delivery.begin_after(start)
     try:
-        async with aclosing(context.services.feed.follow(context.actor.tenant_id, position)) as events:
+        async with aclosing(context.services.feed.follow(context.actor.tenant_id, position, watched)) as events:
             async for event in events:
                 context.forget_loaded()
                 context.delivery.take(event.position)

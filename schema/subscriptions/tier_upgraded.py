@@ -46,7 +46,7 @@ async def tier_upgraded(
     watched = await watched_customer(info, customer)
     wanted = None if tiers is None else await known_tier_ids(info, tiers, "tiers")
     allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
-    async with aclosing(follow(info, after)) as events:
+    async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
             payload = event.payload
             if (

@@ -110,6 +110,26 @@ async def test_resumes_without_gap_or_duplicate_while_events_keep_coming(
         assert numbers_of(log) == list(range(after + 1, 1_301))
 
 
+async def test_who_resumes_for_one_customer_reads_no_other_customers_events(
+    world: World, salon: Salon, relay_database: Database, hub: EventHub, statements: StatementLog
+) -> None:
+    """The log of everybody is longer than several reads; what comes after it arrives as well."""
+    anna, ben = await buy(world, salon, 2)
+    await happen(world, salon, anna, [1])
+    await happen(world, salon, ben, range(2, 1_402))
+    await happen(world, salon, anna, [1_402])
+    await relay_all(relay_database)
+    async with contextlib.aclosing(hub.follow(salon.tenant_id, 0, anna)) as events:
+        with statements() as sent:
+            assert numbers_of(await take(events, 2)) == [1, 1_402]
+        assert sum("events.customer_id" in statement for statement in sent) == 1
+        live = asyncio.create_task(take(events, 1))
+        await until(lambda: hub.count_followers(salon.tenant_id) > 0)
+        await happen(world, salon, anna, [1_403])
+        await relay_all(relay_database)
+        assert numbers_of(await live) == [1_403]
+
+
 async def test_two_server_processes_both_deliver(
     world: World,
     salon: Salon,

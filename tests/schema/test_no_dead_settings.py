@@ -14,7 +14,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from loyalty.rules.earning import CatalogItem, Conditions, Weekday
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseLine, PurchaseStatus
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
@@ -424,7 +424,9 @@ TRIALS = {
 class NoFeed:
     """Nothing is followed here."""
 
-    def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+    def follow(
+        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+    ) -> AsyncGenerator[EventRow, None]:
         """No events."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loyalty.rules.ids import TenantId
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tier import create_tier
@@ -58,7 +58,9 @@ RULES = (
 class NoFeed:
     """Nothing is followed here."""
 
-    def follow(self, tenant_id: TenantId, after: int | None) -> AsyncGenerator[EventRow, None]:
+    def follow(
+        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+    ) -> AsyncGenerator[EventRow, None]:
         """No events."""
         raise NotImplementedError
 
