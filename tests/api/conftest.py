@@ -25,7 +25,7 @@ from permissions.actor import Actor
 from schema.executable import ExecutableSchema
 from tests.api.small import SCHEMA, Context, Stage
 
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 ORIGIN = "https://salon.example"
 PROTOCOL = Subprotocol("graphql-transport-ws")
 

@@ -14,7 +14,7 @@ import pytest
 from runtime.postgres import EmbeddedPostgres
 from tests.fixtures.server import free_port
 
-GENEROUS_SECONDS = 30
+GENEROUS_SECONDS = 120
 
 
 @pytest.fixture

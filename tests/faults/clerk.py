@@ -18,7 +18,7 @@ from tests.acceptance.client import NO_TLS, Json, money, mutation
 from tests.fixtures.server import ServerProcess
 
 ANSWER_SECONDS = 15
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 REST_SECONDS = 0.05
 SOON = timedelta(seconds=1)
 
