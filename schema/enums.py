@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 import strawberry
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
+from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.catalog import CatalogEarning
@@ -302,6 +302,14 @@ describe_enum(
         "GREY": "Expired.",
         "ORANGE": "Taken back or given back.",
         "BLUE": "Pending.",
+    },
+)
+describe_enum(
+    Revalue,
+    "What becomes of points when a purchase changes after its evaluation.",
+    {
+        "ALWAYS": "It is valued anew under the rules of the evaluation; the difference is added or taken back.",
+        "NEVER": "They stay as they were evaluated.",
     },
 )
 describe_enum(

@@ -43,7 +43,13 @@ from loyalty.services.listing import (
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.profile import load_consents
 from loyalty.services.program import get_program, get_tenant
-from loyalty.services.purchase import load_accruals, load_accruals_by_id, load_purchases, load_refunds
+from loyalty.services.purchase import (
+    load_accruals,
+    load_accruals_by_id,
+    load_former_valuations,
+    load_purchases,
+    load_refunds,
+)
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
@@ -61,7 +67,7 @@ from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.purchase_relations import PurchaseFactRow
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
+from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
@@ -101,6 +107,7 @@ class Loaders:
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
+        self.former_valuations: DataLoader[AccrualId, list[FormerValuationRow] | None] = by_id(load_former_valuations)
         self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
         self.expiry_schedules: DataLoader[CustomerId, list[ExpiringRow] | None] = by_id(load_expiry_schedules)
         self.lots: DataLoader[LotId, LotRow | None] = by_id(load_lots)

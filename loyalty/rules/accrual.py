@@ -44,6 +44,15 @@ class MatureOn(StrEnum):
     """Never by itself: somebody says so."""
 
 
+class Revalue(StrEnum):
+    """What becomes of points when a purchase changes after its evaluation."""
+
+    ALWAYS = "ALWAYS"
+    """It is valued anew, under the rules of the evaluation: the difference is added or taken back."""
+    NEVER = "NEVER"
+    """They stay as they were evaluated."""
+
+
 class AccrualState(StrEnum):
     """How far an accrual has come."""
 
@@ -66,7 +75,8 @@ class AccrualPolicy:
     `delay_minutes` runs from the moment that `mature_on` names; `slack_minutes` is how late the sweeper may be before
     somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent,
     `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`. A report counts from when it came
-    about, if that is at most `latest_report_minutes` ago; an older one counts from when it arrives.
+    about, if that is at most `latest_report_minutes` ago; an older one counts from when it arrives. `revalue` says
+    whether a purchase that changes after the evaluation is valued anew.
     """
 
     evaluate_on: EvaluateOn = EvaluateOn.PURCHASE_CREATED
@@ -77,6 +87,7 @@ class AccrualPolicy:
     debt: Overdraft = Overdraft.ALLOW_NEGATIVE
     refund: RefundPolicy = RefundPolicy.PROPORTIONAL
     latest_report_minutes: int = DEFAULT_LATEST_REPORT_MINUTES
+    revalue: Revalue = Revalue.ALWAYS
 
     @property
     def latest_report(self) -> timedelta:

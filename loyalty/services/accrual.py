@@ -29,13 +29,14 @@ from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in, is_reviewed_since
-from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.earning_rules import expiry_document, expiry_from_document
 from loyalty.storage.programs import accrual_document
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
+    exchange_from_document,
     formula_document,
     formula_from_document,
     purchase_line,
@@ -43,6 +44,12 @@ from loyalty.storage.purchases import (
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]
+
+MOVING = (
+    *("id", "state", "points", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
+    *("earned_points", "taken_points", "valuation", "points_paid_minor", "breakdown"),
+)
+"""What changes in the life of an accrual."""
 
 CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 """The states in which points of an accrual are, or were, in the customer's account."""
@@ -70,13 +77,16 @@ def accrue(
         voided_points=0,
         reversed_points=0,
         currency=evaluation.currency,
-        breakdown=_breakdown(evaluation, book.program.row.settings.expiry),
+        breakdown=breakdown_of(evaluation, book.program.row.settings.expiry),
         policy=policy,
         program_version=book.program.row.version,
         evaluated_at=book.now,
         matures_at=due_at,
         matured_at=None,
         raised_standing=0,
+        points_paid_minor=facts.points_paid_minor,
+        frozen=frozen_document(facts, moment, tier),
+        config_version=book.program.row.config_version,
     )
     if refunds:
         voided = accrual.points - kept_points(accrual, refundable(purchase), refunds)
@@ -88,12 +98,11 @@ def accrue(
     elif (due_at is not None and due_at <= book.now) or not promised:
         accrual = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
         if promised:
-            accrual, change = _credit(book, accrual)
+            accrual, change = credit_points(book, accrual, promised, _parcels(book, accrual))
     else:
         book.keep(pend(book.account(accrual.customer_id), promised))
         book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, promised))
-    values = {**accrual._asdict(), "policy": accrual_document(policy)}
-    book.posting.accruals.append({**values, "config_version": book.program.row.config_version})
+    book.posting.accruals.append({**accrual._asdict(), "policy": accrual_document(policy)})
     return accrual, change
 
 
@@ -126,15 +135,18 @@ def follow(
         return mature(book, accrual._replace(matures_at=due_at))
     moved = accrual._replace(matures_at=due_at)
     if moved != accrual:
-        _move(book, moved, AccrualState.PENDING)
+        move_accrual(book, moved, AccrualState.PENDING)
     return moved, None
 
 
 def mature(book: Book, accrual: AccrualRow) -> Moved:
     """Keep the promise: pending points become spendable, with everything that earning does."""
-    book.keep(unpend(book.account(accrual.customer_id), accrual.points - accrual.voided_points))
-    matured, change = _credit(book, accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now))
-    _move(book, matured, accrual.state)
+    points, change = accrual.points - accrual.voided_points, None
+    matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
+    if points:
+        book.keep(unpend(book.account(accrual.customer_id), points))
+        matured, change = credit_points(book, matured, points, _parcels(book, matured))
+    move_accrual(book, matured, accrual.state)
     return matured, change
 
 
@@ -169,10 +181,45 @@ def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Ref
     return points_kept(formulas, left_of(purchase, refunds), accrual.policy.refund)
 
 
+def frozen_document(facts: PurchaseFacts, moment: datetime, tier: Tier | None) -> dict[str, Any]:
+    """What later valuations take from an evaluation, as it is stored."""
+    factor = tier.factor if tier else None
+    return {
+        "moment": moment.isoformat(),
+        "customer_category": facts.customer_category,
+        "tier": tier
+        and {
+            "id": str(tier.id),
+            "name": tier.name,
+            "numerator": factor and factor.numerator,
+            "denominator": factor and factor.denominator,
+        },
+    }
+
+
 def refundable(purchase: PurchaseRow) -> Refundable:
     """A purchase as refunds see it."""
     lines = tuple(purchase_line(stored) for stored in purchase.lines)
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
+
+
+def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int) -> PurchaseFacts:
+    """The facts of a purchase as rules see them."""
+    return PurchaseFacts(
+        kind=purchase.kind,
+        external_id=purchase.external_id,
+        total=purchase.total,
+        lines=tuple(purchase_line(stored) for stored in purchase.lines),
+        location=purchase.location,
+        staff=purchase.staff,
+        booked_at=purchase.booked_at,
+        starts_at=purchase.starts_at,
+        ends_at=purchase.ends_at,
+        customer_category=customer_category,
+        occurred_at=purchase.occurred_at,
+        points_paid_minor=points_paid_minor,
+        exchange=exchange_from_document(purchase.exchange),
+    )
 
 
 def may_have_refunds(purchase: PurchaseRow) -> bool:
@@ -180,18 +227,21 @@ def may_have_refunds(purchase: PurchaseRow) -> bool:
     return bool(purchase.refunded_minor) or any(not line.amount_minor for line in refundable(purchase).lines)
 
 
-def _credit(book: Book, accrual: AccrualRow) -> Moved:
-    customer_id, points = accrual.customer_id, accrual.points - accrual.voided_points
+def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
+    """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation."""
+    customer_id = accrual.customer_id
     stood = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
     book.keep_alive(customer_id)
-    cause = _cause(accrual, EntryKind.EARNED, "EARN")
-    entry = book.credit(customer_id, points, earned, cause, _parcels(book, accrual))
+    cause = _cause(accrual, EntryKind.EARNED, f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN")
+    entry = book.credit(customer_id, points, earned, cause, parcels)
     available = earned.account.available
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
     raised = max(0, book.account(customer_id).standing - stood)
     change = book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
-    return accrual._replace(raised_standing=raised), change
+    if accrual.raised_standing is not None:
+        accrual = accrual._replace(raised_standing=accrual.raised_standing + raised)
+    return accrual._replace(earned_points=accrual.earned_points + points), change
 
 
 def _parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
@@ -223,12 +273,13 @@ def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
 
 def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
     """Take a promise back, or a part of it."""
-    book.keep(unpend(book.account(accrual.customer_id), points))
-    book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
+    if points:
+        book.keep(unpend(book.account(accrual.customer_id), points))
+        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
     voided_points = accrual.voided_points + points
     state = AccrualState.VOIDED if voided_points == accrual.points else AccrualState.PENDING
     voided = accrual._replace(state=state, voided_points=voided_points)
-    _move(book, voided, accrual.state)
+    move_accrual(book, voided, accrual.state)
     return voided, None
 
 
@@ -237,13 +288,14 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
     reversed_points = accrual.reversed_points + points
     whole = reversed_points == accrual.points - accrual.voided_points
     state = AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
-    taken, change = _take_back(book, accrual, points) if points else (accrual, None)
+    taken, change = take_points_back(book, accrual, points) if points else (accrual, None)
     reversed_ = taken._replace(state=state, reversed_points=reversed_points)
-    _move(book, reversed_, accrual.state)
+    move_accrual(book, reversed_, accrual.state)
     return reversed_, change
 
 
-def _take_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
+def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take credited points of an accrual back, as its debt policy says; the book must know the open lots."""
     customer_id = accrual.customer_id
     account = book.account(customer_id)
     counted = counted_in(book.program.row.settings.tiering, account, accrual.matured_at, book.program.zone)
@@ -253,7 +305,7 @@ def _take_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
         return accrual, None
     fall = _fall_of_standing(book, accrual, taken.points_taken)
     book.spare_standing(customer_id, taken.points_taken - fall)
-    cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-{accrual.reversed_points}")
+    cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-T{accrual.taken_points}")
     allocations = _own_lot_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
@@ -261,7 +313,7 @@ def _take_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     change = book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))
-    return accrual, change
+    return accrual._replace(taken_points=accrual.taken_points + taken.points_taken), change
 
 
 def _fall_of_standing(book: Book, accrual: AccrualRow, points: int) -> int:
@@ -286,19 +338,15 @@ def _own_lot_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Alloca
     return (*allocate(own, from_own), *allocate(others, points - from_own))
 
 
-def _move(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
-    book.posting.accrual_moves.append(
-        {
-            "id": accrual.id,
-            "state": accrual.state,
-            "voided_points": accrual.voided_points,
-            "reversed_points": accrual.reversed_points,
-            "matures_at": accrual.matures_at,
-            "matured_at": accrual.matured_at,
-            "raised_standing": accrual.raised_standing,
-            "seen_state": seen_state,
-        },
-    )
+def move_accrual(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
+    """Write an accrual as it is now; one that moves twice in one transaction is written once."""
+    moves = book.posting.accrual_moves
+    earlier = next((move for move in moves if move["id"] == accrual.id), None)
+    row = {name: getattr(accrual, name) for name in MOVING} | {"seen_state": seen_state}
+    if earlier is None:
+        moves.append(row)
+    else:
+        earlier.update(row, seen_state=earlier["seen_state"])
 
 
 def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
@@ -311,7 +359,8 @@ def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
     )
 
 
-def _breakdown(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
+def breakdown_of(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
+    """The lines of an evaluation as an accrual keeps them."""
     return [
         {
             "rule_id": str(line.rule_id) if line.rule_id else None,

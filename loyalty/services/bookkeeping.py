@@ -447,6 +447,10 @@ class Book:
         self.posting.lot_moves = [{"id": lot.id, **lot_numbers(lot)} for lot in self.moved_lots.values()]
         return self.posting
 
+    def begin_posting(self) -> None:
+        """Go on after a posting was written, in the same transaction, with the accounts and lots as they are now."""
+        self.posting, self.moved, self.moved_lots, self.causes = Posting(), set(), {}, {}
+
     def open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
         """Open a lot for what an entry brought in, less the debt that was paid from it."""
         lot = Lot(

@@ -10,6 +10,7 @@ from loyalty.rules.text import check_external_id
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace, count_items, delete_items, read_items, read_items_by_key, save_items
+from loyalty.storage.frozen_program import keep_former_items, keep_removed_items
 from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
 from permissions.actor import Actor
@@ -39,11 +40,13 @@ async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) ->
 
     async def save() -> Sequence[CatalogItem]:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            until = (await locked_program(tx)).config_version + 1
             if edit.removals:
+                await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)
             items = await _changed_items(tx, edit.items)
             if items:
+                await keep_former_items(tx, items, until)
                 await save_items(tx, items, world.clock())
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))

@@ -47,7 +47,7 @@ from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.accrual import accrue, follow, may_have_refunds, takes_back
+from loyalty.services.accrual import CREDITED, accrue, facts_of, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
@@ -63,6 +63,7 @@ from loyalty.services.points_paid import (
 )
 from loyalty.services.profile import profile_rows, refresh_profiles
 from loyalty.services.program import program_at, program_in_force
+from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -70,6 +71,7 @@ from loyalty.storage.ledger import LockedCustomer, open_accounts, post
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
+    FormerValuationRow,
     KnownPurchase,
     PurchaseRow,
     RefundRow,
@@ -83,6 +85,7 @@ from loyalty.storage.purchases import (
     read_accruals,
     read_accruals_by_id,
     read_due_evaluations,
+    read_former_valuations,
     read_purchase_by_key,
     read_purchases_by_id,
     read_refunds,
@@ -218,6 +221,19 @@ async def load_refunds(
     return {
         purchase_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
         for purchase_id, rows in found.items()
+    }
+
+
+async def load_former_valuations(
+    world: World, actor: Actor, accrual_ids: Sequence[AccrualId]
+) -> dict[AccrualId, list[FormerValuationRow]]:
+    """The former valuations of each accrual that the actor may see, newest first."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_former_valuations(tx, accrual_ids)
+    return {
+        accrual_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
+        for accrual_id, rows in found.items()
     }
 
 
@@ -375,7 +391,7 @@ def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
 
     A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
     """
-    facts = _facts_of(purchase, None, 0)
+    facts = facts_of(purchase, None, 0)
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
     return KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
@@ -467,6 +483,7 @@ class _Draft:
     facts: PurchaseFacts
     customer_id: CustomerId
     refunds: Sequence[Refund]
+    frozen: FrozenRules | None
 
     @property
     def before(self) -> PurchaseRow | None:
@@ -492,6 +509,7 @@ async def _book_items(
     book = Book(program, actor, world.now(program))
     await _bring_lots_to_take_back(tx, book, items, opened)
     refunds = await _refunds_before(tx, items)
+    frozen = await _frozen_rules(tx, program, items)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
     categories: dict[CustomerId, str | None] = {}
@@ -505,7 +523,7 @@ async def _book_items(
         # Kept with the facts, so that what was evaluated can be evaluated again.
         facts = replace(item.news.facts, customer_category=categories[customer_id])
         book.open(locked)
-        draft = _Draft(item, facts, customer_id, refunds.get(position, ()))
+        draft = _Draft(item, facts, customer_id, refunds.get(position, ()), frozen.get(position))
         try:
             if item.status in ENDED and position in paid:
                 booked[position] = await _call_off(tx, book, draft, paid[position])
@@ -584,7 +602,11 @@ async def _bring_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
 ) -> None:
     """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
-    externals = {item.recording.customer.external_id for item in items.values() if _takes_back(item)}
+    externals = {
+        item.recording.customer.external_id
+        for item in items.values()
+        if _takes_back(item) or (_is_revalued(item) and _is_credited(item))
+    }
     if not externals:
         return
     await bring_open_lots(tx, book, [book.open(opened[external_id]) for external_id in externals])
@@ -604,7 +626,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
         for purchase, points_paid_minor in due:
             category = book.customers[purchase.customer_id].profile.category
-            facts = _facts_of(purchase, category, points_paid_minor)
+            facts = facts_of(purchase, category, points_paid_minor)
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
             accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
@@ -614,22 +636,31 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
     return Swept(len(due))
 
 
-def _facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int) -> PurchaseFacts:
-    return PurchaseFacts(
-        kind=purchase.kind,
-        external_id=purchase.external_id,
-        total=purchase.total,
-        lines=_known_lines(purchase),
-        location=purchase.location,
-        staff=purchase.staff,
-        booked_at=purchase.booked_at,
-        starts_at=purchase.starts_at,
-        ends_at=purchase.ends_at,
-        customer_category=customer_category,
-        occurred_at=purchase.occurred_at,
-        points_paid_minor=points_paid_minor,
-        exchange=exchange_from_document(purchase.exchange),
-    )
+async def _frozen_rules(tx: Transaction, program: CompiledProgram, items: dict[int, _Item]) -> dict[int, FrozenRules]:
+    """The rules that changed purchases were evaluated with; mostly nothing has changed, and then no statement."""
+    changed = {
+        position: (item.known.accrual, item.news.facts)
+        for position, item in items.items()
+        if item.known.accrual and _is_revalued(item)
+    }
+    if not changed:
+        return {}
+    found = await read_frozen_rules(tx, program, list(changed.values()))
+    return {position: found[accrual.id] for position, (accrual, _) in changed.items()}
+
+
+def _is_revalued(item: _Item) -> bool:
+    """Whether a report changes what rules look at, after the purchase was evaluated."""
+    accrual, before = item.known.accrual, item.known.purchase
+    if accrual is None or before is None or not may_be_revalued(accrual, item.status):
+        return False
+    changed = not VALUED_FACTS.isdisjoint(item.news.changed) or reactivates(before.status, item.status)
+    # What points pay may follow the report; where nothing comes of it, the valuation stays.
+    return changed or bool(accrual.points_paid_minor) or bool(item.known.paid.owner_ids)
+
+
+def _is_credited(item: _Item) -> bool:
+    return item.known.accrual is not None and item.known.accrual.state in CREDITED
 
 
 def _takes_back(item: _Item) -> bool:
@@ -664,7 +695,12 @@ def _book(book: Book, draft: _Draft) -> RecordedPurchase:
         accrual = None
     if accrual is not None:
         end_changed = not {"starts_at", "ends_at"}.isdisjoint(draft.item.news.changed)
-        accrual, change = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+        if draft.frozen is not None:
+            accrual, change = revalue(
+                book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
+            )
+        accrual, moved = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+        change = moved or change
     elif purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
         accrual, change = accrue(book, purchase, facts, moment, draft.refunds)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)

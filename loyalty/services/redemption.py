@@ -51,6 +51,7 @@ from loyalty.services.checkout import (
 from loyalty.services.customer import CustomerKey, may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.program import program_at, program_in_force
+from loyalty.services.revaluation import post_points_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -295,7 +296,7 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
         _refuse_capture(hold, purchase, points)
         redemption, ended = await spend_hold(tx, book, hold, points)
         book.remember(call, redemption.id)
-        await post(tx, book.finish())
+        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id)])
         return CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False)
 
 
@@ -315,7 +316,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
             return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
         ended = await end_hold(tx, book, hold, HoldState.RELEASED)
         book.remember(call, hold.id)
-        await post(tx, book.finish())
+        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id)])
         return HeldPoints(ended, book.customer(hold.customer_id), replayed=False)
 
 
@@ -339,7 +340,7 @@ async def _return(
             raise ReturnExceedsRedemption(returnable=returnable, requested=points)
         returned, after = await give_redemption_back(tx, book, redemption, customer_id, points, reason)
         book.remember(call, returned.id)
-        await post(tx, book.finish())
+        await post_points_paid(tx, book, [(redemption.purchase_kind, redemption.purchase_external_id)])
         return ReturnedPoints(returned, after, book.customer(customer_id), replayed=False)
 
 
@@ -357,7 +358,7 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         parts = await read_held_lots(tx, [hold.id for hold in due])
         for hold in due:
             await end_hold(tx, book, hold, HoldState.EXPIRED, parts[hold.id])
-        await post(tx, book.finish())
+        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id) for hold in due])
     return Swept(len(due))
 
 

@@ -11,6 +11,7 @@ from loyalty.rules.earning import CatalogKind, CompiledRules, EarningPolicy, com
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId, TierId
 from loyalty.rules.money import PointValue
+from loyalty.rules.program import ProgramSettings
 from loyalty.rules.standing import counted
 from loyalty.rules.tiers import Tier
 from loyalty.storage.programs import ProgramConfig, ProgramRow, read_config
@@ -82,14 +83,7 @@ class ProgramCache:
 def compile_program(config: ProgramConfig) -> CompiledProgram:
     """Prepare a configuration for evaluation."""
     program = config.program
-    policy = EarningPolicy(
-        stacking=program.settings.stacking,
-        earn_scope=program.settings.earn_scope,
-        weekday_of=program.settings.weekday_of,
-        currency=program.currency,
-        time_zone=program.time_zone,
-        basis=program.settings.basis,
-    )
+    policy = earning_policy(program.settings, program)
     return CompiledProgram(
         row=program,
         rules=compile_rules(policy, config.rules, config.catalog),
@@ -97,6 +91,18 @@ def compile_program(config: ProgramConfig) -> CompiledProgram:
         former_tiers=config.former_tiers,
         names={(item.kind, item.external_id): item.name for item in config.catalog},
         inactivity_days=config.inactivity_days,
+    )
+
+
+def earning_policy(settings: ProgramSettings, program: ProgramRow) -> EarningPolicy:
+    """What settings say about earning, in the currency and the time zone of a program's tenant."""
+    return EarningPolicy(
+        stacking=settings.stacking,
+        earn_scope=settings.earn_scope,
+        weekday_of=settings.weekday_of,
+        currency=program.currency,
+        time_zone=program.time_zone,
+        basis=settings.basis,
     )
 
 

@@ -68,23 +68,23 @@ _DELETE = delete(catalog_items).where(
 
 async def save_items(tx: Transaction, items: Sequence[CatalogItem], now: datetime) -> None:
     """Insert or replace items, each whole."""
-    rows = [
-        {
-            "kind": item.kind,
-            "external_id": item.external_id,
-            "name": item.name,
-            "category": item.category,
-            "time_zone": item.time_zone,
-            "enrolled": item.enrolled,
-            "points_per_unit": item.points_per_unit,
-            "earning": item.earning,
-            "rate_points": item.rate.points if item.rate else None,
-            "rate_per_minor": item.rate.per_minor if item.rate else None,
-            "updated_at": now,
-        }
-        for item in items
-    ]
-    await tx.run(_UPSERT, items=rows)
+    await tx.run(_UPSERT, items=[{**item_values(item), "updated_at": now} for item in items])
+
+
+def item_values(item: CatalogItem) -> dict[str, Any]:
+    """An item by the columns that it is stored in."""
+    return {
+        "kind": item.kind,
+        "external_id": item.external_id,
+        "name": item.name,
+        "category": item.category,
+        "time_zone": item.time_zone,
+        "enrolled": item.enrolled,
+        "points_per_unit": item.points_per_unit,
+        "earning": item.earning,
+        "rate_points": item.rate.points if item.rate else None,
+        "rate_per_minor": item.rate.per_minor if item.rate else None,
+    }
 
 
 async def delete_items(tx: Transaction, keys: Sequence[CatalogPlace]) -> int:

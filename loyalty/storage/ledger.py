@@ -31,6 +31,7 @@ from loyalty.storage.tables import (
     entries,
     events,
     expiry_notices,
+    former_valuations,
     hold_lots,
     holds,
     idempotency_keys,
@@ -65,6 +66,7 @@ class Posting:
     purchase_moves: Rows = field(default_factory=list)
     accruals: Rows = field(default_factory=list)
     accrual_moves: Rows = field(default_factory=list)
+    former_valuations: Rows = field(default_factory=list)
     adjustments: Rows = field(default_factory=list)
     checkouts: Rows = field(default_factory=list)
     seen_checkouts: Rows = field(default_factory=list)
@@ -279,7 +281,10 @@ _GUARDED: Mapping[str, Any] = {
     "accrual_moves": _move(
         accruals,
         "accrual_moves",
-        ("state", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
+        (
+            *("state", "points", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
+            *("earned_points", "taken_points", "valuation", "points_paid_minor", "breakdown"),
+        ),
         "state",
     ),
     "purchase_moves": _move(purchases, "purchase_moves", ("evaluates_at",), "evaluates_at"),
@@ -305,6 +310,7 @@ _WRITTEN: Mapping[str, Any] = {
             purchase_facts,
             purchase_refunds,
             accruals,
+            former_valuations,
             adjustments,
             holds,
             hold_lots,

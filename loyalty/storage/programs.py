@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import DEFAULT_LATEST_REPORT_MINUTES, AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.accrual import DEFAULT_LATEST_REPORT_MINUTES, AccrualPolicy, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
 from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
 from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind, Period
@@ -181,10 +181,10 @@ async def read_config(tx: Transaction) -> ProgramConfig | None:
         return None
     return ProgramConfig(
         program=_program_row(row),
-        rules=tuple(_rule(item) for item in row.rules or ()),
+        rules=tuple(rule_from_document(item) for item in row.rules or ()),
         tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is None),
         former_tiers=tuple(_tier(item) for item in row.tiers or () if item["deleted_at"] is not None),
-        catalog=tuple(_catalog_item(item) for item in row.catalog or ()),
+        catalog=tuple(catalog_item_from_document(item) for item in row.catalog or ()),
         inactivity_days=tuple(sorted(row.inactivity_days or ())),
     )
 
@@ -310,11 +310,12 @@ def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
         "debt": policy.debt,
         "refund": policy.refund,
         "latest_report_minutes": policy.latest_report_minutes,
+        "revalue": policy.revalue,
     }
 
 
-def accrual_from_document(stored: dict[str, Any]) -> AccrualPolicy:
-    """An accrual policy as the rules know it."""
+def accrual_from_document(stored: dict[str, Any], *, revalue: Revalue = Revalue.ALWAYS) -> AccrualPolicy:
+    """An accrual policy as the rules know it; ``revalue`` is for one that was stored before that could be set."""
     return AccrualPolicy(
         evaluate_on=EvaluateOn(stored["evaluate_on"]),
         mature_on=MatureOn(stored["mature_on"]),
@@ -324,6 +325,7 @@ def accrual_from_document(stored: dict[str, Any]) -> AccrualPolicy:
         debt=Overdraft(stored["debt"]),
         refund=RefundPolicy(stored.get("refund", RefundPolicy.PROPORTIONAL)),
         latest_report_minutes=stored.get("latest_report_minutes", DEFAULT_LATEST_REPORT_MINUTES),
+        revalue=Revalue(stored.get("revalue", revalue)),
     )
 
 
@@ -341,7 +343,8 @@ def _program_row(row: Any) -> ProgramRow:
     )
 
 
-def _rule(stored: dict[str, Any]) -> EarningRule:
+def rule_from_document(stored: dict[str, Any]) -> EarningRule:
+    """A rule as it stands in the rules or their versions, read as JSON."""
     return EarningRule(
         id=RuleId(UUID(stored["id"])),
         name=stored["name"],
@@ -366,7 +369,8 @@ def _tier(stored: dict[str, Any]) -> Tier:
     )
 
 
-def _catalog_item(stored: dict[str, Any]) -> CatalogItem:
+def catalog_item_from_document(stored: dict[str, Any]) -> CatalogItem:
+    """An item of the catalogue, or of its history, read as JSON."""
     return CatalogItem(
         kind=CatalogKind(stored["kind"]),
         external_id=stored["external_id"],

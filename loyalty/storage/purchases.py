@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import LateralFromClause
 
-from loyalty.rules.accrual import AccrualPolicy, AccrualState
+from loyalty.rules.accrual import AccrualPolicy, AccrualState, Revalue
 from loyalty.rules.exchange import Exchange, format_rate, parse_rate
 from loyalty.rules.formula import (
     AmountFormula,
@@ -48,6 +48,7 @@ from loyalty.storage.tables import (
     accruals,
     checkouts,
     customers,
+    former_valuations,
     holds,
     programs,
     purchase_facts,
@@ -59,6 +60,8 @@ from loyalty.storage.tables import (
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, record_set, tenant_parameter
 
+MAX_FORMER_VALUATIONS = 100
+"""So many former valuations of an accrual can be read, the newest; all are kept."""
 MAX_STATES_COMPARED = 100
 """With so many earlier states of a purchase a report is compared, to see whether it returns to one of them."""
 
@@ -110,6 +113,28 @@ class AccrualRow(NamedTuple):
     matured_at: datetime | None
     raised_standing: int | None = None
     """How far its points raised the standing, as far as they were not taken back; None where nobody counted."""
+    earned_points: int = 0
+    """What it was credited with, all entries together."""
+    taken_points: int = 0
+    """What was taken of that, all entries together."""
+    valuation: int = 1
+    points_paid_minor: int | None = None
+    """How much of the purchase was paid with points at the newest valuation."""
+    frozen: dict[str, Any] | None = None
+    """What later valuations take from the evaluation; see ``loyalty.services.revaluation``."""
+    config_version: int = 0
+
+
+class FormerValuationRow(NamedTuple):
+    """What an accrual was worth before its purchase changed."""
+
+    accrual_id: AccrualId
+    customer_id: CustomerId
+    currency: str
+    number: int
+    points: int
+    breakdown: list[dict[str, Any]]
+    replaced_at: datetime
 
 
 class RefundRow(NamedTuple):
@@ -174,7 +199,7 @@ class RecordingContext(NamedTuple):
     known: list[KnownPurchase]
 
 
-_NOT_SHOWN = ("tenant_id", "config_version")
+_NOT_SHOWN = ("tenant_id",)
 
 purchase_columns = [column.label(f"purchase_{column.name}") for column in purchases.c if column.name != "tenant_id"]
 _accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name not in _NOT_SHOWN]
@@ -401,6 +426,85 @@ _DUE_EVALUATIONS = (
 )
 
 
+_keys = record_set("keys", [("kind", Text()), ("external_id", Text())])
+_of_key = _looked_up(
+    "purchase",
+    [column for column in purchases.c if column.name != "tenant_id"],
+    purchases.c.tenant_id == tenant_parameter(),
+    purchases.c.kind == _keys.c.kind,
+    purchases.c.external_id == _keys.c.external_id,
+)
+_of_purchase = _looked_up(
+    "accrual",
+    [column for column in accruals.c if column.name not in _NOT_SHOWN],
+    accruals.c.tenant_id == tenant_parameter(),
+    accruals.c.purchase_id == _of_key.c.id,
+    accruals.c.generation == _of_key.c.generation,
+)
+_EVALUATED = select(
+    _paid_with_points(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
+    *(column.label(f"purchase_{column.name}") for column in _of_key.c),
+    *(column.label(f"accrual_{column.name}") for column in _of_purchase.c),
+).select_from(_keys.join(_of_key, true()).join(_of_purchase, true()))
+
+
+_of_accruals = former_valuations.c.accrual_id.in_(bindparam("accruals", expanding=True))
+_NUMBER_FROM_NEWEST = func.row_number().over(
+    partition_by=former_valuations.c.accrual_id, order_by=former_valuations.c.number.desc()
+)
+_FORMER_VALUATIONS = (
+    select(
+        former_valuations.c.accrual_id,
+        accruals.c.customer_id,
+        accruals.c.currency,
+        former_valuations.c.number,
+        former_valuations.c.points,
+        former_valuations.c.breakdown,
+        former_valuations.c.replaced_at,
+        _NUMBER_FROM_NEWEST.label("place"),
+    )
+    .join_from(
+        former_valuations,
+        accruals,
+        (accruals.c.tenant_id == former_valuations.c.tenant_id) & (accruals.c.id == former_valuations.c.accrual_id),
+    )
+    .where(former_valuations.c.tenant_id == tenant_parameter(), _of_accruals)
+    .subquery("former")
+)
+_NEWEST_VALUATIONS = (
+    select(*(_FORMER_VALUATIONS.c[name] for name in FormerValuationRow._fields))
+    .where(_FORMER_VALUATIONS.c.place <= MAX_FORMER_VALUATIONS)
+    .order_by(_FORMER_VALUATIONS.c.accrual_id, _FORMER_VALUATIONS.c.number.desc())
+)
+
+
+async def read_former_valuations(
+    tx: Transaction, accrual_ids: Sequence[AccrualId]
+) -> dict[AccrualId, list[FormerValuationRow]]:
+    """The former valuations of each accrual, newest first, at most ``MAX_FORMER_VALUATIONS``."""
+    found: dict[AccrualId, list[FormerValuationRow]] = {accrual_id: [] for accrual_id in accrual_ids}
+    for row in await tx.rows(_NEWEST_VALUATIONS, accruals=list(accrual_ids)):
+        found[row.accrual_id].append(FormerValuationRow._make(row))
+    return found
+
+
+class EvaluatedPurchase(NamedTuple):
+    """A purchase that was evaluated, with what it earned and how much of it is paid with points now."""
+
+    purchase: PurchaseRow
+    accrual: AccrualRow
+    points_paid_minor: int
+
+
+async def read_evaluated_purchases(
+    tx: Transaction, keys: Sequence[tuple[PurchaseKind, str]]
+) -> list[EvaluatedPurchase]:
+    """The purchases with these natural keys that were evaluated in their present life."""
+    wanted = [{"kind": kind, "external_id": external_id} for kind, external_id in set(keys)]
+    rows = await tx.rows(_EVALUATED, keys=wanted)
+    return [EvaluatedPurchase(purchase_row(row), accrual_row(row), row.points_paid_minor) for row in rows]
+
+
 class WantedPurchase(NamedTuple):
     """The natural key of a purchase, and what tells whether the report about it was recorded before."""
 
@@ -605,10 +709,17 @@ def accrual_row(row: Any) -> AccrualRow:
         reversed_points=row.accrual_reversed_points,
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,
-        policy=accrual_from_document(row.accrual_policy),
+        # What was evaluated before purchases could be valued anew stays as it was told.
+        policy=accrual_from_document(row.accrual_policy, revalue=Revalue.NEVER),
         program_version=row.accrual_program_version,
         evaluated_at=row.accrual_evaluated_at,
         matures_at=row.accrual_matures_at,
         matured_at=row.accrual_matured_at,
         raised_standing=row.accrual_raised_standing,
+        earned_points=row.accrual_earned_points,
+        taken_points=row.accrual_taken_points,
+        valuation=row.accrual_valuation,
+        points_paid_minor=row.accrual_points_paid_minor,
+        frozen=row.accrual_frozen,
+        config_version=row.accrual_config_version,
     )

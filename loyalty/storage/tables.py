@@ -84,6 +84,19 @@ catalog_items = tenant_table(
     of_tenants=True,
 )
 
+catalog_history = tenant_table(
+    "catalog_history",
+    key_text("kind"),
+    key_text("external_id"),
+    # The config version that ended this state: the item was so in every version before, back to the row before it.
+    Column("until_config_version", Integer, nullable=False),
+    # All columns of the item; null: there was no such item.
+    document("state", nullable=True),
+    one_of("kind", tuple(CatalogKind)),
+    key=("kind", "external_id", "until_config_version"),
+    of_tenants=True,
+)
+
 earning_rules = tenant_table(
     "earning_rules",
     identifier("id"),
@@ -380,6 +393,16 @@ accruals = tenant_table(
     # How far its points raised the standing when they came, less what was taken of that; null in what earlier releases
     # have credited.
     points("raised_standing", nullable=True),
+    # The sums of its entries: what it was credited with, and what was taken of that.
+    points("earned_points"),
+    points("taken_points"),
+    # Counts its valuations from 1; the former ones are in former_valuations.
+    Column("valuation", Integer, nullable=False),
+    # What the newest valuation took as paid with points; null where nobody counted.
+    amount("points_paid_minor", nullable=True),
+    # What later valuations take from the evaluation: its moment, the tier, the category of the customer. Null in what
+    # earlier releases have evaluated, which stays as it was told.
+    document("frozen", nullable=True),
     references("purchase_id", "purchases"),
     references("customer_id", "customers"),
     unique("purchase_id", "generation"),
@@ -388,6 +411,23 @@ accruals = tenant_table(
     check("voided_points", "voided_points BETWEEN 0 AND points"),
     check("reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
     index("accruals_due_idx", "matures_at", "id", where=sql("state = 'PENDING'")),
+)
+
+former_valuations = tenant_table(
+    "former_valuations",
+    identifier("accrual_id"),
+    # Which valuation of the accrual it was.
+    Column("number", Integer, nullable=False),
+    points("points"),
+    document("breakdown"),
+    amount("points_paid_minor", nullable=True),
+    # When the next valuation took its place.
+    instant("replaced_at"),
+    text_column("replaced_by"),
+    references("accrual_id", "accruals"),
+    check("number", "number > 0"),
+    check("points", "points >= 0"),
+    key=("accrual_id", "number"),
 )
 
 # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────

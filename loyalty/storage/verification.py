@@ -112,6 +112,8 @@ SOURCES: Sequence[Source] = (
                e.reference_kind, e.reference_id, r.reference_kind AS back_kind, r.reference_id AS back_id
         FROM (
             SELECT a.id, a.purchase_id, a.state, a.points, a.voided_points, a.reversed_points, a.matures_at,
+                   a.earned_points, a.taken_points, a.earned_points - a.taken_points AS net,
+                   a.points - a.voided_points - a.reversed_points AS outstanding,
                    a.matured_at, a.policy->>'debt' AS debt, b.lines, b.strange, a.points - a.voided_points AS left_over,
                    a.state NOT IN ('EVALUATED', 'PENDING', 'VOIDED') AS credited
             FROM accruals a
@@ -123,9 +125,10 @@ SOURCES: Sequence[Source] = (
             WHERE a.tenant_id = :current_tenant AND a.id BETWEEN :first_id AND :last_id
             OFFSET 0 -- so that no join below carries the documents along
         ) a
-        FULL JOIN (SELECT cause_id, points, reference_kind, reference_id FROM entries
+        FULL JOIN (SELECT cause_id, reference_kind, reference_id, sum(points) AS points FROM entries
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
-                     AND phase = 'EARN') e ON e.cause_id = a.id
+                     AND phase BETWEEN 'EARN' AND 'EARN-~'
+                   GROUP BY cause_id, reference_kind, reference_id) e ON e.cause_id = a.id
         FULL JOIN (SELECT cause_id, reference_kind, reference_id, -sum(points) AS points FROM entries
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
                      AND phase BETWEEN 'REVERSE-' AND 'REVERSE-~'
@@ -134,17 +137,21 @@ SOURCES: Sequence[Source] = (
         {
             "the lines of an accrual add up to its points": Broken("points <> lines", "id, points, lines"),
             "only a line that was applied gives points": Broken("strange > 0", "id, strange"),
-            # One: no two entries of one cause have the same phase.
-            "an accrual that was credited has one entry for what was not voided before": Broken(
-                "credited AND coalesce(earned, 0) <> left_over", "id, points, voided_points, earned"
+            "what an accrual was credited with, and what was taken of it, stands in the ledger": Broken(
+                "coalesce(earned, 0) <> earned_points OR coalesce(entered, 0) <> taken_points",
+                "id, earned_points, earned, taken_points, entered",
             ),
             # With CLAMP, points that were spent already are forgotten, so there may be less to enter.
-            "what was taken back of an accrual stands in the ledger": Broken(
-                "(coalesce(entered, 0) <> reversed_points AND (entered > reversed_points OR debt <> 'CLAMP'))"
-                " OR (left_over > 0 AND (state = 'REVERSED') <> (reversed_points = left_over))"
+            "an accrual has given what its newest valuation says, less what was lost": Broken(
+                "CASE WHEN NOT credited THEN net <> 0 WHEN debt = 'CLAMP' THEN net < outstanding"
+                " ELSE net <> outstanding END",
+                "id, state, points, voided_points, reversed_points, earned_points, taken_points",
+            ),
+            "the state of an accrual follows from its points": Broken(
+                "(left_over > 0 AND (state = 'REVERSED') <> (reversed_points = left_over))"
                 " OR (state = 'PARTIALLY_REVERSED') <> (reversed_points > 0 AND reversed_points < left_over)"
                 " OR (points > 0 AND (state = 'VOIDED') <> (voided_points = points))",
-                "id, state, points, voided_points, reversed_points, entered",
+                "id, state, points, voided_points, reversed_points",
             ),
             "every entry has a cause": Broken("id IS NULL", "cause_id, earned, entered"),
             "every entry leads to what it is about": Broken(
@@ -206,7 +213,7 @@ SOURCES: Sequence[Source] = (
             ),
             # What asks for entries of a kind by their cause goes by the phase, which the index of causes holds.
             "the phase of an entry is one of its kind": Broken(
-                "id IS NOT NULL AND NOT CASE kind WHEN 'EARNED' THEN phase = 'EARN'"
+                "id IS NOT NULL AND NOT CASE kind WHEN 'EARNED' THEN phase BETWEEN 'EARN' AND 'EARN-~'"
                 " WHEN 'ADJUSTED' THEN phase = 'ADJUST'"
                 " WHEN 'EARN_REVERSED' THEN phase BETWEEN 'REVERSE-' AND 'REVERSE-~'"
                 " WHEN 'REDEEMED' THEN phase = 'REDEEM' WHEN 'REDEMPTION_RETURNED' THEN phase = 'RETURN'"
@@ -270,7 +277,7 @@ SOURCES: Sequence[Source] = (
     # Every accrual that waits or of which something was told before it was credited, with what was told.
     Source(
         """
-        SELECT a.id, a.state, a.points, a.voided_points, coalesce(v.pending, 0) AS pending,
+        SELECT a.id, a.state, a.points, a.voided_points, a.first_credit, coalesce(v.pending, 0) AS pending,
                coalesce(v.voided, 0) AS voided, coalesce(v.promised, 0) AS promised, coalesce(v.broken, 0) AS broken
         FROM (
             SELECT coalesce(w.id, v.accrual_id) AS accrual_id, v.pending, v.voided, v.promised, v.broken
@@ -289,16 +296,19 @@ SOURCES: Sequence[Source] = (
             ) v ON v.accrual_id = w.id
             ORDER BY 1 -- so that what is looked up lies side by side
         ) v
-        LEFT JOIN LATERAL (SELECT id, state, points, voided_points FROM accruals
+        LEFT JOIN LATERAL (SELECT id, state, points, voided_points, coalesce(
+                               (SELECT e.points FROM entries e WHERE e.tenant_id = :current_tenant
+                                  AND e.cause_id = v.accrual_id AND e.phase = 'EARN'), 0) AS first_credit
+                           FROM accruals
                            WHERE tenant_id = :current_tenant AND id = v.accrual_id OFFSET 0) a ON true
         """,
         {
             "a promise is told once, and what is broken of it": Broken(
-                # What was refunded before the evaluation was never promised, and so never broken.
-                "id IS NULL OR pending > 1 OR broken > voided_points OR promised > points"
-                " OR (promised > 0 AND points - promised + broken <> voided_points)"
-                " OR (state = 'PENDING' AND pending <> 1) OR (pending = 0 AND voided > 0)",
-                "id, state, points, voided_points, promised, broken",
+                # A new valuation promises more, or takes of the promise; what was left of it is what was credited.
+                "id IS NULL OR broken > promised OR promised - broken <> CASE state WHEN 'PENDING' THEN"
+                " points - voided_points WHEN 'VOIDED' THEN 0 ELSE first_credit END"
+                " OR (state = 'PENDING' AND points > 0 AND pending = 0) OR (pending = 0 AND voided > 0)",
+                "id, state, points, voided_points, promised, broken, first_credit",
             ),
         },
     ),
@@ -774,6 +784,13 @@ QUESTIONS: Mapping[str, str] = {
           AND (c.from_tier_id IS NULL) = (c.from_min_points IS NULL)
           AND (c.to_tier_id IS NULL) = (c.to_min_points IS NULL)
           AND c.upgraded <> (coalesce(c.to_min_points, -1) > coalesce(c.from_min_points, -1))
+    """,
+    "every former valuation of an accrual is kept": """
+        SELECT a.id, a.valuation, count(v.number) AS kept
+        FROM (SELECT id, valuation FROM accruals WHERE tenant_id = :current_tenant AND valuation > 1) a
+        FULL JOIN (SELECT accrual_id, number FROM former_valuations WHERE tenant_id = :current_tenant) v
+            ON v.accrual_id = a.id AND v.number < a.valuation
+        GROUP BY a.id, a.valuation, (a.id IS NULL) HAVING a.id IS NULL OR count(v.number) <> a.valuation - 1
     """,
     "an idempotency key leads to what it made": f"""
         SELECT k.key, k.operation

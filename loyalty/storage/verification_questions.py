@@ -75,13 +75,15 @@ QUESTIONS: Mapping[str, str] = {
           AND (p.total_minor::text, p.currency) IS DISTINCT FROM
               (f.facts->'total'->>'amount_minor', f.facts->'total'->>'currency')
     """,
+    # What a refund took of a former valuation, the newest one may share out otherwise.
     "a refund takes no more points than its accruals lost": """
         SELECT r.purchase_id, r.points, coalesce(a.lost, 0) AS lost
         FROM (SELECT purchase_id, -sum(points) AS points FROM purchase_refunds
               WHERE tenant_id = :current_tenant GROUP BY purchase_id) r
-        LEFT JOIN (SELECT purchase_id, sum(voided_points + reversed_points) AS lost FROM accruals
-                   WHERE tenant_id = :current_tenant GROUP BY purchase_id) a USING (purchase_id)
-        WHERE r.points > coalesce(a.lost, 0)
+        LEFT JOIN (SELECT purchase_id, sum(voided_points + reversed_points) AS lost,
+                          bool_or(valuation > 1) AS is_valued_anew
+                   FROM accruals WHERE tenant_id = :current_tenant GROUP BY purchase_id) a USING (purchase_id)
+        WHERE r.points > coalesce(a.lost, 0) AND a.is_valued_anew IS NOT TRUE
     """,
     "settings and earning rules are their last versions, and no version is missing": """
         SELECT p.version, v.version AS last, 'program' AS what FROM programs p

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.basis import BasisPolicy, TaxBasis
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
@@ -117,6 +117,9 @@ class AccrualPolicyInput:
         default=strawberry.UNSET,
         description="How long ago a report may have come about to count from then; an older one counts from when it "
         "arrives. At most P366D.",
+    )
+    revalue: Revalue | None = strawberry.field(
+        default=strawberry.UNSET, description="Whether a purchase that changes after its evaluation is valued anew."
     )
     debt: Overdraft | None = strawberry.field(
         default=strawberry.UNSET, description="When points that are taken back were spent already."
@@ -242,6 +245,7 @@ def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> Accrua
         forfeit_on=frozenset(given_or(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
         debt=given_or(given.debt, policy.debt, path, "debt"),
         refund=given_or(given.refund, policy.refund, path, "refund"),
+        revalue=given_or(given.revalue, policy.revalue, path, "revalue"),
         latest_report_minutes=parse_minutes(latest, (path, "latest_report"))
         if latest
         else policy.latest_report_minutes,

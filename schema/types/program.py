@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import EvaluateOn, MatureOn
+from loyalty.rules.accrual import EvaluateOn, MatureOn, Revalue
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
@@ -137,6 +137,11 @@ class AccrualPolicy:
     def mature_delay(self) -> Duration:
         """From the accrual policy."""
         return Duration(format_minutes(_accrual(self).delay_minutes))
+
+    @computed(description="Whether a purchase that changes after its evaluation is valued anew.")
+    def revalue(self) -> Revalue:
+        """From the accrual policy."""
+        return _accrual(self).revalue  # type: ignore[no-any-return]
 
     @computed(description="How long ago a report may have come about to count from then.")
     def latest_report(self) -> Duration:

@@ -14,7 +14,7 @@ from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.quantity import quantity_from_document
 from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow, purchase_line
+from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow, purchase_line
 from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission
 from permissions.policy import allows
@@ -59,13 +59,27 @@ class AccrualLine:
     )
 
 
-@strawberry.type(description="What a purchase earned: evaluated once, frozen, explained rule by rule.")
+@strawberry.type(description="What a purchase was worth before it changed.")
+class FormerValuation:
+    number: int = strawberry.field(description="Counts the valuations of one accrual from 1.")
+    points: Points = strawberry.field(description="What the rules gave then.")
+    replaced_at: datetime = strawberry.field(description="When the next valuation took its place.")
+    lines: list[AccrualLine] = strawberry.field(
+        description="One line for each rule, as in `Accrual.lines`; their points add up to `points`."
+    )
+
+
+@strawberry.type(
+    description="What a purchase earned: by the rules of its evaluation, explained rule by rule. A purchase that "
+    "changes is valued anew under the same rules."
+)
 class Accrual(Node):
     is_type_of = reads(AccrualRow)
 
     id: strawberry.ID = node_id("Accrual")
     state: AccrualState = strawberry.field(description="How far it has come.")
-    points: Points = strawberry.field(description="What the rules gave.")
+    points: Points = strawberry.field(description="What the rules give for the purchase as it is now.")
+    valuation: int = strawberry.field(description="Counts the valuations from 1; a change of facts makes another.")
     voided_points: Points = strawberry.field(description="How much of it was lost while it was pending.")
     reversed_points: Points = strawberry.field(description="How much of it was taken back after it was credited.")
     program_version: int = strawberry.field(description="The version of the program's settings that was in force.")
@@ -83,10 +97,22 @@ class Accrual(Node):
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
-        if allows(info.context.actor, Permission.LOYALTY_READ):
-            return [_line(stored, row.currency) for stored in row.breakdown]
-        given = [_line(stored, row.currency) for stored in row.breakdown if stored["outcome"] == Outcome.APPLIED]
-        return [replace(line, rule_id=None, rule_name=None, rule_version=None) for line in given]
+        return _lines_for(info, row.breakdown, row.currency)
+
+    @computed(description="What it was worth before the purchase changed, newest first, at most 100.")
+    async def former_valuations(self, info: Info) -> list[FormerValuation]:
+        """Loaded for all accruals at once."""
+        row: Any = self
+        found: list[FormerValuationRow] | None = await load(info, "former_valuations", row.id)
+        return [
+            FormerValuation(
+                number=one.number,
+                points=Points(one.points),
+                replaced_at=one.replaced_at,
+                lines=_lines_for(info, one.breakdown, one.currency),
+            )
+            for one in found or ()
+        ]
 
 
 @strawberry.type(description="One position of a purchase.")
@@ -246,6 +272,14 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
             for one in row.lines
         ],
     )
+
+
+def _lines_for(info: Info, breakdown: list[dict[str, Any]], currency: str) -> list[AccrualLine]:
+    """The lines of a valuation, as far as the actor may see the rules behind them."""
+    if allows(info.context.actor, Permission.LOYALTY_READ):
+        return [_line(stored, currency) for stored in breakdown]
+    given = [_line(stored, currency) for stored in breakdown if stored["outcome"] == Outcome.APPLIED]
+    return [replace(line, rule_id=None, rule_name=None, rule_version=None) for line in given]
 
 
 def _line(stored: dict[str, Any], currency: str) -> AccrualLine:

@@ -79,6 +79,9 @@ class Accrual:
     """Whether all of it was taken back."""
     voided: int = 0
     reversed: int = 0
+    earned: int = 0
+    taken: int = 0
+    """What was credited, and what was really taken of it."""
 
     @property
     def left(self) -> int:
@@ -229,6 +232,8 @@ class Model:
             order.known |= news
             self._settle(key, order, status)
             if accrual is not None:
+                if status in COURSE and accrual.paid_minor != self._paid_minor(key):
+                    self._revalue(order, accrual, self._paid_minor(key), (status, moment, end_changed))
                 self._follow(order, accrual, status, moment, end_changed)
         if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
             self._accrue(key, order, status, moment)
@@ -321,15 +326,17 @@ class Model:
         room = self._payable_minor(hold.pays_for) - self._paid_minor(hold.pays_for, but=hold)
         if hold.pays_for in self.orders and points > room:
             raise Refusal("ABOVE_MAXIMUM")
-        self._expire_due(hold.owner)
-        taken, rest = _split(hold.parts, points)
-        self._keep_alive(hold.owner)
-        for lot, part in taken.items():
-            lot.held -= part
-        self._put_back(hold.owner, rest)
-        hold.state = "CAPTURED"
-        redemption = Redemption(hold.owner, points, taken, hold.pays_for)
-        self.redemptions.append(redemption)
+        redemption = Redemption(hold.owner, points, {}, hold.pays_for)
+        with self._nothing_left_of_a_refusal(redemption):
+            self._expire_due(hold.owner)
+            redemption.parts, rest = _split(hold.parts, points)
+            self._keep_alive(hold.owner)
+            for lot, part in redemption.parts.items():
+                lot.held -= part
+            self._put_back(hold.owner, rest)
+            hold.state = "CAPTURED"
+            self.redemptions.append(redemption)
+            self._follow_points_paid(hold.pays_for)
         return redemption
 
     def release(self, hold: Hold) -> None:
@@ -338,12 +345,14 @@ class Model:
             raise Refusal("HOLD_ENDED")
         if hold.state == "ACTIVE":
             self._give_up(hold, "RELEASED")
+            self._follow_points_paid(hold.pays_for)
 
     def give_back(self, redemption: Redemption, points: int) -> None:
         """Spent points come back to the lots they came from; what would live longest comes first."""
         if not 1 <= points <= redemption.points - redemption.returned:
             raise Refusal("RETURN_EXCEEDS_REDEMPTION")
         self._return(redemption, points, sorted(redemption.parts, key=Lot.order, reverse=True))
+        self._follow_points_paid(redemption.pays_for)
 
     def _return(self, redemption: Redemption, points: int, lots: list[Lot]) -> None:
         redemption.returned += points
@@ -433,6 +442,8 @@ class Model:
         over = [hold for hold in self.holds if hold.state == "ACTIVE" and hold.ends_at <= self.now]
         for hold in sorted(over, key=lambda one: one.ends_at):
             self._give_up(hold, "EXPIRED")
+        for key in dict.fromkeys(hold.pays_for for hold in over):
+            self._follow_points_paid(key)
 
     # ── how it happens ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -442,15 +453,16 @@ class Model:
         return self.orders[key]
 
     @contextmanager
-    def _nothing_left_of_a_refusal(self, order: Order) -> Iterator[None]:
+    def _nothing_left_of_a_refusal(self, begun: Order | Redemption) -> Iterator[None]:
         """What happens inside is undone when it is refused in the end."""
-        moving: list[Any] = [order, *self.lots, *self.holds, *self.redemptions, *self.people.values()]
+        accruals = [one.newest for one in self.orders.values() if one.newest]
+        moving: list[Any] = [begun, *accruals, *self.lots, *self.holds, *self.redemptions, *self.people.values()]
         before = [(one, {name: _copied(getattr(one, name)) for name in one.__slots__}) for one in moving]
-        number = len(self.lots)
+        lots, redemptions = len(self.lots), len(self.redemptions)
         try:
             yield
         except Refusal:
-            del self.lots[number:]
+            del self.lots[lots:], self.redemptions[redemptions:]
             for one, values in before:
                 for name, value in values.items():
                     setattr(one, name, value)
@@ -551,6 +563,7 @@ class Model:
         person = self.people.setdefault(owner, Person())
         person.earned += accrual.left
         person.qualifying += accrual.left
+        accrual.earned += accrual.left
         self._credit(owner, accrual.left, accrual, self._expiry(accrual.expiry))
 
     def _take_from(self, owner: str, accrual: Accrual, points: int) -> None:
@@ -559,13 +572,62 @@ class Model:
             accrual.lost = not accrual.left
             accrual.pending = not accrual.lost
             return
-        lots = self.lots_of(owner)
-        own_first = [lot for lot in lots if lot.cause is accrual] + [lot for lot in lots if lot.cause is not accrual]
-        taken = self._debit(owner, points, accrual.policy.debt, own_first) if points else 0
+        if points:
+            self._take_credited(owner, accrual, points)
         accrual.reversed += points
         accrual.lost = not accrual.left
+
+    def _take_credited(self, owner: str, accrual: Accrual, points: int) -> None:
+        lots = self.lots_of(owner)
+        own_first = [lot for lot in lots if lot.cause is accrual] + [lot for lot in lots if lot.cause is not accrual]
+        taken = self._debit(owner, points, accrual.policy.debt, own_first)
+        accrual.taken += taken
         self.people[owner].earned -= taken
         self.people[owner].qualifying -= taken
+
+    def _revalue(
+        self, order: Order, accrual: Accrual, paid_minor: int, told: tuple[PurchaseStatus, datetime, bool]
+    ) -> None:
+        """Points pay another part of a purchase than when it was valued: so much less, or more, of it earns."""
+        if accrual.lost:
+            return
+        before, is_fresh = accrual.left, not accrual.pending and not accrual.earned
+        accrual.paid_minor = paid_minor
+        accrual.points = max(0, order.total_minor - paid_minor) // CENTS_PER_POINT
+        gone = accrual.points - _kept(accrual, order.total_minor, order.refunded_minor)
+        if accrual.pending or is_fresh:
+            status, moment, end_changed = told
+            moves = end_changed and accrual.policy.mature_on is MatureOn.SERVICE_ENDED
+            if is_fresh and (accrual.due_at is None or moves):
+                accrual.due_at = _due_at(accrual.policy, status, order.ends_at, moment)
+            accrual.voided, accrual.reversed = gone, 0
+            accrual.lost = 0 < accrual.points == gone
+            accrual.pending = not accrual.lost
+            return
+        accrual.voided = min(accrual.voided, gone)
+        accrual.reversed = gone - accrual.voided
+        more = accrual.left - before
+        forgotten = accrual.earned - accrual.taken - before
+        if more < 0:
+            self._take_credited(order.owner, accrual, -more)
+        elif more > forgotten:
+            points = more - forgotten
+            self._keep_alive(order.owner)
+            self.people[order.owner].earned += points
+            self.people[order.owner].qualifying += points
+            accrual.earned += points
+            self._credit(order.owner, points, accrual, self._expiry(accrual.expiry))
+        accrual.lost = 0 < accrual.reversed == accrual.points - accrual.voided
+
+    def _follow_points_paid(self, key: str | None) -> None:
+        """Points pay more or less of a purchase that was valued already."""
+        order = self.orders.get(key) if key is not None else None
+        accrual = order.accrual if order else None
+        if key is None or order is None or accrual is None or order.status not in COURSE or accrual.lost:
+            return
+        if accrual.paid_minor != self._paid_minor(key):
+            self._revalue(order, accrual, self._paid_minor(key), (order.status, self.now, False))
+            self._follow(order, accrual, order.status, self.now, end_changed=False)
 
     def _credit(self, owner: str, points: int, cause: Accrual | None, expiry: tuple[datetime, int | None]) -> None:
         paid = self._pay_debt(owner, points)

@@ -270,6 +270,7 @@ class Life:
         await do("purchasesRecord", items=[purchase("order-2"), purchase("order-3", "ben")])
         await do("programUpdate", accrual={"matureDelay": "P7D"})
         await do("purchaseRecord", **purchase("order-4"))
+        await do("purchaseRecord", **purchase("order-4", total=money("90.00")))
         await do("purchaseMature", purchase=key_of("order-4"), idempotencyKey="mature")
         broken = {"externalId": "carl", "email": "no address"}
         await do("purchaseRecord", **purchase("order-5", customer=broken))

@@ -151,6 +151,14 @@ async def a_till_reports_a_day_late(stage: Stage) -> int:
     return recorded.customer.points.available
 
 
+async def an_order_shrinks(stage: Stage) -> tuple[int, int, int, int]:
+    """From 100.00 to 20.00 after its evaluation."""
+    await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
+    for total in (10_000, 2_000):
+        await earn(stage.noon, stage.salon, order(total=total))
+    return await stage.points()
+
+
 async def an_order_is_created(stage: Stage) -> tuple[int, int, int, int]:
     """100.00, a point per euro."""
     await create_earning_rule(stage.world, stage.salon.manager, one_point_per_euro())
@@ -345,6 +353,7 @@ TRIALS = {
     "accrual.matureSlack": Trial(
         ("PT1H", "P1D"), points_mature_three_hours_late, (1, 0), {"accrual.matureDelay": "PT1H"}
     ),
+    "accrual.revalue": Trial(("ALWAYS", "NEVER"), an_order_shrinks, ((20, 0, 0, 0), (100, 0, 0, 0))),
     "accrual.latestReport": Trial(("P30D", "PT1H"), a_till_reports_a_day_late, (10, 0)),
     "accrual.forfeitOn": Trial((["CANCELLED"], []), an_order_is_called_off, ((0, 0, 0, 30), (70, 0, 0, 0))),
     "accrual.debt": Trial(("ALLOW_NEGATIVE", "CLAMP"), an_order_is_called_off, ((0, 0, 0, 30), (0, 0, 0, 0))),

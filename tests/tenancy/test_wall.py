@@ -21,12 +21,14 @@ GROWS_ONLY = "INSERT, SELECT"
 APP_RIGHTS = {
     "accounts": "INSERT, SELECT, UPDATE",
     "accruals": (
-        "INSERT, SELECT, UPDATE(customer_id), UPDATE(matured_at), UPDATE(matures_at), "
-        "UPDATE(raised_standing), UPDATE(reversed_points), UPDATE(state), UPDATE(voided_points)"
+        "INSERT, SELECT, UPDATE(breakdown), UPDATE(customer_id), UPDATE(earned_points), UPDATE(matured_at), "
+        "UPDATE(matures_at), UPDATE(points), UPDATE(points_paid_minor), UPDATE(raised_standing), "
+        "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),
     "adjustments": GROWS_ONLY,
     "allocations": GROWS_ONLY,
     "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
+    "catalog_history": GROWS_ONLY,
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
     "checkouts": "INSERT, SELECT, UPDATE(version)",
     "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
@@ -40,6 +42,7 @@ APP_RIGHTS = {
     "event_positions": "SELECT",
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
+    "former_valuations": GROWS_ONLY,
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_at), "
     "UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",

@@ -492,16 +492,16 @@ async def test_a_late_status_is_refused_and_an_old_fact_is_a_replay(
         assert old.purchase == completed.purchase
 
 
-async def test_new_facts_at_the_same_status_are_a_new_version_that_earns_nothing_more(
+async def test_new_facts_at_the_same_status_are_a_new_version_that_is_valued_anew(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    """F-08: points are frozen at the first evaluation."""
+    """F-04, F-08: under the rules of the first evaluation."""
     await set_rules(world, salon, one_point_per_euro())
     await earn(world, salon, order(total=10_000))
     changed = await earn(world, salon, order(total=20_000))
     assert (changed.purchase.version, changed.purchase.total, changed.replayed) == (2, Money(20_000, "EUR"), False)
-    assert points_of(changed) == 100
-    assert changed.customer.points.available == 100
+    assert points_of(changed) == 200
+    assert changed.customer.points.available == 200
     await ledger_is_sound(salon.tenant_id)
 
 

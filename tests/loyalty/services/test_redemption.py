@@ -671,7 +671,8 @@ async def test_how_many_statements_a_checkout_takes(world: World, salon: Salon, 
     with statements() as releasing:
         await release_hold(world, salon.integration, dropped.hold.id, "no")
     counts = [len(sent) for sent in (quoting, holding, replacing, capturing, returning, releasing)]
-    assert counts == [3, 5, 7, 6, 6, 6]
+    # One more than without a purchase: it may have been valued with what points paid before.
+    assert counts == [3, 5, 7, 7, 7, 7]
 
 
 @pytest.mark.usefixtures("rich")

@@ -1,0 +1,262 @@
+"""Value a purchase anew that changes after its evaluation: under the rules of that moment, with the facts of today.
+
+Whatever way leads to the same facts, the points end the same: what the frozen rules give for them, less what refunds
+take. What was promised is promised anew; of what was credited the difference is added, or taken back as the debt policy
+says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from loyalty.rules.account import pend, unpend
+from loyalty.rules.accrual import AccrualState, Revalue, matures_at_after
+from loyalty.rules.earning import CompiledRules, compile_rules, evaluate
+from loyalty.rules.events import PointsPending, PointsVoided
+from loyalty.rules.expiry import ExpiryPolicy
+from loyalty.rules.ids import AccrualId, RuleId, TierId
+from loyalty.rules.lots import Parcel, soonest_first
+from loyalty.rules.money import Ratio
+from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.refund import Refund
+from loyalty.rules.tiers import Tier
+from loyalty.services.accrual import (
+    CREDITED,
+    Moved,
+    breakdown_of,
+    credit_points,
+    facts_of,
+    follow,
+    kept_points,
+    may_have_refunds,
+    move_accrual,
+    refundable,
+    take_points_back,
+)
+from loyalty.services.bookkeeping import Book, bring_open_lots
+from loyalty.services.world import CompiledProgram, earning_policy
+from loyalty.storage.earning_rules import expiry_from_document
+from loyalty.storage.frozen_program import read_former_programs
+from loyalty.storage.ledger import post
+from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_evaluated_purchases, read_refunds
+from tenancy.database import Transaction
+
+VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at"})
+"""The facts that rules look at."""
+
+
+class FrozenRules(NamedTuple):
+    """What a purchase was evaluated with: the rules, and when points expire where no rule says otherwise."""
+
+    rules: CompiledRules
+    expiry: ExpiryPolicy
+
+
+def may_be_revalued(accrual: AccrualRow | None, status: PurchaseStatus) -> bool:
+    """Tell whether changed facts of a purchase in this status change what it earned."""
+    return (
+        accrual is not None
+        and accrual.policy.revalue is Revalue.ALWAYS
+        and accrual.frozen is not None
+        and status not in ENDED
+        and (accrual.state is AccrualState.PENDING or accrual.state in CREDITED)
+    )
+
+
+async def read_frozen_rules(
+    tx: Transaction, program: CompiledProgram, purchases: Sequence[tuple[AccrualRow, PurchaseFacts]]
+) -> Mapping[AccrualId, FrozenRules]:
+    """The rules that each accrual was evaluated with; one statement, and none while nothing has changed since."""
+    in_force = FrozenRules(program.rules, program.row.settings.expiry)
+    former = [(accrual, facts) for accrual, facts in purchases if accrual.config_version != program.row.config_version]
+    found = {accrual.id: in_force for accrual, _ in purchases}
+    if not former:
+        return found
+    programs = await read_former_programs(
+        tx,
+        rules=[version for accrual, _ in former for version in _rule_versions(accrual)],
+        versions=[accrual.program_version for accrual, _ in former],
+        items=[name for _, facts in former for name in _item_names(facts)],
+        since=min(accrual.config_version for accrual, _ in former),
+    )
+    for accrual, _ in former:
+        settings = programs.settings[accrual.program_version]
+        rules = [programs.rules[version] for version in _rule_versions(accrual)]
+        catalog = programs.catalog_at(accrual.config_version)
+        policy = earning_policy(settings, program.row)
+        found[accrual.id] = FrozenRules(compile_rules(policy, rules, catalog), settings.expiry)
+    return found
+
+
+def revalue(
+    book: Book,
+    accrual: AccrualRow,
+    purchase: PurchaseRow,
+    facts: PurchaseFacts,
+    moment: datetime,
+    refunds: Sequence[Refund],
+    frozen: FrozenRules,
+    *,
+    end_changed: bool = False,
+) -> Moved:
+    """Value a purchase anew. The book must know the customer's open lots where points were credited."""
+    stored: dict[str, Any] = accrual.frozen or {}
+    facts = replace(facts, customer_category=stored["customer_category"])
+    evaluation = evaluate(frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _tier(stored["tier"]))
+    valued = accrual._replace(
+        points=evaluation.points,
+        breakdown=breakdown_of(evaluation, frozen.expiry),
+        valuation=accrual.valuation + 1,
+        points_paid_minor=facts.points_paid_minor,
+    )
+    if _said(valued) == _said(accrual):
+        return accrual, None
+    _keep_former(book, accrual)
+    kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
+    gone = valued.points - kept
+    if accrual.state in CREDITED and accrual.earned_points:
+        return _correct(book, accrual, valued, gone)
+    if accrual.state in CREDITED:
+        # It gave nothing so far: its points come when they would have come.
+        told = (facts, purchase.status)
+        due_at = matures_at_after(accrual.policy, told, accrual.matures_at, moment, end_changed=end_changed)
+        valued = valued._replace(matures_at=due_at, matured_at=None, state=AccrualState.PENDING)
+    return _promise(book, accrual, valued, gone)
+
+
+async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
+    """Write what changes how much of purchases is paid with points, and value those anew that were evaluated already.
+
+    The same transaction writes both, under the lock of the customer who pays.
+    """
+    await post(tx, book.finish())
+    named = [(kind, external_id) for kind, external_id in keys if kind is not None and external_id is not None]
+    if not named:
+        return
+    changed = [
+        one
+        for one in await read_evaluated_purchases(tx, named)
+        if may_be_revalued(one.accrual, one.purchase.status)
+        and one.accrual.points_paid_minor != one.points_paid_minor
+        and one.purchase.customer_id in book.customers
+    ]
+    if not changed:
+        return
+    book.begin_posting()
+    owners = {one.purchase.customer_id for one in changed if one.accrual.state in CREDITED}
+    if owners:
+        await bring_open_lots(tx, book, list(owners))
+    refunds = await read_refunds(tx, [one.purchase.id for one in changed if may_have_refunds(one.purchase)])
+    facts = {one.purchase.id: facts_of(one.purchase, None, one.points_paid_minor) for one in changed}
+    frozen = await read_frozen_rules(tx, book.program, [(one.accrual, facts[one.purchase.id]) for one in changed])
+    for purchase, accrual, _ in changed:
+        told = [row.refund for row in refunds.get(purchase.id, ())]
+        valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
+        follow(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
+    await post(tx, book.finish())
+
+
+def _promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
+    """Promise what a pending accrual is worth now; one whose time has come is credited by whoever follows it."""
+    promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
+    more = valued.points - gone - promised
+    customer_id = accrual.customer_id
+    if more > 0:
+        book.keep(pend(book.account(customer_id), more))
+        book.tell(PointsPending(customer_id, accrual.purchase_id, accrual.id, more))
+    elif more < 0:
+        book.keep(unpend(book.account(customer_id), -more))
+        book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more))
+    state = AccrualState.VOIDED if valued.points and gone == valued.points else AccrualState.PENDING
+    promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
+    move_accrual(book, promised_anew, accrual.state)
+    return promised_anew, None
+
+
+def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
+    """Add to what was credited, or take of it, until it is what the accrual is worth now."""
+    voided = min(accrual.voided_points, gone)
+    valued = valued._replace(voided_points=voided, reversed_points=gone - voided)
+    outstanding = accrual.points - accrual.voided_points - accrual.reversed_points
+    more = valued.points - gone - outstanding
+    change = None
+    if more > 0:
+        # What CLAMP has forgotten was never taken, so it need not be given.
+        forgotten = accrual.earned_points - accrual.taken_points - outstanding
+        if more > forgotten:
+            parcels = _added_parcels(book, accrual, valued, more - forgotten)
+            valued, change = credit_points(book, valued, more - forgotten, parcels)
+    elif more < 0:
+        valued, change = take_points_back(book, valued, -more)
+    corrected = valued._replace(state=_state_of(valued))
+    move_accrual(book, corrected, accrual.state)
+    return corrected, change
+
+
+def _state_of(accrual: AccrualRow) -> AccrualState:
+    if not accrual.reversed_points:
+        return AccrualState.AVAILABLE
+    whole = accrual.reversed_points == accrual.points - accrual.voided_points
+    return AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
+
+
+def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
+    """Points that come in addition, with the expiry of the rules that give more than before."""
+    gained: dict[bytes, int] = {}
+    for sign, lines in ((1, after.breakdown), (-1, before.breakdown)):
+        for line in lines:
+            if line["points"]:
+                key = orjson.dumps(line.get("expiry"), option=orjson.OPT_SORT_KEYS)
+                gained[key] = gained.get(key, 0) + sign * line["points"]
+    given = [
+        book.parcel(more, expiry_from_document(orjson.loads(key))) for key, more in gained.items() if more > 0
+    ] or [book.parcel(points)]
+    parcels, surplus = [], sum(parcel.points for parcel in given) - points
+    for parcel in soonest_first(given):
+        less = min(max(surplus, 0), parcel.points)
+        surplus -= less
+        if parcel.points > less:
+            parcels.append(replace(parcel, points=parcel.points - less))
+    if surplus < 0:
+        parcels[-1] = replace(parcels[-1], points=parcels[-1].points - surplus)
+    return parcels
+
+
+def _keep_former(book: Book, accrual: AccrualRow) -> None:
+    book.posting.former_valuations.append(
+        {
+            "accrual_id": accrual.id,
+            "number": accrual.valuation,
+            "points": accrual.points,
+            "breakdown": accrual.breakdown,
+            "points_paid_minor": accrual.points_paid_minor,
+            "replaced_at": book.now,
+            "replaced_by": book.actor.subject,
+        }
+    )
+
+
+def _said(accrual: AccrualRow) -> bytes:
+    """All that a valuation says, however it was read."""
+    return orjson.dumps([accrual.points, accrual.points_paid_minor, accrual.breakdown], option=orjson.OPT_SORT_KEYS)
+
+
+def _tier(stored: dict[str, Any] | None) -> Tier | None:
+    if stored is None or stored["numerator"] is None:
+        return None
+    factor = Ratio(stored["numerator"], stored["denominator"])
+    return Tier(TierId(UUID(stored["id"])), stored["name"], "#000000", 0, factor)
+
+
+def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
+    """The rules that an accrual was evaluated with: each has a line, whether it gave points or not."""
+    return [(RuleId(UUID(line["rule_id"])), line["rule_version"]) for line in accrual.breakdown if line["rule_id"]]
+
+
+def _item_names(facts: PurchaseFacts) -> list[str]:
+    names = [line.item for line in facts.lines if line.item is not None]
+    return names if facts.location is None else [*names, facts.location]
