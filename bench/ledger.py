@@ -358,11 +358,13 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
     yield _fact(builder, round_, round_, 1, ("PAID", step.points))
     yield f"""
         INSERT INTO accruals (tenant_id, id, purchase_id, customer_id, generation, state, points, voided_points,
-                              reversed_points, currency, breakdown, policy, program_version, config_version,
+                              reversed_points, earned_points, taken_points, valuation, currency,
+                              breakdown, policy, program_version, config_version,
                               evaluated_at,
                               matures_at, matured_at)
         SELECT c.tenant_id, {builder.id("accrual", round_)}, {builder.id("purchase", round_)}, c.id, 1, '{state}',
-               {step.points} * c.factor, 0, {reversed_points} * c.factor, 'EUR',
+               {step.points} * c.factor, 0, {reversed_points} * c.factor,
+               {step.points} * c.factor, {reversed_points} * c.factor, 1, 'EUR',
                jsonb_build_array(
                    jsonb_build_object('units', NULL, 'points', {step.points} * c.factor, 'outcome', 'APPLIED',
                        'rule_id', '01890000-0000-7000-8002-000000000001', 'rule_name', 'A point per euro',

@@ -55,6 +55,7 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
 
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
     """The last ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
     if not readable:
         return {}
@@ -63,11 +64,11 @@ async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -
 
 
 async def refresh_profiles(
-    tx: Transaction, program: CompiledProgram, actor: Actor, profiles: Iterable[CustomerProfile], now: datetime
+    tx: Transaction, program: CompiledProgram, by: Actor, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, CustomerRow]:
     """Write what profiles say, with its words and consents; the customers as they are then, by external id."""
     opened = await open_accounts(tx, profile_rows(profiles, now))
-    book = Book(program, actor, now)
+    book = Book(program, by, now)
     ids = {external_id: book.open(locked) for external_id, locked in opened.items()}
     await post(tx, book.finish())
     return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}

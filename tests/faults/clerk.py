@@ -108,10 +108,11 @@ class Clerk:
             "status": "PAID",
             "customer": {"externalId": customer},
             "total": money(f"{euros}.00"),
+            "idempotencyKey": self._key(),
         }
-        if self._dice.random() < 0.5:
-            # Its points are pending until the worker has seen that the service is over.
-            given["startsAt"] = given["endsAt"] = (datetime.now(UTC) + SOON).isoformat()
+        # Half of the services are over; the points of the others are pending until the worker has seen their end.
+        ends_at = datetime.now(UTC) + (SOON if self._dice.random() < 0.5 else -SOON)
+        given["startsAt"] = given["endsAt"] = ends_at.isoformat()
         payload = await self._do("purchaseRecord", PURCHASE, given, customer, +1, euros)
         assert payload is not None
         self._purchases.append((payload["purchase"]["id"], customer, euros, given))
@@ -120,7 +121,7 @@ class Clerk:
         if not self._purchases:
             return
         _, customer, euros, given = self._take(self._purchases)
-        report = {**given, "status": "CANCELLED"}
+        report = {**given, "status": "CANCELLED", "idempotencyKey": self._key()}
         await self._do("purchaseRecord", PURCHASE, report, customer, -1, euros)
 
     async def _refund(self) -> None:

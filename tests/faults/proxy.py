@@ -84,6 +84,8 @@ class FaultProxy:
             task = asyncio.create_task(_Wire(self, name, reader, writer).run(self._host, self._port))
             self._wires.add(task)
             task.add_done_callback(self._wires.discard)
+            # A wire that is cancelled before it has begun cuts nobody off by itself.
+            task.add_done_callback(lambda _: writer.transport.abort())
 
         server = await asyncio.start_server(come_in, HOST, 0)
         self._doors.append(server)

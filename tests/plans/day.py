@@ -81,6 +81,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "purchases": ("purchases", "id"),
     "accruals": ("purchases", "id"),
     "accruals_by_id": ("accruals", "id"),
+    "former_valuations": ("accruals", "id"),
     "adjustments": ("adjustments", "id"),
     "expiry_schedules": ("customers", "id"),
     "consents": ("customers", "id"),

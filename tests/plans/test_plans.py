@@ -40,6 +40,7 @@ BY_DESIGN: Mapping[str, str] = {
 """Who sends a statement that reads more where there is more, and why that is right."""
 
 NOT_EXPLAINED: Mapping[str, str] = {
+    "loyalty.storage.frozen_program.read_former_programs": "by key, only after the settings were changed",
     "loyalty.storage.programs.create_program": "written once for each tenant, by the owner's role",
     "loyalty.storage.tenants.advance_clock": "one row by its key, and only in a sandbox",
     "tenancy.database.tenant_transaction": "the snapshot that a verification shares",

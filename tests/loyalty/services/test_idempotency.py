@@ -58,7 +58,9 @@ def token_actor(salon: Salon) -> Actor:
 
 def hold_of(customer_id: CustomerId, points: int, key: str = KEY) -> HoldRequest:
     """A hold as the customer's own app asks for it."""
-    return HoldRequest(CustomerKey(id=customer_id), points, checkout(), None, None, key)
+    return HoldRequest(
+        CustomerKey(id=customer_id), points, checkout(purchase=f"basket of {customer_id}"), None, None, key
+    )
 
 
 async def hold_as_customer(world: World, salon: Salon, customer_id: CustomerId, points: int) -> HeldPoints:

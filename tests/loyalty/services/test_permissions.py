@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import loyalty.services
+from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
 from loyalty.rules.ids import (
     AccrualId,
@@ -71,11 +72,13 @@ from loyalty.services.listing import (
     load_redemptions_for,
 )
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
+from loyalty.services.profile import load_consents, upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, get_tenant, update_program
 from loyalty.services.purchase import (
     find_purchase,
     load_accruals,
     load_accruals_by_id,
+    load_former_valuations,
     load_purchases,
     load_refunds,
     record_purchase,
@@ -154,6 +157,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_adjustments": ({O, M, S, C, I}, lambda w, a: load_adjustments(w, a, [])),
     "find_purchase": ({O, M, S, C, I}, lambda w, a: find_purchase(w, a, purchase_id=PurchaseId(NOBODY), key=None)),
     "load_purchases": ({O, M, S, C, I}, lambda w, a: load_purchases(w, a, [PurchaseId(NOBODY)])),
+    "load_consents": ({O, M, S, C, I}, lambda w, a: load_consents(w, a, [CustomerId(NOBODY)])),
+    "load_former_valuations": ({O, M, S, C, I}, lambda w, a: load_former_valuations(w, a, [AccrualId(NOBODY)])),
     "load_accruals": ({O, M, S, C, I}, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
     "load_accruals_by_id": ({O, M, S, C, I}, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
     "get_report": ({O, M, S}, lambda w, a: get_report(w, a, DAY, DAY)),
@@ -198,6 +203,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "refund_purchase": ({O, M, I}, lambda w, a: refund_purchase(w, a, REFUND)),
     "mature_purchase": ({O, M}, lambda w, a: mature_purchase(w, a, REFUND.purchase, "key")),
     "record_purchase": ({O, M, I}, lambda w, a: record_purchase(w, a, order())),
+    "upsert_customers": ({O, M, I}, lambda w, a: upsert_customers(w, a, [CustomerProfile("anna")])),
     "record_purchases": ({O, M, I}, lambda w, a: record_purchases(w, a, [order()])),
     # lists
     "list_purchases": (TEAM, lambda w, a: list_purchases(w, a, PurchaseFilter(), PAGE)),
