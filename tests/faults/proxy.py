@@ -76,11 +76,15 @@ class FaultProxy:
         self.faults = CALM
         self.injected: Counter[Place] = Counter()
         self.delays = 0
+        self._closed = False
 
     async def door(self, name: str, urls: DatabaseUrls) -> DatabaseUrls:
         """Open a door and return the URLs that lead through it."""
 
         def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._closed:
+                writer.transport.abort()
+                return
             task = asyncio.create_task(_Wire(self, name, reader, writer).run(self._host, self._port))
             self._wires.add(task)
             task.add_done_callback(self._wires.discard)
@@ -94,11 +98,14 @@ class FaultProxy:
 
     async def close(self) -> None:
         """Close all doors and break what still runs through them."""
+        self._closed = True
         for server in self._doors:
             server.close()
         for task in list(self._wires):
             task.cancel()
         await asyncio.gather(*self._wires, return_exceptions=True)
+        # Who was about to come in is turned away, and what was cut off ends.
+        await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def caught(self, place: Place, door: str = WHOLE, about: str = "") -> AsyncIterator[None]:

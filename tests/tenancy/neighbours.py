@@ -76,6 +76,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     rule = await create_earning_rule(world, salon.manager, one_point_per_euro())
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
     recorded = await earn(world, salon, order("order-1", 10_000))
+    for total in (3_000, 2_000):
+        # The second report is valued anew, so that there is a former valuation.
+        await earn(world, salon, order("order-2", total))
     adjusted = await give(world, salon, -10, "key-1")
     await set_redemption(world, salon)
     spent = await capture(world, salon, await hold(world, salon, 20, "basket"), "paid")
