@@ -196,6 +196,13 @@ def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequenc
     )
 
 
+def connection_by_time(
+    seal: Seal, window: Window[TimePlace], order: Order[TimePlace], rows: Sequence[Any], at: str
+) -> Any:
+    """Turn rows of a list by time into a page; ``at`` names the attribute that holds the time of a row."""
+    return connection_of(seal, window, order, [(TimePlace(getattr(row, at), row.id), row) for row in rows])
+
+
 def text_value(value: object) -> str:
     """A text of a cursor; refuses anything else, and what PostgreSQL could not hold."""
     if not isinstance(value, str) or not is_storable(value):

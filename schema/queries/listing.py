@@ -5,9 +5,8 @@ from typing import Annotated
 import strawberry
 
 from loyalty.services.listing import list_adjustments, list_holds, list_purchases, list_redemptions
-from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission
-from schema.connections import Connection, Page, connection_of, window_of
+from schema.connections import Connection, Page, connection_by_time, window_of
 from schema.context import Info
 from schema.guard import guarded
 from schema.types.arguments import After, Before, First, Last
@@ -45,8 +44,7 @@ async def purchases(
     window = window_of(info.context.seal, Page(first, after, last, before), PURCHASE_ORDER)
     wanted = await purchase_filter(info, filter)
     found = await list_purchases(info.context.world, info.context.actor, wanted, window)
-    placed = [(TimePlace(row.recorded_at, row.id), row) for row in found]
-    return connection_of(info.context.seal, window, PURCHASE_ORDER, placed)  # type: ignore[no-any-return]
+    return connection_by_time(info.context.seal, window, PURCHASE_ORDER, found, "recorded_at")  # type: ignore[no-any-return]
 
 
 @guarded(
@@ -66,8 +64,7 @@ async def adjustments(
     window = window_of(info.context.seal, Page(first, after, last, before), ADJUSTMENT_ORDER)
     wanted = await adjustment_filter(info, filter)
     found = await list_adjustments(info.context.world, info.context.actor, wanted, window)
-    placed = [(TimePlace(row.created_at, row.id), row) for row in found]
-    return connection_of(info.context.seal, window, ADJUSTMENT_ORDER, placed)  # type: ignore[no-any-return]
+    return connection_by_time(info.context.seal, window, ADJUSTMENT_ORDER, found, "created_at")  # type: ignore[no-any-return]
 
 
 @guarded(
@@ -87,8 +84,7 @@ async def holds(
     window = window_of(info.context.seal, Page(first, after, last, before), HOLD_ORDER)
     wanted = await hold_filter(info, filter)
     found = await list_holds(info.context.world, info.context.actor, wanted, window)
-    placed = [(TimePlace(row.created_at, row.id), row) for row in found]
-    return connection_of(info.context.seal, window, HOLD_ORDER, placed)  # type: ignore[no-any-return]
+    return connection_by_time(info.context.seal, window, HOLD_ORDER, found, "created_at")  # type: ignore[no-any-return]
 
 
 @guarded(
@@ -108,5 +104,4 @@ async def redemptions(
     window = window_of(info.context.seal, Page(first, after, last, before), REDEMPTION_ORDER)
     wanted = await redemption_filter(info, filter)
     found = await list_redemptions(info.context.world, info.context.actor, wanted, window)
-    placed = [(TimePlace(row.redeemed_at, row.id), row) for row in found]
-    return connection_of(info.context.seal, window, REDEMPTION_ORDER, placed)  # type: ignore[no-any-return]
+    return connection_by_time(info.context.seal, window, REDEMPTION_ORDER, found, "redeemed_at")  # type: ignore[no-any-return]

@@ -12,9 +12,8 @@ from loyalty.services.listing import list_holds, list_purchases, list_redemption
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
-from loyalty.storage.window import TimePlace
 from permissions.visibility import reads_contact, reads_internals
-from schema.connections import Connection, Page, connection_of, window_of
+from schema.connections import Connection, Page, connection_by_time, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load
@@ -136,8 +135,7 @@ class Customer(Node):
         window = window_of(info.context.seal, Page(first, after, last, before), PURCHASE_ORDER)
         wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
         found = await list_purchases(info.context.world, info.context.actor, wanted, window)
-        placed = [(TimePlace(row.recorded_at, row.id), row) for row in found]
-        return connection_of(info.context.seal, window, PURCHASE_ORDER, placed)  # type: ignore[no-any-return]
+        return connection_by_time(info.context.seal, window, PURCHASE_ORDER, found, "recorded_at")  # type: ignore[no-any-return]
 
     @computed(description="Points that the customer set aside at checkouts, newest first.")
     async def holds(
@@ -147,8 +145,7 @@ class Customer(Node):
         window = window_of(info.context.seal, Page(first, after, last, before), HOLD_ORDER)
         wanted = HoldFilter(customer_id=self.id)  # type: ignore[arg-type]
         found = await list_holds(info.context.world, info.context.actor, wanted, window)
-        placed = [(TimePlace(row.created_at, row.id), row) for row in found]
-        return connection_of(info.context.seal, window, HOLD_ORDER, placed)  # type: ignore[no-any-return]
+        return connection_by_time(info.context.seal, window, HOLD_ORDER, found, "created_at")  # type: ignore[no-any-return]
 
     @computed(description="Points that the customer spent at checkouts, newest first.")
     async def redemptions(
@@ -158,8 +155,7 @@ class Customer(Node):
         window = window_of(info.context.seal, Page(first, after, last, before), REDEMPTION_ORDER)
         wanted = RedemptionFilter(customer_id=self.id)  # type: ignore[arg-type]
         found = await list_redemptions(info.context.world, info.context.actor, wanted, window)
-        placed = [(TimePlace(row.redeemed_at, row.id), row) for row in found]
-        return connection_of(info.context.seal, window, REDEMPTION_ORDER, placed)  # type: ignore[no-any-return]
+        return connection_by_time(info.context.seal, window, REDEMPTION_ORDER, found, "redeemed_at")  # type: ignore[no-any-return]
 
 
 @strawberry.input(description="Names a customer in exactly one way.", one_of=True)
