@@ -206,10 +206,10 @@ class NaiveProgram:
 
     def earns(self, line: PurchaseLine) -> bool:
         basis = self.policy.basis
-        if line.kind is LineKind.SHIPPING:
-            return basis.include_shipping
         if line.kind is LineKind.TIP or self.is_silenced(line):
             return False
+        if line.kind is LineKind.SHIPPING:
+            return basis.include_shipping
         return line.kind is not LineKind.GIFT_CARD or not basis.exclude_gift_cards
 
     def is_silenced(self, line: PurchaseLine) -> bool:
