@@ -19,7 +19,7 @@ from api.live import EventHub
 from api.operation import OperationRequest
 from api.tokens import make_token
 from loyalty.rules.ids import TenantId
-from loyalty.services.authentication import actor_of_token, find_fallen, refreshed_actors
+from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actors
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
 from permissions.actor import Actor
@@ -99,7 +99,7 @@ async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exc
     for actor in actors:
         by_tenant[actor.tenant_id].append(actor)
     answers = await asyncio.gather(
-        *(refreshed_actors(world, tenant_id, asked) for tenant_id, asked in by_tenant.items()), return_exceptions=True
+        *(refresh_actors(world, tenant_id, asked) for tenant_id, asked in by_tenant.items()), return_exceptions=True
     )
     found: dict[Actor, Actor | Exception] = {}
     for asked, answer in zip(by_tenant.values(), answers, strict=True):

@@ -134,7 +134,7 @@ class EmbeddedPostgres:
         """Creates the data if there is none, starts the server if none runs, and returns the superuser's URL."""
         account = self._account()
         self._make_home(account)
-        with self._alone():
+        with self._lock_server():
             if self._lock is None:
                 self._lock = _open_lock(self.home / "use.lock", fcntl.LOCK_SH)
             try:
@@ -150,7 +150,7 @@ class EmbeddedPostgres:
         """Leaves the server; the last to leave shuts it down, with every commit on disk. Harmless when not started."""
         if self._lock is None:
             return
-        with self._alone():
+        with self._lock_server():
             if self._release():
                 self._shut_down()
             elif self._process is not None:
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
             self._visible.unlink(missing_ok=True)
             return
         self._account()
-        with self._alone():
+        with self._lock_server():
             if self._lock is None:
                 self._lock = _open_lock(self.home / "use.lock", fcntl.LOCK_SH)
             if not self._release():
@@ -217,7 +217,7 @@ class EmbeddedPostgres:
             os.chown(home, account.uid, account.gid)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock_server(self) -> Iterator[None]:
         """Nobody else starts or stops this server meanwhile."""
         lock = _open_lock(self.home / "start.lock", fcntl.LOCK_EX)
         try:

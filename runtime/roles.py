@@ -52,7 +52,7 @@ def prepare_database(
     Running it again changes nothing. `template` names a database to copy when this one is new. A role that exists with
     a password we do not know is refused, since another installation may live by it; `adopt_roles` gives it a new one.
     """
-    with _alone(data_dir), _connect(admin_url) as admin:
+    with _lock_folder(data_dir), _connect(admin_url) as admin:
         _check_server(admin)
         server = _place(admin_url)
         passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES} | _read_passwords(data_dir, server)
@@ -82,7 +82,7 @@ def stored_urls(server_url: str, data_dir: Path, database: str) -> DatabaseUrls 
 
 def forget_passwords(data_dir: Path, host: str, port: int = DEFAULT_PORT) -> None:
     """Forgets the passwords of a server that is no more; those of other servers stay."""
-    with _alone(data_dir):
+    with _lock_folder(data_dir):
         everything = _read_file(data_dir)
         if everything.pop(f"{host}:{port}", None) is not None:
             _write_file(data_dir, everything)
@@ -246,7 +246,7 @@ def _write_file(data_dir: Path, everything: Mapping[str, Mapping[str, str]]) -> 
 
 
 @contextlib.contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def _lock_folder(data_dir: Path) -> Iterator[None]:
     """Nobody else with this folder prepares a database meanwhile."""
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = os.open(data_dir / "roles.lock", os.O_RDWR | os.O_CREAT, 0o600)

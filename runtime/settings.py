@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _app_and_relay_come_together(self) -> Self:
+    def _check_both_urls(self) -> Self:
         if (self.app_url is None) != (self.relay_url is None):
             raise ValueError("TREUE_APP_URL and TREUE_RELAY_URL must be set together")
         return self
@@ -96,11 +96,11 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [_complaint(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
+        lines = [_explain_error(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
         raise SetupProblem("Wrong settings:\n" + "\n".join(lines)) from None
 
 
-def _complaint(location: tuple[int | str, ...], message: str) -> str:
+def _explain_error(location: tuple[int | str, ...], message: str) -> str:
     text = message.removeprefix("Value error, ")
     if not location:
         return f"  {text}"

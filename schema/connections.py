@@ -127,7 +127,7 @@ def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
 
 def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
     """The cursor of a place: what it says, covered, and the seal over it."""
-    packed = _packed(place, order)
+    packed = _pack(place, order)
     padded = packed.ljust(-(-len(packed) // PADDING_BYTES) * PADDING_BYTES)
     signature = seal.sign(padded)
     return Cursor(f"{COVERED}{_to_text(seal.cover(padded, signature))}.{_to_text(signature)}")
@@ -139,7 +139,7 @@ def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
     Cursors of the first release, which could be read, are still taken.
     """
     try:
-        name, *values = orjson.loads(_unsealed(seal, cursor))
+        name, *values = orjson.loads(_unseal(seal, cursor))
         place = order.place(*values)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise InvalidInput.one(path, reason=_NO_CURSOR) from error
@@ -148,7 +148,7 @@ def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
     return place
 
 
-def _unsealed(seal: Seal, cursor: str) -> bytes:
+def _unseal(seal: Seal, cursor: str) -> bytes:
     """What a cursor says; ValueError when its seal is not ours."""
     body, _, signature = cursor.removeprefix(COVERED).partition(".")
     content, signed = _to_bytes(body), _to_bytes(signature)
@@ -159,11 +159,11 @@ def _unsealed(seal: Seal, cursor: str) -> bytes:
 
 
 def _readable_cursor_of(seal: Seal, place: P, order: Order[P]) -> str:
-    packed = _packed(place, order)
+    packed = _pack(place, order)
     return f"{_to_text(packed)}.{_to_text(seal.sign(packed))}"
 
 
-def _packed(place: P, order: Order[P]) -> bytes:
+def _pack(place: P, order: Order[P]) -> bytes:
     return orjson.dumps([order.name, *order.values(place)])
 
 

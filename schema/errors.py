@@ -287,7 +287,7 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
     ]
 
 
-async def answered(payload: Callable[..., T], work: Callable[[], Awaitable[Mapping[str, Any]]]) -> T:
+async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitable[Mapping[str, Any]]]) -> T:
     """Run a mutation's work and build its payload; a refusal becomes ``userErrors``, and the other fields null.
 
     A missing permission or a disabled feature is no user error: it stays an error of the whole operation.

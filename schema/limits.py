@@ -240,7 +240,7 @@ class _Measuring:
         if isinstance(value, VariableNode):
             return self.variables.get(value.name.value, MAX_PAGE_SIZE)
         if isinstance(value, IntValueNode) and len(value.value) <= len(str(MAX_PAGE_SIZE)):
-            return _clamped(int(value.value))
+            return _clamp(int(value.value))
         return MAX_PAGE_SIZE if isinstance(value, IntValueNode) else DEFAULT_PAGE_SIZE
 
     def _list_size(self, definition: GraphQLField, parent: GraphQLCompositeType) -> int:
@@ -262,7 +262,7 @@ def _usual_introspection(schema: GraphQLSchema) -> float:
     return _Measuring(schema, document, {}).selection_set(below, cast("GraphQLCompositeType", schema_type)).cost
 
 
-def _clamped(size: int) -> int:
+def _clamp(size: int) -> int:
     return max(1, min(size, MAX_PAGE_SIZE))
 
 
@@ -273,7 +273,7 @@ def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:
 def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
     """What the operation's variables count for by their defaults. A variable without one is missing: it counts 100."""
     return {
-        definition.variable.name.value: _clamped(int(definition.default_value.value))
+        definition.variable.name.value: _clamp(int(definition.default_value.value))
         for definition in operation.variable_definitions or ()
         if isinstance(definition.default_value, IntValueNode)
         and len(definition.default_value.value) <= len(str(MAX_PAGE_SIZE))
@@ -319,7 +319,7 @@ def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str
             name = definition.variable.name.value
             sizes[name] = max(sizes.get(name, 1), defaults.get(name, MAX_PAGE_SIZE))
     return sizes | {
-        name: _clamped(value) for name, value in variables.items() if name in sizes and isinstance(value, int)
+        name: _clamp(value) for name, value in variables.items() if name in sizes and isinstance(value, int)
     }
 
 

@@ -119,7 +119,7 @@ def mask_errors(
         shown = _classify(error, unavailable, before_execution=before_execution)
         if shown.code is ErrorCode.INTERNAL:
             _log_bug(error, request_id)
-        masked.append(_masked(error, shown, request_id))
+        masked.append(_mask_error(error, shown, request_id))
     return masked
 
 
@@ -128,7 +128,7 @@ def retry_hint(code: ErrorCode) -> dict[str, int]:
     return {"retryAfterSeconds": RETRY_AFTER_SECONDS} if code is ErrorCode.UNAVAILABLE else {}
 
 
-def _masked(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLError:
+def _mask_error(error: GraphQLError, shown: _Shown, request_id: str) -> GraphQLError:
     return GraphQLError(
         shown.message[:MAX_MESSAGE_LENGTH],
         nodes=error.nodes,

@@ -96,7 +96,7 @@ def _readable_or_not(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return read
 
 
-def _refused(scalar: str, value: object, problem: str) -> RefusedValue:
+def _refuse_value(scalar: str, value: object, problem: str) -> RefusedValue:
     """The error for a refused value, which is quoted short and escaped."""
     shown = value if isinstance(value, str) else f"{type(value).__name__}"
     if isinstance(value, bool):
@@ -112,9 +112,9 @@ def _refused(scalar: str, value: object, problem: str) -> RefusedValue:
 def _text(scalar: str, value: object, example: str) -> str:
     """The value, when it is a text of bearable length; otherwise an error that shows how to write it."""
     if not isinstance(value, str):
-        raise _refused(scalar, value, f'send a string, such as "{example}"')
+        raise _refuse_value(scalar, value, f'send a string, such as "{example}"')
     if len(value) > MAX_SCALAR_TEXT_LENGTH:
-        raise _refused(scalar, value, f"longer than {MAX_SCALAR_TEXT_LENGTH} characters")
+        raise _refuse_value(scalar, value, f"longer than {MAX_SCALAR_TEXT_LENGTH} characters")
     return value
 
 
@@ -127,7 +127,7 @@ def parse_points(value: object) -> int:
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         shown = repr(value) if isinstance(value, float) else value
-        raise _refused("Points", shown, "send a whole number, not a text, fraction or boolean")
+        raise _refuse_value("Points", shown, "send a whole number, not a text, fraction or boolean")
     if not -MAX_POINTS <= value <= MAX_POINTS:
         raise RefusedValue("Points", "a number", f"send a number within ±{MAX_POINTS}")
     return value
@@ -153,14 +153,14 @@ def parse_quantity(value: object) -> int | Fraction:
     """A number of units, at most three decimals: a JSON number, or a decimal text. Never negative."""
     problem = f'send a whole number, or a text such as "1.5" with at most {QUANTITY_MAX_DECIMALS} decimals'
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _refused("Quantity", value, problem)
+        raise _refuse_value("Quantity", value, problem)
     if not isinstance(value, str) and not abs(value) <= MAX_POINTS:
         raise RefusedValue("Quantity", "a number", problem)
     # The shortest text of a number is what was sent: nothing is calculated with it as long as it is no decimal.
     text = value if isinstance(value, str) else str(value)
     quantity = read_quantity(text) if len(text) <= MAX_DECIMAL_LENGTH else None
     if quantity is None:
-        raise _refused("Quantity", text, problem)
+        raise _refuse_value("Quantity", text, problem)
     return quantity
 
 
@@ -185,15 +185,15 @@ def parse_date_time(value: object) -> dt.datetime:
     text = _text("DateTime", value, "2026-03-01T09:30:00+01:00")
     match = _DATE_TIME.fullmatch(text)
     if match is None:
-        raise _refused("DateTime", text, 'write an RFC 3339 instant, such as "2026-03-01T09:30:00+01:00"')
+        raise _refuse_value("DateTime", text, 'write an RFC 3339 instant, such as "2026-03-01T09:30:00+01:00"')
     if match["offset"] is None:
-        raise _refused("DateTime", text, 'the offset is missing: end with "Z" or an offset such as "+01:00"')
+        raise _refuse_value("DateTime", text, 'the offset is missing: end with "Z" or an offset such as "+01:00"')
     fraction = (match["fraction"] or "0")[:6].ljust(6, "0")
     offset = match["offset"].upper().replace("Z", "+00:00")
     try:
         return dt.datetime.fromisoformat(f"{match['date']}T{match['time']}.{fraction}{offset}").astimezone(dt.UTC)
     except (ValueError, OverflowError):
-        raise _refused("DateTime", text, "there is no such instant") from None
+        raise _refuse_value("DateTime", text, "there is no such instant") from None
 
 
 def serialize_date_time(value: object) -> str:
@@ -207,11 +207,11 @@ def parse_date(value: object) -> dt.date:
     """A calendar day, `YYYY-MM-DD`."""
     text = _text("Date", value, "2026-03-01")
     if not _DATE.fullmatch(text):
-        raise _refused("Date", text, 'write a day, such as "2026-03-01"')
+        raise _refuse_value("Date", text, 'write a day, such as "2026-03-01"')
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
-        raise _refused("Date", text, "there is no such day") from None
+        raise _refuse_value("Date", text, "there is no such day") from None
 
 
 def serialize_date(value: object) -> str:
@@ -225,7 +225,7 @@ def parse_duration(value: object) -> str:
     """An ISO 8601 duration of whole numbers, such as `PT3H` or `P12M`, never negative."""
     text = _text("Duration", value, "PT3H")
     if not _DURATION.fullmatch(text):
-        raise _refused(
+        raise _refuse_value(
             "Duration",
             text,
             f'write an ISO 8601 duration of whole numbers (≤ {MAX_DURATION_DIGITS} digits), such as "PT3H" or "P12M"',
@@ -240,9 +240,9 @@ def parse_decimal(value: object) -> str:
     """A decimal number as text, exactly as sent: ASCII digits, no exponent, sign only `-`."""
     text = _text("Decimal", value, "12.30")
     if len(text) > MAX_DECIMAL_LENGTH:
-        raise _refused("Decimal", text, f"longer than {MAX_DECIMAL_LENGTH} characters")
+        raise _refuse_value("Decimal", text, f"longer than {MAX_DECIMAL_LENGTH} characters")
     if not _DECIMAL.fullmatch(text):
-        raise _refused("Decimal", text, 'write plain digits with a point, such as "12.30"')
+        raise _refuse_value("Decimal", text, 'write plain digits with a point, such as "12.30"')
     return text
 
 
@@ -250,7 +250,7 @@ def parse_currency_code(value: object) -> str:
     """An active ISO 4217 code in capitals."""
     text = _text("CurrencyCode", value, "EUR")
     if not is_currency(text):
-        raise _refused("CurrencyCode", text, 'not an active ISO 4217 currency, such as "EUR"')
+        raise _refuse_value("CurrencyCode", text, 'not an active ISO 4217 currency, such as "EUR"')
     return text
 
 
@@ -258,7 +258,7 @@ def parse_time_zone(value: object) -> str:
     """The name of an IANA time zone."""
     text = _text("TimeZone", value, "Europe/Berlin")
     if not is_time_zone(text):
-        raise _refused("TimeZone", text, 'not an IANA time zone, such as "Europe/Berlin"')
+        raise _refuse_value("TimeZone", text, 'not an IANA time zone, such as "Europe/Berlin"')
     return text
 
 
@@ -266,7 +266,7 @@ def parse_locale(value: object) -> str:
     """A BCP 47 language tag."""
     text = _text("Locale", value, "de-AT")
     if not is_locale(text):
-        raise _refused("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
+        raise _refuse_value("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
     return text
 
 
@@ -274,7 +274,7 @@ def parse_color(value: object) -> str:
     """`#RRGGBB`, in capitals afterwards."""
     text = _text("Color", value, "#FFD700")
     if not _COLOR.fullmatch(text):
-        raise _refused("Color", text, 'write "#RRGGBB", such as "#FFD700"')
+        raise _refuse_value("Color", text, 'write "#RRGGBB", such as "#FFD700"')
     return text.upper()
 
 
@@ -282,7 +282,7 @@ def parse_cursor(value: object) -> str:
     """A cursor that came from this API. Its content is checked where it is used."""
     text = _text("Cursor", value, "MjAyNi0wMy0wMQ")
     if len(text) > MAX_CURSOR_LENGTH or not _CURSOR.fullmatch(text):
-        raise _refused("Cursor", text, "not a cursor of this API: send one that a connection or event gave you")
+        raise _refuse_value("Cursor", text, "not a cursor of this API: send one that a connection or event gave you")
     return text
 
 

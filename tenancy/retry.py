@@ -25,7 +25,7 @@ class StaleRead(Exception):
     """What a transaction read has changed before it wrote; nothing was written, the whole runs again."""
 
 
-async def retried(work: Callable[[], Awaitable[T]]) -> T:
+async def retry_transaction(work: Callable[[], Awaitable[T]]) -> T:
     """Run ``work``, one whole transaction, until it is not disturbed; at most ``MAX_ATTEMPTS`` times."""
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:

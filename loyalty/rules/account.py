@@ -149,7 +149,7 @@ def debit(
     return Debit(after, from_lots, new_debt, taken)
 
 
-def pend(account: Account, points: int) -> Account:
+def add_pending(account: Account, points: int) -> Account:
     """Promise points that are earned but not spendable yet. They are no entry and count for nothing until they mature.
 
     Raises ValueError unless points are positive, and LimitReached when a number would pass MAX_POINTS at maturity.
@@ -160,7 +160,7 @@ def pend(account: Account, points: int) -> Account:
     return after
 
 
-def unpend(account: Account, points: int) -> Account:
+def remove_pending(account: Account, points: int) -> Account:
     """Take a promise away, because it is kept or void. Raises ValueError when so much was never promised."""
     _require_positive(points)
     if points > account.pending:

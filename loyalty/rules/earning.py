@@ -189,7 +189,7 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
             lines.append(compiled_rule.uncounted)
             multipliers.append((position, award.factor))
         else:
-            lines.append(_line_of(compiled_rule.rule, count_award(award, _counted(compiled_rule, case))))
+            lines.append(_line_of(compiled_rule.rule, count_award(award, _select_counted(compiled_rule, case))))
     _keep_stacked(lines, stacking, range(len(lines)))
     if multipliers and (base := sum([line.points for line in lines])):
         for position, factor in multipliers:
@@ -245,7 +245,7 @@ def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
     )
 
 
-def _counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
+def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
     """What a rule counts: the lines that its conditions want, and what belongs to no line unless they ask for items."""
     lines: Sequence[CountedLine] = case.sold.lines
     order = case.order

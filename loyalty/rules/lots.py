@@ -88,27 +88,27 @@ class Allocation:
 
 def take(lot: Lot, points: int) -> Lot:
     """Take points out for good. All functions of this kind raise ValueError when the lot does not have so many."""
-    return _checked(replace(lot, remaining=lot.remaining - points))
+    return _check_lot(replace(lot, remaining=lot.remaining - points))
 
 
 def set_aside(lot: Lot, points: int) -> Lot:
     """Hold points for a checkout."""
-    return _checked(replace(lot, remaining=lot.remaining - points, held=lot.held + points))
+    return _check_lot(replace(lot, remaining=lot.remaining - points, held=lot.held + points))
 
 
 def take_held(lot: Lot, points: int) -> Lot:
     """Take held points out for good."""
-    return _checked(replace(lot, held=lot.held - points))
+    return _check_lot(replace(lot, held=lot.held - points))
 
 
 def put_back(lot: Lot, points: int) -> Lot:
     """Let held points be spendable again, as long as they have not expired."""
-    return _checked(replace(lot, remaining=lot.remaining + points, held=lot.held - points))
+    return _check_lot(replace(lot, remaining=lot.remaining + points, held=lot.held - points))
 
 
 def give_back(lot: Lot, points: int) -> Lot:
     """Put points back that were taken before."""
-    return _checked(replace(lot, remaining=lot.remaining + points))
+    return _check_lot(replace(lot, remaining=lot.remaining + points))
 
 
 def expire(lot: Lot) -> Lot:
@@ -143,7 +143,7 @@ def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
     return tuple(taken)
 
 
-def _checked(lot: Lot) -> Lot:
+def _check_lot(lot: Lot) -> Lot:
     if lot.remaining < 0 or lot.held < 0:
         message = "more points than the lot has"
         raise ValueError(message)

@@ -34,7 +34,7 @@ def moved_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
     )
 
 
-def emptied(source: Account, moved: MovedNumbers) -> Account:
+def empty_source(source: Account, moved: MovedNumbers) -> Account:
     """Return the account that was left, with one entry more if there was a balance; nothing becomes due of it again."""
     return replace(
         source,
@@ -55,7 +55,7 @@ def emptied(source: Account, moved: MovedNumbers) -> Account:
     )
 
 
-def taken_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
+def take_over(target: Account, moved: MovedNumbers, standing: int) -> Account:
     """Return the account that takes over everything but the balance, which is a credit or a debit of its own.
 
     `standing` is what the program lets it keep of both; what both together reach is settled afterwards.

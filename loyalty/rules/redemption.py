@@ -169,7 +169,7 @@ def offer(policy: RedemptionPolicy, spendable: int, total_minor: int, paid: Poin
         return Offer(0, 0, BelowMinimum("balance", required=policy.min_balance, actual=spendable))
     room_minor, room_points = policy.terms.room_minor(total_minor, paid), policy.terms.room_points(paid)
     within = points_within(policy.point_value, room_minor)
-    most = _applied(policy, min(spendable, within if room_points is None else min(within, room_points)))
+    most = _apply_points(policy, min(spendable, within if room_points is None else min(within, room_points)))
     if not most.discount_minor:
         return Offer(0, 0, AboveMaximum(maximum=0, requested=1) if paid.points else NothingToDiscount())
     if most.points < policy.min_points_per_redemption:
@@ -194,7 +194,7 @@ def apply_points(
         raise AboveMaximum(maximum=0, requested=wanted)
     if allowed.refusal is not None:
         raise allowed.refusal
-    applied = _applied(policy, wanted)
+    applied = _apply_points(policy, wanted)
     least = max(policy.min_points_per_redemption, fewest_points(policy.point_value, 1))
     if wanted < least:
         raise BelowMinimum("points", required=least, actual=wanted)
@@ -263,7 +263,7 @@ def _limit(
     return DiscountLimit.MAX_DISCOUNT if policy.terms.cap_minor(total_minor) < total_minor else DiscountLimit.TOTAL
 
 
-def _applied(policy: RedemptionPolicy, points: int) -> Application:
+def _apply_points(policy: RedemptionPolicy, points: int) -> Application:
     """What points take off, with the fewest that do, but not fewer than the minimum when so many are used."""
     fewest = application(policy.point_value, points)
     return Application(max(fewest.points, min(points, policy.min_points_per_redemption)), fewest.discount_minor)

@@ -119,7 +119,7 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
 
     Units pay back their part of what was paid for the line, rounded so that all units give all of it.
     """
-    gone = _gone(before)
+    gone = _sum_taken(before)
     paid = purchase.paid() if refund.lines else ()
     money = []
     for line in refund.lines:
@@ -137,7 +137,7 @@ def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. Of a
     purchase that cost nothing, the quantities of its lines say how much is left.
     """
-    paid, gone = purchase.paid(), _gone(refunds)
+    paid, gone = purchase.paid(), _sum_taken(refunds)
     lines = tuple(
         max(Fraction(0), _line_left(line, paid[position], gone.get(position)))
         for position, line in enumerate(purchase.lines)
@@ -176,7 +176,7 @@ def _factors(formulas: tuple[Formula, ...], left: Left, base: int, *, over_all: 
 
 def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> None:
     """Refuse lines that are not there, that refund nothing, or that have less left."""
-    paid, gone = purchase.paid(), _gone(before)
+    paid, gone = purchase.paid(), _sum_taken(before)
     for number, line in enumerate(refund.lines):
         path = ("lines", str(number))
         if not 0 <= line.position < len(purchase.lines):
@@ -195,7 +195,7 @@ def _money_path(refund: Refund) -> tuple[str, ...]:
     return ("amount",) if refund.amount_minor else ("lines",)
 
 
-def _gone(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
+def _sum_taken(refunds: Iterable[Refund]) -> dict[int, LineRefund]:
     """What all refunds took of each line, by its position."""
     gone: dict[int, LineRefund] = {}
     for refund in refunds:

@@ -28,7 +28,7 @@ _PHONE = re.compile(r"[+0-9()/.\s-]*[0-9][+0-9()/.\s-]*")
 _NO_DIGIT = re.compile(r"[^0-9]")
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return a text without case and accents, spaces single: `Müller` becomes `muller`, `Weiß` becomes `weiss`."""
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_PLAIN))
     return " ".join("".join(letter for letter in decomposed if not unicodedata.combining(letter)).split())
@@ -41,7 +41,7 @@ def search_words(
     """Return the words by which a customer is found; each as it is found by its beginning."""
     words = {word for part in full_name.split() for word in _name_words(part)}
     for text in (external_id, *identifiers):
-        words |= {_as_told(text), *(_as_told(part) for part in text.split()), _without_signs(folded(text))}
+        words |= {_as_told(text), *(_as_told(part) for part in text.split()), _without_signs(fold_text(text))}
     if email:
         words.add(_as_told(email))
     if phone:
@@ -73,20 +73,20 @@ def _searched(part: str) -> Iterator[str]:
         # A national number begins with 0 where the stored one has the country code, an international one with 00.
         yield digits.lstrip("0")
     else:
-        yield _without_signs(folded(part))
+        yield _without_signs(fold_text(part))
         yield _without_signs(_spelled_out(part))
 
 
 def _name_words(part: str) -> Iterator[str]:
     """The words of one part of a name: Müller-Lüdenscheidt is found as a whole and by each of its names."""
     for piece in (part, *_SIGNS.split(part)):
-        yield _without_signs(folded(piece))
+        yield _without_signs(fold_text(piece))
         yield _without_signs(_spelled_out(piece))
 
 
 def _spelled_out(text: str) -> str:
     composed = unicodedata.normalize("NFC", text.casefold())
-    return folded(composed.translate(_SPELLED_OUT))
+    return fold_text(composed.translate(_SPELLED_OUT))
 
 
 def _without_signs(text: str) -> str:

@@ -25,7 +25,7 @@ def is_measured(policy: TierPolicy, account: Account) -> bool:
     return account.standing_by == measure(policy)
 
 
-def counted(policy: TierPolicy, account: Account) -> int:
+def count_qualifying(policy: TierPolicy, account: Account) -> int:
     """Return the points that lead to the next tier: the ones that a customer is shown."""
     match policy.basis:
         case TierBasis.LIFETIME_EARNED:
@@ -36,17 +36,17 @@ def counted(policy: TierPolicy, account: Account) -> int:
             return account.balance
 
 
-def reached(policy: TierPolicy, account: Account) -> int:
+def measure_standing(policy: TierPolicy, account: Account) -> int:
     """Return what the tier may stand on whatever time does: in windows the better of the open one and the last.
 
     Corrections that take more than was earned in the open window take the rest from the last one.
     """
     if policy.basis is not TierBasis.EARNED_IN_WINDOW:
-        return counted(policy, account)
+        return count_qualifying(policy, account)
     return max(account.window_points, account.previous_window_points + min(0, account.window_points))
 
 
-def settled(
+def settle_standing(
     policy: TierPolicy, before: Account, after: Account, now: datetime, zone: ZoneInfo, *, kept: int = 0
 ) -> Account:
     """Return the account after a movement with the standing that follows from it, and with the time of its review.
@@ -63,9 +63,9 @@ def settled(
     if not is_measured(policy, after):
         standing = corrected
     elif _is_reviewed(policy, after, now, zone):
-        standing = reached(policy, after)
+        standing = measure_standing(policy, after)
     else:
-        standing = max(corrected, reached(policy, after))
+        standing = max(corrected, measure_standing(policy, after))
     after = replace(after, standing=standing)
     return replace(after, tier_review_at=_next_review_at(policy, after, now, zone))
 
@@ -77,7 +77,7 @@ def kept_standing(policy: TierPolicy, account: Account) -> int | None:
     """
     if not is_measured(policy, account):
         return account.standing
-    return account.standing if account.standing > reached(policy, account) else None
+    return account.standing if account.standing > measure_standing(policy, account) else None
 
 
 def merged_standing(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
@@ -94,7 +94,7 @@ def is_reviewed_since(policy: TierPolicy, at: datetime, now: datetime, zone: Zon
     return policy.downgrade is Downgrade.AT_WINDOW_END and at < _last_review_at(policy, now, zone)
 
 
-def turned(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
+def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
     """Return the account as time alone has made it: a lock is over, windows have turned, the standing was reviewed."""
     if account.tier_locked_until is not None and account.tier_locked_until <= now:
         account = replace(account, tier_locked=False, tier_locked_until=None)
@@ -110,7 +110,7 @@ def turned(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) 
     return account
 
 
-def counted_anew(
+def recount_windows(
     policy: TierPolicy, account: Account, in_windows: tuple[int, int], now: datetime, zone: ZoneInfo
 ) -> Account:
     """Return the account measured as the policy says, with the points of the open window and of the one before."""
@@ -123,7 +123,7 @@ def counted_anew(
         previous_window_points=previous,
         standing_by=measure(policy),
     )
-    return replace(after, standing=reached(policy, after))
+    return replace(after, standing=measure_standing(policy, after))
 
 
 def counted_in(policy: TierPolicy, account: Account, at: datetime | None, zone: ZoneInfo) -> CountedIn:
@@ -155,7 +155,7 @@ def _turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: Zon
         return replace(account, window_started_at=window_start(policy.window, now, zone))
     while True:
         if _is_reviewed(policy, account, now, zone):
-            account = replace(account, standing=reached(policy, account))
+            account = replace(account, standing=measure_standing(policy, account))
         following = next_start(policy.window, account.window_started_at or now, zone)
         if following > now:
             return account
@@ -184,7 +184,7 @@ def _next_review_at(policy: TierPolicy, account: Account, now: datetime, zone: Z
     """Return when time alone may change something next: a lock, a window or a standing."""
     moments = [] if account.tier_locked_until is None else [account.tier_locked_until]
     if is_measured(policy, account):
-        falls = policy.downgrade is Downgrade.AT_WINDOW_END and account.standing > reached(policy, account)
+        falls = policy.downgrade is Downgrade.AT_WINDOW_END and account.standing > measure_standing(policy, account)
         started_at = account.window_started_at
         if policy.basis is TierBasis.BALANCE and falls:
             moments.append(_review_after(policy, now, zone))

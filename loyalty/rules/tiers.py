@@ -148,10 +148,10 @@ def progress(tiers: Iterable[Tier], qualifying: int) -> Progress:
     tiers = tuple(tiers)
     current = tier_for(tiers, qualifying)
     following = min((tier for tier in tiers if tier.min_points > qualifying), key=_minimum, default=None)
-    return way(current, following, qualifying)
+    return measure_way(current, following, qualifying)
 
 
-def way(current: Tier | None, following: Tier | None, qualifying: int) -> Progress:
+def measure_way(current: Tier | None, following: Tier | None, qualifying: int) -> Progress:
     """Measure the way between two tiers; a tier that time or somebody keeps may stand above what counts."""
     if following is None:
         at_top = current is not None

@@ -10,7 +10,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.account import credit, pend, take_back, unpend
+from loyalty.rules.account import add_pending, credit, remove_pending, take_back
 from loyalty.rules.accrual import (
     AccrualState,
     MatureOn,
@@ -98,9 +98,9 @@ def accrue(
     elif (due_at is not None and due_at <= book.now) or not promised:
         accrual = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
         if promised:
-            accrual, change = credit_points(book, accrual, promised, _parcels(book, accrual))
+            accrual, change = credit_points(book, accrual, promised, _build_parcels(book, accrual))
     else:
-        book.keep(pend(book.account(accrual.customer_id), promised))
+        book.keep(add_pending(book.account(accrual.customer_id), promised))
         book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, promised))
     book.posting.accruals.append({**accrual._asdict(), "policy": accrual_document(policy)})
     return accrual, change
@@ -144,8 +144,8 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
     points, change = accrual.points - accrual.voided_points, None
     matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
     if points:
-        book.keep(unpend(book.account(accrual.customer_id), points))
-        matured, change = credit_points(book, matured, points, _parcels(book, matured))
+        book.keep(remove_pending(book.account(accrual.customer_id), points))
+        matured, change = credit_points(book, matured, points, _build_parcels(book, matured))
     move_accrual(book, matured, accrual.state)
     return matured, change
 
@@ -244,7 +244,7 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     return accrual._replace(earned_points=accrual.earned_points + points), change
 
 
-def _parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
+def _build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
     """One parcel for each expiry that the rules gave; what was voided is gone from what would expire first."""
     parcels: dict[tuple[datetime | None, int | None], Parcel] = {}
     for line in accrual.breakdown:
@@ -274,7 +274,7 @@ def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
 def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
     """Take a promise back, or a part of it."""
     if points:
-        book.keep(unpend(book.account(accrual.customer_id), points))
+        book.keep(remove_pending(book.account(accrual.customer_id), points))
         book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
     voided_points = accrual.voided_points + points
     state = AccrualState.VOIDED if voided_points == accrual.points else AccrualState.PENDING
@@ -303,10 +303,10 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     if not taken.points_taken:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
         return accrual, None
-    fall = _fall_of_standing(book, accrual, taken.points_taken)
+    fall = _measure_fall(book, accrual, taken.points_taken)
     book.spare_standing(customer_id, taken.points_taken - fall)
     cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-T{accrual.taken_points}")
-    allocations = _own_lot_first(book, accrual, taken.from_lots)
+    allocations = _take_own_lots_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
     book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
@@ -316,7 +316,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     return accrual._replace(taken_points=accrual.taken_points + taken.points_taken), change
 
 
-def _fall_of_standing(book: Book, accrual: AccrualRow, points: int) -> int:
+def _measure_fall(book: Book, accrual: AccrualRow, points: int) -> int:
     """By how much the standing falls at most when points are taken back: by what they had raised it.
 
     A review since has put the standing on what was reached, with all of the points.
@@ -329,7 +329,7 @@ def _fall_of_standing(book: Book, accrual: AccrualRow, points: int) -> int:
     return min(points, raised)
 
 
-def _own_lot_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Allocation, ...]:
+def _take_own_lots_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Allocation, ...]:
     """Take from the lots that the accrual opened, and only what is gone from them from the others, in their order."""
     lots = book.spendable_lots(accrual.customer_id)
     own = [lot for lot in lots if lot.cause_id == accrual.id]

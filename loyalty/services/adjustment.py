@@ -30,7 +30,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 OPERATION = "pointsAdjust"
 
@@ -92,7 +92,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
             *validate_notes(request.internal_note, request.customer_description),
         ],
     )
-    return await retried(lambda: _adjust(world, actor, request))
+    return await retry_transaction(lambda: _adjust(world, actor, request))
 
 
 async def load_adjustments(

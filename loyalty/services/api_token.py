@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.text import check_text
-from loyalty.services.authentication import is_live, standing_actor
+from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
@@ -26,7 +26,7 @@ from permissions.actor import Actor, ActorKind, subject_of_token
 from permissions.catalog import SELF_PERMISSIONS, Permission, to_grants
 from permissions.policy import require
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 NAME_MAX_LENGTH = 120
 MAX_TOKENS = 200
@@ -71,7 +71,7 @@ async def create_api_token(world: World, actor: Actor, request: ApiTokenRequest,
         made_with=actor.credential,
         client_id=None,
     )
-    return await retried(lambda: _create(world, actor, row, request.replaces, sha256))
+    return await retry_transaction(lambda: _create(world, actor, row, request.replaces, sha256))
 
 
 async def end_api_token(world: World, actor: Actor, token_id: UUID) -> EndedToken:
@@ -108,7 +108,7 @@ async def _create(world: World, actor: Actor, row: ApiTokenRow, replaces: UUID |
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # Tokens are made and revoked one after the other, so that nothing is made by what has just been revoked.
         await locked_program(tx, even_when_off=True)
-        if standing_actor(actor, await read_standing_of(tx, actor), row.created_at) is None:
+        if judge_actor(actor, await read_standing_of(tx, actor), row.created_at) is None:
             raise PermissionDenied(Permission.TOKENS_MANAGE.value)
         if sum(is_live(token, row.created_at) for token in await read_api_tokens(tx)) >= MAX_TOKENS:
             raise LimitReached("API tokens", MAX_TOKENS)

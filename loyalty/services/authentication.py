@@ -38,20 +38,20 @@ async def actor_of_token(world: World, sha256: str) -> Actor | None:
     return actor
 
 
-async def refreshed_actor(world: World, actor: Actor) -> Actor | None:
+async def refresh_actor(world: World, actor: Actor) -> Actor | None:
     """The actor as it stands now; None when its tenant, credential or customer is gone, revoked or expired.
 
     A credential ends with the one that made it. Raises TenantSuspended for a credential that stands otherwise.
     """
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         standing = await read_standing_of(tx, actor)
-    return standing_actor(actor, standing, world.clock())
+    return judge_actor(actor, standing, world.clock())
 
 
-async def refreshed_actors(
+async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantSuspended | None]:
-    """What `refreshed_actor` says of each of a tenant's actors, in their order, asked in one statement."""
+    """What `refresh_actor` says of each of a tenant's actors, in their order, asked in one statement."""
     async with world.database.tenant_transaction(tenant_id) as tx:
         standings = await read_standings(tx, actors)
     now = world.clock()
@@ -60,7 +60,7 @@ async def refreshed_actors(
 
 def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | TenantSuspended | None:
     try:
-        return standing_actor(actor, standing, now)
+        return judge_actor(actor, standing, now)
     except TenantSuspended as suspended:
         return suspended
 
@@ -71,7 +71,7 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
     Their credential does not stand any more, or they have become another customer: then they have to connect anew, to
     be followed as that one.
     """
-    refreshed = await refreshed_actors(world, tenant_id, actors)
+    refreshed = await refresh_actors(world, tenant_id, actors)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _is_same_customer(actor, now)}
 
 
@@ -79,8 +79,8 @@ def _is_same_customer(actor: Actor, now: Actor | TenantSuspended | None) -> bool
     return isinstance(now, Actor) and now.customer_id == actor.customer_id
 
 
-def standing_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
-    """The actor that a standing leaves of a presented one; as `refreshed_actor`."""
+def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
+    """The actor that a standing leaves of a presented one; as `refresh_actor`."""
     if standing is None:
         return None
     if actor.kind is ActorKind.API_TOKEN:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from loyalty.rules.errors import LoyaltyError
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -26,16 +26,16 @@ class LateRefusals(Exception):
         self.refused = refused
 
 
-async def attempted(attempt: Callable[[Refused], Awaitable[R]], refused: Refused) -> R:
+async def attempt_batch(attempt: Callable[[Refused], Awaitable[R]], refused: Refused) -> R:
     """Run one transaction for a batch without the items that are ``refused``, again whenever more of them turn out."""
     while True:
         try:
-            return await retried(partial(attempt, refused))
+            return await retry_transaction(partial(attempt, refused))
         except LateRefusals as late:
             refused = {**refused, **late.refused}
 
 
-async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+async def yield_slices(items: Iterable[T]) -> AsyncIterator[T]:
     """Give items one after another, and let everybody else in the process have a turn after each ``SLICE_ITEMS``.
 
     It may run inside a transaction: what the batch has locked stays locked, and only the batch knows its books.

@@ -30,7 +30,7 @@ from loyalty.rules.ids import CustomerId, EntryId, EventId, LotId
 from loyalty.rules.lots import Allocation, Lot, Parcel, is_spendable, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.rules.search import search_words, words_mark
-from loyalty.rules.standing import counted, counted_anew, is_measured, settled, turned
+from loyalty.rules.standing import count_qualifying, is_measured, recount_windows, settle_standing, turn_windows
 from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
 from loyalty.rules.zones import begin_of_day
 from loyalty.services.world import CompiledProgram, World
@@ -102,8 +102,8 @@ class Book:
             self.customers[customer_id] = locked
             self._index(locked.profile)
             if account.sequence == 0 and account.qualifying == 0 and not is_measured(self.tiering, account):
-                account = counted_anew(self.tiering, account, (0, 0), self.now, self.program.zone)
-            account = turned(self.tiering, account, self.now, self.program.zone)
+                account = recount_windows(self.tiering, account, (0, 0), self.now, self.program.zone)
+            account = turn_windows(self.tiering, account, self.now, self.program.zone)
             if account != locked.account:
                 self.keep(account)
             self.stood[customer_id] = account.standing
@@ -139,12 +139,12 @@ class Book:
     def count_anew(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
         """Measure a standing as the program says now, with the points of the open window and of the one before."""
         account = self.account(customer_id)
-        self.keep(counted_anew(self.tiering, account, in_windows, self.now, self.program.zone))
+        self.keep(recount_windows(self.tiering, account, in_windows, self.now, self.program.zone))
 
     def settle(self, customer_id: CustomerId) -> None:
         """Let a standing follow the program, and its next review too, though nothing has moved."""
         account = self.account(customer_id)
-        if settled(self.tiering, account, account, self.now, self.program.zone) != account:
+        if settle_standing(self.tiering, account, account, self.now, self.program.zone) != account:
             self.keep(account)
 
     def is_measured(self, customer_id: CustomerId) -> bool:
@@ -163,7 +163,7 @@ class Book:
             account,
             tier=self.program.tier(account.tier_id),
             next_tier=self.program.tier_above(account),
-            counted=counted(self.tiering, account),
+            counted=count_qualifying(self.tiering, account),
             point_value=self.program.point_value,
         )
 
@@ -338,7 +338,7 @@ class Book:
     def tell(self, event: Event) -> None:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
         profile, account = self.customers[event.customer_id]
-        numbers = {**account_numbers(account), "qualifying": counted(self.tiering, account)}
+        numbers = {**account_numbers(account), "qualifying": count_qualifying(self.tiering, account)}
         self.posting.events.append(
             {
                 "id": EventId(uuid7()),
@@ -409,7 +409,7 @@ class Book:
         if customer_id not in self.unsettled:
             before = self.account(customer_id)
             kept = self.kept.pop(customer_id, 0)
-            account = settled(self.tiering, before, account, self.now, self.program.zone, kept=kept)
+            account = settle_standing(self.tiering, before, account, self.now, self.program.zone, kept=kept)
         self.customers[customer_id] = self.customers[customer_id]._replace(account=account)
         self.moved.add(customer_id)
 
@@ -422,7 +422,7 @@ class Book:
         self.unsettled.discard(customer_id)
         after = self.account(customer_id)
         kept = self.kept.pop(customer_id, 0)
-        settled_once = settled(self.tiering, before, after, self.now, self.program.zone, kept=kept)
+        settled_once = settle_standing(self.tiering, before, after, self.now, self.program.zone, kept=kept)
         self.customers[customer_id] = self.customers[customer_id]._replace(account=settled_once)
 
     def spare_standing(self, customer_id: CustomerId, points: int) -> None:

@@ -17,7 +17,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 MAX_ITEMS_AT_ONCE = 1_000
 MAX_ITEMS = 20_000
@@ -53,7 +53,7 @@ async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) ->
             await touch_config(tx)
         return items
 
-    return await retried(save)
+    return await retry_transaction(save)
 
 
 async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:

@@ -11,7 +11,7 @@ from loyalty.rules.errors import ActiveHolds, InvalidInput, refuse_problems
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, parcel_of, take
-from loyalty.rules.merge import MovedNumbers, emptied, moved_numbers, taken_over
+from loyalty.rules.merge import MovedNumbers, empty_source, moved_numbers, take_over
 from loyalty.rules.standing import kept_standing, merged_standing
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
@@ -28,7 +28,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 OPERATION = "customerMerge"
 
@@ -66,7 +66,7 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
             check_note(request.reason, ("reason",)),
         ]
     )
-    return await retried(lambda: _merge(world, actor, request))
+    return await retry_transaction(lambda: _merge(world, actor, request))
 
 
 async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
@@ -82,7 +82,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         known = await read_replayed_result(tx, call)
         if known is not None:
-            return await _merged_before(tx, CustomerMergeId(known))
+            return await _read_merged(tx, CustomerMergeId(known))
         program = await program_in_force(world, tx)
         source_id = await resolve_customer(tx, request.source, "source")
         target_id = await resolve_customer(tx, request.target, "target")
@@ -119,17 +119,17 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
         actor=book.actor.display,
     )
     book.posting.customer_merges.append(merge._asdict())
-    parcels = _leave(book, merge, moved)
-    _arrive(book, merge, moved, parcels)
+    parcels = _empty_source(book, merge, moved)
+    _fill_target(book, merge, moved, parcels)
     book.change_tier(source_id, TierChangeCause.MERGE, merge.id)
     book.change_tier(target_id, TierChangeCause.MERGE, merge.id)
     return merge
 
 
-def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
+def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
     """Empty the source; what was in its lots becomes parcels with the same dates."""
     source_id = merge.source_id
-    after = emptied(book.account(source_id), moved)
+    after = empty_source(book.account(source_id), moved)
     if not moved.points:
         book.keep(after)
         return []
@@ -144,11 +144,11 @@ def _leave(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parcel]:
     return parcels
 
 
-def _arrive(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
+def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
     """Let the target take over what the source had; for the standing it is one movement, whoever owed the other."""
     with book.settle_once(merge.target_id):
         stands_on = merged_standing(book.tiering, book.account(merge.target_id), moved.kept_standing)
-        book.keep(taken_over(book.account(merge.target_id), moved, stands_on))
+        book.keep(take_over(book.account(merge.target_id), moved, stands_on))
         _move_balance(book, merge, moved, parcels)
 
 
@@ -167,7 +167,7 @@ def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Seq
     book.tell(PointsMerged(target_id, entry.id, merge.id, moved.points, book.account(target_id).available))
 
 
-async def _merged_before(tx: Transaction, merge_id: CustomerMergeId) -> MergedCustomers:
+async def _read_merged(tx: Transaction, merge_id: CustomerMergeId) -> MergedCustomers:
     merge = (await read_merges_by_id(tx, [merge_id]))[merge_id]
     customers = await read_customers_by_id(tx, [merge.target_id])
     return MergedCustomers(merge, customers[merge.target_id], replayed=True)

@@ -25,7 +25,7 @@ from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 MAX_RULES = 200
 
@@ -62,7 +62,7 @@ async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) ->
             await touch_config(tx)
         return row
 
-    return await retried(create)
+    return await retry_transaction(create)
 
 
 async def update_earning_rule(
@@ -103,7 +103,7 @@ async def update_earning_rule(
             await touch_config(tx)
         return row
 
-    return await retried(edit)
+    return await retry_transaction(edit)
 
 
 async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> RuleId:
@@ -119,7 +119,7 @@ async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> Ru
             await touch_config(tx)
         return rule_id
 
-    return await retried(delete)
+    return await retry_transaction(delete)
 
 
 async def list_earning_rules(

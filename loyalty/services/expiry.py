@@ -28,7 +28,7 @@ from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 BATCH = 500
 SUBJECT = "worker:expiry"
@@ -36,12 +36,12 @@ SUBJECT = "worker:expiry"
 
 async def expire_due(world: World, tenant_id: TenantId) -> Swept:
     """Let up to ``BATCH`` lots expire that are due, also while the program is off: time does not stop."""
-    return await retried(lambda: _expire_batch(world, tenant_id))
+    return await retry_transaction(lambda: _expire_batch(world, tenant_id))
 
 
 async def tell_expiring(world: World, tenant_id: TenantId) -> Swept:
     """Tell the owners of up to ``BATCH`` lots that they will expire; once for each lot, date and number of days."""
-    return await retried(lambda: _tell_batch(world, tenant_id))
+    return await retry_transaction(lambda: _tell_batch(world, tenant_id))
 
 
 async def load_expiry_schedules(
@@ -83,7 +83,7 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
         book = await _open(world, tx, program, seen)
         told = await read_notices_told(tx, [one.lot_id for one in seen])
         for one in seen:
-            _tell(book, one, told)
+            _tell_owner(book, one, told)
         await post(tx, book.finish())
     return Swept(len(seen))
 
@@ -97,7 +97,7 @@ async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: S
     return book
 
 
-def _tell(book: Book, seen: DueLot, told: set[Notice]) -> None:
+def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
     """Tell of one lot, as it is under the lock, and say when to come again."""
     lot = book.lots[seen.customer_id][seen.lot_id]
     if lot.expires_at is None or lot.notice_at is None or lot.notice_at > book.now:

@@ -17,7 +17,7 @@ from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 BATCH = 1_000
 FIRST_CUSTOMER = CustomerId(UUID(int=0))
@@ -33,7 +33,7 @@ async def load_jobs(world: World, actor: Actor, ids: Sequence[JobId]) -> dict[Jo
 
 async def advance_job(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
     """Work off one batch of a job; False when it is finished or another worker has it."""
-    return await retried(lambda: _advance(world, tenant_id, job_id))
+    return await retry_transaction(lambda: _advance(world, tenant_id, job_id))
 
 
 async def fail_job(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:
@@ -41,7 +41,7 @@ async def fail_job(world: World, tenant_id: TenantId, job_id: JobId, problem: st
 
     False when it is finished or another worker has it: nothing is changed then.
     """
-    return await retried(lambda: _fail(world, tenant_id, job_id, problem))
+    return await retry_transaction(lambda: _fail(world, tenant_id, job_id, problem))
 
 
 async def _fail(world: World, tenant_id: TenantId, job_id: JobId, problem: str) -> bool:

@@ -9,7 +9,7 @@ from loyalty.services.world import World
 from loyalty.storage.ledger import post
 from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
 from permissions.actor import system_actor
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 BATCH = 500
 SUBJECT = "worker:maturing"
@@ -18,7 +18,7 @@ SECONDS_PER_MINUTE = 60
 
 async def mature_due(world: World, tenant_id: TenantId) -> Swept:
     """Credit up to ``BATCH`` accruals that are due, also while the program is off: a promise is a promise."""
-    return await retried(lambda: _mature_batch(world, tenant_id))
+    return await retry_transaction(lambda: _mature_batch(world, tenant_id))
 
 
 async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:

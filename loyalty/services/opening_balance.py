@@ -16,7 +16,7 @@ from loyalty.rules.ids import CustomerId, OpeningBalanceId
 from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
+from loyalty.services.batch import LateRefusals, Refused, attempt_batch, yield_slices
 from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import visible_rows
 from loyalty.services.profile import profile_rows
@@ -87,7 +87,7 @@ async def import_opening_balances(world: World, actor: Actor, openings: Sequence
             problems.append(Problem(("earned_on",), f"must be {FIRST_EARNED_ON} or later"))
         if problems:
             refused[position] = InvalidInput(problems)
-    return await attempted(partial(_import, world, actor, openings), refused)
+    return await attempt_batch(partial(_import, world, actor, openings), refused)
 
 
 async def load_opening_balances(
@@ -116,7 +116,7 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
                 await bring_open_lots(tx, book, [book.open(locked) for locked in in_debt])
             results |= await _book_items(book, fresh, known, opened)
             await post(tx, book.finish())
-            results = {position: _answer(book, result) async for position, result in in_slices(results.items())}
+            results = {position: _answer(book, result) async for position, result in yield_slices(results.items())}
     return [results[position] for position in range(len(openings))]
 
 
@@ -148,10 +148,10 @@ async def _book_items(
     results: dict[int, OpeningResult] = {}
     late: dict[int, LoyaltyError] = {}
     first: dict[str, OpenedBalance] = {}
-    async for position, opening in in_slices(items.items()):
+    async for position, opening in yield_slices(items.items()):
         external_id = opening.customer.external_id
         if external_id in first:
-            results[position] = _again(first[external_id], opening)
+            results[position] = _answer_duplicate(first[external_id], opening)
             continue
         locked = opened[external_id]
         if external_id not in known and locked.profile.external_id != external_id:
@@ -167,7 +167,7 @@ async def _book_items(
     return results
 
 
-def _again(first: OpenedBalance, opening: Opening) -> OpeningResult:
+def _answer_duplicate(first: OpenedBalance, opening: Opening) -> OpeningResult:
     """What becomes of a customer who stands in the batch once more."""
     if opening.is_that_of(first.balance):
         return first._replace(tier_change=None, replayed=True)

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_as_of, validate_profile
 from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.ids import CustomerId
-from loyalty.rules.search import folded
+from loyalty.rules.search import fold_text
 from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
 from loyalty.services.world import CompiledProgram, World
@@ -23,7 +23,7 @@ from permissions.catalog import Permission
 from permissions.policy import require_any
 from permissions.visibility import reads_contact
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 MAX_BATCH = 1_000
 MAX_CONSENTS = 20
@@ -46,18 +46,28 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
         if problems:
             refused[position] = InvalidInput(problems)
     fit = [profile for position, profile in enumerate(profiles) if position not in refused]
-    found = await retried(partial(_upsert, world, actor, fit)) if fit else {}
+    found = await retry_transaction(partial(_upsert, world, actor, fit)) if fit else {}
     return [
         refused[position] if position in refused else found[profile.external_id]
         for position, profile in enumerate(profiles)
     ]
 
 
+_READERS = (
+    Permission.LOYALTY_READ,
+    Permission.LOYALTY_REPORT,
+    Permission.LOYALTY_MANAGE,
+    Permission.PURCHASES_RECORD,
+    Permission.SELF_READ,
+)
+
+
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
     """The last ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first.
 
-    Who may read no contact of a customer gets none: an import may show in its payload whom it told about.
+    Who only reports purchases may select them in a payload, and gets none, as with the telephone number.
     """
+    require_any(actor, *_READERS)
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
     if not readable:
         return {}
@@ -91,7 +101,7 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
             "marketing_consent": values.get("marketing_consent"),
             "consent_source": values.get("consent_source"),
             "facts_at": kept_times(times),
-            "search_name": folded(values.get("full_name") or ""),
+            "search_name": fold_text(values.get("full_name") or ""),
             # Which words the search has is written by the posting that brings them.
             "search_mark": "",
             "created_at": now,

@@ -22,7 +22,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import LOYALTY, require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 SettingsChange = Callable[[ProgramSettings], ProgramSettings]
 
@@ -54,7 +54,7 @@ class ChangedProgram(NamedTuple):
 async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
     """Change settings as a new version. Refusals: InvalidInput, VersionConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
-    return await retried(lambda: _update(world, actor, edit))
+    return await retry_transaction(lambda: _update(world, actor, edit))
 
 
 async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:

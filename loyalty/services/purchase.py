@@ -48,7 +48,7 @@ from loyalty.rules.report_order import Judgement, KnownState, judge_first_report
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, accrue, facts_of, follow, may_have_refunds, takes_back
-from loyalty.services.batch import LateRefusals, Refused, attempted, in_slices
+from loyalty.services.batch import LateRefusals, Refused, attempt_batch, yield_slices
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
@@ -96,7 +96,7 @@ from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import StaleRead, retried
+from tenancy.retry import StaleRead, retry_transaction
 
 MAX_BATCH = 1_000
 SWEEP_BATCH = 500
@@ -157,10 +157,10 @@ async def record_purchases(
     require(actor, Permission.PURCHASES_RECORD)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-    results: list[RecordingResult | None] = [_refusal_of_input(one) async for one in in_slices(recordings)]
+    results: list[RecordingResult | None] = [_refusal_of_input(one) async for one in yield_slices(recordings)]
     for wave in _waves(recordings, results):
         reports = [recordings[position] for position in wave]
-        recorded = await attempted(partial(_record_wave, world, actor, reports), {})
+        recorded = await attempt_batch(partial(_record_wave, world, actor, reports), {})
         for position, result in zip(wave, recorded, strict=True):
             results[position] = result
     return [result for result in results if result is not None]
@@ -208,7 +208,7 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
 
 async def evaluate_due(world: World, tenant_id: TenantId) -> Swept:
     """Evaluate the rules for up to ``SWEEP_BATCH`` purchases whose service has ended."""
-    return await retried(lambda: _evaluate_batch(world, tenant_id))
+    return await retry_transaction(lambda: _evaluate_batch(world, tenant_id))
 
 
 async def load_refunds(
@@ -284,9 +284,9 @@ def _waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResul
 async def _record_wave(
     world: World, actor: Actor, wave: Sequence[PurchaseRecording], refused: Refused
 ) -> list[RecordingResult]:
-    marks = [recording.fingerprint() async for recording in in_slices(wave)]
+    marks = [recording.fingerprint() async for recording in yield_slices(wave)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        wanted = [_wanted(actor, *one) async for one in in_slices(zip(wave, marks, strict=True))]
+        wanted = [_wanted(actor, *one) async for one in yield_slices(zip(wave, marks, strict=True))]
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
@@ -295,7 +295,7 @@ async def _record_wave(
         results: dict[int, RecordingResult] = dict(refused)
         replays: dict[int, KnownPurchase] = {}
         items: dict[int, _Item] = {}
-        async for position, (recording, known) in in_slices(enumerate(zip(wave, context.known, strict=True))):
+        async for position, (recording, known) in yield_slices(enumerate(zip(wave, context.known, strict=True))):
             if position in results:
                 continue
             try:
@@ -310,7 +310,7 @@ async def _record_wave(
                 items[position] = _Item(told, marks[position], known, judged.news, judged.status)
         if replays:
             results |= await _answer_replays(tx, replays)
-            results |= await _refresh_told_anew(world, actor, tx, program, wave, replays, results)
+            results |= await _refresh_replays(world, actor, tx, program, wave, replays, results)
         if items:
             results |= await _book_items(world, actor, tx, program, items)
     return [results[position] for position in range(len(wave))]
@@ -421,7 +421,7 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
     }
 
 
-async def _refresh_told_anew(
+async def _refresh_replays(
     world: World,
     actor: Actor,
     tx: Transaction,
@@ -503,18 +503,18 @@ async def _book_items(
     # Of several profiles of one customer the later one wins, and a payer's says nothing.
     profiles = profile_rows([*payers, *(item.recording.customer for item in items.values())], world.now(program))
     opened = await open_accounts(tx, profiles)
-    await _insist_on_what_is_known(tx, items)
+    await _refuse_stale_accruals(tx, items)
     paid = await read_payments(tx, paying, opened)
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))
-    await _bring_lots_to_take_back(tx, book, items, opened)
-    refunds = await _refunds_before(tx, items)
+    await _load_lots_to_take_back(tx, book, items, opened)
+    refunds = await _read_refunds(tx, items)
     frozen = await _frozen_rules(tx, program, items)
     booked: dict[int, RecordedPurchase] = {}
     late: dict[int, LoyaltyError] = {}
     categories: dict[CustomerId, str | None] = {}
     _open_payers(book, opened, payers)
-    async for position, item in in_slices(items.items()):
+    async for position, item in yield_slices(items.items()):
         locked = opened[item.recording.customer.external_id]
         # An item is judged by the profile as it was before it, with what it tells itself; not by what later ones tell.
         told, customer_id = item.recording.customer.category, CustomerId(locked.profile.id)
@@ -536,7 +536,7 @@ async def _book_items(
     await post(tx, book.finish())
     return {
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
-        async for position, recorded in in_slices(booked.items())
+        async for position, recorded in yield_slices(booked.items())
     }
 
 
@@ -578,14 +578,14 @@ async def _call_off(tx: Transaction, book: Book, draft: _Draft, paid: PaidWithPo
     return recorded._replace(tier_change=recorded.tier_change or change)
 
 
-async def _insist_on_what_is_known(tx: Transaction, items: dict[int, _Item]) -> None:
+async def _refuse_stale_accruals(tx: Transaction, items: dict[int, _Item]) -> None:
     """Raise StaleRead when an accrual was moved before its account was locked: under the lock nobody moves it."""
     known = {item.known.accrual.id: item.known.accrual for item in items.values() if item.known.accrual}
     if known and await read_accruals_by_id(tx, list(known)) != known:
         raise StaleRead
 
 
-async def _refunds_before(tx: Transaction, items: dict[int, _Item]) -> dict[int, Sequence[Refund]]:
+async def _read_refunds(tx: Transaction, items: dict[int, _Item]) -> dict[int, Sequence[Refund]]:
     """The refunds of purchases that may be evaluated only now; mostly there are none, and then no statement."""
     refunded = {
         position: item.known.purchase.id
@@ -598,7 +598,7 @@ async def _refunds_before(tx: Transaction, items: dict[int, _Item]) -> dict[int,
     return {position: [row.refund for row in found[purchase_id]] for position, purchase_id in refunded.items()}
 
 
-async def _bring_lots_to_take_back(
+async def _load_lots_to_take_back(
     tx: Transaction, book: Book, items: dict[int, _Item], opened: dict[str, LockedCustomer]
 ) -> None:
     """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""

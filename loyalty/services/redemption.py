@@ -84,7 +84,7 @@ from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 HOLD, CAPTURE, RELEASE, RETURN = "redemptionHold", "redemptionCapture", "redemptionRelease", "redemptionReturn"
 BATCH = 500
@@ -159,7 +159,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
             else Problem(("time_to_live",), "must be between PT1M and P7D"),
         ],
     )
-    return await retried(lambda: _hold(world, actor, request))
+    return await retry_transaction(lambda: _hold(world, actor, request))
 
 
 async def capture_hold(
@@ -172,7 +172,7 @@ async def capture_hold(
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    return await retried(lambda: _capture(world, actor, hold_id, points, idempotency_key))
+    return await retry_transaction(lambda: _capture(world, actor, hold_id, points, idempotency_key))
 
 
 async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_key: str) -> HeldPoints:
@@ -182,7 +182,7 @@ async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     _refuse_key_and_points(idempotency_key, None)
-    return await retried(lambda: _release(world, actor, hold_id, idempotency_key))
+    return await retry_transaction(lambda: _release(world, actor, hold_id, idempotency_key))
 
 
 async def return_redemption(
@@ -200,12 +200,12 @@ async def return_redemption(
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
     refuse_problems([check_note(reason, ("reason",))])
-    return await retried(lambda: _return(world, actor, redemption_id, points, reason, idempotency_key))
+    return await retry_transaction(lambda: _return(world, actor, redemption_id, points, reason, idempotency_key))
 
 
 async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
     """Give the points of up to ``BATCH`` holds back whose time is over, also while the program is off."""
-    return await retried(lambda: _free_batch(world, tenant_id))
+    return await retry_transaction(lambda: _free_batch(world, tenant_id))
 
 
 async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
@@ -244,7 +244,7 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
         prepared = await prepare_customer(tx, call, request.customer)
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _held_before(tx, HoldId(known))
+            return await _read_held(tx, HoldId(known))
         program = await program_at(world, tx, prepared and prepared.config_version)
         refuse_currency(program, checkout)
         customer_id = _owner(actor, prepared, "customer")
@@ -285,7 +285,7 @@ async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | No
         prepared = await prepare_for_hold(tx, call, hold_id)
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _captured_before(tx, RedemptionId(known))
+            return await _read_captured(tx, RedemptionId(known))
         book = await _open_owner(world, tx, actor, prepared)
         hold, purchase = await read_hold_with_purchase(tx, hold_id)
         if hold.state is not HoldState.ACTIVE:
@@ -306,7 +306,7 @@ async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> Hel
         prepared = await prepare_for_hold(tx, call, hold_id)
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _held_before(tx, HoldId(known))
+            return await _read_held(tx, HoldId(known))
         book = await _open_owner(world, tx, actor, prepared)
         hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
         if hold.state is HoldState.CAPTURED:
@@ -328,7 +328,7 @@ async def _return(
         prepared = await prepare_for_redemption(tx, call, redemption_id)
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _returned_before(tx, RedemptionReturnId(known))
+            return await _read_returned(tx, RedemptionReturnId(known))
         program = await program_at(world, tx, prepared and prepared.config_version)
         # Whose points they were may have become another customer since: they come back to that one.
         customer_id = _owner(actor, prepared, "redemption")
@@ -451,7 +451,7 @@ async def give_redemption_back(
         if here > paid and is_own:
             _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
         elif here > paid:
-            _give_lot_anew(book, entry, part.lot, here - paid)
+            _open_lot_again(book, entry, part.lot, here - paid)
     book.posting.redemption_returns.append(returned._asdict())
     book.posting.redemption_moves.append(
         {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
@@ -495,7 +495,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
         book.expire(customer_id, given)
 
 
-def _give_lot_anew(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
+def _open_lot_again(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
     """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
     policy = book.program.row.settings.redemption
     parcel = replace(parcel_of(lot, points), notice_at=book.next_notice_at(lot.expires_at))
@@ -699,18 +699,18 @@ def _refuse_key_and_points(key: str, points: int | None) -> None:
 # ── the first answer again ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _held_before(tx: Transaction, hold_id: HoldId) -> HeldPoints:
+async def _read_held(tx: Transaction, hold_id: HoldId) -> HeldPoints:
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
 
 
-async def _captured_before(tx: Transaction, redemption_id: RedemptionId) -> CapturedPoints:
+async def _read_captured(tx: Transaction, redemption_id: RedemptionId) -> CapturedPoints:
     redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
     hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
     return CapturedPoints(redemption, hold, await _customer(tx, redemption.customer_id), replayed=True)
 
 
-async def _returned_before(tx: Transaction, return_id: RedemptionReturnId) -> ReturnedPoints:
+async def _read_returned(tx: Transaction, return_id: RedemptionReturnId) -> ReturnedPoints:
     returned = (await read_returns_by_id(tx, [return_id]))[return_id]
     redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]
     return ReturnedPoints(returned, redemption, await _customer(tx, returned.customer_id), replayed=True)

@@ -59,7 +59,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 REFUND, MATURE = "purchaseRefund", "purchaseMature"
 MAX_LINES = 500
@@ -149,7 +149,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
         raise InvalidInput.one("lines", reason=f"must have at most {MAX_LINES} lines")
     if request.refund.amount_minor < 0:
         raise InvalidInput.one("amount", reason="must not be negative")
-    return await retried(lambda: _refund(world, actor, request))
+    return await retry_transaction(lambda: _refund(world, actor, request))
 
 
 async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, idempotency_key: str) -> MaturedPurchase:
@@ -160,7 +160,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
-    return await retried(lambda: _mature(world, actor, purchase, idempotency_key))
+    return await retry_transaction(lambda: _mature(world, actor, purchase, idempotency_key))
 
 
 async def _refund(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
@@ -169,7 +169,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         prepared = await prepare_for_purchase(tx, call, **_named(request.purchase))
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _refunded_before(tx, PurchaseRefundId(known))
+            return await _read_refunded(tx, PurchaseRefundId(known))
         book, purchase = await _open(world, tx, actor, prepared)
         refund_in_program = _in_program_currency(purchase, request)
         request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
@@ -180,7 +180,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         money_minor = validate_refund(refundable(purchase), refunds, request.refund)
         refunds.append(request.refund)
         key = PurchaseKey(purchase.kind, purchase.external_id)
-        after = _after(book, purchase, refunds, money_minor)
+        after = _update_purchase(book, purchase, refunds, money_minor)
         accrual = await _accrual_of(tx, purchase)
         change, points = None, 0
         if accrual is not None and accrual.state in CREDITED:
@@ -209,7 +209,7 @@ async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> M
         prepared = await prepare_for_purchase(tx, call, **_named(name))
         known = replayed_result(prepared and prepared.kept_key, call)
         if known is not None:
-            return await _matured_before(tx, AccrualId(known))
+            return await _read_matured(tx, AccrualId(known))
         book, purchase = await _open(world, tx, actor, prepared)
         accrual = await _accrual_of(tx, purchase)
         if accrual is None or accrual.state is AccrualState.VOIDED:
@@ -253,7 +253,7 @@ async def _accrual_of(tx: Transaction, purchase: PurchaseRow) -> AccrualRow | No
     return accrual if accrual is not None and accrual.generation == purchase.generation else None
 
 
-def _after(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
+def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
     """The purchase after a refund: REFUNDED once nothing is left of it."""
     everything = not left_of(refundable(purchase), refunds).whole
     called_off = purchase.status in CALLED_OFF
@@ -333,7 +333,7 @@ def _split(purchase: PurchaseRow, redemptions: Sequence[RedemptionRow], money_mi
     )
 
 
-async def _refunded_before(tx: Transaction, refund_id: PurchaseRefundId) -> RefundedPurchase:
+async def _read_refunded(tx: Transaction, refund_id: PurchaseRefundId) -> RefundedPurchase:
     row = (await read_refunds_by_id(tx, [refund_id]))[refund_id]
     purchase = (await read_purchases_by_id(tx, [row.purchase_id]))[row.purchase_id]
     earlier = [one for one in (await read_refunds(tx, [purchase.id]))[purchase.id] if one.number < row.number]
@@ -352,7 +352,7 @@ async def _refunded_before(tx: Transaction, refund_id: PurchaseRefundId) -> Refu
     )
 
 
-async def _matured_before(tx: Transaction, accrual_id: AccrualId) -> MaturedPurchase:
+async def _read_matured(tx: Transaction, accrual_id: AccrualId) -> MaturedPurchase:
     accrual = (await read_accruals_by_id(tx, [accrual_id]))[accrual_id]
     purchase = (await read_purchases_by_id(tx, [accrual.purchase_id]))[accrual.purchase_id]
     changes = await read_tier_changes(tx, [purchase.id])

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from loyalty.rules.account import pend, unpend
+from loyalty.rules.account import add_pending, remove_pending
 from loyalty.rules.accrual import AccrualState, Revalue, matures_at_after
 from loyalty.rules.earning import CompiledRules, compile_rules, evaluate
 from loyalty.rules.events import PointsPending, PointsVoided
@@ -113,7 +113,7 @@ def revalue(
         valuation=accrual.valuation + 1,
         points_paid_minor=facts.points_paid_minor,
     )
-    if _said(valued) == _said(accrual):
+    if _valuation_content(valued) == _valuation_content(accrual):
         return accrual, None
     _keep_former(book, accrual)
     kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
@@ -125,7 +125,7 @@ def revalue(
         told = (facts, purchase.status)
         due_at = matures_at_after(accrual.policy, told, accrual.matures_at, moment, end_changed=end_changed)
         valued = valued._replace(matures_at=due_at, matured_at=None, state=AccrualState.PENDING)
-    return _promise(book, accrual, valued, gone)
+    return _change_promise(book, accrual, valued, gone)
 
 
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
@@ -160,16 +160,16 @@ async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[Pur
     await post(tx, book.finish())
 
 
-def _promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
+def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
     """Promise what a pending accrual is worth now; one whose time has come is credited by whoever follows it."""
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
     customer_id = accrual.customer_id
     if more > 0:
-        book.keep(pend(book.account(customer_id), more))
+        book.keep(add_pending(book.account(customer_id), more))
         book.tell(PointsPending(customer_id, accrual.purchase_id, accrual.id, more))
     elif more < 0:
-        book.keep(unpend(book.account(customer_id), -more))
+        book.keep(remove_pending(book.account(customer_id), -more))
         book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more))
     state = AccrualState.VOIDED if valued.points and gone == valued.points else AccrualState.PENDING
     promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
@@ -240,7 +240,7 @@ def _keep_former(book: Book, accrual: AccrualRow) -> None:
     )
 
 
-def _said(accrual: AccrualRow) -> bytes:
+def _valuation_content(accrual: AccrualRow) -> bytes:
     """All that a valuation says, however it was read."""
     return orjson.dumps([accrual.points, accrual.points_paid_minor, accrual.breakdown], option=orjson.OPT_SORT_KEYS)
 

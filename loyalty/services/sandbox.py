@@ -16,7 +16,7 @@ from loyalty.storage.tenants import advance_clock, read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 OPERATION = "sandboxClockAdvance"
 MAX_ADVANCE_DAYS = 3_660
@@ -40,9 +40,9 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
     if by <= timedelta(0):
         raise InvalidInput.one("by", reason="must be at least a minute: time only goes forward")
-    advanced = await retried(lambda: _advance(world, actor, by, idempotency_key))
+    advanced = await retry_transaction(lambda: _advance(world, actor, by, idempotency_key))
     # Also for a replay: whoever asks again may have lost the first answer before all had happened.
-    await _let_happen(world, actor.tenant_id)
+    await _sweep_until_idle(world, actor.tenant_id)
     return advanced
 
 
@@ -68,7 +68,7 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
     return AdvancedClock(world.clock() + ahead, replayed=False)
 
 
-async def _let_happen(world: World, tenant_id: TenantId) -> None:
+async def _sweep_until_idle(world: World, tenant_id: TenantId) -> None:
     """Sweep until nothing is due; what is left after so many batches is the worker's."""
     for _ in range(MAX_BATCHES):
         swept = [await sweep(world, tenant_id) for sweep in TENANT_SWEEPS.values()]

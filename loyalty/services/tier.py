@@ -27,7 +27,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 MAX_TIERS = 50
 
@@ -80,7 +80,7 @@ async def create_tier(
             await insert_tier(tx, tier, world.clock())
             return ChangedTier(tier, await _re_tier_everybody(world, tx))
 
-    return await retried(create)
+    return await retry_transaction(create)
 
 
 async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierChangeOf) -> ChangedTier:
@@ -97,7 +97,7 @@ async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierC
             await update_tier(tx, tier, world.clock())
             return ChangedTier(tier, await _re_tier_everybody(world, tx))
 
-    return await retried(edit)
+    return await retry_transaction(edit)
 
 
 async def remove_tier(world: World, actor: Actor, tier_id: TierId) -> ChangedTier:
@@ -111,7 +111,7 @@ async def remove_tier(world: World, actor: Actor, tier_id: TierId) -> ChangedTie
             await delete_tier(tx, tier_id, world.clock())
             return ChangedTier(tier, await _re_tier_everybody(world, tx))
 
-    return await retried(remove)
+    return await retry_transaction(remove)
 
 
 async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:

@@ -22,7 +22,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 OPERATION = "customerTierSet"
 MAX_HISTORY = 20
@@ -61,13 +61,13 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
             check_note(request.note, ("note",)),
         ]
     )
-    return await retried(lambda: _lock(world, actor, request))
+    return await retry_transaction(lambda: _lock(world, actor, request))
 
 
 async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
     """Give a customer's tier back to the rules; nothing happens where they have it. Refusal: NotFound."""
     require(actor, Permission.LOYALTY_ADJUST)
-    return await retried(lambda: _unlock(world, actor, customer))
+    return await retry_transaction(lambda: _unlock(world, actor, customer))
 
 
 async def load_tier_histories(

@@ -8,7 +8,7 @@ from loyalty.services.world import World
 from loyalty.storage.ledger import post
 from loyalty.storage.standings import read_due_reviews
 from permissions.actor import system_actor
-from tenancy.retry import retried
+from tenancy.retry import retry_transaction
 
 BATCH = 500
 SUBJECT = "worker:tiers"
@@ -16,7 +16,7 @@ SUBJECT = "worker:tiers"
 
 async def review_due(world: World, tenant_id: TenantId) -> Swept:
     """Review up to ``BATCH`` customers whose time has come, also while the program is off."""
-    return await retried(lambda: _review_batch(world, tenant_id))
+    return await retry_transaction(lambda: _review_batch(world, tenant_id))
 
 
 async def _review_batch(world: World, tenant_id: TenantId) -> Swept:

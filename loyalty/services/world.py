@@ -12,7 +12,7 @@ from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId, TierId
 from loyalty.rules.money import PointValue
 from loyalty.rules.program import ProgramSettings
-from loyalty.rules.standing import counted
+from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tiers import Tier
 from loyalty.storage.programs import ProgramConfig, ProgramRow, read_config
 from tenancy.database import Database, Transaction
@@ -48,7 +48,7 @@ class CompiledProgram:
 
     def tier_above(self, account: Account) -> Tier | None:
         """The next tier: the lowest one above an account's own that the points do not reach."""
-        points, own = counted(self.row.settings.tiering, account), self.tier(account.tier_id)
+        points, own = count_qualifying(self.row.settings.tiering, account), self.tier(account.tier_id)
         reached = points if own is None else max(points, own.min_points)
         above = (tier for tier in self.tiers if tier.min_points > reached)
         return min(above, key=lambda tier: tier.min_points, default=None)

@@ -132,13 +132,13 @@ _asked = record_set(
 )
 
 
-def _asked_instead(element: Any, **_options: Any) -> Any:
+def _use_asked_column(element: Any, **_options: Any) -> Any:
     """The column of what is asked that stands where the question about one credential has a parameter."""
     return _asked.c.get(element.key) if isinstance(element, BindParameter) else None
 
 
 # The same question, asked once for each row: a parameter that no column replaces is missing when it runs.
-_each = cast("Select[Any]", replacement_traverse(_STANDING, {}, _asked_instead)).lateral("standing")
+_each = cast("Select[Any]", replacement_traverse(_STANDING, {}, _use_asked_column)).lateral("standing")
 _STANDINGS = select(_asked.c.ordinal, *_each.c).select_from(_asked.join(_each, true()))
 _INSERT = insert(api_tokens).values(
     tenant_id=tenant_parameter(),

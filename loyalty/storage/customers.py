@@ -14,7 +14,7 @@ from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
-from loyalty.rules.tiers import Tier, TierBasis, way
+from loyalty.rules.tiers import Tier, TierBasis, measure_way
 from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.tables import accounts, customer_words, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
@@ -303,7 +303,7 @@ def customer_row(
 ) -> CustomerRow:
     """A customer as clients see it, from a stored profile and an account, whoever read or computed them."""
     current, following = tier_row(tier), tier_row(next_tier)
-    ahead = way(tier, next_tier, counted)
+    ahead = measure_way(tier, next_tier, counted)
     return CustomerRow(
         id=profile.id,
         external_id=profile.external_id,

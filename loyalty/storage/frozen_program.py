@@ -51,7 +51,7 @@ class FormerPrograms(NamedTuple):
         return [item for key in keys if (item := self.item_at(key, config_version)) is not None]
 
 
-def _gathered(table: Any, *conditions: Any) -> Any:
+def _aggregate(table: Any, *conditions: Any) -> Any:
     row = func.to_jsonb(text(table.name))
     gathered = select(func.jsonb_agg(row, type_=JSONB)).select_from(table)
     return gathered.where(table.c.tenant_id == tenant_parameter(), *conditions).scalar_subquery()
@@ -63,17 +63,17 @@ def _is_wanted(table: Any) -> Any:
 
 
 _READ = select(
-    _gathered(
+    _aggregate(
         earning_rule_versions,
         tuple_(earning_rule_versions.c.rule_id, earning_rule_versions.c.version).in_(
             bindparam("rules", expanding=True)
         ),
     ).label("rules"),
-    _gathered(program_versions, program_versions.c.version.in_(bindparam("versions", expanding=True))).label(
+    _aggregate(program_versions, program_versions.c.version.in_(bindparam("versions", expanding=True))).label(
         "settings"
     ),
-    _gathered(catalog_items, _is_wanted(catalog_items)).label("items"),
-    _gathered(
+    _aggregate(catalog_items, _is_wanted(catalog_items)).label("items"),
+    _aggregate(
         catalog_history,
         _is_wanted(catalog_history),
         catalog_history.c.until_config_version > bindparam("since", type_=Integer()),

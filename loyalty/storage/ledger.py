@@ -45,7 +45,7 @@ from loyalty.storage.tables import (
     redemptions,
     tier_changes,
 )
-from loyalty.storage.window import TimePlace, Window, windowed
+from loyalty.storage.window import TimePlace, Window, apply_window
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
@@ -606,5 +606,5 @@ async def read_entry_page(
     if wanted.end_at is not None:
         statement = statement.where(entries.c.occurred_at < bindparam("end_at"))
         parameters["end_at"] = wanted.end_at
-    statement, place = windowed(statement, entries.c.occurred_at, entries.c.id, window)
+    statement, place = apply_window(statement, entries.c.occurred_at, entries.c.id, window)
     return [EntryRow._make(row) for row in await tx.rows(statement, **parameters, **place)]

@@ -19,7 +19,7 @@ from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
 from loyalty.storage.tables import adjustments, holds, purchases, redemptions
-from loyalty.storage.window import TimePlace, Window, windowed
+from loyalty.storage.window import TimePlace, Window, apply_window
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 
@@ -100,7 +100,7 @@ class _Narrowed:
 
     async def read(self, tx: Transaction, at: Column[Any], window: Window[TimePlace]) -> Sequence[Any]:
         """Read a window of what is left."""
-        statement, place = windowed(self.statement, at, self.table.c.id, window)
+        statement, place = apply_window(self.statement, at, self.table.c.id, window)
         return await tx.rows(statement, **self.parameters, **place)
 
     def _add(self, condition: ColumnElement[bool], name: str, value: object) -> None:

@@ -113,7 +113,7 @@ VERSION = cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_v
 def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """The active holds for a purchase as one document, labelled for ``paid_with_points``."""
     names = ("id", "discount_minor", "value_points", "value_minor", "currency", "terms", "capture_on")
-    return _gathered(
+    return _aggregate(
         _HOLD,
         kind,
         external_id,
@@ -124,7 +124,7 @@ def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> C
 
 def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """The redemptions for a purchase with something left as one document, labelled for ``paid_with_points``."""
-    return _gathered(
+    return _aggregate(
         _REDEMPTION,
         kind,
         external_id,
@@ -137,7 +137,7 @@ def _pairs(table: Any, names: Sequence[str]) -> list[Any]:
     return [item for name in names for item in (name, table.c[name])]
 
 
-def _gathered(
+def _aggregate(
     table: Any, kind: ColumnElement[Any], external_id: ColumnElement[Any], pairs: list[Any], condition: Any
 ) -> ColumnElement[Any]:
     owner = ["owner_id", func.coalesce(_PAYER.c.merged_into, _PAYER.c.id), "external_id", _PAYER.c.external_id]

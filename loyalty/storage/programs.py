@@ -95,7 +95,7 @@ _CONFIG_VERSION = select(programs.c.config_version).where(programs.c.tenant_id =
 _LOCK_PROGRAM = _PROGRAM.with_for_update(of=programs)
 
 
-def _all_of(table: Any, condition: Any, order: Any) -> Any:
+def _aggregate(table: Any, condition: Any, order: Any) -> Any:
     row = func.to_jsonb(sql(table.name))
     gathered = select(func.jsonb_agg(aggregate_order_by(row, order), type_=JSONB)).select_from(table)
     return gathered.where(table.c.tenant_id == tenant_parameter(), condition).scalar_subquery()
@@ -115,10 +115,10 @@ _every_inactivity = union(
 
 
 _CONFIG = _PROGRAM.add_columns(
-    _all_of(earning_rules, earning_rules.c.deleted_at.is_(None), earning_rules.c.priority).label("rules"),
+    _aggregate(earning_rules, earning_rules.c.deleted_at.is_(None), earning_rules.c.priority).label("rules"),
     # Deleted tiers too: an account may still stand in one until the re-tiering has come to it.
-    _all_of(tiers, sql("true"), tiers.c.min_points).label("tiers"),
-    _all_of(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
+    _aggregate(tiers, sql("true"), tiers.c.min_points).label("tiers"),
+    _aggregate(catalog_items, sql("true"), catalog_items.c.external_id).label("catalog"),
     # Former versions too: points that came under them, or that they have promised, go on by what they said.
     select(func.array_agg(_every_inactivity.c.days)).scalar_subquery().label("inactivity_days"),
 )

@@ -443,24 +443,24 @@ _UNPAID = (
 async def prepare_for_customer(tx: Transaction, call: KeyedCall, **customer: Any) -> Prepared | None:
     """For an operation about a customer, named by ``id``, ``external_id`` or ``email``; None without a program."""
     ((name, value),) = customer.items()
-    return _prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], **call.parameters, **{name: value}))
+    return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], **call.parameters, **{name: value}))
 
 
 async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:
     """For an operation about a hold."""
-    return _prepared(await tx.row(_PREPARE_FOR_HOLD, **call.parameters, hold=hold_id))
+    return _read_prepared(await tx.row(_PREPARE_FOR_HOLD, **call.parameters, hold=hold_id))
 
 
 async def prepare_for_redemption(tx: Transaction, call: KeyedCall, redemption_id: RedemptionId) -> Prepared | None:
     """For an operation about a redemption."""
-    return _prepared(await tx.row(_PREPARE_FOR_REDEMPTION, **call.parameters, redemption=redemption_id))
+    return _read_prepared(await tx.row(_PREPARE_FOR_REDEMPTION, **call.parameters, redemption=redemption_id))
 
 
 async def prepare_for_purchase(tx: Transaction, call: KeyedCall, **purchase: Any) -> Prepared | None:
     """For an operation about a purchase, named by ``id``, or by ``kind`` and ``external_id``."""
     statement = _PREPARE_FOR_PURCHASE_ID if "id" in purchase else _PREPARE_FOR_PURCHASE_KEY
     row = await tx.row(statement, **call.parameters, **purchase)
-    prepared = _prepared(row)
+    prepared = _read_prepared(row)
     return prepared._replace(purchase_id=row.purchase_id) if prepared and row else None
 
 
@@ -575,7 +575,7 @@ async def read_returns_by_id(tx: Transaction, ids: Sequence[RedemptionReturnId])
     return {row.id: ReturnRow._make(row) for row in await tx.rows(_RETURNS_BY_ID, ids=list(ids))}
 
 
-def _prepared(row: Any) -> Prepared | None:
+def _read_prepared(row: Any) -> Prepared | None:
     if row is None:
         return None
     kept = KeptKey(row.fingerprint, row.result_id) if row.fingerprint is not None else None

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, insert, select, true, update
 from loyalty.rules.errors import DuplicateMinimum, DuplicateName
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Ratio
-from loyalty.rules.search import folded
+from loyalty.rules.search import fold_text
 from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.storage.tables import accounts, tier_changes, tiers
 from tenancy.database import Transaction
@@ -145,7 +145,7 @@ async def read_tier_history(
 
 async def refuse_duplicate_tier(tx: Transaction, tier: TierRow) -> None:
     """Refuse a second tier with the same minimum or name; the program row must be locked."""
-    name_key = folded(tier.name)
+    name_key = fold_text(tier.name)
     for row in await tx.rows(_SAME, id=tier.id, min_points=tier.min_points, name_key=name_key):
         if row.min_points == tier.min_points:
             raise DuplicateMinimum(tier.min_points, path=("min_points",))
@@ -185,7 +185,7 @@ def _tier(row: Any) -> TierRow:
 def _values(tier: TierRow) -> dict[str, Any]:
     return {
         "name": tier.name,
-        "name_key": folded(tier.name),
+        "name_key": fold_text(tier.name),
         "color": tier.color,
         "min_points": tier.min_points,
         "factor_numerator": tier.factor.numerator if tier.factor else None,

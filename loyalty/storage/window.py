@@ -26,7 +26,7 @@ class TimePlace(NamedTuple):
     id: UUID
 
 
-def windowed(
+def apply_window(
     statement: Select[Any], at: ColumnElement[datetime], row_id: ColumnElement[UUID], window: Window[TimePlace]
 ) -> tuple[Select[Any], dict[str, Any]]:
     """Return a statement that reads only a window of a list by time, newest first, and its parameters."""

@@ -9,7 +9,7 @@ import strawberry
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -67,4 +67,4 @@ async def api_token_create(
         info.context.loaders.clear()
         return {"api_token": token, "secret": secret}
 
-    return await answered(ApiTokenCreatePayload, work)
+    return await answer_mutation(ApiTokenCreatePayload, work)

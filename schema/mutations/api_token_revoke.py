@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.api_token import end_api_token
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -49,4 +49,4 @@ async def api_token_revoke(
         info.context.loaders.clear()
         return {"api_token": ended.token, "made_tokens": ended.made}
 
-    return await answered(ApiTokenRevokePayload, work)
+    return await answer_mutation(ApiTokenRevokePayload, work)

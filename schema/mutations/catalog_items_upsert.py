@@ -9,7 +9,7 @@ from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.storage.catalog import CatalogPlace
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -53,4 +53,4 @@ async def catalog_items_upsert(
         info.context.loaders.clear()
         return {"items": items}
 
-    return await answered(CatalogItemsUpsertPayload, work)
+    return await answer_mutation(CatalogItemsUpsertPayload, work)

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
@@ -59,4 +59,4 @@ async def customer_merge(
         info.context.loaders.clear()
         return merged._asdict()
 
-    return await answered(CustomerMergePayload, work)
+    return await answer_mutation(CustomerMergePayload, work)

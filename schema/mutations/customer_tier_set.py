@@ -10,7 +10,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.services.tier_lock import TierLockRequest, lock_tier
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -66,4 +66,4 @@ async def customer_tier_set(
         info.context.loaders.clear()
         return locked._asdict()
 
-    return await answered(CustomerTierSetPayload, work)
+    return await answer_mutation(CustomerTierSetPayload, work)

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.tier_lock import unlock_tier
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
@@ -41,4 +41,4 @@ async def customer_tier_unlock(
         info.context.loaders.clear()
         return {"customer": found}
 
-    return await answered(CustomerTierUnlockPayload, work)
+    return await answer_mutation(CustomerTierUnlockPayload, work)

@@ -9,7 +9,7 @@ import strawberry
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
@@ -73,4 +73,4 @@ async def customer_token_create(
             "expires_at": expires_at,
         }
 
-    return await answered(CustomerTokenCreatePayload, work)
+    return await answer_mutation(CustomerTokenCreatePayload, work)

@@ -11,7 +11,7 @@ from loyalty.rules.warning import WarningCode
 from loyalty.services.profile import upsert_customers
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.purchase_record import PurchaseCustomerInput, profile_of
@@ -51,7 +51,7 @@ async def customer_upsert(
         info.context.loaders.clear()
         return {"customer": result, "warnings": shown_warnings(profile_of(input).warnings)}
 
-    return await answered(CustomerUpsertPayload, work)
+    return await answer_mutation(CustomerUpsertPayload, work)
 
 
 def read_profile(given: CustomerUpsertInput) -> CustomerProfile:

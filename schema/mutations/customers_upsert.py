@@ -10,7 +10,7 @@ from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.services.profile import MAX_BATCH, upsert_customers
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered, user_errors
+from schema.errors import answer_mutation, user_errors
 from schema.guard import guarded
 from schema.input_values import unreadable_problems
 from schema.mutations.customer_upsert import CustomerUpsertInput, CustomerUpsertPayload, read_profile
@@ -66,7 +66,7 @@ async def customers_upsert(
             ),
         }
 
-    return await answered(CustomersUpsertPayload, work)
+    return await answer_mutation(CustomersUpsertPayload, work)
 
 
 def _read(item: CustomerUpsertInput) -> CustomerProfile | LoyaltyError:

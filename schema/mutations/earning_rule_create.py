@@ -12,7 +12,7 @@ from loyalty.rules.ids import RuleId
 from loyalty.services.earning_rule import create_earning_rule
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -76,4 +76,4 @@ async def earning_rule_create(
         info.context.loaders.clear()
         return {"earning_rule": rule}
 
-    return await answered(EarningRuleCreatePayload, work)
+    return await answer_mutation(EarningRuleCreatePayload, work)

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.earning_rule import delete_earning_rule
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -41,4 +41,4 @@ async def earning_rule_delete(
         info.context.loaders.clear()
         return {"deleted_id": input.id}
 
-    return await answered(EarningRuleDeletePayload, work)
+    return await answer_mutation(EarningRuleDeletePayload, work)

@@ -11,7 +11,7 @@ from loyalty.rules.earning import EarningRule as Rule
 from loyalty.services.earning_rule import update_earning_rule
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
 from schema.mutations.given import given_fields
@@ -73,7 +73,7 @@ async def earning_rule_update(
         info.context.loaders.clear()
         return {"earning_rule": rule}
 
-    return await answered(EarningRuleUpdatePayload, work)
+    return await answer_mutation(EarningRuleUpdatePayload, work)
 
 
 def _changes(given: EarningRuleUpdateInput, currency: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from loyalty.rules.opening import OpeningNumbers
 from loyalty.services.opening_balance import MAX_BATCH, Opening, OpeningResult, import_opening_balances
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered, user_errors
+from schema.errors import answer_mutation, user_errors
 from schema.guard import guarded
 from schema.input_values import unreadable_problems
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -101,7 +101,7 @@ async def opening_balances_import(
             ),
         }
 
-    return await answered(OpeningBalancesImportPayload, work)
+    return await answer_mutation(OpeningBalancesImportPayload, work)
 
 
 def _opening(given: OpeningBalanceInput) -> Opening | LoyaltyError:

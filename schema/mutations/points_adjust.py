@@ -11,7 +11,7 @@ from loyalty.rules.adjustment import AdjustmentReason, Direction, signed_points
 from loyalty.services.adjustment import AdjustmentRequest, adjust_points
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Points
@@ -90,4 +90,4 @@ async def points_adjust(
             "replayed": adjusted.replayed,
         }
 
-    return await answered(PointsAdjustPayload, work)
+    return await answer_mutation(PointsAdjustPayload, work)

@@ -9,7 +9,7 @@ from loyalty.rules.presets import Preset, apply_preset
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -50,4 +50,4 @@ async def program_apply_preset(
         info.context.loaders.clear()
         return {"program": changed.program}
 
-    return await answered(ProgramApplyPresetPayload, work)
+    return await answer_mutation(ProgramApplyPresetPayload, work)

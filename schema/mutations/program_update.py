@@ -22,7 +22,7 @@ from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
 from loyalty.services.program import ProgramEdit, update_program
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.given import given_or
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -191,38 +191,38 @@ async def program_update(
     """One new version, whatever the number of fields."""
 
     async def work() -> Mapping[str, Any]:
-        edit = ProgramEdit(lambda settings: _changed(settings, input), input.expected_version)
+        edit = ProgramEdit(lambda settings: _change_settings(settings, input), input.expected_version)
         changed = await update_program(info.context.world, info.context.actor, edit)
         info.context.loaders.clear()
         return changed._asdict()
 
-    return await answered(ProgramUpdatePayload, work)
+    return await answer_mutation(ProgramUpdatePayload, work)
 
 
-def _changed(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
+def _change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
     accrual = given.accrual or AccrualPolicyInput()
     return ProgramSettings(
         enabled=given_or(given.enabled, settings.enabled, "enabled"),
         stacking=given_or(accrual.stacking, settings.stacking, "accrual", "stacking"),
         earn_scope=given_or(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
         weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
-        accrual=_changed_accrual(settings.accrual, accrual),
-        basis=_changed_basis(settings.basis, accrual.basis),
-        expiry=_changed_expiry(settings.expiry, given.expiry),
+        accrual=_change_accrual(settings.accrual, accrual),
+        basis=_change_basis(settings.basis, accrual.basis),
+        expiry=_change_expiry(settings.expiry, given.expiry),
         notice_days=tuple(given_or(given.notice_days, settings.notice_days, "notice_days")),
-        tiering=_changed_tiering(settings.tiering, given.tiering),
-        redemption=_changed_redemption(settings.redemption, given.redemption)
+        tiering=_change_tiering(settings.tiering, given.tiering),
+        redemption=_change_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,
     )
 
 
-def _changed_expiry(policy: ExpiryPolicy, given: ExpiryPolicyInput | None) -> ExpiryPolicy:
+def _change_expiry(policy: ExpiryPolicy, given: ExpiryPolicyInput | None) -> ExpiryPolicy:
     changed = given_or(given, None, "expiry")
     return policy if changed is None else policy_from(changed)
 
 
-def _changed_tiering(policy: TierPolicy, given: TierPolicyInput | None) -> TierPolicy:
+def _change_tiering(policy: TierPolicy, given: TierPolicyInput | None) -> TierPolicy:
     changed = given_or(given, None, "tiering")
     if changed is None:
         return policy
@@ -232,7 +232,7 @@ def _changed_tiering(policy: TierPolicy, given: TierPolicyInput | None) -> TierP
     )
 
 
-def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:
+def _change_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:
     path = "accrual"
     delay = given_or(given.mature_delay, None, path, "mature_delay")
     slack = given_or(given.mature_slack, None, path, "mature_slack")
@@ -252,7 +252,7 @@ def _changed_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> Accrua
     )
 
 
-def _changed_basis(policy: BasisPolicy, given: EarningBasisInput | None) -> BasisPolicy:
+def _change_basis(policy: BasisPolicy, given: EarningBasisInput | None) -> BasisPolicy:
     if not given:
         return policy
     names = ("tax", "after_discount", "include_shipping", "exclude_gift_cards", "exclude_points_paid")
@@ -261,7 +261,7 @@ def _changed_basis(policy: BasisPolicy, given: EarningBasisInput | None) -> Basi
     )
 
 
-def _changed_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) -> RedemptionPolicy:
+def _change_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) -> RedemptionPolicy:
     path = "redemption"
     changed = replace(
         policy,

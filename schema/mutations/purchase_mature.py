@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.refund import mature_purchase
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.checkout import PurchaseBy, purchase_name
@@ -60,4 +60,4 @@ async def purchase_mature(
             "replayed": matured.replayed,
         }
 
-    return await answered(PurchaseMaturePayload, work)
+    return await answer_mutation(PurchaseMaturePayload, work)

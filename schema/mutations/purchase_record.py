@@ -18,7 +18,7 @@ from loyalty.rules.warning import InputWarning
 from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.input_values import DESCRIPTIVE
 from schema.mutations.given import sent
@@ -171,7 +171,7 @@ async def purchase_record(
         info.context.loaders.clear()
         return answer_of(recorded) | {"warnings": shown_warnings(customer_warnings(input.customer))}
 
-    return await answered(PurchaseRecordPayload, work)
+    return await answer_mutation(PurchaseRecordPayload, work)
 
 
 def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:

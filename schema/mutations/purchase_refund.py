@@ -12,7 +12,7 @@ from loyalty.rules.refund import BY_LINE_ID, LineRefund, Refund
 from loyalty.services.refund import RefundRequest, refund_purchase
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Points, Quantity
@@ -105,7 +105,7 @@ async def purchase_refund(
             "replayed": refunded.replayed,
         }
 
-    return await answered(PurchaseRefundPayload, work)
+    return await answer_mutation(PurchaseRefundPayload, work)
 
 
 def _request(given: PurchaseRefundInput) -> RefundRequest:

@@ -9,7 +9,7 @@ from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.services.purchase import MAX_BATCH, PurchaseRecording, RecordedPurchase, record_purchases
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered, user_errors
+from schema.errors import answer_mutation, user_errors
 from schema.guard import guarded
 from schema.input_values import unreadable_problems
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -67,7 +67,7 @@ async def purchases_record(
             ),
         }
 
-    return await answered(PurchasesRecordPayload, work)
+    return await answer_mutation(PurchasesRecordPayload, work)
 
 
 def _read(item: PurchaseRecordInput) -> PurchaseRecording | LoyaltyError:

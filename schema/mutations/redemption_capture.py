@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.redemption import capture_hold
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -62,4 +62,4 @@ async def redemption_capture(
         info.context.loaders.clear()
         return captured._asdict()
 
-    return await answered(RedemptionCapturePayload, work)
+    return await answer_mutation(RedemptionCapturePayload, work)

@@ -12,7 +12,7 @@ from loyalty.services.customer import CustomerKey
 from loyalty.services.redemption import HoldRequest, hold_points
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -86,7 +86,7 @@ async def redemption_hold(
         info.context.loaders.clear()
         return held._asdict()
 
-    return await answered(RedemptionHoldPayload, work)
+    return await answer_mutation(RedemptionHoldPayload, work)
 
 
 def _whose(info: Info, given: RedemptionHoldInput) -> CustomerKey:

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.redemption import release_hold
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -51,4 +51,4 @@ async def redemption_release(
         info.context.loaders.clear()
         return released._asdict()
 
-    return await answered(RedemptionReleasePayload, work)
+    return await answer_mutation(RedemptionReleasePayload, work)

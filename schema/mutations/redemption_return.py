@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.redemption import return_redemption
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -62,4 +62,4 @@ async def redemption_return(
         info.context.loaders.clear()
         return {**returned._asdict(), "returned": return_of(returned.returned, returned.redemption.currency)}
 
-    return await answered(RedemptionReturnPayload, work)
+    return await answer_mutation(RedemptionReturnPayload, work)

@@ -10,7 +10,7 @@ from loyalty.rules.durations import parse_minutes
 from loyalty.services.sandbox import advance_sandbox_clock
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Duration
@@ -50,4 +50,4 @@ async def sandbox_clock_advance(
         info.context.loaders.clear()
         return advanced._asdict()
 
-    return await answered(SandboxClockAdvancePayload, work)
+    return await answer_mutation(SandboxClockAdvancePayload, work)

@@ -9,7 +9,7 @@ import strawberry
 from loyalty.services.revocation import revoke_signed_tokens
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import CustomerBy, customer_key
@@ -62,4 +62,4 @@ async def signed_tokens_revoke(
         )
         return {"revoked_at": revoked_at}
 
-    return await answered(SignedTokensRevokePayload, work)
+    return await answer_mutation(SignedTokensRevokePayload, work)

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.tier import create_tier
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Color, Decimal, Points
@@ -48,4 +48,4 @@ async def tier_create(
         info.context.loaders.clear()
         return {"tier": changed.tier, "job": changed.job}
 
-    return await answered(TierCreatePayload, work)
+    return await answer_mutation(TierCreatePayload, work)

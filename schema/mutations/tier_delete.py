@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.tier import remove_tier
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
@@ -40,4 +40,4 @@ async def tier_delete(
         info.context.loaders.clear()
         return {"deleted_id": input.id, "job": changed.job}
 
-    return await answered(TierDeletePayload, work)
+    return await answer_mutation(TierDeletePayload, work)

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.services.tier import change_tier
 from permissions.catalog import Permission
 from schema.context import Info
-from schema.errors import answered
+from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.given import given_fields, given_or
 from schema.mutations.payload import UserErrors, user_errors_field
@@ -54,4 +54,4 @@ async def tier_update(
         info.context.loaders.clear()
         return {"tier": changed.tier, "job": changed.job}
 
-    return await answered(TierUpdatePayload, work)
+    return await answer_mutation(TierUpdatePayload, work)

@@ -11,7 +11,7 @@ import pytest
 from api.issuer import Issuer
 from loyalty.rules.errors import TenantSuspended
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
-from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.authentication import actor_of_token, refresh_actor
 from loyalty.services.world import World
 from permissions.actor import Actor, SignedToken
 from permissions.roles import Role
@@ -74,11 +74,11 @@ async def test_a_tenant_is_suspended_shown_as_such_and_resumed(world: World, sal
     suspended = operator.run("tenant", "suspend", tenant)
     assert (suspended.returncode, suspended.stdout.split(":")[0]) == (0, f"{tenant} is suspended"), suspended.stderr
     with pytest.raises(TenantSuspended):
-        await refreshed_actor(world, salon.owner)
+        await refresh_actor(world, salon.owner)
     assert f"{tenant}  Salon  SUSPENDED\n" in operator.run("tenant", "list").stdout
     resumed = operator.run("tenant", "resume", tenant)
     assert (resumed.returncode, resumed.stdout.split(":")[0]) == (0, f"{tenant} is active"), resumed.stderr
-    assert await refreshed_actor(world, salon.owner) == salon.owner
+    assert await refresh_actor(world, salon.owner) == salon.owner
     assert f"{tenant}  Salon\n" in operator.run("tenant", "list").stdout
 
 
@@ -96,9 +96,9 @@ async def test_one_token_is_revoked_with_the_api_tokens_it_made(world: World, sa
         assert revoked.returncode == 0, revoked.stderr
         assert f"API token '{way}' ended with it" in revoked.stdout
         assert "Revoked: the token of staff:mara" in revoked.stdout
-        assert await refreshed_actor(world, actor) is None
+        assert await refresh_actor(world, actor) is None
         assert await actor_of_token(world, sha256) is None
-    assert await refreshed_actor(world, salon.owner) == salon.owner
+    assert await refresh_actor(world, salon.owner) == salon.owner
 
 
 async def test_all_tokens_of_a_subject_are_revoked(world: World, salon: Salon, operator: Operator) -> None:
@@ -107,8 +107,8 @@ async def test_all_tokens_of_a_subject_are_revoked(world: World, salon: Salon, o
     revoked = operator.run("token", "revoke", "--tenant", str(salon.tenant_id), "--subject", "staff:mara")
     assert revoked.returncode == 0, revoked.stderr
     assert "Revoked: all tokens of staff:mara that were issued until now." in revoked.stdout
-    assert [await refreshed_actor(world, actor) for actor in actors] == [None, None]
-    assert await refreshed_actor(world, other) == other
+    assert [await refresh_actor(world, actor) for actor in actors] == [None, None]
+    assert await refresh_actor(world, other) == other
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
-from loyalty.services.authentication import actor_of_token, find_fallen, refreshed_actor
+from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actor
 from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers
@@ -161,7 +161,7 @@ class Day:
         await revoke_signed_token(world, self.salon.tenant_id, "leaked", "operator")
         actor = await actor_of_token(world, "a" * 64)
         assert actor is not None
-        assert await refreshed_actor(world, actor) is not None
+        assert await refresh_actor(world, actor) is not None
         await end_api_token(world, owner, token.id)
 
     async def trade(self) -> None:
@@ -231,7 +231,7 @@ class Day:
             await quote_checkout(world, salon.staff, key, checkout(), None)
             await unlock_tier(world, salon.manager, key)
         await get_me(world, customer_actor(salon.tenant_id, found.id))
-        await refreshed_actor(world, customer_actor(salon.tenant_id, found.id))
+        await refresh_actor(world, customer_actor(salon.tenant_id, found.id))
         assert await find_fallen(world, salon.tenant_id, [customer_actor(salon.tenant_id, found.id)]) == set()
         for order_by in CustomerOrder:
             await self._page_of_customers(order_by, PointsFilter.ANY)

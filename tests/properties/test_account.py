@@ -3,7 +3,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty.rules.account import Account, Overdraft, credit, debit, pend, take_back, unpend
+from loyalty.rules.account import Account, Overdraft, add_pending, credit, debit, remove_pending, take_back
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId
 from tests.properties.strategies import accounts, large_points
@@ -104,11 +104,11 @@ def test_credits_pay_a_debt_once(owed: int, parts: list[int]) -> None:
 @given(accounts(), POINTS)
 def test_a_promise_that_is_void_leaves_no_trace(account: Account, points: int) -> None:
     """C-20: and one that is kept is a credit like any other."""
-    promised = pend(account, points)
+    promised = add_pending(account, points)
     assert_possible(promised)
     assert promised.balance == account.balance
-    assert unpend(promised, points) == account
-    kept = credit(unpend(promised, points), points, earned=True, qualifying=True)
+    assert remove_pending(promised, points) == account
+    kept = credit(remove_pending(promised, points), points, earned=True, qualifying=True)
     assert kept == credit(account, points, earned=True, qualifying=True)
 
 
@@ -142,7 +142,7 @@ def test_taking_back_undoes_the_credit_wherever_the_points_are(
 )
 def test_a_promise_can_be_kept_whatever_happens_meanwhile(points: int, moves: list[tuple[str, int]]) -> None:
     """F-19: nothing that is let in until then makes the account too large for it."""
-    account = pend(Account(debtor()), points)
+    account = add_pending(Account(debtor()), points)
     for move, moved in moves:
         try:
             if move in ("earn", "give"):
@@ -152,7 +152,7 @@ def test_a_promise_can_be_kept_whatever_happens_meanwhile(points: int, moves: li
                 account = debit(account, moved, overdraft=overdraft, qualifying=move == "owe").account
         except LimitReached:
             continue
-    kept = credit(unpend(account, points), points, earned=True, qualifying=True).account
+    kept = credit(remove_pending(account, points), points, earned=True, qualifying=True).account
     assert_possible(kept)
     assert kept.balance == account.balance + points
 

@@ -11,7 +11,7 @@ from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, Purchase
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import end_api_token, load_api_tokens
-from loyalty.services.authentication import refreshed_actor
+from loyalty.services.authentication import refresh_actor
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import (
     CustomerKey,
@@ -92,10 +92,10 @@ USES: dict[str, Use] = {
     "advance_job": lambda w, us, x: advance_job(w, us.salon.tenant_id, x.job_id),
     "load_api_tokens": lambda w, us, x: load_api_tokens(w, us.salon.owner, [x.token_id]),
     "end_api_token": lambda w, us, x: end_api_token(w, us.salon.owner, x.token_id),
-    "refreshed_actor of a customer": lambda w, us, x: refreshed_actor(
+    "refreshed_actor of a customer": lambda w, us, x: refresh_actor(
         w, customer_actor(us.salon.tenant_id, x.customer_id)
     ),
-    "refreshed_actor of a token": lambda w, us, x: refreshed_actor(w, _token_actor(us, x.token_id)),
+    "refreshed_actor of a token": lambda w, us, x: refresh_actor(w, _token_actor(us, x.token_id)),
 }
 
 

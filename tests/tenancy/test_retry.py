@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from loyalty.rules.errors import NotFound
 from loyalty.services.world import World
 from tenancy.database import enter_tenant
-from tenancy.retry import MAX_ATTEMPTS, SERIALIZATION_FAILURE, StaleRead, retried, retries
+from tenancy.retry import MAX_ATTEMPTS, SERIALIZATION_FAILURE, StaleRead, retries, retry_transaction
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import known_customer
 
@@ -49,7 +49,7 @@ class Disturbed:
 async def test_a_serialization_failure_runs_again_and_is_counted(world: World, salon: Salon) -> None:
     work = Disturbed(world, salon, await known_customer(world, salon), times=2)
     again = counted("serialization_failure")
-    assert await retried(work) == 3
+    assert await retry_transaction(work) == 3
     assert work.attempts == 3
     assert again() == 2
 
@@ -58,7 +58,7 @@ async def test_attempts_are_bounded_and_the_last_error_is_shown(world: World, sa
     work = Disturbed(world, salon, await known_customer(world, salon), times=MAX_ATTEMPTS)
     again = counted("serialization_failure")
     with pytest.raises(DBAPIError) as refused:
-        await retried(work)
+        await retry_transaction(work)
     assert getattr(refused.value.orig, "sqlstate", None) == SERIALIZATION_FAILURE
     assert work.attempts == MAX_ATTEMPTS
     assert again() == MAX_ATTEMPTS - 1
@@ -81,7 +81,7 @@ async def test_a_deadlock_runs_again_and_both_arrive(world: World, salon: Salon)
 
         return work
 
-    await asyncio.gather(retried(takes(0, anna, ben)), retried(takes(1, ben, anna)))
+    await asyncio.gather(retry_transaction(takes(0, anna, ben)), retry_transaction(takes(1, ben, anna)))
     assert again() == 1
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         pending = [(await tx.rows(READ, customer=customer))[0].pending for customer in (anna, ben)]
@@ -98,7 +98,7 @@ async def test_a_stale_read_runs_again_and_is_counted() -> None:
             raise StaleRead
         return "fresh"
 
-    assert await retried(work) == "fresh"
+    assert await retry_transaction(work) == "fresh"
     assert (attempts, again()) == (3, 2)
 
 
@@ -113,7 +113,7 @@ async def test_any_other_error_of_the_database_is_not_tried_again(world: World, 
             await tx.run(text("UPDATE accounts SET available = -1 WHERE customer_id = :id"), id=customer_id)
 
     with pytest.raises(IntegrityError):
-        await retried(work)
+        await retry_transaction(work)
     assert (attempts, retries.total()) == (1, before)
 
 
@@ -126,5 +126,5 @@ async def test_a_refusal_is_not_tried_again() -> None:
         raise NotFound("customer")
 
     with pytest.raises(NotFound):
-        await retried(work)
+        await retry_transaction(work)
     assert (attempts, retries.total()) == (1, before)

@@ -1,6 +1,6 @@
 import pytest
 
-from loyalty.rules.account import Account, Overdraft, credit, debit, pend, take_back, unpend
+from loyalty.rules.account import Account, Overdraft, add_pending, credit, debit, remove_pending, take_back
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.points import MAX_POINTS
 from tests.loyalty.rules.builders import account
@@ -126,7 +126,7 @@ def test_refuses_debt_without_end() -> None:
 def test_a_promise_counts_for_nothing_yet() -> None:
     """C-01, SB-04: pending points are no balance, no lifetime points and no way to a tier."""
     before = account(available=5, held=3, lifetime_earned=8, qualifying=8, sequence=4)
-    promised = pend(before, 10)
+    promised = add_pending(before, 10)
     assert promised == account(available=5, pending=10, held=3, lifetime_earned=8, qualifying=8, sequence=4)
     assert promised.balance == before.balance
     with pytest.raises(InsufficientPoints):
@@ -136,18 +136,18 @@ def test_a_promise_counts_for_nothing_yet() -> None:
 @pytest.mark.parametrize(("pending", "points", "left"), [(10, 10, 0), (10, 4, 6)])
 def test_a_promise_is_taken_away_and_nothing_else(pending: int, points: int, left: int) -> None:
     """C-20: kept or void, the promise is gone."""
-    assert unpend(account(available=5, pending=pending), points) == account(available=5, pending=left)
+    assert remove_pending(account(available=5, pending=pending), points) == account(available=5, pending=left)
 
 
 def test_no_more_promises_go_than_were_made() -> None:
     with pytest.raises(ValueError, match="more points than are pending"):
-        unpend(account(available=100, pending=9), 10)
+        remove_pending(account(available=100, pending=9), 10)
 
 
 @pytest.mark.parametrize("points", [0, -1])
 def test_promises_and_reversals_are_of_positive_points_only(points: int) -> None:
     """F-43."""
-    for move in (pend, unpend):
+    for move in (add_pending, remove_pending):
         with pytest.raises(ValueError, match="positive"):
             move(account(pending=10), points)
     with pytest.raises(ValueError, match="positive"):
@@ -167,7 +167,7 @@ def test_promises_and_reversals_are_of_positive_points_only(points: int) -> None
 def test_promises_only_what_can_be_kept(full: Account) -> None:
     """F-19: a promise that would pass the limit at its maturity is refused when it is made, not then."""
     with pytest.raises(LimitReached):
-        pend(full, 1)
+        add_pending(full, 1)
 
 
 def test_what_is_taken_back_was_never_earned() -> None:

@@ -10,15 +10,15 @@ import pytest
 from loyalty.rules.account import Account, CountedIn, Overdraft, credit, debit, expire, take_back
 from loyalty.rules.expiry import Period
 from loyalty.rules.standing import (
-    counted,
-    counted_anew,
+    count_qualifying,
     counted_in,
     measure,
+    measure_standing,
     next_start,
     previous_start,
-    reached,
-    settled,
-    turned,
+    recount_windows,
+    settle_standing,
+    turn_windows,
     window_start,
 )
 from loyalty.rules.tiers import DEFAULT_TIERING, Downgrade, TierBasis, TierPolicy, tier_for, validate_tiering
@@ -40,18 +40,18 @@ def by_window(**changes: Any) -> TierPolicy:
 
 def begun(policy: TierPolicy, previous: int = 0, points: int = 0, **numbers: Any) -> Account:
     """An account of somebody whose windows were counted just now."""
-    return counted_anew(policy, account(**numbers), (points, previous), NOW, BERLIN)
+    return recount_windows(policy, account(**numbers), (points, previous), NOW, BERLIN)
 
 
 def earn(policy: TierPolicy, before: Account, points: int, now: datetime = NOW) -> Account:
     """What a purchase does."""
-    opened = turned(policy, before, now, BERLIN)
-    return settled(policy, opened, credit(opened, points, earned=True, qualifying=True).account, now, BERLIN)
+    opened = turn_windows(policy, before, now, BERLIN)
+    return settle_standing(policy, opened, credit(opened, points, earned=True, qualifying=True).account, now, BERLIN)
 
 
 def wait(policy: TierPolicy, before: Account, now: datetime) -> Account:
     """What time does until somebody looks."""
-    return settled(policy, before, turned(policy, before, now, BERLIN), now, BERLIN)
+    return settle_standing(policy, before, turn_windows(policy, before, now, BERLIN), now, BERLIN)
 
 
 @pytest.mark.parametrize("policy", [TierPolicy(LIFETIME), by_window(), TierPolicy(BALANCE)], ids=lambda it: it.basis)
@@ -79,8 +79,8 @@ def test_spending_and_expiry_lower_nothing_at_once(policy: TierPolicy, kept: int
     """BK-33, C-07, F-30: not even where the balance counts, before its review."""
     rich = earn(policy, begun(policy), 600)
     spent = debit(rich, 500, overdraft=Overdraft.REJECT, qualifying=False).account
-    assert settled(policy, rich, spent, NOW, BERLIN).standing == kept
-    assert settled(policy, rich, expire(rich, 500), NOW, BERLIN).standing == kept
+    assert settle_standing(policy, rich, spent, NOW, BERLIN).standing == kept
+    assert settle_standing(policy, rich, expire(rich, 500), NOW, BERLIN).standing == kept
 
 
 @pytest.mark.parametrize("policy", [TierPolicy(LIFETIME), by_window(), TierPolicy(BALANCE)], ids=lambda it: it.basis)
@@ -90,16 +90,16 @@ def test_corrections_and_reversals_lower_it_at_once(policy: TierPolicy, downgrad
     policy = replace(policy, downgrade=downgrade)
     rich = earn(policy, begun(policy), 600)
     corrected = debit(rich, 101, overdraft=Overdraft.REJECT, qualifying=True).account
-    assert settled(policy, rich, corrected, NOW, BERLIN).standing == 499
+    assert settle_standing(policy, rich, corrected, NOW, BERLIN).standing == 499
     reversed_ = take_back(rich, 101, overdraft=Overdraft.REJECT).account
-    assert settled(policy, rich, reversed_, NOW, BERLIN).standing == 499
+    assert settle_standing(policy, rich, reversed_, NOW, BERLIN).standing == 499
 
 
 def test_what_counts_is_shown_as_the_policy_says() -> None:
     """BK-92: the points that lead to the next tier."""
     all_of_it = account(qualifying=900, available=50, held=5, window_points=300, previous_window_points=400)
     for basis, points in ((LIFETIME, 900), (WINDOW, 300), (BALANCE, 55)):
-        assert counted(TierPolicy(basis), all_of_it) == points
+        assert count_qualifying(TierPolicy(basis), all_of_it) == points
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_counts_is_shown_as_the_policy_says() -> None:
 )
 def test_the_better_of_two_windows_counts(previous: int, points: int, best: int) -> None:
     """C-07: a correction that takes more than the open window has takes the rest from the last one."""
-    assert reached(by_window(), begun(by_window(), previous, points)) == best
+    assert measure_standing(by_window(), begun(by_window(), previous, points)) == best
 
 
 # ── windows ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +181,7 @@ def test_time_lowers_nothing_with_never() -> None:
     later = wait(policy, rich, NEXT_JANUARY.replace(year=2040))
     assert (later.standing, later.window_points, later.tier_review_at) == (600, 0, None)
     taken = take_back(later, 200, overdraft=Overdraft.ALLOW_NEGATIVE, counted_in=CountedIn.OLDER).account
-    assert settled(policy, later, taken, NOW.replace(year=2040), BERLIN).standing == 400
+    assert settle_standing(policy, later, taken, NOW.replace(year=2040), BERLIN).standing == 400
 
 
 def test_a_balance_falls_only_at_the_review() -> None:
@@ -189,14 +189,16 @@ def test_a_balance_falls_only_at_the_review() -> None:
     policy = TierPolicy(BALANCE, grace_days=5)
     rich = earn(policy, begun(policy), 600)
     assert rich.tier_review_at is None
-    spent = settled(policy, rich, debit(rich, 500, overdraft=Overdraft.REJECT, qualifying=False).account, NOW, BERLIN)
+    spent = settle_standing(
+        policy, rich, debit(rich, 500, overdraft=Overdraft.REJECT, qualifying=False).account, NOW, BERLIN
+    )
     review = NEXT_JANUARY + timedelta(days=5)
     assert (spent.standing, spent.tier_review_at) == (600, review)
     assert wait(policy, spent, review - MOMENT).standing == 600
     reviewed = wait(policy, spent, review)
     assert (reviewed.standing, reviewed.tier_review_at) == (100, None)
     never = replace(policy, downgrade=Downgrade.NEVER)
-    assert wait(never, settled(never, rich, spent, NOW, BERLIN), review.replace(year=2040)).standing == 600
+    assert wait(never, settle_standing(never, rich, spent, NOW, BERLIN), review.replace(year=2040)).standing == 600
 
 
 def test_the_end_of_a_lock_is_no_review() -> None:
@@ -205,7 +207,7 @@ def test_the_end_of_a_lock_is_no_review() -> None:
     april = NOW + timedelta(days=30)
     rich = earn(policy, begun(policy), 600)
     poor = debit(rich, 500, overdraft=Overdraft.REJECT, qualifying=False).account
-    locked = settled(policy, rich, replace(poor, tier_locked=True, tier_locked_until=april), NOW, BERLIN)
+    locked = settle_standing(policy, rich, replace(poor, tier_locked=True, tier_locked_until=april), NOW, BERLIN)
     assert locked.tier_review_at == april
     freed = wait(policy, locked, april)
     assert (freed.tier_locked, freed.standing, freed.tier_review_at) == (False, 600, NEXT_JANUARY)
@@ -246,9 +248,11 @@ def test_a_standing_that_another_policy_measured_waits_to_be_counted_anew() -> N
     policy = TierPolicy(BALANCE)
     earned = earn(policy, old, 1_000)
     assert earned.standing == 300
-    mistake = settled(policy, old, debit(old, 50, overdraft=Overdraft.REJECT, qualifying=True).account, NOW, BERLIN)
+    mistake = settle_standing(
+        policy, old, debit(old, 50, overdraft=Overdraft.REJECT, qualifying=True).account, NOW, BERLIN
+    )
     assert mistake.standing == 250
-    anew = counted_anew(policy, earned, (0, 0), NOW, BERLIN)
+    anew = recount_windows(policy, earned, (0, 0), NOW, BERLIN)
     assert (anew.standing, anew.standing_by, anew.window_started_at) == (1_300, measure(policy), None)
 
 

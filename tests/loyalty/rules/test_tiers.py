@@ -2,7 +2,16 @@ import pytest
 
 from loyalty.rules.money import Ratio
 from loyalty.rules.points import MAX_POINTS
-from loyalty.rules.tiers import Progress, Tier, normal_color, progress, tier_change, tier_for, validate_tier, way
+from loyalty.rules.tiers import (
+    Progress,
+    Tier,
+    measure_way,
+    normal_color,
+    progress,
+    tier_change,
+    tier_for,
+    validate_tier,
+)
 from tests.loyalty.rules.builders import tier
 
 REGULAR, SILVER, GOLD = tier(0, "Regular"), tier(500, "Silver"), tier(1_000, "Gold")
@@ -161,7 +170,7 @@ def test_a_tier_may_stand_above_or_below_what_counts(
     current: Tier | None, following: Tier | None, points: int, expected: Progress
 ) -> None:
     """BK-92, BK-93: the way is measured from the tier that the customer has."""
-    assert way(current, following, points) == expected
+    assert measure_way(current, following, points) == expected
 
 
 def test_stores_colours_in_capitals() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from loyalty.rules.errors import NotFound, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
-from loyalty.services.authentication import LAST_USED_STEP, actor_of_token, refreshed_actor
+from loyalty.services.authentication import LAST_USED_STEP, actor_of_token, refresh_actor
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.tenant import resume_tenant, suspend_tenant
 from loyalty.services.world import World
@@ -81,7 +81,7 @@ async def test_an_ended_token_is_refused_at_once(world: World, salon: Salon, tok
     assert actor is not None
     await end_api_token(at(world, NOON), salon.owner, token.id)
     assert await actor_of_token(at(world, NOON), sha256) is None
-    assert await refreshed_actor(at(world, NOON), actor) is None
+    assert await refresh_actor(at(world, NOON), actor) is None
 
 
 @pytest.mark.usefixtures("token")
@@ -127,13 +127,13 @@ async def test_nobody_of_a_suspended_tenant_is_let_in_until_it_is_resumed(
         await actor_of_token(at(world, NOON), sha256)
     for actor in (salon.owner, salon.staff, salon.integration):
         with pytest.raises(TenantSuspended):
-            await refreshed_actor(world, actor)
+            await refresh_actor(world, actor)
     assert await actor_of_token(at(world, NOON + timedelta(days=1)), sha256) is None
-    assert await refreshed_actor(world, replace(salon.owner, expires_at=NOON)) is None
-    assert await refreshed_actor(world, other_salon.owner) == other_salon.owner
+    assert await refresh_actor(world, replace(salon.owner, expires_at=NOON)) is None
+    assert await refresh_actor(world, other_salon.owner) == other_salon.owner
     await resume_tenant(owner_world, salon.tenant_id)
     assert await actor_of_token(at(world, NOON), sha256) is not None
-    assert await refreshed_actor(world, salon.owner) == salon.owner
+    assert await refresh_actor(world, salon.owner) == salon.owner
     with pytest.raises(NotFound):
         await suspend_tenant(owner_world, TenantId(NOBODY))
 
@@ -147,29 +147,29 @@ async def test_everybody_learns_that_the_program_is_off(
     for enabled in (False, True):
         await update_program(world, salon.manager, ProgramEdit(partial(replace, enabled=enabled), None))
         by_token = await actor_of_token(at(world, NOON), sha256)
-        others = [await refreshed_actor(world, actor) for actor in (salon.staff, customer)]
+        others = [await refresh_actor(world, actor) for actor in (salon.staff, customer)]
         assert [actor.loyalty_enabled for actor in (by_token, *others) if actor] == [enabled] * 3
 
 
 async def test_staff_stay_who_they_are(world: World, salon: Salon) -> None:
-    assert await refreshed_actor(world, salon.staff) == salon.staff
+    assert await refresh_actor(world, salon.staff) == salon.staff
 
 
 async def test_nobody_outlives_their_credential(world: World, salon: Salon) -> None:
     passing = replace(salon.staff, expires_at=NOON)
-    assert await refreshed_actor(at(world, NOON - timedelta(seconds=1)), passing) == passing
-    assert await refreshed_actor(at(world, NOON), passing) is None
+    assert await refresh_actor(at(world, NOON - timedelta(seconds=1)), passing) == passing
+    assert await refresh_actor(at(world, NOON), passing) is None
 
 
 async def test_a_customer_must_exist(world: World, salon: Salon) -> None:
     customer_id = await known_customer(world, salon)
     actor = customer_actor(salon.tenant_id, customer_id)
-    assert await refreshed_actor(world, actor) == actor
-    assert await refreshed_actor(world, customer_actor(salon.tenant_id, CustomerId(NOBODY))) is None
+    assert await refresh_actor(world, actor) == actor
+    assert await refresh_actor(world, customer_actor(salon.tenant_id, CustomerId(NOBODY))) is None
 
 
 async def test_a_tenant_must_exist(world: World) -> None:
-    assert await refreshed_actor(world, staff_actor(TenantId(NOBODY), Role.OWNER)) is None
+    assert await refresh_actor(world, staff_actor(TenantId(NOBODY), Role.OWNER)) is None
 
 
 async def test_a_token_actor_is_read_from_its_token_and_not_from_what_it_claims(
@@ -179,4 +179,4 @@ async def test_a_token_actor_is_read_from_its_token_and_not_from_what_it_claims(
     assert actor is not None
     assert actor.token_id == token.id
     claiming = replace(actor, permissions=frozenset(Permission), display="Somebody")
-    assert await refreshed_actor(at(world, NOON), claiming) == actor
+    assert await refresh_actor(at(world, NOON), claiming) == actor

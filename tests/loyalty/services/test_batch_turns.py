@@ -1,10 +1,13 @@
 """A batch works in slices: whoever else is served by the process has turns in between."""
 
 import asyncio
+import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from statistics import median
 from typing import NamedTuple
+
+import pytest
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.opening import OpeningNumbers
@@ -27,6 +30,15 @@ class Turns(NamedTuple):
 
     whole: float
     longest: float
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """Keep the collector away: what a whole run of tests has left in memory is no work of a batch."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 async def measure_turns(work: Callable[[], Awaitable[object]]) -> Turns:

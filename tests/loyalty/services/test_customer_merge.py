@@ -8,7 +8,7 @@ from loyalty.rules.errors import ActiveHolds, HoldEnded, IdempotencyConflict, In
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import RestorePolicy
-from loyalty.services.authentication import refreshed_actor
+from loyalty.services.authentication import refresh_actor
 from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers, load_customers
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.earning_rule import create_earning_rule
@@ -94,7 +94,7 @@ async def test_what_comes_for_the_old_id_goes_to_the_new_one(
     await earn(world, salon, order("order-1", 3_000, status=PurchaseStatus.CANCELLED))
     refunded = await pay_back(world, salon, "order-2", 1_000, "half")
     assert (await found(world, salon, "ben")).points.available == 16
-    old_app = await refreshed_actor(world, customer_actor(salon.tenant_id, recorded.customer.id))
+    old_app = await refresh_actor(world, customer_actor(salon.tenant_id, recorded.customer.id))
     assert old_app is not None
     me = await get_me(world, old_app)
     assert me is not None

@@ -8,7 +8,7 @@ import pytest
 from loyalty.rules.errors import InvalidInput, NotFound, PermissionDenied
 from loyalty.rules.ids import CustomerId, TokenId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token
-from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.authentication import actor_of_token, refresh_actor
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.world import World
@@ -123,10 +123,10 @@ async def test_a_customer_is_let_in_for_as_long_as_the_token_that_made_theirs_st
     maker, short = await token_of(world, salon, SIGNS_IN, READS), await token_of(world, salon, READS, expires_at=end)
     made = replace(customer_actor(salon.tenant_id, anna), maker_token_id=maker.token_id)
     of_short = replace(made, maker_token_id=short.token_id)
-    assert await refreshed_actor(at(world, NOON), made) == made
-    assert await refreshed_actor(at(world, NOON), of_short) == of_short
-    assert await refreshed_actor(at(world, end), of_short) is None
+    assert await refresh_actor(at(world, NOON), made) == made
+    assert await refresh_actor(at(world, NOON), of_short) == of_short
+    assert await refresh_actor(at(world, end), of_short) is None
     assert maker.token_id is not None
     await end_api_token(at(world, NOON), salon.owner, maker.token_id)
-    assert await refreshed_actor(at(world, NOON), made) is None
-    assert await refreshed_actor(at(world, NOON), replace(made, maker_token_id=TokenId(anna))) is None
+    assert await refresh_actor(at(world, NOON), made) is None
+    assert await refresh_actor(at(world, NOON), replace(made, maker_token_id=TokenId(anna))) is None

@@ -10,7 +10,7 @@ import pytest
 from loyalty.rules.errors import TenantSuspended
 from loyalty.rules.ids import CustomerId, TokenId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token
-from loyalty.services.authentication import find_fallen, refreshed_actor
+from loyalty.services.authentication import find_fallen, refresh_actor
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
@@ -76,7 +76,7 @@ async def test_each_way_to_fall_is_found_in_one_statement(world: World, salon: S
     assert found == fallen
     assert len(sent) == 2, "enter the tenant, ask"
     for actor in standing | fallen:
-        refreshed = await refreshed_actor(world, actor)
+        refreshed = await refresh_actor(world, actor)
         assert (refreshed is None or refreshed.customer_id != actor.customer_id) == (actor in fallen)
 
 
@@ -86,7 +86,7 @@ async def test_everybody_of_a_suspended_tenant_falls_and_nobody_of_another(
     actors = [salon.owner, salon.staff]
     await suspend_tenant(owner_world, salon.tenant_id)
     with pytest.raises(TenantSuspended):
-        await refreshed_actor(world, salon.owner)
+        await refresh_actor(world, salon.owner)
     assert await find_fallen(world, salon.tenant_id, actors) == set(actors)
     assert await find_fallen(world, other_salon.tenant_id, [other_salon.owner]) == set()
     await resume_tenant(owner_world, salon.tenant_id)

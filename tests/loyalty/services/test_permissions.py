@@ -244,7 +244,7 @@ WORKS_WHEN_OFF = {
 }
 """What must work while the module is off: switching it on again, and credentials."""
 
-ASKS_NOBODY = {"refreshed_actor", "read_standing_of"}
+ASKS_NOBODY = {"refresh_actor", "read_standing_of"}
 """They find out who is calling; nobody calls them on their own behalf."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)

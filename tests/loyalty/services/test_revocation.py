@@ -9,7 +9,7 @@ import pytest
 from loyalty.rules.errors import InvalidInput, NotFound, PermissionDenied
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, list_api_tokens
-from loyalty.services.authentication import actor_of_token, refreshed_actor
+from loyalty.services.authentication import actor_of_token, refresh_actor
 from loyalty.services.customer import CustomerKey
 from loyalty.services.revocation import revoke_signed_token, revoke_signed_tokens, revoke_subject
 from loyalty.services.world import World
@@ -33,7 +33,7 @@ def signed_in(actor: Actor, token_id: str, issued_at: datetime = NOON, maker: Si
 
 async def stands(world: World, actor: Actor) -> bool:
     """Whether the actor is let in at noon."""
-    return await refreshed_actor(at(world, NOON), actor) is not None
+    return await refresh_actor(at(world, NOON), actor) is not None
 
 
 @pytest.fixture
