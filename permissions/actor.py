@@ -1,10 +1,10 @@
 """Who is calling. An actor comes from a credential only, and so does its tenant."""
 
-import enum
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import SYSTEM_PERMISSIONS
@@ -12,17 +12,13 @@ from permissions.roles import SYSTEM_PERMISSIONS
 MAX_DISPLAY_LENGTH = 120
 
 
-class ActorKind(enum.StrEnum):
-    """What sort of caller it is."""
+class ActorKind(DescribedEnum):
+    """What sort of caller a credential stands for."""
 
-    STAFF = "STAFF"
-    """A person of the tenant's team."""
-    API_TOKEN = "API_TOKEN"  # noqa: S105 - a kind of caller, not a secret
-    """A system with an API token."""
-    CUSTOMER = "CUSTOMER"
-    """A customer, by a short-lived token in the tenant's own app."""
-    SYSTEM = "SYSTEM"
-    """Treue itself: background work. Never made from a credential."""
+    STAFF = "STAFF", "A person of the tenant's team."
+    API_TOKEN = "API_TOKEN", "A partner system with an API token."
+    CUSTOMER = "CUSTOMER", "A customer, in the tenant's own app."
+    SYSTEM = "SYSTEM", "The service itself, in the background."
 
 
 class SignedToken(NamedTuple):

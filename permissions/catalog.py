@@ -1,51 +1,56 @@
 """Every permission there is, with its wire name.
 
-Enum names are what GraphQL shows; wire names (`loyalty:read`) stand in API tokens and JWTs. Adding a permission here
+Wire names (`loyalty:read`) stand in API tokens and JWTs. Adding a permission here
 without deciding which role has it fails the printed matrix in tests/permissions.
 """
 
-import enum
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from loyalty.rules.described_enum import DescribedEnum
 
-class Permission(enum.StrEnum):
-    """One thing an actor may do inside its own tenant."""
 
-    LOYALTY_READ = "LOYALTY_READ"
-    """Read the program, rules, tiers, customers, purchases and ledger."""
-    LOYALTY_MANAGE = "LOYALTY_MANAGE"
-    """Change the program, earning rules, tiers and catalogue."""
-    LOYALTY_ADJUST = "LOYALTY_ADJUST"
-    """Add or remove points by hand."""
-    LOYALTY_REPORT = "LOYALTY_REPORT"
-    """Read reports over all customers."""
-    PURCHASES_RECORD = "PURCHASES_RECORD"
-    """Record purchases and their status."""
-    REDEMPTIONS_MANAGE = "REDEMPTIONS_MANAGE"
-    """Quote, hold, capture, release and give back points at the checkout, for any customer."""
-    TOKENS_MANAGE = "TOKENS_MANAGE"
-    """Create and revoke API tokens, and revoke tokens of people and customers."""
-    CUSTOMERS_SIGN_IN = "CUSTOMERS_SIGN_IN"
-    """Create customer tokens, which may do at most what their maker may do for that customer."""
-    SELF_READ = "SELF_READ"
-    """A customer reads their own points, tier and history."""
-    SELF_REDEEM = "SELF_REDEEM"
-    """A customer sets their own points aside at a checkout, and takes them back."""
+class Permission(DescribedEnum):
+    """One thing a caller may do inside its own tenant. A token carries the wire names, such as `loyalty:read`.
 
-    @property
-    def wire_name(self) -> str:
-        """The name in tokens and JWTs, such as `loyalty:read`."""
-        area, _, verb = self.value.lower().partition("_")
-        return f"{area}:{verb}"
+    The name is what GraphQL shows, the value is the wire name.
+    """
+
+    LOYALTY_READ = "loyalty:read", "Read program, rules, tiers, customers, purchases and ledger (`loyalty:read`)."
+    LOYALTY_MANAGE = "loyalty:manage", "Change program, rules, tiers and catalogue (`loyalty:manage`)."
+    LOYALTY_ADJUST = "loyalty:adjust", "Add and remove points by hand (`loyalty:adjust`)."
+    LOYALTY_REPORT = "loyalty:report", "Read reports over all customers (`loyalty:report`)."
+    PURCHASES_RECORD = "purchases:record", "Record purchases and their status (`purchases:record`)."
+    REDEMPTIONS_MANAGE = "redemptions:manage", "Let any customer spend points at the checkout (`redemptions:manage`)."
+    TOKENS_MANAGE = (
+        "tokens:manage",
+        "Create and revoke API tokens, and revoke tokens of people and customers (`tokens:manage`).",
+    )
+    CUSTOMERS_SIGN_IN = (
+        "customers:sign_in",
+        "Create customer tokens, which may do at most what their maker may (`customers:sign_in`).",
+    )
+    SELF_READ = "self:read", "Read one's own points, tier and history, as a customer (`self:read`)."
+    SELF_REDEEM = (
+        "self:redeem",
+        "Set one's own points aside at a checkout and take them back, as a customer (`self:redeem`).",
+    )
 
 
 LOYALTY_ALL = "loyalty:*"
 """The coarse grant: the whole loyalty module, also the parts that come later."""
 
-LOYALTY_PERMISSIONS = frozenset(permission for permission in Permission if permission.name.startswith("LOYALTY_"))
+LOYALTY_PERMISSIONS = frozenset(
+    {
+        Permission.LOYALTY_READ,
+        Permission.LOYALTY_MANAGE,
+        Permission.LOYALTY_ADJUST,
+        Permission.LOYALTY_REPORT,
+    }
+)
+"""What the coarse grant gives."""
 
-SELF_PERMISSIONS = frozenset(permission for permission in Permission if permission.name.startswith("SELF_"))
+SELF_PERMISSIONS = frozenset({Permission.SELF_READ, Permission.SELF_REDEEM})
 """What a customer may do, to themselves only."""
 
 NEEDED_TO_GRANT = MappingProxyType(
@@ -56,7 +61,7 @@ NEEDED_TO_GRANT = MappingProxyType(
 )
 """What the maker of a customer token must hold, to give the customer each permission: the same for any customer."""
 
-_BY_WIRE_NAME = {permission.wire_name: frozenset({permission}) for permission in Permission} | {
+_BY_WIRE_NAME = {permission.value: frozenset({permission}) for permission in Permission} | {
     LOYALTY_ALL: LOYALTY_PERMISSIONS
 }
 
@@ -96,4 +101,10 @@ def known_grants(grants: Iterable[str]) -> frozenset[Permission]:
 def to_grants(permissions: Iterable[Permission]) -> tuple[str, ...]:
     """The wire names of permissions, in catalogue order, never the coarse one."""
     wanted = frozenset(permissions)
-    return tuple(permission.wire_name for permission in Permission if permission in wanted)
+    return tuple(permission.value for permission in Permission if permission in wanted)
+
+
+def join_names(permissions: Iterable[Permission]) -> str:
+    """The names that GraphQL shows of permissions, for a sentence, in catalogue order."""
+    wanted = frozenset(permissions)
+    return ", ".join(permission.name for permission in Permission if permission in wanted)

@@ -23,6 +23,6 @@ def require(actor: Actor, permission: Permission, *, even_when_off: bool = False
 def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = False) -> None:
     """Like `require`, satisfied by any one of the permissions; the first is the one a refusal names."""
     if not actor.permissions.intersection(permissions):
-        raise PermissionDenied(permissions[0].value)
+        raise PermissionDenied(permissions[0].name)
     if not (actor.loyalty_enabled or even_when_off):
         raise FeatureDisabled(LOYALTY)

@@ -47,7 +47,7 @@ def permission_matrix() -> str:
     roles = tuple(Role)
     rows = [("permission", *roles)]
     rows += [
-        (permission.wire_name, *("yes" if permission in ROLE_PERMISSIONS[role] else "-" for role in roles))
+        (permission.value, *("yes" if permission in ROLE_PERMISSIONS[role] else "-" for role in roles))
         for permission in Permission
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

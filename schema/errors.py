@@ -4,82 +4,53 @@ This is the one place that maps them; a test walks the tree of errors and fails 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
 from typing import Any, TypeVar
 
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
-from schema.enums import describe_enum
+from schema.enums import publish_enum
 from schema.scalars import CurrencyCode, Points
 from schema.types.node import node_id
 
 T = TypeVar("T")
 
 
-class UserErrorCode(StrEnum):
-    """The kind of a refusal; the names are the codes of the rules' errors."""
+class UserErrorCode(DescribedEnum):
+    """The kind of a refusal; each has a type of its own with the details."""
 
-    NOT_FOUND = "NOT_FOUND"
-    INVALID_INPUT = "INVALID_INPUT"
-    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
-    VERSION_CONFLICT = "VERSION_CONFLICT"
-    DUPLICATE_NAME = "DUPLICATE_NAME"
-    DUPLICATE_MINIMUM = "DUPLICATE_MINIMUM"
-    PURCHASE_OF_ANOTHER_CUSTOMER = "PURCHASE_OF_ANOTHER_CUSTOMER"
-    STATUS_RUNS_BACKWARDS = "STATUS_RUNS_BACKWARDS"
-    AMBIGUOUS_REPORT = "AMBIGUOUS_REPORT"
-    INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS"
-    REDEMPTION_DISABLED = "REDEMPTION_DISABLED"
-    BELOW_MINIMUM = "BELOW_MINIMUM"
-    ABOVE_MAXIMUM = "ABOVE_MAXIMUM"
-    NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT"
-    HOLD_ENDED = "HOLD_ENDED"
-    PURCHASE_ENDED = "PURCHASE_ENDED"
-    RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION"
-    REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE"
-    NOT_A_SANDBOX = "NOT_A_SANDBOX"
-    ACTIVE_HOLDS = "ACTIVE_HOLDS"
-    OPENING_BALANCE_EXISTS = "OPENING_BALANCE_EXISTS"
-    LIMIT_REACHED = "LIMIT_REACHED"
-    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
-    AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER"
+    NOT_FOUND = "NOT_FOUND", "There is no such thing, or not for this caller."
+    INVALID_INPUT = "INVALID_INPUT", "A field holds a value that is not allowed."
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT", "The key was used before with another input."
+    VERSION_CONFLICT = "VERSION_CONFLICT", "Somebody else changed it meanwhile."
+    DUPLICATE_NAME = "DUPLICATE_NAME", "The name is taken."
+    DUPLICATE_MINIMUM = "DUPLICATE_MINIMUM", "Another tier begins at the same points."
+    PURCHASE_OF_ANOTHER_CUSTOMER = "PURCHASE_OF_ANOTHER_CUSTOMER", "The purchase belongs to another customer."
+    STATUS_RUNS_BACKWARDS = "STATUS_RUNS_BACKWARDS", "The purchase has gone further already."
+    AMBIGUOUS_REPORT = "AMBIGUOUS_REPORT", "The report returns to an earlier state and may be a late retry."
+    INSUFFICIENT_POINTS = "INSUFFICIENT_POINTS", "Fewer points are available than required."
+    REDEMPTION_DISABLED = "REDEMPTION_DISABLED", "Points cannot be redeemed in this program."
+    BELOW_MINIMUM = "BELOW_MINIMUM", "Fewer points than must be held, or used at once."
+    ABOVE_MAXIMUM = "ABOVE_MAXIMUM", "More points than may be used here."
+    NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT", "There is nothing that points could take off."
+    HOLD_ENDED = "HOLD_ENDED", "The hold has ended already."
+    PURCHASE_ENDED = "PURCHASE_ENDED", "The purchase was called off or refunded."
+    RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION", "More points than are left to give back."
+    REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE", "More is to be refunded than is left."
+    NOT_A_SANDBOX = "NOT_A_SANDBOX", "Only a sandbox can advance its clock."
+    ACTIVE_HOLDS = "ACTIVE_HOLDS", "Points are set aside at a checkout."
+    OPENING_BALANCE_EXISTS = "OPENING_BALANCE_EXISTS", "The customer brought other points along before."
+    LIMIT_REACHED = "LIMIT_REACHED", "One more would pass a limit of the service."
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH", "The amount is in another currency than the program's."
+    AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER", "Several customers have what somebody was named by."
 
 
-describe_enum(
-    UserErrorCode,
-    "The kind of a refusal; each has a type of its own with the details.",
-    {
-        "NOT_FOUND": "There is no such thing, or not for this caller.",
-        "INVALID_INPUT": "A field holds a value that is not allowed.",
-        "IDEMPOTENCY_CONFLICT": "The key was used before with another input.",
-        "VERSION_CONFLICT": "Somebody else changed it meanwhile.",
-        "DUPLICATE_NAME": "The name is taken.",
-        "DUPLICATE_MINIMUM": "Another tier begins at the same points.",
-        "PURCHASE_OF_ANOTHER_CUSTOMER": "The purchase belongs to another customer.",
-        "STATUS_RUNS_BACKWARDS": "The purchase has gone further already.",
-        "AMBIGUOUS_REPORT": "The report returns to an earlier state and may be a late retry.",
-        "INSUFFICIENT_POINTS": "Fewer points are available than required.",
-        "REDEMPTION_DISABLED": "Points cannot be redeemed in this program.",
-        "BELOW_MINIMUM": "Fewer points than must be held, or used at once.",
-        "ABOVE_MAXIMUM": "More points than may be used here.",
-        "NOTHING_TO_DISCOUNT": "There is nothing that points could take off.",
-        "HOLD_ENDED": "The hold has ended already.",
-        "PURCHASE_ENDED": "The purchase was called off or refunded.",
-        "RETURN_EXCEEDS_REDEMPTION": "More points than are left to give back.",
-        "REFUND_EXCEEDS_PURCHASE": "More is to be refunded than is left.",
-        "NOT_A_SANDBOX": "Only a sandbox can advance its clock.",
-        "ACTIVE_HOLDS": "Points are set aside at a checkout.",
-        "OPENING_BALANCE_EXISTS": "The customer brought other points along before.",
-        "LIMIT_REACHED": "One more would pass a limit of the service.",
-        "CURRENCY_MISMATCH": "The amount is in another currency than the program's.",
-        "AMBIGUOUS_CUSTOMER": "Several customers have what somebody was named by.",
-    },
-)
+publish_enum(UserErrorCode)
 
 
 @strawberry.interface(description="Why a mutation refused, in a form that a program can act on. Nothing was written.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.entry import CHAIN_START
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId, TierId
@@ -28,15 +29,15 @@ class CountedIn(StrEnum):
     """One that counts for nothing any more."""
 
 
-class Overdraft(StrEnum):
-    """What happens when a debit takes more than is available."""
+class Overdraft(DescribedEnum):
+    """What happens when more is removed than is available."""
 
-    REJECT = "REJECT"
-    """Nothing is taken; the request is refused."""
-    CLAMP = "CLAMP"
-    """What is available is taken, the rest is forgotten."""
-    ALLOW_NEGATIVE = "ALLOW_NEGATIVE"
-    """All of it is taken; what was not available becomes debt."""
+    REJECT = "REJECT", "Nothing is removed; the request is refused."
+    CLAMP = "CLAMP", "What is available is removed, the rest is forgotten."
+    ALLOW_NEGATIVE = (
+        "ALLOW_NEGATIVE",
+        ("All is removed; what was not there becomes debt, which the next credit pays first."),
+    )
 
 
 @dataclass(frozen=True, slots=True)

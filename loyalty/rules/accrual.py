@@ -7,9 +7,9 @@ the second on. In between they are pending.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from loyalty.rules.account import Overdraft
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import RefundPolicy
@@ -18,50 +18,45 @@ MAX_DELAY_MINUTES = 366 * 24 * 60
 DEFAULT_LATEST_REPORT_MINUTES = 30 * 24 * 60
 
 
-class EvaluateOn(StrEnum):
-    """The status at which a purchase is evaluated; a later one does as well."""
+class EvaluateOn(DescribedEnum):
+    """The status at which the rules are evaluated; a later one does as well."""
 
-    PURCHASE_CREATED = "PURCHASE_CREATED"
-    PURCHASE_CONFIRMED = "PURCHASE_CONFIRMED"
-    PURCHASE_PAID = "PURCHASE_PAID"
-    SERVICE_ENDED = "SERVICE_ENDED"
-    """Not a status but a moment: the end of the service, as the purchase tells it."""
-    PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
-
-
-class MatureOn(StrEnum):
-    """From which moment the delay until maturity runs."""
-
-    EVALUATION = "EVALUATION"
-    """The evaluation itself."""
-    PURCHASE_PAID = "PURCHASE_PAID"
-    """The moment the purchase is reported as paid, or further."""
-    SERVICE_ENDED = "SERVICE_ENDED"
-    """The end of the service, as the purchase tells it; without an end, the moment the purchase is completed."""
-    PURCHASE_COMPLETED = "PURCHASE_COMPLETED"
-    """The moment the purchase is reported as completed."""
-    MANUAL = "MANUAL"
-    """Never by itself: somebody says so."""
+    PURCHASE_CREATED = "PURCHASE_CREATED", "As soon as it is booked or ordered."
+    PURCHASE_CONFIRMED = "PURCHASE_CONFIRMED", "When the business accepts it."
+    PURCHASE_PAID = "PURCHASE_PAID", "When it is paid."
+    SERVICE_ENDED = "SERVICE_ENDED", "When the service has ended, as the purchase tells it; a moment, not a status."
+    PURCHASE_COMPLETED = "PURCHASE_COMPLETED", "When it is completed."
 
 
-class Revalue(StrEnum):
+class MatureOn(DescribedEnum):
+    """From which moment the delay runs until points can be spent."""
+
+    EVALUATION = "EVALUATION", "The evaluation."
+    PURCHASE_PAID = "PURCHASE_PAID", "The report that the purchase is paid."
+    SERVICE_ENDED = (
+        "SERVICE_ENDED",
+        ("The end of the service, as the purchase tells it; without an end, the moment the purchase is completed."),
+    )
+    PURCHASE_COMPLETED = "PURCHASE_COMPLETED", "The report that the purchase is completed."
+    MANUAL = "MANUAL", "None: points wait until `purchaseMature` lets them come."
+
+
+class Revalue(DescribedEnum):
     """What becomes of points when a purchase changes after its evaluation."""
 
-    ALWAYS = "ALWAYS"
-    """It is valued anew, under the rules of the evaluation: the difference is added or taken back."""
-    NEVER = "NEVER"
-    """They stay as they were evaluated."""
+    ALWAYS = "ALWAYS", "It is valued anew under the rules of the evaluation; the difference is added or taken back."
+    NEVER = "NEVER", "They stay as they were evaluated."
 
 
-class AccrualState(StrEnum):
+class AccrualState(DescribedEnum):
     """How far an accrual has come."""
 
-    EVALUATED = "EVALUATED"
-    PENDING = "PENDING"
-    AVAILABLE = "AVAILABLE"
-    PARTIALLY_REVERSED = "PARTIALLY_REVERSED"
-    REVERSED = "REVERSED"
-    VOIDED = "VOIDED"
+    EVALUATED = "EVALUATED", "The rules were evaluated, nothing is credited yet."
+    PENDING = "PENDING", "Earned, not spendable yet."
+    AVAILABLE = "AVAILABLE", "Credited."
+    PARTIALLY_REVERSED = "PARTIALLY_REVERSED", "A part was taken back."
+    REVERSED = "REVERSED", "All of it was taken back."
+    VOIDED = "VOIDED", "Called off before it was credited."
 
 
 FORFEITABLE = frozenset({PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED})

@@ -1,7 +1,6 @@
 """Manual corrections: two ways to write one, a single stored form (signed points), and what counts for the tier."""
 
-from enum import StrEnum
-
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.points import MAX_POINTS, check_points
 from loyalty.rules.text import check_note
@@ -10,23 +9,22 @@ INTERNAL_NOTE_MAX_LENGTH = 2_000
 CUSTOMER_DESCRIPTION_MAX_LENGTH = 500
 
 
-class AdjustmentReason(StrEnum):
+class AdjustmentReason(DescribedEnum):
     """Why points were corrected by hand."""
 
-    CORRECTION = "CORRECTION"
-    """Something was recorded wrongly before."""
-    BONUS = "BONUS"
-    LOYALTY_BONUS = "LOYALTY_BONUS"
-    GOODWILL = "GOODWILL"
-    PROMOTION = "PROMOTION"
-    OTHER = "OTHER"
+    CORRECTION = "CORRECTION", "Something was recorded wrongly before."
+    BONUS = "BONUS", "A bonus."
+    LOYALTY_BONUS = "LOYALTY_BONUS", "A thank-you for long loyalty."
+    GOODWILL = "GOODWILL", "Goodwill after a complaint."
+    PROMOTION = "PROMOTION", "A promotion."
+    OTHER = "OTHER", "Anything else; the note tells."
 
 
-class Direction(StrEnum):
+class Direction(DescribedEnum):
     """Whether an adjustment gives or takes."""
 
-    ADD = "ADD"
-    REMOVE = "REMOVE"
+    ADD = "ADD", "Points are added."
+    REMOVE = "REMOVE", "Points are removed."
 
 
 def signed_points(amount: int | None, direction: Direction | None, points: int | None) -> int:

@@ -1,20 +1,18 @@
 """Which part of a purchase's money earns: with or without tax, discounts, shipping, gift cards and what points paid."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import NamedTuple
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine
 from loyalty.rules.rounding import Rounding, divide
 
 
-class TaxBasis(StrEnum):
+class TaxBasis(DescribedEnum):
     """Whether tax earns."""
 
-    INCLUDED = "INCLUDED"
-    """Amounts count as they are paid."""
-    EXCLUDED = "EXCLUDED"
-    """The tax that lines tell is left out."""
+    INCLUDED = "INCLUDED", "Amounts count as they are paid."
+    EXCLUDED = "EXCLUDED", "The tax that lines tell is left out."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ External ids are the tenant's; the same id may stand for a service and for a pro
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import InvalidInput, Problem
 from loyalty.rules.money import MAX_AMOUNT_MINOR
 from loyalty.rules.points import check_points
@@ -17,28 +17,26 @@ from loyalty.rules.zones import is_time_zone
 CATALOG_NAME_MAX_LENGTH = 200
 
 
-class CatalogKind(StrEnum):
+class CatalogKind(DescribedEnum):
     """What an item of the catalogue is."""
 
-    SERVICE = "SERVICE"
-    CLASS = "CLASS"
-    PRODUCT = "PRODUCT"
-    CATEGORY = "CATEGORY"
-    LOCATION = "LOCATION"
-    STAFF = "STAFF"
+    SERVICE = "SERVICE", "A service that is booked."
+    CLASS = "CLASS", "A class or course."
+    PRODUCT = "PRODUCT", "Something that is sold."
+    CATEGORY = "CATEGORY", "A category of services or products."
+    LOCATION = "LOCATION", "A place of business, with its own time zone."
+    STAFF = "STAFF", "A staff member."
 
 
 SOLD_KINDS = (CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT)
 """Kinds that can stand on the line of a purchase."""
 
 
-class CatalogEarning(StrEnum):
-    """Whether an item earns."""
+class CatalogEarning(DescribedEnum):
+    """Whether an item of the catalogue earns."""
 
-    PROGRAM = "PROGRAM"
-    """By the rules of the program, whatever its category says."""
-    NOTHING = "NOTHING"
-    """Never, under any rule and in every scope."""
+    PROGRAM = "PROGRAM", "By the rules of the program, whatever its category says."
+    NOTHING = "NOTHING", "Never, under any rule and in every scope."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ Conditions of different kinds must all hold (AND), the values of one kind are al
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.expiry import ExpiryPolicy, validate_expiry
 from loyalty.rules.ids import RuleId
@@ -24,49 +24,42 @@ MAX_FACTOR = 100
 MAX_PRIORITY = 1_000_000
 
 
-class Weekday(StrEnum):
+class Weekday(DescribedEnum):
     """A day of the week in the time zone of the purchase's location, else of the tenant."""
 
-    MON = "MON"
-    TUE = "TUE"
-    WED = "WED"
-    THU = "THU"
-    FRI = "FRI"
-    SAT = "SAT"
-    SUN = "SUN"
+    MON = "MON", "Monday."
+    TUE = "TUE", "Tuesday."
+    WED = "WED", "Wednesday."
+    THU = "THU", "Thursday."
+    FRI = "FRI", "Friday."
+    SAT = "SAT", "Saturday."
+    SUN = "SUN", "Sunday."
 
 
 WEEKDAYS = tuple(Weekday)
 """Monday first, as `datetime.weekday()` counts."""
 
 
-class Stacking(StrEnum):
+class Stacking(DescribedEnum):
     """What happens when several rules match one purchase."""
 
-    SUM = "SUM"
-    """All of them give their points."""
-    BEST = "BEST"
-    """Only the one that gives most; among equals the first by priority."""
-    FIRST_BY_PRIORITY = "FIRST_BY_PRIORITY"
-    """Only the first by priority that gives points at all."""
+    SUM = "SUM", "All of them give their points."
+    BEST = "BEST", "Only the one that gives most."
+    FIRST_BY_PRIORITY = "FIRST_BY_PRIORITY", "Only the first by priority that gives points."
 
 
-class EarnScope(StrEnum):
+class EarnScope(DescribedEnum):
     """Which items take part."""
 
-    ALL = "ALL"
-    """Everything earns."""
-    OPT_IN = "OPT_IN"
-    """Only lines whose item is enrolled count, for every rule."""
+    ALL = "ALL", "Everything earns."
+    OPT_IN = "OPT_IN", "Only items that are enrolled in the catalogue."
 
 
-class WeekdayOf(StrEnum):
-    """Whose weekday counts."""
+class WeekdayOf(DescribedEnum):
+    """Whose weekday a weekday condition looks at."""
 
-    SERVICE_START = "SERVICE_START"
-    """That of the start of the service; without one, as BOOKED_AT."""
-    BOOKED_AT = "BOOKED_AT"
-    """That of the booking; without one, that of the evaluation."""
+    SERVICE_START = "SERVICE_START", "That of the start of the service, else of the booking."
+    BOOKED_AT = "BOOKED_AT", "That of the booking."
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,21 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from loyalty.rules.described_enum import DescribedEnum
 
-class EntryKind(StrEnum):
-    """Why an entry moved points."""
 
-    EARNED = "EARNED"
-    REDEEMED = "REDEEMED"
-    ADJUSTED = "ADJUSTED"
-    EXPIRED = "EXPIRED"
-    EARN_REVERSED = "EARN_REVERSED"
-    REDEMPTION_RETURNED = "REDEMPTION_RETURNED"
-    GIFT_CARD = "GIFT_CARD"
-    OPENING = "OPENING"
-    MERGED = "MERGED"
+class EntryKind(DescribedEnum):
+    """Why a line of the ledger moved points."""
+
+    EARNED = "EARNED", "A purchase earned points."
+    REDEEMED = "REDEEMED", "Points were spent at checkout."
+    ADJUSTED = "ADJUSTED", "Somebody corrected the points by hand."
+    EXPIRED = "EXPIRED", "Points passed their date."
+    EARN_REVERSED = "EARN_REVERSED", "Earned points were taken back: cancelled, not shown up, refunded."
+    REDEMPTION_RETURNED = "REDEMPTION_RETURNED", "Spent points were given back."
+    GIFT_CARD = "GIFT_CARD", "Points bought a gift card."
+    OPENING = "OPENING", "The balance a customer brought along."
+    MERGED = "MERGED", "Points moved when two customers became one."
 
 
 class ReferenceKind(StrEnum):
@@ -31,15 +33,15 @@ class ReferenceKind(StrEnum):
     OPENING_BALANCE = "OPENING_BALANCE"
 
 
-class DisplayColor(StrEnum):
-    """The colours of the activity log, by name."""
+class DisplayColor(DescribedEnum):
+    """The colour of a line in the activity log, by name."""
 
-    GREEN = "GREEN"
-    RED = "RED"
-    PURPLE = "PURPLE"
-    GREY = "GREY"
-    ORANGE = "ORANGE"
-    BLUE = "BLUE"
+    GREEN = "GREEN", "Earned."
+    RED = "RED", "Redeemed."
+    PURPLE = "PURPLE", "Adjusted."
+    GREY = "GREY", "Expired."
+    ORANGE = "ORANGE", "Taken back or given back."
+    BLUE = "BLUE", "Pending."
 
 
 _COLOR_OF_KIND = {

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from loyalty.rules.catalog import SOLD_KINDS, CatalogKind
 from loyalty.rules.condition_summary import Names, list_values
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.earning_rule import WEEKDAYS, Conditions, EarningRule, Weekday
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.formula import Formula
@@ -15,38 +15,37 @@ from loyalty.rules.money import format_amount
 from loyalty.rules.quantity import Quantity
 
 
-class Outcome(StrEnum):
-    """What became of a rule in one evaluation."""
+class Outcome(DescribedEnum):
+    """What became of a rule when a purchase was evaluated."""
 
-    APPLIED = "APPLIED"
-    """It matched and gave points."""
-    NOT_MATCHED = "NOT_MATCHED"
-    """A condition did not hold; `failed_condition` names the first."""
-    NOT_STACKED = "NOT_STACKED"
-    """It matched, but another rule counts in its place."""
-    NOTHING_TO_COUNT = "NOTHING_TO_COUNT"
-    """It matched, but what it counts comes to no points."""
+    APPLIED = "APPLIED", "It matched and gave points."
+    NOT_MATCHED = "NOT_MATCHED", "A condition did not hold; `failedCondition` names the first."
+    NOT_STACKED = "NOT_STACKED", "It matched, but another rule counts in its place."
+    NOTHING_TO_COUNT = "NOTHING_TO_COUNT", "It matched, but what it counts comes to no points."
 
 
-class ConditionKind(StrEnum):
-    """Which condition did not hold. They are tested in this order."""
+class ConditionKind(DescribedEnum):
+    """A condition of an earning rule."""
 
-    EARN_SCOPE = "EARN_SCOPE"
-    WINDOW = "WINDOW"
-    LOCATIONS = "LOCATIONS"
-    EXCEPT_LOCATIONS = "EXCEPT_LOCATIONS"
-    STAFF = "STAFF"
-    EXCEPT_STAFF = "EXCEPT_STAFF"
-    CUSTOMER_CATEGORIES = "CUSTOMER_CATEGORIES"
-    EXCEPT_CUSTOMER_CATEGORIES = "EXCEPT_CUSTOMER_CATEGORIES"
-    WEEKDAYS = "WEEKDAYS"
-    EXCEPT_WEEKDAYS = "EXCEPT_WEEKDAYS"
-    TOTAL_GREATER_THAN = "TOTAL_GREATER_THAN"
-    TOTAL_LESS_THAN = "TOTAL_LESS_THAN"
-    SERVICE_CATEGORIES = "SERVICE_CATEGORIES"
-    SERVICES = "SERVICES"
-    EXCEPT_SERVICE_CATEGORIES = "EXCEPT_SERVICE_CATEGORIES"
-    EXCEPT_SERVICES = "EXCEPT_SERVICES"
+    EARN_SCOPE = "EARN_SCOPE", "No item of the purchase takes part in the program."
+    WINDOW = "WINDOW", "The rule was not in force at that time."
+    LOCATIONS = "LOCATIONS", "The location."
+    EXCEPT_LOCATIONS = "EXCEPT_LOCATIONS", "The location is excepted."
+    STAFF = "STAFF", "The staff member."
+    EXCEPT_STAFF = "EXCEPT_STAFF", "The staff member is excepted."
+    CUSTOMER_CATEGORIES = "CUSTOMER_CATEGORIES", "The customer's category."
+    EXCEPT_CUSTOMER_CATEGORIES = "EXCEPT_CUSTOMER_CATEGORIES", "The customer's category is excepted."
+    WEEKDAYS = "WEEKDAYS", "The weekday."
+    EXCEPT_WEEKDAYS = "EXCEPT_WEEKDAYS", "The weekday is excepted."
+    TOTAL_GREATER_THAN = "TOTAL_GREATER_THAN", "The total is not greater than the amount."
+    TOTAL_LESS_THAN = "TOTAL_LESS_THAN", "The total is not less than the amount."
+    SERVICE_CATEGORIES = "SERVICE_CATEGORIES", "The category of the services."
+    SERVICES = "SERVICES", "The services."
+    EXCEPT_SERVICE_CATEGORIES = (
+        "EXCEPT_SERVICE_CATEGORIES",
+        ("All that was bought belongs to a category that is excepted."),
+    )
+    EXCEPT_SERVICES = "EXCEPT_SERVICES", "All that was bought is excepted."
 
 
 @dataclass(frozen=True, slots=True)

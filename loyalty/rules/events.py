@@ -1,9 +1,9 @@
 """Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people."""
 
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from typing import ClassVar
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import (
     AccrualId,
     AdjustmentId,
@@ -22,24 +22,24 @@ from loyalty.rules.tiers import TierChangeCause
 JsonObject = dict[str, str | int | None]
 
 
-class EventKind(StrEnum):
-    """The public name of an event: what it is about, then what happened to it."""
+class EventKind(DescribedEnum):
+    """What an event tells. More kinds will come: ignore those you do not know."""
 
-    POINTS_EARNED = "points.earned"
-    POINTS_PENDING = "points.pending"
-    POINTS_VOIDED = "points.voided"
-    POINTS_REVERSED = "points.reversed"
-    POINTS_ADJUSTED = "points.adjusted"
-    POINTS_HELD = "points.held"
-    POINTS_RELEASED = "points.released"
-    POINTS_REDEEMED = "points.redeemed"
-    POINTS_RETURNED = "points.returned"
-    POINTS_EXPIRING = "points.expiring"
-    POINTS_EXPIRED = "points.expired"
-    POINTS_OPENED = "points.opened"
-    POINTS_MERGED = "points.merged"
-    TIER_UPGRADED = "tier.upgraded"
-    TIER_DOWNGRADED = "tier.downgraded"
+    POINTS_EARNED = "points.earned", "A purchase earned points that can be spent."
+    POINTS_PENDING = "points.pending", "A purchase earned points that cannot be spent yet."
+    POINTS_VOIDED = "points.voided", "Pending points will not come."
+    POINTS_REVERSED = "points.reversed", "Earned points were taken back."
+    POINTS_ADJUSTED = "points.adjusted", "Somebody corrected the points by hand."
+    POINTS_HELD = "points.held", "Points were set aside at a checkout."
+    POINTS_RELEASED = "points.released", "Points that were set aside came back."
+    POINTS_REDEEMED = "points.redeemed", "Points were spent."
+    POINTS_RETURNED = "points.returned", "Spent points were given back."
+    POINTS_EXPIRING = "points.expiring", "Points will expire soon."
+    POINTS_EXPIRED = "points.expired", "Points passed their date."
+    POINTS_OPENED = "points.opened", "A customer brought points along."
+    POINTS_MERGED = "points.merged", "Points moved when two customers became one."
+    TIER_UPGRADED = "tier.upgraded", "A customer came into a higher tier."
+    TIER_DOWNGRADED = "tier.downgraded", "A customer fell into a lower tier."
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import calendar
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.zones import begin_of_day
 
@@ -27,27 +27,25 @@ LAST_EXPIRY_DAY = date(9998, 12, 31)
 """One year before the last one Python knows, so that the day after it exists in every zone."""
 
 
-class ExpiryKind(StrEnum):
+class ExpiryKind(DescribedEnum):
     """By which rule points expire."""
 
-    NONE = "NONE"
-    """Never."""
-    FIXED_DURATION = "FIXED_DURATION"
-    """So many months and days after they became spendable."""
-    END_OF_PERIOD = "END_OF_PERIOD"
-    """With a calendar month, quarter or year: that in which they became spendable, or so many later."""
-    FIXED_DATE = "FIXED_DATE"
-    """On a day of the year, the next one that leaves them at least so many days."""
-    INACTIVITY = "INACTIVITY"
-    """So many days after their owner last earned or redeemed."""
+    NONE = "NONE", "Never."
+    FIXED_DURATION = "FIXED_DURATION", "So many months and days after they became spendable."
+    END_OF_PERIOD = (
+        "END_OF_PERIOD",
+        ("With a calendar month, quarter or year: that in which they became spendable, or a later one."),
+    )
+    FIXED_DATE = "FIXED_DATE", "On a day of the year, the next one that leaves them at least so many days."
+    INACTIVITY = "INACTIVITY", "So many days after their owner last earned or redeemed."
 
 
-class Period(StrEnum):
-    """A part of the calendar."""
+class Period(DescribedEnum):
+    """A part of the calendar, in the tenant's time zone."""
 
-    MONTH = "MONTH"
-    QUARTER = "QUARTER"
-    YEAR = "YEAR"
+    MONTH = "MONTH", "A month."
+    QUARTER = "QUARTER", "Three months, from January on."
+    YEAR = "YEAR", "A year."
 
 
 MONTHS_OF_PERIOD = {Period.MONTH: 1, Period.QUARTER: 3, Period.YEAR: MONTHS_PER_YEAR}

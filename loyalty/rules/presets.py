@@ -1,9 +1,9 @@
 """Settings that make the program behave like the systems people come from."""
 
 from dataclasses import replace
-from enum import StrEnum
 
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.earning_rule import EarnScope, Stacking
 from loyalty.rules.money import Money, PointValue, minor_digits
 from loyalty.rules.program import ProgramSettings
@@ -13,15 +13,15 @@ ONE_HOUR = 60
 HUNDRED = 100
 
 
-class Preset(StrEnum):
-    """A way of working, as a whole."""
+class Preset(DescribedEnum):
+    """Settings that work like a system people know."""
 
-    BOOKNETIC = "BOOKNETIC"
-    """Points at the booking, spendable at once; one point is one hundredth of the currency's unit."""
-    SIMPLYBOOK = "SIMPLYBOOK"
-    """Points per enrolled item, spendable three hours after the appointment's end."""
-    SHOP = "SHOP"
-    """Points when the order is completed; a hundred points are one unit of the currency."""
+    BOOKNETIC = (
+        "BOOKNETIC",
+        ("Points at the booking, spendable at once; one point is a hundredth of the currency's unit."),
+    )
+    SIMPLYBOOK = "SIMPLYBOOK", "Points per enrolled item, spendable three hours after the end of the appointment."
+    SHOP = "SHOP", "Points when the order is completed; a hundred points are one unit of the currency."
 
 
 def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> ProgramSettings:

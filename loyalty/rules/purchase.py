@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.instants import check_instant
@@ -20,37 +21,39 @@ PURCHASE_MAX_LINES = 500
 LINE_MAX_QUANTITY = 1_000_000
 
 
-class PurchaseKind(StrEnum):
-    """What was bought. Together with the external id it names the purchase."""
+class PurchaseKind(DescribedEnum):
+    """What was bought. With the external id it names the purchase."""
 
-    APPOINTMENT = "APPOINTMENT"
-    CLASS = "CLASS"
-    ORDER = "ORDER"
-
-
-class PurchaseStatus(StrEnum):
-    """How far a purchase has come."""
-
-    CREATED = "CREATED"
-    CONFIRMED = "CONFIRMED"
-    PAID = "PAID"
-    COMPLETED = "COMPLETED"
-    CANCELLED = "CANCELLED"
-    NO_SHOW = "NO_SHOW"
-    REFUNDED = "REFUNDED"
+    APPOINTMENT = "APPOINTMENT", "A booked appointment."
+    CLASS = "CLASS", "A place in a class or course."
+    ORDER = "ORDER", "An order of goods."
 
 
-class LineKind(StrEnum):
+class PurchaseStatus(DescribedEnum):
+    """How far a purchase has come. CREATED, CONFIRMED, PAID, COMPLETED and REFUNDED only follow one another upwards."""
+
+    CREATED = "CREATED", "Booked or ordered."
+    CONFIRMED = "CONFIRMED", "Accepted by the business."
+    PAID = "PAID", "Paid in full."
+    COMPLETED = "COMPLETED", "The service took place or the order was delivered."
+    CANCELLED = "CANCELLED", "Called off before it took place."
+    NO_SHOW = "NO_SHOW", "The customer did not come."
+    REFUNDED = "REFUNDED", "Paid back; final."
+
+
+class LineKind(DescribedEnum):
     """What a line of a purchase is."""
 
-    ITEM = "ITEM"
-    """A service, a class or goods."""
-    SHIPPING = "SHIPPING"
-    """What it costs to send them."""
-    GIFT_CARD = "GIFT_CARD"
-    """Money that will be spent later."""
-    TIP = "TIP"
-    """What the customer gives on top for the staff. It never earns and bears no discount of the whole order."""
+    ITEM = "ITEM", "A service, a class or goods."
+    SHIPPING = "SHIPPING", "What it costs to send them."
+    GIFT_CARD = "GIFT_CARD", "Money that will be spent later; by default it earns nothing."
+    TIP = (
+        "TIP",
+        (
+            "What the customer gives on top for the staff. It never earns, and a discount of the whole order "
+            "leaves it as it is."
+        ),
+    )
 
 
 class StatusStep(StrEnum):

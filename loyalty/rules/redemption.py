@@ -5,9 +5,9 @@ Integers only: points and minor units meet in a ratio, and a discount is rounded
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from math import gcd
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.durations import MINUTES_PER_DAY
 from loyalty.rules.errors import (
     AboveMaximum,
@@ -36,68 +36,59 @@ DEFAULT_GRACE_DAYS = 14
 MAX_GRACE_DAYS = 366
 
 
-class DiscountMethod(StrEnum):
-    """How points become a discount at the checkout."""
+class DiscountMethod(DescribedEnum):
+    """How points become a discount at checkout."""
 
-    AUTOMATIC = "AUTOMATIC"
-    """As many as possible are proposed; the customer may take some or all away."""
-    CUSTOMER_CHOICE = "CUSTOMER_CHOICE"
-    """None are proposed; the customer says how many."""
+    AUTOMATIC = "AUTOMATIC", "As many as possible are proposed; the customer may take them away."
+    CUSTOMER_CHOICE = "CUSTOMER_CHOICE", "None are proposed; the customer says how many."
 
 
-class RestorePolicy(StrEnum):
+class RestorePolicy(DescribedEnum):
     """What becomes of points that are given back to a lot that has expired meanwhile."""
 
-    GRACE = "GRACE"
-    """They can be spent for some days more."""
-    EXPIRE = "EXPIRE"
-    """They expire at once."""
+    GRACE = "GRACE", "They can be spent for some days more."
+    EXPIRE = "EXPIRE", "They expire at once."
 
 
-class DiscountLimit(StrEnum):
+class DiscountLimit(DescribedEnum):
     """What sets the most that points may take off at a checkout."""
 
-    BALANCE = "BALANCE"
-    """The customer has no more points for it."""
-    MAX_POINTS = "MAX_POINTS"
-    """The program's most points for one purchase."""
-    MAX_DISCOUNT = "MAX_DISCOUNT"
-    """The program's most discount for one purchase: an amount, or a percentage of the total."""
-    TOTAL = "TOTAL"
-    """What is payable at this checkout, as the caller says."""
-    RECORDED_TOTAL = "RECORDED_TOTAL"
-    """What is payable as the purchase is recorded, which is less than the caller says."""
+    BALANCE = "BALANCE", "The customer has no more points for it."
+    MAX_POINTS = "MAX_POINTS", "The program's most points for one purchase."
+    MAX_DISCOUNT = (
+        "MAX_DISCOUNT",
+        ("The program's most discount for one purchase: an amount, or a percentage of the total."),
+    )
+    TOTAL = "TOTAL", "What is payable at this checkout, as the caller says."
+    RECORDED_TOTAL = (
+        "RECORDED_TOTAL",
+        ("What is payable as the purchase is recorded, which is less than the caller says."),
+    )
 
 
-class HoldState(StrEnum):
+class HoldState(DescribedEnum):
     """How far a hold has come. It has exactly one end."""
 
-    ACTIVE = "ACTIVE"
-    CAPTURED = "CAPTURED"
-    RELEASED = "RELEASED"
-    EXPIRED = "EXPIRED"
+    ACTIVE = "ACTIVE", "The points are set aside."
+    CAPTURED = "CAPTURED", "They were spent, all or a part; the rest went back."
+    RELEASED = "RELEASED", "They were given back."
+    EXPIRED = "EXPIRED", "Its time was over, and they went back by themselves."
 
 
-class CaptureOn(StrEnum):
+class CaptureOn(DescribedEnum):
     """What spends the points of a hold."""
 
-    CALL = "CALL"
-    """Only a call of its own."""
-    PAID = "PAID"
-    """The recording of its purchase as PAID or COMPLETED, too."""
+    CALL = "CALL", "Only `redemptionCapture`."
+    PAID = "PAID", "The recording of its purchase as PAID or COMPLETED as well, in the same transaction."
 
 
-class PointsReason(StrEnum):
+class PointsReason(DescribedEnum):
     """Why a quote applies as many points as it does."""
 
-    ASKED = "ASKED"
-    """As many as were asked for."""
-    PROPOSED = "PROPOSED"
-    """None were asked for: what the program proposes."""
-    LOWERED = "LOWERED"
-    """Fewer than were asked for: the rest would take nothing more off."""
-    REFUSED = "REFUSED"
-    """None, because what was asked for is refused."""
+    ASKED = "ASKED", "As many as were asked for."
+    PROPOSED = "PROPOSED", "None were asked for: what the program proposes."
+    LOWERED = "LOWERED", "Fewer than were asked for: the rest would take nothing more off."
+    REFUSED = "REFUSED", "None, because what was asked for is refused."
 
 
 @dataclass(frozen=True, slots=True)

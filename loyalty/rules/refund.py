@@ -7,9 +7,9 @@ points are rounded once, money once per line.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from fractions import Fraction
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
 from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
 from loyalty.rules.money import format_amount
@@ -22,15 +22,12 @@ BY_LINE_ID = -1
 """The position of a line that is named by its id and was not looked up yet."""
 
 
-class RefundPolicy(StrEnum):
+class RefundPolicy(DescribedEnum):
     """What a refund takes of the points that the purchase earned."""
 
-    PROPORTIONAL = "PROPORTIONAL"
-    """What the rules give for the part that was refunded."""
-    FULL_ONLY = "FULL_ONLY"
-    """Nothing until everything is refunded, and then all."""
-    NONE = "NONE"
-    """Nothing."""
+    PROPORTIONAL = "PROPORTIONAL", "What the rules give for the part that was refunded."
+    FULL_ONLY = "FULL_ONLY", "Nothing until everything is refunded, and then all."
+    NONE = "NONE", "Nothing."
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,14 @@
 """The one place where a quotient becomes a whole number; nothing else in the product rounds points or money."""
 
-from enum import StrEnum
+from loyalty.rules.described_enum import DescribedEnum
 
 
-class Rounding(StrEnum):
-    """Where a quotient goes that is not whole."""
+class Rounding(DescribedEnum):
+    """How a fraction of a point becomes a whole one."""
 
-    FLOOR = "FLOOR"
-    """Down, towards minus infinity: 1.9 becomes 1, -1.1 becomes -2."""
-    HALF_UP = "HALF_UP"
-    """To the nearest; a half goes away from zero: 1.5 becomes 2, -1.5 becomes -2."""
-    CEIL = "CEIL"
-    """Up, towards plus infinity: 1.1 becomes 2, -1.9 becomes -1."""
+    FLOOR = "FLOOR", "Down, towards minus infinity: 1.9 becomes 1, -1.1 becomes -2."
+    HALF_UP = "HALF_UP", "To the nearest; a half goes away from zero: 1.5 becomes 2, -1.5 becomes -2."
+    CEIL = "CEIL", "Up, towards plus infinity: 1.1 becomes 2, -1.9 becomes -1."
 
 
 def divide(numerator: int, denominator: int, rounding: Rounding) -> int:

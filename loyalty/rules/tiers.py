@@ -6,8 +6,8 @@ By default that is all that was ever earned, so spending never enters; `standing
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.earning_rule import MAX_FACTOR
 from loyalty.rules.errors import Problem
 from loyalty.rules.expiry import Period
@@ -36,24 +36,22 @@ class Tier:
     factor: Ratio | None = None
 
 
-class TierBasis(StrEnum):
+class TierBasis(DescribedEnum):
     """Which points lead to a tier."""
 
-    LIFETIME_EARNED = "LIFETIME_EARNED"
-    """All that was ever earned, and added by hand as far as it qualifies; spending and expiry take none of them."""
-    EARNED_IN_WINDOW = "EARNED_IN_WINDOW"
-    """The same, but only of the calendar window that is open."""
-    BALANCE = "BALANCE"
-    """What the customer has: available and held, less debt."""
+    LIFETIME_EARNED = (
+        "LIFETIME_EARNED",
+        ("All that was ever earned, and added by hand as far as it qualifies; spending and expiry take none of them."),
+    )
+    EARNED_IN_WINDOW = "EARNED_IN_WINDOW", "What was earned in the calendar window that is open."
+    BALANCE = "BALANCE", "What the customer has: available and held points, less debt."
 
 
-class Downgrade(StrEnum):
+class Downgrade(DescribedEnum):
     """Whether time may lower a tier that the points do not reach any more. Corrections always do, at once."""
 
-    NEVER = "NEVER"
-    """What was reached stays."""
-    AT_WINDOW_END = "AT_WINDOW_END"
-    """With the end of each window, and the days of grace after it."""
+    NEVER = "NEVER", "What was reached stays."
+    AT_WINDOW_END = "AT_WINDOW_END", "With the end of each window, and the days of grace after it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +73,18 @@ MAX_GRACE_DAYS = {Period.MONTH: 27, Period.QUARTER: 89, Period.YEAR: 364}
 """Grace is over before the window is: shorter than the shortest one."""
 
 
-class TierChangeCause(StrEnum):
+class TierChangeCause(DescribedEnum):
     """Why a customer's tier changed."""
 
-    ACCRUAL = "ACCRUAL"
-    """Points were earned with a purchase."""
-    ADJUSTMENT = "ADJUSTMENT"
-    """Somebody corrected the points by hand."""
-    REVERSAL = "REVERSAL"
-    """Earned points were taken back because the purchase was called off or refunded."""
-    PROGRAM_CHANGE = "PROGRAM_CHANGE"
-    """The tiers themselves were changed."""
-    OPENING = "OPENING"
-    """Points were brought along from elsewhere."""
-    MERGE = "MERGE"
-    """Two customers turned out to be one."""
-    REDEMPTION = "REDEMPTION"
-    """Spent points came back, where the balance counts."""
-    REVIEW = "REVIEW"
-    """Time has passed: a window has ended, or a tier that was set by hand until then."""
-    MANUAL = "MANUAL"
-    """Somebody set the tier by hand, or gave it back to the rules."""
+    ACCRUAL = "ACCRUAL", "Points were earned with a purchase."
+    ADJUSTMENT = "ADJUSTMENT", "Points were corrected by hand."
+    REVERSAL = "REVERSAL", "Earned points were taken back."
+    PROGRAM_CHANGE = "PROGRAM_CHANGE", "The tiers themselves were changed."
+    OPENING = "OPENING", "Points were brought along from elsewhere."
+    MERGE = "MERGE", "Two customers turned out to be one."
+    REDEMPTION = "REDEMPTION", "Spent points came back, in a program where the balance counts."
+    REVIEW = "REVIEW", "Time has passed: a window has ended, or a tier that was set by hand until then."
+    MANUAL = "MANUAL", "Somebody set the tier by hand, or gave it back to the rules."
 
 
 @dataclass(frozen=True, slots=True)

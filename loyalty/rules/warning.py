@@ -1,16 +1,15 @@
 """What was left out of an input, or corrected in it, without harm: said to the caller, never done in silence."""
 
-from enum import StrEnum
 from typing import NamedTuple
 
+from loyalty.rules.described_enum import DescribedEnum
 
-class WarningCode(StrEnum):
+
+class WarningCode(DescribedEnum):
     """What became of a value that does not hold what it should. More codes may come."""
 
-    LEFT_OUT = "LEFT_OUT"
-    """It is no value of the field, so the input was taken as if the field were absent."""
-    CORRECTED = "CORRECTED"
-    """It was written in another form than the field has, and was taken in the right form."""
+    LEFT_OUT = "LEFT_OUT", "It is no value of the field; the input was taken as if the field were absent."
+    CORRECTED = "CORRECTED", "It was written in another form, and was taken in the form that the field has."
 
 
 class InputWarning(NamedTuple):

@@ -23,7 +23,7 @@ from loyalty.storage.credentials import (
     revoke_made_tokens,
 )
 from permissions.actor import Actor, ActorKind, subject_of_token
-from permissions.catalog import SELF_PERMISSIONS, Permission, to_grants
+from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
 from permissions.policy import require
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -109,7 +109,7 @@ async def _create(world: World, actor: Actor, row: ApiTokenRow, replaces: UUID |
         # Tokens are made and revoked one after the other, so that nothing is made by what has just been revoked.
         await locked_program(tx, even_when_off=True)
         if judge_actor(actor, await read_standing_of(tx, actor), row.created_at) is None:
-            raise PermissionDenied(Permission.TOKENS_MANAGE.value)
+            raise PermissionDenied(Permission.TOKENS_MANAGE.name)
         if sum(is_live(token, row.created_at) for token in await read_api_tokens(tx)) >= MAX_TOKENS:
             raise LimitReached("API tokens", MAX_TOKENS)
         if replaces is not None:
@@ -130,9 +130,9 @@ def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) ->
     if not permissions:
         return Problem(path, "must name at least one permission")
     if own := permissions & SELF_PERMISSIONS:
-        return Problem(path, f"must not hold {', '.join(sorted(own))}, which is for customers")
+        return Problem(path, f"must not hold {join_names(own)}, which is for customers")
     if beyond := permissions - actor.permissions:
-        return Problem(path, f"must be your own; you lack {', '.join(sorted(beyond))}")
+        return Problem(path, f"must be your own; you lack {join_names(beyond)}")
     if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
         return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
     return None

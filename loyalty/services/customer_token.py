@@ -9,7 +9,7 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from permissions.actor import Actor
-from permissions.catalog import NEEDED_TO_GRANT, SELF_PERMISSIONS, Permission
+from permissions.catalog import NEEDED_TO_GRANT, SELF_PERMISSIONS, Permission, join_names
 from permissions.policy import require
 
 MAX_LIFETIME_MINUTES = 24 * 60
@@ -68,8 +68,8 @@ def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) ->
     if not permissions:
         return Problem(path, "must name at least one permission")
     if strange := permissions - SELF_PERMISSIONS:
-        return Problem(path, f"must be for customers; {', '.join(sorted(strange))} is not")
+        return Problem(path, f"must be for customers; {join_names(strange)} is not")
     if beyond := permissions - grantable(actor):
-        needed = sorted(NEEDED_TO_GRANT[permission] for permission in beyond)
-        return Problem(path, f"must not go beyond your own; you lack {', '.join(needed)}")
+        needed = join_names(NEEDED_TO_GRANT[permission] for permission in beyond)
+        return Problem(path, f"must not go beyond your own; you lack {needed}")
     return None

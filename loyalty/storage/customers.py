@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from sqlalchemy import Select, and_, bindparam, case, func, or_, select, true, t
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.account import Account
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
@@ -70,22 +70,22 @@ class CustomerRow(NamedTuple):
     phone: str | None = None
 
 
-class PointsFilter(StrEnum):
+class PointsFilter(DescribedEnum):
     """Which customers a list shows, by their points."""
 
-    AVAILABLE = "AVAILABLE"
-    PENDING = "PENDING"
-    DEBT = "DEBT"
-    NONE = "NONE"
-    ANY = "ANY"
+    AVAILABLE = "AVAILABLE", "Those with points to spend."
+    PENDING = "PENDING", "Those with points that are not spendable yet."
+    DEBT = "DEBT", "Those who owe points."
+    NONE = "NONE", "Those without any points."
+    ANY = "ANY", "All."
 
 
-class CustomerOrder(StrEnum):
+class CustomerOrder(DescribedEnum):
     """How a list of customers is ordered."""
 
-    NAME = "NAME"
-    POINTS = "POINTS"
-    NEWEST = "NEWEST"
+    NAME = "NAME", "By name."
+    POINTS = "POINTS", "Most available points first."
+    NEWEST = "NEWEST", "Newest customer first."
 
 
 class CustomerPlace(NamedTuple):

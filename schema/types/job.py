@@ -4,8 +4,8 @@ from datetime import datetime
 
 import strawberry
 
+from loyalty.rules.job import JobState
 from loyalty.storage.jobs import JobRow
-from schema.enums import JobState
 from schema.types.node import Node, node_id, reads
 
 

@@ -1,11 +1,11 @@
 """Points at the checkout: quotes, holds and redemptions."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import strawberry
 
+from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import RedemptionId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
@@ -16,7 +16,7 @@ from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
 from loyalty.storage.window import TimePlace
 from schema.connections import Order, time_order
 from schema.context import Info
-from schema.enums import describe_enum
+from schema.enums import publish_enum
 from schema.errors import UserError, user_errors
 from schema.fields import computed
 from schema.loaders import load, loaded
@@ -32,23 +32,15 @@ LazyPurchase = Annotated["Purchase", strawberry.lazy("schema.types.purchase")]
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
 
-class PriceLineKind(StrEnum):
+class PriceLineKind(DescribedEnum):
     """What a line of a price is."""
 
-    SUBTOTAL = "SUBTOTAL"
-    DISCOUNT = "DISCOUNT"
-    LOYALTY_DISCOUNT = "LOYALTY_DISCOUNT"
+    SUBTOTAL = "SUBTOTAL", "What the goods and services cost."
+    DISCOUNT = "DISCOUNT", "What other discounts take off; below zero."
+    LOYALTY_DISCOUNT = "LOYALTY_DISCOUNT", "What points take off; below zero."
 
 
-describe_enum(
-    PriceLineKind,
-    "What a line of a price is.",
-    {
-        "SUBTOTAL": "What the goods and services cost.",
-        "DISCOUNT": "What other discounts take off; below zero.",
-        "LOYALTY_DISCOUNT": "What points take off; below zero.",
-    },
-)
+publish_enum(PriceLineKind)
 
 
 @strawberry.type(description="One line of the price breakdown.")

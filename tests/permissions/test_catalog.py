@@ -30,13 +30,13 @@ from permissions.catalog import (
 )
 def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
     """BK-113: the finer grants; clients have stored these names."""
-    assert permission.wire_name == wire_name
+    assert permission.value == wire_name
     assert parse_grants([wire_name]) == {permission}
-    assert permission.value == permission.name
 
 
 def test_every_permission_has_a_stable_wire_name() -> None:
     assert len(Permission) == 10
+    assert [permission for permission in Permission if f"`{permission.value}`" not in permission.description] == []
 
 
 def test_the_coarse_grant_covers_the_whole_loyalty_module() -> None:

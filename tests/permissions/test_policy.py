@@ -39,7 +39,7 @@ def test_an_actor_with_every_other_permission_is_refused(permission: Permission)
     with pytest.raises(PermissionDenied) as refused:
         require(actor, permission)
     assert refused.value.code == "FORBIDDEN"
-    assert permission.value in refused.value.message
+    assert permission.name in refused.value.message
 
 
 @pytest.mark.parametrize("role", list(Role), ids=str)
