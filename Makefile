@@ -29,7 +29,7 @@ test: $(STAMP) ## Run every test, on a real PostgreSQL of its own (ARGS="-k name
 
 soak: $(STAMP) ## The long tests: 1,000,000 random steps, hours of faults (SEED=... repeats a run, ARGS="-k lives" for some)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "SEED=$$seed"; \
-	SOAK=1 SEED=$$seed $(BIN)/python -m pytest -s tests/lifecycle tests/faults $(ARGS)
+	SOAK=1 SEED=$$seed $(BIN)/python -m pytest -s -m "soak or hypothesis" --hypothesis-seed=$$seed $(ARGS)
 
 bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what they cost, when revoked ones are gone
 	@$(BIN)/python -m bench.connections $(ARGS)

@@ -8,6 +8,7 @@ structlog.configure(
 )
 
 pytest_plugins = [
+    "tests.fixtures.examples",
     "tests.fixtures.database",
     "tests.fixtures.tenants",
     "tests.fixtures.snapshots",

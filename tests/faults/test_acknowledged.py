@@ -162,6 +162,7 @@ def verdict(urls: DatabaseUrls, salon: Business) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.soak
 async def test_what_was_acknowledged_is_what_the_ledger_says(site: Site) -> None:
     """F-33, F-36: cut before and after COMMIT and in the middle of statements, killed, restarted: difference 0."""
     begun = time.monotonic()

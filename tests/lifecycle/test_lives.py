@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -517,6 +518,7 @@ def _said(model: Model, name: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.soak
 def test_every_life_adds_up_and_is_as_the_model_says(own_database_urls: DatabaseUrls) -> None:
     """F-05, F-06, F-08, F-09, F-36: any order of everything that can happen to points, step by step."""
     begun = time.monotonic()
