@@ -32,7 +32,6 @@ from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.earning_rules import expiry_document, expiry_from_document
-from loyalty.storage.programs import accrual_document
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
@@ -44,12 +43,6 @@ from loyalty.storage.purchases import (
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]
-
-MOVING = (
-    *("id", "state", "points", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
-    *("earned_points", "taken_points", "valuation", "points_paid_minor", "breakdown"),
-)
-"""What changes in the life of an accrual."""
 
 CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 """The states in which points of an accrual are, or were, in the customer's account."""
@@ -102,7 +95,7 @@ def accrue(
     else:
         book.keep(add_pending(book.account(accrual.customer_id), promised))
         book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, promised))
-    book.posting.accruals.append({**accrual._asdict(), "policy": accrual_document(policy)})
+    book.posting.add(accrual)
     return accrual, change
 
 
@@ -135,7 +128,7 @@ def follow(
         return mature(book, accrual._replace(matures_at=due_at))
     moved = accrual._replace(matures_at=due_at)
     if moved != accrual:
-        move_accrual(book, moved, AccrualState.PENDING)
+        book.posting.move(moved, seen=accrual)
     return moved, None
 
 
@@ -146,7 +139,7 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
     if points:
         book.keep(remove_pending(book.account(accrual.customer_id), points))
         matured, change = credit_points(book, matured, points, _build_parcels(book, matured))
-    move_accrual(book, matured, accrual.state)
+    book.posting.move(matured, seen=accrual)
     return matured, change
 
 
@@ -279,7 +272,7 @@ def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
     voided_points = accrual.voided_points + points
     state = AccrualState.VOIDED if voided_points == accrual.points else AccrualState.PENDING
     voided = accrual._replace(state=state, voided_points=voided_points)
-    move_accrual(book, voided, accrual.state)
+    book.posting.move(voided, seen=accrual)
     return voided, None
 
 
@@ -290,7 +283,7 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
     state = AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
     taken, change = take_points_back(book, accrual, points) if points else (accrual, None)
     reversed_ = taken._replace(state=state, reversed_points=reversed_points)
-    move_accrual(book, reversed_, accrual.state)
+    book.posting.move(reversed_, seen=accrual)
     return reversed_, change
 
 
@@ -336,17 +329,6 @@ def _take_own_lots_first(book: Book, accrual: AccrualRow, points: int) -> tuple[
     from_own = min(points, sum(lot.remaining for lot in own))
     others = [lot for lot in lots if lot.cause_id != accrual.id]
     return (*allocate(own, from_own), *allocate(others, points - from_own))
-
-
-def move_accrual(book: Book, accrual: AccrualRow, seen_state: AccrualState) -> None:
-    """Write an accrual as it is now; one that moves twice in one transaction is written once."""
-    moves = book.posting.accrual_moves
-    earlier = next((move for move in moves if move["id"] == accrual.id), None)
-    row = {name: getattr(accrual, name) for name in MOVING} | {"seen_state": seen_state}
-    if earlier is None:
-        moves.append(row)
-    else:
-        earlier.update(row, seen_state=earlier["seen_state"])
 
 
 def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:

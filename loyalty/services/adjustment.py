@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
 from loyalty.rules.entry import EntryKind, ReferenceKind
@@ -24,7 +25,6 @@ from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, read_replayed_result
-from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -167,7 +167,7 @@ async def _book(
         actor_subject=book.actor.subject,
         created_at=book.now,
     )
-    book.posting.adjustments.append(adjustment._asdict())
+    book.posting.add(adjustment)
     book.tell(
         PointsAdjusted(
             customer_id=customer_id,

@@ -14,6 +14,20 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import Posting
+from loyalty.ledger.rows import (
+    ChangedAccount,
+    ChangedLot,
+    CustomerConsent,
+    CustomerWord,
+    LedgerEntry,
+    LotAllocation,
+    OpenedLot,
+    OutboxEvent,
+    PutOff,
+    SearchMark,
+    TierMove,
+)
 from loyalty.rules.account import Account, Credit, Debit, expire
 from loyalty.rules.entry import EntryKind, ReferenceKind, entry_hash
 from loyalty.rules.errors import InvalidInput
@@ -37,7 +51,7 @@ from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.facts import told_at
 from loyalty.storage.idempotency import KeyedCall
-from loyalty.storage.ledger import EntryRow, LockedCustomer, Posting, lock_customers, read_open_lots
+from loyalty.storage.ledger import EntryRow, LockedCustomer, lock_customers, read_open_lots
 from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
 from tenancy.database import Transaction
@@ -77,6 +91,7 @@ class Book:
     moved: set[CustomerId] = field(default_factory=set)
     lots: dict[CustomerId, dict[LotId, Lot]] = field(default_factory=dict)
     moved_lots: dict[LotId, Lot] = field(default_factory=dict)
+    opened_lots: dict[LotId, OpenedLot] = field(default_factory=dict)
     kept_alive: set[CustomerId] = field(default_factory=set)
     stood: dict[CustomerId, int] = field(default_factory=dict)
     causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = field(default_factory=dict)
@@ -120,20 +135,21 @@ class Book:
         mark, consent = words_mark(words), profile.marketing_consent
         if mark == profile.search_mark and consent == profile.consent_kept:
             return
-        self.posting.customer_words += [{"customer_id": profile.id, "word": word} for word in sorted(words)]
-        self.posting.search_marks.append({"id": profile.id, "search_mark": mark, "consent_kept": consent})
+        for word in sorted(words):
+            self.posting.add(CustomerWord(profile.id, word))
+        self.posting.move(SearchMark(profile.id, mark, consent))
         if consent is not None and consent != profile.consent_kept:
-            self.posting.customer_consents.append(
-                {
-                    "id": uuid7(),
-                    "customer_id": profile.id,
-                    "granted": consent,
-                    "source": profile.consent_source,
-                    "told_at": told_at(profile.facts_at, "marketing_consent") or self.now,
-                    "recorded_at": self.now,
-                    "actor_kind": self.actor.kind,
-                    "actor": self.actor.display,
-                }
+            self.posting.add(
+                CustomerConsent(
+                    id=uuid7(),
+                    customer_id=profile.id,
+                    granted=consent,
+                    source=profile.consent_source,
+                    told_at=told_at(profile.facts_at, "marketing_consent") or self.now,
+                    recorded_at=self.now,
+                    actor_kind=self.actor.kind,
+                    actor=self.actor.display,
+                )
             )
 
     def count_anew(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
@@ -251,8 +267,7 @@ class Book:
         self.kept_alive.add(customer_id)
         for days in self.program.inactivity_days:
             expiry = self.expiry_after(days)
-            put_off = {"inactivity_days": days, "expires_at": expiry, "notice_at": self.next_notice_at(expiry)}
-            self.posting.put_offs.append({"customer_id": customer_id, "active_at": self.now, **put_off})
+            self.posting.add(PutOff(customer_id, days, expiry, self.next_notice_at(expiry), self.now))
         for lot in list(self.lots.get(customer_id, {}).values()):
             self._keep_lot_alive(customer_id, lot)
 
@@ -314,7 +329,7 @@ class Book:
         )
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
         chain = entry_hash(after.chain, values)
-        self.posting.entries.append({**values, "hash": bytea(chain)})
+        self.posting.add(LedgerEntry(*entry, cause.cause_id, cause.phase, bytea(chain)))
         if cause.kind in TIER_CAUSES:
             self.causes[customer_id] = (TIER_CAUSES[cause.kind], cause.cause_id)
         self.keep(replace(after, chain=chain))
@@ -327,8 +342,7 @@ class Book:
 
         ``settled_by`` is the hold whose release paid a debt that an earlier entry had left.
         """
-        taken = {"entry_id": entry_id, "lot_id": lot_id, "settled_by": settled_by or entry_id, "points": points}
-        self.posting.allocations.append({**taken, "customer_id": customer_id, "taken_at": self.now})
+        self.posting.add(LotAllocation(entry_id, lot_id, settled_by or entry_id, customer_id, points, self.now))
 
     def move_lot(self, customer_id: CustomerId, lot: Lot) -> None:
         """Take over a lot as it is now; `finish` writes it."""
@@ -339,15 +353,15 @@ class Book:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
         profile, account = self.customers[event.customer_id]
         numbers = {**account_numbers(account), "qualifying": count_qualifying(self.tiering, account)}
-        self.posting.events.append(
-            {
-                "id": EventId(uuid7()),
-                "kind": event.kind,
-                "customer_id": event.customer_id,
-                "entry_id": getattr(event, "entry_id", None),
-                "payload": {**event_payload(event), "account": numbers, "locale": profile.locale},
-                "occurred_at": self.now,
-            },
+        self.posting.add(
+            OutboxEvent(
+                id=EventId(uuid7()),
+                kind=event.kind,
+                customer_id=event.customer_id,
+                entry_id=getattr(event, "entry_id", None),
+                payload={**event_payload(event), "account": numbers, "locale": profile.locale},
+                occurred_at=self.now,
+            ),
         )
 
     def change_tier(
@@ -390,11 +404,8 @@ class Book:
             self.now,
         )
         former = self.program.tier(account.tier_id)
-        minima = {
-            "from_min_points": former.min_points if former else None,
-            "to_min_points": change.current.min_points if change.current else None,
-        }
-        self.posting.tier_changes.append({"id": uuid7(), **row._asdict(), **minima})
+        minima = (former.min_points if former else None, change.current.min_points if change.current else None)
+        self.posting.add(TierMove(uuid7(), *row, *minima))
         if current_id == account.tier_id:
             return row
         if current_id is not None and change.upgraded:
@@ -431,7 +442,7 @@ class Book:
 
     def remember(self, call: KeyedCall, result_id: UUID) -> None:
         """Keep the idempotency key of a call with what it stands for."""
-        self.posting.idempotency_keys.append(call.row(result_id, self.now))
+        self.posting.add(call.row(result_id, self.now))
 
     def finish(self) -> Posting:
         """The posting with the final state of every account that moved, in the tier that it now stands for."""
@@ -439,17 +450,20 @@ class Book:
             if self.account(customer_id).standing != self.stood[customer_id]:
                 self.change_tier(customer_id, cause, cause_id)
         self.posting.config_version = self.program.row.config_version
-        self.posting.accounts = [account_row(self.account(customer_id), self.now) for customer_id in self.moved]
-        for row in self.posting.lots:
+        for customer_id in self.moved:
+            self.posting.move(changed_account(self.account(customer_id), self.now))
+        for opened in self.opened_lots.values():
             # What this very transaction has taken from a lot that it opened is written with the lot itself.
-            if (lot := self.moved_lots.pop(row["id"], None)) is not None:
-                row.update(lot_numbers(lot))
-        self.posting.lot_moves = [{"id": lot.id, **lot_numbers(lot)} for lot in self.moved_lots.values()]
+            lot = self.moved_lots.pop(opened.id, None)
+            self.posting.add(opened if lot is None else opened._replace(**lot_numbers(lot)))
+        for lot in self.moved_lots.values():
+            self.posting.move(ChangedLot(lot.id, **lot_numbers(lot)))
         return self.posting
 
     def begin_posting(self) -> None:
         """Go on after a posting was written, in the same transaction, with the accounts and lots as they are now."""
-        self.posting, self.moved, self.moved_lots, self.causes = Posting(), set(), {}, {}
+        self.posting, self.moved, self.causes = Posting(), set(), {}
+        self.moved_lots, self.opened_lots = {}, {}
 
     def open_lot(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
         """Open a lot for what an entry brought in, less the debt that was paid from it."""
@@ -463,17 +477,15 @@ class Book:
             inactivity_days=parcel.inactivity_days,
         )
         self.lots.setdefault(entry.customer_id, {})[lot.id] = lot
-        self.posting.lots.append(
-            {
-                "id": lot.id,
-                "customer_id": entry.customer_id,
-                "entry_id": entry.id,
-                "cause_id": lot.cause_id,
-                "original": parcel.points,
-                "opened_at": lot.opened_at,
-                "inactivity_days": lot.inactivity_days,
-                **lot_numbers(lot),
-            },
+        self.opened_lots[lot.id] = OpenedLot(
+            id=lot.id,
+            customer_id=entry.customer_id,
+            entry_id=entry.id,
+            cause_id=parcel.cause_id or cause_id,
+            original=parcel.points,
+            opened_at=lot.opened_at,
+            inactivity_days=lot.inactivity_days,
+            **lot_numbers(lot),
         )
         if paid_debt:
             self.allocate(entry.customer_id, entry.id, lot.id, paid_debt)
@@ -500,25 +512,25 @@ async def bring_open_lots(tx: Transaction, book: Book, customer_ids: Sequence[Cu
         book.bring_lots(customer_id, lots)
 
 
-def account_row(account: Account, now: datetime) -> dict[str, Any]:
+def changed_account(account: Account, now: datetime) -> ChangedAccount:
     """An account as a posting takes it."""
-    return {
+    return ChangedAccount(
         **account_numbers(account),
-        "customer_id": account.customer_id,
-        "tier_id": account.tier_id,
-        "sequence": account.sequence,
-        "chain": bytea(account.chain),
-        "window_started_at": account.window_started_at,
-        "window_points": account.window_points,
-        "previous_window_points": account.previous_window_points,
-        "standing": account.standing,
-        "standing_by": account.standing_by,
-        "tier_review_at": account.tier_review_at,
-        "tier_locked": account.tier_locked,
-        "tier_locked_until": account.tier_locked_until,
-        "closed": account.closed,
-        "updated_at": now,
-    }
+        customer_id=account.customer_id,
+        tier_id=account.tier_id,
+        sequence=account.sequence,
+        chain=bytea(account.chain),
+        window_started_at=account.window_started_at,
+        window_points=account.window_points,
+        previous_window_points=account.previous_window_points,
+        standing=account.standing,
+        standing_by=account.standing_by,
+        tier_review_at=account.tier_review_at,
+        tier_locked=account.tier_locked,
+        tier_locked_until=account.tier_locked_until,
+        closed=account.closed,
+        updated_at=now,
+    )
 
 
 def account_numbers(account: Account) -> dict[str, int]:

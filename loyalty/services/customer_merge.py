@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.errors import ActiveHolds, InvalidInput, refuse_problems
@@ -23,7 +24,6 @@ from loyalty.services.world import World
 from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, read_replayed_result
-from loyalty.storage.ledger import post
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
@@ -118,7 +118,7 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
-    book.posting.customer_merges.append(merge._asdict())
+    book.posting.add(merge)
     parcels = _empty_source(book, merge, moved)
     _fill_target(book, merge, moved, parcels)
     book.change_tier(source_id, TierChangeCause.MERGE, merge.id)

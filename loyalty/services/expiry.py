@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from loyalty.ledger.posting import post
+from loyalty.ledger.rows import ExpiryNotice, LedgerEntry
 from loyalty.rules.events import PointsExpiring
 from loyalty.rules.expiry import due_notice, next_notice_at
 from loyalty.rules.ids import CustomerId, LotId, TenantId
@@ -23,7 +25,6 @@ from loyalty.storage.expiry import (
     read_lots_of,
     read_notices_told,
 )
-from loyalty.storage.ledger import post
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
@@ -71,7 +72,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
         # The books let what is due expire as soon as they know of it.
         book = await _open(world, tx, program, seen)
         await post(tx, book.finish())
-    return Swept(len(book.posting.entries))
+    return Swept(len(book.posting.added(LedgerEntry)))
 
 
 async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
@@ -106,7 +107,7 @@ def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
     days = due_notice(lot.expires_at, notice_days, lot.notice_at, book.now, zone)
     if days is not None and lot.remaining and Notice(lot.id, lot.expires_at, days) not in told:
         notice = Notice(lot.id, lot.expires_at, days)
-        book.posting.expiry_notices.append({**notice._asdict(), "told_at": book.now})
+        book.posting.add(ExpiryNotice(*notice, book.now))
         consent = bool(book.customers[seen.customer_id].profile.marketing_consent)
         expires_at = lot.expires_at.isoformat()
         book.tell(PointsExpiring(seen.customer_id, lot.id, lot.remaining, days, expires_at, consent))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from loyalty.ledger.posting import post
 from loyalty.rules.ids import CustomerId, JobId, TenantId
 from loyalty.rules.standing import previous_start, window_start
 from loyalty.rules.tiers import TierBasis, TierChangeCause
@@ -11,7 +12,7 @@ from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.jobs import RETIER, JobRow, claim_job, lock_accounts_after, read_jobs_by_id, save_job
-from loyalty.storage.ledger import LockedCustomer, post
+from loyalty.storage.ledger import LockedCustomer
 from loyalty.storage.standings import read_window_points
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission

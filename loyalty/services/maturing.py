@@ -1,12 +1,12 @@
 """Pending points become spendable at their time: each once, in order, however many workers look."""
 
+from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
 from loyalty.services.accrual import mature
 from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.ledger import post
 from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction

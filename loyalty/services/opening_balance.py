@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
 from loyalty.rules.account import Debit
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.entry import EntryKind, ReferenceKind
@@ -23,7 +24,7 @@ from loyalty.services.profile import profile_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, open_accounts, post
+from loyalty.storage.ledger import LockedCustomer, open_accounts
 from loyalty.storage.opening_balances import (
     NamedOpening,
     OpeningBalanceRow,
@@ -200,7 +201,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
         else:
             entry = book.credit(customer_id, row.points, moved, cause, [parcel])
         book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, moved.account.available))
-    book.posting.opening_balances.append(row._asdict())
+    book.posting.add(row)
     change = book.change_tier(customer_id, TierChangeCause.OPENING, row.id)
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
 from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_as_of, validate_profile
 from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.ids import CustomerId
@@ -17,7 +18,7 @@ from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.consents import ConsentRow, read_consents
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.facts import kept_times
-from loyalty.storage.ledger import open_accounts, post
+from loyalty.storage.ledger import open_accounts
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
+from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile, validate_profile
@@ -67,7 +69,7 @@ from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_reval
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, open_accounts, post
+from loyalty.storage.ledger import LockedCustomer, open_accounts
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -557,8 +559,7 @@ async def _book_settled(tx: Transaction, book: Book, draft: _Draft, paid: PaidWi
     item, key = draft.item, _key_of(draft.item)
     if paid is None:
         # Nobody may have begun to pay since that was read.
-        seen = {"purchase_kind": key.kind, "purchase_external_id": key.external_id}
-        book.posting.seen_checkouts.append({**seen, "version": item.known.checkout_version})
+        book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
         return _book(book, draft)
     total_minor = draft.facts.total.amount_minor
     purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
@@ -630,8 +631,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
             accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
-            move = {"id": purchase.id, "evaluates_at": None, "seen_evaluates_at": purchase.evaluates_at}
-            book.posting.purchase_moves.append(move)
+            book.posting.move(purchase._replace(evaluates_at=None), seen=purchase)
         await post(tx, book.finish())
     return Swept(len(due))
 
@@ -670,23 +670,23 @@ def _takes_back(item: _Item) -> bool:
 def _book(book: Book, draft: _Draft) -> RecordedPurchase:
     """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
     purchase = _next_version(book, draft)
-    book.posting.purchases.append(purchase_values(purchase))
-    book.posting.purchase_facts.append(
-        {
-            "purchase_id": purchase.id,
-            "version": purchase.version,
-            "fingerprint": draft.item.fingerprint,
-            "status": purchase.status,
+    book.posting.add(purchase)
+    book.posting.add(
+        PurchaseFact(
+            purchase_id=purchase.id,
+            version=purchase.version,
+            fingerprint=draft.item.fingerprint,
+            status=purchase.status,
             # As it was sent: the purchase keeps its lines in the order in which it knows them.
-            "facts": facts_document(
+            facts=facts_document(
                 replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines))
             ),
-            "recorded_at": book.now,
-            "recorded_by": book.actor.subject,
-            "report_key": draft.item.recording.idempotency_key,
-            "report_client": book.actor.client if draft.item.recording.idempotency_key else None,
-            "state_mark": _state_mark(draft.facts, purchase.status),
-        },
+            recorded_at=book.now,
+            recorded_by=book.actor.subject,
+            report_key=draft.item.recording.idempotency_key,
+            report_client=book.actor.client if draft.item.recording.idempotency_key else None,
+            state_mark=_state_mark(draft.facts, purchase.status),
+        ),
     )
     facts, accrual, change = draft.facts, draft.item.known.accrual, None
     policy = book.program.row.settings.accrual
@@ -716,8 +716,9 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         status=draft.item.status,
         version=before.version + 1 if before else 1,
         generation=_generation(draft),
-        total=facts.total,
+        total_minor=facts.total.amount_minor,
         refunded_minor=before.refunded_minor if before else 0,
+        currency=facts.total.currency,
         lines=[line_document(line) for line in facts.lines],
         exchange=exchange_document(facts.exchange),
         location=facts.location,
@@ -756,13 +757,6 @@ def _generation(draft: _Draft) -> int:
         return 1 if reactivates(before.status, status) else 0
     lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
     return before.generation + 1 if lost and reactivates(before.status, status) else before.generation
-
-
-def purchase_values(purchase: PurchaseRow) -> dict[str, Any]:
-    """A purchase as a posting takes it."""
-    values = purchase._asdict()
-    total = values.pop("total")
-    return {**values, "total_minor": total.amount_minor, "currency": total.currency}
 
 
 def _report_identity(report: PurchaseReport) -> dict[str, Any]:

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
+from loyalty.ledger.rows import CheckoutVersion, HeldLot, LedgerEntry, LotAllocation
 from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
 from loyalty.rules.entry import EntryKind, ReferenceKind
@@ -56,7 +58,7 @@ from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import CompiledProgram, World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, replayed_result
-from loyalty.storage.ledger import EntryRow, post
+from loyalty.storage.ledger import EntryRow
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey, terms_document
 from loyalty.storage.redemptions import (
     HoldRow,
@@ -257,13 +259,13 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
         usable = [lot for lot in book.spendable_lots(customer_id) if lot.id not in found.earned_with_it]
         application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
         hold = _new_hold(book, customer_id, request, application)
-        book.posting.holds.append(hold._asdict())
-        book.posting.checkouts.append(_next_checkout(book, hold, found.known))
+        book.posting.add(hold)
+        if hold.purchase is not None:
+            book.posting.add(_next_checkout(book, hold.purchase, found.known))
         book.keep(accounts.set_aside(book.account(customer_id), hold.points))
         for part in allocate(usable, hold.points):
             book.move_lot(customer_id, parcels.set_aside(book.lots[customer_id][part.lot_id], part.points))
-            of_lot = {"hold_id": hold.id, "lot_id": part.lot_id, "customer_id": customer_id, "points": part.points}
-            book.posting.hold_lots.append({**of_lot, "lowered_points": 0})
+            book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
         book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
         book.remember(call, hold.id)
         await post(tx, book.finish())
@@ -388,10 +390,9 @@ def _refuse_capture(hold: HoldRow, known: KnownCheckout, points: int) -> None:
         raise AboveMaximum(maximum=fit_hold(whole, left_minor, paid).points, requested=points)
 
 
-def _next_checkout(book: Book, hold: HoldRow, known: KnownCheckout) -> dict[str, Any]:
+def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> CheckoutVersion:
     """The row that lets only one of two holds pass that saw the same state of a purchase."""
-    key = {"purchase_kind": hold.purchase_kind, "purchase_external_id": hold.purchase_external_id}
-    return {**key, "version": known.version + 1, "opened_at": book.now}
+    return CheckoutVersion(purchase.kind, purchase.external_id, known.version + 1, book.now)
 
 
 # ── what a checkout does to the books ────────────────────────────────────────────────────────────────────────────
@@ -452,11 +453,10 @@ async def give_redemption_back(
             _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
         elif here > paid:
             _open_lot_again(book, entry, part.lot, here - paid)
-    book.posting.redemption_returns.append(returned._asdict())
-    book.posting.redemption_moves.append(
-        {"id": redemption.id, "returned_points": after, "seen_returned_points": before}
-    )
-    return returned, redemption._replace(returned_points=after)
+    book.posting.add(returned)
+    given_back = redemption._replace(returned_points=after)
+    book.posting.move(given_back, seen=redemption)
+    return returned, given_back
 
 
 async def give_back_for(
@@ -562,7 +562,7 @@ def _spend(
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
-    book.posting.redemptions.append(redemption._asdict())
+    book.posting.add(redemption)
     cause = EntryCause(EntryKind.REDEEMED, ReferenceKind.REDEMPTION, redemption.id, redemption.id, "REDEEM")
     entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
     book.keep_alive(customer_id)
@@ -584,21 +584,14 @@ async def lower_hold(tx: Transaction, book: Book, hold: HoldRow, kept: PointsPai
         missing -= here
         if here:
             back[part.lot.id] = here
-            lowered = {"hold_id": hold.id, "lot_id": part.lot.id, "lowered_points": part.lowered_points + here}
-            book.posting.hold_lot_moves.append(lowered)
+            lowered_points = part.lowered_points + here
+            lowered = HeldLot(hold.id, part.lot.id, hold.customer_id, part.points + part.lowered_points, lowered_points)
+            book.posting.move(lowered)
     await _put_back(tx, book, hold, dict(reversed(back.items())))
     after = hold._replace(
         lowered_points=hold.points - kept.points, lowered_at=book.now, discount_minor=kept.discount_minor
     )
-    book.posting.hold_lowerings.append(
-        {
-            "id": hold.id,
-            "lowered_points": after.lowered_points,
-            "lowered_at": after.lowered_at,
-            "discount_minor": after.discount_minor,
-            "seen_lowered_points": hold.lowered_points,
-        }
-    )
+    book.posting.move(after, seen=hold)
     return after
 
 
@@ -638,13 +631,13 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
 def _still_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
     """The stored debits without lots behind them, and those of these books, as they are after all that was booked."""
     booked = [
-        UnpaidDebit(entry["id"], -entry["points"])
-        for entry in book.posting.entries
-        if entry["customer_id"] == customer_id and entry["points"] < 0 and entry["kind"] is not EntryKind.EXPIRED
+        UnpaidDebit(entry.id, -entry.points)
+        for entry in book.posting.added(LedgerEntry)
+        if entry.customer_id == customer_id and entry.points < 0 and entry.kind is not EntryKind.EXPIRED
     ]
     taken: Counter[EntryId] = Counter()
-    for allocation in book.posting.allocations:
-        taken[allocation["entry_id"]] += allocation["points"]
+    for allocation in book.posting.added(LotAllocation):
+        taken[allocation.entry_id] += allocation.points
     left = (debit._replace(points=debit.points - taken[debit.entry_id]) for debit in (*stored, *booked))
     return [debit for debit in left if debit.points > 0]
 
@@ -662,8 +655,7 @@ def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
 
 def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -> HoldRow:
     ended = hold._replace(state=state, captured_points=captured_points, ended_at=book.now)
-    move = {"id": hold.id, "state": state, "captured_points": captured_points, "ended_at": book.now}
-    book.posting.hold_moves.append({**move, "seen_state": HoldState.ACTIVE})
+    book.posting.move(ended, seen=hold)
     return ended
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.posting import post
+from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
 from loyalty.rules.exchange import convert_minor
@@ -30,12 +32,10 @@ from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
-from loyalty.services.purchase import purchase_values
 from loyalty.services.redemption import give_back_for
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, replayed_result
-from loyalty.storage.ledger import post
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -195,7 +195,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
                 points = accrual.voided_points + accrual.reversed_points - gone
         change = change or book.change_tier(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
         row = _row(book, purchase, request, refunds, money_minor, points)
-        book.posting.purchase_refunds.append(row._asdict())
+        book.posting.add(row)
         _save(book, after, row)
         split = _split(purchase, await read_redemptions_for(tx, key), money_minor)
         book.remember(call, row.id)
@@ -268,17 +268,17 @@ def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund
 
 def _save(book: Book, purchase: PurchaseRow, row: RefundRow) -> None:
     """The purchase at its next version, and the refund as the fact behind it."""
-    book.posting.purchases.append(purchase_values(purchase))
-    book.posting.purchase_facts.append(
-        {
-            "purchase_id": purchase.id,
-            "version": purchase.version,
-            "fingerprint": fingerprint(["refund", row.id]),
-            "status": purchase.status,
-            "facts": {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines},
-            "recorded_at": book.now,
-            "recorded_by": book.actor.subject,
-        },
+    book.posting.add(purchase)
+    book.posting.add(
+        PurchaseFact(
+            purchase_id=purchase.id,
+            version=purchase.version,
+            fingerprint=fingerprint(["refund", row.id]),
+            status=purchase.status,
+            facts={"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines},
+            recorded_at=book.now,
+            recorded_by=book.actor.subject,
+        ),
     )
 
 

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import orjson
 
+from loyalty.ledger.posting import post
+from loyalty.ledger.rows import FormerValuation
 from loyalty.rules.account import add_pending, remove_pending
 from loyalty.rules.accrual import AccrualState, Revalue, matures_at_after
 from loyalty.rules.earning import CompiledRules, compile_rules, evaluate
@@ -33,7 +35,6 @@ from loyalty.services.accrual import (
     follow,
     kept_points,
     may_have_refunds,
-    move_accrual,
     refundable,
     take_points_back,
 )
@@ -41,7 +42,6 @@ from loyalty.services.bookkeeping import Book, bring_open_lots
 from loyalty.services.world import CompiledProgram, earning_policy
 from loyalty.storage.earning_rules import expiry_from_document
 from loyalty.storage.frozen_program import read_former_programs
-from loyalty.storage.ledger import post
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_evaluated_purchases, read_refunds
 from tenancy.database import Transaction
 
@@ -173,7 +173,7 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
         book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more))
     state = AccrualState.VOIDED if valued.points and gone == valued.points else AccrualState.PENDING
     promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
-    move_accrual(book, promised_anew, accrual.state)
+    book.posting.move(promised_anew, seen=accrual)
     return promised_anew, None
 
 
@@ -193,7 +193,7 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
     elif more < 0:
         valued, change = take_points_back(book, valued, -more)
     corrected = valued._replace(state=_state_of(valued))
-    move_accrual(book, corrected, accrual.state)
+    book.posting.move(corrected, seen=accrual)
     return corrected, change
 
 
@@ -227,16 +227,16 @@ def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: in
 
 
 def _keep_former(book: Book, accrual: AccrualRow) -> None:
-    book.posting.former_valuations.append(
-        {
-            "accrual_id": accrual.id,
-            "number": accrual.valuation,
-            "points": accrual.points,
-            "breakdown": accrual.breakdown,
-            "points_paid_minor": accrual.points_paid_minor,
-            "replaced_at": book.now,
-            "replaced_by": book.actor.subject,
-        }
+    book.posting.add(
+        FormerValuation(
+            accrual_id=accrual.id,
+            number=accrual.valuation,
+            points=accrual.points,
+            breakdown=accrual.breakdown,
+            points_paid_minor=accrual.points_paid_minor,
+            replaced_at=book.now,
+            replaced_by=book.actor.subject,
+        )
     )
 
 

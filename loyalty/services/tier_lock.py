@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from loyalty.ledger.posting import post
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_note
@@ -16,7 +17,6 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call, read_replayed_result
-from loyalty.storage.ledger import post
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
 from permissions.actor import Actor
 from permissions.catalog import Permission

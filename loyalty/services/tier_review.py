@@ -1,11 +1,11 @@
 """What time does to tiers: windows turn, standings are reviewed, and tiers set by hand go back to the rules."""
 
+from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
 from loyalty.services.bookkeeping import open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.ledger import post
 from loyalty.storage.standings import read_due_reviews
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction

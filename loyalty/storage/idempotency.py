@@ -20,6 +20,17 @@ OWNERLESS = ""
 """The client of a key from before keys had an owner. What a customer's hold had used was given to the customer."""
 
 
+class IdempotencyKeyRow(NamedTuple):
+    """A key as it is kept: whose it is, for which operation and request, and what came of it."""
+
+    key: str
+    operation: str
+    client: str
+    fingerprint: str
+    result_id: UUID
+    created_at: datetime
+
+
 class KeyedCall(NamedTuple):
     """A call that carries an idempotency key: who asks for what.
 
@@ -36,16 +47,9 @@ class KeyedCall(NamedTuple):
         """What `KEPT_FOR_CALL` is asked with."""
         return {"key": self.key, "operation": self.operation, "mark": self.fingerprint, "clients": self.clients}
 
-    def row(self, result_id: UUID, now: datetime) -> dict[str, Any]:
+    def row(self, result_id: UUID, now: datetime) -> IdempotencyKeyRow:
         """The row that keeps the key."""
-        return {
-            "key": self.key,
-            "operation": self.operation,
-            "client": self.clients[0],
-            "fingerprint": self.fingerprint,
-            "result_id": result_id,
-            "created_at": now,
-        }
+        return IdempotencyKeyRow(self.key, self.operation, self.clients[0], self.fingerprint, result_id, now)
 
 
 NO_CALL = KeyedCall("", "", "", ())
@@ -93,7 +97,7 @@ _KEEP = insert(idempotency_keys).values(
 
 async def keep_key(tx: Transaction, call: KeyedCall, result_id: UUID, now: datetime) -> None:
     """Keep a key outside of a posting, where its use is guarded by a lock."""
-    await tx.run(_KEEP, **call.row(result_id, now))
+    await tx.run(_KEEP, **call.row(result_id, now)._asdict())
 
 
 async def read_replayed_result(tx: Transaction, call: KeyedCall) -> UUID | None:

@@ -76,8 +76,9 @@ class PurchaseRow(NamedTuple):
     status: PurchaseStatus
     version: int
     generation: int
-    total: Money
+    total_minor: int
     refunded_minor: int
+    currency: str
     lines: list[dict[str, Any]]
     exchange: dict[str, Any] | None
     location: str | None
@@ -91,6 +92,11 @@ class PurchaseRow(NamedTuple):
     evaluates_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
+
+    @property
+    def total(self) -> Money:
+        """The total, in the currency of the program."""
+        return Money(self.total_minor, self.currency)
 
 
 class AccrualRow(NamedTuple):
@@ -679,8 +685,9 @@ def purchase_row(row: Any) -> PurchaseRow:
         status=PurchaseStatus(row.purchase_status),
         version=row.purchase_version,
         generation=row.purchase_generation,
-        total=Money(row.purchase_total_minor, row.purchase_currency),
+        total_minor=row.purchase_total_minor,
         refunded_minor=row.purchase_refunded_minor,
+        currency=row.purchase_currency,
         lines=row.purchase_lines,
         exchange=row.purchase_exchange,
         location=row.purchase_location,

@@ -1,0 +1,118 @@
+"""One posting = one statement: everything that one decision changes is written together or not at all.
+
+A posting is rows of known classes. They travel as JSON parameters, so the statement is the same for one purchase and
+for a thousand, and PostgreSQL plans it once.
+"""
+
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from loyalty.ledger.parts import ADDED, MOVED, PARTS, Part, PostedRow
+from loyalty.storage.tables import programs
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+from tenancy.table import tenant_parameter
+
+Row = TypeVar("Row", bound=PostedRow)
+Moves = dict[tuple[Any, ...], tuple[PostedRow, PostedRow | None]]
+
+_TAKEN = frozenset({"23503", "23505"})
+"""foreign_key_violation and unique_violation (PostgreSQL, appendix A)."""
+
+
+class Posting:
+    """What one transaction writes to the ledger.
+
+    ``config_version`` is the configuration that it was decided with; None for one that depends on none.
+    """
+
+    __slots__ = ("_added", "_moved", "config_version")
+
+    def __init__(self) -> None:
+        self._added: dict[type[PostedRow], list[Any]] = {}
+        self._moved: dict[type[PostedRow], Moves] = {}
+        self.config_version: int | None = None
+
+    def add(self, row: PostedRow) -> None:
+        """Write a new row. Raises TypeError for a class that `loyalty.ledger.parts` does not know as new."""
+        rows = self._added.get(type(row))
+        if rows is None:
+            _part_of(ADDED, row)
+            rows = self._added[type(row)] = []
+        rows.append(row)
+
+    def move(self, row: Row, *, seen: Row | None = None) -> None:
+        """Change a stored row to what ``row`` says. ``seen`` is the row as it was read; not for one that is locked.
+
+        When somebody has moved the row since it was read, the whole transaction runs again. A row that is moved twice
+        is written once: as it is last, where it is stored as it was first seen. Raises TypeError for a class that
+        `loyalty.ledger.parts` does not know as one that moves, and where ``seen`` is missing or has no use.
+        """
+        part = _part_of(MOVED, row)
+        if bool(part.seen) != (seen is not None):
+            needed = "needs the row as it was read" if part.seen else "compares nothing: it must be locked"
+            raise TypeError(f"a move of {type(row).__name__} {needed}")
+        moves = self._moved.setdefault(type(row), {})
+        key = tuple([getattr(row, name) for name in part.key])
+        moves[key] = (row, moves[key][1] if key in moves else seen)
+
+    def added(self, row_class: type[Row]) -> list[Row]:
+        """The new rows of a class, in the order in which they were added."""
+        return self._added.get(row_class, [])
+
+    def encode(self) -> dict[Part, list[dict[str, Any]]]:
+        """The rows as they travel, for each part of the statement that has some."""
+        encoded = {}
+        for row_class, rows in self._added.items():
+            part = ADDED[row_class]
+            encoded[part] = [part.encode(row) for row in rows]
+        for row_class, moves in self._moved.items():
+            part = MOVED[row_class]
+            encoded[part] = [part.encode(row, seen) for row, seen in moves.values()]
+        return encoded
+
+
+def _part_of(registry: dict[type[PostedRow], Part], row: PostedRow) -> Part:
+    part = registry.get(type(row))
+    if part is None:
+        raise TypeError(f"no part of a posting {'adds' if registry is ADDED else 'moves'} {type(row).__name__}")
+    return part
+
+
+@cache
+def _posting_statement(names: frozenset[str]) -> Any:
+    """The statement that writes the parts ``names``, and says how many rows of the counted parts it has written."""
+    filled = [part for part in PARTS if part.name in names]
+    counted = [
+        select(func.count()).select_from(part.statement.cte(f"saved_{part.name}")).scalar_subquery().label(part.name)
+        for part in filled
+        if part.counted
+    ]
+    version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
+    written = [statement.cte(name) for part in filled if not part.counted for name, statement in part.statements(names)]
+    return select(version.label("config_version"), *counted).add_cte(*written)
+
+
+async def post(tx: Transaction, posting: Posting) -> None:
+    """Write a posting whole.
+
+    Raises StaleRead, for the whole to run again, when a purchase, accrual or key in it was moved meanwhile, or when
+    rules, tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
+    """
+    encoded = posting.encode()
+    filled = {part.name: rows for part, rows in encoded.items()}
+    try:
+        saved = await tx.row(_posting_statement(frozenset(filled)), **filled)
+    except IntegrityError as error:
+        # Facts of a purchase that another transaction has moved meanwhile: the first constraint to notice speaks.
+        # The same goes for an opening balance that another import has written.
+        if any(part.races for part in encoded) and getattr(error.orig, "sqlstate", None) in _TAKEN:
+            raise StaleRead from error
+        raise
+    if saved is None or any(getattr(saved, part.name) != len(rows) for part, rows in encoded.items() if part.counted):
+        raise StaleRead
+    if posting.config_version not in (None, saved.config_version):
+        raise StaleRead
