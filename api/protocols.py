@@ -2,15 +2,22 @@
 
 httptools reads headers of any length for any time. And closing a TCP connection while the other side still sends
 makes the kernel answer with a reset, which can overtake the close frame: the client would see 1006 instead of 1009.
+A client may break off at any moment: that is no error, and no line of the log says so.
 """
 
+import asyncio
+import functools
 import socket
 import sys
 from asyncio import TimerHandle, Transport
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+
+from api.errors import error_response, unavailable
 
 MAX_HEAD_BYTES = 32_768
 """The request line and all headers. One read of the socket may go beyond before it is noticed."""
@@ -24,6 +31,9 @@ UNREAD_SECONDS = 30.0
 CLOSE_UNANSWERED = 1013
 """The close code for a client that did not answer a ping in time: try again later."""
 
+CUT_SHORT = "The server restarts, and the request took too long to finish before. Try again."
+"""What a mutation does may have happened nevertheless: repeating it with its idempotency key tells."""
+
 HEAD_REFUSED = "The headers are too long."
 
 
@@ -35,6 +45,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._reading_head = True
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
+        self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A new connection has to send something, and to read what it is sent."""
@@ -43,9 +54,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         _bound_unread_time(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing more to wait for."""
+        """Nothing more to wait for. Of pipelined requests the one that is being answered learns it as well."""
         self._stop_head_timer()
+        self.pipeline.clear()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Answer a request, the next one of those that came together."""
+        self._answering = cycle
+        super()._start_asgi_task(cycle, functools.partial(_answer_until_cut_short, cycle, app))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, then count what belongs to an unfinished head."""
@@ -83,6 +103,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_timer = None
 
 
+async def _answer_until_cut_short(
+    cycle: RequestResponseCycle, app: ASGI3Application, scope: Any, receive: Any, send: Any
+) -> None:
+    """Answer a request. One that is cancelled, because the process ends, is told to come back."""
+    try:
+        await app(scope, receive, send)
+    except asyncio.CancelledError:
+        if cycle.disconnected:
+            return
+        if not cycle.response_started:
+            answer = error_response(unavailable(CUT_SHORT), str(scope["state"]["request_id"]))
+            answer.headers["connection"] = "close"
+            await answer(scope, receive, send)
+            return
+        cycle.disconnected = True
+        cycle.transport.close()
+
+
 def _bound_unread_time(transport: Transport) -> None:
     """Let the kernel cut a connection whose reader takes nothing: closing alone would wait for it for ever.
 
@@ -96,6 +134,18 @@ def _bound_unread_time(transport: Transport) -> None:
 
 class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSockets that, after refusing a broken or too large frame, go on reading until the other side has read why."""
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on. A text that is no UTF-8 closes the socket (RFC 6455, section 8.1)."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
         """Send the close frame and throw away what still comes, instead of closing at once."""

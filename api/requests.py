@@ -9,7 +9,10 @@ import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from api.errors import error_response, internal
 
@@ -17,6 +20,9 @@ REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 """Probes come every few seconds; they are logged when they fail."""
+
+CLIENT_LEFT = (ClientDisconnect, WebSocketDisconnect, ClientDisconnected)
+"""What reading from or writing to a client raises that has broken off: starlette's words and uvicorn's."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _OPERATION_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}", re.ASCII)
@@ -54,6 +60,8 @@ class RequestLog:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, exchange.send)
+            except CLIENT_LEFT:
+                pass  # nobody is there to be told, and nothing of ours is broken
             except Exception:
                 log.exception("unexpected error in a request")
                 await exchange.answer_broken(receive)

@@ -5,6 +5,7 @@ import gc
 import socket
 from collections.abc import Callable
 
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 
@@ -21,6 +22,9 @@ KEEP_ALIVE_SECONDS = 75
 GRACEFUL_SECONDS = 20
 """How long requests in flight have to finish when the process ends."""
 
+CUT_SHORT_SECONDS = 5
+"""How long requests that are cut short then have to be answered."""
+
 GC_THRESHOLDS = (5_000, 10, 10)
 """Young objects until the collector looks at them, and looks until it looks at older ones.
 
@@ -28,14 +32,21 @@ An operation leaves a small circle, and a circle may hold a document. So garbage
 the start is frozen, and looking at the rest is cheap.
 """
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
+
 
 class Server(uvicorn.Server):
     """uvicorn's server that settles memory after start-up and says goodbye to open connections."""
 
     def __init__(
-        self, config: uvicorn.Config, connections: OpenConnections, on_started: Callable[[], None] | None
+        self,
+        config: uvicorn.Config,
+        connections: OpenConnections,
+        shutdown_seconds: float,
+        on_started: Callable[[], None] | None,
     ) -> None:
         super().__init__(config)
+        self._shutdown_seconds = shutdown_seconds
         self._connections = connections
         self._on_started = on_started
 
@@ -52,7 +63,20 @@ class Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._connections.close_all()
-        await super().shutdown(sockets)
+        cutting = asyncio.create_task(self._cut_short())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cutting.cancel()
+
+    async def _cut_short(self) -> None:
+        """End the requests that do not finish in time; each is answered."""
+        await asyncio.sleep(self._shutdown_seconds)
+        late = [task for task in self.server_state.tasks if not task.done()]
+        if late:
+            log.warning("requests were cut short", late_count=len(late))
+        for task in late:
+            task.cancel()
 
 
 def settle_memory() -> None:
@@ -88,9 +112,9 @@ def make_server(
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=shutdown_seconds,
+        timeout_graceful_shutdown=shutdown_seconds + CUT_SHORT_SECONDS,
     )
-    return Server(config, app.state.connections, on_started)
+    return Server(config, app.state.connections, shutdown_seconds, on_started)
 
 
 def run(

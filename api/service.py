@@ -28,12 +28,13 @@ from permissions.roles import Role
 from schema.context import Context, CustomerTokenSigner, Services
 from schema.root import treue_schema
 from tenancy.database import Database
+from tenancy.retry import StaleRead
 from tenancy.startup import refuse_unsafe_role
 
 CURSORS = "cursors"
 API_TOKEN_KIND = "api"  # noqa: S105 - a word in the token's prefix
-UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
-"""What the database raises when it is away, or too busy to answer."""
+UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, StaleRead)
+"""What the database raises when it is away, or too busy to answer; others may have been faster in every attempt."""
 
 
 def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[str] = ()) -> Starlette:

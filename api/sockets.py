@@ -77,6 +77,10 @@ _TYPES_WITH_ID = frozenset({"subscribe", "complete"})
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sockets")
 
 
+GONE = (WebSocketDisconnect, OSError, RuntimeError)
+"""What sending to a client raises that has gone away, in whatever phase."""
+
+
 class MessageTooBig(Exception):
     """A message longer than `MAX_MESSAGE_LENGTH`."""
 
@@ -107,14 +111,14 @@ class SocketAdapter(ASGIWebSocketAdapter):
         text = encoded.decode() if isinstance(encoded, bytes) else encoded
         try:
             await self.ws.send_text(text)
-        except (WebSocketDisconnect, RuntimeError) as gone:
+        except GONE as gone:
             raise WebSocketDisconnected from gone
 
     async def close(self, code: int, reason: str) -> None:
         """Send the close frame, unless the connection is gone."""
         try:
             await self.ws.close(code=code, reason=reason)
-        except (WebSocketDisconnect, RuntimeError) as gone:
+        except GONE as gone:
             raise WebSocketDisconnected from gone
 
 

@@ -4,6 +4,7 @@ No secret and no query text may reach a line, whoever logs it: what is called li
 masked here, in the last step before printing. Line breaks inside a value are escaped, so nobody can forge a line.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -12,6 +13,7 @@ import traceback
 from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
+import psycopg
 import structlog
 from structlog.typing import EventDict, Processor
 
@@ -36,6 +38,10 @@ SECRET_TEXTS = (
 )
 # It logs the whole query of a client beside each error; our own edge logs those, without the query.
 SILENT_LOGGERS = ("strawberry.execution",)
+POOL_LOGGER = "sqlalchemy.pool"
+LOST_CONNECTION = (psycopg.OperationalError, psycopg.InterfaceError, OSError, asyncio.CancelledError)
+"""What giving a connection back raises when the database has gone, or the one who used it."""
+
 # What the edge logs itself, in our words, or what says nothing an operator needs.
 QUIET_LOGGERS = ("uvicorn.access",)
 
@@ -70,10 +76,28 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
     )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(calm_lost_connections)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
     _tame_other_loggers()
+
+
+def calm_lost_connections(record: logging.LogRecord) -> bool:
+    """Make a warning of what SQLAlchemy's pool says when a connection is lost: the pool opens another one.
+
+    Whoever used the connection is told by an exception, and says what that means for the work.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if record.name.startswith(POOL_LOGGER) and isinstance(error, LOST_CONNECTION):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args = f"{record.msg} (%s)", (*_as_tuple(record.args), type(error).__name__)
+        record.exc_info = None
+    return True
+
+
+def _as_tuple(args: object) -> tuple[object, ...]:
+    return args if isinstance(args, tuple) else ()
 
 
 def describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:

@@ -124,6 +124,12 @@ class Database:
             await enter_tenant(connection, tenant_id)
             yield Transaction(connection, tenant_id)
 
+    @asynccontextmanager
+    async def plain_transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction outside of every tenant, for asking the server about itself."""
+        async with _begin(self.engine) as connection:
+            yield connection
+
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
         """The tenant and token id that the hash of a presented API token leads to, or None."""
         async with _begin(self.engine) as connection:

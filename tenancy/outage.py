@@ -1,9 +1,9 @@
 """What a loop that must not end does while the database is away: it waits, longer each time, and says so once.
 
-An outage is one piece of news when it begins and one when it is over, however many attempts lie between.
+An outage is one piece of news when it begins and one when it is over, however many attempts lie between. What passes by
+itself (a database that restarts, a lock, a full pool) is a warning without a traceback; anything else is a bug of ours.
 """
 
-import logging
 import random
 
 import psycopg
@@ -22,6 +22,9 @@ AWAY_CLASSES = frozenset({"08", "53"})
 """connection_exception and insufficient_resources (PostgreSQL, appendix A)."""
 AWAY_STATES = frozenset({"57P01", "57P02", "57P03"})
 """admin_shutdown, crash_shutdown and cannot_connect_now (as above)."""
+BUSY_STATES = frozenset({"25P03", "40001", "40P01", "55P03", "57014"})
+"""idle_in_transaction_session_timeout, serialization_failure, deadlock_detected, lock_not_available and query_canceled,
+which is what a statement that took too long ends with (as above)."""
 
 
 class Outage:
@@ -34,9 +37,7 @@ class Outage:
     def failed(self, error: Exception) -> float:
         """Note a failed attempt, log it when it is the first; returns how many seconds to wait before the next."""
         if not self._failures:
-            # A full pool is no outage: requests take all connections just now.
-            level = logging.WARNING if isinstance(error, NoFreeConnection) else logging.ERROR
-            log.log(level, "interrupted", who=self._who, exc_info=(type(error), error, error.__traceback__))
+            log_failure(log, "interrupted", error, who=self._who)
         longest = min(MAX_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** min(self._failures, 30))
         self._failures += 1
         return longest * random.uniform(SHORTEST_SHARE, 1)  # noqa: S311 - jitter, not a secret
@@ -57,6 +58,26 @@ def is_away(error: Exception) -> bool:
             return True
         return _tells_away(error.orig)
     return _tells_away(error)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the database is away or too busy, so that the same work may well succeed a little later."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(error, TimeoutError) or is_away(error) or getattr(cause, "sqlstate", None) in BUSY_STATES
+
+
+def log_failure(logger: structlog.stdlib.BoundLogger, event: str, error: Exception, **details: object) -> None:
+    """Log what failed: a warning with the reason when it passes by itself, an error with its traceback otherwise."""
+    if is_passing(error):
+        logger.warning(event, reason=_say_reason(error), **details)
+    else:
+        logger.error(event, exc_info=(type(error), error, error.__traceback__), **details)
+
+
+def _say_reason(error: Exception) -> str:
+    """The error and its first line. The driver's further lines may quote values."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}".removesuffix(": ")
 
 
 def _tells_away(error: BaseException | None) -> bool:

@@ -28,7 +28,7 @@ class UnsafeDatabaseRole(Exception):
 
 async def refuse_unsafe_role(database: Database) -> None:
     """Refuse to start as superuser, owner of tables or BYPASSRLS, with asynchronous commits, or on an old server."""
-    async with database.engine.connect() as connection:
+    async with database.plain_transaction() as connection:
         standing = (await connection.execute(_STANDING)).one()
     reasons = [
         reason

@@ -15,7 +15,7 @@ from loyalty.services.job import advance_job, fail_job
 from loyalty.services.world import World
 from loyalty.storage.jobs import DueJob, read_due_jobs
 from tenancy.database import Database
-from tenancy.outage import is_away
+from tenancy.outage import is_away, log_failure
 from worker.loop import Pace, repeat_until_stopped
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.jobs")
@@ -79,13 +79,8 @@ class JobDesk:
         rest = self._first_retry_seconds * 2 ** (attempts - 1)
         self._failures[job.id] = Failure(attempts, asyncio.get_running_loop().time() + rest)
         given_up = attempts >= MAX_ATTEMPTS
-        log.error(
-            "job given up" if given_up else "job failed, will be tried again",
-            job_id=job.id,
-            tenant_id=job.tenant_id,
-            attempts=attempts,
-            exc_info=(type(error), error, error.__traceback__),
-        )
+        said = "job given up" if given_up else "job failed, will be tried again"
+        log_failure(log, said, error, job_id=job.id, tenant_id=job.tenant_id, attempts=attempts)
         if given_up:
             await fail_job(self._world, job.tenant_id, job.id, problem_text(error, attempts))
 

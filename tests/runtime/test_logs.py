@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import logging
@@ -5,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 import structlog
 
@@ -154,3 +156,29 @@ def test_takes_over_warnings_and_loggers_with_handlers_of_their_own(lines: Lines
         warnings.simplefilter("always")
         warnings.warn("old thing", UserWarning, stacklevel=1)
     assert "old thing" in lines.only()["event"]
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (psycopg.OperationalError("server closed the connection"), "warning"),
+        (asyncio.CancelledError(), "warning"),
+        (ValueError("a bug"), "error"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_connection_that_the_pool_loses_is_a_warning(lines: Lines, error: BaseException, level: str) -> None:
+    """SQLAlchemy says so at error level with a traceback, whoever was to blame."""
+    logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool").error(
+        "Exception closing connection %r", "<connection>", exc_info=error
+    )
+    line = lines.only()
+    assert line["level"] == level
+    assert line["event"].startswith("Exception closing connection '<connection>'")
+    assert ("exception" in line) is (level == "error")
+    assert (type(error).__name__ in line["event"]) is (level == "warning")
+
+
+def test_a_connection_that_somebody_forgot_stays_an_error(lines: Lines) -> None:
+    logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool").error("The garbage collector is trying ...")
+    assert lines.only()["level"] == "error"

@@ -1,6 +1,7 @@
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from structlog.testing import capture_logs
 
@@ -64,11 +65,33 @@ def test_knows_what_says_nothing_about_the_work(error: Exception, away: bool) ->
     assert is_away(error) is away
 
 
-def test_a_full_pool_is_a_warning_and_not_an_error() -> None:
-    """Nothing is broken: requests have all the connections just now."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoFreeConnection(),
+        OSError("gone"),
+        TimeoutError(),
+        psycopg.errors.AdminShutdown("terminating connection"),
+        DBAPIError("SELECT 1", {}, psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")),
+        DBAPIError("SELECT 1", {}, psycopg.errors.QueryCanceled("canceling statement due to statement timeout")),
+        DBAPIError("SELECT 1", {}, psycopg.errors.DeadlockDetected("deadlock detected\nDETAIL: Process 7 waits")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_passes_is_a_warning_without_a_traceback(error: Exception) -> None:
+    """Nothing has to be mended: the database is away, or others use it just now."""
     outage = Outage("event reader")
     with capture_logs() as lines:
-        outage.failed(NoFreeConnection())
+        outage.failed(error)
         outage.over()
-        outage.failed(OSError("gone"))
-    assert [line["log_level"] for line in lines] == ["warning", "info", "error"]
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+    assert "exc_info" not in lines[0]
+    assert type(getattr(error, "orig", None) or error).__name__ in lines[0]["reason"]
+    assert "Process 7" not in lines[0]["reason"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), psycopg.errors.UndefinedTable("no such table")])
+def test_a_bug_is_an_error_with_its_traceback(error: Exception) -> None:
+    with capture_logs() as lines:
+        Outage("event reader").failed(error)
+    assert [(line["log_level"], line["exc_info"][1]) for line in lines] == [("error", error)]
