@@ -12,7 +12,7 @@ from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
-from loyalty.rules.job import JobState
+from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
@@ -76,6 +76,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     RestorePolicy,
     PointsFilter,
     CustomerOrder,
+    JobKind,
     JobState,
     WarningCode,
 )

@@ -15,7 +15,9 @@ from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from schema.enums import publish_enum
+from schema.fields import replaced_by
 from schema.scalars import CurrencyCode, Points
+from schema.types.money import Money
 from schema.types.node import node_id
 
 T = TypeVar("T")
@@ -77,8 +79,14 @@ class IdempotencyConflict(UserError):
 
 @strawberry.type(description="Somebody else changed it since the caller read it: read again, decide again.")
 class VersionConflict(UserError):
-    expected: int = strawberry.field(description="The version the caller expected.")
-    actual: int = strawberry.field(description="The version that is stored.")
+    expected_version: int = strawberry.field(description="The version the caller expected.")
+    stored_version: int = strawberry.field(description="The version that is stored.")
+    expected: int = strawberry.field(
+        description="The version the caller expected.", deprecation_reason=replaced_by("expectedVersion")
+    )
+    actual: int = strawberry.field(
+        description="The version that is stored.", deprecation_reason=replaced_by("storedVersion")
+    )
 
 
 @strawberry.type(description="The name is taken by another one of the same kind.")
@@ -100,8 +108,14 @@ class PurchaseOfAnotherCustomer(UserError):
 
 @strawberry.type(description="The purchase has gone further already; nothing moves backwards.")
 class StatusRunsBackwards(UserError):
-    current: str = strawberry.field(description="The status that is recorded.")
-    requested: str = strawberry.field(description="The status that was reported.")
+    current_status: PurchaseStatus = strawberry.field(description="The status that is recorded.")
+    requested_status: PurchaseStatus = strawberry.field(description="The status that was reported.")
+    current: str = strawberry.field(
+        description="The status that is recorded, as a text.", deprecation_reason=replaced_by("currentStatus")
+    )
+    requested: str = strawberry.field(
+        description="The status that was reported, as a text.", deprecation_reason=replaced_by("requestedStatus")
+    )
 
 
 @strawberry.type(
@@ -109,7 +123,7 @@ class StatusRunsBackwards(UserError):
     "Nothing was recorded; send it again with one of the fields in `send`."
 )
 class AmbiguousReport(UserError):
-    current: str = strawberry.field(description="The status that is recorded.")
+    current_status: PurchaseStatus = strawberry.field(description="The status that is recorded.")
     send: list[str] = strawberry.field(description="The fields that can tell, each by itself.")
 
 
@@ -160,8 +174,15 @@ class ReturnExceedsRedemption(UserError):
 
 @strawberry.type(description="More is to be refunded than is left of the purchase, or of one of its lines.")
 class RefundExceedsPurchase(UserError):
-    refundable: str = strawberry.field(description="What can still be refunded, such as `10.00 EUR`.")
-    requested: str = strawberry.field(description="What was asked for.")
+    refundable_amount: Money = strawberry.field(description="What can still be refunded.")
+    requested_amount: Money = strawberry.field(description="What was asked for.")
+    refundable: str = strawberry.field(
+        description="What can still be refunded, as a text such as `10.00 EUR`.",
+        deprecation_reason=replaced_by("refundableAmount"),
+    )
+    requested: str = strawberry.field(
+        description="What was asked for, as a text.", deprecation_reason=replaced_by("requestedAmount")
+    )
 
 
 @strawberry.type(description="Only a sandbox can advance its clock.")
@@ -209,12 +230,15 @@ class AmbiguousCustomer(UserError):
 _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.NotFound: (NotFound, ()),
     refusals.IdempotencyConflict: (IdempotencyConflict, ()),
-    refusals.VersionConflict: (VersionConflict, ("expected", "actual")),
+    refusals.VersionConflict: (VersionConflict, ("expected_version", "stored_version", "expected", "actual")),
     refusals.DuplicateName: (DuplicateName, ("name",)),
     refusals.DuplicateMinimum: (DuplicateMinimum, ("min_points",)),
     refusals.PurchaseOfAnotherCustomer: (PurchaseOfAnotherCustomer, ()),
-    refusals.StatusRunsBackwards: (StatusRunsBackwards, ("current", "requested")),
-    refusals.AmbiguousReport: (AmbiguousReport, ("current", "send")),
+    refusals.StatusRunsBackwards: (
+        StatusRunsBackwards,
+        ("current_status", "requested_status", "current", "requested"),
+    ),
+    refusals.AmbiguousReport: (AmbiguousReport, ("current_status", "send")),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
     refusals.RedemptionDisabled: (RedemptionDisabled, ()),
     refusals.BelowMinimum: (BelowMinimum, ("what", "required", "actual")),
@@ -223,7 +247,10 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.HoldEnded: (HoldEnded, ("state",)),
     refusals.PurchaseEnded: (PurchaseEnded, ("status",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
-    refusals.RefundExceedsPurchase: (RefundExceedsPurchase, ("refundable", "requested")),
+    refusals.RefundExceedsPurchase: (
+        RefundExceedsPurchase,
+        ("refundable_amount", "requested_amount", "refundable", "requested"),
+    ),
     refusals.NotASandbox: (NotASandbox, ()),
     refusals.ActiveHolds: (ActiveHolds, ("held",)),
     refusals.OpeningBalanceExists: (OpeningBalanceExists, ("points",)),

@@ -1,12 +1,35 @@
-"""Fields that compute something small from their row. What reads the database is declared with ``loaded`` instead."""
+"""Fields that compute something small from their row. What reads the database is declared with ``loaded`` instead.
+
+A field that got a better name is kept under the old one until a day: ``replaced_by`` says which, ``shows`` reads the
+same attribute under the new name.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import strawberry
 
+OLD_NAMES_GO_AFTER = "2027-06-30"
+"""The day after which a release may leave out the fields that are deprecated now: at least 180 days from then."""
 
-def computed(*, description: str) -> Callable[[Callable[..., Any]], Any]:
+
+def computed(*, description: str, deprecation_reason: str | None = None) -> Callable[[Callable[..., Any]], Any]:
     """Declare a field that a method computes; within the method ``self`` is the row that the type reads."""
-    declare: Callable[[Callable[..., Any]], Any] = strawberry.field(description=description)
+    declare: Callable[[Callable[..., Any]], Any] = strawberry.field(
+        description=description, deprecation_reason=deprecation_reason
+    )
     return declare
+
+
+def shows(attribute: str, *, description: str) -> Any:
+    """Declare a field that shows an attribute of the row under another name."""
+
+    def resolve(root: Any) -> Any:
+        return getattr(root, attribute)
+
+    return strawberry.field(resolver=resolve, description=description)
+
+
+def replaced_by(name: str) -> str:
+    """Why a field is deprecated: another one says the same under a name that has one type everywhere."""
+    return f"Use `{name}`, whose name has one type everywhere. Goes after {OLD_NAMES_GO_AFTER}."

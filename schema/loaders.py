@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from loyalty.rules.earning import CatalogItem
 from loyalty.rules.ids import (
     AccrualId,
     AdjustmentId,
@@ -28,6 +29,7 @@ from loyalty.rules.ids import (
 )
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
+from loyalty.services.catalog import load_catalog_items
 from loyalty.services.customer import load_customers, load_entries
 from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
@@ -58,7 +60,7 @@ from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.consents import ConsentRow
 from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_merges import MergeRow
-from loyalty.storage.customers import CustomerRow
+from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
@@ -72,7 +74,7 @@ from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor
-from schema.node_ids import decode_id
+from schema.node_ids import RowKey, decode_id
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -101,9 +103,15 @@ class Loaders:
         async def programs(keys: list[None]) -> Sequence[ProgramRow]:
             return [await get_program(world, actor)] * len(keys)
 
+        async def accounts(keys: list[CustomerId]) -> Sequence[PointsRow | None]:
+            found = await asyncio.gather(*(self.customers.load(key) for key in keys))
+            return [row.points if row else None for row in found]
+
         self.program: DataLoader[None, ProgramRow] = DataLoader(programs)
         self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
+        self.points_accounts: DataLoader[CustomerId, PointsRow | None] = DataLoader(accounts)
+        self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)

@@ -5,9 +5,12 @@ A refusal changes nothing: whoever raises one has not written anything, or rolls
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from loyalty.rules.ids import CustomerId
+
+if TYPE_CHECKING:
+    from loyalty.rules.money import Money
 
 
 class Problem(NamedTuple):
@@ -89,8 +92,8 @@ class VersionConflict(Conflict):
 
     def __init__(self, expected: int, actual: int) -> None:
         super().__init__(f"Version {expected} was expected, but version {actual} is stored.", ("expected_version",))
-        self.expected = expected
-        self.actual = actual
+        self.expected = self.expected_version = expected
+        self.actual = self.stored_version = actual
 
 
 class DuplicateName(Conflict):
@@ -230,14 +233,16 @@ class ReturnExceedsRedemption(Refused):
 
 
 class RefundExceedsPurchase(Refused):
-    """More is to be refunded than is left of the purchase, or of one of its lines. Amounts are decimal texts."""
+    """More is to be refunded than is left of the purchase, or of one of its lines."""
 
     code: ClassVar[str] = "REFUND_EXCEEDS_PURCHASE"
 
-    def __init__(self, refundable: str, requested: str, path: tuple[str, ...] = ("amount",)) -> None:
+    def __init__(self, refundable: "Money", requested: "Money", path: tuple[str, ...] = ("amount",)) -> None:
         super().__init__(f"{refundable} can still be refunded, not {requested}.", path)
-        self.refundable = refundable
-        self.requested = requested
+        self.refundable_amount = refundable
+        self.requested_amount = requested
+        self.refundable = str(refundable)
+        self.requested = str(requested)
 
 
 class NotASandbox(Refused):
@@ -287,8 +292,8 @@ class StatusRunsBackwards(Refused):
 
     def __init__(self, current: str, requested: str, path: tuple[str, ...] = ("status",)) -> None:
         super().__init__(f"The purchase is {current} and cannot become {requested}.", path)
-        self.current = current
-        self.requested = requested
+        self.current = self.current_status = current
+        self.requested = self.requested_status = requested
 
 
 class AmbiguousReport(Refused):
@@ -303,7 +308,7 @@ class AmbiguousReport(Refused):
             "so that it can be told from a late retry.",
             path,
         )
-        self.current = current
+        self.current_status = current
 
 
 class CurrencyMismatch(Refused):

@@ -10,3 +10,9 @@ class JobState(DescribedEnum):
     RUNNING = "RUNNING", "Under way."
     DONE = "DONE", "Finished."
     FAILED = "FAILED", "Given up; `problem` tells why."
+
+
+class JobKind(DescribedEnum):
+    """What a background job does. More kinds may come."""
+
+    RETIER = "RETIER", "Puts every customer into the tier they qualify for."

@@ -45,6 +45,9 @@ class Money:
     amount_minor: int
     currency: str
 
+    def __str__(self) -> str:
+        return f"{format_amount(self.amount_minor, self.currency)} {self.currency}"
+
 
 @dataclass(frozen=True, slots=True)
 class PointValue:

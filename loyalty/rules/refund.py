@@ -12,7 +12,7 @@ from fractions import Fraction
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
 from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
-from loyalty.rules.money import format_amount
+from loyalty.rules.money import Money
 from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
 from loyalty.rules.quantity import Quantity
@@ -233,8 +233,4 @@ def _floor(value: Fraction) -> int:
 
 def _exceeds(purchase: Refundable, refundable: int, requested: int, *path: str) -> RefundExceedsPurchase:
     currency = purchase.currency
-    return RefundExceedsPurchase(
-        f"{format_amount(max(0, refundable), currency)} {currency}",
-        f"{format_amount(requested, currency)} {currency}",
-        path,
-    )
+    return RefundExceedsPurchase(Money(max(0, refundable), currency), Money(requested, currency), path)

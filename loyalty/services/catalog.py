@@ -1,7 +1,7 @@
 """The tenant's catalogue of services, categories, locations and staff, kept by the tenant's own system."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from loyalty.rules.catalog import CatalogChange, change_item
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
@@ -18,6 +18,8 @@ from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
+
+Key = TypeVar("Key", bound=tuple[str, str])
 
 MAX_ITEMS_AT_ONCE = 1_000
 MAX_ITEMS = 20_000
@@ -82,6 +84,15 @@ async def list_catalog_items(
     require(actor, Permission.LOYALTY_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read_items(tx, kind=kind, window=window)
+
+
+async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) -> dict[Key, CatalogItem]:
+    """The items that have one of these keys: kind, external id."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        items = await read_items_by_key(tx, [CatalogPlace(*key) for key in keys])
+    found = {_key(item): item for item in items}
+    return {key: found[CatalogPlace(*key)] for key in keys if CatalogPlace(*key) in found}
 
 
 def _key(one: CatalogItem | CatalogChange) -> CatalogPlace:

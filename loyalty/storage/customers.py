@@ -33,6 +33,7 @@ class PointsRow(NamedTuple):
     lifetime_earned: int
     qualifying: int
     value: Money
+    customer_id: CustomerId
 
 
 class TierProgressRow(NamedTuple):
@@ -321,6 +322,7 @@ def customer_row(
             lifetime_earned=account.lifetime_earned,
             qualifying=counted,
             value=value_of(account.available, point_value),
+            customer_id=profile.id,
         ),
         tier=current,
         tier_progress=TierProgressRow(

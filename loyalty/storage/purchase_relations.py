@@ -18,6 +18,9 @@ from tenancy.table import record_set, tenant_parameter
 
 MAX_RELATED = 100
 """Rows of one relation of one purchase: the newest count."""
+FIRST_PAGE = 101
+"""Holds and redemptions of one purchase that are read for many purchases at once: the largest page, and one row more,
+which tells whether there is another page."""
 
 
 class PurchaseFactRow(NamedTuple):
@@ -45,7 +48,7 @@ def _newest_for_keys(columns: Sequence[Any], at: Any) -> Select[Any]:
             table.c.purchase_external_id == _keys.c.external_id,
         )
         .order_by(at.desc(), table.c.id.desc())
-        .limit(MAX_RELATED)
+        .limit(FIRST_PAGE)
         .correlate(_keys)
         .lateral("related")
     )
@@ -101,12 +104,12 @@ async def read_purchases_by_keys(tx: Transaction, keys: Sequence[PurchaseKey]) -
 
 
 async def read_holds_for(tx: Transaction, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
-    """The newest holds that name each purchase, newest first."""
+    """The newest holds that name each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [hold_row(row) for row in await tx.rows(_HOLDS, keys=_documents(keys))])
 
 
 async def read_redemptions_of(tx: Transaction, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[RedemptionRow]]:
-    """The newest redemptions that paid for each purchase, newest first."""
+    """The newest redemptions that paid for each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [redemption_row(row) for row in await tx.rows(_REDEMPTIONS, keys=_documents(keys))])
 
 

@@ -21,8 +21,9 @@ from schema.types.listing import (
     purchase_filter,
     redemption_filter,
 )
+from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
 from schema.types.purchase import PURCHASE_ORDER, Purchase
-from schema.types.redemption import HOLD_ORDER, REDEMPTION_ORDER, Hold, Redemption
+from schema.types.redemption import Hold, Redemption
 
 OWN = "Customers list only their own."
 

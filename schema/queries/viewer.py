@@ -35,6 +35,8 @@ _LOADERS = {
     "EarningRule": "earning_rules",
     "Job": "jobs",
     "ApiToken": "api_tokens",
+    "PointsAccount": "points_accounts",
+    "CatalogItem": "catalog_items",
 }
 _OWN = ("Tenant", "Program")
 NODE_TYPES = frozenset((*_LOADERS, *_OWN))
@@ -42,6 +44,7 @@ NODE_TYPES = frozenset((*_LOADERS, *_OWN))
 _TEAM_ONLY = {
     "EarningRule": Permission.LOYALTY_READ,
     "Job": Permission.LOYALTY_READ,
+    "CatalogItem": Permission.LOYALTY_READ,
     "ApiToken": Permission.TOKENS_MANAGE,
 }
 

@@ -40,5 +40,6 @@ def _row(info: Info, event: EventRow) -> Any:
     return PointsChangedRow(
         cursor=event_cursor(info, event),
         entry_id=EntryId(UUID(event.payload["entry_id"])),
-        account=event.payload["account"],
+        customer_id=event.customer_id,
+        numbers=event.payload["account"],
     )

@@ -12,12 +12,13 @@ from loyalty.rules.money import Money as Amount
 from loyalty.storage.catalog import CatalogPlace
 from schema.connections import Order, text_value
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.loaders import load
 from schema.mutations.given import given_fields
+from schema.node_ids import encode_key
 from schema.scalars import Points, TimeZone
 from schema.types.money import Money, MoneyInput, minor_in
-from schema.types.node import shown
+from schema.types.node import Node, reads, shown
 
 
 @strawberry.type(description="So many points for every so much money.")
@@ -32,13 +33,24 @@ class EarningRateInput:
     per: MoneyInput = strawberry.field(description="In the program's currency, above zero.")
 
 
+def _item_id(root: Any) -> strawberry.ID:
+    return encode_key("CatalogItem", root.kind, root.external_id)
+
+
 @strawberry.type(description="One thing the tenant has a name for.")
-class CatalogItem:
-    kind: CatalogKind = strawberry.field(description="What it is.")
+class CatalogItem(Node):
+    is_type_of = reads(Item)
+
+    id: strawberry.ID = strawberry.field(resolver=_item_id, description="Opaque; the same for as long as its key is.")
+    item_kind: CatalogKind = shows("kind", description="What it is. More kinds may come.")
+    kind: CatalogKind = strawberry.field(description="What it is.", deprecation_reason=replaced_by("itemKind"))
     external_id: str = strawberry.field(description="The id in the tenant's own system; unique within the kind.")
     name: str = strawberry.field(description="What people call it.")
     category: str | None = strawberry.field(description="External id of its category, for what is sold.")
-    time_zone: TimeZone | None = strawberry.field(description="The zone of a location's days.")
+    location_time_zone: TimeZone | None = shows("time_zone", description="The zone of a location's days.")
+    time_zone: TimeZone | None = strawberry.field(
+        description="The zone of a location's days.", deprecation_reason=replaced_by("locationTimeZone")
+    )
     enrolled: bool = strawberry.field(description="Whether it takes part in awards per unit and in the scope OPT_IN.")
     points_per_unit: Points | None = strawberry.field(description="Its own points per unit, in place of the rule's.")
     earning: CatalogEarning | None = strawberry.field(

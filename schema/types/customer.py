@@ -9,13 +9,13 @@ from loyalty.rules.errors import NotFound
 from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.listing import list_holds, list_purchases, list_redemptions
-from loyalty.storage.customers import CustomerRow
+from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
 from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page, connection_by_time, connection_of, window_of
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.loaders import load
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
@@ -24,13 +24,19 @@ from schema.types.expiry import ExpiringPoints
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads
+from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
 from schema.types.purchase import PURCHASE_ORDER, Purchase
-from schema.types.redemption import HOLD_ORDER, REDEMPTION_ORDER, Hold, Redemption
+from schema.types.redemption import Hold, Redemption
 from schema.types.tier import Tier, TierChange, TierLock, TierProgress
 
 
-@strawberry.type(description="The account of one customer, in points.")
-class PointsAccount:
+@strawberry.type(
+    description="The account of one customer, in points. An event shows it as it was; its id leads to it as it is now."
+)
+class PointsAccount(Node):
+    is_type_of = reads(PointsRow)
+
+    id: strawberry.ID = node_id("PointsAccount", "customer_id")
     available: Points = strawberry.field(description="Spendable now.")
     pending: Points = strawberry.field(description="Earned, not spendable yet.")
     held: Points = strawberry.field(description="Set aside at a checkout.")
@@ -62,7 +68,10 @@ class Customer(Node):
     external_id: str = strawberry.field(description="The id in the caller's own system.")
     full_name: str = strawberry.field(description="Empty when it was never told.")
     locale: Locale | None = strawberry.field(description="The language the customer reads (BCP 47).")
-    points: PointsAccount = strawberry.field(description="The customer's points.")
+    account: PointsAccount = shows("points", description="The customer's points.")
+    points: PointsAccount = strawberry.field(
+        description="The customer's points.", deprecation_reason=replaced_by("account")
+    )
     tier: Tier | None = strawberry.field(description="The tier the customer stands in; null below the first.")
     tier_progress: TierProgress = strawberry.field(description="The way to the next tier.")
     created_at: datetime = strawberry.field(description="When the customer was first heard of.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import strawberry
 
@@ -37,7 +37,22 @@ class PointsChangedRow(NamedTuple):
 
     cursor: str
     entry_id: EntryId
-    account: Mapping[str, int]
+    customer_id: CustomerId
+    numbers: Mapping[str, int]
+
+
+class AccountThen(Protocol):
+    """What tells an account as it was."""
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """Whose account it is."""
+        ...
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """Its numbers just then."""
+        ...
 
 
 class PointsExpiringRow(NamedTuple):
@@ -53,11 +68,11 @@ class PointsExpiringRow(NamedTuple):
     occurred_at: datetime
 
 
-async def account_then(info: strawberry.Info, account: Mapping[str, int]) -> PointsAccount:
+async def account_then(info: strawberry.Info, event: AccountThen) -> PointsAccount:
     """The account as an event tells it, valued by the settings now."""
     program = await load(info, "program", None)
-    value = value_of(account["available"], program.settings.redemption.point_value)
-    return cast("PointsAccount", PointsRow(**account, value=value))
+    value = value_of(event.numbers["available"], program.settings.redemption.point_value)
+    return cast("PointsAccount", PointsRow(**event.numbers, value=value, customer_id=event.customer_id))
 
 
 @strawberry.type(description="A customer came into a higher tier.")
@@ -83,7 +98,7 @@ class PointsChanged:
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def points(self, info: strawberry.Info) -> PointsAccount:
         """The settings are read here, so that an event whose settings cannot be read is tried again."""
-        return await account_then(info, cast("PointsChangedRow", self).account)
+        return await account_then(info, cast("PointsChangedRow", self))
 
 
 @strawberry.type(

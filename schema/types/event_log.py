@@ -65,7 +65,7 @@ class Event:
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def account(self, info: strawberry.Info) -> PointsAccount:
         """The settings are read once for the whole page."""
-        return await account_then(info, cast("LoggedEventRow", self).numbers)
+        return await account_then(info, cast("LoggedEventRow", self))
 
 
 @strawberry.type(description="The next events of the tenant's log, in order.")

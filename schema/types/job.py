@@ -4,8 +4,9 @@ from datetime import datetime
 
 import strawberry
 
-from loyalty.rules.job import JobState
+from loyalty.rules.job import JobKind, JobState
 from loyalty.storage.jobs import JobRow
+from schema.fields import replaced_by, shows
 from schema.types.node import Node, node_id, reads
 
 
@@ -14,10 +15,13 @@ class Job(Node):
     is_type_of = reads(JobRow)
 
     id: strawberry.ID = node_id("Job")
-    kind: str = strawberry.field(description="What it does; RETIER puts every customer into the tier they qualify for.")
-    state: JobState = strawberry.field(description="How far it has come.")
-    done: int = strawberry.field(description="How many customers are done.")
-    total: int = strawberry.field(description="How many there are.")
+    job_kind: JobKind = shows("kind", description="What it does.")
+    job_state: JobState = shows("state", description="How far it has come.")
+    done: int = strawberry.field(description="How many items are done.")
+    item_count: int = shows("total", description="How many items there are: customers, for RETIER.")
+    kind: str = strawberry.field(description="What it does, as a text.", deprecation_reason=replaced_by("jobKind"))
+    state: JobState = strawberry.field(description="How far it has come.", deprecation_reason=replaced_by("jobState"))
+    total: int = strawberry.field(description="How many items there are.", deprecation_reason=replaced_by("itemCount"))
     problem: str | None = strawberry.field(description="Why it failed.")
     created_at: datetime = strawberry.field(description="When it was put in line.")
     updated_at: datetime = strawberry.field(description="When it last moved.")

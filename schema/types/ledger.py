@@ -13,7 +13,7 @@ from loyalty.storage.window import TimePlace
 from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Color, Points
 from schema.types.expiry import PointsLot
@@ -43,7 +43,10 @@ class Adjustment(Node):
     )
     reason: AdjustmentReason = strawberry.field(description="Why.")
     customer_description: str | None = strawberry.field(description="What the customer reads about it.")
-    qualifying: bool = strawberry.field(description="Whether it counts for the tier.")
+    counts_for_tier: bool = shows("qualifying", description="Whether it counts for the tier.")
+    qualifying: bool = strawberry.field(
+        description="Whether it counts for the tier.", deprecation_reason=replaced_by("countsForTier")
+    )
     created_at: datetime = strawberry.field(description="When it was made.")
 
     @computed(description="The note among the team; null for customers, and for who reads reports only.")
@@ -70,7 +73,8 @@ class LedgerEntry(Node):
     is_type_of = reads(EntryRow)
 
     id: strawberry.ID = node_id("LedgerEntry")
-    kind: EntryKind = strawberry.field(description="Why points moved.")
+    entry_kind: EntryKind = shows("kind", description="Why points moved. More kinds may come.")
+    kind: EntryKind = strawberry.field(description="Why points moved.", deprecation_reason=replaced_by("entryKind"))
     points: Points = strawberry.field(description="Signed.")
     balance_after: Points = strawberry.field(description="The sum of all the customer's entries up to this one.")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")

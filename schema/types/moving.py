@@ -9,7 +9,7 @@ from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from permissions.visibility import reads_internals
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by
 from schema.loaders import loaded
 from schema.scalars import Points
 from schema.types.node import Node, node_id, reads
@@ -50,13 +50,21 @@ class CustomerMerge(Node):
     merged_at: datetime = strawberry.field(description="When.")
 
     @computed(description="Why, for the team; null for everybody else.")
+    def note(self, info: Info) -> str | None:
+        """For the team only."""
+        return _reason_for(info, self)
+
+    @computed(description="Why, for the team; null for everybody else.", deprecation_reason=replaced_by("note"))
     def reason(self, info: Info) -> str | None:
         """For the team only."""
-        row: Any = self
-        return row.reason if reads_internals(info.context.actor) else None
+        return _reason_for(info, self)
 
     @computed(description="Who did it, by the name in the credential; everybody else reads only that it was staff.")
     def actor(self, info: Info) -> str:
         """For the team only."""
         row: Any = self
         return row.actor if reads_internals(info.context.actor) else "STAFF"
+
+
+def _reason_for(info: Info, merge: Any) -> str | None:
+    return merge.reason if reads_internals(info.context.actor) else None

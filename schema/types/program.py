@@ -22,7 +22,7 @@ from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from permissions.visibility import reads_internals
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
@@ -38,7 +38,10 @@ class Tenant(Node):
     name: str = strawberry.field(description="The name of the business.")
     currency: CurrencyCode = strawberry.field(description="The currency its program counts in.")
     time_zone: TimeZone = strawberry.field(description="The zone of its days, where no location says otherwise.")
-    locale: Locale = strawberry.field(description="The language of the business.")
+    default_locale: Locale = shows("locale", description="The language of the business.")
+    locale: Locale = strawberry.field(
+        description="The language of the business.", deprecation_reason=replaced_by("defaultLocale")
+    )
     sandbox: bool = strawberry.field(description="Whether it is there to try things in, with a clock of its own.")
 
     @computed(description="What the tenant's clock shows: the real time, or further in a sandbox.")
@@ -196,11 +199,29 @@ class Program(Node):
         return _settings(self).enabled  # type: ignore[no-any-return]
 
     @computed(description="How purchases are turned into points.")
-    def accrual(self) -> AccrualPolicy:
+    def accrual_policy(self) -> AccrualPolicy:
         """From the settings."""
         return shown(_settings(self))  # type: ignore[no-any-return]
 
     @computed(description="When points expire, unless their rule says otherwise.")
+    def expiry_policy(self) -> ExpiryPolicy:
+        """From the settings."""
+        return shown(_settings(self).expiry)  # type: ignore[no-any-return]
+
+    @computed(description="How points become a discount at checkout.")
+    def redemption_policy(self) -> RedemptionPolicy:
+        """From the settings."""
+        return shown(_settings(self).redemption)  # type: ignore[no-any-return]
+
+    @computed(description="How purchases are turned into points.", deprecation_reason=replaced_by("accrualPolicy"))
+    def accrual(self) -> AccrualPolicy:
+        """From the settings."""
+        return shown(_settings(self))  # type: ignore[no-any-return]
+
+    @computed(
+        description="When points expire, unless their rule says otherwise.",
+        deprecation_reason=replaced_by("expiryPolicy"),
+    )
     def expiry(self) -> ExpiryPolicy:
         """From the settings."""
         return shown(_settings(self).expiry)  # type: ignore[no-any-return]
@@ -215,7 +236,9 @@ class Program(Node):
         """From the settings."""
         return shown(_settings(self).tiering)  # type: ignore[no-any-return]
 
-    @computed(description="How points become a discount at checkout.")
+    @computed(
+        description="How points become a discount at checkout.", deprecation_reason=replaced_by("redemptionPolicy")
+    )
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
         return shown(_settings(self).redemption)  # type: ignore[no-any-return]

@@ -13,26 +13,32 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.quantity import quantity_from_document
-from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow, purchase_line
 from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission
 from permissions.policy import allows
 from permissions.visibility import reads_internals
-from schema.connections import Order, time_order
+from schema.connections import Connection, Order, Page, time_order
 from schema.context import Info
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.node_ids import encode_id
 from schema.scalars import Decimal, Points, Quantity
+from schema.types.arguments import After, Before, First, Last
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
+from schema.types.payments import holds_of, redemptions_of
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
     from schema.types.ledger import LedgerEntry
     from schema.types.redemption import Hold, Redemption
 
+RULE_LINES = (
+    "One line for each active rule, in order of priority, and one for a tier that multiplies what they give; their "
+    "points add up to `points`. Who may not read rules, such as customers, sees only the lines that gave points, "
+    "without what they belong to."
+)
 LazyEntry = Annotated["LedgerEntry", strawberry.lazy("schema.types.ledger")]
 LazyHold = Annotated["Hold", strawberry.lazy("schema.types.redemption")]
 LazyRedemption = Annotated["Redemption", strawberry.lazy("schema.types.redemption")]
@@ -65,7 +71,7 @@ class FormerValuation:
     points: Points = strawberry.field(description="What the rules gave then.")
     replaced_at: datetime = strawberry.field(description="When the next valuation took its place.")
     lines: list[AccrualLine] = strawberry.field(
-        description="One line for each rule, as in `Accrual.lines`; their points add up to `points`."
+        description="One line for each rule, as in `Accrual.ruleLines`; their points add up to `points`."
     )
 
 
@@ -77,7 +83,10 @@ class Accrual(Node):
     is_type_of = reads(AccrualRow)
 
     id: strawberry.ID = node_id("Accrual")
-    state: AccrualState = strawberry.field(description="How far it has come.")
+    accrual_state: AccrualState = shows("state", description="How far it has come.")
+    state: AccrualState = strawberry.field(
+        description="How far it has come.", deprecation_reason=replaced_by("accrualState")
+    )
     points: Points = strawberry.field(description="What the rules give for the purchase as it is now.")
     valuation: int = strawberry.field(description="Counts the valuations from 1; a change of facts makes another.")
     voided_points: Points = strawberry.field(description="How much of it was lost while it was pending.")
@@ -89,11 +98,13 @@ class Accrual(Node):
     )
     matured_at: datetime | None = strawberry.field(description="When the points became spendable.")
 
-    @computed(
-        description="One line for each active rule, in order of priority, and one for a tier that multiplies what they "
-        "give; their points add up to `points`. Who may not "
-        "read rules, such as customers, sees only the lines that gave points, without what they belong to."
-    )
+    @computed(description=RULE_LINES)
+    def rule_lines(self, info: Info) -> list[AccrualLine]:
+        """From the stored breakdown."""
+        row: Any = self
+        return _lines_for(info, row.breakdown, row.currency)
+
+    @computed(description=RULE_LINES, deprecation_reason=replaced_by("ruleLines"))
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
@@ -227,17 +238,19 @@ class Purchase(Node):
         row: Any = self
         return await load(info, "purchase_entries", row.id) or []
 
-    @computed(description="The newest 100 holds that name it, newest first; customers read only their own.")
-    async def holds(self, info: Info) -> list[LazyHold]:
-        """Loaded for all purchases at once."""
-        row: Any = self
-        return await load(info, "holds_for", PurchaseKey(row.kind, row.external_id)) or []
+    @computed(description="The holds that name it, newest first; customers read only their own.")
+    async def holds(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[LazyHold]:
+        """The first page is loaded for all purchases at once, any other page for one purchase."""
+        return await holds_of(info, self, Page(first, after, last, before))  # type: ignore[no-any-return]
 
-    @computed(description="The newest 100 redemptions that paid for it, newest first; customers read only their own.")
-    async def redemptions(self, info: Info) -> list[LazyRedemption]:
-        """Loaded for all purchases at once."""
-        row: Any = self
-        return await load(info, "redemptions_for", PurchaseKey(row.kind, row.external_id)) or []
+    @computed(description="The redemptions that paid for it, newest first; customers read only their own.")
+    async def redemptions(
+        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    ) -> Connection[LazyRedemption]:
+        """The first page is loaded for all purchases at once, any other page for one purchase."""
+        return await redemptions_of(info, self, Page(first, after, last, before))  # type: ignore[no-any-return]
 
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:

@@ -13,12 +13,10 @@ from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, H
 from loyalty.services.checkout import Quote
 from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
-from loyalty.storage.window import TimePlace
-from schema.connections import Order, time_order
 from schema.context import Info
 from schema.enums import publish_enum
 from schema.errors import UserError, user_errors
-from schema.fields import computed
+from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
@@ -138,7 +136,10 @@ class Hold(Node):
     )
     capture_on: CaptureOn = strawberry.field(description="What spends its points.")
     created_at: datetime = strawberry.field(description="When they were set aside.")
-    expires_at: datetime = strawberry.field(description="When it ends by itself.")
+    holds_until: datetime = shows("expires_at", description="When it ends by itself.")
+    expires_at: datetime = strawberry.field(
+        description="When it ends by itself.", deprecation_reason=replaced_by("holdsUntil")
+    )
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
     redemption: Redemption | None = loaded(
         "redemptions_of_holds", "id", description="What it became when it was captured."
@@ -162,10 +163,6 @@ class RedemptionReturn:
     reason: str | None = strawberry.field(description="Why, as the caller put it.")
     returned_at: datetime = strawberry.field(description="When they came back.")
     discount: Money = strawberry.field(description="The part of the redemption's discount that they stand for.")
-
-
-HOLD_ORDER: Order[TimePlace] = time_order("holds")
-REDEMPTION_ORDER: Order[TimePlace] = time_order("redemptions")
 
 
 def quote_of(quote: Quote) -> CheckoutQuote:

@@ -291,7 +291,7 @@ async def adjust(caller: Caller, key: str, amount: int, customer: str = "anna", 
     return payload
 
 
-async def redeem(caller: Caller, customer: str, order: str, points: int = 1) -> Json:
+async def redeem(caller: Caller, customer: str, order: str, points: int = 1, *, key: str | None = None) -> Json:
     """Spend points on an order, which must not be refused; the answer names the hold and the redemption."""
     held: Json = await caller.do(
         "redemptionHold",
@@ -300,10 +300,10 @@ async def redeem(caller: Caller, customer: str, order: str, points: int = 1) -> 
         points=points,
         subtotal=money("10.00"),
         purchase={"kind": "ORDER", "externalId": order},
-        idempotencyKey=f"hold-{order}",
+        idempotencyKey=f"hold-{key or order}",
     )
     captured: Json = await caller.do(
-        "redemptionCapture", "redemption { id }", hold=held["hold"]["id"], idempotencyKey=f"capture-{order}"
+        "redemptionCapture", "redemption { id }", hold=held["hold"]["id"], idempotencyKey=f"capture-{key or order}"
     )
     return {"hold": held["hold"]["id"], "redemption": captured["redemption"]["id"]}
 

@@ -45,6 +45,8 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(merge)": ("CustomerMerge", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(opening)": ("OpeningBalance", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(account)": ("PointsAccount", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(catalogue item)": ("CatalogItem", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(tenant)": ("Tenant", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(program)": ("Program", "query($id: ID!) { node(id: $id) { id } }", {}),
     "nodes": ("Customer", "query($id: ID!) { nodes(ids: [$id]) { id } }", {}),
@@ -259,9 +261,12 @@ async def everything_once(business: Business) -> dict[str, str]:
     )
     async with business.database.tenant_transaction(business.tenant_id) as tx:
         lot = await tx.row(text("SELECT id FROM lots WHERE tenant_id = :current_tenant ORDER BY id LIMIT 1"))
+    own_item = {"kind": "SERVICE", "externalId": f"cut of {business.tenant_id}", "name": "Cut"}
+    item = await business.manager.do("catalogItemsUpsert", "items { id }", items=[own_item])
     found = await business.owner.ask(
         """query($by: CustomerBy!) {
-          viewer { tenant { id } } program { id } customer(by: $by) { activity(first: 1) { nodes { id } } }
+          viewer { tenant { id } } program { id }
+          customer(by: $by) { account { id } activity(first: 1) { nodes { id } } }
         }""",
         by={"externalId": key},
     )
@@ -277,6 +282,8 @@ async def everything_once(business: Business) -> dict[str, str]:
         "Hold": held["hold"]["id"],
         "Redemption": spent["redemption"]["id"],
         "PointsLot": encode_id("PointsLot", lot.id) if lot else "",
+        "PointsAccount": found["customer"]["account"]["id"],
+        "CatalogItem": item["items"][0]["id"],
         "OpeningBalance": opened["results"][1]["openingBalance"]["id"],
         "CustomerMerge": merged["merge"]["id"],
         "ApiToken": token["apiToken"]["id"],

@@ -89,16 +89,16 @@ async def test_a_purchase_tells_what_became_of_it(salon: Business) -> None:
     found = await salon.staff.get(
         """{ purchases(filter: {externalIds: ["web-1", "web-2"]}) { nodes {
           externalId entries { kind points } history { version status }
-          holds { state points purchase { externalId recorded { status } } } redemptions { points }
+          holds { nodes { state points purchase { externalId recorded { status } } } } redemptions { nodes { points } }
         } } }"""
     )
     paid, cancelled = found["nodes"]
     assert cancelled["entries"] == [{"kind": "EARN_REVERSED", "points": -100}, {"kind": "EARNED", "points": 100}]
     assert cancelled["history"] == [{"version": 2, "status": "CANCELLED"}, {"version": 1, "status": "COMPLETED"}]
-    assert cancelled["holds"] == cancelled["redemptions"] == []
+    assert cancelled["holds"] == cancelled["redemptions"] == {"nodes": []}
     key = {"externalId": "web-2", "recorded": {"status": "CREATED"}}
-    assert paid["holds"] == [{"state": "CAPTURED", "points": 30, "purchase": key}]
-    assert paid["redemptions"] == [{"points": 30}]
+    assert paid["holds"]["nodes"] == [{"state": "CAPTURED", "points": 30, "purchase": key}]
+    assert paid["redemptions"]["nodes"] == [{"points": 30}]
 
 
 async def test_a_customer_lists_nothing_but_their_own(salon: Business) -> None:
@@ -145,5 +145,7 @@ async def test_another_tenants_rows_are_in_no_list(salon: Business, rival: Busin
     assert ids(await rival.staff.get(PURCHASES)) == ["web-1"]
     for field in ("adjustments", "holds", "redemptions"):
         assert (await rival.staff.get(f"{{ {field} {{ nodes {{ id }} }} }}"))["nodes"] == []
-    found = await rival.staff.get("{ purchases { nodes { entries { id } holds { id } redemptions { id } } } }")
-    assert found["nodes"] == [{"entries": [], "holds": [], "redemptions": []}]
+    found = await rival.staff.get(
+        "{ purchases { nodes { entries { id } holds { nodes { id } } redemptions { nodes { id } } } } }"
+    )
+    assert found["nodes"] == [{"entries": [], "holds": {"nodes": []}, "redemptions": {"nodes": []}}]

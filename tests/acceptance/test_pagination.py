@@ -10,6 +10,7 @@ from tests.acceptance.client import Caller, Json, adjust, create_rule, record, r
 PAGE = "first: $first, after: $after, last: $last, before: $before"
 PAGE_VARIABLES = "$first: Int, $after: Cursor, $last: Int, $before: Cursor"
 COUNT = 7
+ORDER = '{key: {kind: ORDER, externalId: "order"}}'
 
 
 class List(NamedTuple):
@@ -31,7 +32,9 @@ LISTS = {
     "adjustments": List("adjustments(PAGE)"),
     "holds": List("holds(PAGE)"),
     "holds of a customer": List("holds(PAGE)", 'customer(by: {externalId: "customer-0"}) { LIST }'),
+    "holds of a purchase": List("holds(PAGE)", f"purchase(by: {ORDER}) {{ LIST }}"),
     "redemptions": List("redemptions(PAGE)"),
+    "redemptions of a purchase": List("redemptions(PAGE)", f"purchase(by: {ORDER}) {{ LIST }}"),
     "redemptions of a customer": List("redemptions(PAGE)", 'customer(by: {externalId: "customer-0"}) { LIST }'),
     "activity of a customer": List("activity(PAGE)", 'customer(by: {externalId: "customer-0"}) { LIST }'),
     "activity of a report": List("activity(PAGE)", 'report(range: {from: "2026-01-01", to: "2099-12-31"}) { LIST }'),
@@ -50,8 +53,10 @@ async def furnish(salon: Business) -> None:
         await record(salon.integration, f"order-{number}", customer=profile)
         await record(salon.integration, f"own-{number}", customer={"externalId": "customer-0"})
         await adjust(salon.manager, f"key-{number}", number + 1, customer="customer-0")
+    await record(salon.integration, "order", customer={"externalId": "customer-0"})
     for number in range(COUNT):
         await redeem(salon.manager, "customer-0", f"own-{number}")
+        await redeem(salon.manager, "customer-0", "order", key=f"order-{number}")
 
 
 async def page(caller: Caller, wanted: List, **arguments: Any) -> Json:

@@ -51,6 +51,7 @@ from loyalty.storage.redemptions import read_holds_moved_at, read_returns_made_a
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from schema.loaders import Loaders
+from schema.node_ids import RowKey
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
 from tests.fixtures.tenants import Salon
@@ -78,6 +79,7 @@ LATER = timedelta(days=3_650)
 
 LOADED: Mapping[str, tuple[str, str]] = {
     "customers": ("customers", "id"),
+    "points_accounts": ("customers", "id"),
     "purchases": ("purchases", "id"),
     "accruals": ("purchases", "id"),
     "accruals_by_id": ("accruals", "id"),
@@ -273,6 +275,8 @@ class Day:
             return [None]
         if loader in BY_PURCHASE_KEY:
             return [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
+        if loader == "catalog_items":
+            return [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")]
         table, key = LOADED[loader]
         async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
             rows = await tx.rows(text(f"SELECT {key} FROM {table} WHERE tenant_id = :current_tenant LIMIT 5"))

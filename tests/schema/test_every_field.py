@@ -72,25 +72,33 @@ def purchase(external_id: str, name: str = "anna", **facts: Any) -> dict[str, An
 # ── documents from the schema ────────────────────────────────────────────────────────────────────────────────────
 
 
-def selection(type_: Any, schema: GraphQLSchema, *, first: bool = True) -> str:
-    """All fields of a type, and of what is below; a type with a global id is asked for on its own, so it ends there."""
+def selection(type_: Any, schema: GraphQLSchema, *, first: bool = True, with_old_names: bool = False) -> str:
+    """All fields of a type, and of what is below; a type with a global id is asked for on its own, so it ends there.
+
+    Deprecated fields are asked for on their own types only: beside other members of a union, their names clash.
+    """
     if is_leaf_type(type_):
         return ""
     if type_.name == "UserError":
         return "{ __typename code message path }"
     if isinstance(type_, GraphQLUnionType | GraphQLInterfaceType):
-        parts = [f"... on {one.name} {selection(one, schema, first=False)}" for one in possible(type_, schema)]
+        parts = [f"... on {one.name} {fields_of_member(one, schema, first)}" for one in possible(type_, schema)]
         return f"{{ __typename {' '.join(parts)} }}"
     if is_node(type_) and not first:
         return "{ __typename id }"
-    return f"{{ __typename {' '.join(asked(type_, name, field, schema) for name, field in type_.fields.items())} }}"
+    fields = [(name, field) for name, field in type_.fields.items() if with_old_names or not field.deprecation_reason]
+    return f"{{ __typename {' '.join(asked(name, field, schema) for name, field in fields)} }}"
 
 
-def asked(type_: GraphQLObjectType, name: str, field: GraphQLField, schema: GraphQLSchema) -> str:
-    """A field with what is below it. Awards get names of their own, since they stand in one union."""
-    label = f"{type_.name}_{name}: {name}" if type_.name.endswith("Award") else name
+def asked(name: str, field: GraphQLField, schema: GraphQLSchema) -> str:
+    """A field with what is below it."""
     page = "(first: 3)" if "first" in field.args else ""
-    return f"{label}{page} {selection(get_named_type(field.type), schema, first=False)}"
+    return f"{name}{page} {selection(get_named_type(field.type), schema, first=False)}"
+
+
+def fields_of_member(type_: GraphQLObjectType, schema: GraphQLSchema, whole: bool) -> str:  # noqa: FBT001
+    """All fields of a member where the union or interface is what is asked for, and its id where it is below."""
+    return selection(type_, schema, first=whole)
 
 
 def possible(type_: Any, schema: GraphQLSchema) -> list[GraphQLObjectType]:
@@ -161,7 +169,7 @@ class Asking:
         """Run a mutation with every field of its payload."""
         field = self.schema.mutation_type.fields[name]  # type: ignore[union-attr]
         input_type = field.args["input"].type
-        document = f"mutation($input: {input_type}) {{ {asked(self.schema.mutation_type, name, field, self.schema)} }}"  # type: ignore[arg-type]
+        document = f"mutation($input: {input_type}) {{ {asked(name, field, self.schema)} }}"
         payload = (await self.ask(document.replace(name, f"{name}(input: $input)", 1), input=given)).get(name)
         if payload is None or payload["userErrors"]:
             self.seen.problems.append(f"{name}: {payload}")
@@ -174,7 +182,7 @@ class Asking:
         for name, field in query.fields.items():
             if name in BY_ID:
                 continue
-            text = asked(query, name, field, self.schema)
+            text = asked(name, field, self.schema)
             if name in ARGUMENTS:
                 text = name + ARGUMENTS[name] + text.removeprefix(name).removeprefix("(first: 3)")
             await self.ask(f"{{ {text} }}")
@@ -182,10 +190,12 @@ class Asking:
             for node_id in sorted(self.seen.ids):
                 named = decode_id(node_id)
                 assert named is not None
-                fields = selection(self.schema.type_map[named.type_name], self.schema)
+                fields = selection(self.schema.type_map[named.type_name], self.schema, with_old_names=True)
                 await self.ask(
                     f"query($id: ID!) {{ node(id: $id) {{ ... on {named.type_name} {fields} }} }}", id=node_id
                 )
+                every_member = selection(self.schema.type_map["Node"], self.schema)
+                await self.ask(f"query($id: ID!) {{ node(id: $id) {every_member} }}", id=node_id)
 
     async def follow_everything(self) -> None:
         """Every subscription, from the first event to the last."""
@@ -193,7 +203,7 @@ class Asking:
         assert subscription is not None
         for name, field in subscription.fields.items():
             context = Context(self._services, self._actor, "request")
-            document = f"subscription {{ {asked(subscription, name, field, self.schema)} }}"
+            document = f"subscription {{ {asked(name, field, self.schema)} }}"
             async for result in await self._treue.subscribe(document, context_value=context):
                 if result.data is None:
                     break

@@ -46,7 +46,7 @@ query($first: Int! = 50) { report(range: {from: "2026-01-01", to: "2099-12-31"})
 PURCHASES = """
 query($first: Int! = 50) { purchases(first: $first) { nodes {
   externalId customer { externalId } accrual { points } refunds { number } entries { points } history { version }
-  holds { points purchase { recorded { status } } } redemptions { points }
+  holds(first: 3) { nodes { points purchase { recorded { status } } } } redemptions(first: 3) { nodes { points } }
 } } }
 """
 TIERS = "{ tiers { name customerCount } }"

@@ -34,6 +34,7 @@ from loyalty.rules.errors import (
     VersionConflict,
     refuse_problems,
 )
+from loyalty.rules.money import Money
 
 EVERY_ERROR = [
     (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),
@@ -51,7 +52,7 @@ EVERY_ERROR = [
     (HoldEnded("RELEASED"), "HOLD_ENDED", ("hold",)),
     (PurchaseEnded("CANCELLED"), "PURCHASE_ENDED", ("purchase",)),
     (ReturnExceedsRedemption(returnable=1, requested=2), "RETURN_EXCEEDS_REDEMPTION", ("points",)),
-    (RefundExceedsPurchase("10.00", "11.00"), "REFUND_EXCEEDS_PURCHASE", ("amount",)),
+    (RefundExceedsPurchase(Money(1_000, "EUR"), Money(1_100, "EUR")), "REFUND_EXCEEDS_PURCHASE", ("amount",)),
     (NotASandbox(), "NOT_A_SANDBOX", ()),
     (ActiveHolds(5), "ACTIVE_HOLDS", ("source",)),
     (OpeningBalanceExists(100), "OPENING_BALANCE_EXISTS", ("customer",)),

@@ -36,7 +36,7 @@ from loyalty.services.api_token import (
     list_api_tokens,
     load_api_tokens,
 )
-from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
+from loyalty.services.catalog import CatalogEdit, list_catalog_items, load_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
     CustomerKey,
@@ -102,6 +102,7 @@ from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tie
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
+from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
 from loyalty.storage.events import EventFilter
 from loyalty.storage.ledger import EntryFilter
@@ -165,6 +166,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "get_verification": ({O, M, S}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.
     "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),
+    "load_catalog_items": (TEAM, lambda w, a: load_catalog_items(w, a, [CatalogPlace("SERVICE", "cut")])),
     "load_earning_rules": (TEAM, lambda w, a: load_earning_rules(w, a, [RuleId(NOBODY)])),
     "load_catalog_names": (TEAM, load_catalog_names),
     "list_catalog_items": (TEAM, lambda w, a: list_catalog_items(w, a, kind=None, window=PAGE)),
