@@ -62,9 +62,9 @@ from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.earning_rules import EarningRuleRow
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.jobs import JobRow
-from loyalty.storage.ledger import EntryRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow

@@ -10,6 +10,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, EntryCause
 from loyalty.rules.account import add_pending, credit, remove_pending, take_back
 from loyalty.rules.accrual import (
     AccrualState,
@@ -30,7 +31,6 @@ from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import Tier, TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause
 from loyalty.storage.earning_rules import expiry_document, expiry_from_document
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -225,13 +225,13 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     customer_id = accrual.customer_id
     stood = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
-    book.keep_alive(customer_id)
+    book.lots.keep_alive(customer_id)
     cause = _cause(accrual, EntryKind.EARNED, f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN")
     entry = book.credit(customer_id, points, earned, cause, parcels)
     available = earned.account.available
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
     raised = max(0, book.account(customer_id).standing - stood)
-    change = book.change_tier(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+    change = book.tiers.change(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=accrual.raised_standing + raised)
     return accrual._replace(earned_points=accrual.earned_points + points), change
@@ -242,7 +242,7 @@ def _build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
     parcels: dict[tuple[datetime | None, int | None], Parcel] = {}
     for line in accrual.breakdown:
         if line["points"]:
-            parcel = book.parcel(line["points"], expiry_from_document(line.get("expiry")))
+            parcel = book.lots.parcel(line["points"], expiry_from_document(line.get("expiry")))
             key = (parcel.expires_at, parcel.inactivity_days)
             before = parcels.get(key)
             parcels[key] = replace(parcel, points=parcel.points + (before.points if before else 0))
@@ -297,13 +297,13 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
         return accrual, None
     fall = _measure_fall(book, accrual, taken.points_taken)
-    book.spare_standing(customer_id, taken.points_taken - fall)
+    book.tiers.spare(customer_id, taken.points_taken - fall)
     cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-T{accrual.taken_points}")
     allocations = _take_own_lots_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
     book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
-    change = book.change_tier(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+    change = book.tiers.change(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))
     return accrual._replace(taken_points=accrual.taken_points + taken.points_taken), change
@@ -317,14 +317,14 @@ def _measure_fall(book: Book, accrual: AccrualRow, points: int) -> int:
     raised, came_at = accrual.raised_standing, accrual.matured_at
     if raised is None or came_at is None:
         return points
-    if is_reviewed_since(book.tiering, came_at, book.now, book.program.zone):
+    if is_reviewed_since(book.tiers.policy, came_at, book.now, book.program.zone):
         return points
     return min(points, raised)
 
 
 def _take_own_lots_first(book: Book, accrual: AccrualRow, points: int) -> tuple[Allocation, ...]:
     """Take from the lots that the accrual opened, and only what is gone from them from the others, in their order."""
-    lots = book.spendable_lots(accrual.customer_id)
+    lots = book.lots.spendable(accrual.customer_id)
     own = [lot for lot in lots if lot.cause_id == accrual.id]
     from_own = min(points, sum(lot.remaining for lot in own))
     others = [lot for lot in lots if lot.cause_id != accrual.id]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, EntryCause, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
@@ -17,7 +18,6 @@ from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -141,7 +141,7 @@ async def _book(
             request.points,
             credit(account, request.points, earned=False, qualifying=qualifying),
             cause,
-            [book.parcel_until(request.points, request.expires_on)],
+            [book.lots.parcel_until(request.points, request.expires_on)],
         )
     else:
         await bring_open_lots(tx, book, [customer_id])
@@ -151,7 +151,7 @@ async def _book(
         if not removed.points_taken:
             # CLAMP with nothing there: an entry of 0 points would explain nothing.
             raise InsufficientPoints(account.available, -request.points, path)
-        allocations = allocate(book.spendable_lots(customer_id), removed.from_lots)
+        allocations = allocate(book.lots.spendable(customer_id), removed.from_lots)
         entry = book.debit(customer_id, removed, allocations, cause)
     adjustment = AdjustmentRow(
         id=adjustment_id,
@@ -177,7 +177,7 @@ async def _book(
             available=book.account(customer_id).available,
         ),
     )
-    return adjustment, book.change_tier(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
+    return adjustment, book.tiers.change(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
 
 
 async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:

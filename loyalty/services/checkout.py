@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.errors import (
     CurrencyMismatch,
     LoyaltyError,
@@ -32,7 +33,7 @@ from loyalty.rules.redemption import (
 from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_email
 from loyalty.services.program import program_at
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
 from loyalty.storage.redemptions import Prepared, prepare_for_customer, read_checkout_lots

@@ -19,7 +19,7 @@ from loyalty.storage.customers import (
     read_customers_by_email,
     read_customers_by_id,
 )
-from loyalty.storage.ledger import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
+from loyalty.storage.entries import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, EntryCause, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.entry import EntryKind, ReferenceKind
@@ -16,7 +17,6 @@ from loyalty.rules.merge import MovedNumbers, empty_source, moved_numbers, take_
 from loyalty.rules.standing import kept_standing, merged_standing
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots, open_book
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -101,7 +101,7 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
-    moved = moved_numbers(book.account(source_id), kept_standing(book.tiering, book.account(source_id)))
+    moved = moved_numbers(book.account(source_id), kept_standing(book.tiers.policy, book.account(source_id)))
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
         source_id=source_id,
@@ -121,8 +121,8 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
     book.posting.add(merge)
     parcels = _empty_source(book, merge, moved)
     _fill_target(book, merge, moved, parcels)
-    book.change_tier(source_id, TierChangeCause.MERGE, merge.id)
-    book.change_tier(target_id, TierChangeCause.MERGE, merge.id)
+    book.tiers.change(source_id, TierChangeCause.MERGE, merge.id)
+    book.tiers.change(target_id, TierChangeCause.MERGE, merge.id)
     return merge
 
 
@@ -137,17 +137,17 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
     entry = book.enter(source_id, -moved.points, after, cause)
     book.tell(PointsMerged(source_id, entry.id, merge.id, -moved.points, 0))
     parcels = []
-    for lot in book.spendable_lots(source_id):
+    for lot in book.lots.spendable(source_id):
         parcels.append(parcel_of(lot, lot.remaining))
-        book.allocate(source_id, entry.id, lot.id, lot.remaining)
-        book.move_lot(source_id, take(lot, lot.remaining))
+        book.lots.allocate(source_id, entry.id, lot.id, lot.remaining)
+        book.lots.move(source_id, take(lot, lot.remaining))
     return parcels
 
 
 def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
     """Let the target take over what the source had; for the standing it is one movement, whoever owed the other."""
-    with book.settle_once(merge.target_id):
-        stands_on = merged_standing(book.tiering, book.account(merge.target_id), moved.kept_standing)
+    with book.tiers.settle_once(merge.target_id):
+        stands_on = merged_standing(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
         book.keep(take_over(book.account(merge.target_id), moved, stands_on))
         _move_balance(book, merge, moved, parcels)
 
@@ -163,7 +163,7 @@ def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Seq
         entry = book.credit(target_id, moved.points, came, cause, parcels)
     else:
         owed = debit(account, -moved.points, overdraft=Overdraft.ALLOW_NEGATIVE, qualifying=False)
-        entry = book.debit(target_id, owed, allocate(book.spendable_lots(target_id), owed.from_lots), cause)
+        entry = book.debit(target_id, owed, allocate(book.lots.spendable(target_id), owed.from_lots), cause)
     book.tell(PointsMerged(target_id, entry.id, merge.id, moved.points, book.account(target_id).available))
 
 

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ExpiryNotice, LedgerEntry
 from loyalty.rules.events import PointsExpiring
 from loyalty.rules.expiry import due_notice, next_notice_at
 from loyalty.rules.ids import CustomerId, LotId, TenantId
-from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
 from loyalty.storage.expiry import (
     DueLot,
     ExpiringRow,
@@ -100,7 +101,7 @@ async def _open(world: World, tx: Transaction, program: CompiledProgram, seen: S
 
 def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
     """Tell of one lot, as it is under the lock, and say when to come again."""
-    lot = book.lots[seen.customer_id][seen.lot_id]
+    lot = book.lots.find(seen.customer_id, seen.lot_id)
     if lot.expires_at is None or lot.notice_at is None or lot.notice_at > book.now:
         return
     notice_days, zone = book.program.row.settings.notice_days, book.program.zone
@@ -108,8 +109,8 @@ def _tell_owner(book: Book, seen: DueLot, told: set[Notice]) -> None:
     if days is not None and lot.remaining and Notice(lot.id, lot.expires_at, days) not in told:
         notice = Notice(lot.id, lot.expires_at, days)
         book.posting.add(ExpiryNotice(*notice, book.now))
-        consent = bool(book.customers[seen.customer_id].profile.marketing_consent)
+        consent = bool(book.accounts.profile(seen.customer_id).marketing_consent)
         expires_at = lot.expires_at.isoformat()
         book.tell(PointsExpiring(seen.customer_id, lot.id, lot.remaining, days, expires_at, consent))
     again = next_notice_at(lot.expires_at, notice_days, book.now, zone)
-    book.move_lot(seen.customer_id, replace(lot, notice_at=again))
+    book.lots.move(seen.customer_id, replace(lot, notice_at=again))

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import CustomerId, JobId, TenantId
 from loyalty.rules.standing import previous_start, window_start
 from loyalty.rules.tiers import TierBasis, TierChangeCause
-from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
+from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.jobs import RETIER, JobRow, claim_job, lock_accounts_after, read_jobs_by_id, save_job
-from loyalty.storage.ledger import LockedCustomer
 from loyalty.storage.standings import read_window_points
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
@@ -87,19 +87,19 @@ async def _advance(world: World, tenant_id: TenantId, job_id: JobId) -> bool:
 async def _re_tier(tx: Transaction, book: Book, accounts: Sequence[LockedCustomer]) -> None:
     """Put customers into the tiers of the program as it is now; whose standing it counts otherwise is counted anew."""
     ids = [book.open(locked) for locked in accounts]
-    anew = [customer_id for customer_id in ids if not book.is_measured(customer_id)]
+    anew = [customer_id for customer_id in ids if not book.tiers.is_measured(customer_id)]
     if anew:
-        policy, zone = book.tiering, book.program.zone
+        policy, zone = book.tiers.policy, book.program.zone
         start = window_start(policy.window, book.now, zone)
         before = previous_start(policy.window, start, zone)
         by_window = policy.basis is TierBasis.EARNED_IN_WINDOW
         points = await read_window_points(tx, anew, start, before) if by_window else {}
         for customer_id in anew:
-            book.count_anew(customer_id, points.get(customer_id, (0, 0)))
+            book.tiers.recount(customer_id, points.get(customer_id, (0, 0)))
     for customer_id in ids:
-        book.settle(customer_id)
+        book.tiers.settle(customer_id)
         _end_lost_lock(book, customer_id)
-        book.change_tier(customer_id, TierChangeCause.PROGRAM_CHANGE, None)
+        book.tiers.change(customer_id, TierChangeCause.PROGRAM_CHANGE, None)
 
 
 def _end_lost_lock(book: Book, customer_id: CustomerId) -> None:

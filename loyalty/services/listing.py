@@ -7,7 +7,7 @@ from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
-from loyalty.storage.ledger import EntryRow
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.lists import (
     AdjustmentFilter,
     HoldFilter,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, EntryCause, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Debit
 from loyalty.rules.customer import CustomerProfile, validate_profile
@@ -18,13 +19,12 @@ from loyalty.rules.lots import Parcel, allocate
 from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, Refused, attempt_batch, yield_slices
-from loyalty.services.bookkeeping import Book, EntryCause, bring_open_lots
 from loyalty.services.customer import visible_rows
 from loyalty.services.profile import profile_rows
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
+from loyalty.storage.accounts import LockedCustomer, open_accounts
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, open_accounts
 from loyalty.storage.opening_balances import (
     NamedOpening,
     OpeningBalanceRow,
@@ -196,13 +196,13 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
     if moved is not None:
         cause = EntryCause(EntryKind.OPENING, ReferenceKind.OPENING_BALANCE, row.id, row.id, "OPEN")
         if isinstance(moved, Debit):
-            allocations = allocate(book.spendable_lots(customer_id), moved.from_lots)
+            allocations = allocate(book.lots.spendable(customer_id), moved.from_lots)
             entry = book.debit(customer_id, moved, allocations, cause)
         else:
             entry = book.credit(customer_id, row.points, moved, cause, [parcel])
         book.tell(PointsOpened(customer_id, entry.id, row.id, row.points, moved.account.available))
     book.posting.add(row)
-    change = book.change_tier(customer_id, TierChangeCause.OPENING, row.id)
+    change = book.tiers.change(customer_id, TierChangeCause.OPENING, row.id)
     return OpenedBalance(row, book.customer(customer_id), change, replayed=False)
 
 
@@ -210,7 +210,7 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
     """The points as a parcel; InvalidInput for a day to come, and for points that would have expired already."""
     if opening.earned_on is not None and opening.earned_on > book.now.astimezone(book.program.zone).date():
         raise InvalidInput.one("earned_on", reason="must not be in the future, where the tenant is")
-    parcel = book.parcel_until(max(0, opening.numbers.points), opening.expires_on, opening.earned_on)
+    parcel = book.lots.parcel_until(max(0, opening.numbers.points), opening.expires_on, opening.earned_on)
     if parcel.expires_at is not None and parcel.expires_at <= book.now and opening.numbers.points > 0:
         reason = "is so long ago that the points have expired by the program; give expiresOn, or 0 points"
         raise InvalidInput.one("earned_on", reason=reason)
@@ -219,6 +219,6 @@ def _parcel(book: Book, opening: Opening) -> Parcel:
 
 def _answer(book: Book, result: OpeningResult) -> OpeningResult:
     """With the customer as everybody sees it after the commit."""
-    if isinstance(result, LoyaltyError) or result.customer.id not in book.customers:
+    if isinstance(result, LoyaltyError) or result.customer.id not in book.accounts:
         return result
     return result._replace(customer=book.customer(result.customer.id))

@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
+from loyalty.ledger.book import Book
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import PurchaseOfAnotherCustomer
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
 from loyalty.rules.points_paid import Excess, PointsPaid, find_excess, sum_paid
 from loyalty.rules.purchase import ENDED, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
-from loyalty.services.bookkeeping import Book
 from loyalty.services.redemption import end_hold, give_back_for, give_redemption_back, lower_hold, spend_hold
-from loyalty.storage.ledger import LockedCustomer
+from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.points_paid import PaidWithPoints, PayingHold, PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import (
     HoldRow,

@@ -7,18 +7,19 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_as_of, validate_profile
 from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.search import fold_text
-from loyalty.services.bookkeeping import Book
 from loyalty.services.program import program_in_force
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
+from loyalty.storage.accounts import open_accounts
 from loyalty.storage.consents import ConsentRow, read_consents
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.facts import kept_times
-from loyalty.storage.ledger import open_accounts
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any

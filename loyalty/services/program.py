@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
 from loyalty.rules.ids import JobId
 from loyalty.rules.program import ProgramSettings, validate_settings
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
 from loyalty.storage.jobs import RETIER, JobRow, start_job
 from loyalty.storage.programs import (
     ProgramRow,

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
@@ -51,7 +53,6 @@ from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, accrue, facts_of, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, Refused, attempt_batch, yield_slices
-from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.points_paid import (
@@ -67,9 +68,9 @@ from loyalty.services.profile import profile_rows, refresh_profiles
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
+from loyalty.storage.accounts import LockedCustomer, open_accounts
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.ledger import LockedCustomer, open_accounts
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -573,9 +574,9 @@ async def _call_off(tx: Transaction, book: Book, draft: _Draft, paid: PaidWithPo
 
     They come back first, so that what the purchase earned can be taken from them; both are one movement for the tier.
     """
-    with book.settle_once(draft.customer_id):
+    with book.tiers.settle_once(draft.customer_id):
         recorded = await _book_settled(tx, book, draft, paid)
-    change = book.change_tier(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
+    change = book.tiers.change(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
     return recorded._replace(tier_change=recorded.tier_change or change)
 
 
@@ -626,7 +627,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
         refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
         for purchase, points_paid_minor in due:
-            category = book.customers[purchase.customer_id].profile.category
+            category = book.accounts.profile(purchase.customer_id).category
             facts = facts_of(purchase, category, points_paid_minor)
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)

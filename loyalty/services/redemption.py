@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, EntryCause, open_book
 from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import CheckoutVersion, HeldLot, LedgerEntry, LotAllocation
 from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
@@ -41,7 +43,6 @@ from loyalty.rules.redemption import (
     share,
 )
 from loyalty.rules.text import check_external_id, check_note
-from loyalty.services.bookkeeping import Book, EntryCause, open_book
 from loyalty.services.checkout import (
     Checkout,
     payable_minor,
@@ -55,10 +56,10 @@ from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.program import program_at, program_in_force
 from loyalty.services.revaluation import post_points_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.world import CompiledProgram, World
+from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.idempotency import keyed_call, replayed_result
-from loyalty.storage.ledger import EntryRow
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey, terms_document
 from loyalty.storage.redemptions import (
     HoldRow,
@@ -256,7 +257,7 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
         book.bring_lots(customer_id, found.lots)
         if request.replaces is not None:
             await _replace(tx, book, customer_id, request.replaces)
-        usable = [lot for lot in book.spendable_lots(customer_id) if lot.id not in found.earned_with_it]
+        usable = [lot for lot in book.lots.spendable(customer_id) if lot.id not in found.earned_with_it]
         application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
         hold = _new_hold(book, customer_id, request, application)
         book.posting.add(hold)
@@ -264,7 +265,7 @@ async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
             book.posting.add(_next_checkout(book, hold.purchase, found.known))
         book.keep(accounts.set_aside(book.account(customer_id), hold.points))
         for part in allocate(usable, hold.points):
-            book.move_lot(customer_id, parcels.set_aside(book.lots[customer_id][part.lot_id], part.points))
+            book.lots.move(customer_id, parcels.set_aside(book.lots.find(customer_id, part.lot_id), part.points))
             book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
         book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
         book.remember(call, hold.id)
@@ -482,15 +483,15 @@ async def give_back_for(
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
     policy = book.program.row.settings.redemption
     book.bring_lots(customer_id, [lot])
-    given = parcels.give_back(book.lots[customer_id][lot.id], points)
-    book.allocate(customer_id, entry_id, lot.id, -points)
+    given = parcels.give_back(book.lots.find(customer_id, lot.id), points)
+    book.lots.allocate(customer_id, entry_id, lot.id, -points)
     # A lot that was exhausted was not kept alive: whatever the customer does next keeps it alive again.
-    book.kept_alive.discard(customer_id)
+    book.lots.sleep(customer_id)
     if is_spendable(given, book.now):
-        book.move_lot(customer_id, given)
+        book.lots.move(customer_id, given)
     elif policy.restore is RestorePolicy.GRACE:
         grace = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days)
-        book.put_off(customer_id, given, grace)
+        book.lots.put_off(customer_id, given, grace)
     else:
         book.expire(customer_id, given)
 
@@ -498,14 +499,14 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
 def _open_lot_again(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
     """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
     policy = book.program.row.settings.redemption
-    parcel = replace(parcel_of(lot, points), notice_at=book.next_notice_at(lot.expires_at))
+    parcel = replace(parcel_of(lot, points), notice_at=book.lots.next_notice_at(lot.expires_at))
     if is_spendable(lot, book.now):
-        book.open_lot(entry, parcel, 0, entry.id)
+        book.lots.open(entry, parcel, 0, entry.id)
     elif policy.restore is RestorePolicy.GRACE:
-        grace = book.parcel(points, ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days))
-        book.open_lot(entry, replace(parcel, expires_at=grace.expires_at, notice_at=grace.notice_at), 0, entry.id)
+        grace = book.lots.parcel(points, ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days))
+        book.lots.open(entry, replace(parcel, expires_at=grace.expires_at, notice_at=grace.notice_at), 0, entry.id)
     else:
-        book.expire(entry.customer_id, book.open_lot(entry, parcel, 0, entry.id))
+        book.expire(entry.customer_id, book.lots.open(entry, parcel, 0, entry.id))
 
 
 def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, application: Application) -> HoldRow:
@@ -565,11 +566,11 @@ def _spend(
     book.posting.add(redemption)
     cause = EntryCause(EntryKind.REDEEMED, ReferenceKind.REDEMPTION, redemption.id, redemption.id, "REDEEM")
     entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
-    book.keep_alive(customer_id)
+    book.lots.keep_alive(customer_id)
     rest = {part.lot.id: part.points for part in parts}
     for taken in allocate([replace(part.lot, remaining=part.points) for part in parts], points):
-        book.allocate(customer_id, entry.id, taken.lot_id, taken.points)
-        book.move_lot(customer_id, parcels.take_held(book.lots[customer_id][taken.lot_id], taken.points))
+        book.lots.allocate(customer_id, entry.id, taken.lot_id, taken.points)
+        book.lots.move(customer_id, parcels.take_held(book.lots.find(customer_id, taken.lot_id), taken.points))
         rest[taken.lot_id] -= taken.points
     book.tell(PointsRedeemed(customer_id, entry.id, redemption.id, -points, book.account(customer_id).available))
     return redemption, {lot_id: left for lot_id, left in rest.items() if left}
@@ -618,12 +619,12 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
         paid = min(debt_left, part)
         debt_left -= paid
         for debit in _pay(unpaid, paid):
-            book.allocate(customer_id, debit.entry_id, lot_id, debit.points, settled_by=hold.id)
-        lot = parcels.put_back(parcels.take_held(book.lots[customer_id][lot_id], paid), part - paid)
-        book.move_lot(customer_id, lot)
+            book.lots.allocate(customer_id, debit.entry_id, lot_id, debit.points, settled_by=hold.id)
+        lot = parcels.put_back(parcels.take_held(book.lots.find(customer_id, lot_id), paid), part - paid)
+        book.lots.move(customer_id, lot)
     book.tell(PointsReleased(customer_id, hold.id, points, back.account.available))
     for lot_id in held:
-        lot = book.lots[customer_id][lot_id]
+        lot = book.lots.find(customer_id, lot_id)
         if lot.remaining and not is_spendable(lot, book.now):
             book.expire(customer_id, lot)
 

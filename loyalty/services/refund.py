@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.accrual import AccrualState
@@ -29,7 +30,6 @@ from loyalty.rules.refund import (
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
-from loyalty.services.bookkeeping import Book, bring_open_lots, open_book
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.redemption import give_back_for
@@ -185,7 +185,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         change, points = None, 0
         if accrual is not None and accrual.state in CREDITED:
             await bring_open_lots(tx, book, [purchase.customer_id])
-        with book.settle_once(purchase.customer_id):
+        with book.tiers.settle_once(purchase.customer_id):
             if after.status is PurchaseStatus.REFUNDED:
                 # Points that paid for it come back first, so that what it earned can be taken from them.
                 await give_back_for(tx, book, key, purchase.customer_id)
@@ -193,7 +193,7 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
                 gone = accrual.voided_points + accrual.reversed_points
                 accrual, change = refund(book, accrual, refundable(purchase), refunds)
                 points = accrual.voided_points + accrual.reversed_points - gone
-        change = change or book.change_tier(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
+        change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
         row = _row(book, purchase, request, refunds, money_minor, points)
         book.posting.add(row)
         _save(book, after, row)

@@ -13,7 +13,9 @@ from uuid import UUID
 
 import orjson
 
+from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram, earning_policy
 from loyalty.ledger.rows import FormerValuation
 from loyalty.rules.account import add_pending, remove_pending
 from loyalty.rules.accrual import AccrualState, Revalue, matures_at_after
@@ -38,8 +40,6 @@ from loyalty.services.accrual import (
     refundable,
     take_points_back,
 )
-from loyalty.services.bookkeeping import Book, bring_open_lots
-from loyalty.services.world import CompiledProgram, earning_policy
 from loyalty.storage.earning_rules import expiry_from_document
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_evaluated_purchases, read_refunds
@@ -142,7 +142,7 @@ async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[Pur
         for one in await read_evaluated_purchases(tx, named)
         if may_be_revalued(one.accrual, one.purchase.status)
         and one.accrual.points_paid_minor != one.points_paid_minor
-        and one.purchase.customer_id in book.customers
+        and one.purchase.customer_id in book.accounts
     ]
     if not changed:
         return
@@ -213,8 +213,8 @@ def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: in
                 key = orjson.dumps(line.get("expiry"), option=orjson.OPT_SORT_KEYS)
                 gained[key] = gained.get(key, 0) + sign * line["points"]
     given = [
-        book.parcel(more, expiry_from_document(orjson.loads(key))) for key, more in gained.items() if more > 0
-    ] or [book.parcel(points)]
+        book.lots.parcel(more, expiry_from_document(orjson.loads(key))) for key, more in gained.items() if more > 0
+    ] or [book.lots.parcel(points)]
     parcels, surplus = [], sum(parcel.points for parcel in given) - points
     for parcel in soonest_first(given):
         less = min(max(surplus, 0), parcel.points)

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
-from loyalty.services.bookkeeping import Book, open_book
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -93,7 +93,7 @@ async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedT
         locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
         book.keep(locked)
         change = TierChange(book.program.tier(locked.tier_id), tier)
-        book.move_tier(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
+        book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
         book.remember(call, customer_id)
         await post(tx, book.finish())
         return LockedTier(book.customer(customer_id), replayed=False)
@@ -106,7 +106,7 @@ async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> Customer
         if account.tier_locked:
             book.keep(replace(account, tier_locked=False, tier_locked_until=None))
             change = TierChange(book.program.tier(account.tier_id), tier_for(book.program.tiers, account.standing))
-            book.move_tier(customer_id, change, TierChangeCause.MANUAL, None)
+            book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None)
         await post(tx, book.finish())
         return book.customer(customer_id)
 

@@ -1,8 +1,8 @@
 """What time does to tiers: windows turn, standings are reviewed, and tiers set by hand go back to the rules."""
 
+from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
-from loyalty.services.bookkeeping import open_book
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
@@ -28,6 +28,6 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         # To open the books does what is due; whoever has nothing due any more gets another time or none.
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
         for customer_id in due:
-            book.settle(customer_id)
+            book.tiers.settle(customer_id)
         await post(tx, book.finish())
     return Swept(len(due))

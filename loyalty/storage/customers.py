@@ -15,7 +15,7 @@ from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
 from loyalty.rules.tiers import Tier, TierBasis, measure_way
-from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
+from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.tables import accounts, customer_words, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from loyalty.storage.window import Window

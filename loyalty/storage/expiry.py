@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, func, literal, select
 from loyalty.rules.expiry import last_day_before
 from loyalty.rules.ids import CustomerId, LotId
 from loyalty.rules.lots import Lot, LotState
-from loyalty.storage.ledger import LOT_COLUMNS, lot_of
+from loyalty.storage.lots import LOT_COLUMNS, lot_of
 from loyalty.storage.tables import expiry_notices, lots
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter

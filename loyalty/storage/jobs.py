@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import CustomerId, JobId, TenantId
-from loyalty.storage.ledger import ACCOUNT_COLUMNS, PROFILE_COLUMNS, LockedCustomer, locked_customer
+from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, LockedCustomer, locked_customer
 from loyalty.storage.tables import accounts, customers, jobs
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter

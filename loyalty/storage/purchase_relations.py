@@ -8,7 +8,7 @@ from sqlalchemy import Select, Text, Uuid, select, true
 
 from loyalty.rules.ids import PurchaseId
 from loyalty.rules.purchase import PurchaseStatus
-from loyalty.storage.ledger import EntryRow
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row

@@ -22,7 +22,7 @@ from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
-from loyalty.storage.ledger import LOT_COLUMNS, lot_of
+from loyalty.storage.lots import LOT_COLUMNS, lot_of
 from loyalty.storage.points_paid import (
     PURCHASE_COLUMNS,
     VERSION,

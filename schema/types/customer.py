@@ -10,7 +10,7 @@ from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.listing import list_holds, list_purchases, list_redemptions
 from loyalty.storage.customers import CustomerRow, PointsRow
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
 from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page, connection_by_time, connection_of, window_of

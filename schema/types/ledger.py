@@ -8,7 +8,7 @@ import strawberry
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind, display_color, entry_color
 from loyalty.storage.adjustments import AdjustmentRow
-from loyalty.storage.ledger import EntryRow
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.window import TimePlace
 from permissions.visibility import reads_internals
 from schema.connections import Order, time_order

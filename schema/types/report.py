@@ -10,7 +10,7 @@ from loyalty.rules.errors import NotFound
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
 from loyalty.services.customer import find_customer, list_activity
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed

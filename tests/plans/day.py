@@ -41,10 +41,10 @@ from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
-from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import read_holds_moved_at, read_returns_made_at

@@ -17,7 +17,7 @@ from loyalty.services.revocation import revoke_subject
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from permissions.catalog import Permission
 from tenancy.database import Database

@@ -30,7 +30,7 @@ from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, loc
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from permissions.actor import Actor, ActorKind
 from tests.fixtures.snapshots import NothingChanges

@@ -15,8 +15,8 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.job import BATCH, advance_job, fail_job, load_jobs
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
+from loyalty.storage.accounts import lock_customers
 from loyalty.storage.jobs import RETIER, JobRow, start_job
-from loyalty.storage.ledger import lock_customers
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.fixtures.live import buy, end_sessions, is_waiting_for_a_lock, until, worker_process

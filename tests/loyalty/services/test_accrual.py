@@ -22,7 +22,7 @@ from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, load_
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.ledger import EntryFilter, EntryRow
+from loyalty.storage.entries import EntryFilter, EntryRow
 from loyalty.storage.purchases import AccrualRow
 from loyalty.storage.window import Window
 from tenancy.database import Database

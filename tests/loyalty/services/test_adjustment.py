@@ -28,7 +28,7 @@ from loyalty.services.event_log import list_events
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck

@@ -22,7 +22,7 @@ from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import RecordedPurchase, record_purchases
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.ledger import lock_customers
+from loyalty.storage.accounts import lock_customers
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon

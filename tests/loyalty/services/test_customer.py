@@ -25,7 +25,7 @@ from loyalty.services.purchase import record_purchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerPlace, PointsFilter
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import TimePlace, Window
 from permissions.roles import Role
 from tests.fixtures.tenants import Salon, staff_actor

@@ -21,7 +21,7 @@ from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier, load_tier_counts
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tenancy.retry import retries
 from tests.fixtures.invariants import LedgerCheck

@@ -25,8 +25,8 @@ from loyalty.services.purchase import RecordedPurchase, record_purchases
 from loyalty.services.redemption import release_hold
 from loyalty.services.world import World
 from loyalty.storage.due import read_due_tenants
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import read_events
-from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.window import Window
 from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck

@@ -25,7 +25,7 @@ from loyalty.services.sweep import Swept
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database

@@ -17,7 +17,7 @@ from loyalty.services.opening_balance import MAX_BATCH, OpenedBalance, Opening, 
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges

@@ -104,8 +104,8 @@ from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter
-from loyalty.storage.ledger import EntryFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from loyalty.ledger.program import ProgramCache
 from loyalty.rules.account import Overdraft
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
@@ -49,8 +50,8 @@ from loyalty.services.purchase import (
     record_purchase,
 )
 from loyalty.services.tier import create_tier
-from loyalty.services.world import ProgramCache, World
-from loyalty.storage.ledger import EntryFilter
+from loyalty.services.world import World
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database

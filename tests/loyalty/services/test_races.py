@@ -23,7 +23,7 @@ from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import RecordedPurchase, record_purchase, record_purchases
 from loyalty.services.tier import create_tier, remove_tier
 from loyalty.services.world import World, system_clock
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database

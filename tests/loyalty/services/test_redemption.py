@@ -40,7 +40,7 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window
 from tests.fixtures.invariants import LedgerCheck

@@ -17,7 +17,7 @@ from loyalty.services.purchase import record_purchase
 from loyalty.services.report import get_report
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.rules.clocks import changes_of

@@ -11,7 +11,7 @@ from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
-from loyalty.storage.ledger import EntryFilter
+from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon

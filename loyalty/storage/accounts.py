@@ -1,8 +1,6 @@
-"""Entries, locked accounts and open lots: what a decision about points begins with, and what clients read of it."""
+"""Locked accounts: what a decision about points begins with."""
 
 from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,34 +8,14 @@ from sqlalchemy import BigInteger, Text, bindparam, case, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from loyalty.rules.account import Account
-from loyalty.rules.ids import CustomerId, EntryId
-from loyalty.rules.lots import Lot, LotState
-from loyalty.storage.tables import accounts, customers, entries, lots
-from loyalty.storage.window import TimePlace, Window, apply_window
+from loyalty.rules.ids import CustomerId
+from loyalty.storage.tables import accounts, customers
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 from tenancy.table import insert_rows, tenant_parameter
 
 Rows = list[dict[str, Any]]
 
-
-class EntryRow(NamedTuple):
-    """One line of the ledger as clients see it."""
-
-    id: EntryId
-    customer_id: CustomerId
-    sequence: int
-    kind: str
-    points: int
-    balance_after: int
-    reference_kind: str
-    reference_id: UUID
-    occurred_at: datetime
-    actor_kind: str
-    actor: str
-
-
-# ── locking ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 ACCOUNT_COLUMNS = [
     accounts.c.customer_id,
@@ -170,18 +148,6 @@ _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
     _opened_accounts.c.customer_id == _opened_customers.c.id,
 )
 
-_LOT_NAMES = tuple(item.name for item in fields(Lot))
-LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
-_OPEN_LOTS = (
-    select(*LOT_COLUMNS)
-    .where(
-        lots.c.tenant_id == tenant_parameter(),
-        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
-        lots.c.state == literal(LotState.OPEN),
-    )
-    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
-)
-
 
 async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCustomer]:
     """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
@@ -210,19 +176,6 @@ async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[Cus
     return locked
 
 
-async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[Lot]]:
-    """The lots with something left, in the order they are spent in; the accounts must be locked."""
-    found: dict[CustomerId, list[Lot]] = {customer_id: [] for customer_id in customer_ids}
-    for row in await tx.rows(_OPEN_LOTS, customers=list(customer_ids)):
-        found[CustomerId(row.customer_id)].append(lot_of(row))
-    return found
-
-
-def lot_of(row: Any) -> Lot:
-    """A lot as the rules know it, from ``LOT_COLUMNS``."""
-    return Lot(**{name: getattr(row, name) for name in _LOT_NAMES})
-
-
 def locked_customer(row: Any) -> LockedCustomer:
     """A customer from the columns of profile and account, read under a lock."""
     return LockedCustomer(profile=row, account=account_of(row))
@@ -231,49 +184,3 @@ def locked_customer(row: Any) -> LockedCustomer:
 def account_of(row: Any) -> Account:
     """An account as the rules know it, from ``ACCOUNT_COLUMNS``."""
     return Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES})
-
-
-# ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_ENTRY_COLUMNS = [entries.c[name] for name in EntryRow._fields]
-_ENTRIES = select(*_ENTRY_COLUMNS).where(entries.c.tenant_id == tenant_parameter())
-_ENTRIES_BY_ID = _ENTRIES.where(entries.c.id.in_(bindparam("ids", expanding=True)))
-
-
-async def read_entries_by_id(tx: Transaction, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
-    """The entries among ``ids``."""
-    return {row.id: EntryRow._make(row) for row in await tx.rows(_ENTRIES_BY_ID, ids=list(ids))}
-
-
-class EntryFilter(NamedTuple):
-    """What a list of entries is narrowed to."""
-
-    customer_id: CustomerId | None = None
-    kinds: tuple[str, ...] | None = None
-    start_at: datetime | None = None
-    end_at: datetime | None = None
-
-
-async def read_entry_page(
-    tx: Transaction,
-    wanted: EntryFilter,
-    *,
-    window: Window[TimePlace],
-) -> list[EntryRow]:
-    """A page of entries, newest first, or towards the newest when the window is backwards."""
-    statement = _ENTRIES
-    parameters: dict[str, Any] = {}
-    if wanted.customer_id is not None:
-        statement = statement.where(entries.c.customer_id == bindparam("customer"))
-        parameters["customer"] = wanted.customer_id
-    if wanted.kinds is not None:
-        statement = statement.where(entries.c.kind.in_(bindparam("kinds", expanding=True)))
-        parameters["kinds"] = list(wanted.kinds)
-    if wanted.start_at is not None:
-        statement = statement.where(entries.c.occurred_at >= bindparam("start_at"))
-        parameters["start_at"] = wanted.start_at
-    if wanted.end_at is not None:
-        statement = statement.where(entries.c.occurred_at < bindparam("end_at"))
-        parameters["end_at"] = wanted.end_at
-    statement, place = apply_window(statement, entries.c.occurred_at, entries.c.id, window)
-    return [EntryRow._make(row) for row in await tx.rows(statement, **parameters, **place)]

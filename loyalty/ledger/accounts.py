@@ -1,0 +1,125 @@
+"""The accounts of a book, and what search and consents know of their owners."""
+
+from datetime import datetime
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.rows import ChangedAccount, CustomerConsent, CustomerWord, SearchMark
+from loyalty.ledger.sheet import Sheet
+from loyalty.rules.account import Account
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.search import search_words, words_mark
+from loyalty.rules.standing import count_qualifying
+from loyalty.storage.accounts import LockedCustomer
+from loyalty.storage.customers import CustomerRow, customer_row
+from loyalty.storage.facts import told_at
+
+
+class Accounts:
+    """The locked accounts of a book, as they are after everything booked so far."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._customers: dict[CustomerId, LockedCustomer] = {}
+        self._changed: set[CustomerId] = set()
+
+    def __contains__(self, customer_id: CustomerId) -> bool:
+        return customer_id in self._customers
+
+    def __getitem__(self, customer_id: CustomerId) -> Account:
+        return self._customers[customer_id].account
+
+    def take_over(self, locked: LockedCustomer) -> None:
+        """Learn of a customer whose account is locked."""
+        self._customers[CustomerId(locked.profile.id)] = locked
+        self._index(locked.profile)
+
+    def profile(self, customer_id: CustomerId) -> Any:
+        """What is known about the owner of an account, as it was read under the lock."""
+        return self._customers[customer_id].profile
+
+    def change(self, account: Account) -> None:
+        """Take over an account as it is now; `write` writes it."""
+        customer_id = account.customer_id
+        self._customers[customer_id] = self._customers[customer_id]._replace(account=account)
+        self._changed.add(customer_id)
+
+    def customer(self, customer_id: CustomerId) -> CustomerRow:
+        """The customer as a reader will see it after the commit."""
+        profile, account = self._customers[customer_id]
+        return customer_row(
+            profile,
+            account,
+            tier=self._sheet.program.tier(account.tier_id),
+            next_tier=self._sheet.program.tier_above(account),
+            counted=count_qualifying(self._sheet.program.row.settings.tiering, account),
+            point_value=self._sheet.program.point_value,
+        )
+
+    def write(self) -> None:
+        """Add the accounts that have changed to the posting."""
+        for customer_id in self._changed:
+            self._sheet.posting.move(changed_account(self[customer_id], self._sheet.now))
+        self._changed = set()
+
+    def _index(self, profile: Any) -> None:
+        """Let search and history of consents have a customer as the profile is now; mostly they have."""
+        words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone)
+        mark, consent = words_mark(words), profile.marketing_consent
+        if mark == profile.search_mark and consent == profile.consent_kept:
+            return
+        for word in sorted(words):
+            self._sheet.posting.add(CustomerWord(profile.id, word))
+        self._sheet.posting.move(SearchMark(profile.id, mark, consent))
+        if consent is not None and consent != profile.consent_kept:
+            self._sheet.posting.add(
+                CustomerConsent(
+                    id=uuid7(),
+                    customer_id=profile.id,
+                    granted=consent,
+                    source=profile.consent_source,
+                    told_at=told_at(profile.facts_at, "marketing_consent") or self._sheet.now,
+                    recorded_at=self._sheet.now,
+                    actor_kind=self._sheet.actor.kind,
+                    actor=self._sheet.actor.display,
+                )
+            )
+
+
+def changed_account(account: Account, now: datetime) -> ChangedAccount:
+    """An account as a posting takes it."""
+    return ChangedAccount(
+        **account_numbers(account),
+        customer_id=account.customer_id,
+        tier_id=account.tier_id,
+        sequence=account.sequence,
+        chain=bytea(account.chain),
+        window_started_at=account.window_started_at,
+        window_points=account.window_points,
+        previous_window_points=account.previous_window_points,
+        standing=account.standing,
+        standing_by=account.standing_by,
+        tier_review_at=account.tier_review_at,
+        tier_locked=account.tier_locked,
+        tier_locked_until=account.tier_locked_until,
+        closed=account.closed,
+        updated_at=now,
+    )
+
+
+def account_numbers(account: Account) -> dict[str, int]:
+    """The numbers of an account that an event carries, so that its reader sees them as they were just then."""
+    return {
+        "available": account.available,
+        "pending": account.pending,
+        "held": account.held,
+        "debt": account.debt,
+        "lifetime_earned": account.lifetime_earned,
+        "qualifying": account.qualifying,
+    }
+
+
+def bytea(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them out of a JSON text."""
+    return f"\\x{value.hex()}"

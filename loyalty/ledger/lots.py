@@ -1,0 +1,193 @@
+"""The lots of a book: what can be spent, what was opened or moved, and when it expires."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.rows import ChangedLot, LotAllocation, OpenedLot, PutOff
+from loyalty.ledger.sheet import Sheet
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.expiry import LAST_EXPIRY_DAY, ExpiryPolicy, end_of_day, expires_at, inactivity_days, next_notice_at
+from loyalty.rules.ids import CustomerId, EntryId, LotId
+from loyalty.rules.lots import Lot, Parcel, is_spendable
+from loyalty.rules.zones import begin_of_day
+from loyalty.storage.entries import EntryRow
+
+
+class Lots:
+    """The lots that a book knows, as they are after everything booked so far.
+
+    A lot changes only under the lock of its account. Every parcel and every date is as of the time of the book.
+    """
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        self._known: dict[CustomerId, dict[LotId, Lot]] = {}
+        self._moved: dict[LotId, Lot] = {}
+        self._opened: dict[LotId, OpenedLot] = {}
+        self._kept_alive: set[CustomerId] = set()
+
+    @property
+    def _now(self) -> datetime:
+        return self._sheet.now
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return self._sheet.program.zone
+
+    def take_over(self, customer_id: CustomerId, lots: Sequence[Lot]) -> Iterator[Lot]:
+        """Learn of lots that were read under the lock; yields those that are due to expire, for the book to expire."""
+        known = self._known.setdefault(customer_id, {})
+        for lot in lots:
+            if lot.id in known:
+                continue
+            known[lot.id] = lot
+            if lot.remaining and not is_spendable(lot, self._now):
+                yield lot
+            elif customer_id in self._kept_alive:
+                self._keep_lot_alive(customer_id, lot)
+
+    def find(self, customer_id: CustomerId, lot_id: LotId) -> Lot:
+        """A lot that the book knows; KeyError for one that it was not brought."""
+        return self._known[customer_id][lot_id]
+
+    def spendable(self, customer_id: CustomerId) -> list[Lot]:
+        """What can be spent of a customer's lots, as they are after everything booked so far."""
+        return [lot for lot in self._known[customer_id].values() if lot.remaining and is_spendable(lot, self._now)]
+
+    def parcel(self, points: int, policy: ExpiryPolicy | None = None, earned_on: date | None = None) -> Parcel:
+        """Points that come in now, with the expiry that the program, or a policy in its place, gives them.
+
+        Points that were ``earned_on`` an earlier local day are as old as that day, and expire as points of that day do.
+        """
+        policy = self._sheet.program.row.settings.expiry if policy is None else policy
+        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
+        expiry = expires_at(policy, opened_at or self._now, self._zone)
+        return Parcel(
+            points,
+            expiry,
+            self.next_notice_at(expiry),
+            opened_at=opened_at,
+            inactivity_days=inactivity_days(policy),
+        )
+
+    def parcel_until(self, points: int, last_day: date | None, earned_on: date | None = None) -> Parcel:
+        """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over.
+
+        Without a day they expire as the program says, counted from the day they were ``earned_on``.
+        """
+        if last_day is None:
+            return self.parcel(points, earned_on=earned_on)
+        if not self._now.astimezone(self._zone).date() <= last_day <= LAST_EXPIRY_DAY:
+            raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
+        expiry = end_of_day(last_day, self._zone)
+        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
+        return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=opened_at)
+
+    def next_notice_at(self, expiry: datetime | None) -> datetime | None:
+        """When the owner of points that expire at an instant is to be told next."""
+        return next_notice_at(expiry, self._sheet.program.row.settings.notice_days, self._now, self._zone)
+
+    def keep_alive(self, customer_id: CustomerId) -> None:
+        """Put off the expiry of the lots that live as long as their owner is active.
+
+        What is over is over, also what was held meanwhile. Nobody has to read the lots: the posting puts off those that
+        these books do not change otherwise, once for all activity of a customer in these books.
+        """
+        if customer_id in self._kept_alive:
+            return
+        self._kept_alive.add(customer_id)
+        for days in self._sheet.program.inactivity_days:
+            expiry = self.expiry_after(days)
+            self._sheet.posting.add(PutOff(customer_id, days, expiry, self.next_notice_at(expiry), self._now))
+        for lot in list(self._known.get(customer_id, {}).values()):
+            self._keep_lot_alive(customer_id, lot)
+
+    def _keep_lot_alive(self, customer_id: CustomerId, lot: Lot) -> None:
+        if lot.inactivity_days and lot.expires_at and lot.remaining + lot.held and is_spendable(lot, self._now):
+            expiry = self.expiry_after(lot.inactivity_days)
+            if expiry > lot.expires_at:
+                self.move(customer_id, replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry)))
+
+    def expiry_after(self, inactivity_days: int) -> datetime:
+        """When points expire whose owner is active now and not again for so many days."""
+        last_day = self._now.astimezone(self._zone).date() + timedelta(days=inactivity_days)
+        return end_of_day(last_day, self._zone)
+
+    def put_off(self, customer_id: CustomerId, lot: Lot, policy: ExpiryPolicy) -> None:
+        """Let a lot live as long as a policy gives it from now on, or longer when it would anyway."""
+        expiry = expires_at(policy, self._now, self._zone)
+        if lot.expires_at is not None and (expiry is None or expiry > lot.expires_at):
+            lot = replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry))
+        self.move(customer_id, lot)
+
+    def sleep(self, customer_id: CustomerId) -> None:
+        """Let the next activity of a customer keep the lots alive again: one that was exhausted has missed the last."""
+        self._kept_alive.discard(customer_id)
+
+    def allocate(
+        self, customer_id: CustomerId, entry_id: EntryId, lot_id: LotId, points: int, settled_by: UUID | None = None
+    ) -> None:
+        """Note how many points an entry took from a lot of the same customer; below zero when it gave them back.
+
+        ``settled_by`` is the hold whose release paid a debt that an earlier entry had left.
+        """
+        self._sheet.posting.add(LotAllocation(entry_id, lot_id, settled_by or entry_id, customer_id, points, self._now))
+
+    def move(self, customer_id: CustomerId, lot: Lot) -> None:
+        """Take over a lot as it is now; `write` writes it."""
+        self._known[customer_id][lot.id] = lot
+        self._moved[lot.id] = lot
+
+    def open(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
+        """Open a lot for what an entry brought in, less the debt that was paid from it."""
+        lot = Lot(
+            id=LotId(uuid7()),
+            remaining=parcel.points - paid_debt,
+            expires_at=parcel.expires_at,
+            opened_at=parcel.opened_at or self._now,
+            cause_id=parcel.cause_id or cause_id,
+            notice_at=parcel.notice_at,
+            inactivity_days=parcel.inactivity_days,
+        )
+        self._known.setdefault(entry.customer_id, {})[lot.id] = lot
+        self._opened[lot.id] = OpenedLot(
+            id=lot.id,
+            customer_id=entry.customer_id,
+            entry_id=entry.id,
+            cause_id=parcel.cause_id or cause_id,
+            original=parcel.points,
+            opened_at=lot.opened_at,
+            inactivity_days=lot.inactivity_days,
+            **lot_numbers(lot),
+        )
+        if paid_debt:
+            self.allocate(entry.customer_id, entry.id, lot.id, paid_debt)
+        return lot
+
+    def write(self) -> None:
+        """Add what was opened and moved to the posting."""
+        for opened in self._opened.values():
+            # What this very transaction has taken from a lot that it opened is written with the lot itself.
+            lot = self._moved.pop(opened.id, None)
+            self._sheet.posting.add(opened if lot is None else opened._replace(**lot_numbers(lot)))
+        for lot in self._moved.values():
+            self._sheet.posting.move(ChangedLot(lot.id, **lot_numbers(lot)))
+        self._moved, self._opened = {}, {}
+
+
+def lot_numbers(lot: Lot) -> dict[str, Any]:
+    """What changes in the life of a lot, as a posting takes it."""
+    return {
+        "remaining": lot.remaining,
+        "held": lot.held,
+        "expired": lot.expired,
+        "state": lot.state,
+        "expires_at": lot.expires_at,
+        "notice_at": lot.notice_at,
+    }

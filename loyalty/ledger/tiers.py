@@ -1,0 +1,162 @@
+"""The tiers of a book: each account gets the standing that follows from what was booked, and the tier of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.accounts import Accounts
+from loyalty.ledger.outbox import tell_event
+from loyalty.ledger.rows import TierMove
+from loyalty.ledger.sheet import Sheet
+from loyalty.rules.account import Account
+from loyalty.rules.events import TierDowngraded, TierUpgraded
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.standing import is_measured, recount_windows, settle_standing, turn_windows
+from loyalty.rules.tiers import TierChange, TierChangeCause, TierPolicy, tier_change, tier_for
+from loyalty.storage.tiers import TierChangeRow
+
+
+class Tiers:
+    """The standings of the accounts of a book, and what may still move their tiers."""
+
+    def __init__(self, sheet: Sheet, accounts: Accounts) -> None:
+        self._sheet = sheet
+        self._accounts = accounts
+        self._stood: dict[CustomerId, int] = {}
+        self._causes: dict[CustomerId, tuple[TierChangeCause, UUID]] = {}
+        self._unsettled: set[CustomerId] = set()
+        self._spared: Counter[CustomerId] = Counter()
+
+    @property
+    def policy(self) -> TierPolicy:
+        """How tiers are reached and lost."""
+        return self._sheet.program.row.settings.tiering
+
+    def begin(self, customer_id: CustomerId) -> None:
+        """Do first what time alone has done to a tier, whether the sweep of tiers has passed or not.
+
+        A new customer begins in the tier for no points, which is no upgrade.
+        """
+        locked = account = self._accounts[customer_id]
+        now, zone = self._sheet.now, self._sheet.program.zone
+        if account.sequence == 0 and account.qualifying == 0 and not is_measured(self.policy, account):
+            account = recount_windows(self.policy, account, (0, 0), now, zone)
+        account = turn_windows(self.policy, account, now, zone)
+        if account != locked:
+            self.keep(account)
+        self._stood[customer_id] = account.standing
+        first = tier_for(self._sheet.program.tiers, account.standing)
+        if account.sequence == 0 and account.tier_id is None and first is not None and not account.tier_locked:
+            self.keep(replace(self._accounts[customer_id], tier_id=first.id))
+        elif account != locked:
+            self.change(customer_id, TierChangeCause.REVIEW, None)
+
+    def keep(self, account: Account) -> None:
+        """Take over an account as it is now, with the standing that follows."""
+        customer_id = account.customer_id
+        if customer_id not in self._unsettled:
+            account = self._settle(self._accounts[customer_id], account)
+        self._accounts.change(account)
+
+    @contextmanager
+    def settle_once(self, customer_id: CustomerId) -> Iterator[None]:
+        """Let all movements inside count as one for the standing: no peak in between raises or holds a tier."""
+        before = self._accounts[customer_id]
+        self._unsettled.add(customer_id)
+        yield
+        self._unsettled.discard(customer_id)
+        self._accounts.change(self._settle(before, self._accounts[customer_id]))
+
+    def spare(self, customer_id: CustomerId, points: int) -> None:
+        """Say that of the points that the next movement takes so many never raised the standing."""
+        self._spared[customer_id] += points
+
+    def settle(self, customer_id: CustomerId) -> None:
+        """Let a standing follow the program, and its next review too, though nothing has moved."""
+        account = self._accounts[customer_id]
+        now, zone = self._sheet.now, self._sheet.program.zone
+        if settle_standing(self.policy, account, account, now, zone) != account:
+            self.keep(account)
+
+    def is_measured(self, customer_id: CustomerId) -> bool:
+        """Tell whether a standing is measured as the program says now."""
+        return is_measured(self.policy, self._accounts[customer_id])
+
+    def recount(self, customer_id: CustomerId, in_windows: tuple[int, int]) -> None:
+        """Measure a standing as the program says now, with the points of the open window and of the one before."""
+        account = self._accounts[customer_id]
+        self.keep(recount_windows(self.policy, account, in_windows, self._sheet.now, self._sheet.program.zone))
+
+    def note_cause(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID) -> None:
+        """Remember what moved an account last: `follow` names it as the cause of a tier change."""
+        self._causes[customer_id] = (cause, cause_id)
+
+    def follow(self) -> None:
+        """Let the tier of every account follow what was booked."""
+        for customer_id, (cause, cause_id) in self._causes.items():
+            if self._accounts[customer_id].standing != self._stood[customer_id]:
+                self.change(customer_id, cause, cause_id)
+
+    def forget_causes(self) -> None:
+        """Begin without causes, after a posting was written."""
+        self._causes = {}
+
+    def change(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None) -> TierChangeRow | None:
+        """Put a customer into the tier that the standing demands; None when that is where they are, or locked.
+
+        A merged customer stands in no tier, not even in one that begins at no points.
+        """
+        account = self._accounts[customer_id]
+        self._stood[customer_id] = account.standing
+        if account.tier_locked:
+            return None
+        program = self._sheet.program
+        tiers = () if account.closed else program.tiers
+        change = tier_change(tiers, program.tier(account.tier_id), account.standing)
+        return None if change is None else self.move(customer_id, change, cause, cause_id)
+
+    def move(
+        self,
+        customer_id: CustomerId,
+        change: TierChange,
+        cause: TierChangeCause,
+        cause_id: UUID | None,
+        note: str | None = None,
+    ) -> TierChangeRow:
+        """Move a customer to another tier, or note that somebody has said by hand where they stay."""
+        account = self._accounts[customer_id]
+        current_id = change.current.id if change.current else None
+        self.keep(replace(account, tier_id=current_id))
+        row = TierChangeRow(
+            customer_id,
+            account.tier_id,
+            current_id,
+            change.upgraded,
+            cause,
+            cause_id,
+            account.standing,
+            self._sheet.actor.subject,
+            note,
+            self._sheet.now,
+        )
+        former = self._sheet.program.tier(account.tier_id)
+        minima = (former.min_points if former else None, change.current.min_points if change.current else None)
+        self._sheet.posting.add(TierMove(uuid7(), *row, *minima))
+        if current_id == account.tier_id:
+            return row
+        if current_id is not None and change.upgraded:
+            told = TierUpgraded(customer_id, account.tier_id, current_id, cause, account.standing)
+            tell_event(self._sheet, self._accounts, told)
+        elif account.tier_id is not None:
+            lost = TierDowngraded(customer_id, account.tier_id, current_id, cause, account.standing)
+            tell_event(self._sheet, self._accounts, lost)
+        return row
+
+    def _settle(self, before: Account, after: Account) -> Account:
+        spared = self._spared.pop(after.customer_id, 0)
+        now, zone = self._sheet.now, self._sheet.program.zone
+        return settle_standing(self.policy, before, after, now, zone, kept=spared)

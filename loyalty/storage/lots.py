@@ -1,0 +1,38 @@
+"""Open lots as a decision about points begins with them."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import bindparam, literal, select
+
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.lots import Lot, LotState
+from loyalty.storage.tables import lots
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+_LOT_NAMES = tuple(item.name for item in fields(Lot))
+LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
+_OPEN_LOTS = (
+    select(*LOT_COLUMNS)
+    .where(
+        lots.c.tenant_id == tenant_parameter(),
+        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
+        lots.c.state == literal(LotState.OPEN),
+    )
+    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
+)
+
+
+async def read_open_lots(tx: Transaction, customer_ids: Sequence[CustomerId]) -> dict[CustomerId, list[Lot]]:
+    """The lots with something left, in the order they are spent in; the accounts must be locked."""
+    found: dict[CustomerId, list[Lot]] = {customer_id: [] for customer_id in customer_ids}
+    for row in await tx.rows(_OPEN_LOTS, customers=list(customer_ids)):
+        found[CustomerId(row.customer_id)].append(lot_of(row))
+    return found
+
+
+def lot_of(row: Any) -> Lot:
+    """A lot as the rules know it, from ``LOT_COLUMNS``."""
+    return Lot(**{name: getattr(row, name) for name in _LOT_NAMES})
