@@ -14,9 +14,9 @@ from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.customer_merges import MergeRow
+from loyalty.storage.documents import to_document
 from loyalty.storage.idempotency import IdempotencyKeyRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
-from loyalty.storage.programs import accrual_document
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
 from loyalty.storage.tables import (
@@ -341,7 +341,7 @@ add_part(
 )
 add_part(rows.PurchaseFact, purchase_facts)
 add_part(RefundRow, purchase_refunds)
-add_part(AccrualRow, accruals, documents={"policy": accrual_document})
+add_part(AccrualRow, accruals, documents={"policy": to_document})
 add_part(rows.FormerValuation, former_valuations)
 add_part(AdjustmentRow, adjustments)
 add_part(HoldRow, holds)

@@ -23,22 +23,18 @@ from loyalty.rules.accrual import (
 from loyalty.rules.earning import Evaluation, evaluate
 from loyalty.rules.entry import EntryKind, ReferenceKind
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
+from loyalty.rules.exchange import Exchange
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Allocation, Parcel, allocate, soonest_first
 from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
-from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import Tier, TierChangeCause
-from loyalty.storage.earning_rules import expiry_document, expiry_from_document
+from loyalty.storage.documents import from_optional, read_formula, read_lines, to_document
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
-    exchange_from_document,
-    formula_document,
-    formula_from_document,
-    purchase_line,
 )
 from loyalty.storage.tiers import TierChangeRow
 
@@ -167,7 +163,7 @@ def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Ref
     if not takes_refunds(accrual.policy):
         return accrual.points
     formulas = [
-        formula_or_fixed(line["points"], formula_from_document(stored) if (stored := line.get("formula")) else None)
+        formula_or_fixed(line["points"], read_formula(line.get("formula")))
         for line in accrual.breakdown
         if line["points"]
     ]
@@ -192,7 +188,7 @@ def frozen_document(facts: PurchaseFacts, moment: datetime, tier: Tier | None) -
 
 def refundable(purchase: PurchaseRow) -> Refundable:
     """A purchase as refunds see it."""
-    lines = tuple(purchase_line(stored) for stored in purchase.lines)
+    lines = read_lines(purchase.lines)
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
 
 
@@ -202,7 +198,7 @@ def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_m
         kind=purchase.kind,
         external_id=purchase.external_id,
         total=purchase.total,
-        lines=tuple(purchase_line(stored) for stored in purchase.lines),
+        lines=read_lines(purchase.lines),
         location=purchase.location,
         staff=purchase.staff,
         booked_at=purchase.booked_at,
@@ -211,7 +207,7 @@ def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_m
         customer_category=customer_category,
         occurred_at=purchase.occurred_at,
         points_paid_minor=points_paid_minor,
-        exchange=exchange_from_document(purchase.exchange),
+        exchange=from_optional(Exchange, purchase.exchange),
     )
 
 
@@ -242,7 +238,7 @@ def _build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
     parcels: dict[tuple[datetime | None, int | None], Parcel] = {}
     for line in accrual.breakdown:
         if line["points"]:
-            parcel = book.lots.parcel(line["points"], expiry_from_document(line.get("expiry")))
+            parcel = book.lots.parcel(line["points"], from_optional(ExpiryPolicy, line.get("expiry")))
             key = (parcel.expires_at, parcel.inactivity_days)
             before = parcels.get(key)
             parcels[key] = replace(parcel, points=parcel.points + (before.points if before else 0))
@@ -353,9 +349,9 @@ def breakdown_of(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str,
             "explanation": line.explanation,
             "failed_condition": line.failed_condition,
             "basis_minor": line.basis_minor,
-            "units": None if line.units is None else quantity_document(line.units),
-            "formula": formula_document(line.formula) if line.formula else None,
-            "expiry": expiry_document(line.expiry or expiry) if line.points else None,
+            "units": to_document(line.units),
+            "formula": to_document(line.formula),
+            "expiry": to_document(line.expiry or expiry) if line.points else None,
         }
         for line in evaluation.lines
     ]

@@ -25,7 +25,7 @@ from loyalty.rules.errors import (
     PurchaseOfAnotherCustomer,
     refuse_problems,
 )
-from loyalty.rules.exchange import format_rate
+from loyalty.rules.exchange import Exchange, format_rate
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, TenantId
 from loyalty.rules.purchase import (
     CALLED_OFF,
@@ -71,6 +71,7 @@ from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer, open_accounts
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.documents import from_optional, read_lines, to_document
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -79,12 +80,8 @@ from loyalty.storage.purchases import (
     PurchaseRow,
     RefundRow,
     WantedPurchase,
-    exchange_document,
-    exchange_from_document,
     facts_document,
-    line_document,
     prepare_recording,
-    purchase_line,
     read_accruals,
     read_accruals_by_id,
     read_due_evaluations,
@@ -364,7 +361,7 @@ def _judge(
 
 
 def _in_program_currency(report: PurchaseReport, known: KnownPurchase, program: CompiledProgram) -> PurchaseReport:
-    exchange = exchange_from_document(known.purchase.exchange) if known.purchase else None
+    exchange = from_optional(Exchange, known.purchase.exchange) if known.purchase else None
     return convert_report(report, program.row.currency, exchange)
 
 
@@ -386,7 +383,7 @@ def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> N
 
 
 def _known_lines(purchase: PurchaseRow) -> tuple[PurchaseLine, ...]:
-    return tuple(purchase_line(stored) for stored in purchase.lines)
+    return read_lines(purchase.lines)
 
 
 def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
@@ -720,8 +717,8 @@ def _next_version(book: Book, draft: _Draft) -> PurchaseRow:
         total_minor=facts.total.amount_minor,
         refunded_minor=before.refunded_minor if before else 0,
         currency=facts.total.currency,
-        lines=[line_document(line) for line in facts.lines],
-        exchange=exchange_document(facts.exchange),
+        lines=to_document(facts.lines),
+        exchange=to_document(facts.exchange),
         location=facts.location,
         staff=facts.staff,
         booked_at=facts.booked_at,

@@ -58,9 +58,10 @@ from loyalty.services.revaluation import post_points_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.documents import to_document
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.idempotency import keyed_call, replayed_result
-from loyalty.storage.points_paid import KnownCheckout, PurchaseKey, terms_document
+from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
 from loyalty.storage.redemptions import (
     HoldRow,
     PartOfLot,
@@ -527,7 +528,7 @@ def _new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, applica
         purchase_external_id=purchase.external_id if purchase else None,
         lowered_points=0,
         lowered_at=None,
-        terms=terms_document(policy.terms),
+        terms=to_document(policy.terms),
         capture_on=request.capture_on,
         expires_at=book.now + timedelta(minutes=minutes),
         created_at=book.now,

@@ -12,7 +12,7 @@ from loyalty.ledger.posting import post
 from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
-from loyalty.rules.exchange import convert_minor
+from loyalty.rules.exchange import Exchange, convert_minor
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
@@ -35,13 +35,13 @@ from loyalty.services.program import program_at
 from loyalty.services.redemption import give_back_for
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import keyed_call, replayed_result
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
     RefundRow,
-    exchange_from_document,
     read_accruals,
     read_accruals_by_id,
     read_purchases_by_id,
@@ -234,7 +234,7 @@ async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared 
 
 def _in_program_currency(purchase: PurchaseRow, request: RefundRequest) -> Refund:
     """The refund in the currency of the purchase; amounts in the one that its total was told in are converted."""
-    currency, told = purchase.total.currency, exchange_from_document(purchase.exchange)
+    currency, told = purchase.total.currency, from_optional(Exchange, purchase.exchange)
     if request.currency is None or request.currency == currency:
         return request.refund
     if told is None or request.currency != told.currency:

@@ -40,7 +40,7 @@ from loyalty.services.accrual import (
     refundable,
     take_points_back,
 )
-from loyalty.storage.earning_rules import expiry_from_document
+from loyalty.storage.documents import from_optional
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_evaluated_purchases, read_refunds
 from tenancy.database import Transaction
@@ -213,7 +213,9 @@ def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: in
                 key = orjson.dumps(line.get("expiry"), option=orjson.OPT_SORT_KEYS)
                 gained[key] = gained.get(key, 0) + sign * line["points"]
     given = [
-        book.lots.parcel(more, expiry_from_document(orjson.loads(key))) for key, more in gained.items() if more > 0
+        book.lots.parcel(more, from_optional(ExpiryPolicy, orjson.loads(key)))
+        for key, more in gained.items()
+        if more > 0
     ] or [book.lots.parcel(points)]
     parcels, surplus = [], sum(parcel.points for parcel in given) - points
     for parcel in soonest_first(given):

@@ -1,6 +1,5 @@
 """Earning rules: what is in force, and every version there ever was."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,17 +8,10 @@ from sqlalchemy import bindparam, func, insert, select, tuple_, update
 from loyalty.rules.earning import (
     Award,
     Conditions,
-    FixedAward,
-    MultiplierAward,
-    PerAmountAward,
-    PerUnitAward,
-    Weekday,
 )
-from loyalty.rules.earning_rule import VALUE_CONDITIONS
-from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
+from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import RuleId
-from loyalty.rules.money import Ratio
-from loyalty.rules.rounding import Rounding
+from loyalty.storage.documents import from_document, from_optional, read_award, to_document
 from loyalty.storage.tables import earning_rule_versions, earning_rules
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
@@ -148,108 +140,23 @@ async def delete_rule(tx: Transaction, rule_id: RuleId, now: datetime) -> None:
     await tx.run(_DELETE, rule=rule_id, now=now)
 
 
-def award_document(award: Award) -> dict[str, Any]:
-    """An award as it is stored."""
-    match award:
-        case FixedAward():
-            return {"kind": "FIXED", "points": award.points}
-        case PerAmountAward():
-            return {
-                "kind": "PER_AMOUNT",
-                "points": award.points,
-                "per_minor": award.per_minor,
-                "rounding": award.rounding,
-            }
-        case PerUnitAward():
-            return {"kind": "PER_UNIT", "points": award.points}
-        case MultiplierAward():
-            return {
-                "kind": "MULTIPLIER",
-                "numerator": award.factor.numerator,
-                "denominator": award.factor.denominator,
-            }
-
-
-def award_from_document(stored: dict[str, Any]) -> Award:
-    """An award as the rules know it."""
-    match stored["kind"]:
-        case "FIXED":
-            return FixedAward(points=stored["points"])
-        case "PER_AMOUNT":
-            return PerAmountAward(
-                points=stored["points"],
-                per_minor=stored["per_minor"],
-                rounding=Rounding(stored["rounding"]),
-            )
-        case "PER_UNIT":
-            return PerUnitAward(points=stored["points"])
-        case "MULTIPLIER":
-            return MultiplierAward(factor=Ratio(stored["numerator"], stored["denominator"]))
-    message = f"unknown award {stored['kind']!r}"
-    raise ValueError(message)
-
-
-_EXCEPTED = tuple(f"except_{name}" for name in VALUE_CONDITIONS)
-
-
-def conditions_document(conditions: Conditions) -> dict[str, Any]:
-    """Conditions as they are stored, lists sorted so that equal conditions are equal documents.
-
-    What is excepted stands there only when there is something: documents of earlier releases are the same.
-    """
-    excepted = {name: sorted(values) for name in _EXCEPTED if (values := getattr(conditions, name))}
-    if conditions.except_weekdays:
-        excepted["except_weekdays"] = sorted(conditions.except_weekdays, key=list(Weekday).index)
-    return {
-        **{name: sorted(getattr(conditions, name)) for name in VALUE_CONDITIONS},
-        **excepted,
-        "weekdays": sorted(conditions.weekdays, key=list(Weekday).index),
-        "total_greater_than_minor": conditions.total_greater_than_minor,
-        "total_less_than_minor": conditions.total_less_than_minor,
-    }
-
-
-def conditions_from_document(stored: dict[str, Any]) -> Conditions:
-    """Conditions as the rules know them."""
-    return Conditions(
-        **{name: frozenset(stored[name]) for name in VALUE_CONDITIONS},
-        **{name: frozenset(stored.get(name, ())) for name in _EXCEPTED},
-        except_weekdays=frozenset(Weekday(day) for day in stored.get("except_weekdays", ())),
-        weekdays=frozenset(Weekday(day) for day in stored["weekdays"]),
-        total_greater_than_minor=stored["total_greater_than_minor"],
-        total_less_than_minor=stored["total_less_than_minor"],
-    )
-
-
-def expiry_document(policy: ExpiryPolicy) -> dict[str, Any]:
-    """An expiry policy as it is stored, in settings, rules and accruals."""
-    return asdict(policy)
-
-
-def expiry_from_document(stored: dict[str, Any] | None) -> ExpiryPolicy | None:
-    """An expiry policy as the rules know it; None where nothing is stored."""
-    if stored is None:
-        return None
-    return ExpiryPolicy(**{**stored, "kind": ExpiryKind(stored["kind"]), "period": Period(stored["period"])})
-
-
 def _definition(rule: EarningRuleRow) -> dict[str, Any]:
     return {
         "name": rule.name,
         "priority": rule.priority,
         "active": rule.active,
         "version": rule.version,
-        "award": award_document(rule.award),
-        "conditions": conditions_document(rule.conditions),
+        "award": to_document(rule.award),
+        "conditions": to_document(rule.conditions),
         "starts_at": rule.starts_at,
         "ends_at": rule.ends_at,
-        "expiry": None if rule.expiry is None else expiry_document(rule.expiry),
+        "expiry": to_document(rule.expiry),
     }
 
 
 def _row(row: Any) -> EarningRuleRow:
     return EarningRuleRow._make(row)._replace(
-        award=award_from_document(row.award),
-        conditions=conditions_from_document(row.conditions),
-        expiry=expiry_from_document(row.expiry),
+        award=read_award(row.award),
+        conditions=from_document(Conditions, row.conditions),
+        expiry=from_optional(ExpiryPolicy, row.expiry),
     )

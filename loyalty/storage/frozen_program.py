@@ -16,7 +16,8 @@ from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule
 from loyalty.rules.ids import RuleId
 from loyalty.rules.program import ProgramSettings
 from loyalty.storage.catalog import item_values
-from loyalty.storage.programs import catalog_item_from_document, rule_from_document, settings_from_document
+from loyalty.storage.documents import from_document
+from loyalty.storage.programs import catalog_item_from_document, rule_from_document
 from loyalty.storage.tables import catalog_history, catalog_items, earning_rule_versions, program_versions
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
@@ -127,7 +128,7 @@ async def read_former_programs(
         item = catalog_item_from_document(stored["state"]) if stored["state"] else None
         key = (CatalogKind(stored["kind"]), stored["external_id"])
         history.setdefault(key, []).append(FormerState(stored["until_config_version"], item))
-    settings = {one["version"]: settings_from_document(one["settings"]) for one in (row and row.settings) or ()}
+    settings = {one["version"]: from_document(ProgramSettings, one["settings"]) for one in (row and row.settings) or ()}
     found = [catalog_item_from_document(stored) for stored in (row and row.items) or ()]
     former = [rule_from_document({**stored, "id": stored["rule_id"]}) for stored in (row and row.rules) or ()]
     return FormerPrograms(

@@ -22,6 +22,7 @@ from loyalty.rules.points_paid import (
 )
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
+from loyalty.storage.documents import from_document
 from loyalty.storage.tables import checkouts, customers, holds, purchases, redemptions
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
@@ -185,20 +186,15 @@ def known_checkout(row: Any) -> KnownCheckout:
     return KnownCheckout(row.checkout_version, purchase, paid_with_points(row))
 
 
-def terms_document(terms: DiscountTerms) -> dict[str, int | None]:
-    """The terms of a hold as they are stored."""
-    return {"percent": terms.percent, "amount_minor": terms.amount_minor, "points": terms.points}
-
-
-def terms_from_document(stored: dict[str, int | None] | None) -> DiscountTerms:
+def read_terms(stored: dict[str, int | None] | None) -> DiscountTerms:
     """The terms of a hold as the rules know them; a hold from before they were kept has no limit but the total."""
-    return DiscountTerms(**(stored or {}))
+    return from_document(DiscountTerms, stored or {})
 
 
 def _hold(one: dict[str, Any]) -> PayingHold:
     hold_id = HoldId(UUID(one["id"]))
     value = point_value(one["value_points"], one["value_minor"], one["currency"])
-    hold = ActiveHold(hold_id, one["points"], one["discount_minor"], value, terms_from_document(one["terms"]))
+    hold = ActiveHold(hold_id, one["points"], one["discount_minor"], value, read_terms(one["terms"]))
     return PayingHold(
         hold_id, CustomerId(UUID(one["owner_id"])), one["external_id"], hold, CaptureOn(one["capture_on"])
     )

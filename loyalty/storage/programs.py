@@ -8,31 +8,13 @@ from sqlalchemy import Integer, bindparam, cast, func, insert, select, union, up
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
-from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import DEFAULT_LATEST_REPORT_MINUTES, AccrualPolicy, EvaluateOn, MatureOn, Revalue
-from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy, TaxBasis
-from loyalty.rules.earning import CatalogItem, CatalogKind, EarningRule, EarnScope, Stacking, WeekdayOf
-from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryKind, Period
+from loyalty.rules.earning import CatalogItem, CatalogKind, Conditions, EarningRule
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import RuleId, TierId
-from loyalty.rules.money import Money, PointValue
 from loyalty.rules.program import ProgramSettings
-from loyalty.rules.purchase import PurchaseStatus
-from loyalty.rules.redemption import (
-    DEFAULT_GRACE_DAYS,
-    DEFAULT_HOLD_MINUTES,
-    DiscountMethod,
-    RedemptionPolicy,
-    RestorePolicy,
-)
-from loyalty.rules.refund import RefundPolicy
-from loyalty.rules.tiers import DEFAULT_TIERING, Downgrade, Tier, TierBasis, TierPolicy
+from loyalty.rules.tiers import Tier
 from loyalty.storage.catalog import earning_of, rate_of
-from loyalty.storage.earning_rules import (
-    award_from_document,
-    conditions_from_document,
-    expiry_document,
-    expiry_from_document,
-)
+from loyalty.storage.documents import from_document, from_optional, read_award, to_document
 from loyalty.storage.tables import (
     catalog_items,
     earning_rule_versions,
@@ -191,7 +173,7 @@ async def read_config(tx: Transaction) -> ProgramConfig | None:
 
 async def create_program(tx: Transaction, settings: ProgramSettings, now: datetime, created_by: str) -> None:
     """The first version of a tenant's settings."""
-    stored = settings_document(settings)
+    stored = to_document(settings)
     await tx.run(_CREATE, enabled=settings.enabled, settings=stored, now=now)
     await tx.run(_CREATE_VERSION, version=1, settings=stored, now=now, created_by=created_by)
 
@@ -200,7 +182,7 @@ async def save_program(
     tx: Transaction, settings: ProgramSettings, version: int, now: datetime, created_by: str
 ) -> None:
     """A new version of a tenant's settings; earlier versions stay."""
-    stored = settings_document(settings)
+    stored = to_document(settings)
     await tx.run(_UPDATE, enabled=settings.enabled, settings=stored, version=version, now=now)
     await tx.run(_CREATE_VERSION, version=version, settings=stored, now=now, created_by=created_by)
 
@@ -210,129 +192,10 @@ async def touch_config(tx: Transaction) -> None:
     await tx.run(_TOUCH_CONFIG)
 
 
-def settings_document(settings: ProgramSettings) -> dict[str, Any]:
-    """Settings as they are stored."""
-    redemption = settings.redemption
-    return {
-        "enabled": settings.enabled,
-        "stacking": settings.stacking,
-        "earn_scope": settings.earn_scope,
-        "weekday_of": settings.weekday_of,
-        "basis": {
-            "tax": settings.basis.tax,
-            "after_discount": settings.basis.after_discount,
-            "include_shipping": settings.basis.include_shipping,
-            "exclude_gift_cards": settings.basis.exclude_gift_cards,
-            "exclude_points_paid": settings.basis.exclude_points_paid,
-        },
-        "expiry": expiry_document(settings.expiry),
-        "notice_days": list(settings.notice_days),
-        "tiering": {
-            "basis": settings.tiering.basis,
-            "window": settings.tiering.window,
-            "downgrade": settings.tiering.downgrade,
-            "grace_days": settings.tiering.grace_days,
-        },
-        "accrual": accrual_document(settings.accrual),
-        "redemption": {
-            "enabled": redemption.enabled,
-            "point_value": {
-                "points": redemption.point_value.points,
-                "amount_minor": redemption.point_value.money.amount_minor,
-                "currency": redemption.point_value.money.currency,
-            },
-            "method": redemption.method,
-            "max_discount_amount_minor": redemption.max_discount_amount_minor,
-            "max_discount_percent": redemption.max_discount_percent,
-            "min_balance": redemption.min_balance,
-            "min_points_per_redemption": redemption.min_points_per_redemption,
-            "max_points_per_redemption": redemption.max_points_per_redemption,
-            "hold_minutes": redemption.hold_minutes,
-            "restore": redemption.restore,
-            "restore_grace_days": redemption.restore_grace_days,
-            "return_on_cancel": redemption.return_on_cancel,
-        },
-    }
-
-
-def settings_from_document(stored: dict[str, Any]) -> ProgramSettings:
-    """Settings as the rules know them."""
-    redemption = stored["redemption"]
-    value = redemption["point_value"]
-    return ProgramSettings(
-        enabled=stored["enabled"],
-        stacking=Stacking(stored["stacking"]),
-        earn_scope=EarnScope(stored["earn_scope"]),
-        weekday_of=WeekdayOf(stored["weekday_of"]),
-        redemption=RedemptionPolicy(
-            enabled=redemption["enabled"],
-            point_value=PointValue(points=value["points"], money=Money(value["amount_minor"], value["currency"])),
-            method=DiscountMethod(redemption["method"]),
-            max_discount_amount_minor=redemption["max_discount_amount_minor"],
-            max_discount_percent=redemption["max_discount_percent"],
-            min_balance=redemption["min_balance"],
-            min_points_per_redemption=redemption["min_points_per_redemption"],
-            # Settings that were stored before these existed have their defaults.
-            max_points_per_redemption=redemption.get("max_points_per_redemption"),
-            hold_minutes=redemption.get("hold_minutes", DEFAULT_HOLD_MINUTES),
-            restore=RestorePolicy(redemption.get("restore", RestorePolicy.GRACE)),
-            restore_grace_days=redemption.get("restore_grace_days", DEFAULT_GRACE_DAYS),
-            return_on_cancel=redemption.get("return_on_cancel", True),
-        ),
-        accrual=accrual_from_document(stored["accrual"]),
-        basis=_basis(stored.get("basis")),
-        expiry=expiry_from_document(stored.get("expiry")) or NEVER,
-        notice_days=tuple(stored.get("notice_days", DEFAULT_NOTICE_DAYS)),
-        tiering=_tiering(stored.get("tiering")),
-    )
-
-
-def _basis(stored: dict[str, Any] | None) -> BasisPolicy:
-    return BasisPolicy(**{**stored, "tax": TaxBasis(stored["tax"])}) if stored else DEFAULT_BASIS
-
-
-def _tiering(stored: dict[str, Any] | None) -> TierPolicy:
-    if not stored:
-        return DEFAULT_TIERING
-    return TierPolicy(
-        TierBasis(stored["basis"]), Period(stored["window"]), Downgrade(stored["downgrade"]), stored["grace_days"]
-    )
-
-
-def accrual_document(policy: AccrualPolicy) -> dict[str, Any]:
-    """An accrual policy as it is stored, in the settings and frozen in every accrual."""
-    return {
-        "evaluate_on": policy.evaluate_on,
-        "mature_on": policy.mature_on,
-        "delay_minutes": policy.delay_minutes,
-        "slack_minutes": policy.slack_minutes,
-        "forfeit_on": sorted(policy.forfeit_on),
-        "debt": policy.debt,
-        "refund": policy.refund,
-        "latest_report_minutes": policy.latest_report_minutes,
-        "revalue": policy.revalue,
-    }
-
-
-def accrual_from_document(stored: dict[str, Any], *, revalue: Revalue = Revalue.ALWAYS) -> AccrualPolicy:
-    """An accrual policy as the rules know it; ``revalue`` is for one that was stored before that could be set."""
-    return AccrualPolicy(
-        evaluate_on=EvaluateOn(stored["evaluate_on"]),
-        mature_on=MatureOn(stored["mature_on"]),
-        delay_minutes=stored["delay_minutes"],
-        slack_minutes=stored["slack_minutes"],
-        forfeit_on=frozenset(PurchaseStatus(status) for status in stored["forfeit_on"]),
-        debt=Overdraft(stored["debt"]),
-        refund=RefundPolicy(stored.get("refund", RefundPolicy.PROPORTIONAL)),
-        latest_report_minutes=stored.get("latest_report_minutes", DEFAULT_LATEST_REPORT_MINUTES),
-        revalue=Revalue(stored.get("revalue", revalue)),
-    )
-
-
 def _program_row(row: Any) -> ProgramRow:
     return ProgramRow(
         tenant_id=row.tenant_id,
-        settings=settings_from_document(row.settings),
+        settings=from_document(ProgramSettings, row.settings),
         version=row.version,
         config_version=row.config_version,
         currency=row.currency,
@@ -351,9 +214,9 @@ def rule_from_document(stored: dict[str, Any]) -> EarningRule:
         version=stored["version"],
         priority=stored["priority"],
         active=stored["active"],
-        award=award_from_document(stored["award"]),
-        conditions=conditions_from_document(stored["conditions"]),
-        expiry=expiry_from_document(stored["expiry"]),
+        award=read_award(stored["award"]),
+        conditions=from_document(Conditions, stored["conditions"]),
+        expiry=from_optional(ExpiryPolicy, stored["expiry"]),
         starts_at=_instant(stored["starts_at"]),
         ends_at=_instant(stored["ends_at"]),
     )

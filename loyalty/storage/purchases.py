@@ -1,7 +1,7 @@
 """Purchases, the facts they came from, and the accruals that explain their points."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -24,26 +24,14 @@ from sqlalchemy import (
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, Revalue
-from loyalty.rules.exchange import Exchange, format_rate, parse_rate
-from loyalty.rules.formula import (
-    AmountFormula,
-    FactorFormula,
-    FixedFormula,
-    Formula,
-    LinePart,
-    LinesFormula,
-    RatedPart,
-    UnitsFormula,
-)
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
-from loyalty.rules.quantity import quantity_document, quantity_from_document
+from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.quantity import quantity_from_document
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
-from loyalty.rules.rounding import Rounding
+from loyalty.storage.documents import from_document, to_document
 from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
-from loyalty.storage.programs import accrual_from_document
 from loyalty.storage.tables import (
     accruals,
     checkouts,
@@ -581,75 +569,14 @@ async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> li
     return [(purchase_row(row), row.points_paid_minor) for row in rows]
 
 
-def line_document(line: PurchaseLine) -> dict[str, Any]:
-    """A line of a purchase as it is stored; what a later release knows stands there only when it is told."""
-    stored = asdict(line) | {"quantity": quantity_document(line.quantity)}
-    if line.line_id is None:
-        del stored["line_id"]
-    return stored
-
-
-def purchase_line(stored: dict[str, Any]) -> PurchaseLine:
-    """A line of a purchase as the rules know it."""
-    kind, quantity = LineKind(stored.get("kind", LineKind.ITEM)), quantity_from_document(stored["quantity"])
-    return PurchaseLine(**{**stored, "kind": kind, "quantity": quantity})
-
-
-def exchange_document(exchange: Exchange | None) -> dict[str, Any] | None:
-    """How a total was told in another currency, as it is stored."""
-    if exchange is None:
-        return None
-    return {
-        "currency": exchange.currency,
-        "rate": format_rate(exchange.rate),
-        "total_minor": exchange.total_minor,
-    }
-
-
-def exchange_from_document(stored: dict[str, Any] | None) -> Exchange | None:
-    """How a total was told in another currency, as the rules know it."""
-    if stored is None:
-        return None
-    return Exchange(stored["currency"], parse_rate(stored["rate"]), stored["total_minor"])
-
-
 def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
     """What was reported about a purchase, as it is stored."""
     values = {name: getattr(facts, name) for name in _FACTS}
-    stored = {**values, "lines": [line_document(line) for line in facts.lines]}
-    return {**stored, "exchange": exchange_document(facts.exchange)}
-
-
-def formula_document(formula: Formula) -> dict[str, Any]:
-    """A formula as it is stored in a breakdown."""
-    values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(formula).items()}
-    return {"kind": _FORMULA_NAMES[type(formula)], **values}
-
-
-def formula_from_document(stored: dict[str, Any]) -> Formula:
-    """A formula as the rules know it."""
-    values = {name: value for name, value in stored.items() if name != "kind"}
-    for name in ("parts", "shared", "plain", "own"):
-        if name in values:
-            values[name] = tuple(LinePart(**part) for part in values[name])
-    if "rated" in values:
-        values["rated"] = tuple(RatedPart(**part) for part in values["rated"])
-    if "rounding" in values:
-        values["rounding"] = Rounding(values["rounding"])
-    made: Formula = _FORMULAS[stored["kind"]](**values)
-    return made
+    stored = {**values, "lines": to_document(facts.lines)}
+    return {**stored, "exchange": to_document(facts.exchange)}
 
 
 _FACTS = tuple(field.name for field in fields(PurchaseFacts))
-
-_FORMULAS: dict[str, Any] = {
-    "FIXED": FixedFormula,
-    "LINES": LinesFormula,
-    "AMOUNT": AmountFormula,
-    "UNITS": UnitsFormula,
-    "FACTOR": FactorFormula,
-}
-_FORMULA_NAMES = {made: name for name, made in _FORMULAS.items()}
 
 
 def _known(row: Any) -> KnownPurchase:
@@ -717,7 +644,7 @@ def accrual_row(row: Any) -> AccrualRow:
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,
         # What was evaluated before purchases could be valued anew stays as it was told.
-        policy=accrual_from_document(row.accrual_policy, revalue=Revalue.NEVER),
+        policy=from_document(AccrualPolicy, {"revalue": Revalue.NEVER, **row.accrual_policy}),
         program_version=row.accrual_program_version,
         evaluated_at=row.accrual_evaluated_at,
         matures_at=row.accrual_matures_at,

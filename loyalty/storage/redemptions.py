@@ -31,7 +31,7 @@ from loyalty.storage.points_paid import (
     known_checkout,
     paying_holds,
     paying_redemptions,
-    terms_from_document,
+    read_terms,
 )
 from loyalty.storage.tables import (
     accruals,
@@ -84,7 +84,7 @@ class HoldRow(NamedTuple):
     def active(self) -> ActiveHold:
         """As the limits of its purchase see it."""
         value = point_value(self.value_points, self.value_minor, self.currency)
-        return ActiveHold(self.id, self.left_points, self.discount_minor, value, terms_from_document(self.terms))
+        return ActiveHold(self.id, self.left_points, self.discount_minor, value, read_terms(self.terms))
 
     @property
     def purchase(self) -> PurchaseKey | None:

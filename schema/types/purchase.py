@@ -13,7 +13,8 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.quantity import quantity_from_document
-from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow, purchase_line
+from loyalty.storage.documents import read_lines
+from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow
 from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission
 from permissions.policy import allows
@@ -256,7 +257,7 @@ class Purchase(Node):
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
         row: Any = self
-        return [_purchase_line(purchase_line(stored), row.total.currency) for stored in row.lines]
+        return [_purchase_line(line, row.total.currency) for line in read_lines(row.lines)]
 
 
 PURCHASE_ORDER: Order[TimePlace] = time_order("purchases")

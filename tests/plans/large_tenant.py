@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from bench.ledger import BIG_TENANT, Builder, build
 from loyalty.rules.program import default_settings
-from loyalty.storage.programs import settings_document
+from loyalty.storage.documents import to_document
 
 CUSTOMERS, ENTRIES_PER_CUSTOMER = 10_000, 10
 SMALL_SHARE = 5
@@ -82,4 +82,4 @@ def make_large_tenant(admin_url: str) -> None:
     build(admin_url, Builder.of(CUSTOMERS * ENTRIES_PER_CUSTOMER, ENTRIES_PER_CUSTOMER, SMALL_SHARE))
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(RARE_ROWS.encode())
-        connection.execute("UPDATE programs SET settings = %s", [Jsonb(settings_document(default_settings("EUR")))])
+        connection.execute("UPDATE programs SET settings = %s", [Jsonb(to_document(default_settings("EUR")))])

@@ -26,7 +26,7 @@ from loyalty.services.tier import change_tier, create_tier
 from loyalty.services.tier_review import review_due
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.programs import settings_document, settings_from_document
+from loyalty.storage.documents import from_document, to_document
 from loyalty.storage.tiers import TierRow
 from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck
@@ -119,9 +119,9 @@ async def test_a_program_that_says_nothing_counts_all_that_was_ever_earned(world
     """C-07: also one that was stored before there was a choice."""
     program = await get_program(world, salon.manager)
     assert program.settings.tiering == TierPolicy(TierBasis.LIFETIME_EARNED, Period.YEAR, Downgrade.AT_WINDOW_END, 0)
-    stored = settings_document(program.settings)
+    stored = to_document(program.settings)
     del stored["tiering"]
-    assert settings_from_document(stored) == program.settings
+    assert from_document(ProgramSettings, stored) == program.settings
 
 
 async def test_a_policy_is_stored_as_it_was_given(world: World, salon: Salon) -> None:

@@ -1,0 +1,211 @@
+"""Frozen dataclasses of the rules as JSON documents, and back: one way for everything that is stored whole.
+
+A document has a member for each field. Enums and ids are their values, sets are lists in a fixed order, so that equal
+values are equal documents. A member that is missing has its field's default: a release that adds a setting reads what
+an earlier one stored. A member that no field knows is ignored, as when a newer release has written it.
+"""
+
+import types
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum
+from fractions import Fraction
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+from loyalty.rules.earning_rule import Award, Conditions, FixedAward, MultiplierAward, PerAmountAward, PerUnitAward
+from loyalty.rules.exchange import Exchange, format_rate, parse_rate
+from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinesFormula, UnitsFormula
+from loyalty.rules.money import PointValue
+from loyalty.rules.purchase import PurchaseLine
+from loyalty.rules.quantity import quantity_document, quantity_from_document
+
+T = TypeVar("T")
+Json = Any
+
+KIND = "kind"
+"""The member that names the class where a field may hold one of several."""
+
+
+class Shape(NamedTuple):
+    """Where the document of a class differs from its fields.
+
+    ``kind`` names the class among others. The members of a ``flat`` field stand beside the others, not below it. A
+    ``sparse`` field stands there only when it is not the default, so that documents of earlier releases stay equal.
+    ``texts`` are written and read by functions of their own.
+    """
+
+    kind: str | None = None
+    flat: frozenset[str] = frozenset()
+    sparse: frozenset[str] = frozenset()
+    texts: Mapping[str, tuple[Callable[[Any], str], Callable[[str], Any]]] = types.MappingProxyType({})
+
+
+_PLAIN = Shape()
+_EXCEPTED = frozenset(field.name for field in fields(Conditions) if field.name.startswith("except_"))
+
+SHAPES: Mapping[type, Shape] = {
+    FixedAward: Shape(kind="FIXED"),
+    PerAmountAward: Shape(kind="PER_AMOUNT"),
+    PerUnitAward: Shape(kind="PER_UNIT"),
+    MultiplierAward: Shape(kind="MULTIPLIER", flat=frozenset({"factor"})),
+    FixedFormula: Shape(kind="FIXED"),
+    LinesFormula: Shape(kind="LINES"),
+    AmountFormula: Shape(kind="AMOUNT"),
+    UnitsFormula: Shape(kind="UNITS"),
+    FactorFormula: Shape(kind="FACTOR"),
+    PointValue: Shape(flat=frozenset({"money"})),
+    Conditions: Shape(sparse=_EXCEPTED),
+    PurchaseLine: Shape(sparse=frozenset({"line_id"})),
+    Exchange: Shape(texts={"rate": (format_rate, parse_rate)}),
+}
+
+
+_SCALARS: tuple[tuple[Any, Callable[[Any], Json]], ...] = (
+    (Enum, lambda member: member.value),
+    (date, lambda moment: moment.isoformat()),
+    (UUID, str),
+    (Fraction, quantity_document),
+)
+"""How single values are written; a ``datetime`` is a ``date``, and writes its time too."""
+
+
+class _Reader(NamedTuple):
+    """How one field is read from a document."""
+
+    name: str
+    read: Callable[[Json], Any]
+    flat: bool
+    default: Any
+
+
+def to_document(value: Any) -> Json:
+    """Return a value as a JSON document. Raises TypeError for what has no form there."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _object_of(value)
+    if isinstance(value, tuple | list | frozenset):
+        ordered = sorted(value, key=_place) if isinstance(value, frozenset) else value
+        return [to_document(one) for one in ordered]
+    if value is None or type(value) in (bool, int, str):
+        return value
+    for kind, write in _SCALARS:
+        if isinstance(value, kind):
+            return write(value)
+    message = f"{type(value).__name__} has no form in a document"
+    raise TypeError(message)
+
+
+def from_document(kind: type[T], stored: Json) -> T:
+    """Return the value of a class that a document holds.
+
+    Raises KeyError for a member that is missing and has no default, ValueError for a value that none can be.
+    """
+    value: T = _reader_of(cast("Hashable", kind))(stored)
+    return value
+
+
+def from_optional(kind: type[T], stored: Json) -> T | None:
+    """Return the value that a document holds, or None where nothing is stored."""
+    return None if stored is None else from_document(kind, stored)
+
+
+def read_award(stored: Json) -> Award:
+    """Return the award of a rule."""
+    award: Award = _reader_of(Award)(stored)
+    return award
+
+
+def read_formula(stored: Json) -> Formula | None:
+    """Return how a rule came to its points; None in lines that were stored before there were formulas."""
+    formula: Formula | None = _reader_of(Formula | None)(stored)
+    return formula
+
+
+def read_lines(stored: Json) -> tuple[PurchaseLine, ...]:
+    """Return the lines of a purchase."""
+    return tuple(from_document(PurchaseLine, line) for line in stored)
+
+
+def _object_of(value: Any) -> dict[str, Json]:
+    shape = SHAPES.get(type(value), _PLAIN)
+    members: dict[str, Json] = {} if shape.kind is None else {KIND: shape.kind}
+    for field in fields(value):
+        one = getattr(value, field.name)
+        if field.name in shape.sparse and one == _default_of(field):
+            continue
+        if field.name in shape.texts:
+            members[field.name] = shape.texts[field.name][0](one)
+        elif field.name in shape.flat:
+            members |= _object_of(one)
+        else:
+            members[field.name] = to_document(one)
+    return members
+
+
+def _place(value: Any) -> Any:
+    """Members of an enum stand in the order of their definition, everything else in its own."""
+    return list(type(value)).index(value) if isinstance(value, Enum) else value
+
+
+@cache
+def _reader_of(kind: Any) -> Callable[[Json], Any]:
+    """How values of a type are read: decided once for each type."""
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _reader_of_union(get_args(kind))
+    if origin in (tuple, frozenset):
+        read = _reader_of(get_args(kind)[0])
+        return lambda stored: origin(read(one) for one in stored)
+    kind = getattr(kind, "__supertype__", kind)
+    if kind in (bool, int, str):
+        return lambda stored: stored
+    if is_dataclass(kind):
+        return _reader_of_object(cast("type", kind))
+    if issubclass(kind, datetime | date):
+        return kind.fromisoformat  # type: ignore[no-any-return]
+    return kind  # type: ignore[no-any-return]
+
+
+def _reader_of_union(kinds: tuple[Any, ...]) -> Callable[[Json], Any]:
+    some = tuple(kind for kind in kinds if kind is not types.NoneType)
+    if Fraction in some:
+        return quantity_from_document
+    if len(some) > 1:
+        readers = {SHAPES[kind].kind: _reader_of(kind) for kind in some}
+        return lambda stored: None if stored is None else readers[stored[KIND]](stored)
+    read = _reader_of(some[0])
+    return lambda stored: None if stored is None else read(stored)
+
+
+def _reader_of_object(kind: type) -> Callable[[Json], Any]:
+    shape, hints = SHAPES.get(kind, _PLAIN), get_type_hints(kind)
+    readers = [
+        _Reader(
+            field.name,
+            shape.texts[field.name][1] if field.name in shape.texts else _reader_of(hints[field.name]),
+            field.name in shape.flat,
+            _default_of(field),
+        )
+        for field in fields(kind)
+    ]
+
+    def read(stored: Json) -> Any:
+        return kind(**{reader.name: _read_member(reader, stored) for reader in readers})
+
+    return read
+
+
+def _read_member(reader: _Reader, stored: Json) -> Any:
+    if reader.flat:
+        return reader.read(stored)
+    if reader.name in stored:
+        return reader.read(stored[reader.name])
+    if reader.default is MISSING:
+        raise KeyError(reader.name)
+    return reader.default
+
+
+def _default_of(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
