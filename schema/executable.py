@@ -36,6 +36,7 @@ from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE, check_variables
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
+from schema.variables import find_variable_excess
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -90,6 +91,10 @@ class ExecutableSchema(strawberry.Schema):
         """What strawberry does before it runs an operation, over any transport: here our documents are made ready."""
         if not context.query:
             raise MissingQueryError
+        excess = find_variable_excess(context.variables)
+        if excess is not None:
+            context.pre_execution_errors = [excess]
+            return PreExecutionError(data=None, errors=[excess])
         document, errors = self.documents.prepare(context.query)
         context.graphql_document = document
         if document is not None:

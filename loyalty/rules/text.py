@@ -4,12 +4,22 @@ PostgreSQL refuses NUL, and UTF-8 has no lone surrogates: both would fail in the
 Lengths are counted in Unicode code points.
 """
 
-from unicodedata import category, normalize
+from unicodedata import category, combining, normalize
 
 from loyalty.rules.errors import Problem
 
 EXTERNAL_ID_MAX_LENGTH = 255
 NOTE_MAX_LENGTH = 500
+
+MARKS_MAX = 30
+"""Combining marks after one letter; Unicode's Stream-Safe Text Format (UAX #15) allows as many.
+
+Normalising a text takes steps that grow with the square of such a run: 40,000 marks take 7 s.
+"""
+
+TIDIED_MAX_LENGTH = 4 * EXTERNAL_ID_MAX_LENGTH
+"""Characters of a text that is normalised: a longer one is none of ours in any form, and is refused for its length."""
+
 _CONTROL = "Cc"
 
 
@@ -21,6 +31,8 @@ def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: i
         return Problem(path, "must not hold NUL characters or unpaired surrogates")
     if len(value) < min_length:
         return Problem(path, f"must have at least {min_length} characters")
+    if has_too_many_marks(value):
+        return Problem(path, f"must not have more than {MARKS_MAX} combining marks in a row")
     if min_length and not value.strip():
         return Problem(path, "must not be blank")
     return None
@@ -43,8 +55,26 @@ def check_external_id(value: str, path: tuple[str, ...]) -> Problem | None:
 
 
 def tidy_text(value: str) -> str:
-    """Return a text without blanks round it, in Unicode's composed form (NFC): what looks the same is the same."""
-    return normalize("NFC", value.strip())
+    """Return a text without blanks round it, in Unicode's composed form (NFC): what looks the same is the same.
+
+    A text that `check_text` refuses for its length or its marks stays as it is: composing it could take seconds.
+    """
+    stripped = value.strip()
+    if stripped.isascii() or len(stripped) > TIDIED_MAX_LENGTH or has_too_many_marks(stripped):
+        return stripped
+    return normalize("NFC", stripped)
+
+
+def has_too_many_marks(value: str) -> bool:
+    """Tell whether a text has a run of more than ``MARKS_MAX`` combining marks."""
+    if len(value) <= MARKS_MAX or value.isascii():
+        return False
+    run = 0
+    for character in value:
+        run = run + 1 if combining(character) else 0
+        if run > MARKS_MAX:
+            return True
+    return False
 
 
 def is_storable(value: str) -> bool:

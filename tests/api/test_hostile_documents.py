@@ -28,7 +28,7 @@ EVERYDAY = USUAL_QUERY.rstrip().removesuffix("}") + " nothingHasThisName }"
 """Refused after all the work of reading and validating, so that nothing runs."""
 
 TRANSPORTS = ("HTTP", "event stream", "WebSocket")
-Ask = Callable[[str], Awaitable[set[str]]]
+Ask = Callable[..., Awaitable[set[str]]]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ async def asking(server: RunningServer, transport: str) -> AsyncIterator[Ask]:
     if transport == "WebSocket":
         async with server.socket() as socket:
 
-            async def over_socket(text: str) -> set[str]:
-                await subscribe(socket, "1", text)
+            async def over_socket(text: str, **variables: object) -> set[str]:
+                await subscribe(socket, "1", text, **variables)
                 message = await receive(socket)
                 assert message["type"] == "error", message
                 return {error["extensions"]["code"] for error in message["payload"]}
@@ -69,8 +69,8 @@ async def asking(server: RunningServer, transport: str) -> AsyncIterator[Ask]:
     accept = "text/event-stream" if transport == "event stream" else "application/json"
     async with server.client(accept=accept) as client:
 
-        async def over_http(text: str) -> set[str]:
-            response = await client.post("/graphql", json={"query": text})
+        async def over_http(text: str, **variables: object) -> set[str]:
+            response = await client.post("/graphql", json={"query": text, "variables": variables})
             return {error["extensions"]["code"] for error in _answer(response)["errors"]}
 
         yield over_http
@@ -112,3 +112,13 @@ async def test_a_document_that_is_too_long_is_refused_over_every_transport(
 ) -> None:
     async with asking(treue_server, transport) as ask:
         assert await ask("{ me { id } }" + " " * 70_000) == {"QUERY_TOO_COMPLEX"}
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_list_of_variables_that_is_too_long_is_refused_over_every_transport(
+    treue_server: RunningServer, transport: str
+) -> None:
+    """Before the credential's rights are asked for, and before one entry is read."""
+    async with asking(treue_server, transport) as ask:
+        document = "query($ids: [ID!]!) { __typename @include(if: true) }"
+        assert await ask(document, ids=["x"] * 20_000) == {"QUERY_TOO_COMPLEX"}

@@ -1,6 +1,9 @@
+from unicodedata import normalize
+
 import pytest
 
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.errors import Problem
+from loyalty.rules.text import MARKS_MAX, TIDIED_MAX_LENGTH, check_external_id, check_text, tidy_text
 
 
 @pytest.mark.parametrize("value", ["a", "ä" * 5, "👩‍🦰", "a\nb", " x "])
@@ -39,3 +42,24 @@ def test_takes_external_ids(value: str) -> None:
 @pytest.mark.parametrize("value", ["", " ", "x" * 256, "a\nb", "a\tb", "a\x7f", "a\x85", "\0", "\ud800"])
 def test_refuses_external_ids_that_hide_something(value: str) -> None:
     assert check_external_id(value, ("external_id",)) is not None
+
+
+MARKED = "a" + "\u0301\u0327" * 20_000
+"""Composing it takes seconds: marks are put in order one by one."""
+
+
+def test_a_text_of_endless_marks_is_refused_and_not_composed() -> None:
+    assert tidy_text(MARKED) == MARKED
+    few = "a" + "\u0301\u0327" * (MARKS_MAX // 2)
+    assert check_text(few, ("name",), 100) is None
+    assert check_text(few + "\u0301", ("name",), 100) == Problem(
+        ("name",), f"must not have more than {MARKS_MAX} combining marks in a row"
+    )
+    assert check_external_id(few + "\u0301", ("external_id",)) is not None
+    assert tidy_text(f" {few} ") == normalize("NFC", few)
+
+
+def test_a_text_that_is_too_long_is_not_composed() -> None:
+    long = "a\u0301" * TIDIED_MAX_LENGTH
+    assert tidy_text(long) == long
+    assert tidy_text("a\u0301" * 100) == "\u00e1" * 100

@@ -1,0 +1,51 @@
+"""What the variables of an operation may hold, counted before anything of them is read into input types.
+
+Reading costs many times what counting does, and a batch is only refused by a mutation when all of it has been read.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import GraphQLError
+
+from schema.masking import ErrorCode, refusal
+
+MAX_LIST_LENGTH = 2_000
+"""Entries of one list in the variables. Mutations take at most 1,000 items, and say so themselves up to here."""
+
+MAX_VARIABLE_VALUES = 75_000
+"""Values in the variables of an operation: numbers, texts, lists, objects, each where it stands."""
+
+MAX_VARIABLE_NESTING = 20
+"""Lists and objects inside each other, in the variables."""
+
+MAX_PATH_PART = 40
+"""Characters of a name that the error repeats."""
+
+Path = tuple[str | int, ...]
+_CONTAINERS = frozenset({list, dict})
+
+
+def find_variable_excess(variables: Mapping[str, Any] | None) -> GraphQLError | None:
+    """The error for variables that hold too much, with the path of what is too large; None when they are fine."""
+    counted = 0
+    waiting: list[tuple[Any, Path]] = [(variables or {}, ())]
+    while waiting:
+        value, path = waiting.pop()
+        is_list = type(value) is list
+        counted += len(value)
+        if is_list and len(value) > MAX_LIST_LENGTH:
+            return _excess(path, f"has {len(value)} entries; at most {MAX_LIST_LENGTH} are allowed")
+        if counted > MAX_VARIABLE_VALUES:
+            return _excess(path, f"is too much: all variables together may hold {MAX_VARIABLE_VALUES} values")
+        if len(path) > MAX_VARIABLE_NESTING:
+            return _excess(path, f"is nested more than {MAX_VARIABLE_NESTING} levels deep")
+        entries = enumerate(value) if is_list else value.items()
+        waiting.extend((entry, (*path, name)) for name, entry in entries if type(entry) in _CONTAINERS)
+    return None
+
+
+def _excess(path: Path, reason: str) -> GraphQLError:
+    shown = [str(part)[:MAX_PATH_PART] for part in path]
+    message = f"variables.{'.'.join(shown)}".removesuffix(".") + f" {reason}. Send less in one operation."
+    return refusal(ErrorCode.QUERY_TOO_COMPLEX, message, path=shown)
