@@ -50,6 +50,7 @@ class UserErrorCode(DescribedEnum):
     LIMIT_REACHED = "LIMIT_REACHED", "One more would pass a limit of the service."
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH", "The amount is in another currency than the program's."
     AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER", "Several customers have what somebody was named by."
+    IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN", "Another customer has the identifier."
 
 
 publish_enum(UserErrorCode)
@@ -227,6 +228,13 @@ class AmbiguousCustomer(UserError):
     candidates: list[CustomerCandidate] = strawberry.field(description="Whom it may mean, at most 10.")
 
 
+@strawberry.type(description="Another customer has this card number or other identifier; take it from them first.")
+class IdentifierTaken(UserError):
+    identifier_type: str = strawberry.field(description="What kind of number it is.")
+    value: str = strawberry.field(description="As it was told.")
+    owner: CustomerCandidate | None = strawberry.field(description="Who has it; null for who may not read customers.")
+
+
 _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.NotFound: (NotFound, ()),
     refusals.IdempotencyConflict: (IdempotencyConflict, ()),
@@ -256,6 +264,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.OpeningBalanceExists: (OpeningBalanceExists, ("points",)),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
     refusals.AmbiguousCustomer: (AmbiguousCustomer, ("candidates",)),
+    refusals.IdentifierTaken: (IdentifierTaken, ("identifier_type", "value", "owner")),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
 }
 
@@ -300,7 +309,7 @@ async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitabl
 
 def _shown(detail: Any) -> Any:
     """A detail as clients see it: names of fields in their spelling."""
-    return _path(detail) if isinstance(detail, tuple) else detail
+    return _path(detail) if type(detail) is tuple else detail
 
 
 def _path(path: tuple[str, ...]) -> list[str]:

@@ -1,16 +1,29 @@
 """The accounts of a book, and what search and consents know of their owners."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.rows import ChangedAccount, CustomerConsent, CustomerWord, SearchMark
+from loyalty.ledger.rows import (
+    ChangedAccount,
+    CustomerConsent,
+    CustomerIdentifier,
+    CustomerTag,
+    CustomerWord,
+    IdentifierOwner,
+    SearchMark,
+    TagOwner,
+)
 from loyalty.ledger.sheet import Sheet
 from loyalty.rules.account import Account
+from loyalty.rules.identifier import Identifier, identifiers_of
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.search import search_words, words_mark
 from loyalty.rules.standing import count_qualifying
+from loyalty.rules.tag import fold_tag
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.facts import told_at
@@ -45,6 +58,16 @@ class Accounts:
         self._customers[customer_id] = self._customers[customer_id]._replace(account=account)
         self._changed.add(customer_id)
 
+    def relabel(self, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:
+        """Let a customer have other identifiers and tags than the profile that was locked."""
+        profile, account = self._customers[customer_id]
+        changed = SimpleNamespace(**(profile._asdict() | labels))
+        for row_class in (CustomerWord, CustomerIdentifier, CustomerTag):
+            added: list[Any] = self._sheet.posting.added(row_class)
+            added[:] = [row for row in added if row.customer_id != customer_id]
+        self._customers[customer_id] = LockedCustomer(changed, account)
+        self._index(changed)
+
     def customer(self, customer_id: CustomerId) -> CustomerRow:
         """The customer as a reader will see it after the commit."""
         profile, account = self._customers[customer_id]
@@ -64,14 +87,18 @@ class Accounts:
         self._changed = set()
 
     def _index(self, profile: Any) -> None:
-        """Let search and history of consents have a customer as the profile is now; mostly they have."""
-        words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone)
-        mark, consent = words_mark(words), profile.marketing_consent
+        """Let search, look-ups and history of consents have a customer as the profile is now; mostly they have."""
+        identifiers, tags = identifiers_of(profile.identifiers), tuple(profile.tags or ())
+        values = tuple(one.value for one in identifiers)
+        words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone, values)
+        labels = (*(f"\0identifier {one.type} {one.value}" for one in identifiers), *(f"\0tag {tag}" for tag in tags))
+        mark, consent = words_mark({*words, *labels}), profile.marketing_consent
         if mark == profile.search_mark and consent == profile.consent_kept:
             return
         for word in sorted(words):
             self._sheet.posting.add(CustomerWord(profile.id, word))
         self._sheet.posting.move(SearchMark(profile.id, mark, consent))
+        self._index_labels(profile, identifiers, tags)
         if consent is not None and consent != profile.consent_kept:
             self._sheet.posting.add(
                 CustomerConsent(
@@ -85,6 +112,18 @@ class Accounts:
                     actor=self._sheet.actor.display,
                 )
             )
+
+    def _index_labels(self, profile: Any, identifiers: Sequence[Identifier], tags: Sequence[str]) -> None:
+        """Let identifiers and tags lead to a customer; who has never had any costs nothing."""
+        posting = self._sheet.posting
+        if identifiers or "identifiers" in profile.facts_at:
+            posting.add(IdentifierOwner(profile.id))
+            for one in identifiers:
+                posting.add(CustomerIdentifier(profile.id, one.type, one.key.value))
+        if tags or "tags" in profile.facts_at:
+            posting.add(TagOwner(profile.id))
+            for tag in tags:
+                posting.add(CustomerTag(profile.id, fold_tag(tag)))
 
 
 def changed_account(account: Account, now: datetime) -> ChangedAccount:

@@ -26,7 +26,9 @@ from loyalty.storage.tables import (
     allocations,
     checkouts,
     customer_consents,
+    customer_identifiers,
     customer_merges,
+    customer_tags,
     customer_words,
     customers,
     entries,
@@ -264,6 +266,56 @@ def _drop_words() -> Any:
     )
 
 
+def _owners(parameter: str) -> Any:
+    """The customers of a parameter as an array, so that their rows are found however many there are."""
+    owners = rows_parameter(customers, parameter, ["id"])
+    return func.any(func.array(select(owners.c.id).scalar_subquery()))
+
+
+def _save_identifiers() -> Any:
+    """Let identifiers lead to customers; one of a customer who does not give it up in this posting is missed."""
+    statement = insert_rows(customer_identifiers, "customer_identifiers", ordered_by="value")
+    return statement.on_conflict_do_update(
+        index_elements=["tenant_id", "value", "type"],
+        set_={"customer_id": statement.excluded.customer_id},
+        where=customer_identifiers.c.customer_id == _owners("identifier_owners"),
+    ).returning(customer_identifiers.c.value)
+
+
+def _drop_identifiers(*, keep: bool) -> Any:
+    """Take away the identifiers of owners; with ``keep`` only those that the posting gives to nobody."""
+    statement = delete(customer_identifiers).where(
+        customer_identifiers.c.tenant_id == tenant_parameter(),
+        customer_identifiers.c.customer_id == _owners("identifier_owners"),
+    )
+    if not keep:
+        return statement
+    told = rows_parameter(customer_identifiers, "customer_identifiers")
+    kept = select(told.c.value).where(
+        told.c.value == customer_identifiers.c.value, told.c.type == customer_identifiers.c.type
+    )
+    return statement.where(~kept.exists())
+
+
+def _save_tags() -> Any:
+    """Add the tags that a filter does not have yet."""
+    return insert_rows(customer_tags, "customer_tags").on_conflict_do_nothing()
+
+
+def _drop_tags(*, keep: bool) -> Any:
+    """Take away the tags of owners; with ``keep`` only those that the posting does not tell."""
+    statement = delete(customer_tags).where(
+        customer_tags.c.tenant_id == tenant_parameter(), customer_tags.c.customer_id == _owners("tag_owners")
+    )
+    if not keep:
+        return statement
+    told = rows_parameter(customer_tags, "customer_tags")
+    kept = select(told.c.tag).where(
+        told.c.customer_id == customer_tags.c.customer_id, told.c.tag == customer_tags.c.tag
+    )
+    return statement.where(~kept.exists())
+
+
 def _put_off(*, spare_moves: bool) -> Any:
     """Put off the expiry of open lots that live as long as their owner is active, and are not over yet.
 
@@ -331,6 +383,22 @@ move_part(
     ("search_mark", "consent_kept"),
     name="search_marks",
     also={"dropped_words": _drop_words()},
+)
+add_part(rows.CustomerIdentifier, customer_identifiers, statement=_save_identifiers(), counted=True)
+add_part(
+    rows.IdentifierOwner,
+    customers,
+    statement=_drop_identifiers(keep=False),
+    name="identifier_owners",
+    beside={"customer_identifiers": _drop_identifiers(keep=True)},
+)
+add_part(rows.CustomerTag, customer_tags, statement=_save_tags())
+add_part(
+    rows.TagOwner,
+    customers,
+    statement=_drop_tags(keep=False),
+    name="tag_owners",
+    beside={"customer_tags": _drop_tags(keep=True)},
 )
 add_part(
     rows.PutOff,

@@ -221,8 +221,35 @@ class CustomerWord(NamedTuple):
     word: str
 
 
+class CustomerIdentifier(NamedTuple):
+    """A folded identifier that leads to a customer. It moves only from an ``IdentifierOwner`` of the same posting."""
+
+    customer_id: CustomerId
+    type: str
+    value: str
+
+
+class IdentifierOwner(NamedTuple):
+    """A customer who has the identifiers of this posting and no others."""
+
+    id: CustomerId
+
+
+class CustomerTag(NamedTuple):
+    """A folded tag that a filter finds a customer by."""
+
+    customer_id: CustomerId
+    tag: str
+
+
+class TagOwner(NamedTuple):
+    """A customer who has the tags of this posting and no others."""
+
+    id: CustomerId
+
+
 class SearchMark(NamedTuple):
-    """Which words the search has for a customer from now on, and which consent the history ends with."""
+    """Which words, identifiers and tags lead to a customer from now on, and which consent the history ends with."""
 
     id: CustomerId
     search_mark: str

@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from loyalty.rules.birthday import check_birthday, check_birthday_is_past, tidy_birthday
 from loyalty.rules.errors import Problem
+from loyalty.rules.identifier import Identifier, tidy_identifier, validate_identifiers
+from loyalty.rules.tag import tidy_tags, validate_tags
 from loyalty.rules.text import check_external_id, check_text, is_storable, tidy_text
 from loyalty.rules.warning import InputWarning, WarningCode
 from loyalty.rules.zones import correct_locale, is_locale
@@ -18,6 +21,8 @@ AVATAR_URL_MAX_LENGTH = 2_000
 CONSENT_SOURCE_MAX_LENGTH = 100
 MAX_AHEAD = timedelta(hours=1)
 """How far a caller's clock may be ahead of ours."""
+
+DAY = timedelta(days=1)
 
 _PHONE = re.compile(r"\+?[0-9]{3,19}", re.ASCII)
 _SIGNS_OF_NUMBERS = re.compile(r"[-\s()/.]")
@@ -38,6 +43,12 @@ class CustomerProfile:
     """Digits, with + and the country code where the caller knows it."""
     consent_source: str | None = None
     """Where the consent was given or withdrawn, in the caller's words."""
+    birthday: str | None = None
+    """A date such as `1990-05-17`, or without the year `--05-17`."""
+    identifiers: tuple[Identifier, ...] | None = None
+    """Card numbers and the like; what is told replaces all that are known."""
+    tags: tuple[str, ...] | None = None
+    """The team's own marks; what is told replaces all that are known."""
     cleared: frozenset[str] = frozenset()
     """Fields that are known not to have a value: what is stored is taken away."""
     as_of: datetime | None = None
@@ -49,10 +60,16 @@ class CustomerProfile:
         return said | dict.fromkeys(self.cleared & set(CLEARABLE_FIELDS))
 
 
-TOLD_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone", "marketing_consent")
+TOLD_FIELDS = (
+    *("full_name", "email", "avatar_url", "locale", "category", "phone", "marketing_consent"),
+    *("birthday", "identifiers", "tags"),
+)
 """What can be said about a customer. Each has a time: an older fact never overwrites a newer one."""
 
-CLEARABLE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone")
+CLEARABLE_FIELDS = (
+    *("full_name", "email", "avatar_url", "locale", "category", "phone"),
+    *("birthday", "identifiers", "tags"),
+)
 """What null takes away. A consent is withdrawn with false: nobody can be un-asked."""
 
 
@@ -84,7 +101,10 @@ class TidyProfile(NamedTuple):
     warnings: list[InputWarning]
 
 
-DESCRIPTIVE_FIELDS = ("full_name", "email", "avatar_url", "locale", "category", "phone", "consent_source")
+DESCRIPTIVE_FIELDS = (
+    *("full_name", "email", "avatar_url", "locale", "category", "phone", "consent_source"),
+    "birthday",
+)
 """What only describes a customer: none of it may cost a purchase or points."""
 
 
@@ -101,6 +121,10 @@ def tidy_profile(profile: CustomerProfile) -> TidyProfile:
         if told is not None and (kept := _tidy(name, told)) != told:
             changes[name] = kept
             warnings.append(InputWarning(WarningCode.CORRECTED, (name,), f"was taken as {kept!r}"))
+    if profile.identifiers is not None:
+        changes["identifiers"] = tuple(map(tidy_identifier, profile.identifiers))
+    if profile.tags is not None:
+        changes["tags"] = tidy_tags(profile.tags)
     tidy = replace(profile, **changes) if changes else profile
     wrong = {path[0]: reason for path, reason in validate_profile(tidy) if path[0] in DESCRIPTIVE_FIELDS}
     if not wrong:
@@ -116,25 +140,40 @@ def _tidy(name: str, told: str) -> str:
         return told
     text = tidy_text(told)
     if name == "phone":
-        digits = _SIGNS_OF_NUMBERS.sub("", text)
-        return f"+{digits[2:]}" if digits.startswith("00") else digits
+        return tidy_phone(text)
+    if name == "birthday":
+        return tidy_birthday(text)
     return text if name != "locale" or is_locale(text) else correct_locale(text) or text
 
 
-def validate_as_of(profile: CustomerProfile, now: datetime) -> list[Problem]:
-    """Return what is wrong with the time of a profile: it must not be ahead of the clock by more than an hour."""
-    if profile.as_of is None or profile.as_of <= now + MAX_AHEAD:
-        return []
-    return [Problem(("as_of",), "must not be more than an hour ahead of the clock")]
+def tidy_phone(told: str) -> str:
+    """Return a telephone number without its signs; `00` at its beginning is the `+` of a country code."""
+    digits = _SIGNS_OF_NUMBERS.sub("", told)
+    return f"+{digits[2:]}" if digits.startswith("00") else digits
+
+
+def validate_times(profile: CustomerProfile, now: datetime) -> list[Problem]:
+    """Return what is wrong with the times of a profile: `as_of` an hour ahead of the clock, a birthday ahead of it."""
+    problems = []
+    if profile.as_of is not None and profile.as_of > now + MAX_AHEAD:
+        problems.append(Problem(("as_of",), "must not be more than an hour ahead of the clock"))
+    # It is tomorrow already in the east.
+    if profile.birthday is not None and (wrong := check_birthday_is_past(profile.birthday, (now + DAY).date())):
+        problems.append(wrong)
+    return problems
 
 
 def validate_profile(profile: CustomerProfile) -> list[Problem]:
     """Return everything wrong with a profile.
 
     Name up to 200 characters, e-mail up to 254 with one @, avatar an http(s) address, locale by BCP 47, category an
-    external id.
+    external id, birthday by RFC 6350, identifiers and tags up to their limits.
     """
-    return [problem for problem in _profile_problems(profile) if problem is not None]
+    return [
+        *(problem for problem in _profile_problems(profile) if problem is not None),
+        *validate_identifiers(profile.identifiers or ()),
+        *validate_tags(profile.tags or ()),
+    ]
 
 
 def _profile_problems(profile: CustomerProfile) -> Iterator[Problem | None]:
@@ -151,6 +190,8 @@ def _profile_problems(profile: CustomerProfile) -> Iterator[Problem | None]:
         yield check_external_id(profile.category, ("category",))
     if profile.phone is not None and not _PHONE.fullmatch(profile.phone):
         yield Problem(("phone",), "must be a telephone number of 3 to 19 digits, such as +4930123456")
+    if profile.birthday is not None:
+        yield check_birthday(profile.birthday)
     if profile.consent_source is not None:
         yield check_text(profile.consent_source, ("consent_source",), CONSENT_SOURCE_MAX_LENGTH)
 

@@ -143,6 +143,24 @@ class AmbiguousCustomer(Conflict):
         self.candidates = list(candidates)
 
 
+class IdentifierTaken(Conflict):
+    """Another customer has this identifier; `owner` is told to who may read customers only."""
+
+    code: ClassVar[str] = "IDENTIFIER_TAKEN"
+
+    def __init__(
+        self,
+        identifier_type: str,
+        value: str,
+        owner: CustomerCandidate | None,
+        path: tuple[str, ...] = ("identifiers",),
+    ) -> None:
+        super().__init__(f"Another customer has this {identifier_type}.", path)
+        self.identifier_type = identifier_type
+        self.value = value
+        self.owner = owner
+
+
 class Refused(LoyaltyError):
     """The input is well formed, but the rules of the program do not allow it now."""
 

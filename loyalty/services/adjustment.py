@@ -54,7 +54,7 @@ class AdjustmentRequest(NamedTuple):
     def fingerprint(self) -> str:
         """What identifies this request."""
         values = [
-            tuple(self.customer),
+            self.customer.told(),
             self.points,
             self.reason,
             self.internal_note,

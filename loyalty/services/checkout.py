@@ -31,7 +31,7 @@ from loyalty.rules.redemption import (
     step_of,
 )
 from loyalty.rules.text import check_external_id
-from loyalty.services.customer import CustomerKey, may_see_customer, resolve_email
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_shared_name
 from loyalty.services.program import program_at
 from loyalty.services.world import World
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
@@ -203,13 +203,14 @@ def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str,
 
 async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
     """What an operation about a customer must know before it locks anything."""
-    named = {name: value for name, value in customer._asdict().items() if value is not None}
-    if "email" in named:
-        named["email"] = named["email"].lower()
-    prepared = await prepare_for_customer(tx, call, **named)
-    if prepared is not None and prepared.kept_key is None and customer.email is not None:
+    shared = customer.shared_name()
+    if shared is None:
+        what, value = ("id", customer.id) if customer.id is not None else ("external_id", customer.external_id)
+        return await prepare_for_customer(tx, call, what, value=value)
+    prepared = await prepare_for_customer(tx, call, shared.what, **shared.values)
+    if prepared is not None and prepared.kept_key is None:
         # A replay answers as before, even when somebody else has the same address since.
-        await resolve_email(tx, customer.email, "customer")
+        await resolve_shared_name(tx, shared, "customer")
     return prepared
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from loyalty.rules.errors import AmbiguousCustomer, CustomerCandidate, NotFound
+from loyalty.rules.identifier import IdentifierKey
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.services.world import World
 from loyalty.storage.customers import (
@@ -16,10 +17,11 @@ from loyalty.storage.customers import (
     read_customer,
     read_customer_by_external_id,
     read_customer_page,
-    read_customers_by_email,
     read_customers_by_id,
+    read_customers_by_shared_name,
 )
 from loyalty.storage.entries import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
+from loyalty.storage.shared_names import SharedName, email_name, identifier_name, phone_name
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
@@ -45,19 +47,35 @@ class CustomerKey(NamedTuple):
     id: CustomerId | None = None
     external_id: str | None = None
     email: str | None = None
+    phone: str | None = None
+    identifier: IdentifierKey | None = None
+
+    def shared_name(self) -> SharedName | None:
+        """What several customers may have in common, where it names somebody by that."""
+        if self.email is not None:
+            return email_name(self.email)
+        if self.phone is not None:
+            return phone_name(self.phone)
+        return None if self.identifier is None else identifier_name(self.identifier)
+
+    def told(self) -> tuple[object, ...]:
+        """What a fingerprint of a request holds of it: as before for the names that there were before."""
+        first = (self.id, self.external_id, self.email)
+        return first if (self.phone, self.identifier) == (None, None) else tuple(self)
 
 
 async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow | None:
-    """A customer by id, external id or e-mail; customers find only themselves.
+    """A customer by id, external id, e-mail, telephone number or identifier; customers find only themselves.
 
-    AmbiguousCustomer when several whom the actor may see have the e-mail address.
+    AmbiguousCustomer when several whom the actor may see have what is named.
     """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
     if len(found) > 1:
         candidates = [CustomerCandidate(row.id, row.external_id, row.full_name) for row in found]
-        raise AmbiguousCustomer(candidates, (*path, "email"))
+        shared = key.shared_name()
+        raise AmbiguousCustomer(candidates, (*path, shared.field) if shared else path)
     return found[0] if found else None
 
 
@@ -110,8 +128,9 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
 async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
     """The id of a customer, or of the target of a merge; NotFound when there is none, AmbiguousCustomer for several."""
     path = path or ("customer",)
-    if key.email is not None:
-        found = await resolve_email(tx, key.email, *path)
+    shared = key.shared_name()
+    if shared is not None:
+        found = await resolve_shared_name(tx, shared, *path)
     else:
         found = await find_customer_id(tx, customer_id=key.id, external_id=key.external_id)
     if found is None:
@@ -119,11 +138,11 @@ async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> Cus
     return found
 
 
-async def resolve_email(tx: Transaction, email: str, *path: str) -> CustomerId | None:
-    """The only customer with an e-mail address; None when nobody has it, AmbiguousCustomer when several have."""
-    candidates = await find_candidates(tx, email)
+async def resolve_shared_name(tx: Transaction, name: SharedName, *path: str) -> CustomerId | None:
+    """The only customer with an e-mail address or the like; None for nobody, AmbiguousCustomer for several."""
+    candidates = await find_candidates(tx, name)
     if len(candidates) > 1:
-        raise AmbiguousCustomer(candidates, (*path, "email"))
+        raise AmbiguousCustomer(candidates, (*path, name.field))
     return candidates[0].id if candidates else None
 
 
@@ -138,8 +157,9 @@ def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
 
 
 async def _read(tx: Transaction, key: CustomerKey) -> list[CustomerRow]:
-    if key.email is not None:
-        return await read_customers_by_email(tx, key.email)
+    shared = key.shared_name()
+    if shared is not None:
+        return await read_customers_by_shared_name(tx, shared)
     if key.id is not None:
         found = await read_customer(tx, key.id)
     else:

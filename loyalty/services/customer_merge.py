@@ -9,20 +9,29 @@ from loyalty.ledger.book import Book, EntryCause, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.entry import EntryKind, ReferenceKind
-from loyalty.rules.errors import ActiveHolds, InvalidInput, refuse_problems
+from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, refuse_problems
 from loyalty.rules.events import PointsMerged
+from loyalty.rules.identifier import MAX_IDENTIFIERS
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, parcel_of, take
 from loyalty.rules.merge import MovedNumbers, empty_source, moved_numbers, take_over
 from loyalty.rules.standing import kept_standing, merged_standing
+from loyalty.rules.tag import MAX_TAGS, tidy_tags
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id
+from loyalty.storage.customer_merges import (
+    MergeRow,
+    lock_profiles,
+    move_customer,
+    read_merges_by_id,
+    write_labels,
+)
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.facts import kept_times
 from loyalty.storage.idempotency import keyed_call, read_replayed_result
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -43,7 +52,7 @@ class MergeRequest(NamedTuple):
 
     def fingerprint(self) -> str:
         """What identifies this request."""
-        return fingerprint([tuple(self.source), tuple(self.target), self.reason])
+        return fingerprint([self.source.told(), self.target.told(), self.reason])
 
 
 class MergedCustomers(NamedTuple):
@@ -57,7 +66,7 @@ class MergedCustomers(NamedTuple):
 async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
     """Move points, lots with their dates, pending points, purchases and history's sums from one customer to another.
 
-    Refusals: InvalidInput (also for a customer and itself), IdempotencyConflict, NotFound, ActiveHolds.
+    Refusals: InvalidInput (also for a customer and itself), IdempotencyConflict, NotFound, ActiveHolds, LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems(
@@ -95,9 +104,29 @@ async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCus
         await bring_open_lots(tx, book, [source_id, target_id])
         merge = _book(book, source_id, target_id, request.reason)
         await move_customer(tx, source_id, target_id)
+        await _move_labels(tx, book, source_id, target_id)
         book.remember(call, merge.id)
         await post(tx, book.finish())
         return MergedCustomers(merge, book.customer(target_id), replayed=False)
+
+
+async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, target_id: CustomerId) -> None:
+    """Let the target have the identifiers and tags of both. LimitReached where that is more than one may have."""
+    source, target = (book.customer(customer_id) for customer_id in (source_id, target_id))
+    if not source.identifiers and not source.tags:
+        return
+    identifiers = list(dict.fromkeys([*target.identifiers, *source.identifiers]))
+    tags = tidy_tags([*target.tags, *source.tags])
+    for what, held, limit in (("identifiers", identifiers, MAX_IDENTIFIERS), ("tags", tags, MAX_TAGS)):
+        if len(held) > limit:
+            raise LimitReached(f"{what} of a customer", limit, ("source",))
+    labels = {"identifiers": [one._asdict() for one in identifiers] or None, "tags": list(tags) or None}
+    times = kept_times(dict.fromkeys(labels, book.now))
+    for customer_id, held_labels in ((source_id, dict.fromkeys(labels)), (target_id, labels)):
+        known = book.accounts.profile(customer_id).facts_at
+        changed = {**held_labels, "facts_at": {**known, **times}}
+        await write_labels(tx, customer_id, changed)
+        book.accounts.relabel(customer_id, changed)
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:

@@ -1,28 +1,32 @@
 """What is known about customers themselves: told with purchases and opening balances, or on its own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram
-from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_as_of, validate_profile
-from loyalty.rules.errors import InvalidInput, LoyaltyError
+from loyalty.rules.birthday import day_of_year
+from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_profile, validate_times
+from loyalty.rules.errors import CustomerCandidate, IdentifierTaken, InvalidInput, LoyaltyError
+from loyalty.rules.identifier import Identifier, IdentifierKey, identifiers_of
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.search import fold_text
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.accounts import open_accounts
+from loyalty.storage.accounts import LockedCustomer, open_accounts
 from loyalty.storage.consents import ConsentRow, read_consents
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.facts import kept_times
+from loyalty.storage.identifiers import read_identifier_owners
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require_any
+from permissions.policy import allows, require_any
 from permissions.visibility import reads_contact
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -34,23 +38,38 @@ MAX_CONSENTS = 20
 UpsertResult = CustomerRow | LoyaltyError
 
 
+class _Taken(NamedTuple):
+    """An identifier that another customer has; the owner as far as the actor may know."""
+
+    key: IdentifierKey
+    owner: CustomerCandidate | None
+
+
+class _IdentifiersTaken(Exception):
+    """Customers of a batch, by external id, whose identifiers are taken: the others are written without them."""
+
+    def __init__(self, taken: dict[str, _Taken]) -> None:
+        super().__init__(*taken)
+        self.taken = taken
+
+
 async def upsert_customers(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> list[UpsertResult]:
     """Create customers, or change what is known about them; one result each, a refused one harms no other.
 
-    Refusals of one: InvalidInput. A fact that is older than what is known changes nothing.
+    Refusals of one: InvalidInput, IdentifierTaken. A fact that is older than what is known changes nothing.
     """
     require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE)
     if not 1 <= len(profiles) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     refused: dict[int, LoyaltyError] = {}
     for position, profile in enumerate(profiles):
-        problems = [*validate_profile(profile), *validate_as_of(profile, world.clock())]
+        problems = [*validate_profile(profile), *validate_times(profile, world.clock())]
         if problems:
             refused[position] = InvalidInput(problems)
     fit = [profile for position, profile in enumerate(profiles) if position not in refused]
-    found = await retry_transaction(partial(_upsert, world, actor, fit)) if fit else {}
+    found = await _upsert_fit(world, actor, fit)
     return [
-        refused[position] if position in refused else found[profile.external_id]
+        refused[position] if position in refused else _answer_of(profile, found[profile.external_id])
         for position, profile in enumerate(profiles)
     ]
 
@@ -82,10 +101,7 @@ async def refresh_profiles(
 ) -> dict[str, CustomerRow]:
     """Write what profiles say, with its words and consents; the customers as they are then, by external id."""
     opened = await open_accounts(tx, profile_rows(profiles, now))
-    book = Book(program, by, now)
-    ids = {external_id: book.open(locked) for external_id, locked in opened.items()}
-    await post(tx, book.finish())
-    return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
+    return await _post(tx, Book(program, by, now), opened)
 
 
 def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
@@ -100,6 +116,10 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
             "locale": values.get("locale"),
             "category": values.get("category"),
             "phone": values.get("phone"),
+            "birthday": (birthday := values.get("birthday")),
+            "birth_day": day.number if birthday and (day := day_of_year(birthday)) else None,
+            "identifiers": [one._asdict() for one in values.get("identifiers") or ()] or None,
+            "tags": list(values.get("tags") or ()) or None,
             "marketing_consent": values.get("marketing_consent"),
             "consent_source": values.get("consent_source"),
             "facts_at": kept_times(times),
@@ -113,7 +133,74 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
     ]
 
 
+async def _upsert_fit(
+    world: World, actor: Actor, profiles: Sequence[CustomerProfile]
+) -> dict[str, CustomerRow | _Taken]:
+    """What became of each customer, by external id. Whose identifiers are taken is left out of a second run."""
+    left = list(profiles)
+    results: dict[str, CustomerRow | _Taken] = {}
+    while left:
+        try:
+            return results | await retry_transaction(partial(_upsert, world, actor, left))
+        except _IdentifiersTaken as refusal:
+            results |= refusal.taken
+            left = [profile for profile in left if profile.external_id not in results]
+    return results
+
+
 async def _upsert(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> dict[str, CustomerRow]:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx)
-        return await refresh_profiles(tx, program, actor, profiles, world.now(program))
+        now = world.now(program)
+        opened = await open_accounts(tx, profile_rows(profiles, now))
+        targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}
+        if targets:
+            # What is told about a merged customer is told about the target.
+            told = [
+                replace(profile, external_id=targets[profile.external_id])
+                for profile in profiles
+                if profile.external_id in targets
+            ]
+            become = await open_accounts(tx, profile_rows(told, now))
+            opened |= become | {name: become[target] for name, target in targets.items()}
+        if any(profile.identifiers for profile in profiles):
+            told_first = {profile.external_id: opened[profile.external_id] for profile in profiles}
+            await _refuse_taken_identifiers(tx, actor, told_first)
+        return await _post(tx, Book(program, actor, now), opened)
+
+
+async def _post(tx: Transaction, book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerRow]:
+    ids = {external_id: book.open(locked) for external_id, locked in opened.items()}
+    await post(tx, book.finish())
+    return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
+
+
+async def _refuse_taken_identifiers(tx: Transaction, actor: Actor, opened: Mapping[str, LockedCustomer]) -> None:
+    """Raise _IdentifiersTaken where a customer would have what another one has; of two in a batch the first has it."""
+    wanted = {name: [one.key for one in identifiers_of(locked.profile.identifiers)] for name, locked in opened.items()}
+    owners = await read_identifier_owners(tx, [key for keys in wanted.values() for key in keys])
+    ids = {name: CustomerId(locked.profile.id) for name, locked in opened.items()}
+    kept = {(ids[name], key) for name, keys in wanted.items() for key in keys}
+    # Whoever is in the batch and does not want it any more gives it up.
+    holders = {key: owner for key, owner in owners.items() if owner.id not in ids.values() or (owner.id, key) in kept}
+    taken: dict[str, _Taken] = {}
+    for name, keys in wanted.items():
+        for key in keys:
+            profile = opened[name].profile
+            holder = holders.setdefault(key, CustomerCandidate(ids[name], profile.external_id, profile.full_name))
+            if holder.id != ids[name]:
+                taken[name] = _Taken(key, holder if allows(actor, Permission.LOYALTY_READ) else None)
+                break
+    if taken:
+        raise _IdentifiersTaken(taken)
+
+
+def _answer_of(profile: CustomerProfile, result: CustomerRow | _Taken) -> UpsertResult:
+    if isinstance(result, CustomerRow):
+        return result
+    told: Sequence[Identifier] = profile.identifiers or ()
+    for position, identifier in enumerate(told):
+        if identifier.key == result.key:
+            path = ("identifiers", str(position), "value")
+            return IdentifierTaken(identifier.type, identifier.value, result.owner, path)
+    return IdentifierTaken(result.key.type or "", result.key.value, result.owner)

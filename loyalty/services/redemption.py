@@ -112,7 +112,7 @@ class HoldRequest(NamedTuple):
         subtotal = money_identity(checkout.subtotal)
         paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
         capture_on = None if self.capture_on is CaptureOn.CALL else self.capture_on
-        identity = [tuple(self.customer), self.points, paid_for, self.minutes, self.replaces]
+        identity = [self.customer.told(), self.points, paid_for, self.minutes, self.replaces]
         return fingerprint(identity, capture_on=capture_on)
 
 

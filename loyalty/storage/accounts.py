@@ -50,6 +50,9 @@ PROFILE_COLUMNS = [
     customers.c.phone,
     customers.c.consent_source,
     customers.c.consent_kept,
+    customers.c.birthday,
+    customers.c.identifiers,
+    customers.c.tags,
     customers.c.facts_at,
     customers.c.merged_into,
     customers.c.search_mark,
@@ -99,6 +102,9 @@ _COLUMNS_OF_FACTS = {
     "category": ("category",),
     "phone": ("phone",),
     "marketing_consent": ("marketing_consent", "consent_source"),
+    "birthday": ("birthday", "birth_day"),
+    "identifiers": ("identifiers",),
+    "tags": ("tags",),
 }
 """Which columns each fact about a customer fills."""
 
@@ -111,6 +117,9 @@ def _open_customers() -> Any:
         name: told[name].astext.cast(BigInteger) >= func.coalesce(customers.c.facts_at[name].astext.cast(BigInteger), 0)
         for name in _COLUMNS_OF_FACTS
     }
+    for name in ("identifiers", "tags"):
+        # The target of a merge has them: nothing may lead to the source any more.
+        newer[name] &= customers.c.merged_into.is_(None)
     values = {
         column: case((newer[name], fresh.excluded[column]), else_=customers.c[column])
         for name, columns in _COLUMNS_OF_FACTS.items()

@@ -1,8 +1,8 @@
 """Merges of customers: who became whom, and what else moves besides the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, or_, select, update
 
@@ -85,6 +85,15 @@ _PURCHASES = (
 )
 
 
+_LABELS = (
+    update(customers)
+    .where(customers.c.tenant_id == tenant_parameter(), customers.c.id == bindparam("customer"))
+    .values(
+        {name: bindparam(f"new_{name}", type_=customers.c[name].type) for name in ("identifiers", "tags", "facts_at")}
+    )
+)
+
+
 async def read_merges_by_id(tx: Transaction, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
     """The merges among ``ids``."""
     return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
@@ -98,6 +107,11 @@ async def lock_profiles(tx: Transaction, source_id: CustomerId, target_id: Custo
     locked = await tx.rows(_LOCK, source=source_id, target=target_id)
     if await tx.rows(_PROFILES, source=source_id, target=target_id) != locked:
         raise StaleRead
+
+
+async def write_labels(tx: Transaction, customer_id: CustomerId, labels: Mapping[str, Any]) -> None:
+    """Write the identifiers and tags of a customer, and since when they are so."""
+    await tx.run(_LABELS, customer=customer_id, **{f"new_{name}": value for name, value in labels.items()})
 
 
 async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:

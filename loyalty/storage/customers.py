@@ -11,11 +11,13 @@ from sqlalchemy.sql.elements import ColumnElement
 from loyalty.rules.account import Account
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import CustomerCandidate
+from loyalty.rules.identifier import Identifier, identifiers_of
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
 from loyalty.rules.tiers import Tier, TierBasis, measure_way
 from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
+from loyalty.storage.shared_names import SharedName, conditions_of
 from loyalty.storage.tables import accounts, customer_words, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from loyalty.storage.window import Window
@@ -69,6 +71,9 @@ class CustomerRow(NamedTuple):
     created_at: datetime
     tier_lock: TierLockRow | None = None
     phone: str | None = None
+    birthday: str | None = None
+    identifiers: tuple[Identifier, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class PointsFilter(DescribedEnum):
@@ -180,11 +185,11 @@ _BY_EXTERNAL_IDS = _NAMED.where(
 MAX_CANDIDATES = 10
 """How many customers a refusal names when a look-up may mean several."""
 
-_BY_EMAIL = (
-    _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.email == bindparam("email"))
-    .order_by(_named.c.id)
-    .limit(MAX_CANDIDATES)
-)
+
+_BY_SHARED = {
+    what: _NAMED.where(_named.c.tenant_id == tenant_parameter(), condition).order_by(_named.c.id).limit(MAX_CANDIDATES)
+    for what, condition in conditions_of(_named).items()
+}
 
 _become = func.coalesce(customers.c.merged_into, customers.c.id).label("id")
 _ID_BY_ID = select(_become).where(customers.c.tenant_id == tenant_parameter(), customers.c.id == bindparam("id"))
@@ -192,7 +197,7 @@ _ID_BY_EXTERNAL_ID = select(_become).where(
     customers.c.tenant_id == tenant_parameter(),
     customers.c.external_id == bindparam("external_id"),
 )
-_CANDIDATES_BY_EMAIL = (
+_CANDIDATES = (
     select(customers.c.id, customers.c.external_id, customers.c.full_name)
     .join(
         _named,
@@ -204,12 +209,12 @@ _CANDIDATES_BY_EMAIL = (
     .where(
         customers.c.tenant_id == tenant_parameter(),
         _named.c.tenant_id == tenant_parameter(),
-        _named.c.email == bindparam("email"),
     )
     .order_by(customers.c.id)
     .distinct()
     .limit(MAX_CANDIDATES)
 )
+_CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition in conditions_of(_named).items()}
 
 _HAVING: dict[PointsFilter, ColumnElement[bool]] = {
     PointsFilter.AVAILABLE: accounts.c.available > 0,
@@ -244,15 +249,15 @@ async def read_customer_by_external_id(tx: Transaction, external_id: str) -> Cus
     return _customer(rows[0]) if rows else None
 
 
-async def read_customers_by_email(tx: Transaction, email: str) -> list[CustomerRow]:
-    """The customers with an e-mail address, compared without case, the oldest first; at most ``MAX_CANDIDATES``."""
-    found = [_customer(row) for row in await tx.rows(_BY_EMAIL, email=email.lower())]
+async def read_customers_by_shared_name(tx: Transaction, name: SharedName) -> list[CustomerRow]:
+    """The customers with an e-mail address and the like, the oldest first; at most ``MAX_CANDIDATES``."""
+    found = [_customer(row) for row in await tx.rows(_BY_SHARED[name.what], **name.values)]
     return list({customer.id: customer for customer in found}.values())
 
 
-async def find_candidates(tx: Transaction, email: str) -> list[CustomerCandidate]:
-    """Whom an e-mail address may mean, merged customers as their targets; at most ``MAX_CANDIDATES``."""
-    return [CustomerCandidate._make(row) for row in await tx.rows(_CANDIDATES_BY_EMAIL, email=email.lower())]
+async def find_candidates(tx: Transaction, name: SharedName) -> list[CustomerCandidate]:
+    """Whom an e-mail address and the like may mean, merged customers as targets; at most ``MAX_CANDIDATES``."""
+    return [CustomerCandidate._make(row) for row in await tx.rows(_CANDIDATES_BY_SHARED[name.what], **name.values)]
 
 
 async def find_customer_id(
@@ -335,6 +340,9 @@ def customer_row(
         created_at=profile.created_at,
         tier_lock=TierLockRow(account.tier_locked_until) if account.tier_locked else None,
         phone=profile.phone,
+        birthday=profile.birthday,
+        identifiers=identifiers_of(profile.identifiers),
+        tags=tuple(profile.tags or ()),
     )
 
 

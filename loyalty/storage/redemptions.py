@@ -33,6 +33,7 @@ from loyalty.storage.points_paid import (
     paying_redemptions,
     read_terms,
 )
+from loyalty.storage.shared_names import conditions_of
 from loyalty.storage.tables import (
     accruals,
     allocations,
@@ -176,11 +177,11 @@ def _owner_of(table: Any, parameter: str) -> Any:
     )
 
 
-def _customer_by(column: Any, parameter: str) -> Any:
-    """The oldest customer with this value."""
+def _customer_by(condition: ColumnElement[bool]) -> Any:
+    """The oldest customer for whom this holds."""
     return (
         select(func.coalesce(customers.c.merged_into, customers.c.id))
-        .where(customers.c.tenant_id == tenant_parameter(), column == bindparam(parameter))
+        .where(customers.c.tenant_id == tenant_parameter(), condition)
         .order_by(customers.c.id)
         .limit(1)
         .scalar_subquery()
@@ -189,9 +190,9 @@ def _customer_by(column: Any, parameter: str) -> Any:
 
 
 _PREPARE_FOR_CUSTOMER = {
-    "id": _prepare(_customer_by(customers.c.id, "id")),
-    "external_id": _prepare(_customer_by(customers.c.external_id, "external_id")),
-    "email": _prepare(_customer_by(customers.c.email, "email")),
+    "id": _prepare(_customer_by(customers.c.id == bindparam("value"))),
+    "external_id": _prepare(_customer_by(customers.c.external_id == bindparam("value"))),
+    **{what: _prepare(_customer_by(condition)) for what, condition in conditions_of(customers).items()},
 }
 _PREPARE_FOR_HOLD = _prepare(_owner_of(holds, "hold"))
 _PREPARE_FOR_REDEMPTION = _prepare(_owner_of(redemptions, "redemption"))
@@ -440,10 +441,9 @@ _UNPAID = (
 # ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def prepare_for_customer(tx: Transaction, call: KeyedCall, **customer: Any) -> Prepared | None:
-    """For an operation about a customer, named by ``id``, ``external_id`` or ``email``; None without a program."""
-    ((name, value),) = customer.items()
-    return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[name], **call.parameters, **{name: value}))
+async def prepare_for_customer(tx: Transaction, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
+    """For an operation about a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
+    return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[what], **call.parameters, **values))
 
 
 async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:

@@ -174,6 +174,12 @@ customers = tenant_table(
     # Where the consent was given or withdrawn, and which consent the history ends with.
     text_column("consent_source", nullable=True),
     Column("consent_kept", Boolean, nullable=True),
+    # `1990-05-17` or `--05-17`, and the day of the year as a number: 517.
+    text_column("birthday", nullable=True),
+    Column("birth_day", Integer, nullable=True),
+    # As they were told; what they are found by is in customer_identifiers and customer_tags.
+    document("identifiers", nullable=True),
+    document("tags", nullable=True),
     # Since when each fact is so, by field in microseconds of Unix time: an older one changes nothing.
     document("facts_at"),
     # Who this customer has become: their points moved there, and every look-up leads there.
@@ -188,6 +194,9 @@ customers = tenant_table(
     references("merged_into", "customers"),
     check("merged_into", "merged_into <> id"),
     index("customers_email_idx", "email"),
+    index("customers_phone_idx", "phone", where=sql("phone IS NOT NULL")),
+    index("customers_birthday_idx", "birth_day", "id", where=sql("birth_day IS NOT NULL")),
+    index("customers_category_idx", "category", "id", where=sql("category IS NOT NULL")),
     # Lists show no merged customers.
     index("customers_name_idx", "search_name", "id", where=sql("merged_into IS NULL")),
     index("customers_newest_idx", "id", where=sql("merged_into IS NULL")),
@@ -218,6 +227,28 @@ customer_words = tenant_table(
     # A search is a range of words: only comparisons may use an index under row-level security.
     index("customer_words_word_idx", "word"),
     key=("customer_id", "word"),
+)
+
+customer_identifiers = tenant_table(
+    "customer_identifiers",
+    # Folded, see rules/identifier.py: what a look-up compares.
+    key_text("value"),
+    key_text("type"),
+    identifier("customer_id"),
+    references("customer_id", "customers"),
+    index("customer_identifiers_customer_idx", "customer_id"),
+    # The value first, so that the key also serves a look-up that does not know the type.
+    key=("value", "type"),
+)
+
+customer_tags = tenant_table(
+    "customer_tags",
+    identifier("customer_id"),
+    # Folded, see rules/tag.py.
+    key_text("tag"),
+    references("customer_id", "customers"),
+    index("customer_tags_tag_idx", "tag", "customer_id"),
+    key=("customer_id", "tag"),
 )
 
 accounts = tenant_table(

@@ -15,7 +15,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.purchase_record import PurchaseCustomerInput, profile_of
-from schema.types.customer import Customer
+from schema.types.customer import Customer, CustomerIdentifierInput
 from schema.types.warning import Warnings, shown_warnings, warnings_field
 
 
@@ -23,7 +23,22 @@ from schema.types.warning import Warnings, shown_warnings, warnings_field
     description="What is known about a customer. A field that is left out stays as it is known, null takes it away."
 )
 class CustomerUpsertInput(PurchaseCustomerInput):
-    """The same fields as come with a purchase; a value that is none is refused here, as nothing else depends on it."""
+    """More fields than come with a purchase; a value that is none is refused here, as nothing else depends on it."""
+
+    birthday: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="A date such as `1990-05-17`, or without the year `--05-17`, as in vCard 4.0 (RFC 6350).",
+    )
+    identifiers: list[CustomerIdentifierInput] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="Card numbers and the like, at most 20: the list replaces all that are known. One that another "
+        "customer has is refused: IDENTIFIER_TAKEN.",
+    )
+    tags: list[str] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="The team's own marks, at most 50 of 1 to 50 characters: the list replaces all that are known. "
+        "Tags that differ in case or blanks only are one tag.",
+    )
 
 
 @strawberry.type(description="The customer as they are known now.")

@@ -10,6 +10,7 @@ from loyalty.rules.absent import ABSENT
 from loyalty.rules.customer import CLEARABLE_FIELDS, CustomerProfile, TidyProfile, tidy_profile
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.exchange import parse_rate
+from loyalty.rules.identifier import Identifier
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
@@ -236,7 +237,9 @@ def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
     if isinstance(locale, UnreadableValue):
         # The rules say that it is left out, or which language it means all the same.
         locale = locale.sent if isinstance(locale.sent, str) else ""
-    told = {name: getattr(given, name) for name in CLEARABLE_FIELDS if name != "locale"} | {"locale": locale}
+    fields = (name for name in CLEARABLE_FIELDS if name not in ("locale", "identifiers"))
+    told = {name: getattr(given, name, strawberry.UNSET) for name in fields} | {"locale": locale}
+    told["identifiers"] = _identifiers(getattr(given, "identifiers", strawberry.UNSET))
     profile = CustomerProfile(
         external_id=given.external_id,
         marketing_consent=given.marketing_consent,
@@ -246,6 +249,10 @@ def profile_of(given: PurchaseCustomerInput) -> TidyProfile:
         **{name: value for name, value in told.items() if value is not None and value is not strawberry.UNSET},
     )
     return tidy_profile(profile)
+
+
+def _identifiers(given: Any) -> Any:
+    return tuple(Identifier(one.type, one.value) for one in given) if isinstance(given, list) else given
 
 
 def customer_warnings(given: PurchaseCustomerInput, *path: str) -> list[InputWarning]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import strawberry
 
+from loyalty.rules.customer import tidy_phone
 from loyalty.rules.errors import NotFound
+from loyalty.rules.identifier import Identifier, tidy_identifier
 from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.listing import list_holds, list_purchases, list_redemptions
@@ -60,6 +62,33 @@ class Consent:
         return row.actor if reads_internals(info.context.actor) else "STAFF"
 
 
+@strawberry.type(description="A card number, or another number or text by which a business knows a customer.")
+class CustomerIdentifier:
+    type: str = strawberry.field(description="What kind of number it is, in capital letters, such as `CARD`.")
+    value: str = strawberry.field(description="As it was told.")
+
+
+@strawberry.input(
+    description="A card number, or another number or text by which you know a customer. One customer of the tenant has "
+    "it. Values are compared without blanks, hyphens and case."
+)
+class CustomerIdentifierInput:
+    type: str = strawberry.field(
+        description="What kind of number it is, such as `CARD`: 1 to 40 letters A to Z, digits, `_` and `-`, without "
+        "regard to case."
+    )
+    value: str = strawberry.field(description="1 to 100 characters.")
+
+
+@strawberry.input(description="An identifier to look a customer up by.")
+class CustomerIdentifierBy:
+    value: str = strawberry.field(description="Compared without blanks, hyphens and case.")
+    type: str | None = strawberry.field(
+        default=None,
+        description="What kind of number it is; by default any. Refused where customers have it as different kinds.",
+    )
+
+
 @strawberry.type(description="A person who can hold points at the tenant.")
 class Customer(Node):
     is_type_of = reads(CustomerRow)
@@ -107,6 +136,28 @@ class Customer(Node):
         """For the team, and for the customer."""
         row: Any = self
         return row.phone if reads_contact(info.context.actor, row.id) else None
+
+    @computed(
+        description="A date such as `1990-05-17`, or without the year `--05-17`, as in vCard 4.0 (RFC 6350); read as "
+        "`phone` is."
+    )
+    def birthday(self, info: Info) -> str | None:
+        """For the team, and for the customer."""
+        row: Any = self
+        return row.birthday if reads_contact(info.context.actor, row.id) else None
+
+    @computed(description="Card numbers and the like, at most 20; read as `phone` is, and empty for others.")
+    def identifiers(self, info: Info) -> list[CustomerIdentifier]:
+        """For the team, and for the customer."""
+        row: Any = self
+        readable = row.identifiers if reads_contact(info.context.actor, row.id) else ()
+        return [CustomerIdentifier(type=one.type, value=one.value) for one in readable]
+
+    @computed(description="The team's own marks, at most 50; empty for customers and for who reads reports only.")
+    def tags(self, info: Info) -> list[str]:
+        """For the team only."""
+        row: Any = self
+        return list(row.tags) if reads_internals(info.context.actor) else []
 
     @computed(description="The last 20 consents to marketing and their withdrawals, newest first; read as `phone` is.")
     async def consents(self, info: Info) -> list[Consent]:
@@ -177,6 +228,14 @@ class CustomerBy:
         default=strawberry.UNSET,
         description="The e-mail address, without regard to case; refused when several customers have it.",
     )
+    phone: str | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="The whole telephone number, with the country code where it was told so; signs do not matter, and "
+        "`00` is `+`. Refused when several customers have it.",
+    )
+    identifier: CustomerIdentifierBy | None = strawberry.field(
+        default=strawberry.UNSET, description="A card number or the like."
+    )
 
 
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
@@ -187,6 +246,12 @@ def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
         return CustomerKey(external_id=searchable(by.external_id, *path))
     if by.email:
         return CustomerKey(email=searchable(by.email, *path))
+    if by.phone and (phone := tidy_phone(searchable(by.phone, *path))):
+        return CustomerKey(phone=phone)
+    if by.identifier:
+        told = Identifier(by.identifier.type or "", searchable(by.identifier.value, *path))
+        key = tidy_identifier(told).key
+        return CustomerKey(identifier=key if by.identifier.type else key._replace(type=None))
     raise NotFound("customer", path)
 
 

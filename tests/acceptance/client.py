@@ -48,6 +48,7 @@ userErrors {
   ... on OpeningBalanceExists { points }
   ... on ActiveHolds { held }
   ... on AmbiguousCustomer { candidates { id externalId fullName } }
+  ... on IdentifierTaken { identifierType value owner { externalId } }
   ... on CurrencyMismatch { expectedCurrency actualCurrency }
 }
 """

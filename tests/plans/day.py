@@ -9,8 +9,10 @@ from sqlalchemy import text
 
 from loyalty.rules.accrual import MatureOn
 from loyalty.rules.catalog import CatalogChange
+from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.events import EventKind
+from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
@@ -28,6 +30,7 @@ from loyalty.services.earning_rule import (
 from loyalty.services.event_log import last_position, list_events, poll_events
 from loyalty.services.job import advance_job
 from loyalty.services.listing import list_adjustments, list_holds, list_purchases, list_redemptions
+from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
 from loyalty.services.redemption import release_hold
@@ -187,6 +190,9 @@ class Day:
         await self._check_out()
         await bring_along(world, salon, 10, customer="brought")
         await bring_along(world, salon, 10, customer="brought")
+        labelled = CustomerProfile("customer-155", identifiers=(Identifier("CARD", "155"),), tags=("vip",))
+        await upsert_customers(world, salon.manager, [labelled])
+        await upsert_customers(world, salon.manager, [replace(labelled, tags=("regular",))])
         await merge(world, salon, "customer-155", "customer-156", "merge-1")
         tiers = await list_tiers(world, salon.manager)
         key = CustomerKey(external_id="customer-153")
@@ -228,7 +234,11 @@ class Day:
         world, salon = self.world, self.salon
         found = await find_customer(world, salon.staff, CustomerKey(external_id="customer-152"))
         assert found is not None
-        for key in (CustomerKey(id=found.id), CustomerKey(email=found.email)):
+        card = IdentifierKey("CARD", "155")
+        for key in (
+            *(CustomerKey(id=found.id), CustomerKey(email=found.email), CustomerKey(phone=found.phone)),
+            *(CustomerKey(identifier=card), CustomerKey(identifier=card._replace(type=None))),
+        ):
             await find_customer(world, salon.staff, key)
             await quote_checkout(world, salon.staff, key, checkout(), None)
             await unlock_tier(world, salon.manager, key)

@@ -318,7 +318,8 @@ class Life:
         """What customers bring along, merges, tiers by hand, a day that passes, and credentials."""
         do = self.do
         await do("openingBalancesImport", items=[{"customer": {"externalId": "eva"}, "points": 30}])
-        await do("customerUpsert", externalId="anna", marketingConsent=True, phone="+49 170 1234567")
+        labels = {"identifiers": [{"type": "CARD", "value": "1"}], "birthday": "--05-17", "tags": ["vip"]}
+        await do("customerUpsert", externalId="anna", marketingConsent=True, phone="+49 170 1234567", **labels)
         await do("customersUpsert", items=[{"externalId": "anna", "marketingConsent": False}])
         names = {"source": {"externalId": "eva"}, "target": ANNA}
         await do("customerMerge", **names, reason="the same", idempotencyKey="merge")

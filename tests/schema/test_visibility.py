@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest, merge_customers
@@ -40,6 +41,9 @@ MATRIX = """\
 field                      owner  manager  staff  integration  customer  reports  records
 Customer.email             told   told     told   told         told      -        denied
 Customer.avatarUrl         told   told     told   told         told      -        denied
+Customer.birthday          told   told     told   told         told      -        denied
+Customer.identifiers       told   told     told   told         told      -        denied
+Customer.tags              told   told     told   told         -         -        denied
 Customer.category          told   told     told   told         -         -        denied
 Adjustment.internalNote    told   told     told   told         -         -        denied
 Adjustment.actor           told   told     told   told         STAFF     STAFF    denied
@@ -57,6 +61,9 @@ AccrualPolicy.matureSlack  told   told     told   told         -         denied 
 FIELDS = {
     "Customer.email": "... on Customer { email }",
     "Customer.avatarUrl": "... on Customer { avatarUrl }",
+    "Customer.birthday": "... on Customer { birthday }",
+    "Customer.identifiers": "... on Customer { identifiers { value } }",
+    "Customer.tags": "... on Customer { tags }",
     "Customer.category": "... on Customer { category }",
     "Adjustment.internalNote": "... on Adjustment { internalNote }",
     "Adjustment.actor": "... on Adjustment { actor }",
@@ -69,7 +76,15 @@ FIELDS = {
     "PurchaseFact.recordedBy": "... on Purchase { history { recordedBy } }",
     "AccrualPolicy.matureSlack": "... on Program { accrual { matureSlack } }",
 }
-STORED = {"told", "told@example.com", "https://example.com/told", "PT1H17M", "staff:manager", "staff:integration"}
+STORED = {
+    "told",
+    "1990-05-17",
+    "told@example.com",
+    "https://example.com/told",
+    "PT1H17M",
+    "staff:manager",
+    "staff:integration",
+}
 NAMES = {"The manager", "The integration"}
 
 
@@ -82,7 +97,13 @@ def treue() -> ExecutableSchema:
 @pytest.fixture
 async def stored(world: World, salon: Salon) -> tuple[CustomerId, Mapping[str, str]]:
     """A customer with something in every sensitive field, and the global ids of what holds the fields."""
-    profile = CustomerProfile("anna", email="told@example.com", avatar_url="https://example.com/told", category="told")
+    profile = CustomerProfile(
+        *("anna", None, "told@example.com", "https://example.com/told"),
+        category="told",
+        birthday="1990-05-17",
+        identifiers=(Identifier("CARD", "told"),),
+        tags=("told",),
+    )
     await set_policy(world, salon, slack_minutes=77)
     recorded = await earn(world, salon, order("order-1", 10_000, customer=profile))
     adjusted = await give(world, salon, 5, "gift", internal_note="told", customer_description="public")
@@ -141,7 +162,7 @@ async def _read(treue: ExecutableSchema, services: Services, actor: Actor, node_
         return "denied"
     value: Any = result.data
     while isinstance(value, dict | list):
-        value = value[0] if isinstance(value, list) else next(iter(value.values()))
+        value = next(iter(value if isinstance(value, list) else value.values()), None)
     return "-" if value is None else "told" if value in STORED | NAMES else str(value)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
@@ -85,7 +86,8 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await give_back(world, salon, spent, "back", points=5)
     await pay_back(world, salon, "order-1", 1_000, "a part of it")
     await bring_along(world, salon, 30, customer="eva")
-    await upsert_customers(world, salon.manager, [CustomerProfile("eva", marketing_consent=True)])
+    told = CustomerProfile("eva", marketing_consent=True, identifiers=(Identifier("CARD", "1"),), tags=("vip",))
+    await upsert_customers(world, salon.manager, [told])
     await merge(world, salon, "eva", "emil", "the same")
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())

@@ -34,6 +34,8 @@ APP_RIGHTS = {
     "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
     "customer_merges": GROWS_ONLY,
     "customer_consents": "INSERT, SELECT",
+    "customer_identifiers": "DELETE, INSERT, SELECT, UPDATE(customer_id)",
+    "customer_tags": "DELETE, INSERT, SELECT",
     "customer_words": "DELETE, INSERT, SELECT",
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,

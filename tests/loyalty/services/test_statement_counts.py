@@ -1,16 +1,20 @@
 """Every statement is a round trip: their numbers are part of the design, and do not grow with the data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.identifier import Identifier
 from loyalty.services.customer import CustomerKey, find_customer, list_activity, list_customers, load_customers
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.profile import upsert_customers
 from loyalty.services.purchase import MAX_BATCH, record_purchases
 from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.statements import StatementLog
@@ -51,6 +55,20 @@ async def test_a_changed_program_takes_one_more_once(world: World, salon: Salon,
     with statements() as warm:
         await earn(world, salon, order("warm"))
     assert (len(cold), len(warm)) == (ENTER + 4, ENTER + 3)
+
+
+async def test_identifiers_take_one_more_however_many(world: World, salon: Salon, statements: StatementLog) -> None:
+    """Whose they are is asked once for the whole batch; tags and a birthday cost nothing."""
+    numbers = []
+    for count in (1, 10, 1_000):
+        cards = [(Identifier("CARD", f"{count}-{number}"),) for number in range(count)]
+        profiles = [CustomerProfile(f"c-{number}", birthday="--05-17", tags=("vip",)) for number in range(count)]
+        for told in (profiles, [replace(one, identifiers=card) for one, card in zip(profiles, cards, strict=True)]):
+            with statements() as sent:
+                results = await upsert_customers(world, salon.manager, told)
+            assert not [result for result in results if not isinstance(result, CustomerRow)]
+            numbers.append(len(sent))
+    assert numbers == [ENTER + 3, ENTER + 4] * 3
 
 
 async def test_a_thousand_purchases_take_as_many_as_one(world: World, salon: Salon, statements: StatementLog) -> None:

@@ -1,0 +1,45 @@
+"""Whose the identifiers of customers are."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, select
+
+from loyalty.rules.errors import CustomerCandidate
+from loyalty.rules.identifier import IdentifierKey
+from loyalty.rules.ids import CustomerId
+from loyalty.storage.tables import customer_identifiers, customers
+from tenancy.database import Transaction
+from tenancy.table import tenant_parameter
+
+_OWNERS = (
+    select(
+        customer_identifiers.c.type,
+        customer_identifiers.c.value,
+        customers.c.id,
+        customers.c.external_id,
+        customers.c.full_name,
+    )
+    .join_from(
+        customer_identifiers,
+        customers,
+        (customers.c.tenant_id == customer_identifiers.c.tenant_id)
+        & (customers.c.id == customer_identifiers.c.customer_id),
+    )
+    .where(
+        customer_identifiers.c.tenant_id == tenant_parameter(),
+        customer_identifiers.c.value.in_(bindparam("values", expanding=True)),
+    )
+)
+
+
+async def read_identifier_owners(
+    tx: Transaction, keys: Sequence[IdentifierKey]
+) -> dict[IdentifierKey, CustomerCandidate]:
+    """The customers who have these identifiers; keys that nobody has are absent."""
+    wanted = set(keys)
+    found: dict[IdentifierKey, CustomerCandidate] = {}
+    for row in await tx.rows(_OWNERS, values=sorted({key.value for key in wanted})):
+        key = IdentifierKey(row.type, row.value)
+        if key in wanted:
+            found[key] = CustomerCandidate(CustomerId(row.id), row.external_id, row.full_name)
+    return found
