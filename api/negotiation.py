@@ -8,16 +8,19 @@ EVENT_STREAM = "text/event-stream"
 MAX_ACCEPT_LENGTH = 1_000
 
 _OFFERED = (GRAPHQL_JSON, JSON, EVENT_STREAM)
-_RANGES = {"*/*": GRAPHQL_JSON, "application/*": GRAPHQL_JSON, "text/*": EVENT_STREAM} | {
+_RANGES = {"*/*": JSON, "application/*": JSON, "text/*": EVENT_STREAM} | {
     media_type: media_type for media_type in _OFFERED
 }
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 
 
 def negotiate(accept: str | None) -> str | None:
-    """The media type the caller likes best; the first of those it likes equally; None when it takes none of ours."""
+    """The media type the caller likes best; the first of those it likes equally; None when it takes none of ours.
+
+    A caller without a preference gets `application/json`, which every HTTP client knows.
+    """
     if accept is None or not accept.strip():
-        return GRAPHQL_JSON
+        return JSON
     best: str | None = None
     best_quality = 0.0
     for part in accept[:MAX_ACCEPT_LENGTH].split(","):

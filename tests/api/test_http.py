@@ -37,9 +37,9 @@ async def run(client: httpx2.AsyncClient, query: str, **variables: object) -> ht
     [
         (GRAPHQL, GRAPHQL),
         (JSON, JSON),
-        ("*/*", GRAPHQL),
-        ("application/*", GRAPHQL),
-        ("", GRAPHQL),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("", JSON),
         (f"{JSON}, {GRAPHQL};q=0.5", JSON),
         (f"{JSON};q=0.5, {GRAPHQL}", GRAPHQL),
         (f"text/html, {JSON}", JSON),
