@@ -5,7 +5,7 @@ several purchases of one customer in one batch follow one another exactly as if 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -21,12 +21,12 @@ from loyalty.ledger.rows import LedgerEntry
 from loyalty.ledger.sheet import Sheet
 from loyalty.ledger.tiers import Tiers
 from loyalty.rules.account import Account, Credit, Debit, expire
-from loyalty.rules.entry import EntryKind, ReferenceKind, entry_hash
+from loyalty.rules.entry import EntryKind, entry_hash
+from loyalty.rules.entry_kinds import KINDS, EntryCause, cause_entry
 from loyalty.rules.events import Event, PointsExpired
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.rules.lots import Allocation, Lot, Parcel, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
-from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.accounts import LockedCustomer, lock_customers
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.entries import EntryRow
@@ -34,28 +34,6 @@ from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.lots import read_open_lots
 from permissions.actor import Actor
 from tenancy.database import Transaction
-
-TIER_CAUSES = {
-    EntryKind.EARNED: TierChangeCause.ACCRUAL,
-    EntryKind.EARN_REVERSED: TierChangeCause.REVERSAL,
-    EntryKind.ADJUSTED: TierChangeCause.ADJUSTMENT,
-    EntryKind.REDEEMED: TierChangeCause.REDEMPTION,
-    EntryKind.REDEMPTION_RETURNED: TierChangeCause.REDEMPTION,
-    EntryKind.OPENING: TierChangeCause.OPENING,
-    EntryKind.MERGED: TierChangeCause.MERGE,
-}
-"""What may move a tier that the movement itself has not moved; what is lost to time does so at a review only."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntryCause:
-    """What an entry is about, and what makes it happen only once."""
-
-    kind: EntryKind
-    reference_kind: ReferenceKind
-    reference_id: UUID
-    cause_id: UUID
-    phase: str
 
 
 class Clock(Protocol):
@@ -165,7 +143,7 @@ class Book:
     def expire(self, customer_id: CustomerId, lot: Lot) -> EntryRow:
         """Book that what remains in a lot is lost to time."""
         points = lot.remaining
-        cause = EntryCause(EntryKind.EXPIRED, ReferenceKind.LOT, lot.id, lot.id, f"EXPIRE-{lot.expired}")
+        cause = cause_entry(EntryKind.EXPIRED, lot.id, lot.id, f"EXPIRE-{lot.expired}")
         entry = self.enter(customer_id, -points, expire(self.account(customer_id), points), cause)
         self.lots.move(customer_id, expire_lot(lot))
         self.tell(PointsExpired(customer_id, entry.id, lot.id, -points, self.account(customer_id).available))
@@ -189,8 +167,9 @@ class Book:
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
         chain = entry_hash(after.chain, values)
         self.posting.add(LedgerEntry(*entry, cause.cause_id, cause.phase, bytea(chain)))
-        if cause.kind in TIER_CAUSES:
-            self.tiers.note_cause(customer_id, TIER_CAUSES[cause.kind], cause.cause_id)
+        tier_cause = KINDS[cause.kind].tier_cause
+        if tier_cause is not None:
+            self.tiers.note_cause(customer_id, tier_cause, cause.cause_id)
         self.keep(replace(after, chain=chain))
         return entry
 

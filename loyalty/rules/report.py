@@ -2,7 +2,8 @@
 
 from datetime import date, datetime, timedelta
 
-from loyalty.rules.entry import DisplayColor, EntryKind, display_color, entry_color
+from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.entry_kinds import display_color, entry_color
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Ratio
 from loyalty.rules.rounding import Rounding, divide

@@ -10,7 +10,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.book import Book, EntryCause
+from loyalty.ledger.book import Book
 from loyalty.rules.account import add_pending, credit, remove_pending, take_back
 from loyalty.rules.accrual import (
     AccrualState,
@@ -21,7 +21,8 @@ from loyalty.rules.accrual import (
     takes_refunds,
 )
 from loyalty.rules.earning import Evaluation, evaluate
-from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.expiry import ExpiryPolicy
@@ -222,7 +223,8 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     stood = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
     book.lots.keep_alive(customer_id)
-    cause = _cause(accrual, EntryKind.EARNED, f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN")
+    phase = f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN"
+    cause = cause_entry(EntryKind.EARNED, accrual.purchase_id, accrual.id, phase)
     entry = book.credit(customer_id, points, earned, cause, parcels)
     available = earned.account.available
     book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
@@ -294,7 +296,8 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
         return accrual, None
     fall = _measure_fall(book, accrual, taken.points_taken)
     book.tiers.spare(customer_id, taken.points_taken - fall)
-    cause = _cause(accrual, EntryKind.EARN_REVERSED, f"REVERSE-T{accrual.taken_points}")
+    phase = f"REVERSE-T{accrual.taken_points}"
+    cause = cause_entry(EntryKind.EARN_REVERSED, accrual.purchase_id, accrual.id, phase)
     allocations = _take_own_lots_first(book, accrual, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
@@ -325,16 +328,6 @@ def _take_own_lots_first(book: Book, accrual: AccrualRow, points: int) -> tuple[
     from_own = min(points, sum(lot.remaining for lot in own))
     others = [lot for lot in lots if lot.cause_id != accrual.id]
     return (*allocate(own, from_own), *allocate(others, points - from_own))
-
-
-def _cause(accrual: AccrualRow, kind: EntryKind, phase: str) -> EntryCause:
-    return EntryCause(
-        kind=kind,
-        reference_kind=ReferenceKind.PURCHASE,
-        reference_id=accrual.purchase_id,
-        cause_id=accrual.id,
-        phase=phase,
-    )
 
 
 def breakdown_of(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.book import Book, EntryCause, bring_open_lots, open_book
+from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
-from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import InsufficientPoints, Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
@@ -127,13 +128,7 @@ async def _book(
     if qualifying is None:
         qualifying = default_qualifying(request.points, request.reason)
     adjustment_id = AdjustmentId(uuid7())
-    cause = EntryCause(
-        kind=EntryKind.ADJUSTED,
-        reference_kind=ReferenceKind.ADJUSTMENT,
-        reference_id=adjustment_id,
-        cause_id=adjustment_id,
-        phase="ADJUST",
-    )
+    cause = cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
     account = book.account(customer_id)
     if request.points > 0:
         entry = book.credit(

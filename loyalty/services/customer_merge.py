@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.book import Book, EntryCause, bring_open_lots, open_book
+from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Overdraft, credit, debit
-from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, refuse_problems
 from loyalty.rules.events import PointsMerged
 from loyalty.rules.identifier import MAX_IDENTIFIERS
@@ -162,7 +163,7 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
     if not moved.points:
         book.keep(after)
         return []
-    cause = EntryCause(EntryKind.MERGED, ReferenceKind.CUSTOMER_MERGE, merge.id, merge.id, "SOURCE")
+    cause = cause_entry(EntryKind.MERGED, merge.id, merge.id, "SOURCE")
     entry = book.enter(source_id, -moved.points, after, cause)
     book.tell(PointsMerged(source_id, entry.id, merge.id, -moved.points, 0))
     parcels = []
@@ -185,7 +186,7 @@ def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Seq
     target_id = merge.target_id
     if not moved.points:
         return
-    cause = EntryCause(EntryKind.MERGED, ReferenceKind.CUSTOMER_MERGE, merge.id, merge.id, "TARGET")
+    cause = cause_entry(EntryKind.MERGED, merge.id, merge.id, "TARGET")
     account = book.account(target_id)
     if moved.points > 0:
         came = credit(account, moved.points, earned=False, qualifying=False)

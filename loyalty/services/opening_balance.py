@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.book import Book, EntryCause, bring_open_lots
+from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.rules.account import Debit
 from loyalty.rules.customer import CustomerProfile, validate_profile
-from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import InvalidInput, LoyaltyError, OpeningBalanceExists, Problem
 from loyalty.rules.events import PointsOpened
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
@@ -194,7 +195,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
     account, moved = open_balance(book.account(customer_id), opening.numbers)
     book.keep(account)
     if moved is not None:
-        cause = EntryCause(EntryKind.OPENING, ReferenceKind.OPENING_BALANCE, row.id, row.id, "OPEN")
+        cause = cause_entry(EntryKind.OPENING, row.id, row.id)
         if isinstance(moved, Debit):
             allocations = allocate(book.lots.spendable(customer_id), moved.from_lots)
             entry = book.debit(customer_id, moved, allocations, cause)

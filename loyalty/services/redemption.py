@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.book import Book, EntryCause, open_book
+from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import CheckoutVersion, HeldLot, LedgerEntry, LotAllocation
 from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
-from loyalty.rules.entry import EntryKind, ReferenceKind
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import KINDS, cause_entry
 from loyalty.rules.errors import (
     AboveMaximum,
     HoldEnded,
@@ -437,7 +438,7 @@ async def give_redemption_back(
     )
     taken = await read_taken_lots(tx, redemption.id)
     credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
-    cause = EntryCause(EntryKind.REDEMPTION_RETURNED, ReferenceKind.REDEMPTION, redemption.id, returned.id, "RETURN")
+    cause = cause_entry(EntryKind.REDEMPTION_RETURNED, redemption.id, returned.id)
     entry = book.enter(customer_id, points, credited.account, cause)
     book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
     missing, debt_left = points, credited.paid_debt
@@ -565,7 +566,7 @@ def _spend(
         actor=book.actor.display,
     )
     book.posting.add(redemption)
-    cause = EntryCause(EntryKind.REDEEMED, ReferenceKind.REDEMPTION, redemption.id, redemption.id, "REDEEM")
+    cause = cause_entry(EntryKind.REDEEMED, redemption.id, redemption.id)
     entry = book.enter(customer_id, -points, accounts.spend_held(book.account(customer_id), points), cause)
     book.lots.keep_alive(customer_id)
     rest = {part.lot.id: part.points for part in parts}
@@ -635,7 +636,7 @@ def _still_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDe
     booked = [
         UnpaidDebit(entry.id, -entry.points)
         for entry in book.posting.added(LedgerEntry)
-        if entry.customer_id == customer_id and entry.points < 0 and entry.kind is not EntryKind.EXPIRED
+        if entry.customer_id == customer_id and entry.points < 0 and KINDS[EntryKind(entry.kind)].leaves_debt
     ]
     taken: Counter[EntryId] = Counter()
     for allocation in book.posting.added(LotAllocation):

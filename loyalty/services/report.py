@@ -1,9 +1,11 @@
 """Reports over a range of local days, straight from the ledger."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 
 from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import KINDS, ReportFigure
 from loyalty.rules.errors import LimitReached, NotFound
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.report import day_range, redemption_rate
@@ -14,8 +16,8 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 
-EARNED_KINDS = (EntryKind.EARNED, EntryKind.EARN_REVERSED)
-REDEEMED_KINDS = (EntryKind.REDEEMED, EntryKind.GIFT_CARD, EntryKind.REDEMPTION_RETURNED)
+_TAKES_AWAY = frozenset({ReportFigure.REVERSED, ReportFigure.REDEEMED, ReportFigure.EXPIRED})
+"""The figures of entries below zero: a report shows them as positive numbers."""
 
 
 class ReportRow(NamedTuple):
@@ -47,8 +49,9 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         active = await count_active_customers(tx, start_at, end_at)
     if any(abs(points) > MAX_POINTS for points in sums.values()):
         raise LimitReached("points in one report", MAX_POINTS, ("range",))
-    earned = sum(sums.get(kind, 0) for kind in EARNED_KINDS)
-    redeemed = -sum(sums.get(kind, 0) for kind in REDEEMED_KINDS)
+    figures = _figures(sums)
+    earned = figures[ReportFigure.EARNED] - figures[ReportFigure.REVERSED]
+    redeemed = figures[ReportFigure.REDEEMED] - figures[ReportFigure.RETURNED]
     return ReportRow(
         starts_at=start_at,
         ends_at=end_at,
@@ -56,10 +59,20 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         points_redeemed=redeemed,
         redemption_rate=redemption_rate(earned, redeemed),
         active_customers=active,
-        earned=sums.get(EntryKind.EARNED, 0),
-        reversed=-sums.get(EntryKind.EARN_REVERSED, 0),
-        redeemed=-sums.get(EntryKind.REDEEMED, 0) - sums.get(EntryKind.GIFT_CARD, 0),
-        returned=sums.get(EntryKind.REDEMPTION_RETURNED, 0),
-        expired=-sums.get(EntryKind.EXPIRED, 0),
-        adjusted=sums.get(EntryKind.ADJUSTED, 0),
+        earned=figures[ReportFigure.EARNED],
+        reversed=figures[ReportFigure.REVERSED],
+        redeemed=figures[ReportFigure.REDEEMED],
+        returned=figures[ReportFigure.RETURNED],
+        expired=figures[ReportFigure.EXPIRED],
+        adjusted=figures[ReportFigure.ADJUSTED],
     )
+
+
+def _figures(sums: Mapping[str, int]) -> dict[ReportFigure, int]:
+    """What the sums of all kinds are counted as."""
+    figures = dict.fromkeys(ReportFigure, 0)
+    for kind, points in sums.items():
+        figure = KINDS[EntryKind(kind)].figure
+        if figure is not None:
+            figures[figure] += -points if figure in _TAKES_AWAY else points
+    return figures

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, distinct, func, select
 
+from loyalty.rules.entry_kinds import ACTIVE
 from loyalty.storage.tables import customers, entries
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
@@ -37,7 +38,7 @@ _become = (
 _ACTIVE = (
     select(func.count(distinct(func.coalesce(_become.c.merged_into, entries.c.customer_id))))
     .select_from(entries.outerjoin(_become, _become.c.id == entries.c.customer_id))
-    .where(*_in_range, entries.c.kind.in_(["EARNED", "REDEEMED", "GIFT_CARD"]))
+    .where(*_in_range, entries.c.kind.in_(ACTIVE))
 )
 
 

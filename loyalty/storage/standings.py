@@ -6,13 +6,14 @@ from datetime import datetime
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
+from loyalty.rules.entry_kinds import QUALIFYING, quote
 from loyalty.rules.ids import CustomerId
 from loyalty.storage.tables import accounts
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 
 # What was taken back counts in the window that it had been earned in; who has become another counts there.
-_WINDOW_POINTS = text("""
+_WINDOW_POINTS = text(f"""
     WITH people AS MATERIALIZED (
         SELECT id, id AS become FROM unnest(:customers) AS id
         UNION ALL
@@ -24,7 +25,7 @@ _WINDOW_POINTS = text("""
     FROM (
         SELECT p.become, e.points, coalesce(o.occurred_at, e.occurred_at) AS at
         FROM people p JOIN entries e ON e.tenant_id = :current_tenant AND e.customer_id = p.id
-             AND e.occurred_at >= :before AND e.kind IN ('EARNED', 'EARN_REVERSED', 'ADJUSTED')
+             AND e.occurred_at >= :before AND e.kind IN ({quote(QUALIFYING)})
         LEFT JOIN adjustments a ON a.tenant_id = :current_tenant AND a.id = e.cause_id AND e.kind = 'ADJUSTED'
         LEFT JOIN entries o ON o.tenant_id = :current_tenant AND o.cause_id = e.cause_id AND o.kind = 'EARNED'
              AND o.phase = 'EARN' AND e.kind = 'EARN_REVERSED'
@@ -39,7 +40,7 @@ _WINDOW_POINTS = text("""
     ) counted
     WHERE at >= :before
     GROUP BY become
-""").bindparams(
+""").bindparams(  # noqa: S608 - made of constants
     bindparam("customers", type_=ARRAY(UUID)),
     bindparam("started_at", type_=INSTANT),
     bindparam("before", type_=INSTANT),

@@ -25,6 +25,8 @@ from uuid import UUID
 
 from sqlalchemy import Executable, text
 
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import KINDS, LIFETIME_EARNED, QUALIFYING, LotEffect, quote
 from loyalty.storage.verification_questions import QUESTIONS as MORE_QUESTIONS
 from tenancy.database import Transaction
 
@@ -58,6 +60,20 @@ class Source:
         """What its rows can be cut into slices by: the ids of customers, the ids that it joins by, or nothing."""
         return next((by for by in ("customer", "id") if f":first_{by}" in self.rows), None)
 
+
+_PHASE_OF_KIND = " ".join(f"WHEN '{kind}' THEN {row.phase_condition()}" for kind, row in KINDS.items() if row.reference)
+_EVENTS = " ".join(f"WHEN '{kind}' THEN '{row.event}'" for kind, row in KINDS.items() if row.event)
+_EVENT_OF_KIND = f"CASE e.kind {_EVENTS} END"
+_EVENTS_OF_ENTRIES = quote(row.event for row in KINDS.values() if row.event)
+_GIVES_BACK = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect.GIVES_BACK)
+_MOVES = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect.MOVES)
+_JOINED_ELSEWHERE = quote(
+    (
+        *(EntryKind.EARNED, EntryKind.EARN_REVERSED, EntryKind.ADJUSTED),
+        *(EntryKind.REDEEMED, EntryKind.EXPIRED, EntryKind.GIFT_CARD),
+    )
+)
+"""The kinds that a source of their own joins with their causes."""
 
 SOURCES: Sequence[Source] = (
     # Every entry with the one before it.
@@ -170,20 +186,16 @@ SOURCES: Sequence[Source] = (
     ),
     # Every entry with the lots it opened, took from or gave back to, and its event; or an event without its entry.
     Source(
-        """
+        f"""
         SELECT e.*, o.points AS opened,
-               e.is_for_others OR (e.given_back IS NOT NULL AND e.kind <> 'REDEMPTION_RETURNED')
+               e.is_for_others OR (e.given_back IS NOT NULL AND e.kind NOT IN ({_GIVES_BACK}))
                    OR CASE WHEN e.points > 0 AND e.allocated > 0 THEN EXISTS (
                        SELECT FROM allocations x
                        WHERE x.tenant_id = :current_tenant AND x.entry_id = e.id AND x.points > 0 AND e.id IS DISTINCT
                          FROM (SELECT entry_id FROM lots WHERE tenant_id = :current_tenant AND id = x.lot_id)
                    ) END AS is_strange,
                v.id AS event_id, v.kind AS told, v.named, v.entry_id::text = v.named AS is_named,
-               v.customer_id = e.customer_id AND v.points = e.points AND v.kind = CASE e.kind
-                   WHEN 'EARNED' THEN 'points.earned' WHEN 'ADJUSTED' THEN 'points.adjusted'
-                   WHEN 'EARN_REVERSED' THEN 'points.reversed' WHEN 'REDEEMED' THEN 'points.redeemed'
-                   WHEN 'REDEMPTION_RETURNED' THEN 'points.returned' WHEN 'EXPIRED' THEN 'points.expired'
-                   WHEN 'OPENING' THEN 'points.opened' WHEN 'MERGED' THEN 'points.merged' END AS agrees
+               v.customer_id = e.customer_id AND v.points = e.points AND v.kind = {_EVENT_OF_KIND} AS agrees
         FROM (
             SELECT e.id, e.customer_id, e.kind, e.phase, e.points, e.occurred_at, sum(t.points) AS allocated,
                    -sum(t.points) FILTER (WHERE t.points < 0) AS given_back,
@@ -203,7 +215,7 @@ SOURCES: Sequence[Source] = (
                    FROM events
                    WHERE tenant_id = :current_tenant AND entry_id BETWEEN :first_id AND :last_id) v
             ON v.entry_id = e.id
-        """,
+        """,  # noqa: S608 - made of constants
         {
             "every entry is told once, with its points": Broken(
                 "id IS NOT NULL AND agrees IS NOT TRUE", "id, kind, points, told"
@@ -213,19 +225,14 @@ SOURCES: Sequence[Source] = (
             ),
             # What asks for entries of a kind by their cause goes by the phase, which the index of causes holds.
             "the phase of an entry is one of its kind": Broken(
-                "id IS NOT NULL AND NOT CASE kind WHEN 'EARNED' THEN phase BETWEEN 'EARN' AND 'EARN-~'"
-                " WHEN 'ADJUSTED' THEN phase = 'ADJUST'"
-                " WHEN 'EARN_REVERSED' THEN phase BETWEEN 'REVERSE-' AND 'REVERSE-~'"
-                " WHEN 'REDEEMED' THEN phase = 'REDEEM' WHEN 'REDEMPTION_RETURNED' THEN phase = 'RETURN'"
-                " WHEN 'EXPIRED' THEN phase BETWEEN 'EXPIRE-' AND 'EXPIRE-~' WHEN 'OPENING' THEN phase = 'OPEN'"
-                " WHEN 'MERGED' THEN phase IN ('SOURCE', 'TARGET') ELSE false END",
+                f"id IS NOT NULL AND NOT CASE kind {_PHASE_OF_KIND} ELSE false END",
                 "id, kind, phase",
             ),
             "every entry that gives points opens lots of that size, or gives them back to lots": Broken(
                 "CASE WHEN points < 0 THEN opened IS NOT NULL OR given_back IS NOT NULL"
-                " WHEN kind = 'REDEMPTION_RETURNED' THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
+                f" WHEN kind IN ({_GIVES_BACK}) THEN coalesce(opened, 0) + coalesce(given_back, 0) > points"
                 # What settles the debt of a customer who becomes another opens no lot.
-                " WHEN kind = 'MERGED' THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
+                f" WHEN kind IN ({_MOVES}) THEN coalesce(opened, 0) NOT IN (0, points) OR given_back IS NOT NULL"
                 " ELSE coalesce(opened, 0) <> points OR given_back IS NOT NULL END",
                 "id, kind, points, opened, given_back",
             ),
@@ -244,15 +251,14 @@ SOURCES: Sequence[Source] = (
         """,
         {
             "an event names its entry, and only an event of a movement does": Broken(
-                "named IS NOT NULL OR kind IN ('points.earned', 'points.adjusted', 'points.reversed',"
-                " 'points.redeemed', 'points.returned', 'points.expired', 'points.opened', 'points.merged')",
+                f"named IS NOT NULL OR kind IN ({_EVENTS_OF_ENTRIES})",
                 "id, kind, named",
             ),
         },
     ),
     # Every entry of a rare kind with what caused it; the other kinds are joined with their causes elsewhere.
     Source(
-        """
+        f"""
         SELECT e.id, e.kind, e.cause_id, e.reference_kind, e.reference_id, c.id AS found, c.about_kind, c.about
         FROM entries e
         LEFT JOIN (
@@ -264,8 +270,8 @@ SOURCES: Sequence[Source] = (
             WHERE tenant_id = :current_tenant
         ) c ON c.id = e.cause_id AND c.kind = e.kind
         WHERE e.tenant_id = :current_tenant
-          AND e.kind NOT IN ('EARNED', 'EARN_REVERSED', 'ADJUSTED', 'REDEEMED', 'EXPIRED', 'GIFT_CARD')
-        """,
+          AND e.kind NOT IN ({_JOINED_ELSEWHERE})
+        """,  # noqa: S608 - made of constants
         {
             "every entry has a cause": Broken("found IS NULL", "id, kind, cause_id"),
             "every entry leads to what it is about": Broken(
@@ -314,7 +320,7 @@ SOURCES: Sequence[Source] = (
     ),
     # Every account with the sums of what it stands for.
     Source(
-        """
+        f"""
         SELECT a.*, a.available + a.held - a.debt AS balance, coalesce(e.points, 0) AS entered,
                coalesce(l.remaining, 0) AS remaining, coalesce(l.held, 0) AS held_in_lots,
                coalesce(l.points, 0) - coalesce(e.unexpired, 0) AS owed,
@@ -324,7 +330,7 @@ SOURCES: Sequence[Source] = (
         FROM accounts a
         LEFT JOIN (SELECT customer_id, sum(points) AS points,
                           sum(points) FILTER (WHERE kind <> 'EXPIRED') AS unexpired,
-                          sum(points) FILTER (WHERE kind IN ('EARNED', 'EARN_REVERSED')) AS earned
+                          sum(points) FILTER (WHERE kind IN ({quote(LIFETIME_EARNED)})) AS earned
                    FROM entries WHERE tenant_id = :current_tenant GROUP BY customer_id) e USING (customer_id)
         LEFT JOIN (SELECT customer_id, sum(remaining) FILTER (WHERE state = 'OPEN') AS remaining,
                           sum(held) FILTER (WHERE state = 'OPEN') AS held, sum(remaining + held + expired) AS points
@@ -343,7 +349,7 @@ SOURCES: Sequence[Source] = (
                        WHERE tenant_id = :current_tenant
                    ) moved GROUP BY customer_id) m USING (customer_id)
         WHERE a.tenant_id = :current_tenant
-        """,
+        """,  # noqa: S608 - made of constants
         {
             "an account is the sum of its entries": Broken("balance <> entered", "customer_id, balance, entered"),
             "an account is the sum of its open lots": Broken(
@@ -733,7 +739,7 @@ QUESTIONS: Mapping[str, str] = {
             LEFT JOIN entries o ON o.tenant_id = :current_tenant AND o.cause_id = e.cause_id
                  AND o.phase = 'EARN' AND e.kind = 'EARN_REVERSED'
             WHERE e.tenant_id = :current_tenant AND e.occurred_at >= (SELECT min(before) FROM windows)
-              AND e.kind IN ('EARNED', 'EARN_REVERSED', 'ADJUSTED') AND (e.kind <> 'ADJUSTED' OR d.qualifying)
+              AND e.kind IN ({quote(QUALIFYING)}) AND (e.kind <> 'ADJUSTED' OR d.qualifying)
             UNION ALL
             SELECT customer_id, qualifying, imported_at FROM opening_balances WHERE tenant_id = :current_tenant
         )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 import strawberry
 
 from loyalty.rules.adjustment import AdjustmentReason
-from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind, display_color, entry_color
+from loyalty.rules.entry import DisplayColor, EntryKind, ReferenceKind
+from loyalty.rules.entry_kinds import display_color, entry_color
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.window import TimePlace

@@ -11,10 +11,9 @@ from loyalty.rules.entry import (
     CHAINED_FIELDS,
     DisplayColor,
     EntryKind,
-    display_color,
-    entry_color,
     entry_hash,
 )
+from loyalty.rules.entry_kinds import display_color, entry_color
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, 123, tzinfo=UTC)
 ENTRY: dict[str, Any] = {
