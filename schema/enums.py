@@ -17,6 +17,7 @@ from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
+from loyalty.rules.refund_points import ReturnPoints
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
 from loyalty.rules.warning import WarningCode
@@ -74,6 +75,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     PointsReason,
     HoldState,
     RestorePolicy,
+    ReturnPoints,
     PointsFilter,
     CustomerOrder,
     JobKind,

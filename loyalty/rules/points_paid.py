@@ -128,7 +128,7 @@ def find_excess(total_minor: int, redemptions: Sequence[LiveRedemption], holds: 
             returns[one.id] = points
             excess_minor -= one.paid.discount_minor - after.paid.discount_minor
         kept.append(after.paid)
-    return Excess(returns, _lower_holds(total_minor, sum_paid(kept), holds))
+    return Excess(returns, lower_holds(total_minor, sum_paid(kept), holds))
 
 
 def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
@@ -142,7 +142,11 @@ def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
     return divide(gone_minor * one.points, one.discount_minor, Rounding.CEIL) - one.returned_points
 
 
-def _lower_holds(total_minor: int, paid: PointsPaid, holds: Sequence[ActiveHold]) -> dict[UUID, PointsPaid]:
+def lower_holds(total_minor: int, paid: PointsPaid, holds: Sequence[ActiveHold]) -> dict[UUID, PointsPaid]:
+    """Return the holds that do not fit into a total beside what is paid, with what is left of each; the newest first.
+
+    The list is in the order in which the holds were made.
+    """
     lowered: dict[UUID, PointsPaid] = {}
     for hold in holds:
         kept = fit_hold(hold, total_minor, paid)

@@ -498,7 +498,7 @@ async def _book_items(
 
     Raises LateRefusals with every item that is refused only now, so that one more attempt is enough.
     """
-    paying = {position: _key_of(item) for position, item in items.items() if item.known.paid.owner_ids}
+    paying = {position: _key_of(item) for position, item in items.items() if _is_paid_with_points(item.known)}
     payers = profiles_of_payers([items[position].known.paid for position in paying])
     # Of several profiles of one customer the later one wins, and a payer's says nothing.
     profiles = profile_rows([*payers, *(item.recording.customer for item in items.values())], world.now(program))
@@ -540,6 +540,12 @@ async def _book_items(
     }
 
 
+def _is_paid_with_points(known: KnownPurchase) -> bool:
+    """Whether points pay for a purchase, or did until a part of it was refunded."""
+    had_paid = known.purchase is not None and known.purchase.refunded_minor and known.checkout_version
+    return bool(known.paid.owner_ids or had_paid)
+
+
 def _key_of(item: _Item) -> PurchaseKey:
     return PurchaseKey(item.news.facts.kind, item.news.facts.external_id)
 
@@ -562,7 +568,9 @@ async def _book_settled(tx: Transaction, book: Book, draft: _Draft, paid: PaidWi
     total_minor = draft.facts.total.amount_minor
     purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
     settled, left = await settle_points(tx, book, purchase, paid)
-    draft = replace(draft, facts=replace(draft.facts, points_paid_minor=left.discount_minor))
+    # What went back for a refund had paid for the refunded part, which is still among the facts.
+    paid_minor = left.discount_minor + paid.given_back.discount_minor
+    draft = replace(draft, facts=replace(draft.facts, points_paid_minor=paid_minor))
     return _book(book, draft)._replace(settled=settled)
 
 

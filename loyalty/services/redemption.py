@@ -43,6 +43,7 @@ from loyalty.rules.redemption import (
     apply_points,
     share,
 )
+from loyalty.rules.refund_points import owed_part
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import (
     Checkout,
@@ -78,6 +79,7 @@ from loyalty.storage.redemptions import (
     read_held_lots,
     read_hold_with_purchase,
     read_holds_by_id,
+    read_redemption_to_return,
     read_redemptions_by,
     read_redemptions_by_id,
     read_redemptions_of_holds,
@@ -338,12 +340,14 @@ async def _return(
         # Whose points they were may have become another customer since: they come back to that one.
         customer_id = _owner(actor, prepared, "redemption")
         book = await open_book(world, tx, program, actor, [customer_id])
-        redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
+        redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
         returnable = redemption.points - redemption.returned_points
         points = returnable if wanted is None else wanted
         if not 1 <= points <= returnable:
             raise ReturnExceedsRedemption(returnable=returnable, requested=points)
-        returned, after = await give_redemption_back(tx, book, redemption, customer_id, points, reason)
+        returned, after = await give_redemption_back(
+            tx, book, redemption, customer_id, points, reason, owed_points=owed_points
+        )
         book.remember(call, returned.id)
         await post_points_paid(tx, book, [(redemption.purchase_kind, redemption.purchase_external_id)])
         return ReturnedPoints(returned, after, book.customer(customer_id), replayed=False)
@@ -416,8 +420,12 @@ async def give_redemption_back(
     customer_id: CustomerId,
     points: int,
     reason: str | None,
+    *,
+    owed_points: int = 0,
 ) -> tuple[ReturnRow, RedemptionRow]:
     """Book that points of a redemption come back to the lots they were taken from; debt is paid first.
+
+    ``owed_points`` is what refunds of the purchase have left to give back: so many had paid for what was refunded.
 
     To a customer who has taken over whose points they were they come as lots with the same dates. A lot that has
     expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
@@ -425,6 +433,7 @@ async def give_redemption_back(
     value = redemption.discount_minor
     before, after = redemption.returned_points, redemption.returned_points + points
     discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
+    refunded = owed_part(PointsPaid(points, discount_minor), owed_points)
     returned = ReturnRow(
         id=RedemptionReturnId(uuid7()),
         redemption_id=redemption.id,
@@ -435,6 +444,8 @@ async def give_redemption_back(
         returned_at=book.now,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
+        refunded_points=refunded.points,
+        refunded_minor=refunded.discount_minor,
     )
     taken = await read_taken_lots(tx, redemption.id)
     credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)

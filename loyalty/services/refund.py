@@ -18,7 +18,6 @@ from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
 from loyalty.rules.quantity import quantity_document
-from loyalty.rules.redemption import share
 from loyalty.rules.refund import (
     Refund,
     find_lines,
@@ -27,12 +26,18 @@ from loyalty.rules.refund import (
     refuse_after_refund_of_everything,
     validate_refund,
 )
+from loyalty.rules.refund_points import ReturnPoints
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
-from loyalty.services.redemption import give_back_for
+from loyalty.services.refund_points import (
+    RefundedPoints,
+    give_points_of_refund_back,
+    left_to_do,
+    read_points_of_refund,
+)
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
@@ -48,12 +53,7 @@ from loyalty.storage.purchases import (
     read_refunds,
     read_refunds_by_id,
 )
-from loyalty.storage.redemptions import (
-    Prepared,
-    RedemptionRow,
-    prepare_for_purchase,
-    read_redemptions_for,
-)
+from loyalty.storage.redemptions import Prepared, prepare_for_purchase
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -85,6 +85,7 @@ class RefundRequest(NamedTuple):
     reason: str | None
     occurred_at: datetime | None
     idempotency_key: str
+    return_points: ReturnPoints = ReturnPoints.NONE
 
     def fingerprint(self) -> str:
         """What identifies this request."""
@@ -98,11 +99,13 @@ class RefundRequest(NamedTuple):
             for line in self.refund.lines
         ]
         refund = {"lines": lines, "amount_minor": self.refund.amount_minor}
-        return fingerprint([self.purchase.identity(), refund, self.currency, self.reason, self.occurred_at])
+        identity = [self.purchase.identity(), refund, self.currency, self.reason, self.occurred_at]
+        return_points = None if self.return_points is ReturnPoints.NONE else self.return_points
+        return fingerprint(identity, return_points=return_points)
 
 
 class RefundSplit(NamedTuple):
-    """How a refund divides between money and points, in the ratio in which the purchase was paid (F-07)."""
+    """What a refund leaves to do (F-07): money to pay back, and points to give back that did not go back already."""
 
     money: Money
     points: int
@@ -119,6 +122,7 @@ class RefundedPurchase(NamedTuple):
     customer: CustomerRow
     tier_change: TierChangeRow | None
     replayed: bool
+    points: RefundedPoints
 
 
 class MaturedPurchase(NamedTuple):
@@ -179,28 +183,32 @@ async def _refund(world: World, actor: Actor, request: RefundRequest) -> Refunde
         refunds = [row.refund for row in earlier]
         money_minor = validate_refund(refundable(purchase), refunds, request.refund)
         refunds.append(request.refund)
-        key = PurchaseKey(purchase.kind, purchase.external_id)
         after = _update_purchase(book, purchase, refunds, money_minor)
         accrual = await _accrual_of(tx, purchase)
-        change, points = None, 0
+        change, taken = None, 0
         if accrual is not None and accrual.state in CREDITED:
             await bring_open_lots(tx, book, [purchase.customer_id])
         with book.tiers.settle_once(purchase.customer_id):
-            if after.status is PurchaseStatus.REFUNDED:
-                # Points that paid for it come back first, so that what it earned can be taken from them.
-                await give_back_for(tx, book, key, purchase.customer_id)
+            # Points that paid for it come back first, so that what it earned can be taken from them.
+            points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
             if accrual is not None:
                 gone = accrual.voided_points + accrual.reversed_points
                 accrual, change = refund(book, accrual, refundable(purchase), refunds)
-                points = accrual.voided_points + accrual.reversed_points - gone
+                taken = accrual.voided_points + accrual.reversed_points - gone
         change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
-        row = _row(book, purchase, request, refunds, money_minor, points)
+        row = _row(book, purchase, request, refunds, money_minor)._replace(
+            points=-taken,
+            point_share=points.part.points,
+            point_share_minor=points.part.discount_minor,
+            returned_points=points.returned.points,
+            returned_minor=points.returned.discount_minor,
+        )
         book.posting.add(row)
         _save(book, after, row)
-        split = _split(purchase, await read_redemptions_for(tx, key), money_minor)
         book.remember(call, row.id)
         await post(tx, book.finish())
-        return RefundedPurchase(row, split, after, accrual, book.customer(purchase.customer_id), change, replayed=False)
+        customer = book.customer(purchase.customer_id)
+        return RefundedPurchase(row, _split(row, after, points), after, accrual, customer, change, False, points)
 
 
 async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> MaturedPurchase:
@@ -288,7 +296,6 @@ def _row(
     request: RefundRequest,
     refunds: Sequence[Refund],
     money_minor: int,
-    points: int,
 ) -> RefundRow:
     lines_minor = lines_money(refundable(purchase), refunds[:-1], request.refund)
     lines = [
@@ -308,7 +315,7 @@ def _row(
         number=len(refunds),
         amount_minor=money_minor,
         lines=lines,
-        points=-points,
+        points=0,
         reason=request.reason,
         occurred_at=request.occurred_at,
         recorded_at=book.now,
@@ -317,20 +324,10 @@ def _row(
     )
 
 
-def _split(purchase: PurchaseRow, redemptions: Sequence[RedemptionRow], money_minor: int) -> RefundSplit:
-    """What of a refund is money and what is points; over all refunds of a purchase they add up to what was paid."""
-    before, total = purchase.refunded_minor, purchase.total.amount_minor
-    if not total:
-        return RefundSplit(Money(0, purchase.total.currency), 0, Money(0, purchase.total.currency))
-    paid_minor = min(total, sum(redemption.discount_minor for redemption in redemptions))
-    points = sum(redemption.points for redemption in redemptions)
-    value_minor = share(paid_minor, before + money_minor, total) - share(paid_minor, before, total)
+def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> RefundSplit:
     currency = purchase.total.currency
-    return RefundSplit(
-        money=Money(money_minor - value_minor, currency),
-        points=share(points, before + money_minor, total) - share(points, before, total),
-        points_value=Money(value_minor, currency),
-    )
+    left, value = left_to_do(points, currency)
+    return RefundSplit(Money(row.amount_minor - points.part.discount_minor, currency), left, value)
 
 
 async def _read_refunded(tx: Transaction, refund_id: PurchaseRefundId) -> RefundedPurchase:
@@ -338,17 +335,18 @@ async def _read_refunded(tx: Transaction, refund_id: PurchaseRefundId) -> Refund
     purchase = (await read_purchases_by_id(tx, [row.purchase_id]))[row.purchase_id]
     earlier = [one for one in (await read_refunds(tx, [purchase.id]))[purchase.id] if one.number < row.number]
     then = purchase._replace(refunded_minor=sum(one.amount_minor for one in earlier))
-    redemptions = await read_redemptions_for(tx, PurchaseKey(purchase.kind, purchase.external_id))
+    points = await read_points_of_refund(tx, then, row)
     accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
     changes = await read_tier_changes(tx, [purchase.id])
     return RefundedPurchase(
         row,
-        _split(then, redemptions, row.amount_minor),
+        _split(row, purchase, points),
         purchase,
         accrual,
         await _customer(tx, row.customer_id),
         next((change for change in changes if change.changed_at == row.recorded_at), None),
         replayed=True,
+        points=points,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, Text, cast, func, select
+from sqlalchemy import BigInteger, Integer, Text, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, RedemptionId
@@ -23,7 +23,15 @@ from loyalty.rules.points_paid import (
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.documents import from_document
-from loyalty.storage.tables import checkouts, customers, holds, purchases, redemptions
+from loyalty.storage.tables import (
+    checkouts,
+    customers,
+    holds,
+    purchase_refunds,
+    purchases,
+    redemption_returns,
+    redemptions,
+)
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
 
@@ -58,6 +66,8 @@ class PaidWithPoints(NamedTuple):
 
     holds: Sequence[PayingHold] = ()
     redemptions: Sequence[PayingRedemption] = ()
+    given_back: PointsPaid = PointsPaid()
+    """What went back because a part of the purchase was refunded: it had paid for that part."""
 
     @property
     def sum(self) -> PointsPaid:
@@ -105,6 +115,9 @@ class KnownCheckout(NamedTuple):
 _HOLD = holds.alias("paying_hold")
 _REDEMPTION = redemptions.alias("paying_redemption")
 _PAYER = customers.alias("payer")
+_RETURNED = redemptions.alias("returned_redemption")
+_REFUNDED = purchases.alias("refunded_purchase")
+REFUNDED_TABLES = (_REFUNDED, purchase_refunds)
 
 _PURCHASE_NAMES = ("id", "customer_id", "status", "total_minor", "refunded_minor", "currency")
 PURCHASE_COLUMNS = [purchases.c[name].label(f"paid_{name}") for name in _PURCHASE_NAMES]
@@ -134,6 +147,50 @@ def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]
     ).label("paying_redemptions")
 
 
+def given_back(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """The points, and what they had taken off, that went back for refunds of a purchase: with them, or by hand later.
+
+    They had paid for what was refunded, so a valuation counts them as paid. Labelled ``given_back_points`` and
+    ``given_back_minor``.
+    """
+    by_hand = (
+        _RETURNED.c.tenant_id == tenant_parameter(),
+        _RETURNED.c.purchase_kind == kind,
+        _RETURNED.c.purchase_external_id == external_id,
+        redemption_returns.c.tenant_id == tenant_parameter(),
+        redemption_returns.c.redemption_id == _RETURNED.c.id,
+    )
+    with_refund = of_refunds(kind, external_id)
+    sums = {
+        "given_back_points": (redemption_returns.c.refunded_points, purchase_refunds.c.returned_points),
+        "given_back_minor": (redemption_returns.c.refunded_minor, purchase_refunds.c.returned_minor),
+    }
+    return [
+        cast(
+            func.coalesce(sum_of(one, [_RETURNED, redemption_returns], by_hand), 0)
+            + func.coalesce(sum_of(other, REFUNDED_TABLES, with_refund), 0),
+            BigInteger,
+        ).label(name)
+        for name, (one, other) in sums.items()
+    ]
+
+
+def of_refunds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for the refunds of a purchase, over ``REFUNDED_TABLES``."""
+    return (
+        _REFUNDED.c.tenant_id == tenant_parameter(),
+        _REFUNDED.c.kind == kind,
+        _REFUNDED.c.external_id == external_id,
+        purchase_refunds.c.tenant_id == tenant_parameter(),
+        purchase_refunds.c.purchase_id == _REFUNDED.c.id,
+    )
+
+
+def sum_of(column: Any, tables: Sequence[Any], conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[Any]:
+    """The sum of a column over tables that nothing round the statement has."""
+    return select(func.sum(column)).where(*conditions).correlate_except(*tables).scalar_subquery()
+
+
 def _pairs(table: Any, names: Sequence[str]) -> list[Any]:
     return [item for name in names for item in (name, table.c[name])]
 
@@ -157,7 +214,11 @@ def _aggregate(
 
 _named = record_set("named", [("ordinal", Integer()), ("kind", Text()), ("external_id", Text())])
 _PAID = (
-    select(paying_holds(_named.c.kind, _named.c.external_id), paying_redemptions(_named.c.kind, _named.c.external_id))
+    select(
+        paying_holds(_named.c.kind, _named.c.external_id),
+        paying_redemptions(_named.c.kind, _named.c.external_id),
+        *given_back(_named.c.kind, _named.c.external_id),
+    )
     .select_from(_named)
     .order_by(_named.c.ordinal)
 )
@@ -166,7 +227,10 @@ _PAID = (
 async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) -> list[PaidWithPoints]:
     """What points pay of each purchase; the accounts of their owners must be locked."""
     named = [{"ordinal": ordinal, **key._asdict()} for ordinal, key in enumerate(keys)]
-    return [paid_with_points(row) for row in await tx.rows(_PAID, named=named)]
+    return [
+        paid_with_points(row)._replace(given_back=PointsPaid(row.given_back_points, row.given_back_minor))
+        for row in await tx.rows(_PAID, named=named)
+    ]
 
 
 def paid_with_points(row: Any) -> PaidWithPoints:

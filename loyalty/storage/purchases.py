@@ -31,7 +31,13 @@ from loyalty.rules.quantity import quantity_from_document
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.storage.documents import from_document, to_document
-from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
+from loyalty.storage.points_paid import (
+    PaidWithPoints,
+    given_back,
+    paid_with_points,
+    paying_holds,
+    paying_redemptions,
+)
 from loyalty.storage.tables import (
     accruals,
     checkouts,
@@ -146,6 +152,12 @@ class RefundRow(NamedTuple):
     recorded_at: datetime
     actor_kind: str
     actor: str
+    point_share: int | None = None
+    """How many points had paid for what was refunded; None where nobody counted."""
+    point_share_minor: int | None = None
+    returned_points: int = 0
+    """How many of those went back in the same transaction."""
+    returned_minor: int = 0
 
     @property
     def refund(self) -> Refund:
@@ -307,7 +319,10 @@ _checkout = _looked_up(
 
 
 def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What active holds and redemptions that name a purchase take off it, less what was given back."""
+    """What active holds and redemptions that name a purchase take off it, less what was given back.
+
+    What went back for a refund had paid for the refunded part, so it still counts.
+    """
     held = select(func.sum(holds.c.discount_minor)).where(
         holds.c.tenant_id == tenant_parameter(),
         holds.c.purchase_kind == kind,
@@ -331,7 +346,8 @@ def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any])
         .where(*of_purchase)
     )
     parts = [func.coalesce(part.scalar_subquery(), 0) for part in (held, spent, returned)]
-    return cast(parts[0] + parts[1] - parts[2], BigInteger)
+    _, refunded_minor = given_back(kind, external_id)
+    return cast(parts[0] + parts[1] - parts[2] + refunded_minor, BigInteger)
 
 
 _PREPARE = (

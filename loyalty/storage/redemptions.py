@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Text, bindparam, func, literal, select, true, union_all
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
@@ -25,13 +25,17 @@ from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
 from loyalty.storage.points_paid import (
     PURCHASE_COLUMNS,
+    REFUNDED_TABLES,
     VERSION,
     KnownCheckout,
     PurchaseKey,
+    given_back,
     known_checkout,
+    of_refunds,
     paying_holds,
     paying_redemptions,
     read_terms,
+    sum_of,
 )
 from loyalty.storage.shared_names import conditions_of
 from loyalty.storage.tables import (
@@ -44,6 +48,7 @@ from loyalty.storage.tables import (
     holds,
     lots,
     programs,
+    purchase_refunds,
     purchases,
     redemption_returns,
     redemptions,
@@ -124,6 +129,9 @@ class ReturnRow(NamedTuple):
     returned_at: datetime
     actor_kind: str
     actor: str
+    refunded_points: int = 0
+    """How many of them a refund of the purchase had left to give back."""
+    refunded_minor: int = 0
 
 
 class PartOfLot(NamedTuple):
@@ -359,6 +367,15 @@ _REDEMPTIONS_BY = _REDEMPTIONS_FOR_PURCHASE.join_from(
 _REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
     redemptions.c.tenant_id == tenant_parameter(), redemptions.c.hold_id.in_(bindparam("ids", expanding=True))
 )
+_of_redemption = (redemptions.c.purchase_kind, redemptions.c.purchase_external_id)
+_given_back_points, _ = given_back(*_of_redemption)
+_owed_points = (
+    func.coalesce(sum_of(purchase_refunds.c.point_share, REFUNDED_TABLES, of_refunds(*_of_redemption)), 0)
+    - _given_back_points.element
+)
+_REDEMPTION_TO_RETURN = select(*_REDEMPTION_COLUMNS, cast(_owed_points, BigInteger).label("owed_points")).where(
+    redemptions.c.tenant_id == tenant_parameter(), redemptions.c.id == bindparam("redemption")
+)
 _RETURNS_BY_ID = select(*_RETURN_COLUMNS).where(
     redemption_returns.c.tenant_id == tenant_parameter(), redemption_returns.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -544,6 +561,12 @@ async def read_redemptions_by_id(tx: Transaction, ids: Sequence[RedemptionId]) -
     return {row.id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
 
 
+async def read_redemption_to_return(tx: Transaction, redemption_id: RedemptionId) -> tuple[RedemptionRow, int]:
+    """A redemption that exists, and how many points refunds of its purchase have left to give back."""
+    (row,) = await tx.rows(_REDEMPTION_TO_RETURN, redemption=redemption_id)
+    return redemption_row([getattr(row, name) for name in RedemptionRow._fields]), max(0, row.owed_points)
+
+
 async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey) -> list[RedemptionRow]:
     """Those of them that a customer paid with, or somebody who has become that customer, oldest first."""
     rows = await tx.rows(_REDEMPTIONS_BY, customer=customer_id, **purchase._asdict())
@@ -594,5 +617,5 @@ def _typed(hold: HoldRow) -> HoldRow:
 
 def redemption_row(row: Any) -> RedemptionRow:
     """A redemption from its columns."""
-    kind = PurchaseKind(row.purchase_kind) if row.purchase_kind else None
-    return RedemptionRow._make(row)._replace(purchase_kind=kind)
+    made = RedemptionRow._make(row)
+    return made._replace(purchase_kind=PurchaseKind(made.purchase_kind) if made.purchase_kind else None)

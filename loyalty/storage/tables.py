@@ -388,6 +388,13 @@ purchase_refunds = tenant_table(
     document("lines"),
     # Signed: what this refund took from the customer's points, pending ones included.
     points("points"),
+    # The part of it that points had paid: how many, and what they had taken off. Null in what releases before have
+    # written, which kept neither.
+    points("point_share", nullable=True),
+    amount("point_share_minor", nullable=True),
+    # What of that went back in the same transaction.
+    points("returned_points"),
+    amount("returned_minor"),
     text_column("reason", nullable=True),
     instant("occurred_at", nullable=True),
     instant("recorded_at"),
@@ -399,6 +406,8 @@ purchase_refunds = tenant_table(
     # 0 for lines that cost nothing.
     check("amount_minor", "amount_minor >= 0"),
     check("points", "points <= 0"),
+    check("point_share", "point_share >= 0 AND point_share_minor BETWEEN 0 AND amount_minor"),
+    check("returned_points", "returned_points >= 0 AND returned_minor >= 0"),
 )
 
 accruals = tenant_table(
@@ -686,6 +695,9 @@ redemption_returns = tenant_table(
     identifier("customer_id"),
     points("points"),
     amount("discount_minor"),
+    # How much of it a refund before had left to do. What a refund gives back itself is counted there.
+    points("refunded_points"),
+    amount("refunded_minor"),
     text_column("reason", nullable=True),
     instant("returned_at"),
     text_column("actor_kind"),
@@ -694,6 +706,7 @@ redemption_returns = tenant_table(
     references("customer_id", "customers"),
     check("points", "points > 0"),
     check("discount_minor", "discount_minor >= 0"),
+    check("refunded", "refunded_points BETWEEN 0 AND points AND refunded_minor BETWEEN 0 AND discount_minor"),
     index("redemption_returns_redemption_idx", "redemption_id"),
 )
 

@@ -9,6 +9,7 @@ import strawberry
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import parse_amount
 from loyalty.rules.refund import BY_LINE_ID, LineRefund, Refund
+from loyalty.rules.refund_points import ReturnPoints
 from loyalty.services.refund import RefundRequest, refund_purchase
 from permissions.catalog import Permission
 from schema.context import Info
@@ -22,6 +23,7 @@ from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import Money, MoneyInput
 from schema.types.node import shown
 from schema.types.purchase import Accrual, Purchase, PurchaseRefund, refund_of
+from schema.types.redemption import Hold, RedemptionReturn, return_of
 
 
 @strawberry.input(description="A refund of one line: units of it, an amount of it, or both.")
@@ -53,12 +55,19 @@ class PurchaseRefundInput:
     lines: list[PurchaseRefundLineInput] = strawberry.field(default_factory=list, description="At most 500 lines.")
     reason: str | None = strawberry.field(default=None, description="At most 500 characters.")
     occurred_at: datetime | None = strawberry.field(default=None, description="When it happened in your system.")
+    return_points: ReturnPoints = strawberry.field(
+        default=ReturnPoints.NONE, description="What becomes of the points that had paid for what is refunded."
+    )
 
 
-@strawberry.type(description="How a refund divides between money and points, in the ratio in which it was paid.")
+@strawberry.type(
+    description="What a refund leaves to do. It divides between money and points in the ratio in which it was paid."
+)
 class RefundSplit:
-    money: Money = strawberry.field(description="What to pay back in money.")
-    points: Points = strawberry.field(description="What to give back with `redemptionReturn`.")
+    money: Money = strawberry.field(description="What to pay back in money; never below zero.")
+    points: Points = strawberry.field(
+        description="What is left to give back with `redemptionReturn`; 0 when all of it went back with the refund."
+    )
     points_value: Money = strawberry.field(description="What those points had taken off.")
 
 
@@ -66,7 +75,15 @@ class RefundSplit:
 class PurchaseRefundPayload:
     user_errors: UserErrors = user_errors_field()
     refund: PurchaseRefund | None = strawberry.field(default=None, description="What was refunded.")
-    split: RefundSplit | None = strawberry.field(default=None, description="Money and points of this refund.")
+    split: RefundSplit | None = strawberry.field(default=None, description="What this refund leaves to do.")
+    returns: list[RedemptionReturn] | None = strawberry.field(
+        default=None,
+        description="What went back of each redemption that had paid for it, the newest first. Empty when nothing did.",
+    )
+    holds: list[Hold] | None = strawberry.field(
+        default=None,
+        description="The holds for it that this refund lowered or ended. Points that are only set aside go back first.",
+    )
     purchase: Purchase | None = strawberry.field(
         default=None, description="The purchase; REFUNDED when nothing is left of it."
     )
@@ -98,6 +115,8 @@ async def purchase_refund(
             "split": RefundSplit(
                 money=shown(split.money), points=Points(split.points), points_value=shown(split.points_value)
             ),
+            "returns": [return_of(row, refunded.purchase.total.currency) for row in refunded.points.returns],
+            "holds": list(refunded.points.holds),
             "purchase": refunded.purchase,
             "accrual": refunded.accrual,
             "customer": refunded.customer,
@@ -121,6 +140,7 @@ def _request(given: PurchaseRefundInput) -> RefundRequest:
         reason=given.reason,
         occurred_at=given.occurred_at,
         idempotency_key=given.idempotency_key,
+        return_points=given.return_points,
     )
 
 

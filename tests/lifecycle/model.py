@@ -115,6 +115,9 @@ class Order:
     """Each fact: what was sent, and what was known after it."""
     keys: dict[str, object] = field(default_factory=dict)
     refunded_minor: int = 0
+    shared: int = 0
+    """How many points had paid for what was refunded, and how many of them went back."""
+    given_back: int = 0
     newest: Accrual | None = None
 
     @property
@@ -232,8 +235,8 @@ class Model:
             order.known |= news
             self._settle(key, order, status)
             if accrual is not None:
-                if status in COURSE and accrual.paid_minor != self._paid_minor(key):
-                    self._revalue(order, accrual, self._paid_minor(key), (status, moment, end_changed))
+                if status in COURSE and accrual.paid_minor != self._counted_minor(key):
+                    self._revalue(order, accrual, self._counted_minor(key), (status, moment, end_changed))
                 self._follow(order, accrual, status, moment, end_changed)
         if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
             self._accrue(key, order, status, moment)
@@ -250,16 +253,18 @@ class Model:
         if report.key is not None:
             order.keys[report.key] = _mark(report)
 
-    def refund(self, key: str, amount_minor: int) -> None:
-        """A part of a purchase is paid back."""
+    def refund(self, key: str, amount_minor: int, *, auto: bool) -> int:
+        """A part of a purchase is paid back, with the points that had paid for it or without them.
+
+        Returns how many points are left to give back.
+        """
         order = self._order(key)
         gone = order.status is PurchaseStatus.REFUNDED
         if gone or order.refunded_minor + amount_minor > order.total_minor:
             raise Refusal("REFUND_EXCEEDS_PURCHASE")
         everything = order.refunded_minor + amount_minor == order.total_minor
         with self._nothing_left_of_a_refusal(order):
-            if everything and order.status not in CALLED_OFF:
-                self._give_back_for(key, order.owner)
+            left = self._give_points_of_refund_back(key, order, amount_minor, auto=auto)
             accrual = order.accrual
             if accrual is not None and not accrual.lost:
                 kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
@@ -271,6 +276,46 @@ class Model:
             order.evaluates_at = None
             if order.status not in CALLED_OFF:
                 order.status = PurchaseStatus.REFUNDED
+        return left
+
+    def _give_points_of_refund_back(self, key: str, order: Order, amount_minor: int, *, auto: bool) -> int:
+        refunded_minor = order.refunded_minor + amount_minor
+        is_over = refunded_minor == order.total_minor and order.status not in CALLED_OFF
+        holds, redemptions = self._paying(key)
+        holds = [one for one in holds if one.owner == order.owner]
+        redemptions = [one for one in redemptions if self.name(one.owner) == order.owner]
+        paid = sum(one.points - one.returned for one in redemptions) + order.given_back
+        held = sum(one.points for one in holds)
+        paid += held if auto or is_over else 0
+        due = min(max(0, paid * refunded_minor // order.total_minor - order.shared), amount_minor)
+        order.shared += due
+        if not (auto or is_over):
+            return due
+        back = held if is_over else 0
+        if is_over:
+            spent = sum(one.points - one.returned for one in redemptions)
+            self._give_back_for(key, order.owner)
+            back += spent if self.return_on_cancel else 0
+        lowered: dict[int, int] = {}
+        for hold in reversed([] if is_over else holds):
+            lowered[id(hold)] = min(due - back, hold.points)
+            back += lowered[id(hold)]
+        for one in reversed(redemptions if auto else []):
+            here = min(max(0, due - back), one.points - one.returned)
+            back += here
+            if here:
+                self._return(one, here, sorted(one.parts, key=Lot.order, reverse=True))
+        room = order.total_minor - refunded_minor - sum(one.points - one.returned for one in redemptions)
+        for hold in [] if is_over else holds:
+            here = max(lowered[id(hold)], hold.points - max(room, 0))
+            back += here - lowered[id(hold)]
+            room -= hold.points - here
+            if here == hold.points:
+                self._give_up(hold, "RELEASED")
+            elif here:
+                self._lower(hold, here)
+        order.given_back += back
+        return max(0, due - back)
 
     def mature(self, key: str) -> None:
         """Somebody says that the points of a purchase have come."""
@@ -352,6 +397,10 @@ class Model:
         if not 1 <= points <= redemption.points - redemption.returned:
             raise Refusal("RETURN_EXCEEDS_REDEMPTION")
         self._return(redemption, points, sorted(redemption.parts, key=Lot.order, reverse=True))
+        order = self.orders.get(redemption.pays_for or "")
+        if order is not None:
+            # What had paid for the refunded part still counts as paid: it earns nothing when it comes back.
+            order.given_back += max(0, min(points, order.shared - order.given_back))
         self._follow_points_paid(redemption.pays_for)
 
     def _return(self, redemption: Redemption, points: int, lots: list[Lot]) -> None:
@@ -516,7 +565,7 @@ class Model:
         return status in COURSE and RANK[status] >= EVALUATED_FROM[self.accrual.evaluate_on]
 
     def _accrue(self, key: str, order: Order, status: PurchaseStatus, moment: datetime) -> None:
-        paid_minor = self._paid_minor(key)
+        paid_minor = self._counted_minor(key)
         earning_minor = max(0, order.total_minor - paid_minor)
         due_at = _due_at(self.accrual, status, order.ends_at, moment)
         self.evaluations += 1
@@ -625,8 +674,8 @@ class Model:
         accrual = order.accrual if order else None
         if key is None or order is None or accrual is None or order.status not in COURSE or accrual.lost:
             return
-        if accrual.paid_minor != self._paid_minor(key):
-            self._revalue(order, accrual, self._paid_minor(key), (order.status, self.now, False))
+        if accrual.paid_minor != self._counted_minor(key):
+            self._revalue(order, accrual, self._counted_minor(key), (order.status, self.now, False))
             self._follow(order, accrual, order.status, self.now, end_changed=False)
 
     def _credit(self, owner: str, points: int, cause: Accrual | None, expiry: tuple[datetime, int | None]) -> None:
@@ -686,6 +735,11 @@ class Model:
         holds, redemptions = self._paying(key)
         held = sum(hold.points for hold in holds if hold is not but)
         return held + sum(one.points - one.returned for one in redemptions)
+
+    def _counted_minor(self, key: str) -> int:
+        """What a valuation takes as paid with points: what pays, and what had paid for the refunded part."""
+        order = self.orders.get(key)
+        return self._paid_minor(key) + (order.given_back if order else 0)
 
     def _payable_minor(self, key: str | None) -> int:
         """The subtotal of every checkout is 100.00; a purchase that is recorded with less costs less."""

@@ -31,6 +31,7 @@ from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.redemption import RestorePolicy
 from loyalty.rules.refund import Refund, RefundPolicy
+from loyalty.rules.refund_points import ReturnPoints
 from loyalty.services.adjustment import adjust_points
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest, merge_customers
@@ -213,18 +214,22 @@ class Life(RuleBasedStateMachine):
         said, done = self._both("report_many", say, record)
         assert said == done
 
-    @rule(number=orders, percent=parts, cents=st.integers(-1, 1))
-    def refund(self, number: int, percent: int, cents: int) -> None:
-        """A part of a purchase is paid back, down to the cent."""
+    @rule(number=orders, percent=parts, cents=st.integers(-1, 1), auto=st.booleans())
+    def refund(self, number: int, percent: int, cents: int, *, auto: bool) -> None:
+        """A part of a purchase is paid back, down to the cent, with the points that had paid for it or without."""
         number = self._mostly(number, lambda order: order.status is not PurchaseStatus.REFUNDED)
         total_minor = _total_minor(number)
         amount_minor = total_minor * percent // 100 + cents
         request = RefundRequest(_named(number), Refund((), amount_minor), "EUR", None, None, self._key())
-        self._both(
+        request = request._replace(return_points=ReturnPoints.AUTO if auto else ReturnPoints.NONE)
+        made = self._both(
             "refund",
-            lambda: self.model.refund(str(number), amount_minor),
+            lambda: self.model.refund(str(number), amount_minor, auto=auto),
             lambda: refund_purchase(self._now, self.salon.integration, request),
         )
+        if made:
+            assert made[1].split.points == made[0]
+            assert made[1].split.money.amount_minor >= 0
 
     @rule(number=orders)
     def mature(self, number: int) -> None:
