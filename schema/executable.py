@@ -30,6 +30,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from schema.batch_items import let_marks_pass, mark_unreadable_items
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
 from schema.input_values import refuse_unreadable_arguments
@@ -54,9 +55,8 @@ class OperationContext(Protocol):
         """Where this operation stands, when it is a subscription."""
 
 
-_PLACE_OF_MAX_ERRORS = list(signature(StrawberryGraphQLCoreExecutionContext.build).parameters).index(
-    "max_coercion_errors"
-)
+_SIGNATURE_OF_BUILD = signature(StrawberryGraphQLCoreExecutionContext.build)
+_PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_errors")
 """Where graphql-core passes the number of errors that it reports for variables."""
 
 
@@ -71,7 +71,18 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
         else:
             values["max_coercion_errors"] = MAX_ERRORS - 1
-        return super().build(*args, **values)
+        execution: Any = super().build(*args, **values)
+        if not isinstance(execution, list):
+            return execution
+        # One bad item of a batch harms no other: what is wrong in items is marked, and then the rest may be read.
+        named = _SIGNATURE_OF_BUILD.bind(*args, **values)
+        given = named.arguments
+        schema, document, variables = given["schema"], given["document"], given.get("raw_variable_values") or {}
+        marked = mark_unreadable_items(schema, document, given.get("operation_name"), variables)
+        if marked is None:
+            return execution
+        given["raw_variable_values"] = marked
+        return super().build(*named.args, **named.kwargs)
 
 
 class ExecutableSchema(strawberry.Schema):
@@ -237,6 +248,7 @@ def build_schema(
     )
     schema.unavailable = unavailable
     refuse_unreadable_arguments(schema._schema)  # noqa: SLF001 - strawberry has no other way to it
+    let_marks_pass(schema._schema)  # noqa: SLF001
     return schema
 
 

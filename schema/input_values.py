@@ -26,12 +26,12 @@ def unreadable_problems(given: Any, path: tuple[str, ...] = (), *, leave: str | 
 
     ``leave`` names a field of the input itself that is not looked at: the items of a batch.
     """
-    return list(_problems(given, path, leave))
+    return list(dict.fromkeys(_problems(given, path, leave)))
 
 
 def _problems(given: Any, path: tuple[str, ...], leave: str | None) -> Iterator[Problem]:
     if isinstance(given, UnreadableValue):
-        yield Problem(path, given.reason)
+        yield Problem(path[: len(path) - given.above], given.reason)
     elif isinstance(given, list):
         for position, item in enumerate(given):
             if not isinstance(item, _PLAIN):

@@ -76,6 +76,8 @@ class UnreadableValue:
 
     sent: object
     reason: str
+    above: int = 0
+    """So many levels above this place is what is wrong: a whole object, say, of which this is a field."""
 
     def _fail(self, *_arguments: object) -> NoReturn:
         raise TypeError("an unreadable value was used as if it were readable")

@@ -1,6 +1,6 @@
 """What only describes a customer costs nobody points, and one bad value harms nobody else."""
 
-from typing import Any
+from typing import Any, cast
 
 from tests.acceptance.business import Business
 from tests.acceptance.client import Json, create_rule, find_customer, money, purchase_of
@@ -127,3 +127,56 @@ async def test_opening_balances_are_read_item_by_item(salon: Business) -> None:
         {"code": "LEFT_OUT", "path": ["items", "0", "customer", "email"]},
         {"code": "CORRECTED", "path": ["items", "3", "customer", "locale"]},
     ]
+
+
+async def test_what_graphql_would_refuse_in_one_item_harms_no_other(salon: Business) -> None:
+    """Wrong enum values, null, missing fields, other types: each refuses its item, with the path of the field."""
+    wrong: list[tuple[Json, list[list[str]]]] = [
+        (purchase_of("a", status="DONE"), [["status"]]),
+        (purchase_of("b", status=None), [["status"]]),
+        (purchase_of("c", customer=None), [["customer"]]),
+        (purchase_of("d", customer={"externalId": None}), [["customer", "externalId"]]),
+        (purchase_of("e", total="10.00"), [["total"]]),
+        (purchase_of("f", total={"amount": "1.00"}), [["total", "currency"]]),
+        (purchase_of("g", lines=[{"unitPrice": money("1.00"), "kind": "GIFT"}]), [["lines", "0", "kind"]]),
+        (purchase_of("h", lines=[None]), [["lines", "0"]]),
+        (purchase_of("i", staff=7), [["staff"]]),
+        (purchase_of("j", customer={"externalId": "x", "marketingConsent": "yes"}), [["customer", "marketingConsent"]]),
+        ({"externalId": "k", "status": "PAID"}, [["kind"], ["customer"]]),
+    ]
+    payload = await record_many(salon, purchase_of("first"), *(item for item, _ in wrong), purchase_of("last"))
+    first, *results, last = payload["results"]
+    assert (first["userErrors"], last["userErrors"]) == ([], [])
+    assert [[error["path"] for error in one["userErrors"]] for one in results] == [paths for _, paths in wrong]
+    nothing = await record_many(salon, cast("Json", None))
+    assert [[error["path"] for error in one["userErrors"]] for one in nothing["results"]] == [[[]]]
+    answer = await salon.integration.answer(
+        "mutation ($i: PurchasesRecordInput!) { purchasesRecord(input: $i) { results { replayed } } }",
+        i={"items": [purchase_of("first"), purchase_of("other", colour="red")]},
+    )
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
+
+
+async def test_the_other_batches_spare_their_good_items_too(salon: Business) -> None:
+    upserted = await salon.integration.do(
+        "customersUpsert",
+        "results { customer { externalId } userErrors { path message } }",
+        items=[{"externalId": "a"}, {"externalId": None}, {"fullName": "B"}, {"externalId": "c"}],
+    )
+    assert [one["customer"] and one["customer"]["externalId"] for one in upserted["results"]] == ["a", None, None, "c"]
+    assert upserted["results"][1]["userErrors"] == [{"path": ["externalId"], "message": "externalId must not be null."}]
+    assert upserted["results"][2]["userErrors"][0]["path"] == ["externalId"]
+    opened = await salon.manager.do(
+        "openingBalancesImport",
+        "results { customer { externalId } userErrors { path } }",
+        items=[{"customer": {"externalId": "d"}, "points": 5}, {"customer": {"externalId": "e"}, "points": None}],
+    )
+    assert [one["userErrors"] for one in opened["results"]] == [[], [{"path": ["points"]}]]
+    kept = await salon.manager.mutate(
+        "catalogItemsUpsert",
+        "items { externalId } userErrors { path message }",
+        items=[{"kind": "SERVICE", "externalId": "cut", "name": "Cut"}, {"kind": "HAIR", "externalId": "oil"}],
+    )
+    assert kept["items"] is None, "a catalogue is kept whole or not at all"
+    assert [error["path"] for error in kept["userErrors"]] == [["items", "1", "kind"]]
+    assert "SERVICE, CLASS" in kept["userErrors"][0]["message"]

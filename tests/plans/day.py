@@ -50,7 +50,7 @@ from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
-from loyalty.storage.redemptions import read_holds_moved_at, read_returns_made_at
+from loyalty.storage.redemptions import read_holds_moved_at, read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from schema.loaders import Loaders
@@ -135,6 +135,7 @@ class Day:
             call = keyed_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
             paid = PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
             await read_paid_with_points(tx, [paid])
+            await read_redemptions_for(tx, paid)
             await read_holds_moved_at(tx, paid, datetime.now(UTC))
             await read_returns_made_at(tx, paid, datetime.now(UTC))
             await keep_key(tx, call, self.salon.tenant_id, datetime.now(UTC))

@@ -25,12 +25,12 @@ RARE_ROWS = f"""
         WHERE tenant_id = '{BIG_TENANT}' AND external_id !~ '^customer-.5.$' ORDER BY id LIMIT {FEW + 1};
     DELETE FROM picked WHERE next_id IS NULL;
     INSERT INTO purchase_refunds (tenant_id, id, purchase_id, customer_id, number, amount_minor, lines, points,
-                                  recorded_at, actor_kind, actor)
-        SELECT tenant_id, gen_random_uuid(), id, customer_id, 1, 1, '[]', 0, recorded_at, 'STAFF', 'somebody'
+                                  returned_points, returned_minor, recorded_at, actor_kind, actor)
+        SELECT tenant_id, gen_random_uuid(), id, customer_id, 1, 1, '[]', 0, 0, 0, recorded_at, 'STAFF', 'somebody'
         FROM purchases WHERE tenant_id = '{BIG_TENANT}' LIMIT {FEW};
-    INSERT INTO redemption_returns (tenant_id, id, redemption_id, customer_id, points, discount_minor, returned_at,
-                                    actor_kind, actor)
-        SELECT tenant_id, gen_random_uuid(), id, customer_id, 1, 1, redeemed_at, 'STAFF', 'somebody'
+    INSERT INTO redemption_returns (tenant_id, id, redemption_id, customer_id, points, discount_minor,
+                                    refunded_points, refunded_minor, returned_at, actor_kind, actor)
+        SELECT tenant_id, gen_random_uuid(), id, customer_id, 1, 1, 0, 0, redeemed_at, 'STAFF', 'somebody'
         FROM redemptions WHERE tenant_id = '{BIG_TENANT}' LIMIT {FEW};
     INSERT INTO opening_balances (tenant_id, id, customer_id, named_id, points, lifetime_earned, qualifying,
                                   imported_at, actor_kind, actor)
