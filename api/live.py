@@ -1,12 +1,15 @@
 """Live events: each process listens once, reads a tenant's new events once, and hands them to all its followers.
 
-A hint (NOTIFY) only makes it quick: every followed log is looked at once a second anyway. No transaction is open while
-anybody waits, what a follower may leave unread is bounded, and a tenant that nobody follows costs nothing.
+A log is read when a hint (NOTIFY) says that it has grown. Nothing rests on hints alone: the relay sends one each second
+so that their absence is noticed, and then logs are looked at in turns. No transaction is open while anybody waits, what
+a follower may leave unread is bounded, and a tenant that nobody follows costs nothing.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -28,6 +31,13 @@ MAX_BACKLOG = 1_000
 PATIENCE_SECONDS = 5.0
 """How long a follower whose backlog is full may take for half of it; so long the others of its tenant wait once."""
 POLL_SECONDS = 1.0
+"""How often logs are looked at without a hint, some of them each time."""
+SILENCE_SECONDS = 5.0
+"""After so long without any hint there may be growth that nobody hints at: the relay sends a hint each second."""
+LOGS_IN_SILENCE = 20
+"""Logs that are looked at each time while no hints come; hundreds at a time would cost a fifth of a core."""
+ROUND_SECONDS = 60.0
+"""How long it takes to look at all logs once while hints come, whatever the hints say."""
 READS_AT_ONCE = 4
 """Logs read at the same time, so that followers never take all connections from the requests."""
 STOP_SECONDS = 5.0
@@ -119,7 +129,10 @@ class EventHub:
         self._patience_seconds = patience_seconds
         self._logs: dict[TenantId, SharedLog] = {}
         self._readers: set[asyncio.Task[None]] = set()
+        self._asking: dict[TenantId, asyncio.Task[int]] = {}
         self._listener: asyncio.Task[None] | None = None
+        self._poller: asyncio.Task[None] | None = None
+        self._heard_at = -math.inf
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._reading = Outage("event reader")
         self._stopped = False
@@ -135,9 +148,10 @@ class EventHub:
             for follower in list(shared.followers):
                 follower.end()
                 self._leave(follower)
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
+        for task in (self._listener, self._poller):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if self._readers:
             # A reader ends by itself after its statement: cancelling that would cost a connection.
             _, late = await asyncio.wait(self._readers, timeout=STOP_SECONDS)
@@ -162,7 +176,7 @@ class EventHub:
         that the log has not reached, and ReaderTooSlow when too much waits for it. The events are shared between
         followers: never change their payloads.
         """
-        newest = await last_position(self._world, tenant_id)
+        newest = await self._find_newest(tenant_id)
         if after is not None and not 0 <= after <= newest:
             raise InvalidInput.one("after", reason="is no position of this log")
         position = newest if after is None else after
@@ -194,6 +208,8 @@ class EventHub:
             task = asyncio.create_task(self._read_on(shared), name=f"event reader of {tenant_id}")
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
+            if self._poller is None:
+                self._poller = asyncio.create_task(self._look_without_hints(), name="event poller")
         elif shared.position > position:
             return None
         follower = Follower(shared, position, self._max_backlog)
@@ -207,8 +223,32 @@ class EventHub:
         if not shared.followers and self._logs.get(shared.tenant_id) is shared:
             del self._logs[shared.tenant_id]
             shared.woken.set()
+            if not self._logs and self._poller is not None:
+                self._poller.cancel()
+                self._poller = None
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _find_newest(self, tenant_id: TenantId) -> int:
+        """The position of a tenant's newest event. Whoever asks before the statement is sent is answered by it.
+
+        So thousands who come back at once cost a few statements, and leave the connections to the requests.
+        """
+        asking = self._asking.get(tenant_id)
+        if asking is None:
+            asking = self._asking[tenant_id] = asyncio.create_task(self._ask_newest(tenant_id))
+            asking.add_done_callback(_take_exception)
+        return await asyncio.shield(asking)
+
+    async def _ask_newest(self, tenant_id: TenantId) -> int:
+        try:
+            await self._reads.acquire()
+        finally:
+            del self._asking[tenant_id]
+        try:
+            return await last_position(self._world, tenant_id)
+        finally:
+            self._reads.release()
 
     async def _read(self, tenant_id: TenantId, position: int) -> list[EventRow]:
         async with self._reads:
@@ -236,13 +276,22 @@ class EventHub:
             try:
                 events = await self._read(shared.tenant_id, shared.position)
             except Exception as error:  # noqa: BLE001 - the followers would wait for ever for a reader that died
-                self._reading.failed(error)
-                events = []
-            else:
-                self._reading.over()
+                await _wait(shared.woken, self._reading.failed(error))
+                continue
+            self._reading.over()
             await self._hand_out(shared, events)
             if len(events) < MAX_EVENTS_AT_ONCE:
-                await _wait(shared.woken, POLL_SECONDS)
+                await shared.woken.wait()
+
+    async def _look_without_hints(self) -> None:
+        """Wake logs in turns, as long as there are any: each once in a round, and more of them while no hints come."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            silent = asyncio.get_running_loop().time() - self._heard_at > SILENCE_SECONDS
+            share = math.ceil(len(self._logs) * POLL_SECONDS / ROUND_SECONDS)
+            for tenant_id in list(islice(self._logs, max(share, LOGS_IN_SILENCE if silent else 0))):
+                shared = self._logs[tenant_id] = self._logs.pop(tenant_id)
+                shared.woken.set()
 
     async def _hand_out(self, shared: SharedLog, events: list[EventRow]) -> None:
         for event in events:
@@ -276,7 +325,8 @@ class EventHub:
         while True:
             try:
                 await self._take_hints(outage)
-            except Exception as error:  # noqa: BLE001 - without hints events would only come once a second
+            except Exception as error:  # noqa: BLE001 - without hints events would come late
+                self._heard_at = -math.inf
                 await asyncio.sleep(outage.failed(error))
 
     async def _take_hints(self, outage: Outage) -> None:
@@ -290,6 +340,7 @@ class EventHub:
                 shared.woken.set()
             while True:
                 async for hint in connection.notifies(timeout=LISTENER_CHECK_SECONDS):
+                    self._heard_at = asyncio.get_running_loop().time()
                     self._wake(hint.payload)
                 async with asyncio.timeout(LISTENER_ANSWER_SECONDS):
                     await connection.execute("SELECT 1")
@@ -304,6 +355,12 @@ class EventHub:
             shared = self._logs.get(tenant_id)
             if shared is not None and position > shared.position:
                 shared.woken.set()
+
+
+def _take_exception(task: asyncio.Task[int]) -> None:
+    """Those who asked are told what went wrong; when all of them have left, nobody needs to know."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

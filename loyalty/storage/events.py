@@ -28,6 +28,8 @@ MAX_PAYLOAD_BYTES = 7_500
 """PostgreSQL refuses a payload of 8,000 bytes or more."""
 MAX_HINT_BYTES = 61
 """One tenant and a position of 19 digits in a payload, with quotes, brackets and commas."""
+EMPTY_HINT = "[]"
+"""Says that the relay is there and that no log has grown."""
 HINTS_PER_PAYLOAD = (MAX_PAYLOAD_BYTES - 2) // MAX_HINT_BYTES
 
 

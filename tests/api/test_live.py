@@ -2,22 +2,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
+from uuid_utils.compat import uuid7
 
-from api.live import LISTENER_NAME, EventHub
+from api.live import LISTENER_NAME, LOGS_IN_SILENCE, EventHub
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.ids import CustomerId
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
-from loyalty.storage.events import CHANNEL, EventRow
+from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from runtime.roles import DatabaseUrls
 from schema.masking import ReaderTooSlow
 from tenancy.database import Database
 from tests.fixtures.live import GENEROUS_SECONDS, buy, end_sessions, happen, numbers_of, relaying, until
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from worker.relay import relay_batch
+from worker.relay import HEARTBEAT_SECONDS, relay_batch
 
 Events = AsyncGenerator[EventRow, None]
 
@@ -311,3 +313,99 @@ async def test_a_hint_that_is_not_ours_is_passed_over(
                 )
         await happen(world, salon, customer, [1])
     assert numbers_of(await taken) == [1]
+
+
+MANY_LOGS = 120
+
+
+@contextlib.asynccontextmanager
+async def following_many(hub: EventHub) -> AsyncIterator[None]:
+    """Follow many logs in which nothing happens."""
+    tenants = [TenantId(uuid7()) for _ in range(MANY_LOGS)]
+    waiting = [asyncio.ensure_future(anext(hub.follow(tenant_id, None), None)) for tenant_id in tenants]
+    await until(lambda: all(hub.count_followers(tenant_id) == 1 for tenant_id in tenants))
+    try:
+        yield
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def count_looks(statements: StatementLog, seconds: float) -> int:
+    """How often logs are read within some time."""
+    with statements() as sent:
+        await asyncio.sleep(seconds)
+    return len([statement for statement in sent if "events.position >" in statement])
+
+
+async def test_many_followed_logs_in_which_nothing_happens_are_not_asked_each_second(
+    relay_database: Database, hub: EventHub, statements: StatementLog
+) -> None:
+    """The relay says each second that it is there. Before, 300 logs that were read each second took 22 % of a core."""
+    async with relaying(relay_database), following_many(hub):
+        await asyncio.sleep(2 * HEARTBEAT_SECONDS)
+        await until_idle(statements)
+        assert await count_looks(statements, 3.0) < MANY_LOGS / 4
+
+
+async def test_many_followed_logs_are_looked_at_in_turns_while_no_hints_come(
+    world: World, statements: StatementLog
+) -> None:
+    deaf = EventHub(world)
+    async with following_many(deaf):
+        await until_idle(statements)
+        assert 0 < await count_looks(statements, 2.0) < MANY_LOGS
+    await deaf.stop()
+
+
+async def until_idle(statements: StatementLog) -> None:
+    """Wait until the first look at every log is over."""
+    while await count_looks(statements, 0.3) > LOGS_IN_SILENCE:
+        pass
+
+
+async def test_the_last_log_of_many_gets_its_turn_without_any_hint(
+    world: World, salon: Salon, customer: CustomerId, relay_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.live.POLL_SECONDS", 0.05)
+    deaf = EventHub(world)
+    async with following_many(deaf), taking(deaf, salon, 2) as taken:
+        for number in (1, 2):
+            await happen(world, salon, customer, [number])
+            await relay_all(relay_database)
+            await asyncio.sleep(0.5)
+    assert numbers_of(await taken) == [1, 2]
+    await deaf.stop()
+
+
+async def test_the_relay_says_that_it_is_there_when_nothing_happens(
+    relay_database: Database, database_urls: DatabaseUrls
+) -> None:
+    async with await psycopg.AsyncConnection.connect(database_urls.app, autocommit=True) as connection:
+        await connection.execute(f"LISTEN {CHANNEL}".encode())
+        async with relaying(relay_database):
+            payloads = [hint.payload async for hint in connection.notifies(timeout=GENEROUS_SECONDS, stop_after=2)]
+    assert [decode_hints(payload) for payload in payloads] == [[], []]
+
+
+async def test_a_crowd_that_begins_to_follow_one_tenant_costs_a_few_statements(
+    salon: Salon, hub: EventHub, statements: StatementLog
+) -> None:
+    crowd = 300
+    with statements() as sent:
+        waiting = [asyncio.ensure_future(anext(hub.follow(salon.tenant_id, None), None)) for _ in range(crowd)]
+        await until(lambda: hub.count_followers(salon.tenant_id) == crowd)
+    assert len([statement for statement in sent if "last_position" in statement]) < crowd / 10
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_whoever_follows_while_the_database_is_away_is_told(salon: Salon) -> None:
+    away = EventHub(World(Database("postgresql://nobody@/nothing?host=%2Fnowhere")))
+    answers = await asyncio.gather(
+        *(anext(away.follow(salon.tenant_id, None)) for _ in range(3)), return_exceptions=True
+    )
+    assert [type(answer).__name__ for answer in answers] == ["OperationalError"] * 3
+    await away.stop()
