@@ -1,10 +1,12 @@
 """The question every service asks first: whether this actor may do that."""
 
 from loyalty.rules.errors import FeatureDisabled, PermissionDenied
-from permissions.actor import Actor
+from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 
 LOYALTY = "LOYALTY"
+READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT})
+"""What the team may do while the program is off, beside preparing it: customers read nothing then."""
 
 
 def allows(actor: Actor, permission: Permission) -> bool:
@@ -15,7 +17,7 @@ def allows(actor: Actor, permission: Permission) -> bool:
 def require(actor: Actor, permission: Permission, *, even_when_off: bool = False) -> None:
     """Raise `PermissionDenied` unless the actor holds the permission, and `FeatureDisabled` while the program is off.
 
-    `even_when_off` is for what must work then too: reading and changing the settings, and credentials.
+    `even_when_off` is for what must work then too: preparing the program, and credentials. The team reads then as well.
     """
     require_any(actor, permission, even_when_off=even_when_off)
 
@@ -24,5 +26,21 @@ def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = Fa
     """Like `require`, satisfied by any one of the permissions; the first is the one a refusal names."""
     if not actor.permissions.intersection(permissions):
         raise PermissionDenied(permissions[0].name)
-    if not (actor.loyalty_enabled or even_when_off):
+    if not (actor.loyalty_enabled or even_when_off or _reads_as_team(actor, permissions)):
         raise FeatureDisabled(LOYALTY)
+
+
+def require_running(
+    actor: Actor, *permissions: Permission, even_when_off: bool = False, prepares: bool = False
+) -> None:
+    """Like `require_any` for a root field, and for a quote: while the program is off only what says so is there.
+
+    `even_when_off` is for everybody, `prepares` for the team alone.
+    """
+    require_any(actor, *permissions, even_when_off=True)
+    if not (actor.loyalty_enabled or even_when_off or (prepares and actor.kind is not ActorKind.CUSTOMER)):
+        raise FeatureDisabled(LOYALTY)
+
+
+def _reads_as_team(actor: Actor, permissions: tuple[Permission, ...]) -> bool:
+    return actor.kind is not ActorKind.CUSTOMER and bool(READS & actor.permissions & set(permissions))

@@ -14,6 +14,7 @@ from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.presets import Preset
+from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
@@ -33,6 +34,7 @@ _GRAPHQL_NAMES: dict[type[DescribedEnum], str] = {
     ConditionKind: "EarningConditionKind",
     EntryKind: "LedgerEntryKind",
     Direction: "AdjustmentDirection",
+    CheckCode: "ProgramCheckCode",
 }
 """The enums whose names are longer in the contract, where all names stand side by side."""
 
@@ -58,6 +60,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     ConditionKind,
     CatalogEarning,
     CatalogKind,
+    CheckCode,
     EntryKind,
     EventKind,
     DisplayColor,

@@ -13,7 +13,7 @@ import strawberry
 
 from loyalty.rules.errors import InvalidInput
 from permissions.catalog import Permission
-from permissions.policy import require_any
+from permissions.policy import require_running
 from schema.errors import user_errors
 from schema.input_values import unreadable_problems
 
@@ -26,9 +26,15 @@ INPUT = "input"
 
 
 def guarded(
-    *permissions: Permission, description: str, even_when_off: bool = False, batch: str | None = None
+    *permissions: Permission,
+    description: str,
+    even_when_off: bool = False,
+    prepares: bool = False,
+    batch: str | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declare a query or mutation that needs one of ``permissions``.
+
+    ``even_when_off`` fields are there for everybody while the program is off, ``prepares`` fields for the team.
 
     ``batch`` names the list of a mutation's input whose items the mutation checks itself, one by one.
     """
@@ -37,7 +43,7 @@ def guarded(
         @functools.wraps(resolve)
         async def checked(info: strawberry.Info, *arguments: Any, **named: Any) -> Any:
             if permissions:
-                require_any(info.context.actor, *permissions, even_when_off=even_when_off)
+                require_running(info.context.actor, *permissions, even_when_off=even_when_off, prepares=prepares)
             if INPUT in named:
                 problems = unreadable_problems(named[INPUT], leave=batch)
                 if problems:
@@ -59,7 +65,7 @@ def guarded_stream(
         async def checked(info: strawberry.Info, *arguments: Any, **named: Any) -> AsyncGenerator[Any, None]:
             delivery = info.context.delivery
             delivery.is_subscription = True
-            require_any(info.context.actor, *permissions)
+            require_running(info.context.actor, *permissions)
             async with aclosing(delivery.deliver(resolve(info, *arguments, **named))) as values:
                 async for value in values:
                     yield value

@@ -27,6 +27,7 @@ from loyalty.rules.ids import (
     RuleId,
     TierId,
 )
+from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.catalog import load_catalog_items
@@ -44,7 +45,7 @@ from loyalty.services.listing import (
 )
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.profile import load_consents
-from loyalty.services.program import get_program, get_tenant
+from loyalty.services.program import check_program, get_program, get_tenant
 from loyalty.services.purchase import (
     load_accruals,
     load_accruals_by_id,
@@ -107,6 +108,10 @@ class Loaders:
             found = await asyncio.gather(*(self.customers.load(key) for key in keys))
             return [row.points if row else None for row in found]
 
+        async def checks(keys: list[None]) -> Sequence[list[ProgramCheck]]:
+            return [await check_program(world, actor)] * len(keys)
+
+        self.program_checks: DataLoader[None, list[ProgramCheck]] = DataLoader(checks)
         self.program: DataLoader[None, ProgramRow] = DataLoader(programs)
         self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.earning_rule import EarnScope, Stacking
+from loyalty.rules.earning_rule import Award, EarnScope, PerAmountAward, PerUnitAward, Stacking
 from loyalty.rules.money import Money, PointValue, minor_digits
 from loyalty.rules.program import ProgramSettings
 
@@ -50,3 +50,10 @@ def apply_preset(settings: ProgramSettings, preset: Preset, currency: str) -> Pr
         accrual=accrual,
         redemption=replace(settings.redemption, point_value=point_value),
     )
+
+
+def preset_award(preset: Preset, currency: str) -> Award:
+    """Return what the rule of a preset gives: a point per enrolled item, or a point per unit of the currency."""
+    if preset is Preset.SIMPLYBOOK:
+        return PerUnitAward(1)
+    return PerAmountAward(1, 10 ** minor_digits(currency))

@@ -37,12 +37,12 @@ async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) ->
 
     Refusals: InvalidInput, LimitReached.
     """
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(_key_problems(edit))
 
     async def save() -> Sequence[CatalogItem]:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            until = (await locked_program(tx)).config_version + 1
+            until = (await locked_program(tx, even_when_off=True)).config_version + 1
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)

@@ -39,7 +39,7 @@ from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
 from loyalty.storage.redemptions import Prepared, prepare_for_customer, read_checkout_lots
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require_any
+from permissions.policy import require_running
 from tenancy.database import Transaction
 
 
@@ -101,7 +101,7 @@ async def quote_checkout(
     ``wanted`` points are applied, or those that the program proposes. When they cannot be, nothing is applied and the
     quote says why. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
     """
-    require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
+    require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
     refuse_checkout(checkout)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         prepared = await prepare_customer(tx, NO_CALL, customer)

@@ -25,6 +25,7 @@ from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
+from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
 MAX_RULES = 200
@@ -35,8 +36,21 @@ CatalogNames = Mapping[tuple[CatalogKind, str], str]
 
 async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) -> EarningRuleRow:
     """Create a rule as version 1; ``draft`` brings all but id and version. Refusals: InvalidInput, LimitReached."""
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(validate_rule(draft))
+
+    async def create() -> EarningRuleRow:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            await locked_program(tx, even_when_off=True)
+            return await add_rule(world, tx, actor, draft)
+
+    return await retry_transaction(create)
+
+
+async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule) -> EarningRuleRow:
+    """Insert a rule under the lock of the program. Refusal: LimitReached."""
+    if await count_rules(tx) >= MAX_RULES:
+        raise LimitReached("earning rules", MAX_RULES)
     now = world.clock()
     row = EarningRuleRow(
         id=RuleId(uuid7()),
@@ -52,17 +66,9 @@ async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) ->
         created_at=now,
         updated_at=now,
     )
-
-    async def create() -> EarningRuleRow:
-        async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
-            if await count_rules(tx) >= MAX_RULES:
-                raise LimitReached("earning rules", MAX_RULES)
-            await insert_rule(tx, row, actor.subject)
-            await touch_config(tx)
-        return row
-
-    return await retry_transaction(create)
+    await insert_rule(tx, row, by.subject)
+    await touch_config(tx)
+    return row
 
 
 async def update_earning_rule(
@@ -72,11 +78,11 @@ async def update_earning_rule(
 
     Refusals: NotFound, VersionConflict, InvalidInput.
     """
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def edit() -> EarningRuleRow:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await locked_program(tx, even_when_off=True)
             stored = await lock_rule(tx, rule_id)
             if stored is None:
                 raise NotFound("earning rule", ("id",))
@@ -108,11 +114,11 @@ async def update_earning_rule(
 
 async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> RuleId:
     """Take a rule out of force for good; what it earned stays explained. Refusal: NotFound."""
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def delete() -> RuleId:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await locked_program(tx, even_when_off=True)
             if await lock_rule(tx, rule_id) is None:
                 raise NotFound("earning rule", ("id",))
             await delete_rule(tx, rule_id, world.clock())
@@ -142,7 +148,7 @@ async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
     """The tenant's own names for external ids, for readable summaries."""
     require(actor, Permission.LOYALTY_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return (await program_in_force(world, tx)).names
+        return (await program_in_force(world, tx, even_when_off=True)).names
 
 
 def _rule(row: EarningRuleRow) -> EarningRule:

@@ -76,7 +76,7 @@ async def import_opening_balances(world: World, actor: Actor, openings: Sequence
     A customer who stands in the batch again is answered as in a batch of its own: a replay, or OpeningBalanceExists.
     Refusals of one: InvalidInput, OpeningBalanceExists (with other numbers or other days), LimitReached.
     """
-    require(actor, Permission.LOYALTY_ADJUST)
+    require(actor, Permission.LOYALTY_ADJUST, even_when_off=True)
     if not 1 <= len(openings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     refused: dict[int, LoyaltyError] = {}
@@ -104,7 +104,7 @@ async def load_opening_balances(
 
 async def _import(world: World, actor: Actor, openings: Sequence[Opening], refused: Refused) -> list[OpeningResult]:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await program_in_force(world, tx)
+        program = await program_in_force(world, tx, even_when_off=True)
         results: dict[int, OpeningResult] = dict(refused)
         items = {position: one for position, one in enumerate(openings) if position not in refused}
         known = await read_named_openings(tx, [one.customer.external_id for one in items.values()]) if items else {}

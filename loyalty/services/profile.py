@@ -58,7 +58,7 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
 
     Refusals of one: InvalidInput, IdentifierTaken. A fact that is older than what is known changes nothing.
     """
-    require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE)
+    require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE, even_when_off=True)
     if not 1 <= len(profiles) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     refused: dict[int, LoyaltyError] = {}
@@ -150,7 +150,7 @@ async def _upsert_fit(
 
 async def _upsert(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> dict[str, CustomerRow]:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await program_in_force(world, tx)
+        program = await program_in_force(world, tx, even_when_off=True)
         now = world.now(program)
         opened = await open_accounts(tx, profile_rows(profiles, now))
         targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}

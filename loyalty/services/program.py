@@ -9,11 +9,14 @@ from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
 from loyalty.rules.ids import JobId
 from loyalty.rules.program import ProgramSettings, validate_settings
+from loyalty.rules.program_checks import CheckedProgram, ProgramCheck
+from loyalty.rules.program_checks import check_program as find_checks
 from loyalty.services.world import World
 from loyalty.storage.jobs import RETIER, JobRow, start_job
 from loyalty.storage.programs import (
     ProgramRow,
     lock_program,
+    read_config,
     read_config_version,
     read_program,
     save_program,
@@ -21,7 +24,7 @@ from loyalty.storage.programs import (
 from loyalty.storage.tenants import TenantRow, read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import LOYALTY, require, require_any
+from permissions.policy import LOYALTY, allows, require, require_any
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
@@ -45,6 +48,19 @@ async def get_program(world: World, actor: Actor) -> ProgramRow:
     return program
 
 
+async def check_program(world: World, actor: Actor) -> list[ProgramCheck]:
+    """What the program still lacks, also while it is switched off; customers are told nothing."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
+    if not allows(actor, Permission.LOYALTY_READ):
+        return []
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        config = await read_config(tx)
+    if config is None:
+        raise NotFound("program")
+    now = world.clock() + config.program.clock_advance
+    return find_checks(CheckedProgram(config.program.settings, config.rules, config.tiers, config.catalog, now))
+
+
 class ChangedProgram(NamedTuple):
     """The settings after an edit, and the job that re-tiers everybody when tiers are counted otherwise now."""
 
@@ -60,17 +76,22 @@ async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> Chang
 
 async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await locked_program(tx, even_when_off=True)
-        if edit.expected_version is not None and edit.expected_version != program.version:
-            raise VersionConflict(expected=edit.expected_version, actual=program.version)
-        settings = edit.change(program.settings)
-        refuse_problems(validate_settings(settings, program.currency))
-        if settings == program.settings:
-            return ChangedProgram(program, None)
-        now, version = world.clock(), program.version + 1
-        await save_program(tx, settings, version, now, actor.subject)
-        same = settings.tiering == program.settings.tiering
-        job = None if same else await start_job(tx, JobId(uuid7()), RETIER, now)
+        return await change_settings(world, tx, actor, edit)
+
+
+async def change_settings(world: World, tx: Transaction, by: Actor, edit: ProgramEdit) -> ChangedProgram:
+    """Change settings within a transaction; an edit that changes nothing makes no version."""
+    program = await locked_program(tx, even_when_off=True)
+    if edit.expected_version is not None and edit.expected_version != program.version:
+        raise VersionConflict(expected=edit.expected_version, actual=program.version)
+    settings = edit.change(program.settings)
+    refuse_problems(validate_settings(settings, program.currency))
+    if settings == program.settings:
+        return ChangedProgram(program, None)
+    now, version = world.clock(), program.version + 1
+    await save_program(tx, settings, version, now, by.subject)
+    same = settings.tiering == program.settings.tiering
+    job = None if same else await start_job(tx, JobId(uuid7()), RETIER, now)
     changed = program._replace(
         settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
     )

@@ -67,13 +67,13 @@ async def create_tier(
     world: World, actor: Actor, name: str, color: str, min_points: int, factor: Ratio | None = None
 ) -> ChangedTier:
     """Create a tier. Refusals: InvalidInput, DuplicateName, DuplicateMinimum, LimitReached."""
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(validate_tier(name, color, min_points, factor))
     tier = TierRow(TierId(uuid7()), name, normal_color(color), min_points, factor)
 
     async def create() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await locked_program(tx, even_when_off=True)
             if len(await read_tiers(tx)) >= MAX_TIERS:
                 raise LimitReached("tiers", MAX_TIERS)
             await refuse_duplicate_tier(tx, tier)
@@ -85,11 +85,11 @@ async def create_tier(
 
 async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierChangeOf) -> ChangedTier:
     """Change a tier. Refusals: NotFound, InvalidInput, DuplicateName, DuplicateMinimum."""
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def edit() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await locked_program(tx, even_when_off=True)
             changed = change(await _tier_in_force(tx, tier_id))
             refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
             tier = changed._replace(color=normal_color(changed.color))
@@ -102,11 +102,11 @@ async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierC
 
 async def remove_tier(world: World, actor: Actor, tier_id: TierId) -> ChangedTier:
     """Delete a tier; its customers move to the next lower one. Refusal: NotFound."""
-    require(actor, Permission.LOYALTY_MANAGE)
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
 
     async def remove() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await locked_program(tx, even_when_off=True)
             tier = await _tier_in_force(tx, tier_id)
             await delete_tier(tx, tier_id, world.clock())
             return ChangedTier(tier, await _re_tier_everybody(world, tx))

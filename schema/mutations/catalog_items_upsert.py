@@ -34,6 +34,7 @@ class CatalogItemsUpsertPayload:
 
 @guarded(
     Permission.LOYALTY_MANAGE,
+    prepares=True,
     description="Keep the catalogue: names for external ids, categories, time zones of locations, points per unit. A "
     "field that is left out stays as it is.",
 )

@@ -51,6 +51,7 @@ class CustomerUpsertPayload:
 @guarded(
     Permission.PURCHASES_RECORD,
     Permission.LOYALTY_MANAGE,
+    prepares=True,
     description="Create a customer, or change what is known about one. Sent again, nothing changes.",
 )
 async def customer_upsert(

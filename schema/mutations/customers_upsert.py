@@ -38,6 +38,7 @@ class CustomersUpsertPayload:
 @guarded(
     Permission.PURCHASES_RECORD,
     Permission.LOYALTY_MANAGE,
+    prepares=True,
     description="Create or change up to 1,000 customers, in as few statements as one.",
     batch="items",
 )

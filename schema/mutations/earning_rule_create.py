@@ -50,7 +50,9 @@ class EarningRuleCreatePayload:
 
 
 @guarded(
-    Permission.LOYALTY_MANAGE, description="Create an earning rule; it counts for purchases evaluated from now on."
+    Permission.LOYALTY_MANAGE,
+    prepares=True,
+    description="Create an earning rule; it counts for purchases evaluated from now on.",
 )
 async def earning_rule_create(
     info: Info,

@@ -27,6 +27,7 @@ class EarningRuleDeletePayload:
 
 @guarded(
     Permission.LOYALTY_MANAGE,
+    prepares=True,
     description="Delete an earning rule. What it earned stays, and stays explained by name and version.",
 )
 async def earning_rule_delete(

@@ -53,7 +53,11 @@ class EarningRuleUpdatePayload:
     earning_rule: EarningRule | None = strawberry.field(default=None, description="The rule at its newest version.")
 
 
-@guarded(Permission.LOYALTY_MANAGE, description="Change an earning rule; what was evaluated before stays as it is.")
+@guarded(
+    Permission.LOYALTY_MANAGE,
+    prepares=True,
+    description="Change an earning rule; what was evaluated before stays as it is.",
+)
 async def earning_rule_update(
     info: Info,
     input: Annotated[EarningRuleUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002

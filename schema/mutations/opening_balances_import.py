@@ -73,6 +73,7 @@ class OpeningBalancesImportPayload:
 
 @guarded(
     Permission.LOYALTY_ADJUST,
+    prepares=True,
     description="Import customers with the points they had elsewhere, once for each: sent again, nothing happens.",
     batch="items",
 )

@@ -5,15 +5,16 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.presets import Preset, apply_preset
-from loyalty.services.program import ProgramEdit, update_program
+from loyalty.rules.presets import Preset
+from loyalty.services.preset import PresetRequest, apply_program_preset
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.types.program import Program
+from schema.types.earning_rule import EarningRule
+from schema.types.program import Program, ProgramCheck
 
 
 @strawberry.input(description="Which preset.")
@@ -22,17 +23,27 @@ class ProgramApplyPresetInput:
     expected_version: int | None = strawberry.field(
         default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
     )
+    create_rule: bool = strawberry.field(
+        default=False,
+        description="Where no rule gives points, create the preset's own: a point per enrolled item (SIMPLYBOOK), or a "
+        "point per unit of the currency (BOOKNETIC, SHOP). A program with such a rule gets no other.",
+    )
 
 
-@strawberry.type(description="The settings as they are now.")
+@strawberry.type(description="The settings as they are now, and what the program still lacks.")
 class ProgramApplyPresetPayload:
     user_errors: UserErrors = user_errors_field()
     program: Program | None = strawberry.field(default=None, description="The new version.")
+    earning_rule: EarningRule | None = strawberry.field(default=None, description="The rule that was created.")
+    checks: list[ProgramCheck] | None = strawberry.field(
+        default=None, description="What the program still lacks before it earns and pays, as `Program.checks`."
+    )
 
 
 @guarded(
     Permission.LOYALTY_MANAGE,
-    description="Set accrual, scope, stacking and point value as a preset wants them; rules, tiers and the rest stay.",
+    description="Set accrual, scope, stacking and point value as a preset wants them; tiers and the rest stay. A "
+    "preset needs a rule to earn by: `createRule` makes one where there is none, and `checks` say what is missing.",
     even_when_off=True,
 )
 async def program_apply_preset(
@@ -42,12 +53,10 @@ async def program_apply_preset(
     """One new version."""
 
     async def work() -> Mapping[str, Any]:
-        tenant = await load(info, "tenant", None)
-        edit = ProgramEdit(
-            lambda settings: apply_preset(settings, input.preset, tenant.currency), input.expected_version
-        )
-        changed = await update_program(info.context.world, info.context.actor, edit)
+        request = PresetRequest(input.preset, input.expected_version, input.create_rule)
+        applied = await apply_program_preset(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return {"program": changed.program}
+        checks = await load(info, "program_checks", None)
+        return {"program": applied.program, "earning_rule": applied.rule, "checks": checks}
 
     return await answer_mutation(ProgramApplyPresetPayload, work)

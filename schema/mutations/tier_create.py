@@ -34,7 +34,11 @@ class TierCreatePayload:
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
 
 
-@guarded(Permission.LOYALTY_MANAGE, description="Create a tier; all customers are put into the right tier after it.")
+@guarded(
+    Permission.LOYALTY_MANAGE,
+    prepares=True,
+    description="Create a tier; all customers are put into the right tier after it.",
+)
 async def tier_create(
     info: Info,
     input: Annotated[TierCreateInput, strawberry.argument(description="The tier.")],  # noqa: A002

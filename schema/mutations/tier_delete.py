@@ -27,7 +27,9 @@ class TierDeletePayload:
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
 
 
-@guarded(Permission.LOYALTY_MANAGE, description="Delete a tier; its customers move to the next lower one.")
+@guarded(
+    Permission.LOYALTY_MANAGE, prepares=True, description="Delete a tier; its customers move to the next lower one."
+)
 async def tier_delete(
     info: Info,
     input: Annotated[TierDeleteInput, strawberry.argument(description="Which one.")],  # noqa: A002

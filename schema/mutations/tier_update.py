@@ -36,7 +36,11 @@ class TierUpdatePayload:
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
 
 
-@guarded(Permission.LOYALTY_MANAGE, description="Change a tier; all customers are put into the right tier after it.")
+@guarded(
+    Permission.LOYALTY_MANAGE,
+    prepares=True,
+    description="Change a tier; all customers are put into the right tier after it.",
+)
 async def tier_update(
     info: Info,
     input: Annotated[TierUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002

@@ -43,7 +43,7 @@ CUSTOMER_ORDERS: dict[CustomerOrder, Order[CustomerPlace]] = {
 }
 
 
-@guarded(Permission.LOYALTY_READ, description="Customers; by default those with points to spend.")
+@guarded(Permission.LOYALTY_READ, prepares=True, description="Customers; by default those with points to spend.")
 async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways
     info: Info,
     having: Annotated[PointsFilter, strawberry.argument(description="By their points.")] = PointsFilter.AVAILABLE,
@@ -75,6 +75,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
 @guarded(
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
+    prepares=True,
     description="A customer; null when there is none, or not for this caller.",
 )
 async def customer(

@@ -43,7 +43,7 @@ async def program(info: Info) -> Program:
     return shown(await get_program(info.context.world, info.context.actor))  # type: ignore[no-any-return]
 
 
-@guarded(Permission.LOYALTY_READ, description="The earning rules, by priority, then by age.")
+@guarded(Permission.LOYALTY_READ, prepares=True, description="The earning rules, by priority, then by age.")
 async def earning_rules(
     info: Info,
     active: Annotated[bool | None, strawberry.argument(description="Only active rules, or only paused ones.")] = None,
@@ -63,6 +63,7 @@ async def earning_rules(
     Permission.LOYALTY_READ,
     Permission.LOYALTY_REPORT,
     Permission.SELF_READ,
+    prepares=True,
     description="All tiers, lowest minimum first.",
 )
 async def tiers(info: Info) -> list[Tier]:
@@ -70,7 +71,7 @@ async def tiers(info: Info) -> list[Tier]:
     return shown(await tier_service.list_tiers(info.context.world, info.context.actor))  # type: ignore[no-any-return]
 
 
-@guarded(Permission.LOYALTY_READ, description="The catalogue, by kind, then by external id.")
+@guarded(Permission.LOYALTY_READ, prepares=True, description="The catalogue, by kind, then by external id.")
 async def catalog_items(
     info: Info,
     kind: Annotated[CatalogKind | None, strawberry.argument(description="Only this kind.")] = None,
@@ -85,7 +86,7 @@ async def catalog_items(
     return connection_of(info.context.seal, window, CATALOG_ORDER, [(catalog_place(item), item) for item in found])  # type: ignore[no-any-return]
 
 
-@guarded(Permission.LOYALTY_READ, description="A background job; null when there is none.")
+@guarded(Permission.LOYALTY_READ, prepares=True, description="A background job; null when there is none.")
 async def job(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002

@@ -12,6 +12,7 @@ from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.expiry import Period
 from loyalty.rules.money import Money as Amount
+from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
@@ -23,6 +24,7 @@ from permissions.catalog import Permission
 from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
+from schema.loaders import load
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
@@ -185,6 +187,16 @@ class TierPolicy:
     grace_days: int = strawberry.field(description="How many days after a window a tier stays.")
 
 
+@strawberry.type(description="One thing that the program still lacks before it earns and pays.")
+class ProgramCheck:
+    code: CheckCode = strawberry.field(description="What it lacks. More codes may come.")
+    message: str = strawberry.field(description="A sentence for people, in English.")
+    path: list[str] = strawberry.field(
+        description="Where it is set: a field of the program, `earningRules`, `tiers`, or `catalogItems` with kind and "
+        "external id."
+    )
+
+
 @strawberry.type(description="The tenant's loyalty settings; every edit is a new version.")
 class Program(Node):
     is_type_of = reads(ProgramRow)
@@ -202,6 +214,14 @@ class Program(Node):
     def accrual_policy(self) -> AccrualPolicy:
         """From the settings."""
         return shown(_settings(self))  # type: ignore[no-any-return]
+
+    @computed(
+        description="What the program still lacks, also while it is off; empty for one that earns and pays, and for "
+        "customers."
+    )
+    async def checks(self, info: Info) -> list[ProgramCheck]:
+        """Settings, rules, tiers and catalogue are read for it."""
+        return await load(info, "program_checks", None) or []
 
     @computed(description="When points expire, unless their rule says otherwise.")
     def expiry_policy(self) -> ExpiryPolicy:

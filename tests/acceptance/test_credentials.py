@@ -104,7 +104,24 @@ STILL_THERE_WHEN_OFF = {
     "apiTokenCreate",
     "apiTokenRevoke",
     "signedTokensRevoke",
+    "earningRules",
+    "earningRuleCreate",
+    "earningRuleUpdate",
+    "earningRuleDelete",
+    "tiers",
+    "tierCreate",
+    "tierUpdate",
+    "tierDelete",
+    "catalogItems",
+    "catalogItemsUpsert",
+    "job",
+    "customers",
+    "customer",
+    "customerUpsert",
+    "customersUpsert",
+    "openingBalancesImport",
 }
+"""What is there for the team while the program is off: credentials, and whatever prepares the program."""
 
 
 async def callers_of(salon: Business) -> dict[str, Caller]:
@@ -308,7 +325,7 @@ async def test_a_customers_streams_tell_of_nobody_else(salon: Business) -> None:
 
 
 async def test_a_program_that_is_off_disables_every_loyalty_field_and_can_be_switched_on_again(salon: Business) -> None:
-    """BK-01, BK-70: FEATURE_DISABLED for every loyalty field, no accrual; programUpdate switches it on again."""
+    """BK-01, BK-70: FEATURE_DISABLED for all but what prepares, no accrual; programUpdate switches it on again."""
     await create_rule(salon.manager, "Ten", 10)
     recorded = await record(salon.integration, "order-1")
     anna = await salon.customer("anna")
@@ -321,7 +338,10 @@ async def test_a_program_that_is_off_disables_every_loyalty_field_and_can_be_swi
             assert ("FEATURE_DISABLED" in codes) == (field not in STILL_THERE_WHEN_OFF), (field, answer)
         assert code_of(await anna.answer("{ me { id } }")) == "FEATURE_DISABLED"
         assert code_of(await salon.integration.answer(A_PURCHASE)) == "FEATURE_DISABLED"
-        node = await salon.owner.answer("query($id: ID!) { node(id: $id) { id } }", id=recorded["customer"]["id"])
+        for field in ("tiers { id }", 'customer(by: {externalId: "anna"}) { id }', "customers { nodes { id } }"):
+            answer = await anna.answer(f"{{ {field} }}")
+            assert code_of(answer) in {"FEATURE_DISABLED", "FORBIDDEN"}, field
+        node = await anna.answer("query($id: ID!) { node(id: $id) { id } }", id=recorded["customer"]["id"])
         assert code_of(node) == "FEATURE_DISABLED"
     on = await salon.manager.do("programUpdate", "program { enabled version }", enabled=True)
     assert on["program"] == {"enabled": True, "version": 3}

@@ -109,7 +109,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
 }
 """Where the ids come from that each loader is asked for."""
 
-ONE_OF_A_KIND = ("tenant", "program", "catalog_names")
+ONE_OF_A_KIND = ("tenant", "program", "program_checks", "catalog_names")
 """Loaders of what a tenant has once."""
 BY_PURCHASE_KEY = ("purchases_by_key", "holds_for", "redemptions_for")
 """Loaders that are asked for natural keys of purchases."""

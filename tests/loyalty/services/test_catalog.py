@@ -7,7 +7,7 @@ import pytest
 
 from loyalty.rules.catalog import CatalogChange, CatalogEarning, EarningRate
 from loyalty.rules.earning import CatalogItem, CatalogKind
-from loyalty.rules.errors import FeatureDisabled, InvalidInput, LimitReached
+from loyalty.rules.errors import InvalidInput, LimitReached
 from loyalty.services import catalog
 from loyalty.services.catalog import MAX_ITEMS_AT_ONCE, CatalogEdit, list_catalog_items, upsert_catalog_items
 from loyalty.services.program import ProgramEdit, update_program
@@ -184,11 +184,9 @@ async def test_a_catalogue_has_a_limit(
             await save(world, salon, service_item("c"))
 
 
-async def test_a_program_that_is_off_has_no_catalogue_to_edit(
-    world: World, salon: Salon, nothing_changes: NothingChanges
-) -> None:
-    """BK-01."""
+async def test_the_catalogue_is_prepared_while_the_program_is_off(world: World, salon: Salon) -> None:
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=False), None))
-    async with nothing_changes(salon.tenant_id):
-        with pytest.raises(FeatureDisabled):
-            await save(world, salon, service_item("a"))
+    off = replace(salon.manager, loyalty_enabled=False)
+    await upsert_catalog_items(world, off, CatalogEdit([service_item("a")], []))
+    found = await list_catalog_items(world, off, kind=None, window=Window(5))
+    assert [item.external_id for item in found] == ["a"]

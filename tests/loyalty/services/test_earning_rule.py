@@ -22,7 +22,7 @@ from loyalty.rules.earning import (
     Weekday,
     condition_summary,
 )
-from loyalty.rules.errors import FeatureDisabled, InvalidInput, LimitReached, NotFound, VersionConflict
+from loyalty.rules.errors import InvalidInput, LimitReached, NotFound, VersionConflict
 from loyalty.rules.ids import RuleId
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.rounding import Rounding
@@ -269,16 +269,11 @@ async def test_there_is_a_limit(world: World, salon: Salon, nothing_changes: Not
     await create_earning_rule(world, salon.manager, rule(10))
 
 
-async def test_a_program_that_is_off_has_no_rules_to_edit(
-    world: World, salon: Salon, nothing_changes: NothingChanges
-) -> None:
-    """BK-01."""
-    made = await create_earning_rule(world, salon.manager, rule(10))
+async def test_rules_are_prepared_while_the_program_is_off(world: World, salon: Salon) -> None:
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=False), None))
-    async with nothing_changes(salon.tenant_id):
-        with pytest.raises(FeatureDisabled):
-            await create_earning_rule(world, salon.manager, rule(10))
-        with pytest.raises(FeatureDisabled):
-            await update_earning_rule(world, salon.manager, made.id, lambda it: replace(it, name="Other"), None)
-        with pytest.raises(FeatureDisabled):
-            await delete_earning_rule(world, salon.manager, made.id)
+    off = replace(salon.manager, loyalty_enabled=False)
+    made, spare = [await create_earning_rule(world, off, rule(10)) for _ in range(2)]
+    await update_earning_rule(world, off, made.id, lambda it: replace(it, name="Other"), None)
+    await delete_earning_rule(world, off, spare.id)
+    found = await list_earning_rules(world, off, active=None, window=Window(5))
+    assert [(one.id, one.name) for one in found] == [(made.id, "Other")]

@@ -7,7 +7,6 @@ import pytest
 from loyalty.rules.errors import (
     DuplicateMinimum,
     DuplicateName,
-    FeatureDisabled,
     InvalidInput,
     LimitReached,
     LoyaltyError,
@@ -285,19 +284,15 @@ async def test_there_is_a_limit(world: World, salon: Salon, nothing_changes: Not
             await create_tier(world, salon.manager, "One more", "#C0C0C0", 1_000)
 
 
-async def test_a_program_that_is_off_has_no_tiers_to_edit(
-    world: World, salon: Salon, nothing_changes: NothingChanges
-) -> None:
-    """BK-01."""
-    silver = await create_tier(world, salon.manager, *SILVER)
+async def test_tiers_are_prepared_while_the_program_is_off(world: World, salon: Salon) -> None:
+    """The job runs too: who has enough points stands in the right tier when the program begins."""
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, enabled=False), None))
-    async with nothing_changes(salon.tenant_id):
-        with pytest.raises(FeatureDisabled):
-            await create_tier(world, salon.manager, *GOLD)
-        with pytest.raises(FeatureDisabled):
-            await change_tier(world, salon.manager, silver.tier.id, lambda tier: tier)
-        with pytest.raises(FeatureDisabled):
-            await remove_tier(world, salon.manager, silver.tier.id)
+    off = replace(salon.manager, loyalty_enabled=False)
+    silver = await create_tier(world, off, *SILVER)
+    gold = await create_tier(world, off, *GOLD)
+    await change_tier(world, off, silver.tier.id, lambda tier: tier._replace(name="Starter"))
+    await remove_tier(world, off, gold.tier.id)
+    assert [tier.name for tier in await list_tiers(world, off)] == ["Starter"]
 
 
 async def test_a_job_that_is_not_there_is_finished(world: World, salon: Salon) -> None:
