@@ -16,6 +16,7 @@ RUN python -m venv /build/tools \
 COPY pyproject.toml README.md LICENSE ./
 COPY api api
 COPY cli cli
+COPY execution execution
 COPY loyalty loyalty
 COPY migrations migrations
 COPY permissions permissions

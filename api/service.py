@@ -37,8 +37,13 @@ UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, StaleRead)
 """What the database raises when it is away, or too busy to answer; others may have been faster in every attempt."""
 
 
-def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[str] = ()) -> Starlette:
-    """The ASGI application of one process. Its lifespan checks the database role, listens for events, and ends both."""
+def build_service(
+    database: Database, issuer: Issuer, *, cors_origins: Sequence[str] = (), planned: bool = True
+) -> Starlette:
+    """The ASGI application of one process. Without ``planned`` no operation is planned.
+
+    Its lifespan checks the database role, listens for events, and ends both.
+    """
     world = World(database)
     hub = EventHub(world)
 
@@ -81,7 +86,7 @@ def build_service(database: Database, issuer: Issuer, *, cors_origins: Sequence[
             await database.close()
 
     return create_app(
-        treue_schema(UNAVAILABLE),
+        treue_schema(UNAVAILABLE, planned=planned),
         Authenticator(issuer, read_token, read_standing),
         make_context,
         find_fallen_actors,

@@ -27,7 +27,9 @@ def serve(host: str | None, port: int | None) -> None:
         database = Database(
             urls.app, pool_size=settings.pool_size, pool_wait_seconds=settings.pool_wait_seconds, name="treue-server"
         )
-        app = build_service(database, local_issuer(settings), cors_origins=settings.cors_origins)
+        app = build_service(
+            database, local_issuer(settings), cors_origins=settings.cors_origins, planned=settings.plans
+        )
         run(
             app,
             host or settings.host,

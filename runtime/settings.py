@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."
     )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    plans: bool = Field(
+        default=True, description="Answer operations by kept plans, breadth first; false lets graphql-core run them."
+    )
     pool_size: int = Field(default=10, ge=1, le=MAX_POOL_SIZE, description="Database connections of one process.")
     pool_wait_seconds: int = Field(
         default=5, ge=1, le=MAX_WAIT_SECONDS, description="How long a request waits for a free connection."

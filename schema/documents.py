@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema
 
+from execution.plans import Planner, Plans
 from schema.limits import find_excess
 from schema.masking import MAX_ERRORS, ErrorCode, refusal
 from schema.parsing import parse_document
@@ -32,12 +33,19 @@ class PreparedDocument(NamedTuple):
 
 
 class Documents:
-    """The documents of one schema."""
+    """The documents of one schema, and with those that are kept the plans to run them.
 
-    def __init__(self, schema: GraphQLSchema, max_bytes: int = DOCUMENT_CACHE_BYTES) -> None:
+    Without a planner nothing is planned.
+    """
+
+    def __init__(
+        self, schema: GraphQLSchema, max_bytes: int = DOCUMENT_CACHE_BYTES, planner: Planner | None = None
+    ) -> None:
         self._schema = schema
         self._max_bytes = max_bytes
+        self._planner = planner
         self._kept: OrderedDict[str, tuple[PreparedDocument, int]] = OrderedDict()
+        self._plans: dict[int, Plans] = {}
         self.kept_bytes = 0
 
     def prepare(self, text: str) -> PreparedDocument:
@@ -51,13 +59,33 @@ class Documents:
             self._keep(text, prepared, weigh_document(text, prepared.document))
         return prepared
 
+    def find_plans(self, document: DocumentNode) -> Plans | None:
+        """The plans of a document that is kept; None for any other, and where nothing is planned."""
+        return self._plans.get(id(document))
+
     def _keep(self, text: str, prepared: PreparedDocument, weight: int) -> None:
         if weight > self._max_bytes:
             return
         self._kept[text] = (prepared, weight)
         self.kept_bytes += weight
+        document = prepared.document
+        if self._planner is not None and document is not None:
+            self._plans[id(document)] = Plans(self._planner, document, lambda size: self._grow(text, document, size))
+        self._release()
+
+    def _grow(self, text: str, document: DocumentNode, size: int) -> None:
+        """A plan of a document has grown. What is not kept any more ends with the operation that uses it."""
+        kept = self._kept.get(text)
+        if kept is not None and kept[0].document is document:
+            self._kept[text] = (kept[0], kept[1] + size)
+            self.kept_bytes += size
+            self._release()
+
+    def _release(self) -> None:
+        """Drop the documents that were not used for longest, with their plans, until the others fit."""
         while self.kept_bytes > self._max_bytes:
-            _, (_, released) = self._kept.popitem(last=False)
+            _, (prepared, released) = self._kept.popitem(last=False)
+            self._plans.pop(id(prepared.document), None)
             self.kept_bytes -= released
 
 

@@ -30,7 +30,9 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
+from execution.plans import Planner, Plans
 from schema.batch_items import let_marks_pass, mark_unreadable_items
+from schema.columns import COLUMNS
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
 from schema.input_values import refuse_unreadable_arguments
@@ -61,7 +63,13 @@ _PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_
 
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):
-    """Runs operations, and answers wrong values of variables without suggestions and with few errors."""
+    """Runs operations by their plan where they have one, else as strawberry and graphql-core do.
+
+    Wrong values of variables are answered without suggestions and with few errors.
+    """
+
+    plans: Plans | None = None
+    """The plans of the document that is run."""
 
     @classmethod
     def build(cls, *args: Any, **values: Any) -> Any:
@@ -71,18 +79,25 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
         else:
             values["max_coercion_errors"] = MAX_ERRORS - 1
+        schema, document = args[:2]
         execution: Any = super().build(*args, **values)
-        if not isinstance(execution, list):
-            return execution
-        # One bad item of a batch harms no other: what is wrong in items is marked, and then the rest may be read.
-        named = _SIGNATURE_OF_BUILD.bind(*args, **values)
-        given = named.arguments
-        schema, document, variables = given["schema"], given["document"], given.get("raw_variable_values") or {}
-        marked = mark_unreadable_items(schema, document, given.get("operation_name"), variables)
-        if marked is None:
-            return execution
-        given["raw_variable_values"] = marked
-        return super().build(*named.args, **named.kwargs)
+        if isinstance(execution, list):
+            named = _SIGNATURE_OF_BUILD.bind(*args, **values)
+            given = named.arguments
+            variables = given.get("raw_variable_values") or {}
+            # One bad item of a batch harms no other: what is wrong in items is marked, and then the rest may be read.
+            marked = mark_unreadable_items(schema, document, given.get("operation_name"), variables)
+            if marked is not None:
+                given["raw_variable_values"] = marked
+                execution = super().build(*named.args, **named.kwargs)
+        if isinstance(execution, _Execution):
+            execution.plans = schema._strawberry_schema.documents.find_plans(document)  # noqa: SLF001
+        return execution
+
+    def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
+        """Run the operation, or one event of a subscription. What has begun by its plan is never begun anew."""
+        plan = None if self.plans is None else self.plans.find(self)
+        return super().execute_operation(serially) if plan is None else plan.run(self)
 
 
 class ExecutableSchema(strawberry.Schema):
@@ -90,9 +105,10 @@ class ExecutableSchema(strawberry.Schema):
 
     unavailable: tuple[type[Exception], ...] = ()
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *, planned: bool = True, **values: Any) -> None:
         super().__init__(execution_context_class=_Execution, **values)
-        self.documents = Documents(self._schema)
+        planner = Planner(self._schema, COLUMNS) if planned else None
+        self.documents = Documents(self._schema, planner=planner)
 
     async def _prepare_operation_async(
         self,
@@ -232,13 +248,16 @@ def build_schema(
     subscription: type | None = None,
     types: Iterable[type] = (),
     unavailable: tuple[type[Exception], ...] = (),
+    *,
+    planned: bool = True,
 ) -> ExecutableSchema:
     """The schema of the given root types, with our scalars, limits and error rules.
 
     `types` are object types that are only reached through interfaces. `unavailable` are exceptions that become
-    UNAVAILABLE.
+    UNAVAILABLE. Without `planned` graphql-core runs every operation.
     """
     schema = ExecutableSchema(
+        planned=planned,
         query=query,
         mutation=mutation,
         subscription=subscription,

@@ -113,6 +113,6 @@ class Subscription:
     points_expiring = points_expiring.points_expiring
 
 
-def treue_schema(unavailable: tuple[type[Exception], ...] = ()) -> ExecutableSchema:
-    """The executable API. ``unavailable`` are exceptions that mean "not now"."""
-    return build_schema(Query, Mutation, Subscription, types=USER_ERROR_TYPES, unavailable=unavailable)
+def treue_schema(unavailable: tuple[type[Exception], ...] = (), *, planned: bool = True) -> ExecutableSchema:
+    """The executable API. ``unavailable`` are exceptions that mean "not now"; ``planned`` is how it runs operations."""
+    return build_schema(Query, Mutation, Subscription, types=USER_ERROR_TYPES, unavailable=unavailable, planned=planned)

@@ -1,0 +1,112 @@
+"""Where a value stands in the answer. A place is found only when something fails there, so a success costs nothing.
+
+One value may stand at several spots: a row that many parents share is completed once.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any, Final, NamedTuple, Protocol
+
+FAILED: Final[Any] = type("Failed", (), {"__repr__": lambda _self: "FAILED"})()
+"""Stands for a value that failed where null is not allowed, until the failure reaches a nullable position."""
+
+
+class Spot(NamedTuple):
+    """One position in the answer, from the root down.
+
+    ``order`` has the numbers that sort positions as a document reads: of a field in its selection, of an item in its
+    list. ``nullable`` says for each position on the way whether null may stand there.
+    """
+
+    path: tuple[str | int, ...]
+    order: tuple[int, ...]
+    nullable: tuple[bool, ...]
+
+    def below(self, key: str | int, order: int, *, nullable: bool) -> "Spot":
+        """The position of a field or item inside of this one."""
+        return Spot((*self.path, key), (*self.order, order), (*self.nullable, nullable))
+
+    def find_nulled_path(self) -> tuple[str | int, ...]:
+        """The path of what becomes null when this position fails; empty for the whole data."""
+        for length in range(len(self.path), 0, -1):
+            if self.nullable[length - 1]:
+                return self.path[:length]
+        return ()
+
+
+class Place(Protocol):
+    """Where the values of a list stand."""
+
+    def find_spots(self, index: int) -> Iterator[Spot]:
+        """The positions of one value, in the order of the document."""
+
+
+class RootPlace:
+    """The root value."""
+
+    __slots__ = ()
+
+    def find_spots(self, index: int) -> Iterator[Spot]:  # noqa: ARG002 - there is one root value
+        """The one position above all fields."""
+        yield Spot((), (), ())
+
+
+class FieldPlace:
+    """The values of one field of a list of objects: one for each object."""
+
+    __slots__ = ("key", "nullable", "order", "parents")
+
+    def __init__(self, parents: Place, key: str, order: int, *, nullable: bool) -> None:
+        self.parents = parents
+        self.key = key
+        self.order = order
+        self.nullable = nullable
+
+    def find_spots(self, index: int) -> Iterator[Spot]:
+        """The field at each position of its object."""
+        for spot in self.parents.find_spots(index):
+            yield spot.below(self.key, self.order, nullable=self.nullable)
+
+
+class ItemPlace:
+    """The items of several lists, one list after the other."""
+
+    __slots__ = ("lengths", "lists", "nullable", "owners")
+
+    def __init__(self, lists: Place, owners: Sequence[int], lengths: Sequence[int], *, nullable: bool) -> None:
+        self.lists = lists
+        self.owners = owners
+        self.lengths = lengths
+        self.nullable = nullable
+
+    def find_spots(self, index: int) -> Iterator[Spot]:
+        """The item at each position of its list."""
+        ends = list(accumulate(self.lengths))
+        number = bisect_right(ends, index)
+        within = index - (ends[number - 1] if number else 0)
+        for spot in self.lists.find_spots(self.owners[number]):
+            yield spot.below(within, within, nullable=self.nullable)
+
+
+class ChosenPlace:
+    """Some values of a list, each of which may stand there several times.
+
+    ``owners`` are the indexes of the list that have a value; ``numbers`` say which of the chosen values each has.
+    """
+
+    __slots__ = ("numbers", "owners", "values")
+
+    def __init__(self, values: Place, owners: Sequence[int], numbers: Sequence[int]) -> None:
+        self.values = values
+        self.owners = owners
+        self.numbers = numbers
+
+    def find_spots(self, index: int) -> Iterator[Spot]:
+        """All positions where the chosen value stands."""
+        for owner, number in zip(self.owners, self.numbers, strict=True):
+            if number == index:
+                yield from self.values.find_spots(owner)
+
+
+ROOT: Final = RootPlace()

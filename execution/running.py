@@ -1,0 +1,96 @@
+"""One operation while it runs: its context, its plan, and what has failed so far."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from graphql import FieldNode
+from graphql.execution.executor import Executor
+
+from execution.failures import Failure
+from execution.places import FAILED, Place
+
+if TYPE_CHECKING:
+    from execution.plans import Plan
+
+
+class Unplaced:
+    """The path that a resolver is told: none, since it is called once for a whole list."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"a field is resolved for a whole list, so it has no path to take {name!r} from")
+
+
+UNPLACED: Any = Unplaced()
+
+
+class Run:
+    """One operation while it runs. ``core`` is graphql-core's executor: it holds context, operation and variables."""
+
+    __slots__ = ("core", "failures", "plan", "schema")
+
+    def __init__(self, core: Executor[Any], plan: "Plan") -> None:
+        self.core = core
+        self.plan = plan
+        self.schema = core.schema
+        self.failures: list[Failure] = []
+
+    def fail(self, place: Place, index: int, nodes: Sequence[FieldNode], error: Exception, *, nullable: bool) -> Any:
+        """Note a failure; what stands there instead: None where null may stand, else ``FAILED``."""
+        self.failures.append(Failure(place, index, nodes, error))
+        return None if nullable else FAILED
+
+
+def is_awaitable_class(kind: type) -> bool:
+    """Whether the values of a class can be awaited."""
+    return hasattr(kind, "__await__")
+
+
+def has_awaitables(values: Sequence[Any]) -> bool:
+    """Whether one of the values can be awaited."""
+    return any(map(is_awaitable_class, set(map(type, values))))
+
+
+async def await_all(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+    """Await all, at the same time; an exception takes the place of the value it prevented.
+
+    All have ended when this returns. What is no ordinary exception, such as a cancellation, is raised.
+    """
+    if len(awaitables) == 1:
+        try:
+            return [await awaitables[0]]
+        except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of its field
+            return [error]
+    done: list[Any] = await asyncio.gather(*awaitables, return_exceptions=True)
+    for value in done:
+        if isinstance(value, BaseException) and not isinstance(value, Exception):
+            raise value
+    return done
+
+
+async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
+    """Await parts of the answer, at the same time. They never fail, unless the executor has a bug, which is raised."""
+    if len(parts) == 1:
+        return [await parts[0]]
+    done: list[Any] = await asyncio.gather(*parts, return_exceptions=True)
+    for part in done:
+        if isinstance(part, BaseException):
+            raise part
+    return done
+
+
+async def settle(values: Sequence[Any]) -> list[Any]:
+    """The values, with those that can be awaited replaced by what they bring or raise."""
+    places = [index for index, value in enumerate(values) if is_awaitable_class(type(value))]
+    settled = list(values)
+    if places:
+        brought = await await_all([values[index] for index in places])
+        for index, value in zip(places, brought, strict=True):
+            settled[index] = value
+    return settled
+
+
+def is_async(function: Any) -> bool:
+    """Whether calling a function gives an awaitable."""
+    return inspect.iscoroutinefunction(function)
