@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
 from loyalty.rules.entry import EntryKind
@@ -25,13 +27,12 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import keyed_call, read_replayed_result
+from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retry_transaction
 
 OPERATION = "pointsAdjust"
 
@@ -93,7 +94,9 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
             *validate_notes(request.internal_note, request.customer_description),
         ],
     )
-    return await retry_transaction(lambda: _adjust(world, actor, request))
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    decide = partial(_decide, world, actor, request)
+    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_first_answer)
 
 
 async def load_adjustments(
@@ -106,19 +109,18 @@ async def load_adjustments(
     return visible_rows(actor, found)
 
 
-async def _adjust(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, call)
-        if known is not None:
-            return await _first_answer(tx, AdjustmentId(known))
-        program = await program_in_force(world, tx)
-        customer_id = await resolve_customer(tx, request.customer)
-        book = await open_book(world, tx, program, actor, [customer_id])
-        adjustment, change = await _book(tx, book, customer_id, request)
-        book.remember(call, adjustment.id)
-        await post(tx, book.finish())
-        return AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False)
+async def _decide(
+    world: World, actor: Actor, request: AdjustmentRequest, tx: Transaction, _: AskedKey
+) -> Booked[AdjustedPoints]:
+    program = await program_in_force(world, tx)
+    customer_id = await resolve_customer(tx, request.customer)
+    book = await open_book(world, tx, program, actor, [customer_id])
+    adjustment, change = await _book(tx, book, customer_id, request)
+    return Booked(
+        book,
+        adjustment.id,
+        lambda: AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False),
+    )
 
 
 async def _book(
@@ -175,7 +177,8 @@ async def _book(
     return adjustment, book.tiers.change(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
 
 
-async def _first_answer(tx: Transaction, adjustment_id: AdjustmentId) -> AdjustedPoints:
+async def _read_first_answer(tx: Transaction, result_id: UUID) -> AdjustedPoints:
+    adjustment_id = AdjustmentId(result_id)
     adjustment = (await read_adjustments_by_id(tx, [adjustment_id]))[adjustment_id]
     customer = (await read_customers_by_id(tx, [adjustment.customer_id]))[adjustment.customer_id]
     changes = await read_tier_changes(tx, [adjustment_id])

@@ -1,12 +1,14 @@
 """Two customers turn out to be one: everything of the one moves to the other, and its id leads there from then on."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
 from loyalty.rules.account import Overdraft, credit, debit
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
@@ -33,12 +35,11 @@ from loyalty.storage.customer_merges import (
 )
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.facts import kept_times
-from loyalty.storage.idempotency import keyed_call, read_replayed_result
+from loyalty.storage.idempotency import keyed_call
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
-from tenancy.retry import retry_transaction
 
 OPERATION = "customerMerge"
 
@@ -76,7 +77,9 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
             check_note(request.reason, ("reason",)),
         ]
     )
-    return await retry_transaction(lambda: _merge(world, actor, request))
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    decide = partial(_decide, world, actor, request)
+    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_merged)
 
 
 async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
@@ -87,28 +90,23 @@ async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]
     return {merge_id: row for merge_id, row in found.items() if may_see_customer(actor, row.target_id)}
 
 
-async def _merge(world: World, actor: Actor, request: MergeRequest) -> MergedCustomers:
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, call)
-        if known is not None:
-            return await _read_merged(tx, CustomerMergeId(known))
-        program = await program_in_force(world, tx)
-        source_id = await resolve_customer(tx, request.source, "source")
-        target_id = await resolve_customer(tx, request.target, "target")
-        if source_id == target_id:
-            raise InvalidInput.one("target", reason="is the same customer already")
-        await lock_profiles(tx, source_id, target_id)
-        book = await open_book(world, tx, program, actor, [source_id, target_id])
-        if book.account(source_id).held:
-            raise ActiveHolds(book.account(source_id).held)
-        await bring_open_lots(tx, book, [source_id, target_id])
-        merge = _book(book, source_id, target_id, request.reason)
-        await move_customer(tx, source_id, target_id)
-        await _move_labels(tx, book, source_id, target_id)
-        book.remember(call, merge.id)
-        await post(tx, book.finish())
-        return MergedCustomers(merge, book.customer(target_id), replayed=False)
+async def _decide(
+    world: World, actor: Actor, request: MergeRequest, tx: Transaction, _: AskedKey
+) -> Booked[MergedCustomers]:
+    program = await program_in_force(world, tx)
+    source_id = await resolve_customer(tx, request.source, "source")
+    target_id = await resolve_customer(tx, request.target, "target")
+    if source_id == target_id:
+        raise InvalidInput.one("target", reason="is the same customer already")
+    await lock_profiles(tx, source_id, target_id)
+    book = await open_book(world, tx, program, actor, [source_id, target_id])
+    if book.account(source_id).held:
+        raise ActiveHolds(book.account(source_id).held)
+    await bring_open_lots(tx, book, [source_id, target_id])
+    merge = _book(book, source_id, target_id, request.reason)
+    await move_customer(tx, source_id, target_id)
+    await _move_labels(tx, book, source_id, target_id)
+    return Booked(book, merge.id, lambda: MergedCustomers(merge, book.customer(target_id), replayed=False))
 
 
 async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, target_id: CustomerId) -> None:
@@ -197,7 +195,8 @@ def _move_balance(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Seq
     book.tell(PointsMerged(target_id, entry.id, merge.id, moved.points, book.account(target_id).available))
 
 
-async def _read_merged(tx: Transaction, merge_id: CustomerMergeId) -> MergedCustomers:
+async def _read_merged(tx: Transaction, result_id: UUID) -> MergedCustomers:
+    merge_id = CustomerMergeId(result_id)
     merge = (await read_merges_by_id(tx, [merge_id]))[merge_id]
     customers = await read_customers_by_id(tx, [merge.target_id])
     return MergedCustomers(merge, customers[merge.target_id], replayed=True)

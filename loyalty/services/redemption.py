@@ -4,15 +4,17 @@ Everything happens under the lock of the customer's account; a hold leaves ACTIV
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.once import Booked, Unchanged, run_once
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import CheckoutVersion, HeldLot, LedgerEntry, LotAllocation
 from loyalty.rules import account as accounts
@@ -62,7 +64,7 @@ from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import to_document
 from loyalty.storage.entries import EntryRow
-from loyalty.storage.idempotency import keyed_call, replayed_result
+from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
 from loyalty.storage.redemptions import (
     HoldRow,
@@ -166,7 +168,15 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
             else Problem(("time_to_live",), "must be between PT1M and P7D"),
         ],
     )
-    return await retry_transaction(lambda: _hold(world, actor, request))
+    call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint())
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_customer, customer=request.customer),
+        decide=partial(_decide_hold, world, actor, request),
+        replay=_read_held,
+    )
 
 
 async def capture_hold(
@@ -179,7 +189,15 @@ async def capture_hold(
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    return await retry_transaction(lambda: _capture(world, actor, hold_id, points, idempotency_key))
+    call = keyed_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points]))
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_for_hold, hold_id=hold_id),
+        decide=partial(_decide_capture, world, actor, hold_id, points),
+        replay=_read_captured,
+    )
 
 
 async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_key: str) -> HeldPoints:
@@ -189,7 +207,15 @@ async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     _refuse_key_and_points(idempotency_key, None)
-    return await retry_transaction(lambda: _release(world, actor, hold_id, idempotency_key))
+    call = keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id]))
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_for_hold, hold_id=hold_id),
+        decide=partial(_decide_release, world, actor, hold_id),
+        replay=_read_held,
+    )
 
 
 async def return_redemption(
@@ -207,7 +233,15 @@ async def return_redemption(
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
     refuse_problems([check_note(reason, ("reason",))])
-    return await retry_transaction(lambda: _return(world, actor, redemption_id, points, reason, idempotency_key))
+    call = keyed_call(actor, idempotency_key, RETURN, fingerprint([redemption_id, points, reason]))
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_for_redemption, redemption_id=redemption_id),
+        decide=partial(_decide_return, world, actor, redemption_id, points, reason),
+        replay=_read_returned,
+    )
 
 
 async def free_abandoned_holds(world: World, tenant_id: TenantId) -> Swept:
@@ -244,37 +278,31 @@ async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[Ho
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _hold(world: World, actor: Actor, request: HoldRequest) -> HeldPoints:
-    key, checkout = request.idempotency_key, request.checkout
-    call = keyed_call(actor, key, HOLD, request.fingerprint())
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_customer(tx, call, request.customer)
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_held(tx, HoldId(known))
-        program = await program_at(world, tx, prepared and prepared.config_version)
-        refuse_currency(program, checkout)
-        customer_id = _owner(actor, prepared, "customer")
-        book = await open_book(world, tx, program, actor, [customer_id])
-        found = await read_checkout_lots(tx, customer_id, checkout.purchase)
-        refuse_payer(found.known, customer_id)
-        book.bring_lots(customer_id, found.lots)
-        if request.replaces is not None:
-            await _replace(tx, book, customer_id, request.replaces)
-        usable = [lot for lot in book.lots.spendable(customer_id) if lot.id not in found.earned_with_it]
-        application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
-        hold = _new_hold(book, customer_id, request, application)
-        book.posting.add(hold)
-        if hold.purchase is not None:
-            book.posting.add(_next_checkout(book, hold.purchase, found.known))
-        book.keep(accounts.set_aside(book.account(customer_id), hold.points))
-        for part in allocate(usable, hold.points):
-            book.lots.move(customer_id, parcels.set_aside(book.lots.find(customer_id, part.lot_id), part.points))
-            book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
-        book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
-        book.remember(call, hold.id)
-        await post(tx, book.finish())
-        return HeldPoints(hold, book.customer(customer_id), replayed=False)
+async def _decide_hold(
+    world: World, actor: Actor, request: HoldRequest, tx: Transaction, prepared: Prepared | None
+) -> Booked[HeldPoints]:
+    checkout = request.checkout
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    refuse_currency(program, checkout)
+    customer_id = _owner(actor, prepared, "customer")
+    book = await open_book(world, tx, program, actor, [customer_id])
+    found = await read_checkout_lots(tx, customer_id, checkout.purchase)
+    refuse_payer(found.known, customer_id)
+    book.bring_lots(customer_id, found.lots)
+    if request.replaces is not None:
+        await _replace(tx, book, customer_id, request.replaces)
+    usable = [lot for lot in book.lots.spendable(customer_id) if lot.id not in found.earned_with_it]
+    application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
+    hold = _new_hold(book, customer_id, request, application)
+    book.posting.add(hold)
+    if hold.purchase is not None:
+        book.posting.add(_next_checkout(book, hold.purchase, found.known))
+    book.keep(accounts.set_aside(book.account(customer_id), hold.points))
+    for part in allocate(usable, hold.points):
+        book.lots.move(customer_id, parcels.set_aside(book.lots.find(customer_id, part.lot_id), part.points))
+        book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
+    book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
+    return Booked(book, hold.id, partial(_answer_held, book, hold))
 
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
@@ -286,71 +314,76 @@ async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id
     await end_hold(tx, book, hold, HoldState.RELEASED)
 
 
-async def _capture(world: World, actor: Actor, hold_id: HoldId, wanted: int | None, key: str) -> CapturedPoints:
-    call = keyed_call(actor, key, CAPTURE, fingerprint([hold_id, wanted]))
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_hold(tx, call, hold_id)
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_captured(tx, RedemptionId(known))
-        book = await _open_owner(world, tx, actor, prepared)
-        hold, purchase = await read_hold_with_purchase(tx, hold_id)
-        if hold.state is not HoldState.ACTIVE:
-            raise HoldEnded(hold.state)
-        if hold.expires_at <= book.now:
-            raise HoldEnded(HoldState.EXPIRED)
-        points = hold.points if wanted is None else wanted
-        _refuse_capture(hold, purchase, points)
-        redemption, ended = await spend_hold(tx, book, hold, points)
-        book.remember(call, redemption.id)
-        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id)])
-        return CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False)
+async def _decide_capture(
+    world: World, actor: Actor, hold_id: HoldId, wanted: int | None, tx: Transaction, prepared: Prepared | None
+) -> Booked[CapturedPoints]:
+    book = await _open_owner(world, tx, actor, prepared)
+    hold, purchase = await read_hold_with_purchase(tx, hold_id)
+    if hold.state is not HoldState.ACTIVE:
+        raise HoldEnded(hold.state)
+    if hold.expires_at <= book.now:
+        raise HoldEnded(HoldState.EXPIRED)
+    points = hold.points if wanted is None else wanted
+    _refuse_capture(hold, purchase, points)
+    redemption, ended = await spend_hold(tx, book, hold, points)
+    return Booked(
+        book,
+        redemption.id,
+        lambda: CapturedPoints(redemption, ended, book.customer(hold.customer_id), replayed=False),
+        _post_for(hold),
+    )
 
 
-async def _release(world: World, actor: Actor, hold_id: HoldId, key: str) -> HeldPoints:
-    call = keyed_call(actor, key, RELEASE, fingerprint([hold_id]))
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_hold(tx, call, hold_id)
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_held(tx, HoldId(known))
-        book = await _open_owner(world, tx, actor, prepared)
-        hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
-        if hold.state is HoldState.CAPTURED:
-            raise HoldEnded(hold.state)
-        if hold.state is not HoldState.ACTIVE:
-            # Whose hold it was may have become another customer since it ended.
-            return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
-        ended = await end_hold(tx, book, hold, HoldState.RELEASED)
-        book.remember(call, hold.id)
-        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id)])
-        return HeldPoints(ended, book.customer(hold.customer_id), replayed=False)
+async def _decide_release(
+    world: World, actor: Actor, hold_id: HoldId, tx: Transaction, prepared: Prepared | None
+) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
+    book = await _open_owner(world, tx, actor, prepared)
+    hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
+    if hold.state is HoldState.CAPTURED:
+        raise HoldEnded(hold.state)
+    if hold.state is not HoldState.ACTIVE:
+        # Whose hold it was may have become another customer since it ended.
+        return Unchanged(HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True))
+    ended = await end_hold(tx, book, hold, HoldState.RELEASED)
+    return Booked(book, hold.id, partial(_answer_held, book, ended), _post_for(hold))
 
 
-async def _return(
-    world: World, actor: Actor, redemption_id: RedemptionId, wanted: int | None, reason: str | None, key: str
-) -> ReturnedPoints:
-    call = keyed_call(actor, key, RETURN, fingerprint([redemption_id, wanted, reason]))
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_redemption(tx, call, redemption_id)
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_returned(tx, RedemptionReturnId(known))
-        program = await program_at(world, tx, prepared and prepared.config_version)
-        # Whose points they were may have become another customer since: they come back to that one.
-        customer_id = _owner(actor, prepared, "redemption")
-        book = await open_book(world, tx, program, actor, [customer_id])
-        redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
-        returnable = redemption.points - redemption.returned_points
-        points = returnable if wanted is None else wanted
-        if not 1 <= points <= returnable:
-            raise ReturnExceedsRedemption(returnable=returnable, requested=points)
-        returned, after = await give_redemption_back(
-            tx, book, redemption, customer_id, points, reason, owed_points=owed_points
-        )
-        book.remember(call, returned.id)
-        await post_points_paid(tx, book, [(redemption.purchase_kind, redemption.purchase_external_id)])
-        return ReturnedPoints(returned, after, book.customer(customer_id), replayed=False)
+def _answer_held(book: Book, hold: HoldRow) -> HeldPoints:
+    return HeldPoints(hold, book.customer(hold.customer_id), replayed=False)
+
+
+async def _decide_return(
+    world: World,
+    actor: Actor,
+    redemption_id: RedemptionId,
+    wanted: int | None,
+    reason: str | None,
+    tx: Transaction,
+    prepared: Prepared | None,
+) -> Booked[ReturnedPoints]:
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    # Whose points they were may have become another customer since: they come back to that one.
+    customer_id = _owner(actor, prepared, "redemption")
+    book = await open_book(world, tx, program, actor, [customer_id])
+    redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
+    returnable = redemption.points - redemption.returned_points
+    points = returnable if wanted is None else wanted
+    if not 1 <= points <= returnable:
+        raise ReturnExceedsRedemption(returnable=returnable, requested=points)
+    returned, after = await give_redemption_back(
+        tx, book, redemption, customer_id, points, reason, owed_points=owed_points
+    )
+    return Booked(
+        book,
+        returned.id,
+        lambda: ReturnedPoints(returned, after, book.customer(customer_id), replayed=False),
+        _post_for(redemption),
+    )
+
+
+def _post_for(paying: HoldRow | RedemptionRow) -> Callable[[Transaction, Book], Awaitable[None]]:
+    """How a book is written that changes what points pay of a purchase: the purchase may be valued anew."""
+    return partial(post_points_paid, keys=[(paying.purchase_kind, paying.purchase_external_id)])
 
 
 async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
@@ -705,18 +738,21 @@ def _refuse_key_and_points(key: str, points: int | None) -> None:
 # ── the first answer again ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _read_held(tx: Transaction, hold_id: HoldId) -> HeldPoints:
+async def _read_held(tx: Transaction, result_id: UUID) -> HeldPoints:
+    hold_id = HoldId(result_id)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
     return HeldPoints(hold, await _customer(tx, hold.customer_id), replayed=True)
 
 
-async def _read_captured(tx: Transaction, redemption_id: RedemptionId) -> CapturedPoints:
+async def _read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
+    redemption_id = RedemptionId(result_id)
     redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
     hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
     return CapturedPoints(redemption, hold, await _customer(tx, redemption.customer_id), replayed=True)
 
 
-async def _read_returned(tx: Transaction, return_id: RedemptionReturnId) -> ReturnedPoints:
+async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
+    return_id = RedemptionReturnId(result_id)
     returned = (await read_returns_by_id(tx, [return_id]))[return_id]
     redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]
     return ReturnedPoints(returned, redemption, await _customer(tx, returned.customer_id), replayed=True)

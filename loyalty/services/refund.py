@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.once import Booked, Unchanged, run_once
 from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
@@ -41,7 +43,7 @@ from loyalty.services.refund_points import (
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
-from loyalty.storage.idempotency import keyed_call, replayed_result
+from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
@@ -59,7 +61,6 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
-from tenancy.retry import retry_transaction
 
 REFUND, MATURE = "purchaseRefund", "purchaseMature"
 MAX_LINES = 500
@@ -153,7 +154,15 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
         raise InvalidInput.one("lines", reason=f"must have at most {MAX_LINES} lines")
     if request.refund.amount_minor < 0:
         raise InvalidInput.one("amount", reason="must not be negative")
-    return await retry_transaction(lambda: _refund(world, actor, request))
+    call = keyed_call(actor, request.idempotency_key, REFUND, request.fingerprint())
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_for_purchase, **_named(request.purchase)),
+        decide=partial(_decide_refund, world, actor, request),
+        replay=_read_refunded,
+    )
 
 
 async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, idempotency_key: str) -> MaturedPurchase:
@@ -164,71 +173,77 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
-    return await retry_transaction(lambda: _mature(world, actor, purchase, idempotency_key))
+    call = keyed_call(actor, idempotency_key, MATURE, fingerprint(purchase.identity()))
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        call,
+        ask=partial(prepare_for_purchase, **_named(purchase)),
+        decide=partial(_decide_maturing, world, actor),
+        replay=_read_matured,
+    )
 
 
-async def _refund(world: World, actor: Actor, request: RefundRequest) -> RefundedPurchase:
-    call = keyed_call(actor, request.idempotency_key, REFUND, request.fingerprint())
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_purchase(tx, call, **_named(request.purchase))
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_refunded(tx, PurchaseRefundId(known))
-        book, purchase = await _open(world, tx, actor, prepared)
-        refund_in_program = _in_program_currency(purchase, request)
-        request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
-        if purchase.status is PurchaseStatus.REFUNDED:
-            raise refuse_after_refund_of_everything(refundable(purchase), request.refund)
-        earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
-        refunds = [row.refund for row in earlier]
-        money_minor = validate_refund(refundable(purchase), refunds, request.refund)
-        refunds.append(request.refund)
-        after = _update_purchase(book, purchase, refunds, money_minor)
-        accrual = await _accrual_of(tx, purchase)
-        change, taken = None, 0
-        if accrual is not None and accrual.state in CREDITED:
-            await bring_open_lots(tx, book, [purchase.customer_id])
-        with book.tiers.settle_once(purchase.customer_id):
-            # Points that paid for it come back first, so that what it earned can be taken from them.
-            points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
-            if accrual is not None:
-                gone = accrual.voided_points + accrual.reversed_points
-                accrual, change = refund(book, accrual, refundable(purchase), refunds)
-                taken = accrual.voided_points + accrual.reversed_points - gone
-        change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
-        row = _row(book, purchase, request, refunds, money_minor)._replace(
-            points=-taken,
-            point_share=points.part.points,
-            point_share_minor=points.part.discount_minor,
-            returned_points=points.returned.points,
-            returned_minor=points.returned.discount_minor,
-        )
-        book.posting.add(row)
-        _save(book, after, row)
-        book.remember(call, row.id)
-        await post(tx, book.finish())
+async def _decide_refund(
+    world: World, actor: Actor, request: RefundRequest, tx: Transaction, prepared: Prepared | None
+) -> Booked[RefundedPurchase]:
+    book, purchase = await _open(world, tx, actor, prepared)
+    refund_in_program = _in_program_currency(purchase, request)
+    request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
+    if purchase.status is PurchaseStatus.REFUNDED:
+        raise refuse_after_refund_of_everything(refundable(purchase), request.refund)
+    earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
+    refunds = [row.refund for row in earlier]
+    money_minor = validate_refund(refundable(purchase), refunds, request.refund)
+    refunds.append(request.refund)
+    after = _update_purchase(book, purchase, refunds, money_minor)
+    accrual = await _accrual_of(tx, purchase)
+    change, taken = None, 0
+    if accrual is not None and accrual.state in CREDITED:
+        await bring_open_lots(tx, book, [purchase.customer_id])
+    with book.tiers.settle_once(purchase.customer_id):
+        # Points that paid for it come back first, so that what it earned can be taken from them.
+        points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
+        if accrual is not None:
+            gone = accrual.voided_points + accrual.reversed_points
+            accrual, change = refund(book, accrual, refundable(purchase), refunds)
+            taken = accrual.voided_points + accrual.reversed_points - gone
+    change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
+    row = _row(book, purchase, request, refunds, money_minor)._replace(
+        points=-taken,
+        point_share=points.part.points,
+        point_share_minor=points.part.discount_minor,
+        returned_points=points.returned.points,
+        returned_minor=points.returned.discount_minor,
+    )
+    book.posting.add(row)
+    _save(book, after, row)
+    split = _split(row, after, points)
+
+    def answer() -> RefundedPurchase:
         customer = book.customer(purchase.customer_id)
-        return RefundedPurchase(row, _split(row, after, points), after, accrual, customer, change, False, points)
+        return RefundedPurchase(row, split, after, accrual, customer, change, False, points)
+
+    return Booked(book, row.id, answer)
 
 
-async def _mature(world: World, actor: Actor, name: PurchaseName, key: str) -> MaturedPurchase:
-    call = keyed_call(actor, key, MATURE, fingerprint(name.identity()))
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_for_purchase(tx, call, **_named(name))
-        known = replayed_result(prepared and prepared.kept_key, call)
-        if known is not None:
-            return await _read_matured(tx, AccrualId(known))
-        book, purchase = await _open(world, tx, actor, prepared)
-        accrual = await _accrual_of(tx, purchase)
-        if accrual is None or accrual.state is AccrualState.VOIDED:
-            raise NotFound("accrual", ("purchase",))
-        if accrual.state is not AccrualState.PENDING:
-            return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), None, replayed=True)
-        # What waited for a moment waits no longer: the moment is now.
-        accrual, change = mature(book, accrual._replace(matures_at=book.now))
-        book.remember(call, accrual.id)
-        await post(tx, book.finish())
-        return MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), change, replayed=False)
+async def _decide_maturing(
+    world: World, actor: Actor, tx: Transaction, prepared: Prepared | None
+) -> Booked[MaturedPurchase] | Unchanged[MaturedPurchase]:
+    book, purchase = await _open(world, tx, actor, prepared)
+    accrual = await _accrual_of(tx, purchase)
+    if accrual is None or accrual.state is AccrualState.VOIDED:
+        raise NotFound("accrual", ("purchase",))
+    if accrual.state is not AccrualState.PENDING:
+        customer = book.customer(purchase.customer_id)
+        return Unchanged(MaturedPurchase(purchase, accrual, customer, None, replayed=True))
+    # What waited for a moment waits no longer: the moment is now.
+    accrual, change = mature(book, accrual._replace(matures_at=book.now))
+    return Booked(
+        book,
+        accrual.id,
+        lambda: MaturedPurchase(purchase, accrual, book.customer(purchase.customer_id), change, replayed=False),
+    )
 
 
 async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> tuple[Book, PurchaseRow]:
@@ -330,7 +345,8 @@ def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> Ref
     return RefundSplit(Money(row.amount_minor - points.part.discount_minor, currency), left, value)
 
 
-async def _read_refunded(tx: Transaction, refund_id: PurchaseRefundId) -> RefundedPurchase:
+async def _read_refunded(tx: Transaction, result_id: UUID) -> RefundedPurchase:
+    refund_id = PurchaseRefundId(result_id)
     row = (await read_refunds_by_id(tx, [refund_id]))[refund_id]
     purchase = (await read_purchases_by_id(tx, [row.purchase_id]))[row.purchase_id]
     earlier = [one for one in (await read_refunds(tx, [purchase.id]))[purchase.id] if one.number < row.number]
@@ -350,7 +366,8 @@ async def _read_refunded(tx: Transaction, refund_id: PurchaseRefundId) -> Refund
     )
 
 
-async def _read_matured(tx: Transaction, accrual_id: AccrualId) -> MaturedPurchase:
+async def _read_matured(tx: Transaction, result_id: UUID) -> MaturedPurchase:
+    accrual_id = AccrualId(result_id)
     accrual = (await read_accruals_by_id(tx, [accrual_id]))[accrual_id]
     purchase = (await read_purchases_by_id(tx, [accrual.purchase_id]))[accrual.purchase_id]
     changes = await read_tier_changes(tx, [purchase.id])

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
+from uuid import UUID
 
 from loyalty.ledger.book import Book, open_book
+from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
 from loyalty.ledger.posting import post
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
@@ -16,7 +19,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import keyed_call, read_replayed_result
+from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -61,7 +64,9 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
             check_note(request.note, ("note",)),
         ]
     )
-    return await retry_transaction(lambda: _lock(world, actor, request))
+    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    decide = partial(_decide, world, actor, request)
+    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_locked)
 
 
 async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
@@ -80,23 +85,23 @@ async def load_tier_histories(
         return await read_tier_history(tx, visible, MAX_HISTORY)
 
 
-async def _lock(world: World, actor: Actor, request: TierLockRequest) -> LockedTier:
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        known = await read_replayed_result(tx, call)
-        if known is not None:
-            return LockedTier((await read_customers_by_id(tx, [CustomerId(known)]))[CustomerId(known)], replayed=True)
-        book, customer_id = await _open(world, tx, actor, request.customer)
-        if request.until is not None and request.until <= book.now:
-            raise InvalidInput.one("until", reason="must be in the future")
-        tier = _tier_in_force(book, request.tier_id)
-        locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
-        book.keep(locked)
-        change = TierChange(book.program.tier(locked.tier_id), tier)
-        book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
-        book.remember(call, customer_id)
-        await post(tx, book.finish())
-        return LockedTier(book.customer(customer_id), replayed=False)
+async def _decide(
+    world: World, actor: Actor, request: TierLockRequest, tx: Transaction, _: AskedKey
+) -> Booked[LockedTier]:
+    book, customer_id = await _open(world, tx, actor, request.customer)
+    if request.until is not None and request.until <= book.now:
+        raise InvalidInput.one("until", reason="must be in the future")
+    tier = _tier_in_force(book, request.tier_id)
+    locked = replace(book.account(customer_id), tier_locked=True, tier_locked_until=request.until)
+    book.keep(locked)
+    change = TierChange(book.program.tier(locked.tier_id), tier)
+    book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None, request.note or None)
+    return Booked(book, customer_id, lambda: LockedTier(book.customer(customer_id), replayed=False))
+
+
+async def _read_locked(tx: Transaction, result_id: UUID) -> LockedTier:
+    customer_id = CustomerId(result_id)
+    return LockedTier((await read_customers_by_id(tx, [customer_id]))[customer_id], replayed=True)
 
 
 async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:

@@ -100,13 +100,18 @@ async def keep_key(tx: Transaction, call: KeyedCall, result_id: UUID, now: datet
     await tx.run(_KEEP, **call.row(result_id, now)._asdict())
 
 
+async def read_kept_key(tx: Transaction, call: KeyedCall) -> KeptKey | None:
+    """What the key of a call was used for, or None when it is new for this client and operation."""
+    row = await tx.row(KEPT_FOR_CALL, **call.parameters)
+    return KeptKey._make(row) if row else None
+
+
 async def read_replayed_result(tx: Transaction, call: KeyedCall) -> UUID | None:
     """The result that this very request had before, or None when the key is new for this client and operation.
 
     Raises IdempotencyConflict when the key stands for another input.
     """
-    row = await tx.row(KEPT_FOR_CALL, **call.parameters)
-    return replayed_result(KeptKey._make(row) if row else None, call)
+    return replayed_result(await read_kept_key(tx, call), call)
 
 
 def replayed_result(kept: KeptKey | None, call: KeyedCall) -> UUID | None:
