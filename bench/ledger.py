@@ -13,6 +13,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
+from loyalty.storage.verification_facts import FACT_DIGEST
+
 Connection = psycopg.Connection[TupleRow]
 
 SMALL_TENANTS = 20
@@ -312,13 +314,13 @@ def _lot(builder: Builder, round_: int, number: int, step: Step, cause: str) -> 
     expires_at = "NULL::timestamptz" if remaining else builder.at(round_ + 6)
     return f"""
         INSERT INTO lots (tenant_id, id, customer_id, entry_id, cause_id, original, remaining, held, expired, state,
-                          opened_at, expires_at)
+                          opened_at, expires_at, opened_expires_at)
         SELECT c.tenant_id, {builder.id("lot", round_)}, c.id, {builder.id("entry", round_)}, {
         builder.id(cause, round_)
     },
                {step.points} * c.factor, {remaining} * c.factor, 0, {expired} * c.factor, '{state}',
                {builder.at(round_)},
-               {expires_at}
+               {expires_at}, {expires_at}
         {builder.rows(round_)}
     """
 
@@ -344,6 +346,10 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
     reversed_points = -sum(it.points for it in STEPS.values() if it.kind == "EARN_REVERSED" and it.of == number)
     status = "CANCELLED" if reversed_points else "PAID"
     state = "REVERSED" if reversed_points else "AVAILABLE"
+    taken = sum(it.takes.get(number, 0) for it in STEPS.values())
+    is_left = step.points > taken - sum(it.points for it in STEPS.values() if it.kind == "EXPIRED" and it.of == number)
+    # What is left lives for ever; of the other lots nothing is known.
+    expiry = """'{"kind": "NONE"}'::jsonb""" if is_left else "NULL"
     yield f"""
         INSERT INTO purchases (tenant_id, id, kind, external_id, customer_id, status, version, generation, total_minor,
                                refunded_minor, currency, lines, location, staff, told_at, recorded_at, updated_at)
@@ -370,7 +376,7 @@ def _purchase(builder: Builder, round_: int, number: int, step: Step) -> Iterato
                        'rule_id', '01890000-0000-7000-8002-000000000001', 'rule_name', 'A point per euro',
                        'basis_minor', {step.points} * c.factor * 100, 'explanation',
                        {step.points} * c.factor || ' points: 1 per 1.00 EUR, rounded down.', 'rule_version', 1,
-                       'failed_condition', NULL),
+                       'failed_condition', NULL, 'expiry', {expiry}),
                    jsonb_build_object('units', NULL, 'points', 0, 'outcome', 'NOT_MATCHED',
                        'rule_id', '01890000-0000-7000-8002-000000000002', 'rule_name', 'Double points on Mondays',
                        'basis_minor', 0, 'explanation', 'Only on Mondays.', 'rule_version', 3,
@@ -388,18 +394,22 @@ def _fact(builder: Builder, purchased: int, round_: int, version: int, told: tup
     status, points = told
     return f"""
         INSERT INTO purchase_facts (tenant_id, purchase_id, version, fingerprint, status, facts, recorded_at,
-        recorded_by)
-        SELECT c.tenant_id, {builder.id("purchase", purchased)}, {version},
-               encode(sha256(('{version}' || c.n)::bytea), 'hex'), '{status}',
+        recorded_by, report_key, report_client, state_mark, digest)
+        SELECT f.*, {FACT_DIGEST} FROM (
+        SELECT c.tenant_id, {builder.id("purchase", purchased)} AS purchase_id, {version} AS version,
+               encode(sha256(('{version}' || c.n)::bytea), 'hex') AS fingerprint, '{status}' AS status,
                jsonb_build_object('kind', 'APPOINTMENT', 'lines', '[{{"kind": "SERVICE",
-               "external_id": "cut"}}]'::jsonb,
+               "external_id": "cut", "quantity": 1}}]'::jsonb,
                    'staff', 'mara', 'total',
                    jsonb_build_object('currency', 'EUR', 'amount_minor', {points} * c.factor * 100),
                    'ends_at', NULL,
                    'location', 'main-street', 'booked_at', NULL, 'starts_at', NULL,
-                   'external_id', 'booking-{purchased}-' || c.n, 'occurred_at', NULL, 'customer_category', NULL),
-               {builder.at(round_)}, 'api_token:01890000-0000-7000-8000-00000000000a'
+                   'external_id', 'booking-{purchased}-' || c.n, 'occurred_at', NULL,
+                   'customer_category', NULL) AS facts,
+               {builder.at(round_)} AS recorded_at, 'api_token:01890000-0000-7000-8000-00000000000a' AS recorded_by,
+               NULL AS report_key, NULL AS report_client, NULL AS state_mark
         {builder.rows(round_)}
+        ) f
     """
 
 

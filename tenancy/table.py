@@ -4,7 +4,7 @@ Only this module makes tables, so a table that is not walled cannot be written b
 catalogue of a migrated database and fails for one that slipped through.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -162,10 +162,20 @@ def rows_parameter(table: Table, parameter: str, columns: Sequence[str] | None =
     return record_set(parameter, [(name, table.c[name].type) for name in names])
 
 
-def insert_rows(table: Table, parameter: str, *, ordered_by: str | None = None) -> postgresql.Insert:
-    """Insert the rows of one JSON parameter under the running transaction's tenant."""
+def insert_rows(
+    table: Table,
+    parameter: str,
+    *,
+    ordered_by: str | None = None,
+    computed: Mapping[str, Callable[[Any], ColumnElement[Any]]] | None = None,
+) -> postgresql.Insert:
+    """Insert the rows of one JSON parameter under the running transaction's tenant.
+
+    ``computed`` says for columns that are filled in later how the database computes them from the columns of a row.
+    """
     rows = rows_parameter(table, parameter)
-    source: Select[Any] = select(tenant_parameter(), *rows.c)
+    made = {name: compute(rows.c) for name, compute in (computed or {}).items()}
+    source: Select[Any] = select(tenant_parameter(), *rows.c, *made.values())
     if ordered_by:
         source = source.order_by(rows.c[ordered_by])
-    return postgresql.insert(table).from_select(["tenant_id", *(item.name for item in rows.c)], source)
+    return postgresql.insert(table).from_select(["tenant_id", *(item.name for item in rows.c), *made], source)

@@ -164,6 +164,7 @@ class Lots:
             original=parcel.points,
             opened_at=lot.opened_at,
             inactivity_days=lot.inactivity_days,
+            opened_expires_at=lot.expires_at,
             **lot_numbers(lot),
         )
         if paid_debt:

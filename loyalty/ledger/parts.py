@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from sqlalchemy import Table, delete, func, literal, select, update
+from sqlalchemy import BigInteger, Table, Text, delete, extract, func, literal, select, update
+from sqlalchemy import cast as cast_to
 
 from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
@@ -58,6 +59,10 @@ class PostedRow(Protocol):
 
 Documents = Mapping[str, Callable[[Any], Any]]
 """How fields that the database keeps as JSON documents are turned into them."""
+
+
+Computed = Mapping[str, Callable[[Any], Any]]
+"""Columns that the database computes from the others of a row, as SQL over them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,18 +120,20 @@ def add_part(
     statement: Any = None,
     documents: Documents | None = None,
     left_out: Collection[str] = (),
+    computed: Computed | None = None,
     **options: Any,
 ) -> None:
     """Say how new rows of a class are written: plainly inserted, or as ``statement`` says.
 
-    ``left_out`` names the fields that are no columns. Raises TypeError when fields and columns differ otherwise.
+    ``left_out`` names the fields that are no columns, ``computed`` columns that the database computes. Raises TypeError
+    when fields and columns differ otherwise.
     """
     names = tuple(name for name in _fields_of(row_class) if name not in left_out)
     if statement is None:
         columns = {column.name for column in rows_parameter(table, table.name).c}
         if columns != set(names):
             raise TypeError(f"{row_class.__name__} and {table.name} differ in {sorted(columns ^ set(names))}")
-        statement = insert_rows(table, table.name)
+        statement = insert_rows(table, table.name, computed=computed)
     part_name = options.pop("name", table.name)
     _register(ADDED, row_class, Part(part_name, statement, names, documents=documents or {}, **options))
 
@@ -337,6 +344,21 @@ def _put_off(*, spare_moves: bool) -> Any:
     return statement.values(expires_at=put_offs.c.expires_at, notice_at=put_offs.c.notice_at)
 
 
+def fact_digest(fact: Any) -> Any:
+    """The SHA-256 (FIPS 180-4) of all that a fact says, as SQL over its columns.
+
+    It is taken over the columns as UTF-8 text with `|` between them: the document as PostgreSQL writes it, the instant
+    as whole microseconds since 1970 in UTC, nothing for null.
+    """
+    recorded_at = cast_to(extract("epoch", fact.recorded_at) * 1_000_000, BigInteger)
+    said = (
+        *(fact.purchase_id, fact.version, fact.fingerprint, fact.status, cast_to(fact.facts, Text)),
+        *(recorded_at, fact.recorded_by),
+        *(func.coalesce(column, "") for column in (fact.report_key, fact.report_client, fact.state_mark)),
+    )
+    return func.sha256(func.convert_to(func.concat_ws("|", *said), "UTF8"))
+
+
 # ── the list ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 add_part(PurchaseRow, purchases, statement=_save_purchases(), counted=True, races=True)
@@ -407,7 +429,7 @@ add_part(
     name="put_offs",
     beside={"lot_moves": _put_off(spare_moves=True)},
 )
-add_part(rows.PurchaseFact, purchase_facts)
+add_part(rows.PurchaseFact, purchase_facts, computed={"digest": fact_digest})
 add_part(RefundRow, purchase_refunds)
 add_part(AccrualRow, accruals, documents={"policy": to_document})
 add_part(rows.FormerValuation, former_valuations)

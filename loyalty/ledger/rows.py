@@ -58,6 +58,7 @@ class OpenedLot(NamedTuple):
     state: LotState
     opened_at: datetime
     expires_at: datetime | None
+    opened_expires_at: datetime | None
     notice_at: datetime | None
     inactivity_days: int | None
 

@@ -4,7 +4,7 @@ The ledger (entries, allocations, adjustments, facts, versions, tier changes, ke
 has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Integer, SmallInteger, func
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Integer, LargeBinary, SmallInteger, func
 from sqlalchemy import text as sql
 
 from loyalty.rules.accrual import AccrualState
@@ -370,6 +370,8 @@ purchase_facts = tenant_table(
     key_text("report_client", nullable=True),
     # The fingerprint of what was known after this report; null in what releases before it have written.
     key_text("state_mark", nullable=True),
+    # SHA-256 over all of the columns above (`fact_digest` in ledger/parts.py); the database computes it.
+    Column("digest", LargeBinary, nullable=False, info={FILLED_LATER: True}),
     references("purchase_id", "purchases"),
     unique("purchase_id", "report_key", "report_client", name="purchase_facts_report_key"),
     index("purchase_facts_fingerprint_idx", "purchase_id", "fingerprint"),
@@ -515,6 +517,8 @@ lots = tenant_table(
     instant("opened_at"),
     # The first instant at which the points cannot be spent; null is never.
     instant("expires_at", nullable=True),
+    # What expires_at was when the lot was opened. It never changes; expires_at may be put off.
+    instant("opened_expires_at", nullable=True),
     # When what remains expires; null while nothing can, because all of it is held or gone.
     Column("due_at", INSTANT, Computed("CASE WHEN remaining > 0 THEN expires_at END", persisted=True)),
     # When the customer is to be told that they will expire; null when nothing is to be told any more.

@@ -27,6 +27,7 @@ from sqlalchemy import Executable, text
 
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, LIFETIME_EARNED, QUALIFYING, LotEffect, quote
+from loyalty.storage.verification_facts import SLICED_QUESTIONS
 from loyalty.storage.verification_questions import QUESTIONS as MORE_QUESTIONS
 from tenancy.database import Transaction
 
@@ -387,17 +388,44 @@ SOURCES: Sequence[Source] = (
                          x.taken_at) >= l.expires_at
                ) END AS is_late,
                e.cause_id, coalesce(e.points, 0) AS entered, e.is_about_it, e.first_expired_at,
-               coalesce(n.notices, 0) AS notices
+               coalesce(n.notices, 0) AS notices,
+               CASE WHEN l.expires_at <> l.opened_expires_at THEN NOT EXISTS (
+                   -- The day of the activity that put it off, or of the return that gave it days of grace.
+                   SELECT FROM entries x
+                   WHERE x.tenant_id = :current_tenant AND x.kind IN ('EARNED', 'REDEEMED') AND x.customer_id IN (
+                         SELECT l.customer_id
+                         UNION ALL SELECT id FROM customers
+                         WHERE tenant_id = :current_tenant AND merged_into = l.customer_id)
+                     AND x.occurred_at BETWEEN l.expires_at - make_interval(days => l.inactivity_days + 3)
+                                           AND l.expires_at - make_interval(days => l.inactivity_days - 1)
+                     AND (x.occurred_at AT TIME ZONE l.time_zone)::date = l.last_day - l.inactivity_days
+                   UNION ALL
+                   SELECT FROM allocations x, program_versions v
+                   WHERE x.tenant_id = :current_tenant AND x.lot_id = l.id AND x.points < 0
+                     AND v.tenant_id = :current_tenant AND (x.taken_at AT TIME ZONE l.time_zone)::date = l.last_day
+                         - coalesce((v.settings->'redemption'->>'restore_grace_days')::integer, 14)
+               ) END AS is_put_off_by_nothing,
+               CASE WHEN l.inactivity_days > 0 AND l.state = 'OPEN' AND l.came_back IS NOT TRUE THEN EXISTS (
+                   SELECT FROM entries x
+                   WHERE x.tenant_id = :current_tenant AND x.kind IN ('EARNED', 'REDEEMED')
+                     AND x.customer_id = l.customer_id AND x.occurred_at < l.expires_at
+                     AND x.occurred_at > (SELECT occurred_at FROM entries
+                                          WHERE tenant_id = :current_tenant AND id = l.entry_id)
+                     AND (x.occurred_at AT TIME ZONE l.time_zone)::date > l.last_day - l.inactivity_days
+               ) END AS is_not_put_off
         FROM (
             SELECT l.id, l.state, l.original, l.remaining, l.held, l.expired, l.expires_at, l.notice_at,
+                   l.opened_expires_at, l.customer_id, l.entry_id, o.time_zone,
+                   (l.expires_at AT TIME ZONE o.time_zone)::date - 1 AS last_day,
                    l.inactivity_days, coalesce(sum(t.points), 0) AS allocated,
                    bool_or(t.customer_id <> l.customer_id) AS is_anothers, bool_or(t.points < 0) AS came_back,
                    max(t.taken_at) FILTER (WHERE t.points > 0) AS last_taken_at
             FROM lots l
+            JOIN tenants o ON o.tenant_id = :current_tenant
             LEFT JOIN allocations t ON t.tenant_id = l.tenant_id AND t.lot_id = l.id
                  AND t.lot_id BETWEEN :first_id AND :last_id
             WHERE l.tenant_id = :current_tenant AND l.id BETWEEN :first_id AND :last_id
-            GROUP BY l.tenant_id, l.id
+            GROUP BY l.tenant_id, l.id, o.time_zone
         ) l
         LEFT JOIN (SELECT lot_id, count(*) AS notices FROM expiry_notices
                    WHERE tenant_id = :current_tenant AND lot_id BETWEEN :first_id AND :last_id
@@ -429,6 +457,11 @@ SOURCES: Sequence[Source] = (
             "only a lot that expires is told of, and lives on by activity": Broken(
                 "expires_at IS NULL AND (notices > 0 OR notice_at IS NOT NULL OR inactivity_days IS NOT NULL)",
                 "id, expires_at, notices, notice_at, inactivity_days",
+            ),
+            "a lot expires as it was opened to, unless activity or a return has put that off": Broken(
+                "(expires_at IS NULL) <> (opened_expires_at IS NULL) OR expires_at < opened_expires_at"
+                " OR is_put_off_by_nothing OR is_not_put_off",
+                "id, opened_expires_at, expires_at, inactivity_days",
             ),
             "every entry has a cause": Broken("id IS NULL", "cause_id, entered"),
             "every entry leads to what it is about": Broken("NOT is_about_it", "id, cause_id"),
@@ -655,16 +688,16 @@ QUESTIONS: Mapping[str, str] = {
                OR EXISTS (SELECT FROM purchases p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id)
                OR NOT EXISTS (SELECT FROM customer_merges m WHERE m.tenant_id = c.tenant_id AND m.source_id = c.id))
     """,
-    "lots that a merge moved keep their age and what they came from": """
+    "lots that a merge moved keep their age, their expiry and what they came from": """
         WITH left_behind AS (
-            SELECT m.id, t.points, l.opened_at, l.cause_id
+            SELECT m.id, t.points, l.opened_at, l.cause_id, l.expires_at
             FROM customer_merges m
             JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.source_id
             JOIN allocations t ON t.tenant_id = e.tenant_id AND t.entry_id = e.id
             JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
             WHERE m.tenant_id = :current_tenant AND m.points > 0
         ), taken_over AS (
-            SELECT m.id, l.original, l.opened_at, l.cause_id
+            SELECT m.id, l.original, l.opened_at, l.cause_id, l.opened_expires_at
             FROM customer_merges m
             JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.target_id
             JOIN lots l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id
@@ -809,7 +842,12 @@ QUESTIONS: Mapping[str, str] = {
 
 
 _ASKED_ONCE = {**QUESTIONS, **MORE_QUESTIONS}
-_SOURCES = (*SOURCES, *(Source(question, {name: Broken("true", "*")}) for name, question in _ASKED_ONCE.items()))
+_SLICED = tuple(
+    Source(rows, {name: Broken(*broken) for name, broken in invariants.items()})
+    for rows, invariants in SLICED_QUESTIONS.items()
+)
+_WHOLE = tuple(Source(question, {name: Broken("true", "*")}) for name, question in _ASKED_ONCE.items())
+_SOURCES = (*SOURCES, *_SLICED, *_WHOLE)
 
 INVARIANTS: Sequence[str] = tuple(dict.fromkeys(name for source in _SOURCES for name in source.invariants))
 """What must be so, in English."""

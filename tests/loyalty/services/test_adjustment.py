@@ -303,7 +303,7 @@ async def _set_expiry(owner_world: World, salon: Salon, days: dict[str, int]) ->
         for key, number in days.items():
             await tx.run(
                 text(
-                    "UPDATE lots l SET expires_at = :at FROM entries e, idempotency_keys k "
+                    "UPDATE lots l SET expires_at = :at, opened_expires_at = :at FROM entries e, idempotency_keys k "
                     "WHERE e.id = l.entry_id AND k.result_id = e.cause_id AND k.key = :key"
                 ),
                 at=NOON + timedelta(days=number),

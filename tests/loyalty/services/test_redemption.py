@@ -95,7 +95,7 @@ async def expire_lots(owner_world: World, salon: Salon, key: str, at_instant: ob
     async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
         touched = await tx.run(
             text(
-                "UPDATE lots l SET expires_at = :at FROM idempotency_keys k "
+                "UPDATE lots l SET expires_at = :at, opened_expires_at = :at FROM idempotency_keys k "
                 "WHERE k.result_id = l.cause_id AND k.key = :key"
             ),
             at=at_instant,
