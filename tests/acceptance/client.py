@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, Self
 import httpx2
 import orjson
 import pytest
+from aiohttp import ClientConnectionResetError
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
-from gql.transport.exceptions import TransportQueryError, TransportServerError
+from gql.transport.exceptions import TransportConnectionFailed, TransportQueryError, TransportServerError
 from gql.transport.websockets import WebsocketsTransport
 
 from tests.fixtures.server import ServerProcess
@@ -107,6 +108,9 @@ class Caller(NamedTuple):
                 except (TransportQueryError, TransportServerError) as refused:
                     if not _is_unavailable(refused):
                         raise
+                except TransportConnectionFailed as failed:
+                    if not _was_never_sent(failed):
+                        raise
                 else:
                     return data
                 await asyncio.sleep(RETRY_AFTER_SECONDS)
@@ -195,6 +199,14 @@ def _is_unavailable(refused: TransportQueryError | TransportServerError) -> bool
         return refused.code == HTTPStatus.SERVICE_UNAVAILABLE
     codes = {error.get("extensions", {}).get("code") for error in refused.errors or ()}
     return codes == {"UNAVAILABLE"}
+
+
+def _was_never_sent(failed: TransportConnectionFailed) -> bool:
+    """Whether the server hung up before the client wrote: on a loaded machine it may write long after it connected."""
+    cause: BaseException | None = failed
+    while cause is not None and not isinstance(cause, ClientConnectionResetError):
+        cause = cause.__cause__
+    return cause is not None and "Cannot write to closing transport" in str(cause)
 
 
 async def _sent_events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
