@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
-from loyalty.storage.verification_facts import FACT_DIGEST
+from loyalty.ledger.proof.facts import FACT_DIGEST
 
 Connection = psycopg.Connection[TupleRow]
 

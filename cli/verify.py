@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import click
 
+from loyalty.ledger.proof.asking import INVARIANTS
+from loyalty.ledger.proof.slicing import STATEMENT_TIMEOUT_MS
 from loyalty.rules.ids import TenantId
 from loyalty.services.verification import Progress, digest_heads, is_large, verify_ledger
 from loyalty.services.world import World
-from loyalty.storage.verification import INVARIANTS, STATEMENT_TIMEOUT_MS
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls

@@ -10,25 +10,27 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from loyalty.rules.errors import LimitReached
-from loyalty.rules.ids import TenantId
-from loyalty.services.world import World
-from loyalty.storage.verification import (
-    FEW_ENTRIES,
-    SLICE_ENTRIES,
+from loyalty.ledger.proof.asking import (
     WHOLE_PASSES,
     Difference,
     Pass,
     ask,
-    be_patient,
-    count_entries,
     find_differences,
     list_sliced_passes,
     merge_differences,
+)
+from loyalty.ledger.proof.slicing import (
+    FEW_ENTRIES,
+    SLICE_ENTRIES,
+    be_patient,
+    count_entries,
     prepare_for_many_rows,
     read_heads_digest,
     read_slices,
 )
+from loyalty.rules.errors import LimitReached
+from loyalty.rules.ids import TenantId
+from loyalty.services.world import World
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require

@@ -2,8 +2,8 @@
 
 import strawberry
 
+from loyalty.ledger.proof.asking import INVARIANTS
 from loyalty.services.verification import MAX_ENTRIES_IN_A_REQUEST, get_verification
-from loyalty.storage.verification import INVARIANTS
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded

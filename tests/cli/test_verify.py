@@ -8,11 +8,11 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from loyalty.ledger.proof.asking import INVARIANTS
 from loyalty.rules.entry import CHAIN_START, entry_hash
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
-from loyalty.storage.verification import INVARIANTS
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of

@@ -16,7 +16,7 @@ from sqlalchemy import Executable, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
-STORAGE = ("loyalty.storage.", "tenancy.")
+STORAGE = ("loyalty.storage.", "loyalty.ledger.", "tenancy.")
 SORTS = ("Sort", "Incremental Sort")
 
 

@@ -3,24 +3,22 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
+import loyalty.ledger.proof.asking
+import loyalty.ledger.proof.slicing
 import loyalty.services.verification
-import loyalty.storage.verification
-from loyalty.rules.errors import LimitReached
-from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.verification import get_verification, verify_ledger
-from loyalty.services.world import World
-from loyalty.storage.verification import (
-    EVERYTHING,
+from loyalty.ledger.proof.asking import (
     INVARIANTS,
     WHOLE_PASSES,
-    Slices,
     ask,
     find_differences,
     list_sliced_passes,
     merge_differences,
-    prepare_for_many_rows,
-    read_slices,
 )
+from loyalty.ledger.proof.slicing import EVERYTHING, Slices, prepare_for_many_rows, read_slices
+from loyalty.rules.errors import LimitReached
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.verification import get_verification, verify_ledger
+from loyalty.services.world import World
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
 from tests.fixtures.test_invariants import TAMPERINGS, as_owner, busy_salon
@@ -34,7 +32,7 @@ CUSTOMERS = 12
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut a ledger as if a few entries were many."""
-    monkeypatch.setattr(loyalty.storage.verification, "SLICE_ENTRIES", 3)
+    monkeypatch.setattr(loyalty.ledger.proof.slicing, "SLICE_ENTRIES", 3)
     monkeypatch.setattr(loyalty.services.verification, "SLICE_ENTRIES", 3)
 
 
@@ -98,7 +96,7 @@ async def test_several_connections_share_the_work(world: World, owner_world: Wor
         "the balance after each entry is the sum so far": CUSTOMERS,
         "every entry carries the hash of all it says and of the entry before it": CUSTOMERS,
     }
-    assert all(len(one.examples) == loyalty.storage.verification.MAX_EXAMPLES for one in broken.differences)
+    assert all(len(one.examples) == loyalty.ledger.proof.asking.MAX_EXAMPLES for one in broken.differences)
 
 
 async def test_a_small_ledger_is_asked_in_one_piece(world: World, full_salon: Salon, statements: StatementLog) -> None:

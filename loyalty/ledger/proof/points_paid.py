@@ -1,6 +1,6 @@
 """More questions of the proof: about purchases that points pay for, about settings, and about what could be missing.
 
-They are asked once of the whole tenant, as those of `verification` are. What earlier releases wrote without these
+They are asked once of the whole tenant. What earlier releases wrote without these
 rules is left out: a purchase is asked about from the first hold on that was counted for it (`checkouts`).
 """
 

@@ -1,0 +1,130 @@
+"""All questions of the proof, and how they are asked."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import Executable, text
+
+from loyalty.ledger.proof import (
+    accounts,
+    accruals,
+    adjustments,
+    customers,
+    entries,
+    facts,
+    keys,
+    lots,
+    points_paid,
+    purchases,
+    redemptions,
+    tiers,
+)
+from loyalty.ledger.proof.question import Broken, Source
+from loyalty.ledger.proof.slicing import EVERYTHING, Slice, Slices
+from tenancy.database import Transaction
+
+MAX_EXAMPLES = 3
+
+_GATHERED = (
+    *entries.SOURCES,
+    *accounts.SOURCES,
+    *accruals.SOURCES,
+    *lots.SOURCES,
+    *redemptions.SOURCES,
+    *purchases.SOURCES,
+    *adjustments.SOURCES,
+)
+_ASKED_ONCE = {
+    **accounts.QUESTIONS,
+    **accruals.QUESTIONS,
+    **lots.QUESTIONS,
+    **customers.QUESTIONS,
+    **tiers.QUESTIONS,
+    **keys.QUESTIONS,
+    **points_paid.QUESTIONS,
+}
+_SLICED = tuple(
+    Source(rows, {name: Broken(*broken) for name, broken in invariants.items()})
+    for rows, invariants in facts.SLICED_QUESTIONS.items()
+)
+_WHOLE = tuple(Source(question, {name: Broken("true", "*")}) for name, question in _ASKED_ONCE.items())
+_SOURCES = (*_GATHERED, *_SLICED, *_WHOLE)
+
+INVARIANTS: Sequence[str] = tuple(dict.fromkeys(name for source in _SOURCES for name in source.invariants))
+"""What must be so, in English."""
+
+
+class Difference(NamedTuple):
+    """An invariant that does not hold: in how many rows, and some of them."""
+
+    invariant: str
+    rows: int
+    examples: list[dict[str, Any]]
+
+    def __str__(self) -> str:
+        """One line for people."""
+        shown = "; ".join(str(example) for example in self.examples)
+        return f"Not so in {self.rows} rows: {self.invariant}: {shown}"
+
+
+class Pass(NamedTuple):
+    """A source to be asked, for one of its slices."""
+
+    source: Source
+    slice: Slice
+
+
+WHOLE_PASSES = [Pass(source, EVERYTHING) for source in _SOURCES if source.sliced_by is None]
+"""What is asked of the whole ledger at once; together with its sliced passes that proves a ledger, in any order."""
+
+
+def list_sliced_passes(slices: Slices) -> list[Pass]:
+    """What is asked of each slice; by all its sources in turn, while its rows are still in memory."""
+    sources = {by: [source for source in _SOURCES if source.sliced_by == by] for by in Slices._fields}
+    return [Pass(source, one) for by in Slices._fields for one in getattr(slices, by) for source in sources[by]]
+
+
+async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
+    """Ask one pass for its invariants, inside one tenant."""
+    source, by = asked.source, asked.source.sliced_by
+    bounds = {f"first_{by}": asked.slice.first, f"last_{by}": asked.slice.last} if by else {}
+    (counts,) = await tx.rows(_counting(source), **bounds)
+    differences = []
+    for (invariant, broken), rows in zip(source.invariants.items(), counts, strict=True):
+        if rows:
+            found = await tx.rows(_finding(source, broken), **bounds)
+            examples = [dict(row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's API
+            differences.append(Difference(invariant, rows, examples))
+    return differences
+
+
+async def find_differences(tx: Transaction) -> list[Difference]:
+    """Ask for every invariant, one pass after another; the transaction must see one moment."""
+    passes = (*WHOLE_PASSES, *list_sliced_passes(Slices()))
+    return merge_differences([difference for asked in passes for difference in await ask(tx, asked)])
+
+
+def merge_differences(found: Iterable[Difference]) -> list[Difference]:
+    """One difference for each invariant, in the order of INVARIANTS, from what several passes found."""
+    merged: dict[str, Difference] = {}
+    for one in found:
+        known = merged.get(one.invariant, Difference(one.invariant, 0, []))
+        examples = [*known.examples, *one.examples][:MAX_EXAMPLES]
+        merged[one.invariant] = Difference(one.invariant, known.rows + one.rows, examples)
+    return sorted(merged.values(), key=lambda it: INVARIANTS.index(it.invariant))
+
+
+@cache
+def _counting(source: Source) -> Executable:
+    """One row: for each invariant, how many rows break it."""
+    counts = ", ".join(f"count(*) FILTER (WHERE {broken.when})" for broken in source.invariants.values())
+    return text(f"SELECT {counts} FROM ({source.rows}) AS found")  # noqa: S608 - made of constants
+
+
+@cache
+def _finding(source: Source, broken: Broken) -> Executable:
+    """Some rows that break an invariant."""
+    return text(
+        f"SELECT {broken.shows} FROM ({source.rows}) AS found WHERE {broken.when} LIMIT {MAX_EXAMPLES}"  # noqa: S608 - as above
+    )

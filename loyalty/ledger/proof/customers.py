@@ -1,0 +1,52 @@
+"""Merges and opening balances: what came with them."""
+
+from collections.abc import Mapping
+
+QUESTIONS: Mapping[str, str] = {
+    "who has become another customer has left nothing behind": """
+        SELECT a.customer_id, c.merged_into, a.available, a.pending, a.held, a.debt, a.qualifying
+        FROM customers c
+        JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id
+        LEFT JOIN customers t ON t.tenant_id = c.tenant_id AND t.id = c.merged_into
+        WHERE c.tenant_id = :current_tenant AND (a.closed OR c.merged_into IS NOT NULL)
+          AND (NOT a.closed OR c.merged_into IS NULL OR t.merged_into IS NOT NULL OR a.tier_id IS NOT NULL
+               OR (a.available, a.pending, a.held, a.debt, a.lifetime_earned, a.qualifying) <> (0, 0, 0, 0, 0, 0)
+               OR EXISTS (SELECT FROM lots l WHERE l.tenant_id = c.tenant_id AND l.customer_id = c.id
+                          AND l.state = 'OPEN')
+               OR EXISTS (SELECT FROM purchases p WHERE p.tenant_id = c.tenant_id AND p.customer_id = c.id)
+               OR NOT EXISTS (SELECT FROM customer_merges m WHERE m.tenant_id = c.tenant_id AND m.source_id = c.id))
+    """,
+    "lots that a merge moved keep their age, their expiry and what they came from": """
+        WITH left_behind AS (
+            SELECT m.id, t.points, l.opened_at, l.cause_id, l.expires_at
+            FROM customer_merges m
+            JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.source_id
+            JOIN allocations t ON t.tenant_id = e.tenant_id AND t.entry_id = e.id
+            JOIN lots l ON l.tenant_id = t.tenant_id AND l.id = t.lot_id
+            WHERE m.tenant_id = :current_tenant AND m.points > 0
+        ), taken_over AS (
+            SELECT m.id, l.original, l.opened_at, l.cause_id, l.opened_expires_at
+            FROM customer_merges m
+            JOIN entries e ON e.tenant_id = m.tenant_id AND e.cause_id = m.id AND e.customer_id = m.target_id
+            JOIN lots l ON l.tenant_id = e.tenant_id AND l.entry_id = e.id
+            WHERE m.tenant_id = :current_tenant AND m.points > 0
+        )
+        (TABLE left_behind EXCEPT ALL TABLE taken_over) UNION ALL (TABLE taken_over EXCEPT ALL TABLE left_behind)
+    """,
+    "what a merge or an opening balance moved stands in the ledger": """
+        SELECT m.id, m.points, m.customer_id, count(e.id) AS entries
+        FROM (
+            SELECT id, -points AS points, source_id AS customer_id, 'MERGED' AS kind, 'CUSTOMER_MERGE' AS reference
+            FROM customer_merges WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, points, target_id, 'MERGED', 'CUSTOMER_MERGE' FROM customer_merges
+            WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, points, customer_id, 'OPENING', 'OPENING_BALANCE' FROM opening_balances
+            WHERE tenant_id = :current_tenant
+        ) m
+        LEFT JOIN entries e ON e.tenant_id = :current_tenant AND e.cause_id = m.id AND e.kind = m.kind
+             AND e.points = m.points AND e.customer_id = m.customer_id
+             AND e.reference_kind = m.reference AND e.reference_id = m.id
+        GROUP BY m.id, m.points, m.customer_id HAVING count(e.id) <> (m.points <> 0)::int
+    """,
+}
+"""Asked once of the whole tenant: each finds rows that break it."""

@@ -1,0 +1,38 @@
+"""Idempotency keys."""
+
+from collections.abc import Mapping
+
+_MADE_ONCE = " UNION ALL ".join(
+    f"SELECT id, '{operation}' AS operation FROM {table} WHERE tenant_id = :current_tenant"  # noqa: S608 - as above
+    for operation, table in {
+        "pointsAdjust": "adjustments",
+        "redemptionHold": "holds",
+        "redemptionCapture": "redemptions",
+        "redemptionReturn": "redemption_returns",
+        "purchaseRefund": "purchase_refunds",
+        "customerMerge": "customer_merges",
+    }.items()
+)
+"""What operations with a key make anew each time."""
+
+_MADE_BEFORE = " ".join(
+    f"WHEN '{operation}' THEN EXISTS (SELECT FROM {table} WHERE tenant_id = :current_tenant AND {id_} = k.result_id)"
+    for operation, table, id_ in (
+        ("redemptionRelease", "holds", "id"),
+        ("sandboxClockAdvance", "tenants", "tenant_id"),
+        ("customerTierSet", "accounts", "customer_id"),
+        ("purchaseMature", "accruals", "id"),
+    )
+)
+"""What the others change, which was there before them."""
+
+
+QUESTIONS: Mapping[str, str] = {
+    "an idempotency key leads to what it made": f"""
+        SELECT k.key, k.operation
+        FROM (SELECT key, operation, result_id FROM idempotency_keys WHERE tenant_id = :current_tenant) k
+        LEFT JOIN ({_MADE_ONCE}) m ON m.id = k.result_id
+        WHERE NOT CASE WHEN m.operation = k.operation THEN true ELSE CASE k.operation {_MADE_BEFORE} ELSE false END END
+    """,  # noqa: S608 - made of constants
+}
+"""Asked once of the whole tenant: each finds rows that break it."""
