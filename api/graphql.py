@@ -26,6 +26,7 @@ from strawberry.types.graphql import OperationType
 
 from api.authentication import Unauthenticated
 from api.connections import OpenConnections
+from api.deadlines import deadline
 from api.errors import (
     JSON,
     RequestRefused,
@@ -276,7 +277,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     if is_declared_too_large and "expect" in request.headers:
         raise _too_large(max_bytes)
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with deadline(BODY_SECONDS):
             return await _collect(request, 0 if is_declared_too_large else max_bytes, max_bytes)
     except TimeoutError:
         raise RequestRefused(

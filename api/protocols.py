@@ -9,7 +9,7 @@ import asyncio
 import functools
 import socket
 import sys
-from asyncio import TimerHandle, Transport
+from asyncio import Transport
 from typing import Any
 
 from uvicorn._types import ASGI3Application
@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
 
+from api.deadlines import LOOK_AGAIN_SECONDS, Patience
 from api.errors import error_response, unavailable
 
 MAX_HEAD_BYTES = 32_768
@@ -44,7 +45,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*values, **named)
         self._reading_head = True
         self._head_bytes = 0
-        self._head_timer: TimerHandle | None = None
+        self._head_timer: Patience | None = None
         self._answering: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
@@ -95,12 +96,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._head_timer = Patience(self.loop, HEAD_SECONDS, self.transport.close)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
-            self._head_timer.cancel()
+            self._head_timer.stop()
             self._head_timer = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, unless its next request has arrived and is only not read yet."""
+        end = super().timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(LOOK_AGAIN_SECONDS, end)
 
 
 async def _answer_until_cut_short(
@@ -163,6 +169,12 @@ class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
 
     def keepalive_timeout(self) -> None:
+        """Look again whether an answer to the ping has arrived: it may lie unread behind messages that wait for us."""
+        wait = self.ping_timeout if self.read_paused and self.ping_timeout is not None else LOOK_AGAIN_SECONDS
+        following = self.keepalive_timeout if self.read_paused else self._cut_unanswered
+        self.pong_timer = self.loop.call_later(wait, following)
+
+    def _cut_unanswered(self) -> None:
         """Cut a connection that does not answer pings, with a code after which clients come back.
 
         uvicorn's own code, 1011, tells graphql-ws to give up: a laptop that slept would stay without events.

@@ -7,11 +7,13 @@ close frame holds 123 bytes and must not repeat what the other side sent.
 """
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from graphql import GraphQLError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
@@ -27,6 +29,7 @@ from strawberry.utils.aio import aclosing
 
 from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
+from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
@@ -45,6 +48,9 @@ would come back at once, and all of the work would begin anew."""
 
 AUTHENTICATIONS_AT_ONCE = 200
 """Sockets of one process that are authenticated at the same time; the others wait in their order."""
+
+BUSY_SECONDS = (0.1, 1.0)
+"""How long a socket waits until its credential is read again, when no connection to the database was free."""
 
 CLOSE_SECONDS = 5.0
 """How long a reader that does not read has to take the close frame; then the connection is dropped."""
@@ -184,6 +190,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """Close the socket when nobody has introduced themselves in time."""
         await asyncio.sleep(CONNECTION_INIT_SECONDS)
         if not self.connection_init_received:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        if not self.connection_init_received:
             await self.close(CLOSE_INIT_TIMEOUT, "Connection initialisation timeout")
 
     async def send_message(self, message: Message) -> None:
@@ -218,7 +226,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self.connection_init_timeout_task.cancel()
         try:
             async with asyncio.timeout(AUTHENTICATION_SECONDS), self.edge.introductions:
-                self.actor = await self.edge.authenticate(self._authorization(message.get("payload") or {}))
+                self.actor = await self._authenticate(self._authorization(message.get("payload") or {}))
         except Unauthenticated:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
             return
@@ -235,6 +243,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         self.edge.note_actor(self._socket_scope, self.actor)
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
+
+    async def _authenticate(self, authorization: str | None) -> Actor:
+        """The actor. While others have all connections to the database the socket waits, and asks again."""
+        while True:
+            try:
+                return await self.edge.authenticate(authorization)
+            except NoFreeConnection:
+                await asyncio.sleep(random.uniform(*BUSY_SECONDS))  # noqa: S311 - jitter, not a secret
 
     def _authorization(self, payload: Mapping[str, object]) -> str | None:
         value = payload.get("authorization", payload.get("Authorization"))

@@ -60,6 +60,10 @@ class Service(NamedTuple):
         """A JWT of the manager."""
         return self._token(Role.MANAGER, "staff:manager")
 
+    def owner_token(self) -> str:
+        """A JWT of the owner."""
+        return self._token(Role.OWNER, "staff:owner")
+
     def customer_token(self, customer_id: CustomerId) -> str:
         """A JWT of a customer."""
         return self._token(Role.CUSTOMER, str(customer_id))

@@ -69,6 +69,11 @@ class Context:
         self.delivery = Delivery(self.services.event_slots, self.event_cursor, self.forget_loaded)
 
     @property
+    def caller(self) -> tuple[TenantId, str]:
+        """Whose operation it is, whichever credential is used."""
+        return self.actor.tenant_id, self.actor.subject
+
+    @property
     def loaders(self) -> Loaders:
         """What reads relations in batches. They are made when they are first asked for: they take 28 kB."""
         if self._loaders is None:

@@ -1,11 +1,16 @@
 """Documents that are ready to run: read, measured, validated, and kept for the next request with the same text.
 
 The order is fixed, and each step bounds the work of the next: size, counts, measures, rules, merging. What is refused
-is not kept: a caller who sends wrong documents must not push right ones out.
+is not kept: a caller who sends wrong documents must not push right ones out. New documents of one caller are made ready
+one after the other, and after a dear one that caller rests, so that everybody else is served meanwhile.
 """
 
+import asyncio
+import time
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema
 
@@ -20,6 +25,13 @@ DOCUMENT_CACHE_BYTES = 33_554_432
 
 TOKEN_BYTES = 450
 """About what one token of a text takes as a part of the syntax tree."""
+
+
+DEAR_SECONDS = 0.01
+"""Processor time of making a document ready, from which on its caller rests. An everyday document takes less."""
+
+REST_SHARE = 2
+"""How many times as long a caller then rests: so one caller's documents take at most a third of a process."""
 
 
 class PreparedDocument(NamedTuple):
@@ -46,6 +58,7 @@ class Documents:
         self._planner = planner
         self._kept: OrderedDict[str, tuple[PreparedDocument, int]] = OrderedDict()
         self._plans: dict[int, Plans] = {}
+        self._turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
         self.kept_bytes = 0
 
     def prepare(self, text: str) -> PreparedDocument:
@@ -62,6 +75,23 @@ class Documents:
     def find_plans(self, document: DocumentNode) -> Plans | None:
         """The plans of a document that is kept; None for any other, and where nothing is planned."""
         return self._plans.get(id(document))
+
+    async def prepare_in_turn(self, text: str, caller: Hashable | None) -> PreparedDocument:
+        """The document of a text. One that is not kept waits until the caller's others are ready. Never raises.
+
+        Without a caller nobody waits.
+        """
+        if caller is None or text in self._kept:
+            return self.prepare(text)
+        turn = self._turns.get(caller)
+        if turn is None:
+            turn = self._turns[caller] = asyncio.Lock()
+        async with turn:
+            began, spent = time.monotonic(), -time.thread_time()
+            prepared = self.prepare(text)
+            spent += time.thread_time()
+            await asyncio.sleep(REST_SHARE * (time.monotonic() - began) if spent >= DEAR_SECONDS else 0)
+        return prepared
 
     def _keep(self, text: str, prepared: PreparedDocument, weight: int) -> None:
         if weight > self._max_bytes:

@@ -122,7 +122,8 @@ class ExecutableSchema(strawberry.Schema):
         if excess is not None:
             context.pre_execution_errors = [excess]
             return PreExecutionError(data=None, errors=[excess])
-        document, errors = self.documents.prepare(context.query)
+        caller = getattr(context.context, "caller", None)
+        document, errors = await self.documents.prepare_in_turn(context.query, caller)
         context.graphql_document = document
         if document is not None:
             _require_operation_type(context)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import strawberry
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from strawberry.dataloader import DataLoader
 
 from api.authentication import Unauthenticated
@@ -57,6 +58,7 @@ class Stage:
     finished_generators: int = 0
     ready_error: Exception | None = None
     authenticating: int = 0
+    busy_times: int = 0
     most_authenticating: int = 0
     hindrances: list[Exception] = field(default_factory=list)
     source_error: Exception | None = None
@@ -69,6 +71,9 @@ class Stage:
             raise DatabaseAway(SECRET)
         if subject == "broken":
             raise RuntimeError(SECRET)
+        if subject == "busy" and self.busy_times > 0:
+            self.busy_times -= 1
+            raise NoFreeConnection(SECRET)
         if subject == "hangs":
             await asyncio.sleep(60)
         if subject == "slow":
@@ -100,6 +105,7 @@ class Context:
     def __init__(self, request: OperationRequest, stage: Stage) -> None:
         self.request = request
         self.request_id = request.request_id
+        self.caller = request.actor.subject
         self.stage = stage
         self.squares: DataLoader[int, int] = DataLoader(self._load_squares)
         self.delivery = Delivery(forget_loaded=self.squares.clear_all)

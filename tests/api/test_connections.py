@@ -2,8 +2,10 @@
 
 import asyncio
 import datetime as dt
+import gc
 import time
 import uuid
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +15,7 @@ from api.connections import (
     ACTORS_AT_ONCE,
     CLOSE_EXPIRED,
     CLOSE_RESTART,
+    CROWD,
     QUESTIONS_AT_ONCE,
     REASON_EXPIRED,
     FindFallen,
@@ -20,7 +23,7 @@ from api.connections import (
 )
 from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
-from tests.api.conftest import RunningServer, close_of, receive, subscribe
+from tests.api.conftest import RunningServer, close_of, receive, subscribe, until
 from tests.api.small import actor
 
 LIMIT_SECONDS = 5.0
@@ -203,3 +206,28 @@ async def test_an_expired_credential_closes_its_socket_within_five_seconds(serve
         started = time.monotonic()
         assert await close_of(socket) == (4403, REASON_EXPIRED)
         assert time.monotonic() - started < 1 + LIMIT_SECONDS
+
+
+class Circle:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+async def test_what_a_crowd_leaves_behind_is_freed_when_it_has_left() -> None:
+    connections = OpenConnections(Directory(), watch_seconds=0.01)
+    watching = asyncio.create_task(connections.watch())
+    crowd = [Listener(None) for _ in range(CROWD)]
+    gc.disable()
+    try:
+        for listener in crowd:
+            connections.add(listener)
+        await asyncio.sleep(0.05)
+        garbage = weakref.ref(Circle())
+        for listener in crowd[1:]:
+            connections.remove(listener)
+        await until(lambda: garbage() is None)
+    finally:
+        gc.enable()
+        watching.cancel()

@@ -396,3 +396,37 @@ async def test_a_kept_document_is_found_again_over_every_way_in() -> None:
     assert schema.documents.prepare(text) is kept
     found = await asyncio.gather(*(schema.execute(text) for _ in range(5)))
     assert all(result.data == {"__typename": "Query", "kept": "Query"} for result in found)
+
+
+async def finish_order(documents: Documents, asked: list[tuple[str, str]]) -> list[str]:
+    """The texts in the order in which they are ready, when all of them are asked for at once."""
+    finished: list[str] = []
+
+    async def ask(text: str, caller: str) -> None:
+        await documents.prepare_in_turn(text, caller)
+        finished.append(text)
+
+    await asyncio.gather(*(ask(text, caller) for text, caller in asked))
+    return finished
+
+
+async def test_new_documents_of_one_caller_wait_for_each_other_and_for_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eve sends five at once; Ada's is not the sixth. Without rests, so that the order is always the same."""
+    monkeypatch.setattr("schema.documents.DEAR_SECONDS", 60.0)
+    documents = Documents(CORE)
+    eves = [f"{{ viewer {{ kind nothing{number} }} }}" for number in range(5)]
+    adas = "{ viewer { kind nothingOfAda } }"
+    finished = await finish_order(documents, [*((text, "eve") for text in eves), (adas, "ada")])
+    assert [text for text in finished if text != adas] == eves
+    assert finished.index(adas) <= 1
+
+
+async def test_a_document_that_is_kept_waits_for_nobody() -> None:
+    documents = Documents(CORE)
+    kept = "{ viewer { kind } }"
+    await documents.prepare_in_turn(kept, "eve")
+    eves = [f"{{ viewer {{ kind nothing{number} }} }}" for number in range(3)]
+    finished = await finish_order(documents, [*((text, "eve") for text in eves), (kept, "eve")])
+    assert finished[0] == kept
