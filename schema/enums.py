@@ -16,6 +16,7 @@ from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.presets import Preset
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
+from loyalty.rules.reassignment import ReassignmentObstacle
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason, RestorePolicy
 from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.refund_points import ReturnPoints
@@ -79,6 +80,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     HoldState,
     RestorePolicy,
     ReturnPoints,
+    ReassignmentObstacle,
     PointsFilter,
     CustomerOrder,
     JobKind,

@@ -13,6 +13,7 @@ from loyalty.rules import errors as refusals
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.reassignment import ReassignmentObstacle
 from loyalty.rules.redemption import HoldState
 from schema.enums import publish_enum
 from schema.fields import replaced_by
@@ -42,6 +43,7 @@ class UserErrorCode(DescribedEnum):
     NOTHING_TO_DISCOUNT = "NOTHING_TO_DISCOUNT", "There is nothing that points could take off."
     HOLD_ENDED = "HOLD_ENDED", "The hold has ended already."
     PURCHASE_ENDED = "PURCHASE_ENDED", "The purchase was called off or refunded."
+    PURCHASE_NOT_REASSIGNABLE = "PURCHASE_NOT_REASSIGNABLE", "The purchase cannot move to another customer any more."
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION", "More points than are left to give back."
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE", "More is to be refunded than is left."
     NOT_A_SANDBOX = "NOT_A_SANDBOX", "Only a sandbox can advance its clock."
@@ -167,6 +169,11 @@ class PurchaseEnded(UserError):
     status: PurchaseStatus = strawberry.field(description="How it ended.")
 
 
+@strawberry.type(description="The purchase cannot move to another customer any more.")
+class PurchaseNotReassignable(UserError):
+    obstacle: ReassignmentObstacle = strawberry.field(description="What stands in the way.")
+
+
 @strawberry.type(description="More points than are left of the redemption to give back.")
 class ReturnExceedsRedemption(UserError):
     returnable: Points = strawberry.field(description="How many can still be given back.")
@@ -254,6 +261,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.NothingToDiscount: (NothingToDiscount, ()),
     refusals.HoldEnded: (HoldEnded, ("state",)),
     refusals.PurchaseEnded: (PurchaseEnded, ("status",)),
+    refusals.PurchaseNotReassignable: (PurchaseNotReassignable, ("obstacle",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
     refusals.RefundExceedsPurchase: (
         RefundExceedsPurchase,

@@ -22,6 +22,7 @@ from schema.mutations import (
     program_apply_preset,
     program_update,
     purchase_mature,
+    purchase_reassign,
     purchase_record,
     purchase_refund,
     purchases_record,
@@ -87,6 +88,7 @@ class Mutation:
     purchase_record = purchase_record.purchase_record
     purchases_record = purchases_record.purchases_record
     purchase_refund = purchase_refund.purchase_refund
+    purchase_reassign = purchase_reassign.purchase_reassign
     purchase_mature = purchase_mature.purchase_mature
     points_adjust = points_adjust.points_adjust
     redemption_hold = redemption_hold.redemption_hold

@@ -239,6 +239,16 @@ class PurchaseEnded(Refused):
         self.status = status
 
 
+class PurchaseNotReassignable(Refused):
+    """The purchase cannot move to another customer any more; `obstacle` says why (see `rules/reassignment.py`)."""
+
+    code: ClassVar[str] = "PURCHASE_NOT_REASSIGNABLE"
+
+    def __init__(self, obstacle: str, sentence: str, path: tuple[str, ...] = ("purchase",)) -> None:
+        super().__init__(sentence, path)
+        self.obstacle = obstacle
+
+
 class ReturnExceedsRedemption(Refused):
     """More points than are left of the redemption to give back."""
 

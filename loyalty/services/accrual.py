@@ -111,7 +111,7 @@ def follow(
     know the customer's open lots when credited points are taken back.
     """
     if forfeits(accrual.policy, purchase.status):
-        return _forfeit(book, accrual)
+        return forfeit(book, accrual)
     if accrual.state is not AccrualState.PENDING:
         return accrual, None
     if accrual.matures_at is not None and accrual.matures_at <= book.now:
@@ -253,7 +253,8 @@ def _build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
     return left
 
 
-def _forfeit(book: Book, accrual: AccrualRow) -> Moved:
+def forfeit(book: Book, accrual: AccrualRow) -> Moved:
+    """Take back all that an accrual still gives: pending points are voided, credited ones are taken back."""
     outstanding = accrual.points - accrual.voided_points - accrual.reversed_points
     if accrual.state is AccrualState.PENDING:
         return _void(book, accrual, outstanding)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Text, Uuid, select, true
+from sqlalchemy import Select, Text, Uuid, bindparam, select, true
 
 from loyalty.rules.ids import PurchaseId
 from loyalty.rules.purchase import PurchaseStatus
@@ -31,6 +31,8 @@ class PurchaseFactRow(NamedTuple):
     status: PurchaseStatus
     recorded_at: datetime
     recorded_by: str
+    reassignment: dict[str, Any] | None = None
+    """What is kept of it where the fact is a reassignment: between whom, how many points, by whom and why."""
 
 
 _keys = record_set("keys", [("kind", Text()), ("external_id", Text())])
@@ -69,12 +71,20 @@ _found = (
 )
 _PURCHASES = select(*_found.c).select_from(_keys.join(_found, true()))
 _fact = (
-    select(*(purchase_facts.c[name] for name in PurchaseFactRow._fields))
+    select(
+        *(purchase_facts.c[name] for name in PurchaseFactRow._fields if name != "reassignment"),
+        purchase_facts.c.facts["reassignment"].label("reassignment"),
+    )
     .where(purchase_facts.c.tenant_id == tenant_parameter(), purchase_facts.c.purchase_id == _ids.c.id)
     .order_by(purchase_facts.c.version.desc())
     .limit(MAX_RELATED)
     .correlate(_ids)
     .lateral("fact")
+)
+_REASSIGNMENT = select(purchase_facts.c.facts).where(
+    purchase_facts.c.tenant_id == tenant_parameter(),
+    purchase_facts.c.purchase_id == bindparam("purchase"),
+    purchase_facts.c.fingerprint == bindparam("mark"),
 )
 _HISTORY = select(*_fact.c).select_from(_ids.join(_fact, true()))
 _entry = (
@@ -120,6 +130,13 @@ async def read_histories(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[Pur
         fact = PurchaseFactRow._make(row)._replace(status=PurchaseStatus(row.status))
         found[fact.purchase_id].append(fact)
     return found
+
+
+async def read_reassignment(tx: Transaction, purchase_id: PurchaseId, mark: str) -> dict[str, Any]:
+    """What was kept of a reassignment of a purchase, found by the fingerprint of its fact."""
+    (row,) = await tx.rows(_REASSIGNMENT, purchase=purchase_id, mark=mark)
+    told: dict[str, Any] = row.facts["reassignment"]
+    return told
 
 
 async def read_entries_of(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[EntryRow]]:

@@ -4,11 +4,13 @@ from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Annotated, Any, cast
+from uuid import UUID
 
 import strawberry
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.earning import ConditionKind, Outcome
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
@@ -166,7 +168,19 @@ class PurchaseRefund:
         return self.told_reason if reads_internals(info.context.actor) else None
 
 
-@strawberry.type(description="One fact about a purchase: a report or a refund, as it was recorded.")
+@strawberry.type(description="A purchase was moved from the customer it was recorded for to the right one.")
+class PurchaseReassignment:
+    source_id: strawberry.Private[CustomerId]
+    target_id: strawberry.Private[CustomerId]
+    taken_points: Points = strawberry.field(description="How many points the source lost, pending ones included.")
+    given_points: Points = strawberry.field(description="How many points the target got, pending ones included.")
+    reason: str | None = strawberry.field(description="Why, as the caller put it.")
+    reassigned_by: str = strawberry.field(description="The name of who moved it.")
+    source: LazyCustomer = loaded("customers", "source_id", description="The customer it was recorded for.")
+    target: LazyCustomer = loaded("customers", "target_id", description="The right customer.")
+
+
+@strawberry.type(description="One fact about a purchase: a report, a refund or a reassignment, as it was recorded.")
 class PurchaseFact:
     version: int = strawberry.field(description="Counts the facts of one purchase from 1.")
     status: PurchaseStatus = strawberry.field(description="The status of the purchase after it.")
@@ -177,6 +191,22 @@ class PurchaseFact:
         """For the team only."""
         row: Any = self
         return row.recorded_by if reads_internals(info.context.actor) else "STAFF"
+
+    @computed(description="Set where the fact is a reassignment, for the team; null for customers.")
+    def reassignment(self, info: Info) -> PurchaseReassignment | None:
+        """For the team only: it names two customers."""
+        row: Any = self
+        told = row.reassignment
+        if told is None or not reads_internals(info.context.actor):
+            return None
+        return PurchaseReassignment(
+            source_id=CustomerId(UUID(told["source_id"])),
+            target_id=CustomerId(UUID(told["target_id"])),
+            taken_points=Points(told["taken_points"]),
+            given_points=Points(told["given_points"]),
+            reason=told["reason"],
+            reassigned_by=told["actor"],
+        )
 
 
 @strawberry.type(description="How the total of a purchase was told in another currency than the program's.")

@@ -51,6 +51,11 @@ MUTATIONS: dict[str, Json] = {
     "purchaseRecord": purchase_of("", "10.00"),
     "purchasesRecord": {"items": []},
     "purchaseRefund": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
+    "purchaseReassign": {
+        "purchase": {"id": NOWHERE},
+        "target": {"externalId": "nobody"},
+        "idempotencyKey": "key",
+    },
     "purchaseMature": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
     "redemptionHold": {
         "customer": {"externalId": "nobody"},

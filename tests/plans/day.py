@@ -33,6 +33,7 @@ from loyalty.services.listing import list_adjustments, list_holds, list_purchase
 from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
+from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import release_hold
 from loyalty.services.refund import PurchaseName, mature_purchase
 from loyalty.services.report import get_report
@@ -195,6 +196,14 @@ class Day:
         await upsert_customers(world, salon.manager, [labelled])
         await upsert_customers(world, salon.manager, [replace(labelled, tags=("regular",))])
         await merge(world, salon, "customer-155", "customer-156", "merge-1")
+        moved = ReassignRequest(
+            PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, "day-2")),
+            CustomerKey(external_id="customer-156"),
+            None,
+            "m",
+        )
+        await reassign_purchase(world, salon.manager, moved)
+        await reassign_purchase(world, salon.manager, moved)
         tiers = await list_tiers(world, salon.manager)
         key = CustomerKey(external_id="customer-153")
         await lock_tier(world, salon.manager, TierLockRequest(key, tiers[0].id, None, None, "lock-1"))

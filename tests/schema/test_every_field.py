@@ -297,6 +297,8 @@ class Life:
         await do("pointsAdjust", customer=ANNA, amount=-5, idempotencyKey="taken")
         part = {"amount": money("10.00"), "reason": "broken"}
         await do("purchaseRefund", purchase=key_of("order-1"), idempotencyKey="part", **part)
+        await do("purchaseRecord", **purchase("order-9"))
+        await do("purchaseReassign", purchase=key_of("order-9"), target={"externalId": "ben"}, idempotencyKey="ben's")
         line = {"line": 0, "quantity": 1}
         await do("purchaseRefund", purchase=key_of("order-2"), idempotencyKey="line", lines=[line])
 

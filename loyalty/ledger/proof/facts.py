@@ -94,10 +94,13 @@ SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
                     CASE WHEN policy->>'kind' = 'INACTIVITY' THEN (policy->>'days')::integer END
             ) AS is_due
             FROM (
-                SELECT DISTINCT line.expiry AS policy, (e.occurred_at AT TIME ZONE o.time_zone)::date AS day
+                -- Points of a reassigned purchase are as old as they were for the source.
+                SELECT DISTINCT line.expiry AS policy,
+                       (coalesce(v.matured_at, e.occurred_at) AT TIME ZONE o.time_zone)::date AS day
                 FROM (
-                    SELECT breakdown FROM accruals WHERE tenant_id = :current_tenant AND id = e.cause_id
-                    UNION ALL SELECT breakdown FROM former_valuations
+                    SELECT breakdown, matured_at FROM accruals
+                    WHERE tenant_id = :current_tenant AND id = e.cause_id
+                    UNION ALL SELECT breakdown, NULL FROM former_valuations
                     WHERE tenant_id = :current_tenant AND accrual_id = e.cause_id
                 ) v, jsonb_to_recordset(v.breakdown) AS line (points bigint, expiry jsonb)
                 WHERE line.points > 0 AND line.expiry->>'kind' IS NOT NULL

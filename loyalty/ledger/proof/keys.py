@@ -26,13 +26,19 @@ _MADE_BEFORE = " ".join(
 )
 """What the others change, which was there before them."""
 
+_REASSIGNED = """WHEN 'purchaseReassign' THEN k.result_id::text IN (
+            SELECT facts->'reassignment'->>'id' FROM purchase_facts
+            WHERE tenant_id = :current_tenant AND facts ? 'reassignment')"""
+"""A reassignment is kept as a fact of its purchase."""
+
 
 QUESTIONS: Mapping[str, str] = {
     "an idempotency key leads to what it made": f"""
         SELECT k.key, k.operation
         FROM (SELECT key, operation, result_id FROM idempotency_keys WHERE tenant_id = :current_tenant) k
         LEFT JOIN ({_MADE_ONCE}) m ON m.id = k.result_id
-        WHERE NOT CASE WHEN m.operation = k.operation THEN true ELSE CASE k.operation {_MADE_BEFORE} ELSE false END END
+        WHERE NOT CASE WHEN m.operation = k.operation THEN true
+                  ELSE CASE k.operation {_MADE_BEFORE} {_REASSIGNED} ELSE false END END
     """,  # noqa: S608 - made of constants
 }
 """Asked once of the whole tenant: each finds rows that break it."""

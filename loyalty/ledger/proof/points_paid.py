@@ -67,6 +67,17 @@ QUESTIONS: Mapping[str, str] = {
             OR (r.purchase_kind, r.purchase_external_id, r.currency)
                IS DISTINCT FROM (h.purchase_kind, h.purchase_external_id, h.currency) AND r.id IS NOT NULL)
     """,
+    # A purchase that was called off since may have come back as somebody else's, in a later generation.
+    "a purchase belongs to the customer that it was moved to last": """
+        SELECT p.id, p.customer_id, m.target_id
+        FROM (SELECT DISTINCT ON (purchase_id) purchase_id, (facts->'reassignment'->>'target_id')::uuid AS target_id,
+                     (facts->'reassignment'->>'generation')::integer AS generation
+              FROM purchase_facts WHERE tenant_id = :current_tenant AND facts ? 'reassignment'
+              ORDER BY purchase_id, version DESC) m
+        JOIN purchases p ON p.tenant_id = :current_tenant AND p.id = m.purchase_id AND p.generation = m.generation
+        LEFT JOIN customers c ON c.tenant_id = :current_tenant AND c.id = m.target_id
+        WHERE p.customer_id IS DISTINCT FROM coalesce(c.merged_into, c.id)
+    """,
     # What a refund took of a former valuation, the newest one may share out otherwise.
     "a refund takes no more points than its accruals lost": """
         SELECT r.purchase_id, r.points, coalesce(a.lost, 0) AS lost
@@ -128,6 +139,8 @@ QUESTIONS: Mapping[str, str] = {
             UNION ALL SELECT r.id, 'redemptionCapture' FROM redemptions r
             JOIN holds h ON h.tenant_id = :current_tenant AND h.id = r.hold_id
             WHERE r.tenant_id = :current_tenant AND h.capture_on = 'CALL'
+            UNION ALL SELECT (facts->'reassignment'->>'id')::uuid, 'purchaseReassign' FROM purchase_facts
+                      WHERE tenant_id = :current_tenant AND facts ? 'reassignment'
         ) m
         LEFT JOIN idempotency_keys k ON k.tenant_id = :current_tenant AND k.result_id = m.id
              AND k.operation = m.operation

@@ -86,6 +86,7 @@ from loyalty.services.purchase import (
     record_purchase,
     record_purchases,
 )
+from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import (
     HoldRequest,
     capture_hold,
@@ -199,6 +200,10 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_lots": ({O, M, S, C, I}, lambda w, a: load_lots(w, a, [LotId(NOBODY)])),
     "load_merges": ({O, M, S, C, I}, lambda w, a: load_merges(w, a, [CustomerMergeId(NOBODY)])),
     "load_opening_balances": ({O, M, S, C, I}, lambda w, a: load_opening_balances(w, a, [OpeningBalanceId(NOBODY)])),
+    "reassign_purchase": (
+        {O, M},
+        lambda w, a: reassign_purchase(w, a, ReassignRequest(PurchaseName(PurchaseId(NOBODY)), ANNA, None, "key")),
+    ),
     "merge_customers": ({O, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
     "import_opening_balances": ({O, M}, lambda w, a: import_opening_balances(w, a, [])),
     "advance_sandbox_clock": ({O, M}, lambda w, a: advance_sandbox_clock(w, a, timedelta(1), "key")),

@@ -1,0 +1,54 @@
+"""When a purchase that was recorded for the wrong person can move to the right one."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from loyalty.rules.account import Account, CountedIn
+from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.errors import PurchaseNotReassignable
+from loyalty.rules.lots import Lot
+from loyalty.rules.points_paid import PointsPaid
+
+
+class ReassignmentObstacle(DescribedEnum):
+    """Why a purchase cannot move to another customer."""
+
+    REFUNDED = "REFUNDED", "A part of it was refunded."
+    POINTS_HELD = "POINTS_HELD", "Points are set aside for it at a checkout: release or capture the hold first."
+    PAID_WITH_POINTS = "PAID_WITH_POINTS", "Points of its customer pay for it: give them back first."
+    POINTS_USED = "POINTS_USED", "Points that it earned were spent, held, expired, taken, or paid a debt."
+
+
+def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPaid) -> None:
+    """Raise PurchaseNotReassignable for a purchase that was refunded, or that points pay for."""
+    if is_refunded:
+        raise _obstacle(ReassignmentObstacle.REFUNDED)
+    if held.points:
+        raise _obstacle(ReassignmentObstacle.POINTS_HELD)
+    if spent.points:
+        raise _obstacle(ReassignmentObstacle.PAID_WITH_POINTS)
+
+
+def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
+    """Raise PurchaseNotReassignable unless all points that a purchase earned still lie in the lots that it opened."""
+    if sum(lot.remaining for lot in own_lots) != outstanding:
+        raise _obstacle(ReassignmentObstacle.POINTS_USED)
+
+
+def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Account:
+    """Return the account to credit with points of an earlier window, so that they count in that window in the end.
+
+    A credit counts them in the open window. What they must not count there is taken from it before.
+    """
+    if counted_in is CountedIn.OPEN or account.window_started_at is None:
+        return account
+    in_previous = points if counted_in is CountedIn.PREVIOUS else 0
+    return replace(
+        account,
+        window_points=account.window_points - points,
+        previous_window_points=account.previous_window_points + in_previous,
+    )
+
+
+def _obstacle(obstacle: ReassignmentObstacle) -> PurchaseNotReassignable:
+    return PurchaseNotReassignable(obstacle, f"The purchase cannot move to another customer. {obstacle.description}")

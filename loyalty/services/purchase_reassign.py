@@ -1,0 +1,295 @@
+"""A purchase that was recorded for the wrong person moves to the right customer, with all that it earned.
+
+The one account loses what the purchase gave, the other gets what it would have got had the purchase been recorded for
+it: by the frozen rules, with its own category and tier, as old as before.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book, bring_open_lots, open_book
+from loyalty.ledger.once import Booked, run_once
+from loyalty.ledger.rows import PurchaseFact
+from loyalty.rules.account import add_pending
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.earning import evaluate
+from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
+from loyalty.rules.events import PointsPending
+from loyalty.rules.expiry import ExpiryPolicy
+from loyalty.rules.ids import AccrualId, CustomerId
+from loyalty.rules.lots import Parcel
+from loyalty.rules.points_paid import sum_paid
+from loyalty.rules.reassignment import count_in_window, refuse_reassignment, refuse_used_points
+from loyalty.rules.standing import counted_in
+from loyalty.rules.text import check_external_id, check_note
+from loyalty.services.accrual import (
+    CREDITED,
+    breakdown_of,
+    credit_points,
+    facts_of,
+    forfeit,
+    frozen_document,
+    may_have_refunds,
+)
+from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_at
+from loyalty.services.refund import PurchaseName
+from loyalty.services.revaluation import FrozenRules, read_frozen_rules
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.documents import from_optional
+from loyalty.storage.idempotency import NO_CALL, keyed_call
+from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
+from loyalty.storage.purchase_relations import read_reassignment
+from loyalty.storage.purchases import (
+    AccrualRow,
+    PurchaseRow,
+    read_accruals,
+    read_purchases_by_id,
+    read_refunds,
+)
+from loyalty.storage.redemptions import Prepared, prepare_for_purchase
+from loyalty.storage.tiers import TierChangeRow
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+
+OPERATION = "purchaseReassign"
+
+
+class ReassignRequest(NamedTuple):
+    """A purchase that belongs to ``target``, as a caller says."""
+
+    purchase: PurchaseName
+    target: CustomerKey
+    reason: str | None
+    idempotency_key: str
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([self.purchase.identity(), tuple(self.target), self.reason])
+
+
+class MovedPoints(NamedTuple):
+    """What the source lost and what the target got, pending points included."""
+
+    taken_points: int
+    given_points: int
+
+
+class ReassignedPurchase(NamedTuple):
+    """The answer to a reassignment; the same again for a replay."""
+
+    purchase: PurchaseRow
+    accrual: AccrualRow | None
+    source: CustomerRow
+    customer: CustomerRow
+    taken_points: int
+    given_points: int
+    replayed: bool
+
+
+async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest) -> ReassignedPurchase:
+    """Move a purchase to the customer it belongs to, before anything of its points was used.
+
+    Refusals: InvalidInput (also for the customer whose it is), IdempotencyConflict, NotFound (purchase, target),
+    AmbiguousCustomer, PurchaseNotReassignable, LimitReached.
+    """
+    require(actor, Permission.LOYALTY_ADJUST)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_note(request.reason, ("reason",)),
+        ]
+    )
+    named = request.purchase
+    by: dict[str, Any] = {"id": named.id} if named.key is None else named.key._asdict()
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+        ask=partial(prepare_for_purchase, **by),
+        decide=partial(_decide, world, actor, request),
+        replay=partial(_read_reassigned, by),
+    )
+
+
+async def _decide(
+    world: World, actor: Actor, request: ReassignRequest, tx: Transaction, prepared: Prepared | None
+) -> Booked[ReassignedPurchase]:
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
+        raise NotFound("purchase", ("purchase",))
+    source_id, target_id = prepared.customer_id, await resolve_customer(tx, request.target, "target")
+    if source_id == target_id:
+        raise InvalidInput.one("target", reason="is the customer of this purchase already")
+    book = await open_book(world, tx, program, actor, [source_id, target_id])
+    purchase = (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+    if purchase.customer_id != source_id:
+        raise StaleRead
+    await _refuse_obstacles(tx, purchase)
+    accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
+    if accrual is not None and accrual.generation != purchase.generation:
+        accrual = None
+    taken = await _take_back(tx, book, purchase, accrual)
+    after = purchase._replace(
+        customer_id=target_id,
+        version=purchase.version + 1,
+        generation=purchase.generation + (1 if taken else 0),
+        updated_at=book.now,
+    )
+    given = (await _give(tx, book, after, accrual))[0] if taken is not None and accrual is not None else None
+    moved = MovedPoints(_outstanding(accrual), _outstanding(given))
+    reassignment_id = uuid7()
+    _save(book, after, purchase, request, reassignment_id, moved)
+
+    def answer() -> ReassignedPurchase:
+        customers = (book.customer(source_id), book.customer(target_id))
+        return ReassignedPurchase(after, given or accrual, *customers, *moved, replayed=False)
+
+    return Booked(book, reassignment_id, answer)
+
+
+async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
+    is_refunded = bool(purchase.refunded_minor)
+    if not is_refunded and may_have_refunds(purchase):
+        is_refunded = bool((await read_refunds(tx, [purchase.id]))[purchase.id])
+    (paid,) = await read_paid_with_points(tx, [PurchaseKey(purchase.kind, purchase.external_id)])
+    refuse_reassignment(
+        is_refunded=is_refunded,
+        held=paid._replace(redemptions=()).sum,
+        spent=sum_paid(one.redemption.paid for one in paid.redemptions),
+    )
+
+
+async def _take_back(
+    tx: Transaction, book: Book, purchase: PurchaseRow, accrual: AccrualRow | None
+) -> AccrualRow | None:
+    """Take from the source what the purchase gave; None where it was not evaluated, or lost its points before."""
+    if accrual is None or not (accrual.state is AccrualState.PENDING or accrual.state in CREDITED):
+        return None
+    if accrual.state in CREDITED:
+        await bring_open_lots(tx, book, [purchase.customer_id])
+        own = [lot for lot in book.lots.spendable(purchase.customer_id) if lot.cause_id == accrual.id]
+        refuse_used_points(_outstanding(accrual), own)
+    return forfeit(book, accrual)[0]
+
+
+async def _give(
+    tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow
+) -> tuple[AccrualRow, TierChangeRow | None]:
+    """Give the target what the purchase is worth for it: at once or later, as it was for the source."""
+    given = (await _value(tx, book, purchase, former))._replace(
+        id=AccrualId(uuid7()),
+        customer_id=purchase.customer_id,
+        generation=purchase.generation,
+        state=former.state if former.state is AccrualState.PENDING else AccrualState.AVAILABLE,
+        voided_points=0,
+        reversed_points=0,
+        evaluated_at=book.now,
+        raised_standing=0,
+        earned_points=0,
+        taken_points=0,
+        valuation=1,
+    )
+    change = None
+    if given.state is AccrualState.PENDING:
+        if given.points:
+            book.keep(add_pending(book.account(given.customer_id), given.points))
+            book.tell(PointsPending(given.customer_id, purchase.id, given.id, given.points))
+    elif given.points:
+        account, policy = book.account(given.customer_id), book.program.row.settings.tiering
+        window = counted_in(policy, account, given.matured_at, book.program.zone)
+        book.keep(count_in_window(account, given.points, window))
+        given, change = credit_points(book, given, given.points, _parcels(book, given))
+    book.posting.add(given)
+    return given, change
+
+
+async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
+    """Value a purchase for its new owner, by the rules that were frozen with it.
+
+    What earlier releases have evaluated stays as it was told.
+    """
+    stored = former.frozen
+    if stored is None:
+        return former
+    facts = facts_of(purchase, book.accounts.profile(purchase.customer_id).category, 0)
+    frozen: FrozenRules = (await read_frozen_rules(tx, book.program, [(former, facts)]))[former.id]
+    tier = book.program.tier(book.account(purchase.customer_id).tier_id)
+    moment = datetime.fromisoformat(stored["moment"])
+    evaluation = evaluate(frozen.rules, facts, moment, tier)
+    return former._replace(
+        points=evaluation.points,
+        breakdown=breakdown_of(evaluation, frozen.expiry),
+        points_paid_minor=0,
+        frozen=frozen_document(facts, moment, tier),
+    )
+
+
+def _parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
+    """The points as old as they were for the source, so that they expire on the same day."""
+    earned_on = (accrual.matured_at or book.now).astimezone(book.program.zone).date()
+    return [
+        book.lots.parcel(line["points"], from_optional(ExpiryPolicy, line.get("expiry")), earned_on)
+        for line in accrual.breakdown
+        if line["points"] > 0
+    ]
+
+
+def _outstanding(accrual: AccrualRow | None) -> int:
+    return 0 if accrual is None else accrual.points - accrual.voided_points - accrual.reversed_points
+
+
+def _save(
+    book: Book,
+    purchase: PurchaseRow,
+    before: PurchaseRow,
+    request: ReassignRequest,
+    reassignment_id: UUID,
+    moved: MovedPoints,
+) -> None:
+    """The purchase at its next version, and the reassignment as the fact behind it."""
+    book.posting.add(purchase)
+    told: dict[str, Any] = {
+        "id": reassignment_id,
+        "source_id": before.customer_id,
+        "target_id": purchase.customer_id,
+        "generation": purchase.generation,
+        **moved._asdict(),
+        "reason": request.reason,
+        "actor": book.actor.display,
+    }
+    book.posting.add(
+        PurchaseFact(
+            purchase_id=purchase.id,
+            version=purchase.version,
+            fingerprint=fingerprint(["reassignment", reassignment_id]),
+            status=purchase.status,
+            facts={"reassignment": told},
+            recorded_at=book.now,
+            recorded_by=book.actor.subject,
+        )
+    )
+
+
+async def _read_reassigned(by: dict[str, Any], tx: Transaction, reassignment_id: UUID) -> ReassignedPurchase:
+    prepared = await prepare_for_purchase(tx, NO_CALL, **by)
+    if prepared is None or prepared.purchase_id is None:
+        raise NotFound("purchase", ("purchase",))
+    purchase_id = prepared.purchase_id
+    told = await read_reassignment(tx, purchase_id, fingerprint(["reassignment", reassignment_id]))
+    purchase = (await read_purchases_by_id(tx, [purchase_id]))[purchase_id]
+    accrual = (await read_accruals(tx, [purchase_id])).get(purchase_id)
+    source_id, target_id = CustomerId(UUID(told["source_id"])), CustomerId(UUID(told["target_id"]))
+    found = await read_customers_by_id(tx, [source_id, target_id])
+    moved = MovedPoints(told["taken_points"], told["given_points"])
+    return ReassignedPurchase(purchase, accrual, found[source_id], found[target_id], *moved, replayed=True)
