@@ -26,7 +26,8 @@ from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from migrations.run import upgrade

@@ -34,7 +34,8 @@ from loyalty.rules.redemption import DiscountMethod, RedemptionPolicy
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import PurchaseRecording, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from permissions.actor import Actor, system_actor

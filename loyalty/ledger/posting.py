@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from loyalty.ledger.parts import ADDED, MOVED, PARTS, Part, PostedRow
+from loyalty.ledger.part import Part, PostedRow
+from loyalty.ledger.parts import ADDED, MOVED, PARTS
 from loyalty.storage.tables import programs
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead

@@ -15,7 +15,8 @@ from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
 from loyalty.rules.points_paid import Excess, PointsPaid, find_excess, sum_paid
 from loyalty.rules.purchase import ENDED, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
-from loyalty.services.redemption import end_hold, give_back_for, give_redemption_back, lower_hold, spend_hold
+from loyalty.services.hold import end_hold, lower_hold, spend_hold
+from loyalty.services.redemption_return import give_back_for, give_redemption_back
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.points_paid import PaidWithPoints, PayingHold, PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import (

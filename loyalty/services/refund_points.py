@@ -14,7 +14,8 @@ from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid, lo
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState, share
 from loyalty.rules.refund_points import GivenBack, ReturnPoints, choose_returns, share_of_refund
-from loyalty.services.redemption import end_hold, give_back_for, give_redemption_back, lower_hold
+from loyalty.services.hold import end_hold, lower_hold
+from loyalty.services.redemption_return import give_back_for, give_redemption_back
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey, read_paid_with_points
 from loyalty.storage.purchases import PurchaseRow, RefundRow
 from loyalty.storage.redemptions import (

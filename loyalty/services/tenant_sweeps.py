@@ -3,10 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from loyalty.rules.ids import TenantId
+from loyalty.services.abandoned_hold import free_abandoned_holds
 from loyalty.services.expiry import expire_due, tell_expiring
 from loyalty.services.maturing import mature_due
-from loyalty.services.purchase import evaluate_due
-from loyalty.services.redemption import free_abandoned_holds
+from loyalty.services.purchase_evaluation import evaluate_due
 from loyalty.services.sweep import Swept
 from loyalty.services.tier_review import review_due
 from loyalty.services.world import World

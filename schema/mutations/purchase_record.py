@@ -16,7 +16,8 @@ from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.warning import InputWarning
-from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchase
+from loyalty.services.purchase import record_purchase
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation

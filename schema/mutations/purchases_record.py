@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.errors import InvalidInput, LoyaltyError
-from loyalty.services.purchase import MAX_BATCH, PurchaseRecording, RecordedPurchase, record_purchases
+from loyalty.services.purchase import MAX_BATCH, record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation, user_errors

@@ -9,7 +9,8 @@ from loyalty.rules.durations import parse_minutes
 from loyalty.rules.errors import NotFound
 from loyalty.rules.redemption import CaptureOn
 from loyalty.services.customer import CustomerKey
-from loyalty.services.redemption import HoldRequest, hold_points
+from loyalty.services.hold import HoldRequest
+from loyalty.services.redemption import hold_points
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation

@@ -17,8 +17,8 @@ from loyalty.services.adjustment import AdjustmentRequest
 from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest
-from loyalty.services.purchase import PurchaseRecording
-from loyalty.services.redemption import HoldRequest
+from loyalty.services.hold import HoldRequest
+from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.refund import PurchaseName, RefundRequest
 from loyalty.services.tier_lock import TierLockRequest
 from loyalty.storage.points_paid import PurchaseKey

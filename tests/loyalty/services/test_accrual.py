@@ -18,7 +18,8 @@ from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, update_earning_rule
 from loyalty.services.event_log import list_events
 from loyalty.services.maturing import mature_due
-from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, load_accruals, record_purchases
+from loyalty.services.purchase import load_accruals, record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow

@@ -19,7 +19,8 @@ from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.job import advance_job
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.accounts import lock_customers

@@ -18,7 +18,9 @@ from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountLimit, DiscountMethod, PointsReason
 from loyalty.services.checkout import LoyaltyQuote, quote_checkout
 from loyalty.services.customer import CustomerKey
-from loyalty.services.redemption import HeldPoints, HoldRequest, hold_points, release_hold
+from loyalty.services.hold import HoldRequest
+from loyalty.services.redemption import hold_points, release_hold
+from loyalty.services.redemption_answer import HeldPoints
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges

@@ -12,7 +12,7 @@ from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 from loyalty.rules.purchase import PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import LineRefund
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.purchase import PurchaseRecording
+from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges

@@ -21,7 +21,8 @@ from loyalty.services.earning_rule import create_earning_rule, update_earning_ru
 from loyalty.services.expiry import expire_due, load_expiry_schedules, load_lots, tell_expiring
 from loyalty.services.maturing import mature_due
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.redemption import release_hold
 from loyalty.services.world import World
 from loyalty.storage.due import read_due_tenants

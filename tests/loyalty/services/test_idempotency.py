@@ -11,7 +11,9 @@ from loyalty.rules.errors import IdempotencyConflict
 from loyalty.rules.ids import CustomerId, TokenId
 from loyalty.services.adjustment import AdjustedPoints, adjust_points
 from loyalty.services.customer import CustomerKey
-from loyalty.services.redemption import HeldPoints, HoldRequest, hold_points, release_hold
+from loyalty.services.hold import HoldRequest
+from loyalty.services.redemption import hold_points, release_hold
+from loyalty.services.redemption_answer import HeldPoints
 from loyalty.services.world import World
 from permissions.actor import Actor, ActorKind
 from permissions.roles import ROLE_PERMISSIONS, Role

@@ -60,6 +60,7 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.hold import HoldRequest
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
     list_adjustments,
@@ -88,7 +89,6 @@ from loyalty.services.purchase import (
 )
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import (
-    HoldRequest,
     capture_hold,
     hold_points,
     load_holds,

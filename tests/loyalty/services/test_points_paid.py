@@ -11,8 +11,8 @@ from loyalty.rules.money import Money, PointValue
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.purchase import RecordedPurchase
-from loyalty.services.redemption import HeldPoints
+from loyalty.services.purchase_recording import RecordedPurchase
+from loyalty.services.redemption_answer import HeldPoints
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges

@@ -41,14 +41,8 @@ from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, delete_earning_rule, update_earning_rule
 from loyalty.services.event_log import list_events
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import (
-    PurchaseRecording,
-    RecordedPurchase,
-    find_purchase,
-    load_accruals,
-    load_purchases,
-    record_purchase,
-)
+from loyalty.services.purchase import find_purchase, load_accruals, load_purchases, record_purchase
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.entries import EntryFilter

@@ -21,13 +21,8 @@ from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import (
-    MAX_BATCH,
-    PurchaseRecording,
-    RecordedPurchase,
-    RecordingResult,
-    record_purchases,
-)
+from loyalty.services.purchase import MAX_BATCH, record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck

@@ -20,7 +20,8 @@ from loyalty.services.earning_rule import create_earning_rule, delete_earning_ru
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import RecordedPurchase, record_purchase, record_purchases
+from loyalty.services.purchase import record_purchase, record_purchases
+from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.tier import create_tier, remove_tier
 from loyalty.services.world import World, system_clock
 from loyalty.storage.entries import EntryFilter

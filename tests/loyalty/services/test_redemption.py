@@ -26,18 +26,13 @@ from loyalty.rules.ids import CustomerId, HoldId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, HoldState, RestorePolicy
+from loyalty.services.abandoned_hold import free_abandoned_holds
 from loyalty.services.checkout import Checkout, quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.redemption import (
-    HeldPoints,
-    capture_hold,
-    free_abandoned_holds,
-    hold_points,
-    release_hold,
-    return_redemption,
-)
+from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
+from loyalty.services.redemption_answer import HeldPoints
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
 from loyalty.storage.entries import EntryFilter

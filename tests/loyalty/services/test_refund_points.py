@@ -13,7 +13,7 @@ from loyalty.rules.refund import LineRefund
 from loyalty.rules.refund_points import ReturnPoints
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.redemption import CapturedPoints
+from loyalty.services.redemption_answer import CapturedPoints
 from loyalty.services.refund import RefundedPurchase
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck

@@ -22,7 +22,8 @@ from loyalty.rules.purchase import PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import LineRefund
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.maturing import mature_due
-from loyalty.services.purchase import RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges, snapshot

@@ -1,0 +1,60 @@
+"""What of a batch is refused before the database is asked, and which of its reports follow one another."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from loyalty.rules.customer import validate_profile
+from loyalty.rules.errors import (
+    InvalidInput,
+    Problem,
+)
+from loyalty.rules.purchase import (
+    PurchaseKind,
+)
+from loyalty.rules.purchase_report import (
+    validate_report,
+)
+from loyalty.rules.text import check_external_id
+from loyalty.services.purchase_recording import PurchaseRecording, RecordingResult
+
+MAX_REPORTS_OF_ONE_PURCHASE = 100
+"""In one batch: each further report is a transaction of its own."""
+
+
+def refuse_input(recording: PurchaseRecording) -> InvalidInput | None:
+    """Return the refusal of a report that no purchase can have; None for one that must be looked at."""
+    problems = [
+        *validate_report(recording.report),
+        *(Problem(("customer", *path), reason) for path, reason in validate_profile(recording.customer)),
+    ]
+    if recording.idempotency_key is not None:
+        key_problem = check_external_id(recording.idempotency_key, ("idempotency_key",))
+        problems += [key_problem] if key_problem else []
+    return InvalidInput(problems) if problems else None
+
+
+def split_into_waves(recordings: Sequence[PurchaseRecording], results: list[RecordingResult | None]) -> list[list[int]]:
+    """Split a batch so that no purchase stands twice in one wave: two facts about one purchase follow one another.
+
+    The items of one customer keep their order. Items that have a result already are left out; too many reports of one
+    purchase get their refusal here.
+    """
+    waves: list[list[int]] = []
+    reports: Counter[tuple[PurchaseKind, str]] = Counter()
+    next_wave: dict[tuple[PurchaseKind, str], int] = {}
+    wave_of_customer: dict[str, int] = {}
+    for position, recording in enumerate(recordings):
+        if results[position] is not None:
+            continue
+        key, customer = (recording.report.kind, recording.report.external_id), recording.customer.external_id
+        if reports[key] == MAX_REPORTS_OF_ONE_PURCHASE:
+            reason = f"stands in the batch more than {MAX_REPORTS_OF_ONE_PURCHASE} times"
+            results[position] = InvalidInput.one("external_id", reason=reason)
+            continue
+        reports[key] += 1
+        number = max(next_wave.get(key, 0), wave_of_customer.get(customer, 0))
+        next_wave[key], wave_of_customer[customer] = number + 1, number
+        if number == len(waves):
+            waves.append([])
+        waves[number].append(position)
+    return waves

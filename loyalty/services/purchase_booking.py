@@ -1,0 +1,339 @@
+"""Book reports of purchases: the next version, what points pay of it, and what it earns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book, bring_open_lots
+from loyalty.ledger.posting import post
+from loyalty.ledger.program import CompiledProgram
+from loyalty.ledger.rows import PurchaseFact, SeenCheckout
+from loyalty.rules.absent import given_or_known
+from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.errors import (
+    LoyaltyError,
+)
+from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.rules.purchase import (
+    CALLED_OFF,
+    ENDED,
+    PurchaseFacts,
+    PurchaseStatus,
+    reactivates,
+)
+from loyalty.rules.purchase_report import (
+    AppliedReport,
+    moment_of,
+)
+from loyalty.rules.refund import Refund
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.accrual import CREDITED, accrue, follow, may_have_refunds, takes_back
+from loyalty.services.batch import LateRefusals, yield_slices
+from loyalty.services.points_paid import (
+    Payable,
+    profiles_of_payers,
+    read_payments,
+    settle_points,
+)
+from loyalty.services.profile import profile_rows
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, mark_state
+from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
+from loyalty.services.world import World
+from loyalty.storage.accounts import LockedCustomer, open_accounts
+from loyalty.storage.documents import to_document
+from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
+from loyalty.storage.purchases import (
+    KnownPurchase,
+    PurchaseRow,
+    facts_document,
+    read_accruals_by_id,
+    read_refunds,
+)
+from permissions.actor import Actor
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+
+
+class RecordingItem(NamedTuple):
+    """One item that is new: what is reported, what was known, and what is known after it."""
+
+    recording: PurchaseRecording
+    fingerprint: str
+    known: KnownPurchase
+    news: AppliedReport
+    status: PurchaseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseDraft:
+    """One item that will be booked: the facts as they are now, what was known before, and whose it is."""
+
+    item: RecordingItem
+    facts: PurchaseFacts
+    customer_id: CustomerId
+    refunds: Sequence[Refund]
+    frozen: FrozenRules | None
+
+    @property
+    def before(self) -> PurchaseRow | None:
+        """The purchase as it was before this report."""
+        return self.item.known.purchase
+
+
+async def book_items(
+    world: World, actor: Actor, tx: Transaction, program: CompiledProgram, items: dict[int, RecordingItem]
+) -> dict[int, RecordedPurchase]:
+    """Open the customers of all items, book one after another, and write them together.
+
+    Raises LateRefusals with every item that is refused only now, so that one more attempt is enough.
+    """
+    paying = {position: _key_of(item) for position, item in items.items() if _is_paid_with_points(item.known)}
+    payers = profiles_of_payers([items[position].known.paid for position in paying])
+    # Of several profiles of one customer the later one wins, and a payer's says nothing.
+    profiles = profile_rows([*payers, *(item.recording.customer for item in items.values())], world.now(program))
+    opened = await open_accounts(tx, profiles)
+    await _refuse_stale_accruals(tx, items)
+    paid = await read_payments(tx, paying, opened)
+    # The time is taken under the locks: the entries of one account are in the order of their time.
+    book = Book(program, actor, world.now(program))
+    await _load_lots_to_take_back(tx, book, items, opened)
+    refunds = await _read_refunds(tx, items)
+    frozen = await _frozen_rules(tx, program, items)
+    booked: dict[int, RecordedPurchase] = {}
+    late: dict[int, LoyaltyError] = {}
+    categories: dict[CustomerId, str | None] = {}
+    _open_payers(book, opened, payers)
+    async for position, item in yield_slices(items.items()):
+        locked = opened[item.recording.customer.external_id]
+        # An item is judged by the profile as it was before it, with what it tells itself; not by what later ones tell.
+        told, customer_id = item.recording.customer.category, CustomerId(locked.profile.id)
+        known_category = categories.get(customer_id, item.known.customer_category)
+        categories[customer_id] = known_category if told is None else told
+        # Kept with the facts, so that what was evaluated can be evaluated again.
+        facts = replace(item.news.facts, customer_category=categories[customer_id])
+        book.open(locked)
+        draft = PurchaseDraft(item, facts, customer_id, refunds.get(position, ()), frozen.get(position))
+        try:
+            if item.status in ENDED and position in paid:
+                booked[position] = await _call_off(tx, book, draft, paid[position])
+            else:
+                booked[position] = await _book_settled(tx, book, draft, paid.get(position))
+        except LoyaltyError as refusal:
+            late[position] = refusal
+    if late:
+        raise LateRefusals(late)
+    await post(tx, book.finish())
+    return {
+        position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
+        async for position, recorded in yield_slices(booked.items())
+    }
+
+
+def _is_paid_with_points(known: KnownPurchase) -> bool:
+    """Whether points pay for a purchase, or did until a part of it was refunded."""
+    had_paid = known.purchase is not None and known.purchase.refunded_minor and known.checkout_version
+    return bool(known.paid.owner_ids or had_paid)
+
+
+def _key_of(item: RecordingItem) -> PurchaseKey:
+    return PurchaseKey(item.news.facts.kind, item.news.facts.external_id)
+
+
+def _open_payers(book: Book, opened: dict[str, LockedCustomer], payers: Sequence[CustomerProfile]) -> None:
+    for payer in payers:
+        book.open(opened[payer.external_id])
+
+
+async def _book_settled(
+    tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints | None
+) -> RecordedPurchase:
+    """Book one item after the points that pay for it; mostly there are none, and then this takes no statement.
+
+    They follow the report first, so that what the purchase earns is valued as it is after that.
+    """
+    item, key = draft.item, _key_of(draft.item)
+    if paid is None:
+        # Nobody may have begun to pay since that was read.
+        book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
+        return _book(book, draft)
+    total_minor = draft.facts.total.amount_minor
+    purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
+    settled, left = await settle_points(tx, book, purchase, paid)
+    # What went back for a refund had paid for the refunded part, which is still among the facts.
+    paid_minor = left.discount_minor + paid.given_back.discount_minor
+    draft = replace(draft, facts=replace(draft.facts, points_paid_minor=paid_minor))
+    return _book(book, draft)._replace(settled=settled)
+
+
+async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints) -> RecordedPurchase:
+    """Book the end of a purchase that was paid with points.
+
+    They come back first, so that what the purchase earned can be taken from them; both are one movement for the tier.
+    """
+    with book.tiers.settle_once(draft.customer_id):
+        recorded = await _book_settled(tx, book, draft, paid)
+    change = book.tiers.change(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
+    return recorded._replace(tier_change=recorded.tier_change or change)
+
+
+async def _refuse_stale_accruals(tx: Transaction, items: dict[int, RecordingItem]) -> None:
+    """Raise StaleRead when an accrual was moved before its account was locked: under the lock nobody moves it."""
+    known = {item.known.accrual.id: item.known.accrual for item in items.values() if item.known.accrual}
+    if known and await read_accruals_by_id(tx, list(known)) != known:
+        raise StaleRead
+
+
+async def _read_refunds(tx: Transaction, items: dict[int, RecordingItem]) -> dict[int, Sequence[Refund]]:
+    """The refunds of purchases that may be evaluated only now; mostly there are none, and then no statement."""
+    refunded = {
+        position: item.known.purchase.id
+        for position, item in items.items()
+        if item.known.purchase and may_have_refunds(item.known.purchase)
+    }
+    if not refunded:
+        return {}
+    found = await read_refunds(tx, list(refunded.values()))
+    return {position: [row.refund for row in found[purchase_id]] for position, purchase_id in refunded.items()}
+
+
+async def _load_lots_to_take_back(
+    tx: Transaction, book: Book, items: dict[int, RecordingItem], opened: dict[str, LockedCustomer]
+) -> None:
+    """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
+    externals = {
+        item.recording.customer.external_id
+        for item in items.values()
+        if _takes_back(item) or (_is_revalued(item) and _is_credited(item))
+    }
+    if not externals:
+        return
+    await bring_open_lots(tx, book, [book.open(opened[external_id]) for external_id in externals])
+
+
+async def _frozen_rules(
+    tx: Transaction, program: CompiledProgram, items: dict[int, RecordingItem]
+) -> dict[int, FrozenRules]:
+    """The rules that changed purchases were evaluated with; mostly nothing has changed, and then no statement."""
+    changed = {
+        position: (item.known.accrual, item.news.facts)
+        for position, item in items.items()
+        if item.known.accrual and _is_revalued(item)
+    }
+    if not changed:
+        return {}
+    found = await read_frozen_rules(tx, program, list(changed.values()))
+    return {position: found[accrual.id] for position, (accrual, _) in changed.items()}
+
+
+def _is_revalued(item: RecordingItem) -> bool:
+    """Whether a report changes what rules look at, after the purchase was evaluated."""
+    accrual, before = item.known.accrual, item.known.purchase
+    if accrual is None or before is None or not may_be_revalued(accrual, item.status):
+        return False
+    changed = not VALUED_FACTS.isdisjoint(item.news.changed) or reactivates(before.status, item.status)
+    # What points pay may follow the report; where nothing comes of it, the valuation stays.
+    return changed or bool(accrual.points_paid_minor) or bool(item.known.paid.owner_ids)
+
+
+def _is_credited(item: RecordingItem) -> bool:
+    return item.known.accrual is not None and item.known.accrual.state in CREDITED
+
+
+def _takes_back(item: RecordingItem) -> bool:
+    return takes_back(item.known.accrual, item.status)
+
+
+def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
+    """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
+    purchase = _next_version(book, draft)
+    book.posting.add(purchase)
+    book.posting.add(
+        PurchaseFact(
+            purchase_id=purchase.id,
+            version=purchase.version,
+            fingerprint=draft.item.fingerprint,
+            status=purchase.status,
+            # As it was sent: the purchase keeps its lines in the order in which it knows them.
+            facts=facts_document(
+                replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines))
+            ),
+            recorded_at=book.now,
+            recorded_by=book.actor.subject,
+            report_key=draft.item.recording.idempotency_key,
+            report_client=book.actor.client if draft.item.recording.idempotency_key else None,
+            state_mark=mark_state(draft.facts, purchase.status),
+        ),
+    )
+    facts, accrual, change = draft.facts, draft.item.known.accrual, None
+    policy = book.program.row.settings.accrual
+    moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)
+    if draft.before and purchase.generation != draft.before.generation:
+        accrual = None
+    if accrual is not None:
+        end_changed = not {"starts_at", "ends_at"}.isdisjoint(draft.item.news.changed)
+        if draft.frozen is not None:
+            accrual, change = revalue(
+                book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
+            )
+        accrual, moved = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+        change = moved or change
+    elif purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
+        accrual, change = accrue(book, purchase, facts, moment, draft.refunds)
+    return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
+
+
+def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
+    facts, before = draft.facts, draft.before
+    return PurchaseRow(
+        id=before.id if before else PurchaseId(uuid7()),
+        kind=facts.kind,
+        external_id=facts.external_id,
+        customer_id=draft.customer_id,
+        status=draft.item.status,
+        version=before.version + 1 if before else 1,
+        generation=_generation(draft),
+        total_minor=facts.total.amount_minor,
+        refunded_minor=before.refunded_minor if before else 0,
+        currency=facts.total.currency,
+        lines=to_document(facts.lines),
+        exchange=to_document(facts.exchange),
+        location=facts.location,
+        staff=facts.staff,
+        booked_at=facts.booked_at,
+        starts_at=facts.starts_at,
+        ends_at=facts.ends_at,
+        occurred_at=facts.occurred_at,
+        told_at={name: None if at is None else at.isoformat() for name, at in draft.item.news.told_at.items()},
+        evaluates_at=_evaluates_at(book, draft),
+        recorded_at=before.recorded_at if before else book.now,
+        updated_at=book.now,
+    )
+
+
+def _evaluates_at(book: Book, draft: PurchaseDraft) -> datetime | None:
+    """When the sweep will evaluate the rules: only while that waits for the end of the service."""
+    facts, status, policy = draft.facts, draft.item.status, book.program.row.settings.accrual
+    generation, accrual = _generation(draft), draft.item.known.accrual
+    is_evaluated = accrual is not None and accrual.generation == generation
+    if not generation or is_evaluated or is_evaluated_at(policy, facts, status, book.now):
+        return None
+    return evaluates_at(policy, facts, status)
+
+
+def _generation(draft: PurchaseDraft) -> int:
+    """A purchase that comes back to life after its points were taken earns anew, as its next generation.
+
+    Generation 0 is that of a purchase that was called off before anybody had heard of it: a late report of how it began
+    fills in its facts, and only one that tells a later time brings it to life (C-20).
+    """
+    before, accrual, status = draft.before, draft.item.known.accrual, draft.item.status
+    if before is None:
+        return 0 if status in CALLED_OFF else 1
+    if before.generation == 0:
+        return 1 if reactivates(before.status, status) else 0
+    lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    return before.generation + 1 if lost and reactivates(before.status, status) else before.generation

@@ -1,0 +1,52 @@
+"""Purchases whose service has ended are evaluated by themselves."""
+
+from loyalty.ledger.book import open_book
+from loyalty.ledger.posting import post
+from loyalty.rules.ids import TenantId
+from loyalty.rules.purchase_report import (
+    moment_of,
+)
+from loyalty.services.accrual import accrue, facts_of, may_have_refunds
+from loyalty.services.program import program_in_force
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
+from loyalty.services.world import World
+from loyalty.storage.purchases import (
+    read_due_evaluations,
+    read_purchases_by_id,
+    read_refunds,
+)
+from permissions.actor import system_actor
+from tenancy.retry import retry_transaction
+
+SWEEP_BATCH = 500
+
+
+SUBJECT = "worker:evaluation"
+
+
+async def evaluate_due(world: World, tenant_id: TenantId) -> Swept:
+    """Evaluate the rules for up to ``SWEEP_BATCH`` purchases whose service has ended."""
+    return await retry_transaction(lambda: _evaluate_batch(world, tenant_id))
+
+
+async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        buyers = [purchase.customer_id for purchase, _ in seen]
+        book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
+        # Read again under the locks: what was called off meanwhile is not evaluated any more.
+        now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
+        due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
+        refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
+        for purchase, points_paid_minor in due:
+            category = book.accounts.profile(purchase.customer_id).category
+            facts = facts_of(purchase, category, points_paid_minor)
+            policy = program.row.settings.accrual
+            moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
+            accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
+            book.posting.move(purchase._replace(evaluates_at=None), seen=purchase)
+        await post(tx, book.finish())
+    return Swept(len(due))

@@ -1,0 +1,106 @@
+"""What becomes of a report, by what is known of its purchase."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from loyalty.ledger.program import CompiledProgram
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    PurchaseOfAnotherCustomer,
+    refuse_problems,
+)
+from loyalty.rules.exchange import Exchange
+from loyalty.rules.purchase import (
+    PurchaseLine,
+    reactivates,
+)
+from loyalty.rules.purchase_lines import are_same_lines
+from loyalty.rules.purchase_report import (
+    AppliedReport,
+    KnownFacts,
+    PurchaseReport,
+    check_not_ahead,
+)
+from loyalty.rules.report_exchange import convert_report
+from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
+from loyalty.services.accrual import facts_of
+from loyalty.services.purchase_recording import PurchaseRecording, mark_state
+from loyalty.storage.documents import from_optional, read_lines
+from loyalty.storage.purchases import (
+    KnownPurchase,
+    PurchaseRow,
+    told_times,
+)
+
+
+def judge_recording(
+    recording: PurchaseRecording, mark: str, known: KnownPurchase, program: CompiledProgram, now: datetime
+) -> Judgement:
+    """Say what becomes of a report. Refused in this order: customer, key, replay, time, currency, what goes before."""
+    report, purchase = recording.report, known.purchase
+    if purchase is not None and not known.is_theirs and not _changes_hands(recording, known, purchase):
+        raise PurchaseOfAnotherCustomer(("customer", "external_id"))
+    if known.keyed is not None and recording.idempotency_key is not None:
+        if known.keyed.fingerprint != mark:
+            raise IdempotencyConflict(recording.idempotency_key)
+        return Judgement(None, recording.status)
+    is_keyed = recording.idempotency_key is not None
+    if purchase is not None and known.fact and known.fact.version == purchase.version and not is_keyed:
+        return Judgement(None, purchase.status)
+    refuse_problems([check_not_ahead(report.occurred_at, now)])
+    report = convert_to_program_currency(report, known, program)
+    if purchase is None:
+        return judge_first_report(report, recording.status)
+    judged = judge_report(
+        report,
+        recording.status,
+        known_state(purchase, now),
+        is_keyed=is_keyed,
+        sent_before=known.fact is not None,
+        is_earlier_state=lambda facts, status: mark_state(facts, status) in known.earlier_states,
+    )
+    if judged.news is not None:
+        _refuse_change_after_refund(judged.news, purchase)
+    return judged
+
+
+def convert_to_program_currency(
+    report: PurchaseReport, known: KnownPurchase, program: CompiledProgram
+) -> PurchaseReport:
+    """Return a report with its amounts in the currency of the program, or refuse one that has no rate for that."""
+    exchange = from_optional(Exchange, known.purchase.exchange) if known.purchase else None
+    return convert_report(report, program.row.currency, exchange)
+
+
+def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
+    """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
+    lost = known.accrual is None or known.accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    untouched = not purchase.refunded_minor and not known.paid.owner_ids
+    return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
+
+
+def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> None:
+    """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
+    if not purchase.refunded_minor:
+        return
+    if "total" in news.changed:
+        raise InvalidInput.one("total", reason="must not change once a part was refunded")
+    if not are_same_lines(_known_lines(purchase), news.facts.lines):
+        raise InvalidInput.one("lines", reason="must not change once a part was refunded")
+
+
+def _known_lines(purchase: PurchaseRow) -> tuple[PurchaseLine, ...]:
+    return read_lines(purchase.lines)
+
+
+def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
+    """What is known of a purchase, as the rules see it.
+
+    A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
+    """
+    facts = facts_of(purchase, None, 0)
+    if check_not_ahead(facts.occurred_at, now):
+        facts = replace(facts, occurred_at=None)
+    return KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)

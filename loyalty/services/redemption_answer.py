@@ -1,0 +1,76 @@
+"""What an operation at a checkout answers, the first time and again."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.ledger.book import Book
+from loyalty.rules.ids import CustomerId, HoldId, RedemptionId, RedemptionReturnId
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.redemptions import (
+    HoldRow,
+    RedemptionRow,
+    ReturnRow,
+    read_holds_by_id,
+    read_redemptions_by_id,
+    read_returns_by_id,
+)
+from tenancy.database import Transaction
+
+
+class HeldPoints(NamedTuple):
+    """The hold as it is after an operation, and whose it is."""
+
+    hold: HoldRow
+    customer: CustomerRow
+    replayed: bool
+
+
+class CapturedPoints(NamedTuple):
+    """The redemption that a hold became."""
+
+    redemption: RedemptionRow
+    hold: HoldRow
+    customer: CustomerRow
+    replayed: bool
+
+
+class ReturnedPoints(NamedTuple):
+    """What a redemption gave back."""
+
+    returned: ReturnRow
+    redemption: RedemptionRow
+    customer: CustomerRow
+    replayed: bool
+
+
+def answer_held(book: Book, hold: HoldRow) -> HeldPoints:
+    """Return a hold with its customer as a book leaves both."""
+    return HeldPoints(hold, book.customer(hold.customer_id), replayed=False)
+
+
+async def read_held(tx: Transaction, result_id: UUID) -> HeldPoints:
+    """The answer to a hold or a release that happened before."""
+    hold_id = HoldId(result_id)
+    hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
+    return HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True)
+
+
+async def read_captured(tx: Transaction, result_id: UUID) -> CapturedPoints:
+    """The answer to a capture that happened before."""
+    redemption_id = RedemptionId(result_id)
+    redemption = (await read_redemptions_by_id(tx, [redemption_id]))[redemption_id]
+    hold = (await read_holds_by_id(tx, [redemption.hold_id]))[redemption.hold_id]
+    return CapturedPoints(redemption, hold, await read_customer(tx, redemption.customer_id), replayed=True)
+
+
+async def read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
+    """The answer to a return that happened before."""
+    return_id = RedemptionReturnId(result_id)
+    returned = (await read_returns_by_id(tx, [return_id]))[return_id]
+    redemption = (await read_redemptions_by_id(tx, [returned.redemption_id]))[returned.redemption_id]
+    return ReturnedPoints(returned, redemption, await read_customer(tx, returned.customer_id), replayed=True)
+
+
+async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+    """A customer as everybody sees them now."""
+    return (await read_customers_by_id(tx, [customer_id]))[customer_id]

@@ -1,0 +1,143 @@
+"""Points of a redemption come back to the lots that they were taken from."""
+
+from dataclasses import replace
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book
+from loyalty.rules import account as accounts
+from loyalty.rules import lots as parcels
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
+from loyalty.rules.events import PointsReturned
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
+from loyalty.rules.ids import CustomerId, EntryId, RedemptionReturnId
+from loyalty.rules.lots import Lot, is_spendable, parcel_of
+from loyalty.rules.points_paid import PointsPaid
+from loyalty.rules.redemption import (
+    HoldState,
+    RestorePolicy,
+    share,
+)
+from loyalty.rules.refund_points import owed_part
+from loyalty.services.hold import end_hold
+from loyalty.storage.entries import EntryRow
+from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.redemptions import (
+    HoldRow,
+    RedemptionRow,
+    ReturnRow,
+    read_active_holds_for,
+    read_redemptions_by,
+    read_taken_lots,
+)
+from tenancy.database import Transaction
+
+
+async def give_redemption_back(
+    tx: Transaction,
+    book: Book,
+    redemption: RedemptionRow,
+    customer_id: CustomerId,
+    points: int,
+    reason: str | None,
+    *,
+    owed_points: int = 0,
+) -> tuple[ReturnRow, RedemptionRow]:
+    """Book that points of a redemption come back to the lots they were taken from; debt is paid first.
+
+    ``owed_points`` is what refunds of the purchase have left to give back: so many had paid for what was refunded.
+
+    To a customer who has taken over whose points they were they come as lots with the same dates. A lot that has
+    expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
+    """
+    value = redemption.discount_minor
+    before, after = redemption.returned_points, redemption.returned_points + points
+    discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
+    refunded = owed_part(PointsPaid(points, discount_minor), owed_points)
+    returned = ReturnRow(
+        id=RedemptionReturnId(uuid7()),
+        redemption_id=redemption.id,
+        customer_id=customer_id,
+        points=points,
+        discount_minor=discount_minor,
+        reason=reason,
+        returned_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+        refunded_points=refunded.points,
+        refunded_minor=refunded.discount_minor,
+    )
+    taken = await read_taken_lots(tx, redemption.id)
+    credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
+    cause = cause_entry(EntryKind.REDEMPTION_RETURNED, redemption.id, returned.id)
+    entry = book.enter(customer_id, points, credited.account, cause)
+    book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
+    missing, debt_left = points, credited.paid_debt
+    # What came back as new lots, or paid debt, still counts as taken from the lots, but does not come back once more.
+    back_already = sum(part.points for part in taken) - (redemption.points - before)
+    for part in taken:
+        is_own = part.customer_id == customer_id
+        passed_over = min(part.points, back_already)
+        back_already -= passed_over
+        here = min(part.points - passed_over, missing)
+        missing -= here
+        paid = min(debt_left, here)
+        debt_left -= paid
+        if here > paid and is_own:
+            _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
+        elif here > paid:
+            _open_lot_again(book, entry, part.lot, here - paid)
+    book.posting.add(returned)
+    given_back = redemption._replace(returned_points=after)
+    book.posting.move(given_back, seen=redemption)
+    return returned, given_back
+
+
+async def give_back_for(
+    tx: Transaction, book: Book, purchase: PurchaseKey, customer_id: CustomerId
+) -> tuple[list[ReturnRow], list[HoldRow]]:
+    """Book that a purchase which was called off gives back what was to pay for it, and what did (F-41).
+
+    What is only held goes back in any case; what was spent does where the program says so. Returns what went back.
+    """
+    held = [hold for hold in await read_active_holds_for(tx, purchase) if hold.customer_id == customer_id]
+    ended = [await end_hold(tx, book, hold, HoldState.RELEASED) for hold in held]
+    returns: list[ReturnRow] = []
+    if not book.program.row.settings.redemption.return_on_cancel:
+        return returns, ended
+    for redemption in await read_redemptions_by(tx, customer_id, purchase):
+        returnable = redemption.points - redemption.returned_points
+        if returnable:
+            returned, _ = await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
+            returns.append(returned)
+    return returns, ended
+
+
+def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:
+    policy = book.program.row.settings.redemption
+    book.bring_lots(customer_id, [lot])
+    given = parcels.give_back(book.lots.find(customer_id, lot.id), points)
+    book.lots.allocate(customer_id, entry_id, lot.id, -points)
+    # A lot that was exhausted was not kept alive: whatever the customer does next keeps it alive again.
+    book.lots.sleep(customer_id)
+    if is_spendable(given, book.now):
+        book.lots.move(customer_id, given)
+    elif policy.restore is RestorePolicy.GRACE:
+        grace = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days)
+        book.lots.put_off(customer_id, given, grace)
+    else:
+        book.expire(customer_id, given)
+
+
+def _open_lot_again(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
+    """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
+    policy = book.program.row.settings.redemption
+    parcel = replace(parcel_of(lot, points), notice_at=book.lots.next_notice_at(lot.expires_at))
+    if is_spendable(lot, book.now):
+        book.lots.open(entry, parcel, 0, entry.id)
+    elif policy.restore is RestorePolicy.GRACE:
+        grace = book.lots.parcel(points, ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=policy.restore_grace_days))
+        book.lots.open(entry, replace(parcel, expires_at=grace.expires_at, notice_at=grace.notice_at), 0, entry.id)
+    else:
+        book.expire(entry.customer_id, book.lots.open(entry, parcel, 0, entry.id))
