@@ -9,14 +9,25 @@ from typing import Any
 
 import strawberry
 
+from execution.resolvers import RESOLVE_ALL
+
 OLD_NAMES_GO_AFTER = "2027-06-30"
 """The day after which a release may leave out the fields that are deprecated now: at least 180 days from then."""
 
 
-def computed(*, description: str, deprecation_reason: str | None = None) -> Callable[[Callable[..., Any]], Any]:
-    """Declare a field that a method computes; within the method ``self`` is the row that the type reads."""
+def computed(
+    *,
+    description: str,
+    deprecation_reason: str | None = None,
+    resolve_all: Callable[[list[Any], Any], Any] | None = None,
+) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a field that a method computes; within the method ``self`` is the row that the type reads.
+
+    ``resolve_all`` gives the same for a whole list of rows, with an exception in the place of a value that failed.
+    """
+    metadata = {} if resolve_all is None else {RESOLVE_ALL: resolve_all}
     declare: Callable[[Callable[..., Any]], Any] = strawberry.field(
-        description=description, deprecation_reason=deprecation_reason
+        description=description, deprecation_reason=deprecation_reason, metadata=metadata
     )
     return declare
 

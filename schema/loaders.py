@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from execution.resolvers import RESOLVE_ALL
 from loyalty.rules.earning import CatalogItem
 from loyalty.rules.ids import (
     AccrualId,
@@ -151,14 +152,22 @@ class Loaders:
             loader.clear_all()
 
 
-def loaded(loader: str, key: str, *, description: str) -> Any:
-    """Declare a relation: the row's attribute ``key`` names what the loader ``loader`` brings; None stays null."""
+def loaded(loader: str, key: str, *, description: str, many: bool = False) -> Any:
+    """Declare a relation: the row's attribute ``key`` names what the loader ``loader`` brings; None stays null.
+
+    With ``many`` the loader brings lists, and no list is an empty one.
+    """
 
     async def resolve(root: Any, info: strawberry.Info) -> Any:
         value = getattr(root, key)
-        return None if value is None else await load(info, loader, value)
+        found = None if value is None else await load(info, loader, value)
+        return [] if many and found is None else found
 
-    return strawberry.field(resolver=resolve, description=description)
+    async def resolve_all(rows: list[Any], info: strawberry.Info) -> list[Any]:
+        found = await load_all(info, loader, [getattr(row, key) for row in rows])
+        return [[] if one is None else one for one in found] if many else found
+
+    return strawberry.field(resolver=resolve, description=description, metadata={RESOLVE_ALL: resolve_all})
 
 
 async def load_node(info: Any, text: str, type_name: str, loader: str) -> Any:
@@ -170,3 +179,18 @@ async def load_node(info: Any, text: str, type_name: str, loader: str) -> Any:
 async def load(info: Any, loader: str, key: Any) -> Any:
     """Load one value through a loader of the operation."""
     return await asyncio.shield(getattr(info.context.loaders, loader).load(key))
+
+
+async def load_all(info: Any, loader: str, keys: Sequence[Any]) -> list[Any]:
+    """Load for a whole list: what each key brings, or the exception that took its place; None stays None.
+
+    Waiting cancels no future, so whoever else waits for one keeps it.
+    """
+    source = getattr(info.context.loaders, loader)
+    futures = {key: source.load(key) for key in dict.fromkeys(keys) if key is not None}
+    for future in futures.values():
+        # A batch brings all of its futures at once, so this waits about once for each batch.
+        if not future.done():
+            await asyncio.wait((future,))
+    found = {key: future.exception() or future.result() for key, future in futures.items()}
+    return [found.get(key) for key in keys]

@@ -18,7 +18,7 @@ from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page, connection_by_time, connection_of, window_of
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
-from schema.loaders import load
+from schema.loaders import loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
 from schema.types.arguments import After, Before, First, Last
@@ -159,20 +159,21 @@ class Customer(Node):
         row: Any = self
         return list(row.tags) if reads_internals(info.context.actor) else []
 
-    @computed(description="The last 20 consents to marketing and their withdrawals, newest first; read as `phone` is.")
-    async def consents(self, info: Info) -> list[Consent]:
-        """Loaded for all customers at once."""
-        return await load(info, "consents", self.id) or []
-
-    @computed(description="What of the customer's points expires when, soonest first; what never does is left out.")
-    async def expiry_schedule(self, info: Info) -> list[ExpiringPoints]:
-        """Loaded for all customers at once."""
-        return await load(info, "expiry_schedules", self.id) or []
-
-    @computed(description="The last 20 changes of the customer's tier, newest first.")
-    async def tier_history(self, info: Info) -> list[TierChange]:
-        """Loaded for all customers at once."""
-        return await load(info, "tier_histories", self.id) or []
+    consents: list[Consent] = loaded(
+        "consents",
+        "id",
+        many=True,
+        description="The last 20 consents to marketing and their withdrawals, newest first; read as `phone` is.",
+    )
+    expiry_schedule: list[ExpiringPoints] = loaded(
+        "expiry_schedules",
+        "id",
+        many=True,
+        description="What of the customer's points expires when, soonest first; what never does is left out.",
+    )
+    tier_history: list[TierChange] = loaded(
+        "tier_histories", "id", many=True, description="The last 20 changes of the customer's tier, newest first."
+    )
 
     @computed(description="What happened to the customer's points, newest first.")
     async def activity(

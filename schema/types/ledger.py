@@ -1,5 +1,7 @@
 """The ledger: every change of a balance is one entry, with what it refers to."""
 
+import asyncio
+from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
@@ -15,7 +17,7 @@ from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
-from schema.loaders import load, loaded
+from schema.loaders import load, load_all, loaded
 from schema.scalars import Color, Points
 from schema.types.expiry import PointsLot
 from schema.types.moving import CustomerMerge, OpeningBalance
@@ -69,6 +71,23 @@ LedgerReference = Annotated[
 ]
 
 
+async def _load_references(rows: list[Any], info: Any) -> list[Any]:
+    """What is behind each entry, one load for each kind of reference."""
+    found: list[Any] = [None] * len(rows)
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        loader = _REFERENCE_LOADERS.get(row.reference_kind)
+        if loader is not None:
+            places[loader].append(place)
+    parts = await asyncio.gather(
+        *(load_all(info, loader, [rows[one].reference_id for one in here]) for loader, here in places.items())
+    )
+    for here, part in zip(places.values(), parts, strict=True):
+        for place, value in zip(here, part, strict=True):
+            found[place] = value
+    return found
+
+
 @strawberry.type(description="One line of the ledger. Lines are never changed; a correction is a new line.")
 class LedgerEntry(Node):
     is_type_of = reads(EntryRow)
@@ -91,7 +110,9 @@ class LedgerEntry(Node):
         """The colour of the kind."""
         return display_color(EntryKind(self.kind))
 
-    @computed(description="What is behind the entry; null for what cannot be opened on its own.")
+    @computed(
+        description="What is behind the entry; null for what cannot be opened on its own.", resolve_all=_load_references
+    )
     async def reference(self, info: Info) -> LedgerReference | None:
         """Loaded for the whole page at once, one statement for each kind."""
         row = _row(self)

@@ -257,17 +257,15 @@ class Purchase(Node):
         found: list[RefundRow] | None = await load(info, "refunds", row.id)
         return [refund_of(one, row.total.currency) for one in found or ()]
 
-    @computed(description="The newest 100 facts about it, newest first.")
-    async def history(self, info: Info) -> list[PurchaseFact]:
-        """Loaded for all purchases at once."""
-        row: Any = self
-        return await load(info, "purchase_histories", row.id) or []
-
-    @computed(description="The newest 100 ledger entries of what it earned and lost again, newest first.")
-    async def entries(self, info: Info) -> list[LazyEntry]:
-        """Loaded for all purchases at once."""
-        row: Any = self
-        return await load(info, "purchase_entries", row.id) or []
+    history: list[PurchaseFact] = loaded(
+        "purchase_histories", "id", many=True, description="The newest 100 facts about it, newest first."
+    )
+    entries: list[LazyEntry] = loaded(
+        "purchase_entries",
+        "id",
+        many=True,
+        description="The newest 100 ledger entries of what it earned and lost again, newest first.",
+    )
 
     @computed(description="The holds that name it, newest first; customers read only their own.")
     async def holds(
