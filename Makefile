@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak bench-verify bench-connections bench-hostile clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak bench-verify bench-connections bench-hostile bench-reads clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what the
 
 bench-hostile: $(STAMP) ## Measure another client while one token sends hostile documents: p50 and p99, with and without
 	@$(BIN)/python -m bench.hostile $(ARGS)
+
+bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page of entries, a connection of customers
+	@$(BIN)/python -m bench.reads $(ARGS)
 
 clients: ## Install what the guide's TypeScript is tried with (needs npm); tests use it when it is there
 	@cd tests/clients && npm install --no-package-lock --no-audit --no-fund

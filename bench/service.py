@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -81,8 +81,7 @@ class Service(NamedTuple):
 
     def cpu_seconds(self) -> float:
         """Processor time of the server process."""
-        fields = Path(f"/proc/{self.server.pid}/stat").read_text("ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds_of(self.server.pid)
 
     async def buy(self, first: int, last: int) -> list[CustomerId]:
         """A purchase of each customer from a number to another one; the customers' ids."""
@@ -105,6 +104,12 @@ class Service(NamedTuple):
     def logged(self, level: str) -> int:
         """How many lines of a level the processes have logged."""
         return self.log.read_bytes().count(f'"level":"{level}"'.encode())
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """Processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.asynccontextmanager
@@ -155,10 +160,34 @@ def _actor(tenant_id: TenantId) -> Actor:
 @contextlib.contextmanager
 def _processes(urls: DatabaseUrls, folder: Path, log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A server and a worker."""
+    port = _free_port()
+    environment = _environment(urls, folder)
+    with (
+        _process(log, environment, "serve", "--host", HOST, "--port", str(port)) as server,
+        _process(log, environment, "worker"),
+    ):
+        yield port, server
+
+
+@contextlib.contextmanager
+def another_server(service: Service, settings: Mapping[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """One more server over the same database, with settings of its own: its port and process."""
+    port = _free_port()
+    environment = {**_environment(service.urls, service.log.parent), **settings}
+    with _process(service.log, environment, "serve", "--host", HOST, "--port", str(port)) as server:
+        _wait_until_ready(port, server, service.log)
+        yield port, server
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
-    environment = {
+        return port
+
+
+def _environment(urls: DatabaseUrls, folder: Path) -> dict[str, str]:
+    return {
         **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
         "TREUE_DATA_DIR": str(folder),
         "TREUE_ISSUER_KEY_FILE": str(folder / "issuer-key.pem"),
@@ -167,14 +196,17 @@ def _processes(urls: DatabaseUrls, folder: Path, log: Path) -> Iterator[tuple[in
         "TREUE_RELAY_URL": urls.relay,
         "TREUE_LOG_LEVEL": "WARNING",
     }
-    with log.open("ab") as output, contextlib.ExitStack() as stack:
-        started = []
-        for arguments in (("serve", "--host", HOST, "--port", str(port)), ("worker",)):
-            command = [sys.executable, "-m", "cli.main", *arguments]
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)  # noqa: S603 - ours
-            stack.callback(_end, process)
-            started.append(process)
-        yield port, started[0]
+
+
+@contextlib.contextmanager
+def _process(log: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)  # noqa: S603 - ours
+        try:
+            yield process
+        finally:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,180 @@
+"""What reads cost when operations are answered by plans, and when graphql-core runs them.
+
+    make bench-reads                                   3 rounds of 4 seconds for each server and operation
+    make bench-reads ARGS="--rounds 5 --connections 64"
+
+Two servers share one database. They take turns within each round, so that a busy machine slows both, and every answer
+is compared with what the server without plans said before.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from bench.reader import say_where
+from bench.service import HOST, Service, another_server, cpu_seconds_of, running_service
+from loyalty.services.tier import create_tier
+
+CUSTOMERS = 2_000
+ASKED = 64
+"""Customers whom the operation for one customer asks for in turn."""
+
+WARM_SECONDS = 2.0
+
+_PROFILE = "externalId fullName points { available pending } tier { name color }"
+OPERATIONS: Mapping[str, str] = {
+    "one customer": f"query($id: String!) {{ customer(by: {{externalId: $id}}) {{ {_PROFILE} "
+    "tierProgress { percent pointsToNext next { name } } } }",
+    "50 entries": """{ report(range: {from: "2020-01-01", to: "2099-12-31"}) { activity(first: 50) { nodes {
+        id entryKind points balanceAfter occurredAt color displayColor note
+        customer { externalId fullName tier { name color } } } } } }""",
+    "50 customers": f"{{ customers(having: ANY, first: 50) {{ edges {{ cursor node {{ {_PROFILE} }} }} "
+    "pageInfo { hasNextPage endCursor } } }",
+}
+
+
+class Server(NamedTuple):
+    """One of the two."""
+
+    name: str
+    port: int
+    pid: int
+
+
+class Slice(NamedTuple):
+    """What a server did in its turn."""
+
+    requests_per_second: float
+    cpu_microseconds: float
+    """Processor time of the server for one request."""
+
+
+class Asked(NamedTuple):
+    """A request, and the answer that it must have; empty until it is known."""
+
+    request: bytes
+    answer: bytes
+
+
+def main() -> None:
+    """Warm up, compare the answers, measure in turns, print medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--connections", type=int, default=16)
+    wanted = parser.parse_args()
+    print(say_where(), flush=True)
+    asyncio.run(_measure(wanted.rounds, wanted.seconds, wanted.connections))
+
+
+async def _measure(rounds: int, seconds: float, connections: int) -> None:
+    async with running_service() as service:
+        await _fill(service)
+        with another_server(service, {"TREUE_PLANS": "false"}) as (port, process):
+            servers = (Server("plans", service.port, service.server.pid), Server("graphql-core", port, process.pid))
+            _pin(servers)
+            for name, document in OPERATIONS.items():
+                asked = await _ask_for_answers(servers[1], _requests(service, document))
+                slices: dict[str, list[Slice]] = {server.name: [] for server in servers}
+                for _ in range(rounds):
+                    for server in random.sample(servers, len(servers)):
+                        await _load(server, asked, WARM_SECONDS, connections)
+                        slices[server.name].append(await _load(server, asked, seconds, connections))
+                _tell(name, slices)
+
+
+async def _fill(service: Service) -> None:
+    await create_tier(service.world, service.manager, "Silver", "#C0C0C0", 5)
+    await create_tier(service.world, service.manager, "Gold", "#D4AF37", 5_000)
+    await service.buy(1, CUSTOMERS)
+
+
+def _pin(servers: Sequence[Server]) -> None:
+    """The servers on one core and this process on another, where there are two."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        for server in servers:
+            os.sched_setaffinity(server.pid, {cores[0]})
+        os.sched_setaffinity(0, {cores[1]})
+
+
+def _requests(service: Service, document: str) -> list[bytes]:
+    variables: list[dict[str, Any]] = [{}]
+    if "$id" in document:
+        variables = [{"id": f"customer-{number}"} for number in range(1, ASKED + 1)]
+    head = (
+        f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {service.manager_token()}\r\n"
+        "content-type: application/json\r\naccept: application/json\r\n"
+    )
+    bodies = [orjson.dumps({"query": document, "variables": values}) for values in variables]
+    return [f"{head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+
+async def _ask_for_answers(server: Server, requests: Sequence[bytes]) -> list[Asked]:
+    """What the server says to each request; ends the run for anything but a whole answer without errors."""
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    asked = []
+    for request in requests:
+        answer = await _exchange(reader, writer, request)
+        if "errors" in orjson.loads(answer):
+            raise SystemExit(f"an operation failed: {answer[:500]!r}")
+        asked.append(Asked(request, answer))
+    writer.close()
+    return asked
+
+
+async def _load(server: Server, asked: Sequence[Asked], seconds: float, connections: int) -> Slice:
+    begun, used = time.perf_counter(), cpu_seconds_of(server.pid)
+    done = await asyncio.gather(*(_client(server, asked, begun + seconds, first) for first in range(connections)))
+    took, used = time.perf_counter() - begun, cpu_seconds_of(server.pid) - used
+    return Slice(sum(done) / took, 1e6 * used / sum(done))
+
+
+async def _client(server: Server, asked: Sequence[Asked], until: float, first: int) -> int:
+    """Ask over one connection until the time is over; ends the run for an answer that differs."""
+    reader, writer = await asyncio.open_connection(HOST, server.port)
+    done = 0
+    while time.perf_counter() < until:
+        request, expected = asked[(first + done) % len(asked)]
+        answer = await _exchange(reader, writer, request)
+        if answer != expected:
+            raise SystemExit(f"{server.name} answered {answer[:500]!r} and not {expected[:500]!r}")
+        done += 1
+    writer.close()
+    return done
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200"):
+        raise SystemExit(f"a request was refused: {head!r}")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return await reader.readexactly(length)
+
+
+def _tell(name: str, slices: Mapping[str, Sequence[Slice]]) -> None:
+    for server, measured in slices.items():
+        speeds = [one.requests_per_second for one in measured]
+        cpu = statistics.median(one.cpu_microseconds for one in measured)
+        print(
+            f"{name:14} {server:14} {statistics.median(speeds):8,.0f} requests/s "
+            f"({min(speeds):,.0f} to {max(speeds):,.0f})  {cpu:8,.0f} µs of CPU each",
+            flush=True,
+        )
+    ours, theirs = slices["plans"], slices["graphql-core"]
+    pairs = list(zip(ours, theirs, strict=True))
+    faster = statistics.median(one.requests_per_second / other.requests_per_second for one, other in pairs)
+    cheaper = statistics.median(other.cpu_microseconds / one.cpu_microseconds for one, other in pairs)
+    print(f"{name:14} {'ratio':14} {faster:8.2f} × requests/s, {cheaper:.2f} × less CPU", flush=True)
+
+
+if __name__ == "__main__":
+    main()
