@@ -55,12 +55,12 @@ class Edge(Generic[N]):
 class Connection(Generic[N]):
     nodes: list[N] = strawberry.field(description="The rows of the page.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
-    cursors: strawberry.Private[list[Cursor]]
+    make_cursors: strawberry.Private[Callable[[], list[Cursor]]]
 
     @computed(description="The rows of the page, each with its cursor.")
     def edges(self) -> list[Edge[N]]:
         """Pair rows and cursors only when they are asked for."""
-        return [Edge(cursor=cursor, node=node) for cursor, node in zip(self.cursors, self.nodes, strict=True)]
+        return [Edge(cursor=cursor, node=node) for cursor, node in zip(self.make_cursors(), self.nodes, strict=True)]
 
 
 class Page(NamedTuple):
@@ -89,7 +89,8 @@ class Seal(NamedTuple):
         SHAKE256 (FIPS 202) over key, tenant and signature.
         """
         stream = hashlib.shake_256(b"cursor" + self.key + self.tenant_id.bytes + signature).digest(len(content))
-        return bytes(one ^ other for one, other in zip(content, stream, strict=True))
+        covered = int.from_bytes(content, "big") ^ int.from_bytes(stream, "big")
+        return covered.to_bytes(len(content), "big")
 
 
 class Order(NamedTuple, Generic[P]):
@@ -182,16 +183,19 @@ def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequenc
     kept = list(found[:limit])
     if window.backwards:
         kept.reverse()
-    cursors = [cursor_of(seal, place, order) for place, _ in kept]
     beyond = window.beyond is not None
+
+    def make_cursors() -> list[Cursor]:
+        return [cursor_of(seal, place, order) for place, _ in kept]
+
     return Connection(
         nodes=[row for _, row in kept],
-        cursors=cursors,
+        make_cursors=make_cursors,
         page_info=PageInfo(
             has_next_page=beyond if window.backwards else more,
             has_previous_page=more if window.backwards else beyond,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
+            start_cursor=cursor_of(seal, kept[0][0], order) if kept else None,
+            end_cursor=cursor_of(seal, kept[-1][0], order) if kept else None,
         ),
     )
 
