@@ -139,13 +139,14 @@ class Writer:
             return f"${self._declare('Int', size, default='4')}" if self._chance.random() < 0.3 else str(size)
         if not required and self._chance.random() < 0.9:
             return None
-        return f"${self._declare(str(argument.type), self._value(argument.type))}"
+        return f"${self._declare(str(argument.type), self.make_value(argument.type))}"
 
-    def _value(self, type_: Any) -> Any:
+    def make_value(self, type_: Any) -> Any:
+        """A value of an input type."""
         if isinstance(type_, GraphQLNonNull):
-            return self._value(type_.of_type)
+            return self.make_value(type_.of_type)
         if isinstance(type_, GraphQLList):
-            return [self._value(type_.of_type) for _ in range(self._chance.randint(1, 3))]
+            return [self.make_value(type_.of_type) for _ in range(self._chance.randint(1, 3))]
         if type_.name in self._pool.inputs:
             return self._chance.choice(self._pool.inputs[type_.name])
         if isinstance(type_, GraphQLEnumType):
@@ -158,12 +159,20 @@ class Writer:
         names = list(type_.fields)
         if type_.is_one_of:
             name = self._chance.choice(names)
-            return {name: self._value(type_.fields[name].type)}
+            return {name: self.make_value(type_.fields[name].type)}
         return {
-            name: self._value(field.type)
+            name: self.make_value(field.type)
             for name, field in type_.fields.items()
             if isinstance(field.type, GraphQLNonNull) or self._chance.random() < 0.4
         }
+
+
+def fill_variables(
+    schema: GraphQLSchema, pool: Pool, chance: random.Random, types: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Values for the variables of an operation, by their types."""
+    writer = Writer(schema, pool, chance, frozenset())
+    return {name: writer.make_value(type_) for name, type_ in types.items()}
 
 
 def write_operation(
