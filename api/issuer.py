@@ -118,7 +118,7 @@ class Issuer:
         """A secret of 32 bytes for one purpose, the same in every process with this key (HMAC-SHA-256)."""
         return hmac.digest(self._key.as_pem(private=True), purpose.encode(), "sha256")
 
-    def issue(
+    def issue(  # noqa: PLR0913 - one for each claim, all by name
         self,
         *,
         subject: str,
@@ -129,23 +129,26 @@ class Issuer:
         grants: tuple[str, ...] | None = None,
         ends_by: dt.datetime | None = None,
         maker: SignedToken | TokenId | None = None,
+        token_id: uuid.UUID | None = None,
+        issued_at: dt.datetime | None = None,
     ) -> IssuedToken:
         """A signed token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
 
         It ends with its lifetime or at `ends_by`, whichever comes first, and with its `maker`: a signed token, or an
-        API token by its id. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
+        API token by its id. With the `token_id` and `issued_at` of another it says the same as that one, and is over
+        when that one is. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
         """
         if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
             raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")
-        issued_at = int(self._clock().timestamp())
+        began_at = int((issued_at or self._clock()).timestamp())
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": subject,
-            "iat": issued_at,
-            "nbf": issued_at,
-            "exp": _last_second(issued_at, lifetime, ends_by),
-            "jti": str(uuid.uuid4()),
+            "iat": began_at,
+            "nbf": began_at,
+            "exp": _last_second(began_at, lifetime, ends_by),
+            "jti": str(token_id or uuid.uuid4()),
             "tenant": str(tenant_id),
             "role": role.value,
             "name": name,

@@ -131,6 +131,8 @@ def customer_token_signer(issuer: Issuer) -> CustomerTokenSigner:
             lifetime=grant.lifetime,
             grants=to_grants(grant.permissions),
             ends_by=grant.ends_by,
+            token_id=grant.id,
+            issued_at=grant.issued_at,
             maker=maker.token_id or next(iter(maker.signed), None),
         )
         return token.text, token.expires_at

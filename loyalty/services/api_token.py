@@ -11,6 +11,8 @@ from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Probl
 from loyalty.rules.ids import TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.authentication import is_live, judge_actor
+from loyalty.services.creation import Once, call_once
+from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
@@ -40,6 +42,18 @@ class ApiTokenRequest(NamedTuple):
     permissions: frozenset[Permission]
     expires_at: datetime | None = None
     replaces: UUID | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([self.name, sorted(self.permissions), self.expires_at, self.replaces])
+
+
+class CreatedToken(NamedTuple):
+    """A new token, or for a retry the one that the first call made, whose secret nobody can show again."""
+
+    token: ApiTokenRow
+    replayed: bool
 
 
 class EndedToken(NamedTuple):
@@ -50,14 +64,21 @@ class EndedToken(NamedTuple):
 
 
 async def create_api_token(world: World, actor: Actor, request: ApiTokenRequest, sha256: str) -> ApiTokenRow:
+    """The same as `create_api_token_once` for who needs to know nothing but the token."""
+    return (await create_api_token_once(world, actor, request, sha256)).token
+
+
+async def create_api_token_once(world: World, actor: Actor, request: ApiTokenRequest, sha256: str) -> CreatedToken:
     """Keep a token whose secret only the caller knows. An actor can hand out only what it holds itself.
 
-    A token that an API token makes ends with its maker, at the latest. Refusals: InvalidInput, NotFound (replaces),
-    LimitReached.
+    A token that an API token makes ends with its maker, at the latest. A retry with the same idempotency key finds the
+    token of the first call; its secret is kept nowhere. Refusals: InvalidInput, NotFound (replaces), LimitReached,
+    IdempotencyConflict.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     now = world.clock()
     refuse_problems([check_text(request.name, ("name",), NAME_MAX_LENGTH)])
+    once = call_once(actor, request.idempotency_key, "apiTokenCreate", request.fingerprint())
     refuse_problems([_problem_of_permissions(actor, request.permissions), _problem_of_end(actor, request, now)])
     row = ApiTokenRow(
         id=TokenId(uuid7()),
@@ -71,7 +92,7 @@ async def create_api_token(world: World, actor: Actor, request: ApiTokenRequest,
         made_with=actor.credential,
         client_id=None,
     )
-    return await retry_transaction(lambda: _create(world, actor, row, request.replaces, sha256))
+    return await retry_transaction(lambda: _create(world, actor, row, request.replaces, sha256, once))
 
 
 async def end_api_token(world: World, actor: Actor, token_id: UUID) -> EndedToken:
@@ -104,18 +125,24 @@ async def load_api_tokens(world: World, actor: Actor, ids: Sequence[UUID]) -> di
         return await read_api_tokens_by_id(tx, ids)
 
 
-async def _create(world: World, actor: Actor, row: ApiTokenRow, replaces: UUID | None, sha256: str) -> ApiTokenRow:
+async def _create(
+    world: World, actor: Actor, row: ApiTokenRow, replaces: UUID | None, sha256: str, once: Once
+) -> CreatedToken:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # Tokens are made and revoked one after the other, so that nothing is made by what has just been revoked.
         await locked_program(tx, even_when_off=True)
         if judge_actor(actor, await read_standing_of(tx, actor), row.created_at) is None:
             raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+        made = await once.find_made(tx)
+        if made is not None:
+            return CreatedToken((await read_api_tokens_by_id(tx, [made]))[made], replayed=True)
         if sum(is_live(token, row.created_at) for token in await read_api_tokens(tx)) >= MAX_TOKENS:
             raise LimitReached("API tokens", MAX_TOKENS)
         if replaces is not None:
             row = row._replace(client_id=await _client_of(tx, replaces))
         await insert_api_token(tx, row, sha256)
-    return row
+        await once.keep(tx, row.id, row.created_at)
+    return CreatedToken(row, replayed=False)
 
 
 async def _client_of(tx: Transaction, token_id: UUID) -> UUID:

@@ -1,15 +1,25 @@
 """The tenant's catalogue of services, categories, locations and staff, kept by the tenant's own system."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from loyalty.rules.catalog import CatalogChange, change_item
+from loyalty.rules.catalog import CatalogChange, EarningRate, change_item
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.errors import InvalidInput, LimitReached, Problem, refuse_problems
 from loyalty.rules.text import check_external_id
+from loyalty.services.creation import call_once
+from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.catalog import CatalogPlace, count_items, delete_items, read_items, read_items_by_key, save_items
+from loyalty.storage.catalog import (
+    CatalogPlace,
+    count_items,
+    delete_items,
+    item_values,
+    read_items,
+    read_items_by_key,
+    save_items,
+)
 from loyalty.storage.frozen_program import keep_former_items, keep_removed_items
 from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
@@ -30,19 +40,42 @@ class CatalogEdit(NamedTuple):
 
     items: Sequence[CatalogItem | CatalogChange]
     removals: Sequence[CatalogPlace]
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([[_identity(one) for one in self.items], [tuple(key) for key in self.removals]])
+
+
+class KeptCatalog(NamedTuple):
+    """The items of an edit as they are stored; for a retry those of the first call, as they are now."""
+
+    items: Sequence[CatalogItem]
+    replayed: bool
 
 
 async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> Sequence[CatalogItem]:
+    """The same as `keep_catalog_items` for who needs to know nothing but the items."""
+    return (await keep_catalog_items(world, actor, edit)).items
+
+
+async def keep_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> KeptCatalog:
     """Keep the catalogue; returns the items as they are stored now. Removals come first.
 
-    Refusals: InvalidInput, LimitReached.
+    Refusals: InvalidInput, LimitReached, IdempotencyConflict.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(_key_problems(edit))
 
-    async def save() -> Sequence[CatalogItem]:
+    once = call_once(actor, edit.idempotency_key, "catalogItemsUpsert", edit.fingerprint())
+
+    async def save() -> KeptCatalog:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            until = (await locked_program(tx, even_when_off=True)).config_version + 1
+            program = await locked_program(tx, even_when_off=True)
+            if await once.find_made(tx) is not None:
+                known = {_key(item): item for item in await read_items_by_key(tx, [_key(one) for one in edit.items])}
+                return KeptCatalog([known[_key(one)] for one in edit.items if _key(one) in known], replayed=True)
+            until = program.config_version + 1
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)
@@ -53,7 +86,8 @@ async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) ->
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))
             await touch_config(tx)
-        return items
+            await once.keep(tx, actor.tenant_id, world.clock())
+        return KeptCatalog(items, replayed=False)
 
     return await retry_transaction(save)
 
@@ -93,6 +127,16 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
         items = await read_items_by_key(tx, [CatalogPlace(*key) for key in keys])
     found = {_key(item): item for item in items}
     return {key: found[CatalogPlace(*key)] for key in keys if CatalogPlace(*key) in found}
+
+
+def _identity(one: CatalogItem | CatalogChange) -> list[Any]:
+    """What identifies an item that is asked for: what was given of it."""
+    values = one.values if isinstance(one, CatalogChange) else item_values(one)
+    plain = {
+        name: [value.points, value.per_minor] if isinstance(value, EarningRate) else value
+        for name, value in values.items()
+    }
+    return [one.kind, one.external_id, dict(sorted(plain.items()))]
 
 
 def _key(one: CatalogItem | CatalogChange) -> CatalogPlace:

@@ -1,18 +1,26 @@
 """Credentials for a customer's own app: they give what their maker holds, and end with their maker."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
 
 from loyalty.rules.errors import InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.ids import CustomerId
+from loyalty.services.creation import call_once
 from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from permissions.actor import Actor
 from permissions.catalog import NEEDED_TO_GRANT, SELF_PERMISSIONS, Permission, join_names
 from permissions.policy import require
+from tenancy.retry import retry_transaction
 
 MAX_LIFETIME_MINUTES = 24 * 60
+OPERATION = "customerTokenCreate"
 SHORTEST = timedelta(seconds=1)
 """Signed tokens count whole seconds."""
 
@@ -23,22 +31,43 @@ class CustomerTokenRequest(NamedTuple):
     customer: CustomerKey
     lifetime_minutes: int
     permissions: frozenset[Permission] | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        permissions = None if self.permissions is None else sorted(self.permissions)
+        return fingerprint([self.customer.told(), self.lifetime_minutes, permissions])
 
 
 class CustomerGrant(NamedTuple):
-    """What a customer token will say; it ends at ``ends_by`` at the latest."""
+    """What a customer token will say; it ends at ``ends_by`` at the latest.
+
+    A call with an idempotency key brings the ``id`` of the token and its beginning, ``issued_at``: a retry is answered
+    with the same token again.
+    """
 
     customer: CustomerRow
     customer_id: CustomerId
     permissions: frozenset[Permission]
     lifetime: timedelta
     ends_by: datetime | None
+    id: UUID | None = None
+    issued_at: datetime | None = None
+    replayed: bool = False
+
+    def ended_at(self, now: datetime) -> datetime | None:
+        """When the token of a first call has ended, or None for one that is good."""
+        if self.issued_at is None:
+            return None
+        end = self.issued_at + self.lifetime
+        end = min(end, self.ends_by) if self.ends_by else end
+        return end if end - now < SHORTEST else None
 
 
 async def grant_customer_token(world: World, actor: Actor, request: CustomerTokenRequest) -> CustomerGrant:
-    """Decide what a customer token may do, and until when; nothing is written.
+    """Decide what a customer token may do, and until when; nothing is written but an idempotency key.
 
-    Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer.
+    Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer, IdempotencyConflict.
     """
     require(actor, Permission.CUSTOMERS_SIGN_IN)
     require(actor, Permission.LOYALTY_READ)
@@ -53,9 +82,40 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     found = await find_customer(world, actor, request.customer, "customer")
     if found is None:
         raise NotFound("customer", ("customer",))
+    token_id, replayed = await _token_id(world, actor, request)
     return CustomerGrant(
-        found, found.id, permissions, timedelta(minutes=request.lifetime_minutes), ends_by=actor.expires_at
+        found,
+        found.id,
+        permissions,
+        timedelta(minutes=request.lifetime_minutes),
+        ends_by=actor.expires_at,
+        id=token_id,
+        issued_at=_moment_of(token_id) if token_id else None,
+        replayed=replayed,
     )
+
+
+async def _token_id(world: World, actor: Actor, request: CustomerTokenRequest) -> tuple[UUID | None, bool]:
+    """The id of a token under a key: a new one, or that which a first call with the same key got."""
+    once, token_id = call_once(actor, request.idempotency_key, OPERATION, request.fingerprint()), uuid7()
+    if once.call is None:
+        return None, False
+
+    async def find_or_keep() -> tuple[UUID, bool]:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            await locked_program(tx)
+            made = await once.find_made(tx)
+            if made is not None:
+                return made, True
+            await once.keep(tx, token_id, world.clock())
+        return token_id, False
+
+    return await retry_transaction(find_or_keep)
+
+
+def _moment_of(token_id: UUID) -> datetime:
+    """When an id was made: the first 48 bits of a UUID of version 7 are Unix milliseconds (RFC 9562, 5.7)."""
+    return datetime.fromtimestamp((token_id.int >> 80) / 1_000, UTC)
 
 
 def grantable(actor: Actor) -> frozenset[Permission]:

@@ -1,12 +1,16 @@
 """Earning rules: create, change, switch on and off, delete; every edit is a new version."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.earning import CatalogKind, EarningRule, validate_rule
 from loyalty.rules.errors import LimitReached, NotFound, VersionConflict, refuse_problems
 from loyalty.rules.ids import RuleId
+from loyalty.services.creation import call_once
+from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program, program_in_force
 from loyalty.services.world import World
 from loyalty.storage.earning_rules import (
@@ -16,6 +20,7 @@ from loyalty.storage.earning_rules import (
     delete_rule,
     insert_rule,
     lock_rule,
+    read_rule_ever,
     read_rules,
     read_rules_by_id,
     update_rule,
@@ -28,21 +33,42 @@ from permissions.policy import require
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 MAX_RULES = 200
 
 RuleChange = Callable[[EarningRule], EarningRule]
 CatalogNames = Mapping[tuple[CatalogKind, str], str]
 
 
+class CreatedRule(NamedTuple):
+    """A new rule, or for a retry the one that the first call made, as it is now."""
+
+    rule: EarningRuleRow
+    replayed: bool
+
+
 async def create_earning_rule(world: World, actor: Actor, draft: EarningRule) -> EarningRuleRow:
     """Create a rule as version 1; ``draft`` brings all but id and version. Refusals: InvalidInput, LimitReached."""
+    return (await create_earning_rule_once(world, actor, draft, None)).rule
+
+
+async def create_earning_rule_once(world: World, actor: Actor, draft: EarningRule, key: str | None) -> CreatedRule:
+    """The same under an idempotency key. Refusals: InvalidInput, LimitReached, IdempotencyConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(validate_rule(draft))
+    once = call_once(actor, key, "earningRuleCreate", fingerprint(_identity(draft)))
 
-    async def create() -> EarningRuleRow:
+    async def create() -> CreatedRule:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
-            return await add_rule(world, tx, actor, draft)
+            made = await once.find_made(tx)
+            if made is not None:
+                return CreatedRule(await read_rule_ever(tx, RuleId(made)), replayed=True)
+            rule = await add_rule(world, tx, actor, draft)
+            await once.keep(tx, rule.id, world.clock())
+            return CreatedRule(rule, replayed=False)
 
     return await retry_transaction(create)
 
@@ -149,6 +175,23 @@ async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
     require(actor, Permission.LOYALTY_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return (await program_in_force(world, tx, even_when_off=True)).names
+
+
+def _identity(draft: EarningRule) -> list[Any]:
+    """What identifies a rule that is asked for; conditions that are not set do not count."""
+    conditions = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in sorted(asdict(draft.conditions).items())
+        if value not in (frozenset(), None)
+    }
+    award = [type(draft.award).__name__, _given(draft.award)]
+    expiry = draft.expiry and _given(draft.expiry)
+    return [draft.name, draft.priority, draft.active, award, conditions, draft.starts_at, draft.ends_at, expiry]
+
+
+def _given(value: "DataclassInstance") -> dict[str, Any]:
+    """The fields of a value that are set, by name: what a later release adds does not count until it is."""
+    return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 
 
 def _rule(row: EarningRuleRow) -> EarningRule:

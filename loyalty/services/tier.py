@@ -1,7 +1,7 @@
 """Tiers: create, change, delete; every change puts every customer where they belong, in the background."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
@@ -9,9 +9,11 @@ from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
 from loyalty.rules.money import Ratio
 from loyalty.rules.tiers import normal_color, validate_tier
+from loyalty.services.creation import call_once
+from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.jobs import RETIER, JobRow, start_job
+from loyalty.storage.jobs import RETIER, JobRow, read_jobs_by_id, start_job
 from loyalty.storage.programs import touch_config
 from loyalty.storage.tiers import (
     TierRow,
@@ -37,6 +39,8 @@ class ChangedTier(NamedTuple):
 
     tier: TierRow
     job: JobRow
+    replayed: bool = False
+    """Whether this is the answer to a retry: the first call has made the tier and the job."""
 
 
 TierChangeOf = Callable[[TierRow], TierRow]
@@ -64,52 +68,89 @@ async def load_tier_counts(world: World, actor: Actor, ids: Sequence[TierId]) ->
 
 
 async def create_tier(
-    world: World, actor: Actor, name: str, color: str, min_points: int, factor: Ratio | None = None
+    world: World,
+    actor: Actor,
+    name: str,
+    color: str,
+    min_points: int,
+    factor: Ratio | None = None,
+    *,
+    key: str | None = None,
 ) -> ChangedTier:
-    """Create a tier. Refusals: InvalidInput, DuplicateName, DuplicateMinimum, LimitReached."""
+    """Create a tier. Refusals: InvalidInput, DuplicateName, DuplicateMinimum, LimitReached, IdempotencyConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(validate_tier(name, color, min_points, factor))
     tier = TierRow(TierId(uuid7()), name, normal_color(color), min_points, factor)
+    identity = [name, tier.color, min_points, factor and [factor.numerator, factor.denominator]]
+    once = call_once(actor, key, "tierCreate", fingerprint(identity))
 
     async def create() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
+            made = await once.find_made(tx)
+            if made is not None:
+                return await _made_before(tx, TierId(made), JobId(made))
             if len(await read_tiers(tx)) >= MAX_TIERS:
                 raise LimitReached("tiers", MAX_TIERS)
             await refuse_duplicate_tier(tx, tier)
             await insert_tier(tx, tier, world.clock())
-            return ChangedTier(tier, await _re_tier_everybody(world, tx))
+            await once.keep(tx, tier.id, world.clock())
+            # The job has the id of the tier, so that a retry finds both.
+            return ChangedTier(tier, await _re_tier_everybody(world, tx, JobId(tier.id)))
 
     return await retry_transaction(create)
 
 
-async def change_tier(world: World, actor: Actor, tier_id: TierId, change: TierChangeOf) -> ChangedTier:
-    """Change a tier. Refusals: NotFound, InvalidInput, DuplicateName, DuplicateMinimum."""
+async def change_tier(
+    world: World,
+    actor: Actor,
+    tier_id: TierId,
+    change: TierChangeOf,
+    *,
+    key: str | None = None,
+    identity: Sequence[Any] = (),
+) -> ChangedTier:
+    """Change a tier; ``identity`` is what the change asks for, compared where a key comes again.
+
+    Refusals: NotFound, InvalidInput, DuplicateName, DuplicateMinimum, IdempotencyConflict.
+    """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
+    once = call_once(actor, key, "tierUpdate", fingerprint([tier_id, *identity]))
 
     async def edit() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
+            made = await once.find_made(tx)
+            if made is not None:
+                return await _made_before(tx, tier_id, JobId(made))
             changed = change(await _tier_in_force(tx, tier_id))
             refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
             tier = changed._replace(color=normal_color(changed.color))
             await refuse_duplicate_tier(tx, tier)
             await update_tier(tx, tier, world.clock())
-            return ChangedTier(tier, await _re_tier_everybody(world, tx))
+            job = await _re_tier_everybody(world, tx, JobId(uuid7()))
+            await once.keep(tx, job.id, world.clock())
+            return ChangedTier(tier, job)
 
     return await retry_transaction(edit)
 
 
-async def remove_tier(world: World, actor: Actor, tier_id: TierId) -> ChangedTier:
-    """Delete a tier; its customers move to the next lower one. Refusal: NotFound."""
+async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str | None = None) -> ChangedTier:
+    """Delete a tier; its customers move to the next lower one. Refusals: NotFound, IdempotencyConflict."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
+    once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 
     async def remove() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
+            made = await once.find_made(tx)
+            if made is not None:
+                return await _made_before(tx, tier_id, JobId(made))
             tier = await _tier_in_force(tx, tier_id)
             await delete_tier(tx, tier_id, world.clock())
-            return ChangedTier(tier, await _re_tier_everybody(world, tx))
+            job = await _re_tier_everybody(world, tx, JobId(uuid7()))
+            await once.keep(tx, job.id, world.clock())
+            return ChangedTier(tier, job)
 
     return await retry_transaction(remove)
 
@@ -121,6 +162,12 @@ async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
     return tier
 
 
-async def _re_tier_everybody(world: World, tx: Transaction) -> JobRow:
+async def _made_before(tx: Transaction, tier_id: TierId, job_id: JobId) -> ChangedTier:
+    """The tier and the job of a first call, as they are now."""
+    tier = (await read_tiers_by_id(tx, [tier_id]))[tier_id]
+    return ChangedTier(tier, (await read_jobs_by_id(tx, [job_id]))[job_id], replayed=True)
+
+
+async def _re_tier_everybody(world: World, tx: Transaction, job_id: JobId) -> JobRow:
     await touch_config(tx)
-    return await start_job(tx, JobId(uuid7()), RETIER, world.clock())
+    return await start_job(tx, job_id, RETIER, world.clock())

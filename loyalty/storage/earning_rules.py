@@ -45,6 +45,7 @@ _PLACE = tuple_(earning_rules.c.priority, earning_rules.c.id)
 _AFTER = tuple_(bindparam("after_priority", type_=earning_rules.c.priority.type), bindparam("after_id"))
 
 _BY_IDS = _LISTED.where(earning_rules.c.id.in_(bindparam("ids", expanding=True)))
+_EVER = select(*_COLUMNS).where(earning_rules.c.tenant_id == tenant_parameter(), earning_rules.c.id == bindparam("id"))
 _LOCK = _LISTED.where(earning_rules.c.id == bindparam("id")).with_for_update()
 _COUNT = select(func.count()).where(
     earning_rules.c.tenant_id == tenant_parameter(),
@@ -107,6 +108,12 @@ async def read_rules(
 async def read_rules_by_id(tx: Transaction, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:
     """The rules among ``ids`` that exist and are not deleted."""
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=ids)}
+
+
+async def read_rule_ever(tx: Transaction, rule_id: RuleId) -> EarningRuleRow:
+    """A rule that was made once, also when it is deleted by now."""
+    (row,) = await tx.rows(_EVER, id=rule_id)
+    return _row(row)
 
 
 async def lock_rule(tx: Transaction, rule_id: RuleId) -> EarningRuleRow | None:

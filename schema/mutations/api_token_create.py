@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.services.api_token import ApiTokenRequest, create_api_token
+from loyalty.services.api_token import ApiTokenRequest, create_api_token_once
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
 
@@ -31,13 +31,19 @@ class ApiTokenCreateInput:
             "is still found. The replaced token goes on working until it is revoked."
         ),
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="The new token with its secret, which is never shown again.")
 class ApiTokenCreatePayload:
     user_errors: UserErrors = user_errors_field()
     api_token: ApiToken | None = strawberry.field(default=None, description="The token.")
-    secret: str | None = strawberry.field(default=None, description="The bearer credential. Keep it now or never.")
+    secret: str | None = strawberry.field(
+        default=None,
+        description="The bearer credential. Keep it now or never: only its hash is stored, so a retry is answered "
+        "with null.",
+    )
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -53,7 +59,7 @@ async def api_token_create(
 
     async def work() -> Mapping[str, Any]:
         secret, sha256 = info.context.services.make_api_token()
-        token = await create_api_token(
+        created = await create_api_token_once(
             info.context.world,
             info.context.actor,
             ApiTokenRequest(
@@ -61,10 +67,12 @@ async def api_token_create(
                 permissions=frozenset(input.permissions),
                 expires_at=input.expires_at,
                 replaces=None if input.replaces is None else row_id_of(input.replaces, "ApiToken", "replaces"),
+                idempotency_key=input.idempotency_key,
             ),
             sha256,
         )
         info.context.loaders.clear()
-        return {"api_token": token, "secret": secret}
+        shown = None if created.replayed else secret
+        return {"api_token": created.token, "secret": shown, "replayed": created.replayed}
 
     return await answer_mutation(ApiTokenCreatePayload, work)

@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
+from loyalty.services.catalog import CatalogEdit, keep_catalog_items
 from loyalty.storage.catalog import CatalogPlace
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.types.catalog import CatalogItem, CatalogItemInput, CatalogItemKeyInput, change_from
 
 
@@ -24,12 +24,14 @@ class CatalogItemsUpsertInput:
     remove: list[CatalogItemKeyInput] = strawberry.field(
         default_factory=list, description="Removed; unknown ones are no error."
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="The items as they are now.")
 class CatalogItemsUpsertPayload:
     user_errors: UserErrors = user_errors_field()
     items: list[CatalogItem] | None = strawberry.field(default=None, description="The items that were given.")
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -49,9 +51,10 @@ async def catalog_items_upsert(
         edit = CatalogEdit(
             items=[change_from(item, currency, "items", str(position)) for position, item in enumerate(input.items)],
             removals=[CatalogPlace(key.kind, key.external_id) for key in input.remove],
+            idempotency_key=input.idempotency_key,
         )
-        items = await upsert_catalog_items(info.context.world, info.context.actor, edit)
+        kept = await keep_catalog_items(info.context.world, info.context.actor, edit)
         info.context.loaders.clear()
-        return {"items": items}
+        return kept._asdict()
 
     return await answer_mutation(CatalogItemsUpsertPayload, work)

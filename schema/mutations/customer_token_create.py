@@ -11,7 +11,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
 
 DEFAULT_LIFETIME_MINUTES = 60
@@ -30,18 +30,23 @@ class CustomerTokenCreateInput:
             "Left out or null: all of these that you may give."
         ),
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="A bearer credential that sees this customer and nobody else.")
 class CustomerTokenCreatePayload:
     user_errors: UserErrors = user_errors_field()
     customer: Customer | None = strawberry.field(default=None, description="The customer.")
-    token: str | None = strawberry.field(default=None, description="The bearer credential, a JWT.")
+    token: str | None = strawberry.field(
+        default=None,
+        description="The bearer credential, a JWT. A retry gets the same one, and null when it has ended by now.",
+    )
     permissions: list[Permission] | None = strawberry.field(default=None, description="What the token may do.")
     expires_at: datetime | None = strawberry.field(
         default=None,
         description="When it ends: after its lifetime, or with the credential that made it if that is sooner.",
     )
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -63,14 +68,18 @@ async def customer_token_create(
             customer_key(input.customer, "customer"),
             input.lifetime_minutes,
             None if input.permissions is None else frozenset(input.permissions),
+            input.idempotency_key,
         )
         grant = await grant_customer_token(info.context.world, actor, request)
-        token, expires_at = info.context.services.sign_customer_token(actor, grant)
+        token, expires_at = None, grant.ended_at(info.context.world.clock())
+        if expires_at is None:
+            token, expires_at = info.context.services.sign_customer_token(actor, grant)
         return {
             "customer": grant.customer,
             "token": token,
             "permissions": sorted(grant.permissions, key=list(Permission).index),
             "expires_at": expires_at,
+            "replayed": grant.replayed,
         }
 
     return await answer_mutation(CustomerTokenCreatePayload, work)

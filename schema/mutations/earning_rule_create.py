@@ -9,13 +9,13 @@ import strawberry
 
 from loyalty.rules.earning import EarningRule as Rule
 from loyalty.rules.ids import RuleId
-from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.earning_rule import create_earning_rule_once
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.types.earning_rule import (
     EarningAwardInput,
     EarningConditionsInput,
@@ -41,12 +41,14 @@ class EarningRuleCreateInput:
     expiry: ExpiryPolicyInput | None = strawberry.field(
         default=None, description="When its points expire; as the program says if left out."
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="The new rule.")
 class EarningRuleCreatePayload:
     user_errors: UserErrors = user_errors_field()
     earning_rule: EarningRule | None = strawberry.field(default=None, description="The rule, at version 1.")
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -74,8 +76,8 @@ async def earning_rule_create(
             ends_at=input.ends_at,
             expiry=policy_from(input.expiry) if input.expiry else None,
         )
-        rule = await create_earning_rule(info.context.world, info.context.actor, draft)
+        created = await create_earning_rule_once(info.context.world, info.context.actor, draft, input.idempotency_key)
         info.context.loaders.clear()
-        return {"earning_rule": rule}
+        return {"earning_rule": created.rule, "replayed": created.replayed}
 
     return await answer_mutation(EarningRuleCreatePayload, work)

@@ -12,4 +12,22 @@ def user_errors_field() -> Any:
     return strawberry.field(description="Why nothing happened; empty when it did. The other fields are null then.")
 
 
+def optional_key_field() -> Any:
+    """Declare the ``idempotencyKey`` of what creates something and moves nothing."""
+    return strawberry.field(
+        default=None,
+        description="1 to 255 characters. A retry with the same key makes nothing anew; the same key with another "
+        "input is an IdempotencyConflict. Keys belong to one caller and operation.",
+    )
+
+
+def replayed_field() -> Any:
+    """Declare ``replayed``."""
+    return strawberry.field(
+        default=None,
+        description="True when this key had been answered before: nothing happened this time, and what the first call "
+        "made is shown as it is now.",
+    )
+
+
 UserErrors = list[UserError]

@@ -10,7 +10,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.scalars import Color, Decimal, Points
 from schema.types.job import Job
 from schema.types.tier import Tier, factor_from
@@ -25,6 +25,7 @@ class TierCreateInput:
         default=Decimal("1"),
         description="What rules give to who stands in it is multiplied by it: 1 to 100, at most 4 decimals.",
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="The new tier, and the job that puts everybody where they belong.")
@@ -32,6 +33,7 @@ class TierCreatePayload:
     user_errors: UserErrors = user_errors_field()
     tier: Tier | None = strawberry.field(default=None, description="The tier.")
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -48,8 +50,10 @@ async def tier_create(
     async def work() -> Mapping[str, Any]:
         factor = factor_from(input.earning_factor)
         world, actor = info.context.world, info.context.actor
-        changed = await create_tier(world, actor, input.name, input.color, input.min_points, factor)
+        changed = await create_tier(
+            world, actor, input.name, input.color, input.min_points, factor, key=input.idempotency_key
+        )
         info.context.loaders.clear()
-        return {"tier": changed.tier, "job": changed.job}
+        return {"tier": changed.tier, "job": changed.job, "replayed": changed.replayed}
 
     return await answer_mutation(TierCreatePayload, work)

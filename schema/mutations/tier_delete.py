@@ -10,7 +10,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.job import Job
 
@@ -18,6 +18,7 @@ from schema.types.job import Job
 @strawberry.input(description="Which tier to delete.")
 class TierDeleteInput:
     id: strawberry.ID = strawberry.field(description="The tier.")
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="What was deleted, and the job that moves its customers to the next lower tier.")
@@ -25,6 +26,7 @@ class TierDeletePayload:
     user_errors: UserErrors = user_errors_field()
     deleted_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the deleted tier.")
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -38,8 +40,8 @@ async def tier_delete(
 
     async def work() -> Mapping[str, Any]:
         tier_id: Any = row_id_of(input.id, "Tier", "id")
-        changed = await remove_tier(info.context.world, info.context.actor, tier_id)
+        changed = await remove_tier(info.context.world, info.context.actor, tier_id, key=input.idempotency_key)
         info.context.loaders.clear()
-        return {"deleted_id": input.id, "job": changed.job}
+        return {"deleted_id": input.id, "job": changed.job, "replayed": changed.replayed}
 
     return await answer_mutation(TierDeletePayload, work)

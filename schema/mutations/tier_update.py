@@ -11,7 +11,7 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.given import given_fields, given_or
-from schema.mutations.payload import UserErrors, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Color, Decimal, Points
 from schema.types.job import Job
@@ -27,6 +27,7 @@ class TierUpdateInput:
     earning_factor: Decimal | None = strawberry.field(
         default=strawberry.UNSET, description="1 to 100, at most 4 decimals; counts from the next purchase on."
     )
+    idempotency_key: str | None = optional_key_field()
 
 
 @strawberry.type(description="The tier as it is now, and the job that puts everybody where they belong.")
@@ -34,6 +35,7 @@ class TierUpdatePayload:
     user_errors: UserErrors = user_errors_field()
     tier: Tier | None = strawberry.field(default=None, description="The tier.")
     job: Job | None = strawberry.field(default=None, description="Re-tiers all customers.")
+    replayed: bool | None = replayed_field()
 
 
 @guarded(
@@ -54,8 +56,23 @@ async def tier_update(
             changes["factor"] = factor_from(factor)
         tier_id: Any = row_id_of(input.id, "Tier", "id")
         world, actor = info.context.world, info.context.actor
-        changed = await change_tier(world, actor, tier_id, lambda tier: tier._replace(**changes))
+        changed = await change_tier(
+            world,
+            actor,
+            tier_id,
+            lambda tier: tier._replace(**changes),
+            key=input.idempotency_key,
+            identity=_identity(changes),
+        )
         info.context.loaders.clear()
-        return {"tier": changed.tier, "job": changed.job}
+        return {"tier": changed.tier, "job": changed.job, "replayed": changed.replayed}
 
     return await answer_mutation(TierUpdatePayload, work)
+
+
+def _identity(changes: Mapping[str, Any]) -> list[Any]:
+    """What a change asks for, as its fingerprint counts it."""
+    given = dict(changes)
+    if "factor" in given:
+        given["factor"] = given["factor"] and [given["factor"].numerator, given["factor"].denominator]
+    return [[name, given[name]] for name in sorted(given)]

@@ -23,6 +23,7 @@ from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers
 from loyalty.services.earning_rule import (
     create_earning_rule,
+    create_earning_rule_once,
     delete_earning_rule,
     list_earning_rules,
     update_earning_rule,
@@ -148,7 +149,8 @@ class Day:
         await get_program(world, manager)
         made = await create_earning_rule(world, manager, one_point_per_euro())
         await update_earning_rule(world, manager, RuleId(made.id), lambda it: replace(it, name="Points"), None)
-        spare = await create_earning_rule(world, manager, one_point_per_euro())
+        spare = (await create_earning_rule_once(world, manager, one_point_per_euro(), "spare rule")).rule
+        await create_earning_rule_once(world, manager, one_point_per_euro(), "spare rule")
         await delete_earning_rule(world, manager, RuleId(spare.id))
         await list_earning_rules(world, manager, active=True, window=Window(20))
         silver = await create_tier(world, manager, "Bronze", "#000000", 10**9)

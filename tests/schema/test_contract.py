@@ -159,6 +159,35 @@ def test_each_mutation_has_one_input_and_a_payload_with_refusals(graphql_schema:
         assert required in (["userErrors"], ["userErrors", "warnings"]), name
 
 
+NATURAL_KEYS = {
+    "customerUpsert": "the external id of the customer",
+    "customersUpsert": "the external id of each customer",
+    "openingBalancesImport": "the external id of each customer, once for ever",
+    "purchasesRecord": "kind and external id of each purchase; an item may have a key besides",
+}
+"""Mutations that create without a key of the whole call: what tells a retry from something new."""
+CREATES = ("Create", "Upsert", "Record", "Import", "Adjust", "Hold", "Capture", "Return", "Refund", "Merge", "Set")
+"""How the names of mutations end that create something."""
+
+
+def test_every_creating_mutation_takes_an_idempotency_key(graphql_schema: GraphQLSchema) -> None:
+    """And says `replayed`; whatever starts a job creates one."""
+    mutations = graphql_schema.mutation_type
+    assert mutations is not None
+    creating = set()
+    for name, field in mutations.fields.items():
+        given, payload = get_named_type(field.args["input"].type), get_named_type(field.type)
+        assert isinstance(given, GraphQLInputObjectType)
+        assert isinstance(payload, GraphQLObjectType)
+        if not (name.endswith(CREATES) or "job" in payload.fields) or name in {*NATURAL_KEYS, "programUpdate"}:
+            continue
+        creating.add(name)
+        assert "idempotencyKey" in given.fields, name
+        assert "replayed" in payload.fields, name
+    assert {"tierCreate", "tierDelete", "apiTokenCreate", "customerTokenCreate", "catalogItemsUpsert"} <= creating
+    assert set(mutations.fields) >= set(NATURAL_KEYS)
+
+
 # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -33,11 +33,18 @@ from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import (
     ApiTokenRequest,
     create_api_token,
+    create_api_token_once,
     end_api_token,
     list_api_tokens,
     load_api_tokens,
 )
-from loyalty.services.catalog import CatalogEdit, list_catalog_items, load_catalog_items, upsert_catalog_items
+from loyalty.services.catalog import (
+    CatalogEdit,
+    keep_catalog_items,
+    list_catalog_items,
+    load_catalog_items,
+    upsert_catalog_items,
+)
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
     CustomerKey,
@@ -52,6 +59,7 @@ from loyalty.services.customer_merge import MergeRequest, load_merges, merge_cus
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.earning_rule import (
     create_earning_rule,
+    create_earning_rule_once,
     delete_earning_rule,
     list_earning_rules,
     load_catalog_names,
@@ -180,6 +188,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "check_program": ({O, M, S, C, I}, check_program),
     "apply_program_preset": ({O, M}, lambda w, a: apply_program_preset(w, a, PresetRequest(Preset.SHOP))),
     "create_earning_rule": ({O, M}, lambda w, a: create_earning_rule(w, a, rule(10))),
+    "create_earning_rule_once": ({O, M}, lambda w, a: create_earning_rule_once(w, a, rule(10), "key")),
     "update_earning_rule": ({O, M}, lambda w, a: update_earning_rule(w, a, RuleId(NOBODY), lambda it: it, None)),
     "delete_earning_rule": ({O, M}, lambda w, a: delete_earning_rule(w, a, RuleId(NOBODY))),
     "create_tier": ({O, M}, lambda w, a: create_tier(w, a, "Silver", "#C0C0C0", 100)),
@@ -188,6 +197,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "lock_tier": ({O, M}, lambda w, a: lock_tier(w, a, TierLockRequest(ANNA, None, None, None, "key"))),
     "unlock_tier": ({O, M}, lambda w, a: unlock_tier(w, a, ANNA)),
     "upsert_catalog_items": ({O, M}, lambda w, a: upsert_catalog_items(w, a, CatalogEdit([], []))),
+    "keep_catalog_items": ({O, M}, lambda w, a: keep_catalog_items(w, a, CatalogEdit([], []))),
     "adjust_points": ({O, M}, lambda w, a: adjust_points(w, a, adjustment(5))),
     "quote_checkout": ({O, M, S, C, I}, lambda w, a: quote_checkout(w, a, ANNA, checkout(), None)),
     "load_holds": ({O, M, S, C, I}, lambda w, a: load_holds(w, a, [HoldId(NOBODY)])),
@@ -237,6 +247,10 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O},
         lambda w, a: create_api_token(w, a, ApiTokenRequest("Token", RECORDING), new_hash()),
     ),
+    "create_api_token_once": (
+        {O},
+        lambda w, a: create_api_token_once(w, a, ApiTokenRequest("Token", RECORDING), new_hash()),
+    ),
     "end_api_token": ({O}, lambda w, a: end_api_token(w, a, NOBODY)),
     "grant_customer_token": ({O}, lambda w, a: grant_customer_token(w, a, CustomerTokenRequest(ANNA, 60))),
     "revoke_signed_tokens": ({O}, lambda w, a: revoke_signed_tokens(w, a, subject="staff:left")),
@@ -256,6 +270,9 @@ WORKS_WHEN_OFF = {
     "check_program",
     "apply_program_preset",
     "create_earning_rule",
+    "create_earning_rule_once",
+    "create_api_token_once",
+    "keep_catalog_items",
     "update_earning_rule",
     "delete_earning_rule",
     "create_tier",
