@@ -1,0 +1,101 @@
+"""What a batch costs for one customer with many lots, where points expire by inactivity.
+
+    make bench-inactivity                        2,000 lots and 20,000
+    make bench-inactivity ARGS="--lots 5000"
+
+The lots are a day old at first, so that the first batch of 500 purchases puts all of them off; the batches after it put
+nothing off. The processor time is that of this process; the rest of the time is PostgreSQL's. Most lots are copies of a
+few that purchases opened, so the ledger of this tenant does not add up.
+"""
+
+import argparse
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select, text, true
+
+from bench.reader import say_where
+from bench.service import Service, running_service
+from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
+from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchases
+from loyalty.storage.tables import customers, lots
+from tenancy.table import tenant_parameter
+
+LOTS = (2_000, 20_000)
+BATCH = 500
+CALLS = 4
+DAYS = 365
+FIRST = 10
+"""Lots that purchases open, before they are copied."""
+
+_COPIED = [column for column in lots.c if column.name != "id"]
+_COPY = insert(lots).from_select(
+    ["id", *(column.name for column in _COPIED)],
+    select(func.gen_random_uuid(), *_COPIED)
+    .join(customers, (customers.c.tenant_id == lots.c.tenant_id) & (customers.c.id == lots.c.customer_id))
+    .join(func.generate_series(1, bindparam("copies")).table_valued("number"), true())
+    .where(lots.c.tenant_id == tenant_parameter(), customers.c.external_id == bindparam("customer")),
+    include_defaults=False,
+)
+_AGE = text(
+    "UPDATE lots SET expires_at = expires_at - interval '1 day', notice_at = notice_at - interval '1 day'"
+    " WHERE tenant_id = :current_tenant AND expires_at IS NOT NULL"
+)
+
+
+def main() -> None:
+    """Measure for each number of lots."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lots", type=int, nargs="*", default=LOTS)
+    print(say_where(), flush=True)
+    asyncio.run(_measure(parser.parse_args().lots))
+
+
+async def _measure(sizes: list[int]) -> None:
+    async with running_service() as service:
+        policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=DAYS)
+
+        def change(settings: Any) -> Any:
+            return replace(settings, expiry=policy, notice_days=(30,))
+
+        await update_program(service.world, service.manager, ProgramEdit(change, None))
+        for size in sizes:
+            customer = f"customer-with-{size}"
+            await _record(service, customer, 0, FIRST)
+            async with service.world.database.tenant_transaction(service.tenant_id) as tx:
+                await tx.run(_COPY, customer=customer, copies=max(0, size // FIRST - 1))
+                await tx.run(_AGE)
+            taken = [await _time_batch(service, customer, FIRST + call * BATCH) for call in range(CALLS)]
+            print(f"{size:,} lots, {BATCH} purchases: {'; '.join(taken)}", flush=True)
+
+
+async def _time_batch(service: Service, customer: str, first: int) -> str:
+    began, cpu = time.monotonic(), time.process_time()
+    await _record(service, customer, first, BATCH)
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    return f"{seconds:.2f} s ({cpu:.2f} s of processor)"
+
+
+async def _record(service: Service, customer: str, first: int, count: int) -> None:
+    recordings = [
+        PurchaseRecording(
+            PurchaseReport(PurchaseKind.ORDER, f"{customer}-{number}", Money(1000, "EUR")),
+            PurchaseStatus.COMPLETED,
+            CustomerProfile(customer),
+        )
+        for number in range(first, first + count)
+    ]
+    for result in await record_purchases(service.world, service.manager, recordings):
+        if not isinstance(result, RecordedPurchase):
+            raise SystemExit(f"a purchase was refused: {result}")
+
+
+if __name__ == "__main__":
+    main()
