@@ -35,7 +35,7 @@ DAYS = 365
 FIRST = 10
 """Lots that purchases open, before they are copied."""
 
-_COPIED = [column for column in lots.c if column.name != "id"]
+_COPIED = [column for column in lots.c if column.name != "id" and column.computed is None]
 _COPY = insert(lots).from_select(
     ["id", *(column.name for column in _COPIED)],
     select(func.gen_random_uuid(), *_COPIED)
