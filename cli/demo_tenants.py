@@ -21,7 +21,8 @@ from loyalty.services.customer import list_customers
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import list_tiers
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, CustomerRow, PointsFilter
 from loyalty.storage.window import Window
 from permissions.actor import Actor, ActorKind
 from permissions.roles import ROLE_PERMISSIONS, Role

@@ -5,11 +5,12 @@ made-up cursor are refused. Nobody outside can read one: the place of an event w
 https://relay.dev/graphql/connections.htm
 """
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -19,8 +20,10 @@ import strawberry
 
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import TenantId
+from loyalty.rules.listing import OrderDirection
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.text import is_storable
+from loyalty.storage.narrowed import MAX_TOTAL_COUNT
 from loyalty.storage.window import TimePlace, Window
 from schema.fields import computed
 from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
@@ -56,11 +59,40 @@ class Connection(Generic[N]):
     nodes: list[N] = strawberry.field(description="The rows of the page.")
     page_info: PageInfo = strawberry.field(description="Where the page stands in its list.")
     make_cursors: strawberry.Private[Callable[[], list[Cursor]]]
+    counting: strawberry.Private["Counting"]
 
     @computed(description="The rows of the page, each with its cursor.")
     def edges(self) -> list[Edge[N]]:
         """Pair rows and cursors only when they are asked for."""
         return [Edge(cursor=cursor, node=node) for cursor, node in zip(self.make_cursors(), self.nodes, strict=True)]
+
+    @computed(
+        description="How many rows the whole list has, at most 10,000. Counted where it is asked for; the list may "
+        "change before the next page."
+    )
+    async def total_count(self) -> int:
+        """Counted once, however often it is asked for."""
+        return min(await self.counting.number(), MAX_TOTAL_COUNT)
+
+    @computed(description="False where the list has more rows than `totalCount` can tell.")
+    async def total_count_is_exact(self) -> bool:
+        """Counted with `totalCount`."""
+        return await self.counting.number() <= MAX_TOTAL_COUNT
+
+
+class Counting:
+    """Counts the rows of a list when it is asked for the first time."""
+
+    def __init__(self, count: Callable[[], Awaitable[int]]) -> None:
+        self._count = count
+        self._counted: asyncio.Future[int] | None = None
+
+    async def number(self) -> int:
+        """The number of rows, at most one more than ``MAX_TOTAL_COUNT``."""
+        if self._counted is None:
+            self._counted = asyncio.ensure_future(self._count())
+        # A field that fails cancels its siblings; the other one still waits for the same number.
+        return await asyncio.shield(self._counted)
 
 
 class Page(NamedTuple):
@@ -70,6 +102,7 @@ class Page(NamedTuple):
     after: str | None
     last: int | None
     before: str | None
+    direction: OrderDirection | None = None
 
 
 class Seal(NamedTuple):
@@ -123,7 +156,12 @@ def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
         raise InvalidInput.one("last", reason="goes with before; first goes with after")
     cursor, path = (page.before, "before") if backwards else (page.after, "after")
     beyond = None if cursor is None else place_of(seal, cursor, order, path)
-    return Window(limit=(page.last or page.first or DEFAULT_PAGE_SIZE) + 1, beyond=beyond, backwards=backwards)
+    return Window(
+        limit=(page.last or page.first or DEFAULT_PAGE_SIZE) + 1,
+        beyond=beyond,
+        backwards=backwards,
+        ascending=None if page.direction is None else page.direction is OrderDirection.ASCENDING,
+    )
 
 
 def cursor_of(seal: Seal, place: P, order: Order[P]) -> Cursor:
@@ -176,8 +214,18 @@ def _to_bytes(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequence[tuple[P, Any]]) -> Any:
-    """Turn what a window found, in reading direction and with one row too many, into a page."""
+def connection_of(
+    seal: Seal,
+    window: Window[P],
+    order: Order[P],
+    found: Sequence[tuple[P, Any]],
+    *,
+    count: Callable[[], Awaitable[int]],
+) -> Any:
+    """Turn what a window found, in reading direction and with one row too many, into a page.
+
+    ``count`` counts the rows of the whole list, when somebody asks for it.
+    """
     limit = window.limit - 1
     more = len(found) > limit
     kept = list(found[:limit])
@@ -191,6 +239,7 @@ def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequenc
     return Connection(
         nodes=[row for _, row in kept],
         make_cursors=make_cursors,
+        counting=Counting(count),
         page_info=PageInfo(
             has_next_page=beyond if window.backwards else more,
             has_previous_page=more if window.backwards else beyond,
@@ -201,10 +250,16 @@ def connection_of(seal: Seal, window: Window[P], order: Order[P], found: Sequenc
 
 
 def connection_by_time(
-    seal: Seal, window: Window[TimePlace], order: Order[TimePlace], rows: Sequence[Any], at: str
+    seal: Seal,
+    window: Window[TimePlace],
+    order: Order[TimePlace],
+    rows: Sequence[Any],
+    at: str,
+    *,
+    count: Callable[[], Awaitable[int]],
 ) -> Any:
     """Turn rows of a list by time into a page; ``at`` names the attribute that holds the time of a row."""
-    return connection_of(seal, window, order, [(TimePlace(getattr(row, at), row.id), row) for row in rows])
+    return connection_of(seal, window, order, [(TimePlace(getattr(row, at), row.id), row) for row in rows], count=count)
 
 
 def text_value(value: object) -> str:

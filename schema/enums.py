@@ -13,6 +13,7 @@ from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.job import JobKind, JobState
+from loyalty.rules.listing import OrderDirection, PointsSign
 from loyalty.rules.presets import Preset
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
@@ -86,6 +87,8 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     JobKind,
     JobState,
     WarningCode,
+    OrderDirection,
+    PointsSign,
 )
 
 

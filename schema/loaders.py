@@ -32,7 +32,7 @@ from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.catalog import load_catalog_items
-from loyalty.services.customer import load_customers, load_entries
+from loyalty.services.customer import load_customers, load_customers_by_external_id, load_entries
 from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.expiry import load_expiry_schedules, load_lots
@@ -118,6 +118,7 @@ class Loaders:
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
         self.points_accounts: DataLoader[CustomerId, PointsRow | None] = DataLoader(accounts)
         self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
+        self.customers_by_external_id: DataLoader[str, CustomerRow | None] = by_id(load_customers_by_external_id)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)

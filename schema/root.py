@@ -57,9 +57,12 @@ class Query:
     earning_rules = program_queries.earning_rules
     tiers = program_queries.tiers
     catalog_items = program_queries.catalog_items
+    catalog_item = program_queries.catalog_item
     job = program_queries.job
     api_tokens = program_queries.api_tokens
     customers = customer_queries.customers
+    customers_by_external_id = customer_queries.customers_by_external_id
+    purchases_by_key = customer_queries.purchases_by_key
     customer = customer_queries.customer
     purchase = customer_queries.purchase
     adjustment = customer_queries.adjustment

@@ -12,8 +12,10 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.catalog import (
+    CatalogFilter,
     CatalogPlace,
     count_items,
+    count_items_listed,
     delete_items,
     item_values,
     read_items,
@@ -112,12 +114,19 @@ async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogC
 
 
 async def list_catalog_items(
-    world: World, actor: Actor, *, kind: CatalogKind | None, window: Window[CatalogPlace]
+    world: World, actor: Actor, *, kind: CatalogKind | None, window: Window[CatalogPlace], search: str | None = None
 ) -> list[CatalogItem]:
     """A page of the catalogue."""
     require(actor, Permission.LOYALTY_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_items(tx, kind=kind, window=window)
+        return await read_items(tx, CatalogFilter(kind, search), window=window)
+
+
+async def count_catalog_items(world: World, actor: Actor, *, kind: CatalogKind | None, search: str | None) -> int:
+    """How many items a list has, up to the ceiling of counts."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await count_items_listed(tx, CatalogFilter(kind, search))
 
 
 async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) -> dict[Key, CatalogItem]:

@@ -7,8 +7,8 @@ from loyalty.rules.errors import AmbiguousCustomer, CustomerCandidate, NotFound
 from loyalty.rules.identifier import IdentifierKey
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.services.world import World
+from loyalty.storage.customer_lists import CustomerFilter, count_customers_listed, read_customer_page
 from loyalty.storage.customers import (
-    CustomerFilter,
     CustomerOrder,
     CustomerPlace,
     CustomerRow,
@@ -16,11 +16,12 @@ from loyalty.storage.customers import (
     find_customer_id,
     read_customer,
     read_customer_by_external_id,
-    read_customer_page,
+    read_customers_by_external_id,
     read_customers_by_id,
     read_customers_by_shared_name,
 )
-from loyalty.storage.entries import EntryFilter, EntryRow, read_entries_by_id, read_entry_page
+from loyalty.storage.entries import EntryFilter, EntryRow, narrow_entries, read_entries_by_id, read_entry_page
+from loyalty.storage.narrowed import count_rows
 from loyalty.storage.shared_names import SharedName, email_name, identifier_name, phone_name
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
@@ -105,16 +106,49 @@ async def list_customers(
         return await read_customer_page(tx, wanted, order=order, window=window)
 
 
+async def count_customers(world: World, actor: Actor, wanted: CustomerFilter) -> int:
+    """How many customers a list has, up to the ceiling of counts."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await count_customers_listed(tx, wanted)
+
+
+async def load_customers_by_external_id(
+    world: World, actor: Actor, external_ids: Sequence[str]
+) -> dict[str, CustomerRow]:
+    """The customers among ``external_ids`` that the actor may see."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        found = await read_customers_by_external_id(tx, external_ids)
+    return {name: row for name, row in found.items() if may_see_customer(actor, row.id)}
+
+
 async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[TimePlace]) -> list[EntryRow]:
     """A page of ledger entries, newest first; a customer sees only their own."""
-    if wanted.customer_id is None:
-        require(actor, Permission.LOYALTY_REPORT)
-    else:
-        require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-        if not may_see_customer(actor, wanted.customer_id):
-            return []
+    if not _may_list_activity(actor, wanted):
+        return []
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read_entry_page(tx, wanted, window=window)
+
+
+async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int:
+    """How many entries a list has, up to the ceiling of counts."""
+    if not _may_list_activity(actor, wanted):
+        return 0
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        rows = narrow_entries(wanted)
+        return await count_rows(tx, rows.statement, rows.parameters)
+
+
+def _may_list_activity(actor: Actor, wanted: EntryFilter) -> bool:
+    """PermissionDenied for a list of the tenant, or a filter by what only the team reads, without the right to it."""
+    if wanted.actor is not None or wanted.note is not None:
+        require(actor, Permission.LOYALTY_READ)
+    if wanted.customer_id is None:
+        require(actor, Permission.LOYALTY_REPORT)
+        return True
+    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    return may_see_customer(actor, wanted.customer_id)
 
 
 async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:

@@ -17,6 +17,7 @@ from loyalty.storage.earning_rules import (
     EarningRuleRow,
     RulePlace,
     count_rules,
+    count_rules_listed,
     delete_rule,
     insert_rule,
     lock_rule,
@@ -161,6 +162,13 @@ async def list_earning_rules(
     require(actor, Permission.LOYALTY_READ)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read_rules(tx, active=active, window=window)
+
+
+async def count_earning_rules(world: World, actor: Actor, *, active: bool | None) -> int:
+    """How many rules a list has."""
+    require(actor, Permission.LOYALTY_READ)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await count_rules_listed(tx, active=active)
 
 
 async def load_earning_rules(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, EarningRuleRow]:

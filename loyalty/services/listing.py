@@ -1,23 +1,32 @@
 """Lists of what happened: purchases, adjustments, holds and redemptions, for the team and for one customer."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
+from loyalty.storage.expiry import LotRow
 from loyalty.storage.lists import (
     AdjustmentFilter,
     HoldFilter,
+    LotFilter,
     PurchaseFilter,
     RedemptionFilter,
+    narrow_adjustments,
+    narrow_holds,
+    narrow_lots,
+    narrow_purchases,
+    narrow_redemptions,
     read_adjustment_page,
     read_hold_page,
+    read_lot_page,
     read_purchase_page,
     read_redemption_page,
 )
+from loyalty.storage.narrowed import Narrowed, count_rows
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_relations import (
     PurchaseFactRow,
@@ -35,7 +44,7 @@ from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
 
-Filter = TypeVar("Filter", PurchaseFilter, AdjustmentFilter, HoldFilter, RedemptionFilter)
+Filter = TypeVar("Filter", PurchaseFilter, AdjustmentFilter, HoldFilter, RedemptionFilter, LotFilter)
 Row = TypeVar("Row")
 Key = TypeVar("Key")
 
@@ -81,6 +90,34 @@ async def list_redemptions(
     return await _list(world, actor, read_redemption_page, wanted, window)
 
 
+async def list_lots(world: World, actor: Actor, wanted: LotFilter, window: Window[TimePlace]) -> list[LotRow]:
+    """A page of lots, newest first; customers find only their own."""
+    return await _list(world, actor, read_lot_page, wanted, window)
+
+
+async def count_listed(world: World, actor: Actor, wanted: Filter) -> int:
+    """How many rows one of these lists has, up to the ceiling of counts; customers count only their own."""
+    if not _may_list(actor, wanted):
+        return 0
+    rows = _narrow(wanted)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        return await count_rows(tx, rows.statement, rows.parameters)
+
+
+def _narrow(wanted: Any) -> Narrowed:
+    narrow: Callable[[Any], Narrowed] = _NARROWED[type(wanted)]
+    return narrow(wanted)
+
+
+_NARROWED: Mapping[type, Callable[[Any], Narrowed]] = {
+    PurchaseFilter: narrow_purchases,
+    AdjustmentFilter: narrow_adjustments,
+    HoldFilter: narrow_holds,
+    RedemptionFilter: narrow_redemptions,
+    LotFilter: narrow_lots,
+}
+
+
 async def _list(
     world: World,
     actor: Actor,
@@ -89,14 +126,21 @@ async def _list(
     window: Window[TimePlace],
 ) -> list[Row]:
     """Read a page of one customer's rows for who may see that customer, and of all rows for the team."""
-    if wanted.customer_id is None:
-        require(actor, Permission.LOYALTY_READ)
-    else:
-        require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-        if not may_see_customer(actor, wanted.customer_id):
-            return []
+    if not _may_list(actor, wanted):
+        return []
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read(tx, wanted, window)
+
+
+def _may_list(actor: Actor, wanted: Filter) -> bool:
+    """PermissionDenied for a list of the tenant, or a filter by what only the team reads, without the right to it."""
+    if getattr(wanted, "actor", None) is not None or getattr(wanted, "note", None) is not None:
+        require(actor, Permission.LOYALTY_READ)
+    if wanted.customer_id is None:
+        require(actor, Permission.LOYALTY_READ)
+        return True
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    return may_see_customer(actor, wanted.customer_id)
 
 
 # ── what belongs to purchases ────────────────────────────────────────────────────────────────────────────────────

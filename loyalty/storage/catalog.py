@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, func, select, tuple_
+from sqlalchemy import Select, bindparam, delete, func, literal_column, or_, select, tuple_
 
 from loyalty.rules.catalog import CatalogEarning, EarningRate
 from loyalty.rules.earning import CatalogItem, CatalogKind
+from loyalty.rules.search import fold_text
+from loyalty.rules.text import tidy_text
+from loyalty.storage.narrowed import count_rows
 from loyalty.storage.tables import catalog_items
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
@@ -103,18 +106,50 @@ async def read_items_by_key(tx: Transaction, keys: Sequence[CatalogPlace]) -> li
     return [_item(row) for row in await tx.rows(_BY_KEYS, keys=[tuple(key) for key in keys])]
 
 
+class CatalogFilter(NamedTuple):
+    """What a list of items is narrowed to; None is no limit."""
+
+    kind: CatalogKind | None = None
+    search: str | None = None
+    """What stands in the name, or begins the external id."""
+
+
+_SPELLED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"})
+# As `fold_text` folds a text; row by row, since a catalogue is no longer than people can keep.
+_folded_name = func.lower(catalog_items.c.name)
+for _letter, _letters in _SPELLED.items():
+    _folded_name = func.replace(_folded_name, chr(_letter), _letters)
+_folded_name = func.regexp_replace(
+    func.translate(func.normalize(_folded_name, literal_column("NFKD")), "øłđıåð", "oldiad"), "[\u0300-\u036f]", "", "g"
+)
+
+
+def _narrow_items(wanted: CatalogFilter) -> tuple[Select[Any], dict[str, Any]]:
+    statement = _LISTED
+    parameters: dict[str, Any] = {}
+    if wanted.kind is not None:
+        statement = statement.where(catalog_items.c.kind == bindparam("only_kind"))
+        parameters["only_kind"] = wanted.kind
+    if wanted.search is not None:
+        begins = catalog_items.c.external_id.op("^@", is_comparison=True)(bindparam("prefix"))
+        statement = statement.where(or_(func.strpos(_folded_name, bindparam("searched")) > 0, begins))
+        parameters |= {"searched": fold_text(wanted.search), "prefix": tidy_text(wanted.search)}
+    return statement, parameters
+
+
+async def count_items_listed(tx: Transaction, wanted: CatalogFilter) -> int:
+    """How many items a list has, up to its ceiling."""
+    return await count_rows(tx, *_narrow_items(wanted))
+
+
 async def read_items(
     tx: Transaction,
+    wanted: CatalogFilter,
     *,
-    kind: CatalogKind | None,
     window: Window[CatalogPlace],
 ) -> list[CatalogItem]:
     """A page of items in the order of kind and external id, or towards the first when the window is backwards."""
-    statement = _LISTED
-    parameters: dict[str, Any] = {}
-    if kind is not None:
-        statement = statement.where(catalog_items.c.kind == bindparam("only_kind"))
-        parameters["only_kind"] = kind
+    statement, parameters = _narrow_items(wanted)
     order = (catalog_items.c.kind, catalog_items.c.external_id)
     if window.beyond is not None:
         mark = tuple_(

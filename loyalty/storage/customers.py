@@ -5,22 +5,19 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select, true, tuple_
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import and_, bindparam, case, func, select, true
 
 from loyalty.rules.account import Account
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.identifier import Identifier, identifiers_of
-from loyalty.rules.ids import CustomerId, TierId
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money, PointValue, value_of
-from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
 from loyalty.rules.tiers import Tier, TierBasis, measure_way
 from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, account_of
 from loyalty.storage.shared_names import SharedName, conditions_of
-from loyalty.storage.tables import accounts, customer_words, customers, programs, tiers
+from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
-from loyalty.storage.window import Window
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 
@@ -101,14 +98,6 @@ class CustomerPlace(NamedTuple):
     id: CustomerId
 
 
-class CustomerFilter(NamedTuple):
-    """What a list of customers is narrowed to."""
-
-    having: PointsFilter
-    search: str | None
-    tier_id: TierId | None
-
-
 # What leads to the next tier, as `counted` in the rules has it.
 _counted = case(
     (programs.c.settings["tiering"]["basis"].astext == TierBasis.EARNED_IN_WINDOW, accounts.c.window_points),
@@ -140,7 +129,7 @@ _next_tier = (
 )
 _point_value = programs.c.settings["redemption"]["point_value"]
 
-_CUSTOMERS = (
+CUSTOMERS = (
     select(
         *PROFILE_COLUMNS,
         *ACCOUNT_COLUMNS,
@@ -170,11 +159,12 @@ _CUSTOMERS = (
     )
     .where(customers.c.tenant_id == tenant_parameter())
 )
+"""Every list and look-up of customers narrows this one."""
 # A look-up finds the customer who is named, then follows a merge to the target by a second key. Under row-level
 # security an index serves only what is leakproof. CASE is; coalesce is not and would read all customers of the tenant.
 _named = customers.alias("named")
 _target_id = case((_named.c.merged_into.is_(None), _named.c.id), else_=_named.c.merged_into)
-_NAMED = _CUSTOMERS.add_columns(_named.c.id.label("named_id")).join(
+_NAMED = CUSTOMERS.add_columns(_named.c.id.label("named_id"), _named.c.external_id.label("named_external_id")).join(
     _named,
     and_(_named.c.tenant_id == customers.c.tenant_id, customers.c.id == _target_id),
 )
@@ -216,26 +206,10 @@ _CANDIDATES = (
 )
 _CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition in conditions_of(_named).items()}
 
-_HAVING: dict[PointsFilter, ColumnElement[bool]] = {
-    PointsFilter.AVAILABLE: accounts.c.available > 0,
-    PointsFilter.PENDING: accounts.c.pending > 0,
-    PointsFilter.DEBT: accounts.c.debt > 0,
-    PointsFilter.NONE: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
-    PointsFilter.ANY: true(),
-}
-_LAST_CHARACTER = "\U0010ffff"
-"""No word holds it, and it stands behind every other character: `muller` and this is beyond all that begin so."""
-_ORDER: dict[CustomerOrder, tuple[Any, bool]] = {
-    CustomerOrder.NAME: (customers.c.search_name, False),
-    CustomerOrder.POINTS: (accounts.c.available, True),
-    # Ids are UUIDv7: their order is the order of creation, and the primary key is the index.
-    CustomerOrder.NEWEST: (customers.c.id, True),
-}
-
 
 async def read_customers_by_id(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
     """The customers among ``ids``, each as whom they have become."""
-    return {row.named_id: _customer(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+    return {row.named_id: read_customer_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
 async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow | None:
@@ -243,15 +217,20 @@ async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow
     return (await read_customers_by_id(tx, [customer_id])).get(customer_id)
 
 
+async def read_customers_by_external_id(tx: Transaction, external_ids: Sequence[str]) -> dict[str, CustomerRow]:
+    """The customers by the ids that the caller's own system has for them; of merged ones the targets."""
+    rows = await tx.rows(_BY_EXTERNAL_IDS, external_ids=list(external_ids))
+    return {row.named_external_id: read_customer_row(row) for row in rows}
+
+
 async def read_customer_by_external_id(tx: Transaction, external_id: str) -> CustomerRow | None:
     """One customer by the id that the caller's own system has for it."""
-    rows = await tx.rows(_BY_EXTERNAL_IDS, external_ids=[external_id])
-    return _customer(rows[0]) if rows else None
+    return (await read_customers_by_external_id(tx, [external_id])).get(external_id)
 
 
 async def read_customers_by_shared_name(tx: Transaction, name: SharedName) -> list[CustomerRow]:
     """The customers with an e-mail address and the like, the oldest first; at most ``MAX_CANDIDATES``."""
-    found = [_customer(row) for row in await tx.rows(_BY_SHARED[name.what], **name.values)]
+    found = [read_customer_row(row) for row in await tx.rows(_BY_SHARED[name.what], **name.values)]
     return list({customer.id: customer for customer in found}.values())
 
 
@@ -269,33 +248,6 @@ async def find_customer_id(
     else:
         row = await tx.row(_ID_BY_EXTERNAL_ID, external_id=external_id)
     return CustomerId(row.id) if row else None
-
-
-async def read_customer_page(
-    tx: Transaction,
-    wanted: CustomerFilter,
-    *,
-    order: CustomerOrder,
-    window: Window[CustomerPlace],
-) -> list[tuple[CustomerPlace, CustomerRow]]:
-    """A page of customers with their places, in reading direction."""
-    statement = _CUSTOMERS.where(customers.c.merged_into.is_(None), ~accounts.c.closed, _HAVING[wanted.having])
-    parameters: dict[str, Any] = {}
-    if wanted.search is not None:
-        for number, words in enumerate(searched_words(wanted.search)):
-            statement = statement.where(_has_word(number))
-            for way, word in enumerate(words):
-                parameters |= {f"word_{number}_{way}": word, f"beyond_{number}_{way}": word + _LAST_CHARACTER}
-    if wanted.tier_id is not None:
-        statement = statement.where(accounts.c.tier_id == bindparam("tier"))
-        parameters["tier"] = wanted.tier_id
-    value, descending = _ORDER[order]
-    statement = _page(
-        statement, value, descending=descending != window.backwards, beyond=window.beyond is not None
-    ).limit(window.limit)
-    if window.beyond is not None:
-        parameters |= {"after_value": window.beyond.value, "after_id": window.beyond.id}
-    return [(_place(row, order), _customer(row)) for row in await tx.rows(statement, **parameters)]
 
 
 def customer_row(
@@ -346,7 +298,8 @@ def customer_row(
     )
 
 
-def _customer(row: Any) -> CustomerRow:
+def read_customer_row(row: Any) -> CustomerRow:
+    """A customer from a row of ``CUSTOMERS``."""
     stored = row.point_value
     return customer_row(
         row,
@@ -362,37 +315,3 @@ def _tier(row: Any, prefix: str) -> Tier | None:
     values = {name: getattr(row, f"{prefix}_{name}") for name in ("id", "name", "color", "min_points")}
     numerator, denominator = getattr(row, f"{prefix}_factor_numerator"), getattr(row, f"{prefix}_factor_denominator")
     return Tier(**values, factor=factor_of(numerator, denominator)) if values["id"] else None
-
-
-def _has_word(number: int) -> ColumnElement[bool]:
-    """A customer with a word that begins as one word of the search does, in one of the ways to write it.
-
-    A prefix is a range of words, so that the index serves it under row-level security and with a generic plan.
-    """
-    ranges = [
-        and_(
-            customer_words.c.word >= bindparam(f"word_{number}_{way}", type_=customer_words.c.word.type),
-            customer_words.c.word < bindparam(f"beyond_{number}_{way}", type_=customer_words.c.word.type),
-        )
-        for way in range(WORDS_OF_A_SEARCH)
-    ]
-    found = select(customer_words.c.customer_id).where(customer_words.c.tenant_id == tenant_parameter(), or_(*ranges))
-    return customers.c.id.in_(found)
-
-
-def _page(statement: Select[Any], value: Any, *, descending: bool, beyond: bool) -> Select[Any]:
-    if beyond:
-        place = tuple_(value, customers.c.id)
-        mark = tuple_(bindparam("after_value", type_=value.type), bindparam("after_id", type_=customers.c.id.type))
-        statement = statement.where(place < mark if descending else place > mark)
-    columns = (value, customers.c.id)
-    return statement.order_by(*(column.desc() for column in columns) if descending else columns)
-
-
-def _place(row: Any, order: CustomerOrder) -> CustomerPlace:
-    value = {
-        CustomerOrder.NAME: row.search_name,
-        CustomerOrder.POINTS: row.available,
-        CustomerOrder.NEWEST: row.id,
-    }[order]
-    return CustomerPlace(value, row.id)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Select, bindparam, func, insert, select, tuple_, update
 
 from loyalty.rules.earning import (
     Award,
@@ -12,6 +12,7 @@ from loyalty.rules.earning import (
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import RuleId
 from loyalty.storage.documents import from_document, from_optional, read_award, to_document
+from loyalty.storage.narrowed import count_rows
 from loyalty.storage.tables import earning_rule_versions, earning_rules
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
@@ -91,9 +92,7 @@ async def read_rules(
     window: Window[RulePlace],
 ) -> list[EarningRuleRow]:
     """A page of rules in the order of their priority, or towards the first when the window is backwards."""
-    statement = _LISTED
-    if active is not None:
-        statement = statement.where(earning_rules.c.active.is_(active))
+    statement = _narrow_rules(active=active)
     parameters: dict[str, Any] = {}
     if window.beyond is not None:
         statement = statement.where(_PLACE < _AFTER if window.backwards else _PLACE > _AFTER)
@@ -103,6 +102,15 @@ async def read_rules(
         window.limit
     )
     return [_row(row) for row in await tx.rows(statement, **parameters)]
+
+
+async def count_rules_listed(tx: Transaction, *, active: bool | None) -> int:
+    """How many rules a list has, up to its ceiling."""
+    return await count_rows(tx, _narrow_rules(active=active), {})
+
+
+def _narrow_rules(*, active: bool | None) -> Select[Any]:
+    return _LISTED if active is None else _LISTED.where(earning_rules.c.active.is_(active))
 
 
 async def read_rules_by_id(tx: Transaction, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:

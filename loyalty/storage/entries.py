@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 
 from loyalty.rules.ids import CustomerId, EntryId
-from loyalty.storage.tables import entries
-from loyalty.storage.window import TimePlace, Window, apply_window
+from loyalty.rules.listing import PointsSign
+from loyalty.storage.narrowed import Narrowed, has_text
+from loyalty.storage.tables import adjustments, entries
+from loyalty.storage.window import TimePlace, Window
 from tenancy.database import Transaction
 from tenancy.table import tenant_parameter
 
@@ -41,34 +43,45 @@ async def read_entries_by_id(tx: Transaction, ids: Sequence[EntryId]) -> dict[En
 
 
 class EntryFilter(NamedTuple):
-    """What a list of entries is narrowed to."""
+    """What a list of entries is narrowed to; None is no limit. ``note`` stands in one of the notes of an adjustment."""
 
     customer_id: CustomerId | None = None
     kinds: tuple[str, ...] | None = None
     start_at: datetime | None = None
     end_at: datetime | None = None
+    reference_id: UUID | None = None
+    sign: PointsSign | None = None
+    actor: str | None = None
+    note: str | None = None
 
 
-async def read_entry_page(
-    tx: Transaction,
-    wanted: EntryFilter,
-    *,
-    window: Window[TimePlace],
-) -> list[EntryRow]:
-    """A page of entries, newest first, or towards the newest when the window is backwards."""
-    statement = _ENTRIES
-    parameters: dict[str, Any] = {}
-    if wanted.customer_id is not None:
-        statement = statement.where(entries.c.customer_id == bindparam("customer"))
-        parameters["customer"] = wanted.customer_id
-    if wanted.kinds is not None:
-        statement = statement.where(entries.c.kind.in_(bindparam("kinds", expanding=True)))
-        parameters["kinds"] = list(wanted.kinds)
-    if wanted.start_at is not None:
-        statement = statement.where(entries.c.occurred_at >= bindparam("start_at"))
-        parameters["start_at"] = wanted.start_at
-    if wanted.end_at is not None:
-        statement = statement.where(entries.c.occurred_at < bindparam("end_at"))
-        parameters["end_at"] = wanted.end_at
-    statement, place = apply_window(statement, entries.c.occurred_at, entries.c.id, window)
-    return [EntryRow._make(row) for row in await tx.rows(statement, **parameters, **place)]
+_noted = adjustments.alias("noted")
+_HAS_NOTE = (
+    select(_noted.c.id)
+    .where(
+        _noted.c.tenant_id == tenant_parameter(),
+        _noted.c.id == entries.c.reference_id,
+        or_(*(has_text(note, "note") for note in (_noted.c.internal_note, _noted.c.customer_description))),
+    )
+    .correlate(entries)
+    .exists()
+)
+
+
+def narrow_entries(wanted: EntryFilter) -> Narrowed:
+    """Entries by when they happened."""
+    rows = Narrowed(entries, _ENTRY_COLUMNS, entries.c.occurred_at)
+    rows.equal("customer_id", wanted.customer_id)
+    rows.among("kind", wanted.kinds)
+    rows.within(wanted.start_at, wanted.end_at)
+    rows.equal("reference_id", wanted.reference_id)
+    rows.signed(wanted.sign)
+    rows.equal("actor", wanted.actor)
+    if wanted.note is not None:
+        rows.add(_HAS_NOTE, note=wanted.note)
+    return rows
+
+
+async def read_entry_page(tx: Transaction, wanted: EntryFilter, *, window: Window[TimePlace]) -> list[EntryRow]:
+    """A page of entries, newest first unless the window says otherwise."""
+    return [EntryRow._make(row) for row in await narrow_entries(wanted).read(tx, window)]

@@ -499,6 +499,7 @@ entries = tenant_table(
     one_of("kind", tuple(EntryKind)),
     check("points", "points <> 0"),
     index("entries_customer_idx", "customer_id", "occurred_at", "id"),
+    index("entries_reference_idx", "reference_id", "occurred_at", "id"),
     index("entries_report_idx", "occurred_at", "id", postgresql_include=["kind", "points", "customer_id"]),
 )
 
@@ -532,6 +533,7 @@ lots = tenant_table(
     check("original", "original > 0"),
     check("remaining", "remaining >= 0 AND held >= 0 AND expired >= 0 AND remaining + held + expired <= original"),
     index("lots_open_idx", "customer_id", "expires_at", "opened_at", where=sql("state = 'OPEN'")),
+    index("lots_customer_idx", "customer_id", "opened_at", "id"),
     index("lots_entry_idx", "entry_id"),
     index("lots_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
     index("lots_notice_idx", "notice_at", "id", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),

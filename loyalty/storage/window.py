@@ -12,11 +12,20 @@ P = TypeVar("P")
 
 
 class Window(NamedTuple, Generic[P]):
-    """``limit`` rows after ``beyond`` (from the beginning when None), or before it when ``backwards``."""
+    """``limit`` rows after ``beyond`` (from the beginning when None), or before it when ``backwards``.
+
+    ``ascending`` turns the order of the list round; None leaves it as the list has it.
+    """
 
     limit: int
     beyond: P | None = None
     backwards: bool = False
+    ascending: bool | None = None
+
+    def descends(self, *, by_default: bool) -> bool:
+        """Tell whether rows are read from the largest to the smallest; ``by_default`` says how the list is."""
+        descending = by_default if self.ascending is None else not self.ascending
+        return descending != self.backwards
 
 
 class TimePlace(NamedTuple):
@@ -29,12 +38,12 @@ class TimePlace(NamedTuple):
 def apply_window(
     statement: Select[Any], at: ColumnElement[datetime], row_id: ColumnElement[UUID], window: Window[TimePlace]
 ) -> tuple[Select[Any], dict[str, Any]]:
-    """Return a statement that reads only a window of a list by time, newest first, and its parameters."""
-    order = (at, row_id)
-    statement = statement.order_by(*(order if window.backwards else [column.desc() for column in order]))
+    """Return a statement that reads only a window of a list by time, and its parameters; by default newest first."""
+    order, descends = (at, row_id), window.descends(by_default=True)
+    statement = statement.order_by(*([column.desc() for column in order] if descends else order))
     statement = statement.limit(window.limit)
     if window.beyond is None:
         return statement, {}
     mark = tuple_(bindparam("beyond_at", type_=INSTANT), bindparam("beyond_id", type_=Uuid))
-    statement = statement.where(tuple_(*order) > mark if window.backwards else tuple_(*order) < mark)
+    statement = statement.where(tuple_(*order) < mark if descends else tuple_(*order) > mark)
     return statement, {"beyond_at": window.beyond.at, "beyond_id": window.beyond.id}

@@ -1,22 +1,29 @@
 """Customers, and what they bought."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import strawberry
 
 from loyalty.rules.errors import InvalidInput, NotFound
-from loyalty.rules.text import check_text, is_storable
-from loyalty.services.customer import find_customer, list_customers
+from loyalty.rules.listing import OrderDirection
+from loyalty.rules.text import check_text, is_storable, tidy_text
+from loyalty.services.customer import count_customers, find_customer, list_customers
+from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.services.purchase import find_purchase
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerPlace, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, CustomerPlace, PointsFilter
+from loyalty.storage.points_paid import PurchaseKey
 from permissions.catalog import Permission
 from schema.connections import Connection, Order, Page, connection_of, id_value, text_value, whole_value, window_of
 from schema.context import Info
 from schema.guard import guarded
-from schema.loaders import load_node
+from schema.loaders import load, load_node
 from schema.types.arguments import After, Before, First, Last
-from schema.types.checkout import PurchaseBy
+from schema.types.checkout import PurchaseBy, PurchaseKeyInput
 from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.customer_filter import CustomerFilterInput, narrow_filter
 from schema.types.ledger import Adjustment
 from schema.types.node import shown
 from schema.types.purchase import Purchase
@@ -55,7 +62,11 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
         ),
     ] = None,
     tier: Annotated[strawberry.ID | None, strawberry.argument(description="Only this tier's customers.")] = None,
+    filter: Annotated[CustomerFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
     order_by: Annotated[CustomerOrder, strawberry.argument(description="How they are ordered.")] = CustomerOrder.NAME,
+    direction: Annotated[
+        OrderDirection | None, strawberry.argument(description="Turns the order round; by default as `orderBy` says.")
+    ] = None,
     first: First = None,
     after: After = None,
     last: Last = None,
@@ -65,11 +76,51 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     if search is not None and (problem := check_text(search, ("search",), SEARCH_MAX_LENGTH)):
         raise InvalidInput([problem])
     order = CUSTOMER_ORDERS[order_by]
-    window = window_of(info.context.seal, Page(first, after, last, before), order)
+    window = window_of(info.context.seal, Page(first, after, last, before, direction), order)
     tier_id = None if tier is None else await known_tier_id(info, tier, "tier")
-    wanted = CustomerFilter(having=having, search=search, tier_id=tier_id)
-    found = await list_customers(info.context.world, info.context.actor, wanted, order_by, window)
-    return connection_of(info.context.seal, window, order, found)  # type: ignore[no-any-return]
+    wanted = narrow_filter(CustomerFilter(having=having, search=search, tier_id=tier_id), filter)
+    world, actor = info.context.world, info.context.actor
+    found = await list_customers(world, actor, wanted, order_by, window)
+    return connection_of(  # type: ignore[no-any-return]
+        info.context.seal, window, order, found, count=lambda: count_customers(world, actor, wanted)
+    )
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="Customers by up to 100 ids of your own system, in their order; null for one that is unknown, or "
+    "not for this caller.",
+)
+async def customers_by_external_id(
+    info: Info,
+    external_ids: Annotated[list[str], strawberry.argument(description="1 to 100 ids.")],
+) -> list[Customer | None]:
+    """One batch."""
+    _refuse_many("external_ids", external_ids)
+    names = [tidy_text(one) if is_storable(one) else "" for one in external_ids]
+    return list(await asyncio.gather(*(load(info, "customers_by_external_id", name) for name in names)))
+
+
+@guarded(
+    Permission.LOYALTY_READ,
+    Permission.SELF_READ,
+    description="Purchases by up to 100 natural keys, in their order; null for one that is not recorded, or "
+    "not for this caller.",
+)
+async def purchases_by_key(
+    info: Info,
+    keys: Annotated[list[PurchaseKeyInput], strawberry.argument(description="1 to 100 keys.")],
+) -> list[Purchase | None]:
+    """One batch."""
+    _refuse_many("keys", keys)
+    names = [PurchaseKey(one.kind, one.external_id if is_storable(one.external_id) else "") for one in keys]
+    return list(await asyncio.gather(*(load(info, "purchases_by_key", name) for name in names)))
+
+
+def _refuse_many(name: str, given: Sequence[object]) -> None:
+    if not 1 <= len(given) <= MAX_EXTERNAL_IDS:
+        raise InvalidInput.one(name, reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
 
 
 @guarded(

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from loyalty.rules.listing import OrderDirection
 from schema.scalars import Cursor
 
 First = Annotated[
@@ -15,3 +16,6 @@ Last = Annotated[
     int | None, strawberry.argument(description="How many rows before `before` or from the end: 1 to 100, default 20.")
 ]
 Before = Annotated[Cursor | None, strawberry.argument(description="Only rows before this cursor.")]
+NewestFirst = Annotated[
+    OrderDirection, strawberry.argument(description="DESCENDING has the newest first, ASCENDING the oldest.")
+]

@@ -111,6 +111,12 @@ class CatalogItemKeyInput:
     external_id: str = strawberry.field(description="The id in the tenant's own system.")
 
 
+@strawberry.input(description="Names an item of the catalogue in exactly one way.", one_of=True)
+class CatalogItemBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
+    key: CatalogItemKeyInput | None = strawberry.field(default=strawberry.UNSET, description="Kind and external id.")
+
+
 def change_from(given: CatalogItemInput, currency: str, *path: str) -> CatalogChange:
     """A change as the rules know it; InvalidInput for null where a value must be, CurrencyMismatch for rates."""
     values: dict[str, Any] = {

@@ -1,29 +1,32 @@
 """Customers and their points."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from loyalty.rules.customer import tidy_phone
 from loyalty.rules.errors import NotFound
 from loyalty.rules.identifier import Identifier, tidy_identifier
+from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
-from loyalty.services.customer import CustomerKey, list_activity
-from loyalty.services.listing import list_holds, list_purchases, list_redemptions
+from loyalty.services.customer import CustomerKey
+from loyalty.services.listing import list_holds, list_lots, list_purchases, list_redemptions
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.entries import EntryFilter
-from loyalty.storage.lists import HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.lists import HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from permissions.visibility import reads_contact, reads_internals
-from schema.connections import Connection, Page, connection_by_time, connection_of, window_of
+from schema.connections import Connection, Page
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
-from schema.types.arguments import After, Before, First, Last
-from schema.types.expiry import ExpiringPoints
-from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
+from schema.types.activity import ActivityFilter, activity_page
+from schema.types.arguments import After, Before, First, Last, NewestFirst
+from schema.types.expiry import LOT_ORDER, ExpiringPoints, PointsLot, lot_states
+from schema.types.ledger import LedgerEntry
+from schema.types.listed import listed_page
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads
 from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
@@ -175,48 +178,84 @@ class Customer(Node):
         "tier_histories", "id", many=True, description="The last 20 changes of the customer's tier, newest first."
     )
 
-    @computed(description="What happened to the customer's points, newest first.")
+    @computed(description="What happened to the customer's points, by default newest first.")
     async def activity(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        filter: ActivityFilter = None,  # noqa: A002
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[LedgerEntry]:
         """A page of the ledger."""
-        window = window_of(info.context.seal, Page(first, after, last, before), ENTRY_ORDER)
         wanted = EntryFilter(customer_id=self.id)  # type: ignore[arg-type]
-        found = await list_activity(info.context.world, info.context.actor, wanted, window)
-        page: Connection[LedgerEntry] = connection_of(
-            info.context.seal, window, ENTRY_ORDER, [(entry_place(row), row) for row in found]
-        )
-        return page
+        return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
 
-    @computed(description="The customer's purchases by when they were first recorded, newest first.")
+    @computed(description="The customer's purchases by when they were first recorded, by default newest first.")
     async def purchases(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Purchase]:
-        """A page of purchases."""
-        window = window_of(info.context.seal, Page(first, after, last, before), PURCHASE_ORDER)
+        """A page."""
         wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
-        found = await list_purchases(info.context.world, info.context.actor, wanted, window)
-        return connection_by_time(info.context.seal, window, PURCHASE_ORDER, found, "recorded_at")  # type: ignore[no-any-return]
+        page = Page(first, after, last, before, direction)
+        return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")  # type: ignore[no-any-return]
 
-    @computed(description="Points that the customer set aside at checkouts, newest first.")
+    @computed(description="Points that the customer set aside at checkouts, by default newest first.")
     async def holds(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Hold]:
-        """A page of holds."""
-        window = window_of(info.context.seal, Page(first, after, last, before), HOLD_ORDER)
+        """A page."""
         wanted = HoldFilter(customer_id=self.id)  # type: ignore[arg-type]
-        found = await list_holds(info.context.world, info.context.actor, wanted, window)
-        return connection_by_time(info.context.seal, window, HOLD_ORDER, found, "created_at")  # type: ignore[no-any-return]
+        page = Page(first, after, last, before, direction)
+        return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")  # type: ignore[no-any-return]
 
-    @computed(description="Points that the customer spent at checkouts, newest first.")
+    @computed(description="Points that the customer spent at checkouts, by default newest first.")
     async def redemptions(
-        self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+        self,
+        info: Info,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
     ) -> Connection[Redemption]:
-        """A page of redemptions."""
-        window = window_of(info.context.seal, Page(first, after, last, before), REDEMPTION_ORDER)
+        """A page."""
         wanted = RedemptionFilter(customer_id=self.id)  # type: ignore[arg-type]
-        found = await list_redemptions(info.context.world, info.context.actor, wanted, window)
-        return connection_by_time(info.context.seal, window, REDEMPTION_ORDER, found, "redeemed_at")  # type: ignore[no-any-return]
+        page = Page(first, after, last, before, direction)
+        return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")  # type: ignore[no-any-return]
+
+    @computed(description="The parcels in which the customer's points came, by default newest first.")
+    async def lots(
+        self,
+        info: Info,
+        open: Annotated[  # noqa: A002
+            bool | None,
+            strawberry.argument(description="Only parcels with points left or held, or only those without."),
+        ] = None,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[PointsLot]:
+        """A page."""
+        wanted = LotFilter(customer_id=self.id, states=lot_states(open))  # type: ignore[arg-type]
+        page = Page(first, after, last, before, direction)
+        return await listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")  # type: ignore[no-any-return]
 
 
 @strawberry.input(description="Names a customer in exactly one way.", one_of=True)

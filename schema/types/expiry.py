@@ -8,7 +8,10 @@ import strawberry
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.expiry import DEFAULT_MINIMUM_DAYS, NEVER, ExpiryKind, Period
 from loyalty.rules.expiry import ExpiryPolicy as Policy
+from loyalty.rules.lots import LotState
 from loyalty.storage.expiry import ExpiringRow, LotRow
+from loyalty.storage.window import TimePlace
+from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.loaders import loaded
 from schema.scalars import Points
@@ -136,6 +139,16 @@ class PointsLot(Node):
         """The lot's size."""
         row: Any = self
         return Points(row.original)
+
+
+LOT_ORDER: Order[TimePlace] = time_order("lots")
+
+
+def lot_states(is_open: bool | None) -> list[LotState] | None:  # noqa: FBT001 - it is what a caller gave
+    """The states of lots that hold points, or of those that do not; None for all."""
+    if is_open is None:
+        return None
+    return [state for state in LotState if (state is LotState.OPEN) == is_open]
 
 
 def policy_from(given: ExpiryPolicyInput) -> Policy:

@@ -1,12 +1,11 @@
 """What lists can be narrowed to, and the order of their pages. One input for each kind of list."""
 
-from datetime import datetime
-
 import strawberry
 
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.rules.ids import CustomerId
+from loyalty.rules.listing import PointsSign
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_text
@@ -16,16 +15,12 @@ from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, 
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import ActorKind
 from schema.context import Info
+from schema.types.activity import check_text_filters
 from schema.types.checkout import PurchaseKeyInput
 from schema.types.customer import CustomerBy, customer_key
+from schema.types.time_range import TimeRangeInput, span_of
 
 SEARCH_MAX_LENGTH = 200
-
-
-@strawberry.input(description="A span of time; leave out what has no limit.")
-class TimeRangeInput:
-    from_: datetime | None = strawberry.field(default=None, name="from", description="The first instant.")
-    to: datetime | None = strawberry.field(default=None, description="The first instant after it.")
 
 
 @strawberry.input(description="Which purchases; everything that is given must hold.")
@@ -47,6 +42,17 @@ class AdjustmentFilterInput:
     customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
     reasons: list[AdjustmentReason] | None = strawberry.field(default=None, description="Only these reasons.")
     created: TimeRangeInput | None = strawberry.field(default=None, description="Made in this span.")
+    sign: PointsSign | None = strawberry.field(default=None, description="Only points that come, or that go.")
+    actor: str | None = strawberry.field(
+        default=None,
+        description="Only what this actor did: the whole name, or the subject of the credential, such as "
+        "`staff:42`. Needs the permission LOYALTY_READ.",
+    )
+    note: str | None = strawberry.field(
+        default=None,
+        description="Only with this text in one of the notes, without regard to case: 1 to 200 characters. Needs the "
+        "permission LOYALTY_READ.",
+    )
 
 
 @strawberry.input(description="Which holds; everything that is given must hold.")
@@ -54,6 +60,10 @@ class HoldFilterInput:
     customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
     states: list[HoldState] | None = strawberry.field(default=None, description="Only these states.")
     purchase: PurchaseKeyInput | None = strawberry.field(default=None, description="Only for this purchase.")
+    created: TimeRangeInput | None = strawberry.field(default=None, description="Set aside in this span.")
+    actor: str | None = strawberry.field(
+        default=None, description="Only what this actor did: the whole name. Needs the permission LOYALTY_READ."
+    )
 
 
 @strawberry.input(description="Which redemptions; everything that is given must hold.")
@@ -61,6 +71,9 @@ class RedemptionFilterInput:
     customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
     purchase: PurchaseKeyInput | None = strawberry.field(default=None, description="Only of this purchase.")
     redeemed: TimeRangeInput | None = strawberry.field(default=None, description="Spent in this span.")
+    actor: str | None = strawberry.field(
+        default=None, description="Only what this actor did: the whole name. Needs the permission LOYALTY_READ."
+    )
 
 
 async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> PurchaseFilter:
@@ -71,7 +84,7 @@ async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> Purc
         raise InvalidInput([problem])
     if given.external_ids is not None and not 1 <= len(given.external_ids) <= MAX_EXTERNAL_IDS:
         raise InvalidInput.one("filter", "external_ids", reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
-    start_at, end_at = _span(given.recorded)
+    start_at, end_at = span_of(given.recorded)
     return PurchaseFilter(
         customer_id=await _listed_customer(info, given.customer),
         kind=given.kind,
@@ -87,23 +100,30 @@ async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> 
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
         return AdjustmentFilter(await _listed_customer(info, None))
-    return AdjustmentFilter(await _listed_customer(info, given.customer), given.reasons, *_span(given.created))
+    check_text_filters(given, "actor", "note")
+    customer_id = await _listed_customer(info, given.customer)
+    span = span_of(given.created)
+    return AdjustmentFilter(customer_id, given.reasons, *span, given.sign, given.actor, given.note)
 
 
 async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
         return HoldFilter(await _listed_customer(info, None))
-    return HoldFilter(await _listed_customer(info, given.customer), given.states, _purchase(given.purchase))
+    check_text_filters(given, "actor")
+    customer_id = await _listed_customer(info, given.customer)
+    span = span_of(given.created)
+    return HoldFilter(customer_id, given.states, _purchase(given.purchase), *span, given.actor)
 
 
 async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> RedemptionFilter:
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
         return RedemptionFilter(await _listed_customer(info, None))
-    return RedemptionFilter(
-        await _listed_customer(info, given.customer), _purchase(given.purchase), *_span(given.redeemed)
-    )
+    check_text_filters(given, "actor")
+    customer_id = await _listed_customer(info, given.customer)
+    span = span_of(given.redeemed)
+    return RedemptionFilter(customer_id, _purchase(given.purchase), *span, given.actor)
 
 
 async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
@@ -115,10 +135,6 @@ async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     if found is None:
         raise NotFound("customer", ("filter", "customer"))
     return found.id
-
-
-def _span(given: TimeRangeInput | None) -> tuple[datetime | None, datetime | None]:
-    return (None, None) if given is None else (given.from_, given.to)
 
 
 def _purchase(given: PurchaseKeyInput | None) -> PurchaseKey | None:

@@ -7,17 +7,19 @@ import strawberry
 
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.errors import NotFound
+from loyalty.rules.listing import OrderDirection
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
-from loyalty.services.customer import find_customer, list_activity
+from loyalty.services.customer import find_customer
 from loyalty.storage.entries import EntryFilter
-from schema.connections import Connection, Page, connection_of, window_of
+from schema.connections import Connection, Page
 from schema.context import Info
 from schema.fields import computed
 from schema.scalars import Decimal, Points
-from schema.types.arguments import After, Before, First, Last
+from schema.types.activity import ActivityFilter, activity_page
+from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.customer import CustomerBy, customer_key
-from schema.types.ledger import ENTRY_ORDER, LedgerEntry, entry_place
+from schema.types.ledger import LedgerEntry
 from schema.types.node import shown
 
 RATIO_DECIMALS = 6
@@ -57,11 +59,13 @@ class Report:
         return shown(self)  # type: ignore[no-any-return]
 
     @computed(description="The activity log: every change of a balance in the range, newest first.")
-    async def activity(
+    async def activity(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways
         self,
         info: Info,
         customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
         kinds: Annotated[list[EntryKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+        filter: ActivityFilter = None,  # noqa: A002
+        direction: NewestFirst = OrderDirection.DESCENDING,
         first: First = None,
         after: After = None,
         last: Last = None,
@@ -69,7 +73,6 @@ class Report:
     ) -> Connection[LedgerEntry]:
         """A page of the log."""
         row: Any = self
-        window = window_of(info.context.seal, Page(first, after, last, before), ENTRY_ORDER)
         wanted = EntryFilter(
             kinds=None if kinds is None else tuple(kinds),
             start_at=row.starts_at,
@@ -82,11 +85,7 @@ class Report:
             if found is None:
                 raise NotFound("customer", ("customer",))
             wanted = wanted._replace(customer_id=found.id)
-        entries = await list_activity(info.context.world, info.context.actor, wanted, window)
-        page: Connection[LedgerEntry] = connection_of(
-            info.context.seal, window, ENTRY_ORDER, [(entry_place(one), one) for one in entries]
-        )
-        return page
+        return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
 
 
 def _decimal(ratio: Ratio) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from loyalty.rules.accrual import MatureOn
+from loyalty.rules.birthday import DayOfYear
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
@@ -18,10 +19,19 @@ from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actor
-from loyalty.services.catalog import CatalogEdit, list_catalog_items, upsert_catalog_items
+from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
-from loyalty.services.customer import CustomerKey, find_customer, get_me, list_activity, list_customers
+from loyalty.services.customer import (
+    CustomerKey,
+    count_activity,
+    count_customers,
+    find_customer,
+    get_me,
+    list_activity,
+    list_customers,
+)
 from loyalty.services.earning_rule import (
+    count_earning_rules,
     create_earning_rule,
     create_earning_rule_once,
     delete_earning_rule,
@@ -30,7 +40,14 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import last_position, list_events, poll_events
 from loyalty.services.job import advance_job
-from loyalty.services.listing import list_adjustments, list_holds, list_purchases, list_redemptions
+from loyalty.services.listing import (
+    count_listed,
+    list_adjustments,
+    list_holds,
+    list_lots,
+    list_purchases,
+    list_redemptions,
+)
 from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
@@ -44,13 +61,14 @@ from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_t
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
-from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import read_holds_moved_at, read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
@@ -278,13 +296,40 @@ class Day:
             await list_adjustments(world, actor, AdjustmentFilter(whose), Window(20))
             await list_holds(world, actor, HoldFilter(whose), Window(20))
             await list_redemptions(world, actor, RedemptionFilter(whose), Window(20))
+            await list_activity(world, actor, EntryFilter(whose), Window(20, ascending=True))
+            await count_listed(world, actor, PurchaseFilter(whose))
+            await count_listed(world, actor, AdjustmentFilter(whose))
+            await count_listed(world, actor, HoldFilter(whose))
+            await count_listed(world, actor, RedemptionFilter(whose))
+            await count_activity(world, actor, EntryFilter(whose))
+        await list_lots(world, actor, LotFilter(customer_id), Window(20, ascending=True))
+        spent = await list_redemptions(world, actor, RedemptionFilter(customer_id), Window(1))
+        await list_activity(world, actor, EntryFilter(reference_id=spent[0].id), Window(20))
+        await list_activity(world, actor, EntryFilter(customer_id, note="kept"), Window(20))
+        await count_earning_rules(world, actor, active=True)
+        await count_catalog_items(world, actor, kind=None, search="cut")
+        await list_catalog_items(world, actor, kind=None, window=Window(20), search="cut")
         await list_holds(world, actor, HoldFilter(purchase=key), Window(20))
         await list_redemptions(world, actor, RedemptionFilter(purchase=key), Window(20))
 
     async def _page_of_customers(self, order_by: CustomerOrder, having: PointsFilter) -> None:
+        await self._narrow_customers(order_by)
         wanted = CustomerFilter(having, None, None)
         page = await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20))
         await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20, page[-1][0]))
+
+    async def _narrow_customers(self, order_by: CustomerOrder) -> None:
+        """Customers by what is known of them; each filter leaves few."""
+        some = CustomerFilter()
+        for wanted in (
+            some._replace(tags=("tag-152",)),
+            some._replace(categories=["category-152"]),
+            some._replace(external_ids=["customer-152", "customer-153"]),
+            some._replace(birthdays=(DayOfYear(1, 11), DayOfYear(1, 11)), search="customer-15"),
+            some._replace(search="customer-152"),
+        ):
+            await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20))
+            await count_customers(self.world, self.salon.staff, wanted)
 
     async def _load_relations(self) -> None:
         loaders = Loaders(self.world, self.salon.owner)
@@ -297,6 +342,8 @@ class Day:
             return [None]
         if loader in BY_PURCHASE_KEY:
             return [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
+        if loader == "customers_by_external_id":
+            return ["customer-152", "customer-153", "nobody"]
         if loader == "catalog_items":
             return [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")]
         table, key = LOADED[loader]

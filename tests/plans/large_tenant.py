@@ -62,12 +62,12 @@ RARE_ROWS = f"""
         SELECT '{BIG_TENANT}', gen_random_uuid(), customer_id, 'ACTIVE', 1, 0, 0, 0, 'EUR', 1, 1, 'CALL',
                now() + interval '9 years', now(), null, 'STAFF', 'somebody' FROM picked;
     UPDATE customers SET email = 'customer-' || id || '@example.org', phone = '+49' || right(external_id, 9),
-                         category = 'category-' || right(external_id, 2), birth_day = 101 + length(external_id)
+                         category = 'category-' || right(external_id, 3), birth_day = 101 + length(external_id)
         WHERE tenant_id = '{BIG_TENANT}';
     INSERT INTO customer_identifiers (tenant_id, value, type, customer_id)
         SELECT tenant_id, external_id, 'CARD', id FROM customers WHERE tenant_id = '{BIG_TENANT}';
     INSERT INTO customer_tags (tenant_id, customer_id, tag)
-        SELECT tenant_id, id, 'tag-' || right(external_id, 2) FROM customers WHERE tenant_id = '{BIG_TENANT}';
+        SELECT tenant_id, id, 'tag-' || right(external_id, 3) FROM customers WHERE tenant_id = '{BIG_TENANT}';
     UPDATE lots SET expires_at = now() + interval '9 years',
                     notice_at = now() + interval '8 years'
         FROM picked

@@ -120,6 +120,9 @@ ARGUMENTS = {
     "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
     'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}})',
     "customers": "(having: ANY)",
+    "customersByExternalId": '(externalIds: ["anna"])',
+    "purchasesByKey": '(keys: [{kind: ORDER, externalId: "order-1"}])',
+    "catalogItem": '(by: {key: {kind: SERVICE, externalId: "cut"}})',
 }
 """Arguments of the queries that need some."""
 

@@ -169,6 +169,28 @@ def _nodes(data: Any) -> list[Any]:
     return nodes
 
 
+async def test_a_list_is_counted_only_where_it_is_asked_for(count: Counting) -> None:
+    """One statement for both fields, and the number of the whole list however short the page is."""
+    page = "{ customers(having: ANY, first: 10) { nodes { externalId } %s } }"
+    without, _ = await count(page % "")
+    counted, data = await count(page % "totalCount totalCountIsExact again: totalCount")
+    assert (without, counted - without) == (2, 2)
+    assert data["customers"]["totalCount"] == data["customers"]["again"] == 55
+    assert data["customers"]["totalCountIsExact"] is True
+
+
+async def test_a_hundred_look_ups_are_one_batch(count: Counting) -> None:
+    ids = [f"customer-{number}" for number in range(100)]
+    document = "query($ids: [String!]!) { customersByExternalId(externalIds: $ids) { externalId } }"
+    statements, data = await count(document, ids=ids)
+    assert [one is not None for one in data["customersByExternalId"]] == [True] * 55 + [False] * 45
+    keys = [{"kind": "ORDER", "externalId": f"order-{number}"} for number in range(100)]
+    document = "query($keys: [PurchaseKeyInput!]!) { purchasesByKey(keys: $keys) { externalId } }"
+    by_key, data = await count(document, keys=keys)
+    assert [one is not None for one in data["purchasesByKey"]] == [True] * 55 + [False] * 45
+    assert (statements, by_key) == (2, 2)
+
+
 async def test_all_tiers_are_counted_at_once(count: Counting) -> None:
     """BK-36: one statement counts the customers of every tier."""
     statements, data = await count(TIERS)

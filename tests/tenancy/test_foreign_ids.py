@@ -29,7 +29,8 @@ from loyalty.services.tier import change_tier, load_tier_counts, load_tiers, rem
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from permissions.actor import Actor, ActorKind

@@ -24,7 +24,8 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.purchase import record_purchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerPlace, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, CustomerPlace, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import TimePlace, Window
 from permissions.roles import Role

@@ -20,7 +20,8 @@ from loyalty.services.redemption import release_hold
 from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier, load_tier_counts
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, CustomerRow, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tenancy.retry import retries

@@ -40,6 +40,7 @@ from loyalty.services.api_token import (
 )
 from loyalty.services.catalog import (
     CatalogEdit,
+    count_catalog_items,
     keep_catalog_items,
     list_catalog_items,
     load_catalog_items,
@@ -48,16 +49,20 @@ from loyalty.services.catalog import (
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
     CustomerKey,
+    count_activity,
+    count_customers,
     find_customer,
     get_me,
     list_activity,
     list_customers,
     load_customers,
+    load_customers_by_external_id,
     load_entries,
 )
 from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.earning_rule import (
+    count_earning_rules,
     create_earning_rule,
     create_earning_rule_once,
     delete_earning_rule,
@@ -71,8 +76,10 @@ from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
+    count_listed,
     list_adjustments,
     list_holds,
+    list_lots,
     list_purchases,
     list_redemptions,
     load_holds_for,
@@ -114,10 +121,11 @@ from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, loc
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.catalog import CatalogPlace
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter
-from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window
 from permissions.actor import Actor
@@ -236,6 +244,14 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O, M, S, C, I},
         lambda w, a: list_purchases(w, a, PurchaseFilter(CustomerId(NOBODY)), PAGE),
     ),
+    "list_lots": (TEAM, lambda w, a: list_lots(w, a, LotFilter(), PAGE)),
+    "count_listed": (TEAM, lambda w, a: count_listed(w, a, HoldFilter())),
+    "count_listed of a customer": ({O, M, S, C, I}, lambda w, a: count_listed(w, a, HoldFilter(CustomerId(NOBODY)))),
+    "count_customers": (TEAM, lambda w, a: count_customers(w, a, CustomerFilter())),
+    "count_activity": ({O, M, S}, lambda w, a: count_activity(w, a, EntryFilter())),
+    "count_catalog_items": (TEAM, lambda w, a: count_catalog_items(w, a, kind=None, search=None)),
+    "count_earning_rules": (TEAM, lambda w, a: count_earning_rules(w, a, active=None)),
+    "load_customers_by_external_id": ({O, M, S, C, I}, lambda w, a: load_customers_by_external_id(w, a, ["x"])),
     "poll_events": (TEAM, lambda w, a: poll_events(w, a, EventFilter(), after=0, limit=1)),
     "load_purchases_by_key": ({O, M, S, C, I}, lambda w, a: load_purchases_by_key(w, a, [ORDER])),
     "load_holds_for": ({O, M, S, C, I}, lambda w, a: load_holds_for(w, a, [ORDER])),
@@ -284,7 +300,7 @@ WORKS_WHEN_OFF = {
 }
 """What must work while the module is off: switching it on again, credentials, and whatever prepares it."""
 
-TEAM_READS = ("load_", "list_", "get_", "find_", "poll_")
+TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 """How the use cases begin that the team may use while the module is off, and customers may not."""
 
 ASKS_NOBODY = {"refresh_actor", "read_standing_of"}

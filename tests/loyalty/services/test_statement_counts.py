@@ -14,7 +14,8 @@ from loyalty.services.purchase import MAX_BATCH, record_purchases
 from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerFilter, CustomerOrder, CustomerRow, PointsFilter
+from loyalty.storage.customer_lists import CustomerFilter
+from loyalty.storage.customers import CustomerOrder, CustomerRow, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.statements import StatementLog

@@ -1,0 +1,81 @@
+"""What a list of customers can be narrowed to."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from loyalty.rules.birthday import DayOfYear, day_of_year, tidy_birthday
+from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
+from loyalty.rules.tag import validate_tags
+from loyalty.rules.text import check_external_id
+from loyalty.services.listing import MAX_EXTERNAL_IDS
+from loyalty.storage.customer_lists import CustomerFilter, TimeSpan
+from schema.scalars import Locale
+from schema.types.time_range import TimeRangeInput, span_of
+
+
+@strawberry.input(description="Days of the year, both ends included; the turn of the year may lie between.")
+class BirthdayRangeInput:
+    from_: str = strawberry.field(name="from", description="The first day, such as `--12-20`.")
+    to: str = strawberry.field(description="The last day, such as `--01-06`.")
+
+
+@strawberry.input(description="Which customers; everything that is given must hold.")
+class CustomerFilterInput:
+    external_ids: list[str] | None = strawberry.field(
+        default=None, description="Only these ids of the caller's own system: 1 to 100."
+    )
+    categories: list[str] | None = strawberry.field(
+        default=None, description="Only these categories of the tenant: 1 to 100."
+    )
+    tags: list[str] | None = strawberry.field(
+        default=None, description="Only who has all of these tags, without regard to case: at most 50."
+    )
+    locale: Locale | None = strawberry.field(default=None, description="Only this language, as it was told.")
+    marketing_consent: bool | None = strawberry.field(
+        default=None, description="Only who has agreed to marketing, or who has not."
+    )
+    birthday: BirthdayRangeInput | None = strawberry.field(default=None, description="Whose birthday is on these days.")
+    created: TimeRangeInput | None = strawberry.field(default=None, description="First heard of in this span.")
+    last_purchase: TimeRangeInput | None = strawberry.field(
+        default=None,
+        description="Whose last purchase was first recorded in this span; who never bought anything is left out.",
+    )
+
+
+def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> CustomerFilter:
+    """The filter behind the input. Refusal: InvalidInput."""
+    if given is None:
+        return wanted
+    refuse_problems(
+        [
+            *_list_problems("external_ids", given.external_ids),
+            *_list_problems("categories", given.categories),
+            *validate_tags(given.tags or (), "filter", "tags"),
+        ]
+    )
+    return wanted._replace(
+        external_ids=given.external_ids,
+        categories=given.categories,
+        tags=tuple(given.tags or ()),
+        locale=given.locale,
+        marketing_consent=given.marketing_consent,
+        birthdays=None if given.birthday is None else (_day(given.birthday, "from_"), _day(given.birthday, "to")),
+        created=None if given.created is None else TimeSpan(*span_of(given.created)),
+        last_purchase=None if given.last_purchase is None else TimeSpan(*span_of(given.last_purchase)),
+    )
+
+
+def _list_problems(name: str, given: Sequence[str] | None) -> list[Problem | None]:
+    if given is None:
+        return []
+    if not 1 <= len(given) <= MAX_EXTERNAL_IDS:
+        return [Problem(("filter", name), f"must have between 1 and {MAX_EXTERNAL_IDS} items")]
+    return [check_external_id(one, ("filter", name, str(position))) for position, one in enumerate(given)]
+
+
+def _day(given: BirthdayRangeInput, name: str) -> DayOfYear:
+    found = day_of_year(tidy_birthday(getattr(given, name)))
+    if found is None:
+        raise InvalidInput.one("filter", "birthday", name.rstrip("_"), reason="must be a day such as --05-17")
+    return found
