@@ -21,10 +21,10 @@ from loyalty.rules.opening import OpeningNumbers, open_balance, validate_opening
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, Refused, attempt_batch, yield_slices
 from loyalty.services.customer import visible_rows
-from loyalty.services.profile import profile_rows
+from loyalty.services.profile import open_customers
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.accounts import LockedCustomer, open_accounts
+from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.opening_balances import (
     NamedOpening,
@@ -111,7 +111,7 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
         results |= await _answer_known(tx, items, known)
         fresh = {position: one for position, one in items.items() if position not in results}
         if fresh:
-            opened = await open_accounts(tx, profile_rows([one.customer for one in fresh.values()], world.now(program)))
+            opened = await open_customers(tx, [one.customer for one in fresh.values()], world.now(program))
             book = Book(program, actor, world.now(program))
             in_debt = [opened[one.customer.external_id] for one in fresh.values() if one.numbers.points < 0]
             if in_debt:

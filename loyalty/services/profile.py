@@ -100,8 +100,35 @@ async def refresh_profiles(
     tx: Transaction, program: CompiledProgram, by: Actor, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, CustomerRow]:
     """Write what profiles say, with its words and consents; the customers as they are then, by external id."""
-    opened = await open_accounts(tx, profile_rows(profiles, now))
-    return await _post(tx, Book(program, by, now), opened)
+    return await _post(tx, Book(program, by, now), await open_customers(tx, profiles, now))
+
+
+async def open_customers(
+    tx: Transaction, profiles: Iterable[CustomerProfile], now: datetime
+) -> dict[str, LockedCustomer]:
+    """Create or refresh customers by external id, and lock their accounts. A merged customer is answered as the target.
+
+    What is told about a merged customer is told about the target, in the order of the profiles: of the same fact the
+    newest counts, whoever was named.
+    """
+    told = list(profiles)
+    opened = await open_accounts(tx, profile_rows(told, now))
+    targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}
+    if not any(profile.external_id in targets and profile.told_values() for profile in told):
+        return opened
+    names = targets | {target: target for target in targets.values()}
+    become = await open_accounts(
+        tx,
+        profile_rows(
+            [
+                replace(profile, external_id=names[profile.external_id])
+                for profile in told
+                if profile.external_id in names
+            ],
+            now,
+        ),
+    )
+    return opened | become | {name: become[target] for name, target in targets.items()}
 
 
 def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dict[str, Any]]:
@@ -152,17 +179,7 @@ async def _upsert(world: World, actor: Actor, profiles: Sequence[CustomerProfile
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         program = await program_in_force(world, tx, even_when_off=True)
         now = world.now(program)
-        opened = await open_accounts(tx, profile_rows(profiles, now))
-        targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}
-        if targets:
-            # What is told about a merged customer is told about the target.
-            told = [
-                replace(profile, external_id=targets[profile.external_id])
-                for profile in profiles
-                if profile.external_id in targets
-            ]
-            become = await open_accounts(tx, profile_rows(told, now))
-            opened |= become | {name: become[target] for name, target in targets.items()}
+        opened = await open_customers(tx, profiles, now)
         if any(profile.identifiers for profile in profiles):
             told_first = {profile.external_id: opened[profile.external_id] for profile in profiles}
             await _refuse_taken_identifiers(tx, actor, told_first)

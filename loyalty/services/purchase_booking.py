@@ -39,11 +39,11 @@ from loyalty.services.points_paid import (
     read_payments,
     settle_points,
 )
-from loyalty.services.profile import profile_rows
+from loyalty.services.profile import open_customers
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, mark_state
 from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
 from loyalty.services.world import World
-from loyalty.storage.accounts import LockedCustomer, open_accounts
+from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.documents import to_document
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchases import (
@@ -94,8 +94,8 @@ async def book_items(
     paying = {position: _key_of(item) for position, item in items.items() if _is_paid_with_points(item.known)}
     payers = profiles_of_payers([items[position].known.paid for position in paying])
     # Of several profiles of one customer the later one wins, and a payer's says nothing.
-    profiles = profile_rows([*payers, *(item.recording.customer for item in items.values())], world.now(program))
-    opened = await open_accounts(tx, profiles)
+    profiles = [*payers, *(item.recording.customer for item in items.values())]
+    opened = await open_customers(tx, profiles, world.now(program))
     await _refuse_stale_accruals(tx, items)
     paid = await read_payments(tx, paying, opened)
     # The time is taken under the locks: the entries of one account are in the order of their time.
