@@ -9,12 +9,14 @@ from typing import Any
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import (
+    FeatureDisabled,
     InvalidInput,
     LoyaltyError,
     NotFound,
 )
 from loyalty.rules.ids import AccrualId, PurchaseId
 from loyalty.rules.purchase import (
+    ENDED,
     PurchaseKind,
 )
 from loyalty.services.batch import Refused, attempt_batch, yield_slices
@@ -25,9 +27,9 @@ from loyalty.services.points_paid import (
 )
 from loyalty.services.profile import refresh_profiles
 from loyalty.services.program import program_at
-from loyalty.services.purchase_batch import refuse_input, split_into_waves
+from loyalty.services.purchase_batch import name_status, refuse_input, split_into_waves
 from loyalty.services.purchase_booking import RecordingItem, book_items
-from loyalty.services.purchase_judgement import convert_to_program_currency, judge_recording
+from loyalty.services.purchase_judgement import convert_to_program_currency, judge_in_program
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -50,7 +52,7 @@ from loyalty.storage.purchases import (
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require, require_any
+from permissions.policy import LOYALTY, require, require_any
 from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
@@ -67,8 +69,14 @@ async def record_purchase(world: World, actor: Actor, recording: PurchaseRecordi
 async def record_purchases(
     world: World, actor: Actor, recordings: Sequence[PurchaseRecording]
 ) -> list[RecordingResult]:
-    """Record up to ``MAX_BATCH`` purchases; one result per item, in their order. A refused item harms no other."""
-    require(actor, Permission.PURCHASES_RECORD)
+    """Record up to ``MAX_BATCH`` purchases; one result per item, in their order. A refused item harms no other.
+
+    While the program is off only the end of a purchase is taken: CANCELLED, NO_SHOW and REFUNDED. FeatureDisabled when
+    no item tells one.
+    """
+    require(actor, Permission.PURCHASES_RECORD, even_when_off=True)
+    if not (actor.loyalty_enabled or any(recording.status in ENDED for recording in recordings)):
+        raise FeatureDisabled(LOYALTY)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
@@ -77,7 +85,9 @@ async def record_purchases(
         recorded = await attempt_batch(partial(_record_wave, world, actor, reports), {})
         for position, result in zip(wave, recorded, strict=True):
             results[position] = result
-    return [result for result in results if result is not None]
+    if all(isinstance(result, FeatureDisabled) for result in results):
+        raise FeatureDisabled(LOYALTY)
+    return [name_status(result) for result in results if result is not None]
 
 
 async def find_purchase(
@@ -158,7 +168,7 @@ async def _record_wave(
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
-        program = await program_at(world, tx, context.config_version)
+        program = await program_at(world, tx, context.config_version, even_when_off=True)
         now = world.now(program)
         results: dict[int, RecordingResult] = dict(refused)
         replays: dict[int, KnownPurchase] = {}
@@ -167,7 +177,7 @@ async def _record_wave(
             if position in results:
                 continue
             try:
-                judged = judge_recording(recording, marks[position], known, program, now)
+                judged = judge_in_program(recording, marks[position], known, program, now)
             except LoyaltyError as refusal:
                 results[position] = refusal
                 continue

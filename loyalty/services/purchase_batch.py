@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from loyalty.rules.customer import validate_profile
 from loyalty.rules.errors import (
+    FeatureDisabled,
     InvalidInput,
     Problem,
 )
@@ -58,3 +59,10 @@ def split_into_waves(recordings: Sequence[PurchaseRecording], results: list[Reco
             waves.append([])
         waves[number].append(position)
     return waves
+
+
+def name_status(result: RecordingResult) -> RecordingResult:
+    """Name the status of an item that is refused because the program is off, beside others that are taken."""
+    if not isinstance(result, FeatureDisabled):
+        return result
+    return InvalidInput.one("status", reason="must be CANCELLED, NO_SHOW or REFUNDED while the program is off")

@@ -6,6 +6,7 @@ from datetime import datetime
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import (
+    FeatureDisabled,
     IdempotencyConflict,
     InvalidInput,
     PurchaseOfAnotherCustomer,
@@ -13,6 +14,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.purchase import (
+    ENDED,
     PurchaseLine,
     reactivates,
 )
@@ -33,6 +35,7 @@ from loyalty.storage.purchases import (
     PurchaseRow,
     told_times,
 )
+from permissions.policy import LOYALTY
 
 
 def judge_recording(
@@ -104,3 +107,20 @@ def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
     return KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
+
+
+def judge_in_program(
+    recording: PurchaseRecording, mark: str, known: KnownPurchase, program: CompiledProgram, now: datetime
+) -> Judgement:
+    """Judge a report as ``judge_recording`` does. While the program is off only the end of a purchase is taken.
+
+    Raises FeatureDisabled for any other report then.
+    """
+    if program.row.settings.enabled:
+        return judge_recording(recording, mark, known, program, now)
+    if recording.status not in ENDED:
+        raise FeatureDisabled(LOYALTY)
+    judged = judge_recording(recording, mark, known, program, now)
+    if judged.news is not None and judged.status not in ENDED:
+        raise FeatureDisabled(LOYALTY)
+    return judged

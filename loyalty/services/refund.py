@@ -142,7 +142,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
     Refusals: InvalidInput, IdempotencyConflict, NotFound, CurrencyMismatch, RefundExceedsPurchase, InsufficientPoints
     (debt REJECT).
     """
-    require(actor, Permission.PURCHASES_RECORD)
+    require(actor, Permission.PURCHASES_RECORD, even_when_off=True)
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
@@ -187,7 +187,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
 async def _decide_refund(
     world: World, actor: Actor, request: RefundRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[RefundedPurchase]:
-    book, purchase = await _open(world, tx, actor, prepared)
+    book, purchase = await _open(world, tx, actor, prepared, even_when_off=True)
     refund_in_program = _in_program_currency(purchase, request)
     request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
     if purchase.status is PurchaseStatus.REFUNDED:
@@ -246,9 +246,12 @@ async def _decide_maturing(
     )
 
 
-async def _open(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> tuple[Book, PurchaseRow]:
+async def _open(
+    world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, *, even_when_off: bool = False
+) -> tuple[Book, PurchaseRow]:
     """Lock the account of the purchase's customer, and read the purchase under the lock."""
-    program = await program_at(world, tx, prepared and prepared.config_version)
+    config_version = prepared and prepared.config_version
+    program = await program_at(world, tx, config_version, even_when_off=even_when_off)
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
     book = await open_book(world, tx, program, actor, [prepared.customer_id])

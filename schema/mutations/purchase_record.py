@@ -158,6 +158,7 @@ class PurchaseRecordPayload:
 
 @guarded(
     Permission.PURCHASES_RECORD,
+    prepares=True,
     description="Report a booking, a class or an order, or how far it has come. A report carries only what it tells. "
     "The rules are evaluated once; a report that says nothing new changes nothing.",
 )

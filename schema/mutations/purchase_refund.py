@@ -97,6 +97,7 @@ class PurchaseRefundPayload:
 
 @guarded(
     Permission.PURCHASES_RECORD,
+    prepares=True,
     description="Pay a purchase back, whole or in parts. What the rules gave for the part that goes is taken from the "
     "points, as frozen at the evaluation; however a refund is split, the points end the same.",
 )

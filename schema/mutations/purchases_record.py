@@ -40,6 +40,7 @@ class PurchasesRecordPayload:
 
 @guarded(
     Permission.PURCHASES_RECORD,
+    prepares=True,
     description="Record up to 1,000 purchases, in as few statements as one.",
     batch="items",
 )

@@ -98,6 +98,8 @@ STILL_THERE_WHEN_OFF = {
     "program",
     "programUpdate",
     "programApplyPreset",
+    "purchasesRecord",
+    "purchaseRefund",
     "node",
     "nodes",
     "apiTokens",

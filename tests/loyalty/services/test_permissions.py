@@ -275,6 +275,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
 }
 
 WORKS_WHEN_OFF = {
+    "refund_purchase",
     "get_tenant",
     "get_program",
     "update_program",

@@ -12,7 +12,8 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.opening_balance import Opening, import_opening_balances
 from loyalty.services.profile import load_consents
-from loyalty.services.purchase import RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from tests.fixtures.invariants import LedgerCheck
