@@ -155,6 +155,21 @@ def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
     return current in CALLED_OFF and requested not in CALLED_OFF and requested is not PurchaseStatus.REFUNDED
 
 
+def next_generation(known: tuple[int, PurchaseStatus] | None, requested: PurchaseStatus, *, lost_points: bool) -> int:
+    """Return the generation of a purchase after a report; ``known`` is the one before it, with its status.
+
+    A purchase that comes back to life after its points were taken earns anew, as its next generation. Generation 0 is
+    that of a purchase that was called off before anybody had heard of it: a late report of how it began fills in its
+    facts, and only one that tells a later time brings it to life (C-20).
+    """
+    if known is None:
+        return 0 if requested in CALLED_OFF else 1
+    generation, status = known
+    if generation == 0:
+        return 1 if reactivates(status, requested) else 0
+    return generation + 1 if lost_points and reactivates(status, requested) else generation
+
+
 def validate_facts(facts: PurchaseFacts) -> list[Problem]:
     """Return everything wrong with the facts of a purchase, in the order of the fields.
 

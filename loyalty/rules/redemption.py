@@ -3,7 +3,7 @@
 Integers only: points and minor units meet in a ratio, and a discount is rounded down to the minor unit once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import gcd
 
@@ -292,3 +292,22 @@ def _cap_problems(amount_minor: int | None, percent: int | None) -> Iterator[Pro
 
 def _check_amount(money: Money, path: tuple[str, ...]) -> Problem | None:
     return None if 1 <= money.amount_minor <= MAX_AMOUNT_MINOR else Problem(path, "must be a positive amount")
+
+
+def give_back(taken: Sequence[int], points: int, *, outstanding: int, debt: int) -> list[int]:
+    """Return how many of ``points`` go back to each lot that a redemption took from, in the order of ``taken``.
+
+    ``taken`` is what the redemption took from each lot and its returns did not give back to it. ``outstanding`` is what
+    the customer has not got back: what came back as new lots, or paid debt, still counts as taken, but does not come
+    back once more. ``debt`` is paid first, from the same lots.
+    """
+    back_already, missing, owed, given = sum(taken) - outstanding, points, debt, []
+    for part in taken:
+        passed_over = min(part, back_already)
+        back_already -= passed_over
+        here = min(part - passed_over, missing)
+        missing -= here
+        paid = min(owed, here)
+        owed -= paid
+        given.append(here - paid)
+    return given

@@ -19,10 +19,10 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.purchase import (
-    CALLED_OFF,
     ENDED,
     PurchaseFacts,
     PurchaseStatus,
+    next_generation,
     reactivates,
 )
 from loyalty.rules.purchase_report import (
@@ -325,15 +325,7 @@ def _evaluates_at(book: Book, draft: PurchaseDraft) -> datetime | None:
 
 
 def _generation(draft: PurchaseDraft) -> int:
-    """A purchase that comes back to life after its points were taken earns anew, as its next generation.
-
-    Generation 0 is that of a purchase that was called off before anybody had heard of it: a late report of how it began
-    fills in its facts, and only one that tells a later time brings it to life (C-20).
-    """
-    before, accrual, status = draft.before, draft.item.known.accrual, draft.item.status
-    if before is None:
-        return 0 if status in CALLED_OFF else 1
-    if before.generation == 0:
-        return 1 if reactivates(before.status, status) else 0
+    before, accrual = draft.before, draft.item.known.accrual
     lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
-    return before.generation + 1 if lost and reactivates(before.status, status) else before.generation
+    known = None if before is None else (before.generation, before.status)
+    return next_generation(known, draft.item.status, lost_points=lost)

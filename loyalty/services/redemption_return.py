@@ -14,11 +14,7 @@ from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import CustomerId, EntryId, RedemptionReturnId
 from loyalty.rules.lots import Lot, is_spendable, parcel_of
 from loyalty.rules.points_paid import PointsPaid
-from loyalty.rules.redemption import (
-    HoldState,
-    RestorePolicy,
-    share,
-)
+from loyalty.rules.redemption import HoldState, RestorePolicy, give_back, share
 from loyalty.rules.refund_points import owed_part
 from loyalty.services.hold import end_hold
 from loyalty.storage.entries import EntryRow
@@ -73,21 +69,14 @@ async def give_redemption_back(
     cause = cause_entry(EntryKind.REDEMPTION_RETURNED, redemption.id, returned.id)
     entry = book.enter(customer_id, points, credited.account, cause)
     book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
-    missing, debt_left = points, credited.paid_debt
-    # What came back as new lots, or paid debt, still counts as taken from the lots, but does not come back once more.
-    back_already = sum(part.points for part in taken) - (redemption.points - before)
-    for part in taken:
-        is_own = part.customer_id == customer_id
-        passed_over = min(part.points, back_already)
-        back_already -= passed_over
-        here = min(part.points - passed_over, missing)
-        missing -= here
-        paid = min(debt_left, here)
-        debt_left -= paid
-        if here > paid and is_own:
-            _give_lot_back(book, entry.id, customer_id, part.lot, here - paid)
-        elif here > paid:
-            _open_lot_again(book, entry, part.lot, here - paid)
+    given = give_back(
+        [part.points for part in taken], points, outstanding=redemption.points - before, debt=credited.paid_debt
+    )
+    for part, back in zip(taken, given, strict=True):
+        if back and part.customer_id == customer_id:
+            _give_lot_back(book, entry.id, customer_id, part.lot, back)
+        elif back:
+            _open_lot_again(book, entry, part.lot, back)
     book.posting.add(returned)
     given_back = redemption._replace(returned_points=after)
     book.posting.move(given_back, seen=redemption)

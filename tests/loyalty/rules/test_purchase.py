@@ -10,6 +10,7 @@ from loyalty.rules.purchase import (
     PurchaseLine,
     PurchaseStatus,
     StatusStep,
+    next_generation,
     next_status,
     reactivates,
     validate_facts,
@@ -93,3 +94,25 @@ def test_lists_all_problems_at_once() -> None:
     purchase = facts(-1, line(quantity=0), external_id="", staff="")
     paths = [problem.path for problem in validate_facts(purchase)]
     assert paths == [("external_id",), ("total", "amount"), ("lines", "0", "quantity"), ("staff",)]
+
+
+@pytest.mark.parametrize(
+    ("known", "requested", "lost_points", "generation"),
+    [
+        (None, PurchaseStatus.CREATED, False, 1),
+        (None, PurchaseStatus.CANCELLED, False, 0),
+        ((0, PurchaseStatus.CANCELLED), PurchaseStatus.CANCELLED, False, 0),
+        ((0, PurchaseStatus.CANCELLED), PurchaseStatus.PAID, False, 1),
+        ((1, PurchaseStatus.PAID), PurchaseStatus.COMPLETED, False, 1),
+        ((1, PurchaseStatus.PAID), PurchaseStatus.CANCELLED, False, 1),
+        ((1, PurchaseStatus.CANCELLED), PurchaseStatus.PAID, True, 2),
+        # Its points were not taken, so there is nothing to earn anew.
+        ((1, PurchaseStatus.CANCELLED), PurchaseStatus.PAID, False, 1),
+        ((2, PurchaseStatus.CANCELLED), PurchaseStatus.REFUNDED, True, 2),
+    ],
+)
+def test_a_purchase_that_lost_its_points_earns_anew(
+    known: tuple[int, PurchaseStatus] | None, requested: PurchaseStatus, *, lost_points: bool, generation: int
+) -> None:
+    """C-20."""
+    assert next_generation(known, requested, lost_points=lost_points) == generation

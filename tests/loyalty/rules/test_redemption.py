@@ -19,6 +19,7 @@ from loyalty.rules.redemption import (
     Offer,
     RedemptionPolicy,
     apply_points,
+    give_back,
     offer,
     proposed_points,
     share,
@@ -189,3 +190,43 @@ def test_the_shares_of_any_split_add_up(discount: int, parts: list[int]) -> None
         shares += share(discount, so_far + part, whole) - share(discount, so_far, whole)
         so_far += part
     assert shares == discount
+
+
+@pytest.mark.parametrize(
+    ("taken", "points", "outstanding", "debt", "given"),
+    [
+        ([60, 40], 100, 100, 0, [60, 40]),
+        ([60, 40], 70, 100, 0, [60, 10]),
+        # 30 came back before as a new lot of another customer: they do not come back once more.
+        ([60, 40], 70, 70, 0, [30, 40]),
+        # Debt is paid first, from what would live longest.
+        ([60, 40], 100, 100, 70, [0, 30]),
+        ([60, 40], 50, 70, 10, [20, 20]),
+        ([], 0, 0, 0, []),
+    ],
+)
+def test_gives_points_back_to_the_lots_they_came_from(
+    taken: list[int], points: int, outstanding: int, debt: int, given: list[int]
+) -> None:
+    assert give_back(taken, points, outstanding=outstanding, debt=debt) == given
+
+
+@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=6), st.data())
+def test_two_returns_give_each_lot_what_one_does(taken: list[int], data: st.DataObject) -> None:
+    """What came back is no longer taken, so it does not matter how often points come back."""
+    whole = sum(taken)
+    first = data.draw(st.integers(1, whole))
+    once = give_back(taken, first, outstanding=whole, debt=0)
+    left = [part - back for part, back in zip(taken, once, strict=True)]
+    again = give_back(left, whole - first, outstanding=whole - first, debt=0)
+    assert [one + two for one, two in zip(once, again, strict=True)] == taken
+
+
+@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=6), st.data())
+def test_what_does_not_come_back_to_lots_has_paid_debt(taken: list[int], data: st.DataObject) -> None:
+    outstanding = data.draw(st.integers(1, sum(taken)))
+    points = data.draw(st.integers(1, outstanding))
+    debt = data.draw(st.integers(0, points))
+    given_back = give_back(taken, points, outstanding=outstanding, debt=debt)
+    assert sum(given_back) == points - debt
+    assert all(0 <= back <= part for part, back in zip(taken, given_back, strict=True))
