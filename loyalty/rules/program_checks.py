@@ -40,7 +40,7 @@ class CheckedProgram(NamedTuple):
     rules: Sequence[EarningRule]
     tiers: Sequence[Tier]
     catalog: Sequence[CatalogItem]
-    now: datetime
+    moment: datetime
 
 
 def check_program(program: CheckedProgram) -> list[ProgramCheck]:
@@ -51,7 +51,7 @@ def check_program(program: CheckedProgram) -> list[ProgramCheck]:
 def _checks(program: CheckedProgram) -> Iterator[ProgramCheck]:
     if not program.settings.enabled:
         yield ProgramCheck(CheckCode.PROGRAM_OFF, "The program is switched off.", ("enabled",))
-    giving = [rule for rule in program.rules if gives_points(rule, program.now)]
+    giving = [rule for rule in program.rules if gives_points(rule, program.moment)]
     yield from _earning_checks(program, giving)
     yield from _item_checks(program.catalog, [rule.award for rule in giving])
     if not program.tiers:
@@ -85,7 +85,7 @@ def _why_nothing_earns(program: CheckedProgram) -> str:
     if not program.rules:
         return "There is no earning rule."
     coming = [
-        rule.starts_at for rule in program.rules if rule.active and rule.starts_at and rule.starts_at > program.now
+        rule.starts_at for rule in program.rules if rule.active and rule.starts_at and rule.starts_at > program.moment
     ]
     if coming:
         return f"No earning rule is in force yet; the first begins at {min(coming).isoformat()}."
