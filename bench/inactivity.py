@@ -24,7 +24,8 @@ from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import PurchaseRecording, RecordedPurchase, record_purchases
+from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.storage.tables import customers, lots
 from tenancy.table import tenant_parameter
 
