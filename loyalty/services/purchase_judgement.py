@@ -64,7 +64,7 @@ def judge_recording(
         sent_before=known.fact is not None,
         is_earlier_state=lambda facts, status: mark_state(facts, status) in known.earlier_states,
     )
-    if judged.news is not None:
+    if judged.news is not None and known.was_refunded:
         _refuse_change_after_refund(judged.news, purchase)
     return judged
 
@@ -80,14 +80,12 @@ def convert_to_program_currency(
 def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
     """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
     lost = known.accrual is None or known.accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
-    untouched = not purchase.refunded_minor and not known.paid.owner_ids
+    untouched = not known.was_refunded and not known.paid.owner_ids
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
 def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> None:
     """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
-    if not purchase.refunded_minor:
-        return
     if "total" in news.changed:
         raise InvalidInput.one("total", reason="must not change once a part was refunded")
     if not are_same_lines(_known_lines(purchase), news.facts.lines):

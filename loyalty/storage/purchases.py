@@ -196,6 +196,8 @@ class KnownPurchase(NamedTuple):
     """What points pay of it, read before any lock."""
     checkout_version: int
     """How often points were set aside for it; holds from before this was counted are not."""
+    was_refunded: bool
+    """Whether it has a refund, if only one of a line that cost nothing."""
 
 
 class RecordingContext(NamedTuple):
@@ -318,6 +320,15 @@ _checkout = _looked_up(
 )
 
 
+_first_refund = _looked_up(
+    "first_refund",
+    [purchase_refunds.c.number],
+    purchase_refunds.c.tenant_id == tenant_parameter(),
+    purchase_refunds.c.purchase_id == _purchase.c.id,
+    purchase_refunds.c.number == literal(1),
+)
+
+
 def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """What active holds and redemptions that name a purchase take off it, less what was given back.
 
@@ -361,6 +372,7 @@ _PREPARE = (
         paying_holds(_wanted.c.kind, _wanted.c.external_id),
         paying_redemptions(_wanted.c.kind, _wanted.c.external_id),
         func.coalesce(_checkout.c.version, 0).label("checkout_version"),
+        _first_refund.c.number.is_not(None).label("was_refunded"),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
@@ -371,6 +383,7 @@ _PREPARE = (
         .outerjoin(_fact, true())
         .outerjoin(_keyed, true())
         .outerjoin(_checkout, true())
+        .outerjoin(_first_refund, true())
         .outerjoin(_accrual, true()),
     )
     .where(programs.c.tenant_id == tenant_parameter())
@@ -606,6 +619,7 @@ def _known(row: Any) -> KnownPurchase:
         earlier_states=tuple(row.earlier_states or ()),
         paid=paid_with_points(row),
         checkout_version=row.checkout_version,
+        was_refunded=row.was_refunded,
     )
 
 

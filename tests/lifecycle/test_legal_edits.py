@@ -51,11 +51,12 @@ from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.earning_rule import create_earning_rule, delete_earning_rule, update_earning_rule
+from loyalty.services.hold import HoldRequest
 from loyalty.services.job import advance_job
 from loyalty.services.opening_balance import Opening, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchase
-from loyalty.services.redemption import HoldRequest, capture_hold, hold_points, release_hold, return_redemption
+from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
 from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tenant import provision_tenant
