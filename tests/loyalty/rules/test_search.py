@@ -3,9 +3,10 @@ import pytest
 from loyalty.rules.search import MAX_SEARCH_WORDS, WORDS_OF_A_SEARCH, search_words, searched_words, words_mark
 
 
-def finds(search: str, full_name: str = "", external_id: str = "x-1", **told: str | None) -> bool:
+def finds(search: str, full_name: str = "", external_id: str = "x-1", card: str | None = None, **told: str) -> bool:
     """Tell whether a search finds a customer, as the statement of the list does."""
-    words = search_words(external_id, full_name, told.get("email"), told.get("phone"))
+    cards = () if card is None else (card,)
+    words = search_words(external_id, full_name, told.get("email"), told.get("phone"), cards)
     return all(any(word.startswith(way) for word in words for way in ways) for ways in searched_words(search))
 
 
@@ -46,6 +47,28 @@ def finds(search: str, full_name: str = "", external_id: str = "x-1", **told: st
 )
 def test_usual_spellings_find_each_other(search: str, name: str) -> None:
     assert finds(search, name)
+
+
+@pytest.mark.parametrize(
+    ("plain", "marked"),
+    [
+        *(("strasse", "Straße"), ("gross", "Groß")),
+        *(("jaeger", "Jäger"), ("jager", "Jäger"), ("koenig", "König"), ("konig", "König")),
+        *(("gruen", "Grün"), ("grun", "Grün"), ("walesa", "Wałęsa"), ("jorgen", "Jørgen"), ("joergen", "Jørgen")),
+        *(("yildiz", "Yıldız"), ("francois", "François"), ("nunez", "Núñez"), ("dvorak", "Dvořák")),
+    ],
+)
+def test_letters_are_found_with_and_without_their_marks(plain: str, marked: str) -> None:
+    """Both ways, in capitals too, and by a beginning."""
+    for search, name in ((plain, marked), (marked, plain), (plain.upper(), marked), (marked.upper(), plain)):
+        assert finds(search, f"Anna {name}"), (search, name)
+    assert finds(plain[:4], f"Anna {marked}")
+
+
+@pytest.mark.parametrize("search", ["9900", "9900-11", "9900 1122", "99001122", "ab-12", "AB12", "ab12-9900"])
+def test_a_card_number_is_found_by_its_beginning_whatever_its_signs(search: str) -> None:
+    assert finds(search, card="9900-1122" if search[0] == "9" else "AB12 9900")
+    assert not finds(search, card="8800-1122")
 
 
 @pytest.mark.parametrize(
