@@ -105,7 +105,6 @@ class Context:
     def __init__(self, request: OperationRequest, stage: Stage) -> None:
         self.request = request
         self.request_id = request.request_id
-        self.caller = request.actor.subject
         self.stage = stage
         self.squares: DataLoader[int, int] = DataLoader(self._load_squares)
         self.delivery = Delivery(forget_loaded=self.squares.clear_all)
