@@ -304,8 +304,8 @@ WORKS_WHEN_OFF = {
 TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 """How the use cases begin that the team may use while the module is off, and customers may not."""
 
-ASKS_NOBODY = {"refresh_actor", "read_standing_of"}
-"""They find out who is calling; nobody calls them on their own behalf."""
+ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items"}
+"""They find out who is calling, or work in the transaction of a use case that has asked: nobody calls them alone."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)
 
