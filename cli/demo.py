@@ -7,18 +7,18 @@ which is why the heavier half of the demo is imported late.
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from cli.addresses import PORT, address_of, free_port, refuse_taken_port
 from migrations.run import upgrade
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
@@ -29,52 +29,58 @@ STOP_SECONDS = 30
 
 
 @click.command()
-@click.option("--port", type=int, help="Port to listen on; default TREUE_PORT.")
+@click.option("--port", type=PORT, help="Port to listen on; default TREUE_PORT, 0 for a free one.")
 @click.option("--check", is_flag=True, help="Start, print, and stop again: for trying the set-up.")
 def demo(port: int | None, *, check: bool) -> None:
     """Start database, server and worker with two demo businesses, and print what to paste. Ctrl-C stops everything."""
     settings = load_settings()
     port = settings.port if port is None else port
-    with _told_to_stop() as stopped:
-        refuse_taken_port(settings.host, port)
-        click.echo("Starting the database ...")
-        with provided_database(settings, prepare=True) as urls:
-            upgrade(urls.owner)
-            with _processes(settings, port) as running:
-                from cli.demo_tenants import banner, provided_businesses, show
-
-                tenants = asyncio.run(provided_businesses(urls, settings))
-                _wait_until_ready(f"http://{settings.host}:{port}/readyz", running, stopped)
-                credentials, showcase = asyncio.run(show(urls, settings, tenants[0]))
-                click.echo(banner(settings, port, credentials, showcase))
-                while not (stopped() or check):
-                    _refuse_dead(running)
-                    time.sleep(0.2)
-        click.echo("\nStopped. The data stays in the database; `make demo-reset` deletes it.")
-
-
-def refuse_taken_port(host: str, port: int) -> None:
-    """Say so before anything is started when another program has the port."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with _stopped_by_signals() as stop:
         try:
-            probe.bind((host, port))
-        except OSError as error:
-            message = (
-                f'Port {port} of {host} is taken ({error.strerror}): choose another, make demo ARGS="--port 8400".'
-            )
-            raise SetupProblem(message) from error
+            _run(settings, port or free_port(settings.host), stop, check=check)
+        except _Stopped:
+            pass
+        except PermissionError as error:
+            raise SetupProblem(_whose(error, settings)) from error
+    click.echo("\nStopped. The data stays in the database; `make demo-reset` deletes it.")
+
+
+def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
+    refuse_taken_port(settings.host, port, 'make demo ARGS="--port 8400"')
+    click.echo("Starting the database ...")
+    with provided_database(settings, prepare=True) as urls:
+        upgrade(urls.owner)
+        with _processes(settings, port, stop) as running:
+            from cli.demo_shown import banner, show, write_environment
+            from cli.demo_tenants import provided_businesses
+
+            tenants = asyncio.run(provided_businesses(urls, settings))
+            _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
+            shown = asyncio.run(show(urls, settings, tenants[0]))
+            environment = write_environment(settings, port, shown.credentials)
+            click.echo(banner(settings, port, shown, environment))
+            while not check:
+                _refuse_dead(running)
+                time.sleep(0.2)
+
+
+def _whose(error: PermissionError, settings: Settings) -> str:
+    return (
+        f"{error.filename or settings.data_dir} belongs to another account: run as the account that started the demo "
+        f"before, or give it to yours with: chown -R $(id -u) {settings.data_dir}"
+    )
 
 
 @contextmanager
-def _processes(settings: Settings, port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def _processes(settings: Settings, port: int, stop: "_Stop") -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Server and worker, each with its log; both are ended with the block, the server first."""
     folder = settings.data_dir / "log"
     folder.mkdir(parents=True, exist_ok=True)
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        for name, arguments in (("worker", ["worker"]), ("server", ["serve", "--port", str(port)])):
-            running[name] = _start(arguments, folder / f"{name}.log")
+        with stop.held():
+            for name, arguments in (("worker", ["worker"]), ("server", ["serve", "--port", str(port)])):
+                running[name] = _start(arguments, folder / f"{name}.log")
         yield running
     finally:
         for process in reversed(running.values()):
@@ -101,9 +107,9 @@ def _start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_ready(url: str, running: dict[str, subprocess.Popen[bytes]], stopped: Callable[[], bool]) -> None:
+def _wait_until_ready(url: str, running: dict[str, subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not stopped():
+    while True:
         _refuse_dead(running)
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own address
@@ -120,21 +126,42 @@ def _refuse_dead(running: dict[str, subprocess.Popen[bytes]]) -> None:
             raise SetupProblem(f"The {name} ended by itself (exit code {process.returncode}): see its log.")
 
 
-@contextmanager
-def _told_to_stop() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came; a second one ends at once."""
-    told = False
+class _Stopped(BaseException):
+    """Ctrl-C or SIGTERM came: whatever is under way ends here, and what it has begun is put back."""
 
-    def remember(number: int, _frame: object) -> None:
-        nonlocal told
-        if told:
-            raise KeyboardInterrupt
-        told = True
+
+class _Stop:
+    """What Ctrl-C and SIGTERM do: they end what is under way at once, except while it is held."""
+
+    def __init__(self) -> None:
+        self._held = self._came = False
+
+    def __call__(self, number: int, _frame: object) -> None:
+        """Handle a signal; a second one does not wait for what is put back."""
         signal.signal(number, signal.default_int_handler)
+        self._came = True
+        if not self._held:
+            raise _Stopped
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let the block finish first: a process that starts must be known before anything ends."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._came:
+            raise _Stopped
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[_Stop]:
+    """Let Ctrl-C and SIGTERM end the block."""
+    stop = _Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: told
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cli.demo_life import leave_points_pending, live_a_little
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
     Award,
@@ -41,6 +42,7 @@ from loyalty.services.world import World
 from permissions.actor import Actor, system_actor
 
 DAYS = 90
+WEEK = 7
 _UNBORN = RuleId(UUID(int=0))
 
 
@@ -144,12 +146,16 @@ async def record_history(
         moment = now - timedelta(days=day)
         batch = list(_day(business, chance, moment))
         await record_purchases(world_at(moment), actor, batch)
+        if day % WEEK == 0:
+            await live_a_little(world_at(moment), actor, batch, f"day {day}")
         advance(len(batch))
+    await leave_points_pending(world_at(now), actor, list(_day(business, chance, now)))
+    advance(business.purchases_per_day)
 
 
 def purchase_count(business: Business) -> int:
     """How many purchases ``record_history`` records."""
-    return DAYS * business.purchases_per_day
+    return (DAYS + 1) * business.purchases_per_day
 
 
 def _settings(settings: ProgramSettings, business: Business) -> ProgramSettings:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from runtime.problems import SetupProblem
+from runtime.problems import SetupProblem, WrongSettings
 
 
 class LazyCommand(NamedTuple):
@@ -30,6 +30,12 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "schema": LazyCommand("cli.schema:schema", "Print the GraphQL schema."),
     "database": LazyCommand("cli.database:database", "Prepare, run, inspect or delete the database server."),
 }
+
+
+class _WrongUse(click.ClickException):
+    """What is shown of a setting that is wrong: it ends as a wrong option does."""
+
+    exit_code = 2
 
 
 class LazyGroup(click.Group):
@@ -59,7 +65,8 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SetupProblem as problem:
-            raise click.ClickException(str(problem)) from problem
+            shown = _WrongUse if isinstance(problem, WrongSettings) else click.ClickException
+            raise shown(str(problem)) from problem
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,24 +4,34 @@ import signal
 import sys
 
 import click
+import structlog
 
 from api.server import run
 from api.service import build_service
+from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_issuer
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
 from runtime.settings import load_settings
 from tenancy.database import Database
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
+
 
 @click.command()
 @click.option("--host", help="Address to listen on; default TREUE_HOST.")
-@click.option("--port", type=int, help="Port to listen on; default TREUE_PORT, 0 for any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), help="Port to listen on; default TREUE_PORT, 0 for any free one."
+)
 def serve(host: str | None, port: int | None) -> None:
     """Serve the API until Ctrl-C or SIGTERM. Any number of servers may run on one database."""
     settings = load_settings()
     # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
+    host, port = host or settings.host, settings.port if port is None else port
+    port = port or free_port(host)
+    refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
     with provided_database(settings) as urls:
         database = Database(
@@ -32,7 +42,8 @@ def serve(host: str | None, port: int | None) -> None:
         )
         run(
             app,
-            host or settings.host,
-            settings.port if port is None else port,
+            host,
+            port,
             shutdown_seconds=settings.shutdown_seconds,
+            on_started=lambda: log.info("listening", url=f"{address_of(host, port)}/graphql"),
         )

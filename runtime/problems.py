@@ -3,3 +3,7 @@
 
 class SetupProblem(Exception):
     """Something about this machine or its settings has to change before Treue can run; shown without a traceback."""
+
+
+class WrongSettings(SetupProblem):
+    """A setting holds what none can be; a command ends as for an option that is wrong."""

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from runtime.problems import SetupProblem
+from runtime.problems import WrongSettings
 
 DEFAULT_PORT = 8321
 MAX_POOL_SIZE = 200
@@ -95,17 +95,17 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process; a SetupProblem names every variable that is wrong, never its value."""
+    """The settings of this process; WrongSettings name every variable that is wrong, never its value."""
     try:
         return Settings()
     except ValidationError as error:
         lines = [_explain_error(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
-        raise SetupProblem("Wrong settings:\n" + "\n".join(lines)) from None
+        raise WrongSettings(f"Wrong settings: {'; '.join(lines)}.") from None
 
 
 def _explain_error(location: tuple[int | str, ...], message: str) -> str:
     text = message.removeprefix("Value error, ")
     if not location:
-        return f"  {text}"
+        return text
     name = str(location[0]).upper()
-    return f"  {name if name == 'DATABASE_URL' else f'TREUE_{name}'}: {text}"
+    return f"{name if name == 'DATABASE_URL' else f'TREUE_{name}'}: {text}"

@@ -40,8 +40,9 @@ def test_refuses_an_unknown_command() -> None:
 def test_shows_what_to_change_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TREUE_PORT", "http")
     result = CliRunner().invoke(main, ["database", "status"])
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: Wrong settings:\n  TREUE_PORT: ")
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: Wrong settings: TREUE_PORT: ")
+    assert result.output.count("\n") == 1
     assert "Traceback" not in result.output
 
 

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -43,7 +44,7 @@ def test_a_server_that_is_told_to_end_takes_its_embedded_database_along(data_dir
             assert time.monotonic() < deadline
             time.sleep(0.05)
         server.send_signal(end)
-        server.wait(GENEROUS_SECONDS)
+        assert server.wait(GENEROUS_SECONDS) == 0
     assert not EmbeddedPostgres(data_dir).is_running
 
 
@@ -52,3 +53,25 @@ def _is_ready(port: int) -> bool:
         return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
     except httpx2.TransportError:
         return False
+
+
+def test_a_server_says_where_it_listens_and_takes_any_free_port(data_dir: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    environment |= {"TREUE_DATA_DIR": str(data_dir), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "cli.main"]
+    subprocess.run([*command, "migrate"], check=True, env=environment, capture_output=True)
+    with subprocess.Popen(
+        [*command, "serve", "--port", "0"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
+        assert server.stdout is not None
+        told = next(line for line in server.stdout if "listening" in line)
+        port = int(re.findall(r"http://127\.0\.0\.1:(\d+)/graphql", told)[0])
+        assert _is_ready(port)
+        taken = subprocess.run(
+            [*command, "serve", "--port", str(port)], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (taken.returncode, taken.stderr.count("\n")) == (1, 1), taken.stderr
+        assert f"Port {port} of 127.0.0.1 is taken" in taken.stderr
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=GENEROUS_SECONDS)
+        assert server.returncode == 0

@@ -58,7 +58,7 @@ def test_names_a_wrong_variable_but_not_its_value(name: str, value: str, monkeyp
     monkeypatch.setenv(name, value)
     with pytest.raises(SetupProblem) as refusal:
         load_settings()
-    assert f"  {name}: " in str(refusal.value)
+    assert f" {name}: " in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
 

@@ -1,0 +1,34 @@
+"""Where a server listens: whether the place is free, and how a person writes it."""
+
+import socket
+
+import click
+
+from runtime.problems import SetupProblem
+
+PORT = click.IntRange(0, 65_535)
+
+
+def refuse_taken_port(host: str, port: int, instead: str) -> None:
+    """Say so before anything is started when nobody can listen there; ``instead`` is a command with another port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            message = f"Port {port} of {host} is taken ({error.strerror}): choose another, {instead}."
+            raise SetupProblem(message) from error
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def address_of(host: str, port: int) -> str:
+    """The address that a person opens; a server on all interfaces is reached on the loopback one."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{name}:{port}"
