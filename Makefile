@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak bench-verify bench-connections bench-hostile bench-reads bench-inactivity clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak bench-database bench-verify bench-connections bench-hostile bench-reads bench-inactivity clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ lint: $(STAMP) ## Check style, format and the layers of imports
 
 types: $(STAMP) ## Check the types
 	$(BIN)/mypy
+
+bench-database: $(STAMP) ## Measure what a read costs through the multiplexer and through the pool, in turns
+	@$(BIN)/python -m bench.database $(ARGS)
 
 bench-verify: $(STAMP) ## Measure `treue verify` on a million entries (ARGS="--entries 10000000" for more)
 	@$(BIN)/python -m bench.verify $(ARGS)

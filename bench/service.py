@@ -85,21 +85,7 @@ class Service(NamedTuple):
 
     async def buy(self, first: int, last: int) -> list[CustomerId]:
         """A purchase of each customer from a number to another one; the customers' ids."""
-        recordings = [
-            PurchaseRecording(
-                PurchaseReport(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
-                PurchaseStatus.COMPLETED,
-                CustomerProfile(f"customer-{number}"),
-            )
-            for number in range(first, last + 1)
-        ]
-        bought: list[CustomerId] = []
-        for start in range(0, len(recordings), BATCH):
-            for result in await record_purchases(self.world, self.manager, recordings[start : start + BATCH]):
-                if not isinstance(result, RecordedPurchase):
-                    raise SystemExit(f"a purchase was refused: {result}")
-                bought.append(result.customer.id)
-        return bought
+        return await record_orders(self.world, self.manager, first, last)
 
     def logged(self, level: str) -> int:
         """How many lines of a level the processes have logged."""
@@ -112,36 +98,61 @@ def cpu_seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+async def record_orders(world: World, actor: Actor, first: int, last: int) -> list[CustomerId]:
+    """A purchase of each customer from a number to another one; the customers' ids."""
+    recordings = [
+        PurchaseRecording(
+            PurchaseReport(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
+            PurchaseStatus.COMPLETED,
+            CustomerProfile(f"customer-{number}"),
+        )
+        for number in range(first, last + 1)
+    ]
+    bought: list[CustomerId] = []
+    for start in range(0, len(recordings), BATCH):
+        for result in await record_purchases(world, actor, recordings[start : start + BATCH]):
+            if not isinstance(result, RecordedPurchase):
+                raise SystemExit(f"a purchase was refused: {result}")
+            bought.append(result.customer.id)
+    return bought
+
+
+async def prepare_tenant(urls: DatabaseUrls, world: World) -> Actor:
+    """Make a tenant in which a euro gives a point; returns its manager."""
+    owner = Database(urls.owner, pool_size=1)
+    tenant = await provision_tenant(World(owner), name="Bench", currency="EUR", time_zone="Europe/Berlin", locale="de")
+    await owner.close()
+    manager = _actor(tenant.tenant_id)
+    rule = EarningRule(RuleId(uuid7()), "A point per euro", 1, 0, True, PerAmountAward(1, 100))
+    await create_earning_rule(world, manager, rule)
+    return manager
+
+
 @contextlib.asynccontextmanager
 async def running_service() -> AsyncIterator[Service]:
     """A service that ends with the block, and everything it wrote with it."""
-    folder = _folder()
+    folder = make_folder()
     postgres = EmbeddedPostgres(folder, OPTIONS)
     try:
         with postgres:
             urls = prepare_database(postgres.admin_url, folder, "treue_bench", adopt_roles=True)
             upgrade(urls.owner)
             issuer = Issuer.generate(folder / "issuer-key.pem")
-            owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=2)
-            tenant = await provision_tenant(
-                World(owner), name="Bench", currency="EUR", time_zone="Europe/Berlin", locale="de"
-            )
-            await owner.close()
-            manager = _actor(tenant.tenant_id)
+            app = Database(urls.app, pool_size=2)
             world = World(app)
-            rule = EarningRule(RuleId(uuid7()), "A point per euro", 1, 0, True, PerAmountAward(1, 100))
-            await create_earning_rule(world, manager, rule)
+            manager = await prepare_tenant(urls, world)
             log = folder / "log"
             with _processes(urls, folder, log) as (port, server):
                 await asyncio.to_thread(_wait_until_ready, port, server, log)
-                yield Service(urls, issuer, tenant.tenant_id, manager, world, port, server, log)
+                yield Service(urls, issuer, manager.tenant_id, manager, world, port, server, log)
             await app.close()
         postgres.remove()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder() -> Path:
+def make_folder() -> Path:
+    """A folder for a server of its own, which the account that runs PostgreSQL for root can come through."""
     folder = Path(tempfile.mkdtemp(prefix="treue-bench-"))
     folder.chmod(0o711)  # the account that runs PostgreSQL for root has to come through
     return folder

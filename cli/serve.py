@@ -13,7 +13,7 @@ from cli.credentials import local_issuer
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
 from runtime.settings import load_settings
-from tenancy.database import Database
+from tenancy.database import Database, Pooler
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
@@ -35,7 +35,12 @@ def serve(host: str | None, port: int | None) -> None:
     configure_logging(settings.log_level)
     with provided_database(settings) as urls:
         database = Database(
-            urls.app, pool_size=settings.pool_size, pool_wait_seconds=settings.pool_wait_seconds, name="treue-server"
+            urls.app,
+            pool_size=settings.pool_size,
+            pool_wait_seconds=settings.pool_wait_seconds,
+            read_connections=settings.read_connections,
+            pooler=Pooler(settings.pooler),
+            name="treue-server",
         )
         app = build_service(
             database, local_issuer(settings), cors_origins=settings.cors_origins, planned=settings.plans

@@ -9,6 +9,7 @@ from runtime.databases import provided_database
 from runtime.logs import configure_logging
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
+from tenancy.database import Pooler
 from tenancy.startup import UnsafeDatabaseRole
 from worker.main import ALL_PARTS, Part, run_worker
 
@@ -33,6 +34,7 @@ def worker(*, only: tuple[Part, ...]) -> None:
                     parts=frozenset(only or ALL_PARTS),
                     pool_size=settings.pool_size,
                     pool_wait_seconds=settings.pool_wait_seconds,
+                    pooler=Pooler(settings.pooler),
                     shutdown_seconds=settings.shutdown_seconds,
                 )
             )

@@ -33,6 +33,13 @@ CONNECT_TIMEOUT_SECONDS = 10
 DEFAULT_PORT = 5432
 PASSWORD_BYTES = 32
 PASSWORD_FILE = "roles.json"  # noqa: S105 - a file name
+SERVING_SETTINGS = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+    "TimeZone": "UTC",
+}
+"""What holds for the roles that serve, however they come: a pooler drops what a connection asks for at its start."""
 NO_POWERS = sql.SQL("LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION")
 
 
@@ -62,6 +69,8 @@ def prepare_database(
         try:
             for role in ROLES:
                 _prepare_role(admin, role, passwords[role])
+            for role in SERVING_ROLES:
+                _prepare_settings(admin, role)
             _create_database(admin, database, template)
             for role, url in zip(ROLES, urls, strict=True):
                 _prepare_password(admin, role, passwords[role], url, adopt=adopt_roles)
@@ -122,6 +131,19 @@ def _prepare_role(admin: psycopg.Connection[TupleRow], role: str, password: str)
         _set_password(admin, role, password)
     elif found[0]:
         admin.execute(sql.SQL("ALTER ROLE {} {}").format(name, NO_POWERS))
+
+
+def _prepare_settings(admin: psycopg.Connection[TupleRow], role: str) -> None:
+    """Gives a serving role its limits of time, where it has others or none."""
+    found = admin.execute("SELECT rolconfig FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    known = set(found[0] or ()) if found else set()
+    for setting, value in SERVING_SETTINGS.items():
+        if f"{setting}={value}" not in known:
+            admin.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(role), sql.Identifier(setting), sql.Literal(value)
+                )
+            )
 
 
 def _set_password(admin: psycopg.Connection[TupleRow], role: str, password: str) -> None:

@@ -83,6 +83,16 @@ class Settings(BaseSettings):
     pool_wait_seconds: int = Field(
         default=5, ge=1, le=MAX_WAIT_SECONDS, description="How long a request waits for a free connection."
     )
+    read_connections: int = Field(
+        default=3,
+        ge=0,
+        le=MAX_POOL_SIZE,
+        description="Connections of one process that many reads share at the same time; 0 reads through the pool.",
+    )
+    pooler: Literal["none", "transaction"] = Field(
+        default="none",
+        description="`transaction` behind a pooler that gives every transaction another connection, as pgbouncer does.",
+    )
     shutdown_seconds: int = Field(
         default=20, ge=1, le=MAX_WAIT_SECONDS, description="How long a stopping process lets open work finish."
     )

@@ -7,17 +7,23 @@ outside of such a transaction meets ``''::uuid`` in every policy and fails loudl
 import asyncio
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any, NewType
 
 import orjson
+import psycopg
 from sqlalchemy import URL, Executable, Row, TextClause, bindparam, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
+from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer
 from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
+from tenancy.reading import Reader, Reads
+from tenancy.statements import to_json
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
 
@@ -29,13 +35,35 @@ IDLE_TRANSACTION_TIMEOUT_MS = 30_000
 ANSWER_SECONDS = 35.0
 """How long the database may leave us without an answer: a little more than it gives a statement itself."""
 
+_TIMEOUTS = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
+    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
+)
+DIRECT = {"options": _TIMEOUTS}
+DIRECT_READER = {"options": f"{_TIMEOUTS} -c default_transaction_read_only=on"}
+POOLED: dict[str, Any] = {"prepare_threshold": None}
+"""A pooler drops what is asked for at the start, and a statement that one connection prepared is unknown to the next.
+
+So the time limits are those of the database roles then, see runtime/roles.py.
+"""
+
+MAX_REMEMBERED_TOKENS = 10_000
+"""Ways from the hash of a token to its tenant that one process remembers."""
+
+
+class Pooler(StrEnum):
+    """What stands between this process and PostgreSQL."""
+
+    NONE = "none"
+    TRANSACTION = "transaction"
+    """A pooler that gives every transaction another connection, such as pgbouncer in transaction mode."""
+
+
 _ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
 _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
 _LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where(
     token_directory.c.sha256 == bindparam("sha256"),
 )
-
-
 _EXPORT_SNAPSHOT = select(func.pg_export_snapshot())
 _SNAPSHOT_ID = re.compile(r"[0-9A-F-]{1,64}")
 
@@ -86,26 +114,39 @@ class Database:
         pool_size: int = DEFAULT_POOL_SIZE,
         pool_wait_seconds: float = POOL_WAIT_SECONDS,
         answer_seconds: float = ANSWER_SECONDS,
+        read_connections: int = READ_CONNECTIONS,
+        pooler: Pooler = Pooler.NONE,
         name: str = "treue",
     ) -> None:
         self.url = url
+        self._ways: OrderedDict[str, tuple[TenantId, uuid.UUID]] = OrderedDict()
+        direct = pooler is Pooler.NONE
+        network = {**NETWORK_OPTIONS, "application_name": name}
+        connect = connector(answer_seconds)
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_wait_seconds,
             pool_pre_ping=False,
-            json_serializer=_to_json,
+            json_serializer=to_json,
             json_deserializer=orjson.loads,
-            connect_args={
-                **NETWORK_OPTIONS,
-                "async_creator_fn": connector(answer_seconds),
-                "application_name": name,
-                "options": (
-                    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} "
-                    f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_TIMEOUT_MS} -c timezone=UTC"
-                ),
-            },
+            connect_args={**network, **(DIRECT if direct else POOLED), "async_creator_fn": connect},
+        )
+
+        async def connect_reader() -> psycopg.AsyncConnection[Any]:
+            return await connect(url, **network, **(DIRECT_READER if direct else POOLED))
+
+        self.multiplexer = (
+            Multiplexer(
+                connect_reader,
+                connections=read_connections,
+                answer_seconds=answer_seconds,
+                wait_seconds=pool_wait_seconds,
+                prepares=direct,
+            )
+            if read_connections
+            else None
         )
 
     @asynccontextmanager
@@ -130,16 +171,67 @@ class Database:
         async with _begin(self.engine) as connection:
             yield connection
 
+    def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST) -> Reads:
+        """The door for statements that only read: each is one round trip, and sees what was committed before it.
+
+        What must agree is read in one statement, or in a transaction with ``snapshot``.
+        """
+        if self.multiplexer is None:
+            return _PooledReader(self, tenant_id)
+        return Reader(self.multiplexer, tenant_id, lane)
+
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
-        """The tenant and token id that the hash of a presented API token leads to, or None."""
-        async with _begin(self.engine) as connection:
-            await connection.execute(_PRESENT, {"sha256": sha256})
-            found = (await connection.execute(_LOOK_UP, {"sha256": sha256})).one_or_none()
-        return (TenantId(found.tenant_id), found.token_id) if found else None
+        """The tenant and token id that the hash of a presented API token leads to, or None.
+
+        Nobody may change or delete a row of the directory, so a way that was found once is remembered. It says where a
+        token is looked up, never whether it stands: that is read for every request.
+        """
+        known = self._ways.get(sha256)
+        if known is not None:
+            self._ways.move_to_end(sha256)
+            return known
+        if self.multiplexer is not None:
+            rows: Sequence[Any] = await self.multiplexer.ask_with_credential(sha256, _LOOK_UP, {"sha256": sha256})
+        else:
+            async with _begin(self.engine) as connection:
+                await connection.execute(_PRESENT, {"sha256": sha256})
+                rows = (await connection.execute(_LOOK_UP, {"sha256": sha256})).all()
+        if not rows:
+            return None
+        way = self._ways[sha256] = (TenantId(rows[0].tenant_id), rows[0].token_id)
+        if len(self._ways) > MAX_REMEMBERED_TOKENS:
+            self._ways.popitem(last=False)
+        return way
+
+    def forget_token(self, sha256: str) -> None:
+        """Look the way of a token up anew next time: where it led, there is no token."""
+        self._ways.pop(sha256, None)
 
     async def close(self) -> None:
         """Give all connections back."""
+        if self.multiplexer is not None:
+            self.multiplexer.close()
         await self.engine.dispose()
+
+
+class _PooledReader:
+    """The door for reading without a multiplexer: each statement has a transaction of the pool."""
+
+    __slots__ = ("_database", "tenant_id")
+
+    def __init__(self, database: Database, tenant_id: TenantId) -> None:
+        self._database = database
+        self.tenant_id = tenant_id
+
+    async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
+        """Run a statement and return all its rows."""
+        async with self._database.tenant_transaction(self.tenant_id) as opened:
+            return await opened.rows(statement, **parameters)
+
+    async def row(self, statement: Executable, **parameters: Any) -> Any | None:
+        """Run a statement and return its only row, or None."""
+        async with self._database.tenant_transaction(self.tenant_id) as opened:
+            return await opened.row(statement, **parameters)
 
 
 @asynccontextmanager
@@ -201,7 +293,3 @@ async def enter_tenant(connection: AsyncConnection, tenant_id: TenantId) -> None
 def sqlalchemy_url(url: str) -> URL:
     """A ``postgresql://`` address for SQLAlchemy's psycopg driver."""
     return make_url(url).set(drivername="postgresql+psycopg")
-
-
-def _to_json(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()

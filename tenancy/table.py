@@ -23,9 +23,11 @@ from sqlalchemy import (
     TextClause,
     UniqueConstraint,
     Uuid,
+    any_,
     bindparam,
     column,
     func,
+    literal,
     select,
 )
 from sqlalchemy.dialects import postgresql
@@ -140,6 +142,17 @@ def check(name: str, condition: str) -> CheckConstraint:
 def tenant_parameter() -> ColumnElement[Any]:
     """The tenant of the running transaction, as a bound parameter: the second wall beside the policy."""
     return bindparam(TENANT_PARAMETER, type_=Uuid)
+
+
+def among(value: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Whether a value is one of those of a parameter, which is an array: the text is the same for one and for 500."""
+    kind = Text() if isinstance(value.type, Text) else value.type
+    return value == any_(bindparam(parameter, type_=postgresql.ARRAY(kind)))
+
+
+def among_these(value: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether a text is one of a fixed few."""
+    return value == any_(literal(list(values), postgresql.ARRAY(Text())))
 
 
 def record_set(parameter: str, columns: Sequence[tuple[str, TypeEngine[Any]]]) -> TableValuedAlias:

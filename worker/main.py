@@ -8,7 +8,7 @@ from collections.abc import Collection
 import structlog
 
 from loyalty.services.world import World
-from tenancy.database import POOL_WAIT_SECONDS, Database
+from tenancy.database import POOL_WAIT_SECONDS, Database, Pooler
 from tenancy.startup import refuse_unsafe_role
 from worker.jobs import work_off_jobs
 from worker.relay import relay_events
@@ -43,14 +43,17 @@ async def run_worker(
     parts: Collection[Part] = ALL_PARTS,
     pool_size: int = DEFAULT_POOL_SIZE,
     pool_wait_seconds: int = POOL_WAIT_SECONDS,
+    pooler: Pooler = Pooler.NONE,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
 ) -> None:
     """Run the loops of ``parts`` until SIGTERM or SIGINT; running batches then have ``shutdown_seconds`` to finish.
 
     Raises UnsafeDatabaseRole when one of the two roles could look over the wall.
     """
-    app = Database(app_url, pool_size=pool_size, pool_wait_seconds=pool_wait_seconds, name="treue-worker")
-    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, name="treue-relay")
+    app = Database(
+        app_url, pool_size=pool_size, pool_wait_seconds=pool_wait_seconds, pooler=pooler, name="treue-worker"
+    )
+    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay")
     try:
         for database in (app, relay):
             await refuse_unsafe_role(database)

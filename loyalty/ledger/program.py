@@ -14,7 +14,7 @@ from loyalty.rules.program import ProgramSettings
 from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tiers import Tier
 from loyalty.storage.programs import ProgramConfig, ProgramRow, read_config
-from tenancy.database import Transaction
+from tenancy.reading import Reads
 
 MAX_CACHED_PROGRAMS = 1_000
 
@@ -62,7 +62,7 @@ class ProgramCache:
     def __init__(self) -> None:
         self._programs: OrderedDict[TenantId, CompiledProgram] = OrderedDict()
 
-    async def at(self, tx: Transaction, config_version: int) -> CompiledProgram:
+    async def at(self, tx: Reads, config_version: int) -> CompiledProgram:
         """The program at ``config_version`` or newer; reads and compiles it only when this process has an older one."""
         known = self._programs.get(tx.tenant_id)
         if known is not None and known.row.config_version >= config_version:

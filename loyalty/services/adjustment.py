@@ -104,8 +104,8 @@ async def load_adjustments(
 ) -> dict[AdjustmentId, AdjustmentRow]:
     """The adjustments among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_adjustments_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_adjustments_by_id(tx, ids)
     return visible_rows(actor, found)
 
 

@@ -114,15 +114,15 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID) -> EndedToke
 async def list_api_tokens(world: World, actor: Actor) -> list[ApiTokenRow]:
     """All tokens, newest first, ended ones too."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_api_tokens(tx)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_api_tokens(tx)
 
 
 async def load_api_tokens(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:
     """The tokens among ``ids``."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_api_tokens_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_api_tokens_by_id(tx, ids)
 
 
 async def _create(

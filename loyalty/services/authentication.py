@@ -30,10 +30,13 @@ async def actor_of_token(world: World, sha256: str) -> Actor | None:
         return None
     tenant_id, token_id = found
     now = world.clock()
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        standing = await read_standing(tx, token_id=token_id)
-        actor = _token_actor(tenant_id, standing, now)
-        if actor and standing and standing.token and _is_stale(standing.token.last_used_at, now):
+    standing = await read_standing(world.database.reading(tenant_id), token_id=token_id)
+    if standing is None or standing.token is None:
+        world.database.forget_token(sha256)
+        return None
+    actor = _token_actor(tenant_id, standing, now)
+    if actor and _is_stale(standing.token.last_used_at, now):
+        async with world.database.tenant_transaction(tenant_id) as tx:
             await mark_used(tx, token_id, now)
     return actor
 
@@ -43,8 +46,8 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
 
     A credential ends with the one that made it. Raises TenantSuspended for a credential that stands otherwise.
     """
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        standing = await read_standing_of(tx, actor)
+    tx = world.database.reading(actor.tenant_id)
+    standing = await read_standing_of(tx, actor)
     return judge_actor(actor, standing, world.clock())
 
 
@@ -52,8 +55,8 @@ async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantSuspended | None]:
     """What `refresh_actor` says of each of a tenant's actors, in their order, asked in one statement."""
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        standings = await read_standings(tx, actors)
+    tx = world.database.reading(tenant_id)
+    standings = await read_standings(tx, actors)
     now = world.clock()
     return [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
 

@@ -40,7 +40,7 @@ from loyalty.storage.redemptions import Prepared, prepare_for_customer, read_che
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_running
-from tenancy.database import Transaction
+from tenancy.reading import Reads
 
 
 class Checkout(NamedTuple):
@@ -103,18 +103,14 @@ async def quote_checkout(
     """
     require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
     refuse_checkout(checkout)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        prepared = await prepare_customer(tx, NO_CALL, customer)
-        program = await program_at(world, tx, prepared and prepared.config_version)
-        refuse_currency(program, checkout)
-        customer_id = prepared.customer_id if prepared else None
-        if (
-            customer_id is None
-            or not program.row.settings.redemption.enabled
-            or not may_see_customer(actor, customer_id)
-        ):
-            return Quote(checkout, None)
-        found = await read_checkout_lots(tx, customer_id, checkout.purchase)
+    tx = world.database.reading(actor.tenant_id)
+    prepared = await prepare_customer(tx, NO_CALL, customer)
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    refuse_currency(program, checkout)
+    customer_id = prepared.customer_id if prepared else None
+    if customer_id is None or not program.row.settings.redemption.enabled or not may_see_customer(actor, customer_id):
+        return Quote(checkout, None)
+    found = await read_checkout_lots(tx, customer_id, checkout.purchase)
     own = {lot.id: lot.remaining + found.held_for_it.get(lot.id, 0) for lot in found.lots}
     now = world.now(program)
     usable = {lot.id: own[lot.id] for lot in found.lots if is_spendable(lot, now)}
@@ -201,7 +197,7 @@ def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str,
         raise PurchaseEnded(purchase.status, path)
 
 
-async def prepare_customer(tx: Transaction, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
+async def prepare_customer(tx: Reads, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
     """What an operation about a customer must know before it locks anything."""
     shared = customer.shared_name()
     if shared is None:

@@ -28,6 +28,7 @@ from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 
 
 class OfCustomer(Protocol):
@@ -71,8 +72,8 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
     AmbiguousCustomer when several whom the actor may see have what is named.
     """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
+    tx = world.database.reading(actor.tenant_id)
+    found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
     if len(found) > 1:
         candidates = [CustomerCandidate(row.id, row.external_id, row.full_name) for row in found]
         shared = key.shared_name()
@@ -85,16 +86,16 @@ async def get_me(world: World, actor: Actor) -> CustomerRow | None:
     require_any(actor, Permission.SELF_READ, Permission.LOYALTY_READ)
     if actor.customer_id is None:
         return None
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_customer(tx, actor.customer_id)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_customer(tx, actor.customer_id)
 
 
 async def load_customers(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
     """The customers among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_customers_by_id(tx, visible)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_customers_by_id(tx, visible)
 
 
 async def list_customers(
@@ -154,8 +155,8 @@ def _may_list_activity(actor: Actor, wanted: EntryFilter) -> bool:
 async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
     """The entries among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_entries_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_entries_by_id(tx, ids)
     return visible_rows(actor, found)
 
 
@@ -172,7 +173,7 @@ async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> Cus
     return found
 
 
-async def resolve_shared_name(tx: Transaction, name: SharedName, *path: str) -> CustomerId | None:
+async def resolve_shared_name(tx: Reads, name: SharedName, *path: str) -> CustomerId | None:
     """The only customer with an e-mail address or the like; None for nobody, AmbiguousCustomer for several."""
     candidates = await find_candidates(tx, name)
     if len(candidates) > 1:
@@ -190,7 +191,7 @@ def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
     return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
 
 
-async def _read(tx: Transaction, key: CustomerKey) -> list[CustomerRow]:
+async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:
     shared = key.shared_name()
     if shared is not None:
         return await read_customers_by_shared_name(tx, shared)

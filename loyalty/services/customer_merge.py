@@ -85,8 +85,8 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
 async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
     """The merges among ``ids`` that the actor may see: customers see what they became part of."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_merges_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_merges_by_id(tx, ids)
     return {merge_id: row for merge_id, row in found.items() if may_see_customer(actor, row.target_id)}
 
 

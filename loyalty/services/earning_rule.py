@@ -174,15 +174,15 @@ async def count_earning_rules(world: World, actor: Actor, *, active: bool | None
 async def load_earning_rules(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, EarningRuleRow]:
     """The rules among ``ids`` that are in force or paused."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_rules_by_id(tx, list(ids))
+    tx = world.database.reading(actor.tenant_id)
+    return await read_rules_by_id(tx, list(ids))
 
 
 async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
     """The tenant's own names for external ids, for readable summaries."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return (await program_in_force(world, tx, even_when_off=True)).names
+    tx = world.database.reading(actor.tenant_id)
+    return (await program_in_force(world, tx, even_when_off=True)).names
 
 
 def _identity(draft: EarningRule) -> list[Any]:

@@ -25,8 +25,8 @@ class EventPage(NamedTuple):
 
 async def list_events(world: World, tenant_id: TenantId, *, after: int) -> list[EventRow]:
     """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order."""
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        return await read_events(tx, after=after, limit=MAX_EVENTS_AT_ONCE)
+    tx = world.database.reading(tenant_id)
+    return await read_events(tx, after=after, limit=MAX_EVENTS_AT_ONCE)
 
 
 async def read_log(world: World, tenant_id: TenantId, *, after: int, customer_id: CustomerId | None) -> EventPage:
@@ -38,17 +38,17 @@ async def read_log(world: World, tenant_id: TenantId, *, after: int, customer_id
         events = await list_events(world, tenant_id, after=after)
         return EventPage(events, events[-1].position if events else after, more=len(events) == MAX_EVENTS_AT_ONCE)
     wanted = EventFilter(customer_id=customer_id)
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        last = await read_last_position(tx)
-        events = await read_event_page(tx, wanted, after=after, up_to=last, limit=MAX_EVENTS_AT_ONCE)
+    tx = world.database.reading(tenant_id)
+    last = await read_last_position(tx)
+    events = await read_event_page(tx, wanted, after=after, up_to=last, limit=MAX_EVENTS_AT_ONCE)
     more = len(events) == MAX_EVENTS_AT_ONCE
     return EventPage(events, events[-1].position if more else max(after, last), more)
 
 
 async def last_position(world: World, tenant_id: TenantId) -> int:
     """The position of the newest event, 0 when there is none."""
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        return await read_last_position(tx)
+    tx = world.database.reading(tenant_id)
+    return await read_last_position(tx)
 
 
 async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
@@ -62,9 +62,9 @@ async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after:
         require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
         if not may_see_customer(actor, wanted.customer_id):
             return EventPage([], after, more=False)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        last = await read_last_position(tx)
-        up_to = last if wanted.customer_id is not None else min(last, after + MAX_POSITIONS_AT_ONCE)
-        found = await read_event_page(tx, wanted, after=after, up_to=up_to, limit=limit)
+    tx = world.database.reading(actor.tenant_id)
+    last = await read_last_position(tx)
+    up_to = last if wanted.customer_id is not None else min(last, after + MAX_POSITIONS_AT_ONCE)
+    found = await read_event_page(tx, wanted, after=after, up_to=up_to, limit=limit)
     end = found[-1].position if len(found) == limit else max(after, up_to)
     return EventPage(found, end, more=end < last)

@@ -52,15 +52,15 @@ async def load_expiry_schedules(
     """What expires when of customers whom the actor may see, soonest first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     visible = [customer_id for customer_id in customer_ids if may_see_customer(actor, customer_id)]
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_expiring(tx, visible, world.clock())
+    tx = world.database.reading(actor.tenant_id)
+    return await read_expiring(tx, visible, world.clock())
 
 
 async def load_lots(world: World, actor: Actor, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
     """The lots among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_lots_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_lots_by_id(tx, ids)
     return visible_rows(actor, found)
 
 

@@ -28,8 +28,8 @@ SUBJECT = "worker:retier"
 async def load_jobs(world: World, actor: Actor, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
     """The jobs among ``ids``."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_jobs_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_jobs_by_id(tx, ids)
 
 
 async def advance_job(world: World, tenant_id: TenantId, job_id: JobId) -> bool:

@@ -43,6 +43,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 
 Filter = TypeVar("Filter", PurchaseFilter, AdjustmentFilter, HoldFilter, RedemptionFilter, LotFilter)
 Row = TypeVar("Row")
@@ -182,12 +183,12 @@ async def load_purchase_histories(
 async def _load(
     world: World,
     actor: Actor,
-    read: Callable[[Transaction, Sequence[Key]], Awaitable[dict[Key, Row]]],
+    read: Callable[[Reads, Sequence[Key]], Awaitable[dict[Key, Row]]],
     keys: Sequence[Key],
 ) -> dict[Key, Row]:
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read(tx, keys)
+    tx = world.database.reading(actor.tenant_id)
+    return await read(tx, keys)
 
 
 def _visible_lists(actor: Actor, found: Mapping[Key, list[Owned]]) -> dict[Key, list[Owned]]:

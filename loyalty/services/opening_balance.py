@@ -97,8 +97,8 @@ async def load_opening_balances(
 ) -> dict[OpeningBalanceId, OpeningBalanceRow]:
     """The opening balances among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_opening_balances_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_opening_balances_by_id(tx, ids)
     return visible_rows(actor, found)
 
 

@@ -92,8 +92,8 @@ async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
     if not readable:
         return {}
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_consents(tx, readable, MAX_CONSENTS)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_consents(tx, readable, MAX_CONSENTS)
 
 
 async def refresh_profiles(

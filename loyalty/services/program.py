@@ -26,6 +26,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import LOYALTY, allows, require, require_any
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.retry import retry_transaction
 
 SettingsChange = Callable[[ProgramSettings], ProgramSettings]
@@ -41,8 +42,8 @@ class ProgramEdit(NamedTuple):
 async def get_program(world: World, actor: Actor) -> ProgramRow:
     """The tenant's program, also while it is switched off."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await read_program(tx)
+    tx = world.database.reading(actor.tenant_id)
+    program = await read_program(tx)
     if program is None:
         raise NotFound("program")
     return program
@@ -100,20 +101,20 @@ async def change_settings(world: World, tx: Transaction, by: Actor, edit: Progra
 
 async def get_tenant(world: World, actor: Actor) -> TenantRow:
     """The tenant that the actor's credential belongs to."""
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        tenant = await read_tenant(tx)
+    tx = world.database.reading(actor.tenant_id)
+    tenant = await read_tenant(tx)
     if tenant is None:
         raise NotFound("tenant")
     return tenant
 
 
-async def program_in_force(world: World, tx: Transaction, *, even_when_off: bool = False) -> CompiledProgram:
+async def program_in_force(world: World, tx: Reads, *, even_when_off: bool = False) -> CompiledProgram:
     """The compiled program at the version this transaction sees; FeatureDisabled while it is switched off."""
     return await program_at(world, tx, await read_config_version(tx), even_when_off=even_when_off)
 
 
 async def program_at(
-    world: World, tx: Transaction, config_version: int | None, *, even_when_off: bool = False
+    world: World, tx: Reads, config_version: int | None, *, even_when_off: bool = False
 ) -> CompiledProgram:
     """The same for who has read the version together with other things; NotFound when there was none to read."""
     if config_version is None:

@@ -95,38 +95,38 @@ async def find_purchase(
 ) -> PurchaseRow | None:
     """A purchase by id or by natural key; a customer finds only their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = (
-            await read_purchase_by_key(tx, *key)
-            if key
-            else (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
-            if purchase_id
-            else None
-        )
+    tx = world.database.reading(actor.tenant_id)
+    found = (
+        await read_purchase_by_key(tx, *key)
+        if key
+        else (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
+        if purchase_id
+        else None
+    )
     return found if found and may_see_customer(actor, found.customer_id) else None
 
 
 async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
     """The purchases among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_purchases_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_purchases_by_id(tx, ids)
     return visible_rows(actor, found)
 
 
 async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
     """The newest accrual of each purchase that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_accruals(tx, purchase_ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_accruals(tx, purchase_ids)
     return visible_rows(actor, found)
 
 
 async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
     """The accruals among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_accruals_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_accruals_by_id(tx, ids)
     return visible_rows(actor, found)
 
 
@@ -135,8 +135,8 @@ async def load_refunds(
 ) -> dict[PurchaseId, list[RefundRow]]:
     """The refunds of each purchase that the actor may see, in the order they came."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_refunds(tx, purchase_ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_refunds(tx, purchase_ids)
     return {
         purchase_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
         for purchase_id, rows in found.items()
@@ -148,8 +148,8 @@ async def load_former_valuations(
 ) -> dict[AccrualId, list[FormerValuationRow]]:
     """The former valuations of each accrual that the actor may see, newest first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_former_valuations(tx, accrual_ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_former_valuations(tx, accrual_ids)
     return {
         accrual_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
         for accrual_id, rows in found.items()

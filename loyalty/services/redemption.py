@@ -180,8 +180,8 @@ async def return_redemption(
 async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
     """The holds among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_holds_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_holds_by_id(tx, ids)
     return visible_rows(actor, found)
 
 
@@ -190,16 +190,16 @@ async def load_redemptions(
 ) -> dict[RedemptionId, RedemptionRow]:
     """The redemptions among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_redemptions_by_id(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_redemptions_by_id(tx, ids)
     return visible_rows(actor, found)
 
 
 async def load_redemptions_of_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
     """The redemption that each captured hold became, as far as the actor may see it."""
     require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_redemptions_of_holds(tx, ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_redemptions_of_holds(tx, ids)
     return visible_rows(actor, found)
 
 

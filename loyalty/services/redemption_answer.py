@@ -15,6 +15,7 @@ from loyalty.storage.redemptions import (
     read_returns_by_id,
 )
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 
 
 class HeldPoints(NamedTuple):
@@ -71,6 +72,6 @@ async def read_returned(tx: Transaction, result_id: UUID) -> ReturnedPoints:
     return ReturnedPoints(returned, redemption, await read_customer(tx, returned.customer_id), replayed=True)
 
 
-async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
+async def read_customer(tx: Reads, customer_id: CustomerId) -> CustomerRow:
     """A customer as everybody sees them now."""
     return (await read_customers_by_id(tx, [customer_id]))[customer_id]

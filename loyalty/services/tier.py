@@ -29,6 +29,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
+from tenancy.multiplexer import Lane
 from tenancy.retry import retry_transaction
 
 MAX_TIERS = 50
@@ -49,22 +50,22 @@ TierChangeOf = Callable[[TierRow], TierRow]
 async def list_tiers(world: World, actor: Actor) -> list[TierRow]:
     """All tiers in force, lowest minimum first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_tiers(tx)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_tiers(tx)
 
 
 async def load_tiers(world: World, actor: Actor, ids: Sequence[TierId]) -> dict[TierId, TierRow]:
     """The tiers among ``ids``, deleted ones too."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_tiers_by_id(tx, list(ids))
+    tx = world.database.reading(actor.tenant_id)
+    return await read_tiers_by_id(tx, list(ids))
 
 
 async def load_tier_counts(world: World, actor: Actor, ids: Sequence[TierId]) -> dict[TierId, int]:
     """How many customers stand in each tier; nothing that customers may know."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await count_customers(tx, list(ids))
+    tx = world.database.reading(actor.tenant_id, Lane.SLOW)
+    return await count_customers(tx, list(ids))
 
 
 async def create_tier(

@@ -81,8 +81,8 @@ async def load_tier_histories(
     """The last ``MAX_HISTORY`` tier changes of each customer, newest first; customers see their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_tier_history(tx, visible, MAX_HISTORY)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_tier_history(tx, visible, MAX_HISTORY)
 
 
 async def _decide(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, bindparam, case, func, literal, select
+from sqlalchemy import BigInteger, Text, case, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from loyalty.rules.account import Account
@@ -12,7 +12,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.storage.tables import accounts, customers
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
-from tenancy.table import insert_rows, tenant_parameter
+from tenancy.table import among, insert_rows, tenant_parameter
 
 Rows = list[dict[str, Any]]
 
@@ -85,9 +85,9 @@ _LOCK = (
     )
     .where(
         accounts.c.tenant_id == tenant_parameter(),
-        accounts.c.customer_id.in_(bindparam("ids", expanding=True)),
+        among(accounts.c.customer_id, "ids"),
         # Said of both tables, so that neither is read whole for a batch.
-        customers.c.id.in_(bindparam("ids", expanding=True)),
+        among(customers.c.id, "ids"),
     )
     .order_by(accounts.c.customer_id)
     .with_for_update(of=accounts)

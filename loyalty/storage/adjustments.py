@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.ids import AdjustmentId, CustomerId
 from loyalty.storage.tables import adjustments
-from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class AdjustmentRow(NamedTuple):
@@ -32,10 +32,10 @@ class AdjustmentRow(NamedTuple):
 
 _BY_IDS = select(*(adjustments.c[name] for name in AdjustmentRow._fields)).where(
     adjustments.c.tenant_id == tenant_parameter(),
-    adjustments.c.id.in_(bindparam("ids", expanding=True)),
+    among(adjustments.c.id, "ids"),
 )
 
 
-async def read_adjustments_by_id(tx: Transaction, ids: Sequence[AdjustmentId]) -> dict[AdjustmentId, AdjustmentRow]:
+async def read_adjustments_by_id(tx: Reads, ids: Sequence[AdjustmentId]) -> dict[AdjustmentId, AdjustmentRow]:
     """The adjustments among ``ids``."""
     return {row.id: AdjustmentRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

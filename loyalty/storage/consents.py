@@ -8,8 +8,8 @@ from sqlalchemy import bindparam, select, true
 
 from loyalty.rules.ids import CustomerId
 from loyalty.storage.tables import accounts, customer_consents
-from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class ConsentRow(NamedTuple):
@@ -37,13 +37,13 @@ _last = (
 _HISTORY = (
     select(*(_last.c[name] for name in ConsentRow._fields))
     .select_from(accounts.join(_last, true()))
-    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id.in_(bindparam("ids", expanding=True)))
+    .where(accounts.c.tenant_id == tenant_parameter(), among(accounts.c.customer_id, "ids"))
     .order_by(_last.c.customer_id, _last.c.told_at.desc(), _last.c.id.desc())
 )
 
 
 async def read_consents(
-    tx: Transaction, customer_ids: Sequence[CustomerId], limit: int
+    tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[ConsentRow]]:
     """The last consents of each customer, newest first; who has none is absent."""
     found: dict[CustomerId, list[ConsentRow]] = {}

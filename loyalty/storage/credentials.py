@@ -30,7 +30,8 @@ from loyalty.rules.ids import TokenId
 from loyalty.storage.tables import api_tokens, credential_revocations, customers, programs
 from permissions.actor import Actor, SignedToken, subject_of_token
 from tenancy.database import Transaction
-from tenancy.table import INSTANT, record_set, tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, record_set, tenant_parameter
 from tenancy.tables import tenants, token_directory
 
 
@@ -166,7 +167,7 @@ _REVOKE_MADE = (
     update(api_tokens)
     .where(
         api_tokens.c.tenant_id == tenant_parameter(),
-        api_tokens.c.made_with.in_(bindparam("makers", expanding=True)),
+        among(api_tokens.c.made_with, "makers"),
         api_tokens.c.revoked_at.is_(None),
     )
     .values(revoked_at=bindparam("now"))
@@ -191,12 +192,12 @@ _USED = (
 _LISTED = select(*_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter()).order_by(api_tokens.c.id.desc())
 _BY_IDS = select(*_COLUMNS).where(
     api_tokens.c.tenant_id == tenant_parameter(),
-    api_tokens.c.id.in_(bindparam("ids", expanding=True)),
+    among(api_tokens.c.id, "ids"),
 )
 
 
 async def read_standing(
-    tx: Transaction,
+    tx: Reads,
     *,
     token_id: UUID | None = None,
     customer_id: UUID | None = None,
@@ -226,7 +227,7 @@ def _standing(row: Row[Any]) -> Standing:
     )
 
 
-async def read_standing_of(tx: Transaction, actor: Actor) -> Standing | None:
+async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
     """The standing of an actor's credential; None when the tenant does not exist."""
     return await read_standing(
         tx,
@@ -237,7 +238,7 @@ async def read_standing_of(tx: Transaction, actor: Actor) -> Standing | None:
     )
 
 
-async def read_standings(tx: Transaction, actors: Sequence[Actor]) -> list[Standing | None]:
+async def read_standings(tx: Reads, actors: Sequence[Actor]) -> list[Standing | None]:
     """The standings of many actors of one tenant, in their order, in one statement."""
     asked = [
         {
@@ -294,12 +295,12 @@ async def mark_used(tx: Transaction, token_id: UUID, now: datetime) -> None:
     await tx.run(_USED, token=token_id, now=now)
 
 
-async def read_api_tokens(tx: Transaction) -> list[ApiTokenRow]:
+async def read_api_tokens(tx: Reads) -> list[ApiTokenRow]:
     """All tokens of the tenant, newest first, ended ones too."""
     return [ApiTokenRow._make(row) for row in await tx.rows(_LISTED)]
 
 
-async def read_api_tokens_by_id(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:
+async def read_api_tokens_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:
     """The tokens among ``ids``."""
     return {row.id: ApiTokenRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 

@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, or_, select, update
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.storage.tables import accruals, customer_merges, customers, purchases
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.retry import StaleRead
-from tenancy.table import tenant_parameter
+from tenancy.table import among, tenant_parameter
 
 
 class MergeRow(NamedTuple):
@@ -40,9 +41,7 @@ _BY_IDS = (
         customers,
         (customers.c.tenant_id == customer_merges.c.tenant_id) & (customers.c.id == customer_merges.c.source_id),
     )
-    .where(
-        customer_merges.c.tenant_id == tenant_parameter(), customer_merges.c.id.in_(bindparam("ids", expanding=True))
-    )
+    .where(customer_merges.c.tenant_id == tenant_parameter(), among(customer_merges.c.id, "ids"))
 )
 # In the order in which recordings lock customers, and with all rows that a merge moves: so nobody waits in a circle.
 _PROFILES = (
@@ -94,7 +93,7 @@ _LABELS = (
 )
 
 
-async def read_merges_by_id(tx: Transaction, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
+async def read_merges_by_id(tx: Reads, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:
     """The merges among ``ids``."""
     return {row.id: MergeRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 

@@ -19,7 +19,8 @@ from loyalty.storage.shared_names import SharedName, conditions_of
 from loyalty.storage.tables import accounts, customers, programs, tiers
 from loyalty.storage.tiers import TierRow, factor_of, tier_row
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class PointsRow(NamedTuple):
@@ -168,10 +169,8 @@ _NAMED = CUSTOMERS.add_columns(_named.c.id.label("named_id"), _named.c.external_
     _named,
     and_(_named.c.tenant_id == customers.c.tenant_id, customers.c.id == _target_id),
 )
-_BY_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), _named.c.id.in_(bindparam("ids", expanding=True)))
-_BY_EXTERNAL_IDS = _NAMED.where(
-    _named.c.tenant_id == tenant_parameter(), _named.c.external_id.in_(bindparam("external_ids", expanding=True))
-)
+_BY_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), among(_named.c.id, "ids"))
+_BY_EXTERNAL_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), among(_named.c.external_id, "external_ids"))
 MAX_CANDIDATES = 10
 """How many customers a refusal names when a look-up may mean several."""
 
@@ -207,34 +206,34 @@ _CANDIDATES = (
 _CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition in conditions_of(_named).items()}
 
 
-async def read_customers_by_id(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
+async def read_customers_by_id(tx: Reads, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:
     """The customers among ``ids``, each as whom they have become."""
     return {row.named_id: read_customer_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
-async def read_customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow | None:
+async def read_customer(tx: Reads, customer_id: CustomerId) -> CustomerRow | None:
     """One customer by id."""
     return (await read_customers_by_id(tx, [customer_id])).get(customer_id)
 
 
-async def read_customers_by_external_id(tx: Transaction, external_ids: Sequence[str]) -> dict[str, CustomerRow]:
+async def read_customers_by_external_id(tx: Reads, external_ids: Sequence[str]) -> dict[str, CustomerRow]:
     """The customers by the ids that the caller's own system has for them; of merged ones the targets."""
     rows = await tx.rows(_BY_EXTERNAL_IDS, external_ids=list(external_ids))
     return {row.named_external_id: read_customer_row(row) for row in rows}
 
 
-async def read_customer_by_external_id(tx: Transaction, external_id: str) -> CustomerRow | None:
+async def read_customer_by_external_id(tx: Reads, external_id: str) -> CustomerRow | None:
     """One customer by the id that the caller's own system has for it."""
     return (await read_customers_by_external_id(tx, [external_id])).get(external_id)
 
 
-async def read_customers_by_shared_name(tx: Transaction, name: SharedName) -> list[CustomerRow]:
+async def read_customers_by_shared_name(tx: Reads, name: SharedName) -> list[CustomerRow]:
     """The customers with an e-mail address and the like, the oldest first; at most ``MAX_CANDIDATES``."""
     found = [read_customer_row(row) for row in await tx.rows(_BY_SHARED[name.what], **name.values)]
     return list({customer.id: customer for customer in found}.values())
 
 
-async def find_candidates(tx: Transaction, name: SharedName) -> list[CustomerCandidate]:
+async def find_candidates(tx: Reads, name: SharedName) -> list[CustomerCandidate]:
     """Whom an e-mail address and the like may mean, merged customers as targets; at most ``MAX_CANDIDATES``."""
     return [CustomerCandidate._make(row) for row in await tx.rows(_CANDIDATES_BY_SHARED[name.what], **name.values)]
 

@@ -16,7 +16,8 @@ from loyalty.storage.narrowed import count_rows
 from loyalty.storage.tables import earning_rule_versions, earning_rules
 from loyalty.storage.window import Window
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class EarningRuleRow(NamedTuple):
@@ -45,7 +46,7 @@ _LISTED = select(*_COLUMNS).where(
 _PLACE = tuple_(earning_rules.c.priority, earning_rules.c.id)
 _AFTER = tuple_(bindparam("after_priority", type_=earning_rules.c.priority.type), bindparam("after_id"))
 
-_BY_IDS = _LISTED.where(earning_rules.c.id.in_(bindparam("ids", expanding=True)))
+_BY_IDS = _LISTED.where(among(earning_rules.c.id, "ids"))
 _EVER = select(*_COLUMNS).where(earning_rules.c.tenant_id == tenant_parameter(), earning_rules.c.id == bindparam("id"))
 _LOCK = _LISTED.where(earning_rules.c.id == bindparam("id")).with_for_update()
 _COUNT = select(func.count()).where(
@@ -113,7 +114,7 @@ def _narrow_rules(*, active: bool | None) -> Select[Any]:
     return _LISTED if active is None else _LISTED.where(earning_rules.c.active.is_(active))
 
 
-async def read_rules_by_id(tx: Transaction, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:
+async def read_rules_by_id(tx: Reads, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:
     """The rules among ``ids`` that exist and are not deleted."""
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=ids)}
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import or_, select
 
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.rules.listing import PointsSign
@@ -13,7 +13,8 @@ from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import adjustments, entries
 from loyalty.storage.window import TimePlace, Window
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class EntryRow(NamedTuple):
@@ -34,10 +35,10 @@ class EntryRow(NamedTuple):
 
 _ENTRY_COLUMNS = [entries.c[name] for name in EntryRow._fields]
 _ENTRIES = select(*_ENTRY_COLUMNS).where(entries.c.tenant_id == tenant_parameter())
-_ENTRIES_BY_ID = _ENTRIES.where(entries.c.id.in_(bindparam("ids", expanding=True)))
+_ENTRIES_BY_ID = _ENTRIES.where(among(entries.c.id, "ids"))
 
 
-async def read_entries_by_id(tx: Transaction, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
+async def read_entries_by_id(tx: Reads, ids: Sequence[EntryId]) -> dict[EntryId, EntryRow]:
     """The entries among ``ids``."""
     return {row.id: EntryRow._make(row) for row in await tx.rows(_ENTRIES_BY_ID, ids=list(ids))}
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import Select, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId, EventId, TenantId
 from loyalty.storage.tables import event_positions, events
-from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 RELAY_BATCH = 1_000
 """Events of one tenant in one batch of the relay, while no other tenant waits."""
@@ -104,7 +105,7 @@ _POSITION = text(
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
-async def read_events(tx: Transaction, *, after: int, limit: int) -> list[EventRow]:
+async def read_events(tx: Reads, *, after: int, limit: int) -> list[EventRow]:
     """The events after a position, in order."""
     return [EventRow._make(row) for row in await tx.rows(_AFTER, after=after, limit=limit)]
 
@@ -116,22 +117,31 @@ class EventFilter(NamedTuple):
     customer_id: CustomerId | None = None
 
 
-async def read_event_page(
-    tx: Transaction, wanted: EventFilter, *, after: int, up_to: int, limit: int
-) -> list[EventRow]:
+async def read_event_page(tx: Reads, wanted: EventFilter, *, after: int, up_to: int, limit: int) -> list[EventRow]:
     """The first events of a filter in ``(after, up_to]``, in order."""
-    statement = _AFTER.where(events.c.position <= bindparam("up_to"))
-    parameters: dict[str, Any] = {"after": after, "up_to": up_to, "limit": limit}
-    if wanted.kinds is not None:
-        statement = statement.where(events.c.kind.in_(bindparam("kinds", expanding=True)))
-        parameters["kinds"] = list(wanted.kinds)
-    if wanted.customer_id is not None:
-        statement = statement.where(events.c.customer_id == bindparam("customer"))
-        parameters["customer"] = wanted.customer_id
+    parameters: dict[str, Any] = {
+        "after": after,
+        "up_to": up_to,
+        "limit": limit,
+        "kinds": None if wanted.kinds is None else list(wanted.kinds),
+        "customer": wanted.customer_id,
+    }
+    statement = _event_page(wanted.kinds is not None, wanted.customer_id is not None)
     return [EventRow._make(row) for row in await tx.rows(statement, **parameters)]
 
 
-async def read_last_position(tx: Transaction) -> int:
+@cache
+def _event_page(of_kinds: bool, of_customer: bool) -> Select[Any]:  # noqa: FBT001 - part of the key of a cache
+    """The statement of a page of a log."""
+    statement = _AFTER.where(events.c.position <= bindparam("up_to"))
+    if of_kinds:
+        statement = statement.where(among(events.c.kind, "kinds"))
+    if of_customer:
+        statement = statement.where(events.c.customer_id == bindparam("customer"))
+    return statement
+
+
+async def read_last_position(tx: Reads) -> int:
     """The position of the newest event, 0 when there is none yet."""
     row = await tx.row(_LAST)
     return int(row[0]) if row else 0

@@ -14,7 +14,8 @@ from loyalty.rules.lots import Lot, LotState
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
 from loyalty.storage.tables import expiry_notices, lots
 from tenancy.database import Transaction
-from tenancy.table import INSTANT, tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, tenant_parameter
 from tenancy.tables import tenants
 
 
@@ -70,7 +71,7 @@ _NOTICES = (
 )
 _TOLD = select(expiry_notices.c.lot_id, expiry_notices.c.expires_at, expiry_notices.c.days_before).where(
     expiry_notices.c.tenant_id == tenant_parameter(),
-    expiry_notices.c.lot_id.in_(bindparam("ids", expanding=True)),
+    among(expiry_notices.c.lot_id, "ids"),
 )
 _EXPIRING = (
     select(
@@ -82,7 +83,7 @@ _EXPIRING = (
     .join_from(lots, tenants, tenants.c.tenant_id == lots.c.tenant_id)
     .where(
         *_OPEN,
-        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
+        among(lots.c.customer_id, "customers"),
         lots.c.remaining > 0,
         # A sandbox may be ahead of the others.
         lots.c.expires_at
@@ -91,11 +92,9 @@ _EXPIRING = (
     .group_by(lots.c.customer_id, lots.c.expires_at)
     .order_by(lots.c.customer_id, lots.c.expires_at)
 )
-_LOTS = select(*LOT_COLUMNS).where(
-    lots.c.tenant_id == tenant_parameter(), lots.c.id.in_(bindparam("ids", expanding=True))
-)
+_LOTS = select(*LOT_COLUMNS).where(lots.c.tenant_id == tenant_parameter(), among(lots.c.id, "ids"))
 _BY_IDS = select(*(lots.c[name] for name in LotRow._fields)).where(
-    lots.c.tenant_id == tenant_parameter(), lots.c.id.in_(bindparam("ids", expanding=True))
+    lots.c.tenant_id == tenant_parameter(), among(lots.c.id, "ids")
 )
 
 
@@ -123,7 +122,7 @@ async def read_notices_told(tx: Transaction, lot_ids: Sequence[LotId]) -> set[No
 
 
 async def read_expiring(
-    tx: Transaction, customer_ids: Sequence[CustomerId], now: datetime
+    tx: Reads, customer_ids: Sequence[CustomerId], now: datetime
 ) -> dict[CustomerId, list[ExpiringRow]]:
     """What of each customer's points expires when, soonest first; what never does is left out.
 
@@ -137,6 +136,6 @@ async def read_expiring(
     return found
 
 
-async def read_lots_by_id(tx: Transaction, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
+async def read_lots_by_id(tx: Reads, ids: Sequence[LotId]) -> dict[LotId, LotRow]:
     """The lots among ``ids``."""
     return {row.id: LotRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

@@ -20,7 +20,7 @@ from loyalty.storage.documents import from_document
 from loyalty.storage.programs import catalog_item_from_document, rule_from_document
 from loyalty.storage.tables import catalog_history, catalog_items, earning_rule_versions, program_versions
 from tenancy.database import Transaction
-from tenancy.table import record_set, tenant_parameter
+from tenancy.table import among, record_set, tenant_parameter
 
 RuleVersion = tuple[RuleId, int]
 ItemKey = tuple[CatalogKind, str]
@@ -60,7 +60,7 @@ def _aggregate(table: Any, *conditions: Any) -> Any:
 
 def _is_wanted(table: Any) -> Any:
     """Items by name, and all categories: what an item says of its category is only known once it was read."""
-    return or_(table.c.external_id.in_(bindparam("items", expanding=True)), table.c.kind == CatalogKind.CATEGORY)
+    return or_(among(table.c.external_id, "items"), table.c.kind == CatalogKind.CATEGORY)
 
 
 _READ = select(
@@ -70,9 +70,7 @@ _READ = select(
             bindparam("rules", expanding=True)
         ),
     ).label("rules"),
-    _aggregate(program_versions, program_versions.c.version.in_(bindparam("versions", expanding=True))).label(
-        "settings"
-    ),
+    _aggregate(program_versions, among(program_versions.c.version, "versions")).label("settings"),
     _aggregate(catalog_items, _is_wanted(catalog_items)).label("items"),
     _aggregate(
         catalog_history,

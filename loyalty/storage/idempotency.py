@@ -14,7 +14,7 @@ from loyalty.rules.errors import IdempotencyConflict
 from loyalty.storage.tables import idempotency_keys
 from permissions.actor import Actor, ActorKind
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.table import among, tenant_parameter
 
 OWNERLESS = ""
 """The client of a key from before keys had an owner. What a customer's hold had used was given to the customer."""
@@ -73,7 +73,7 @@ _of_call: ColumnElement[bool] = and_(
     idempotency_keys.c.tenant_id == tenant_parameter(),
     idempotency_keys.c.key == bindparam("key", type_=Text()),
     idempotency_keys.c.operation == bindparam("operation", type_=Text()),
-    idempotency_keys.c.client.in_(bindparam("clients", expanding=True)),
+    among(idempotency_keys.c.client, "clients"),
 )
 KEPT_FOR_CALL: Select[Any] = (
     select(idempotency_keys.c.fingerprint, idempotency_keys.c.result_id)

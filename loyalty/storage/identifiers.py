@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from loyalty.rules.errors import CustomerCandidate
 from loyalty.rules.identifier import IdentifierKey
 from loyalty.rules.ids import CustomerId
 from loyalty.storage.tables import customer_identifiers, customers
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.table import among, tenant_parameter
 
 _OWNERS = (
     select(
@@ -27,7 +27,7 @@ _OWNERS = (
     )
     .where(
         customer_identifiers.c.tenant_id == tenant_parameter(),
-        customer_identifiers.c.value.in_(bindparam("values", expanding=True)),
+        among(customer_identifiers.c.value, "values"),
     )
 )
 

@@ -12,7 +12,8 @@ from loyalty.rules.ids import CustomerId, JobId, TenantId
 from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, LockedCustomer, locked_customer
 from loyalty.storage.tables import accounts, customers, jobs
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 RETIER = "RETIER"
 
@@ -41,7 +42,7 @@ class DueJob(NamedTuple):
 _COLUMNS = [jobs.c[name] for name in JobRow._fields]
 _BY_IDS = select(*_COLUMNS).where(
     jobs.c.tenant_id == tenant_parameter(),
-    jobs.c.id.in_(bindparam("ids", expanding=True)),
+    among(jobs.c.id, "ids"),
 )
 _CLAIM = (
     select(*_COLUMNS)
@@ -123,7 +124,7 @@ async def save_job(tx: Transaction, job: JobRow) -> None:
     )
 
 
-async def read_jobs_by_id(tx: Transaction, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
+async def read_jobs_by_id(tx: Reads, ids: Sequence[JobId]) -> dict[JobId, JobRow]:
     """The jobs among ``ids``."""
     return {row.id: JobRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 

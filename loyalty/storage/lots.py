@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import bindparam, literal, select
+from sqlalchemy import literal, select
 
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, LotState
 from loyalty.storage.tables import lots
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.table import among, tenant_parameter
 
 _LOT_NAMES = tuple(item.name for item in fields(Lot))
 LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
@@ -18,7 +18,7 @@ _OPEN_LOTS = (
     select(*LOT_COLUMNS)
     .where(
         lots.c.tenant_id == tenant_parameter(),
-        lots.c.customer_id.in_(bindparam("customers", expanding=True)),
+        among(lots.c.customer_id, "customers"),
         lots.c.state == literal(LotState.OPEN),
     )
     .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import select
 
 from loyalty.rules.ids import CustomerId, OpeningBalanceId
 from loyalty.rules.opening import OpeningNumbers
 from loyalty.storage.tables import customers, opening_balances
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class OpeningBalanceRow(NamedTuple):
@@ -46,7 +47,7 @@ class NamedOpening(NamedTuple):
 
 _COLUMNS = [opening_balances.c[name] for name in OpeningBalanceRow._fields]
 _BY_IDS = select(*_COLUMNS).where(
-    opening_balances.c.tenant_id == tenant_parameter(), opening_balances.c.id.in_(bindparam("ids", expanding=True))
+    opening_balances.c.tenant_id == tenant_parameter(), among(opening_balances.c.id, "ids")
 )
 _OF_NAMES = (
     select(customers.c.external_id, customers.c.id.label("named"), *_COLUMNS)
@@ -58,13 +59,13 @@ _OF_NAMES = (
     )
     .where(
         customers.c.tenant_id == tenant_parameter(),
-        customers.c.external_id.in_(bindparam("external_ids", expanding=True)),
+        among(customers.c.external_id, "external_ids"),
     )
 )
 
 
 async def read_opening_balances_by_id(
-    tx: Transaction, ids: Sequence[OpeningBalanceId]
+    tx: Reads, ids: Sequence[OpeningBalanceId]
 ) -> dict[OpeningBalanceId, OpeningBalanceRow]:
     """The opening balances among ``ids``."""
     return {row.id: OpeningBalanceRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}

@@ -25,6 +25,7 @@ from loyalty.storage.tables import (
 )
 from loyalty.storage.tiers import factor_of
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.table import tenant_parameter
 from tenancy.tables import tenants
 
@@ -138,13 +139,13 @@ _TOUCH_CONFIG = (
 )
 
 
-async def read_program(tx: Transaction) -> ProgramRow | None:
+async def read_program(tx: Reads) -> ProgramRow | None:
     """The tenant's program, or None while the tenant has none."""
     row = await tx.row(_PROGRAM)
     return _program_row(row) if row else None
 
 
-async def read_config_version(tx: Transaction) -> int | None:
+async def read_config_version(tx: Reads) -> int | None:
     """Which configuration is in force, or None while the tenant has no program."""
     row = await tx.row(_CONFIG_VERSION)
     return int(row.config_version) if row else None
@@ -156,7 +157,7 @@ async def lock_program(tx: Transaction) -> ProgramRow | None:
     return _program_row(row) if row else None
 
 
-async def read_config(tx: Transaction) -> ProgramConfig | None:
+async def read_config(tx: Reads) -> ProgramConfig | None:
     """Settings, rules, tiers and catalogue as one moment saw them."""
     row = await tx.row(_CONFIG)
     if row is None:

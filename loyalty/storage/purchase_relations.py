@@ -13,7 +13,7 @@ from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
 from loyalty.storage.tables import accruals, entries, holds, purchase_facts, purchases, redemptions
-from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.table import record_set, tenant_parameter
 
 MAX_RELATED = 100
@@ -107,23 +107,23 @@ _entry = (
 _ENTRIES = select(*_entry.c).select_from(_ids.join(_entry, true()))
 
 
-async def read_purchases_by_keys(tx: Transaction, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, PurchaseRow]:
+async def read_purchases_by_keys(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, PurchaseRow]:
     """The recorded purchases among ``keys``."""
     found = [purchase_row(row) for row in await tx.rows(_PURCHASES, keys=_documents(keys))]
     return {PurchaseKey(row.kind, row.external_id): row for row in found}
 
 
-async def read_holds_for(tx: Transaction, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
+async def read_holds_for(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
     """The newest holds that name each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [hold_row(row) for row in await tx.rows(_HOLDS, keys=_documents(keys))])
 
 
-async def read_redemptions_of(tx: Transaction, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[RedemptionRow]]:
+async def read_redemptions_of(tx: Reads, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[RedemptionRow]]:
     """The newest redemptions that paid for each purchase, newest first: the first page, and one more."""
     return _by_key(keys, [redemption_row(row) for row in await tx.rows(_REDEMPTIONS, keys=_documents(keys))])
 
 
-async def read_histories(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[PurchaseFactRow]]:
+async def read_histories(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[PurchaseFactRow]]:
     """The newest facts of each purchase, newest first."""
     found: dict[PurchaseId, list[PurchaseFactRow]] = {purchase_id: [] for purchase_id in ids}
     for row in await tx.rows(_HISTORY, ids=_id_documents(ids)):
@@ -132,14 +132,14 @@ async def read_histories(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[Pur
     return found
 
 
-async def read_reassignment(tx: Transaction, purchase_id: PurchaseId, mark: str) -> dict[str, Any]:
+async def read_reassignment(tx: Reads, purchase_id: PurchaseId, mark: str) -> dict[str, Any]:
     """What was kept of a reassignment of a purchase, found by the fingerprint of its fact."""
     (row,) = await tx.rows(_REASSIGNMENT, purchase=purchase_id, mark=mark)
     told: dict[str, Any] = row.facts["reassignment"]
     return told
 
 
-async def read_entries_of(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[EntryRow]]:
+async def read_entries_of(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[EntryRow]]:
     """The newest entries that each purchase caused, newest first."""
     found: dict[PurchaseId, list[EntryRow]] = {purchase_id: [] for purchase_id in ids}
     for row in await tx.rows(_ENTRIES, ids=_id_documents(ids)):

@@ -52,7 +52,8 @@ from loyalty.storage.tables import (
     redemptions,
 )
 from tenancy.database import Transaction
-from tenancy.table import INSTANT, record_set, tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, record_set, tenant_parameter
 
 MAX_FORMER_VALUATIONS = 100
 """So many former valuations of an accrual can be read, the newest; all are kept."""
@@ -391,7 +392,7 @@ _PREPARE = (
 )
 _BY_IDS = select(*purchase_columns).where(
     purchases.c.tenant_id == tenant_parameter(),
-    purchases.c.id.in_(bindparam("ids", expanding=True)),
+    among(purchases.c.id, "ids"),
 )
 _BY_KEY = select(*purchase_columns).where(
     purchases.c.tenant_id == tenant_parameter(),
@@ -402,14 +403,14 @@ _ACCRUALS = (
     select(*_accrual_columns)
     .where(
         accruals.c.tenant_id == tenant_parameter(),
-        accruals.c.purchase_id.in_(bindparam("ids", expanding=True)),
+        among(accruals.c.purchase_id, "ids"),
     )
     .order_by(accruals.c.generation)
 )
 
 _ACCRUALS_BY_ID = select(*_accrual_columns).where(
     accruals.c.tenant_id == tenant_parameter(),
-    accruals.c.id.in_(bindparam("ids", expanding=True)),
+    among(accruals.c.id, "ids"),
 )
 
 
@@ -430,13 +431,13 @@ _REFUNDS = (
     select(*_REFUND_COLUMNS)
     .where(
         purchase_refunds.c.tenant_id == tenant_parameter(),
-        purchase_refunds.c.purchase_id.in_(bindparam("purchases", expanding=True)),
+        among(purchase_refunds.c.purchase_id, "purchases"),
     )
     .order_by(purchase_refunds.c.purchase_id, purchase_refunds.c.number)
 )
 _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
     purchase_refunds.c.tenant_id == tenant_parameter(),
-    purchase_refunds.c.id.in_(bindparam("ids", expanding=True)),
+    among(purchase_refunds.c.id, "ids"),
 )
 _DUE_EVALUATIONS = (
     select(*purchase_columns, _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"))
@@ -471,7 +472,7 @@ _EVALUATED = select(
 ).select_from(_keys.join(_of_key, true()).join(_of_purchase, true()))
 
 
-_of_accruals = former_valuations.c.accrual_id.in_(bindparam("accruals", expanding=True))
+_of_accruals = among(former_valuations.c.accrual_id, "accruals")
 _NUMBER_FROM_NEWEST = func.row_number().over(
     partition_by=former_valuations.c.accrual_id, order_by=former_valuations.c.number.desc()
 )
@@ -502,7 +503,7 @@ _NEWEST_VALUATIONS = (
 
 
 async def read_former_valuations(
-    tx: Transaction, accrual_ids: Sequence[AccrualId]
+    tx: Reads, accrual_ids: Sequence[AccrualId]
 ) -> dict[AccrualId, list[FormerValuationRow]]:
     """The former valuations of each accrual, newest first, at most ``MAX_FORMER_VALUATIONS``."""
     found: dict[AccrualId, list[FormerValuationRow]] = {accrual_id: [] for accrual_id in accrual_ids}
@@ -553,23 +554,23 @@ async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -
     return RecordingContext(config_version=rows[0].config_version, known=[_known(row) for row in rows])
 
 
-async def read_purchases_by_id(tx: Transaction, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
+async def read_purchases_by_id(tx: Reads, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
     """The purchases among ``ids``."""
     return {row.purchase_id: purchase_row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
-async def read_purchase_by_key(tx: Transaction, kind: PurchaseKind, external_id: str) -> PurchaseRow | None:
+async def read_purchase_by_key(tx: Reads, kind: PurchaseKind, external_id: str) -> PurchaseRow | None:
     """A purchase by the id that the caller's own system has for it."""
     row = await tx.row(_BY_KEY, kind=kind, external_id=external_id)
     return purchase_row(row) if row else None
 
 
-async def read_accruals(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
+async def read_accruals(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
     """The newest accrual of each purchase; one that never earned is absent."""
     return {row.accrual_purchase_id: accrual_row(row) for row in await tx.rows(_ACCRUALS, ids=list(purchase_ids))}
 
 
-async def read_accruals_by_id(tx: Transaction, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
+async def read_accruals_by_id(tx: Reads, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
     """The accruals among ``ids``."""
     return {row.accrual_id: accrual_row(row) for row in await tx.rows(_ACCRUALS_BY_ID, ids=list(ids))}
 
@@ -579,7 +580,7 @@ async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[
     return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 
-async def read_refunds(tx: Transaction, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[RefundRow]]:
+async def read_refunds(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[RefundRow]]:
     """The refunds of each purchase, in the order they came."""
     found: dict[PurchaseId, list[RefundRow]] = {purchase_id: [] for purchase_id in purchase_ids}
     for row in await tx.rows(_REFUNDS, purchases=list(purchase_ids)):

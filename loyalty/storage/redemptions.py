@@ -54,7 +54,8 @@ from loyalty.storage.tables import (
     redemptions,
 )
 from tenancy.database import Transaction
-from tenancy.table import INSTANT, tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class HoldRow(NamedTuple):
@@ -315,15 +316,13 @@ _HELD = (
     .join_from(hold_lots, lots, (lots.c.tenant_id == hold_lots.c.tenant_id) & (lots.c.id == hold_lots.c.lot_id))
     .where(
         hold_lots.c.tenant_id == tenant_parameter(),
-        hold_lots.c.hold_id.in_(bindparam("holds", expanding=True)),
+        among(hold_lots.c.hold_id, "holds"),
         hold_lots.c.points > hold_lots.c.lowered_points,
     )
     # What would expire first pays a debt first.
     .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
 )
-_HOLDS_BY_ID = select(*_HOLD_COLUMNS).where(
-    holds.c.tenant_id == tenant_parameter(), holds.c.id.in_(bindparam("ids", expanding=True))
-)
+_HOLDS_BY_ID = select(*_HOLD_COLUMNS).where(holds.c.tenant_id == tenant_parameter(), among(holds.c.id, "ids"))
 _ABANDONED = (
     select(*_HOLD_COLUMNS)
     .where(
@@ -345,7 +344,7 @@ _ACTIVE_FOR_PURCHASES = (
     .order_by(holds.c.id)
 )
 _REDEMPTIONS_BY_ID = select(*_REDEMPTION_COLUMNS).where(
-    redemptions.c.tenant_id == tenant_parameter(), redemptions.c.id.in_(bindparam("ids", expanding=True))
+    redemptions.c.tenant_id == tenant_parameter(), among(redemptions.c.id, "ids")
 )
 _REDEMPTIONS_FOR_PURCHASE = (
     select(*_REDEMPTION_COLUMNS)
@@ -365,7 +364,7 @@ _REDEMPTIONS_BY = _REDEMPTIONS_FOR_PURCHASE.join_from(
     func.coalesce(customers.c.merged_into, customers.c.id) == bindparam("customer"),
 )
 _REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
-    redemptions.c.tenant_id == tenant_parameter(), redemptions.c.hold_id.in_(bindparam("ids", expanding=True))
+    redemptions.c.tenant_id == tenant_parameter(), among(redemptions.c.hold_id, "ids")
 )
 _of_redemption = (redemptions.c.purchase_kind, redemptions.c.purchase_external_id)
 _given_back_points, _ = given_back(*_of_redemption)
@@ -377,7 +376,7 @@ _REDEMPTION_TO_RETURN = select(*_REDEMPTION_COLUMNS, cast(_owed_points, BigInteg
     redemptions.c.tenant_id == tenant_parameter(), redemptions.c.id == bindparam("redemption")
 )
 _RETURNS_BY_ID = select(*_RETURN_COLUMNS).where(
-    redemption_returns.c.tenant_id == tenant_parameter(), redemption_returns.c.id.in_(bindparam("ids", expanding=True))
+    redemption_returns.c.tenant_id == tenant_parameter(), among(redemption_returns.c.id, "ids")
 )
 _HOLDS_MOVED = (
     select(*_HOLD_COLUMNS)
@@ -458,7 +457,7 @@ _UNPAID = (
 # ── before the lock ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def prepare_for_customer(tx: Transaction, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
+async def prepare_for_customer(tx: Reads, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
     """For an operation about a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
     return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[what], **call.parameters, **values))
 
@@ -497,7 +496,7 @@ class CheckoutLots(NamedTuple):
     known: KnownCheckout
 
 
-async def read_checkout_lots(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey | None) -> CheckoutLots:
+async def read_checkout_lots(tx: Reads, customer_id: CustomerId, purchase: PurchaseKey | None) -> CheckoutLots:
     """A customer's open lots in the order in which they are spent, with what is known of the purchase."""
     kind, external_id = purchase or ("", "")
     rows = await tx.rows(_CHECKOUT_LOTS, customer=customer_id, kind=kind, external_id=external_id)
@@ -541,7 +540,7 @@ async def read_unpaid_debits(tx: Transaction, customer_id: CustomerId) -> list[U
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def read_holds_by_id(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
+async def read_holds_by_id(tx: Reads, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
     """The holds among ``ids``."""
     return {row.id: hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
 
@@ -556,7 +555,7 @@ async def read_active_holds_for(tx: Transaction, purchase: PurchaseKey) -> list[
     return [hold_row(row) for row in await tx.rows(_ACTIVE_FOR_PURCHASES, **purchase._asdict())]
 
 
-async def read_redemptions_by_id(tx: Transaction, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
+async def read_redemptions_by_id(tx: Reads, ids: Sequence[RedemptionId]) -> dict[RedemptionId, RedemptionRow]:
     """The redemptions among ``ids``."""
     return {row.id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_BY_ID, ids=list(ids))}
 
@@ -573,7 +572,7 @@ async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase
     return [redemption_row(row) for row in rows]
 
 
-async def read_redemptions_of_holds(tx: Transaction, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
+async def read_redemptions_of_holds(tx: Reads, ids: Sequence[HoldId]) -> dict[HoldId, RedemptionRow]:
     """The redemption that each captured hold became."""
     return {row.hold_id: redemption_row(row) for row in await tx.rows(_REDEMPTIONS_OF_HOLDS, ids=list(ids))}
 

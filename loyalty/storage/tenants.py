@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 
 from loyalty.rules.ids import TenantId
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.table import tenant_parameter
 from tenancy.tables import tenants
 
@@ -39,7 +40,7 @@ _ADVANCE = (
 )
 
 
-async def read_tenant(tx: Transaction) -> TenantRow | None:
+async def read_tenant(tx: Reads) -> TenantRow | None:
     """The tenant of the running transaction."""
     row = await tx.row(_TENANT)
     if row is None:

@@ -14,7 +14,8 @@ from loyalty.rules.search import fold_text
 from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.storage.tables import accounts, tier_changes, tiers
 from tenancy.database import Transaction
-from tenancy.table import tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
 
 
 class TierRow(NamedTuple):
@@ -50,7 +51,7 @@ _ALL = (
 )
 _BY_IDS = select(*_COLUMNS).where(
     tiers.c.tenant_id == tenant_parameter(),
-    tiers.c.id.in_(bindparam("ids", expanding=True)),
+    among(tiers.c.id, "ids"),
 )
 _SAME = select(tiers.c.min_points, tiers.c.name_key).where(
     tiers.c.tenant_id == tenant_parameter(),
@@ -60,12 +61,12 @@ _SAME = select(tiers.c.min_points, tiers.c.name_key).where(
 )
 _COUNTS = (
     select(accounts.c.tier_id, func.count().label("customers"))
-    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.tier_id.in_(bindparam("ids", expanding=True)))
+    .where(accounts.c.tenant_id == tenant_parameter(), among(accounts.c.tier_id, "ids"))
     .group_by(accounts.c.tier_id)
 )
 _CHANGES_BY_CAUSE = select(*(tier_changes.c[name] for name in TierChangeRow._fields)).where(
     tier_changes.c.tenant_id == tenant_parameter(),
-    tier_changes.c.cause_id.in_(bindparam("ids", expanding=True)),
+    among(tier_changes.c.cause_id, "ids"),
 )
 _last = (
     select(*(tier_changes.c[name] for name in ("id", *TierChangeRow._fields)))
@@ -78,7 +79,7 @@ _last = (
 _HISTORY = (
     select(*(_last.c[name] for name in TierChangeRow._fields))
     .select_from(accounts.join(_last, true()))
-    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id.in_(bindparam("ids", expanding=True)))
+    .where(accounts.c.tenant_id == tenant_parameter(), among(accounts.c.customer_id, "ids"))
     .order_by(_last.c.customer_id, _last.c.id.desc())
 )
 _INSERT = insert(tiers).values(
@@ -113,17 +114,17 @@ _DELETE = (
 )
 
 
-async def read_tiers(tx: Transaction) -> list[TierRow]:
+async def read_tiers(tx: Reads) -> list[TierRow]:
     """All tiers in force, lowest minimum first."""
     return [_tier(row) for row in await tx.rows(_ALL)]
 
 
-async def read_tiers_by_id(tx: Transaction, ids: list[TierId]) -> dict[TierId, TierRow]:
+async def read_tiers_by_id(tx: Reads, ids: list[TierId]) -> dict[TierId, TierRow]:
     """The tiers among ``ids``, deleted ones too: an old upgrade still has a name."""
     return {row.id: _tier(row) for row in await tx.rows(_BY_IDS, ids=ids)}
 
 
-async def count_customers(tx: Transaction, ids: list[TierId]) -> dict[TierId, int]:
+async def count_customers(tx: Reads, ids: list[TierId]) -> dict[TierId, int]:
     """How many customers stand in each of the tiers; a tier without any is absent."""
     return {row.tier_id: row.customers for row in await tx.rows(_COUNTS, ids=ids)}
 
@@ -134,7 +135,7 @@ async def read_tier_changes(tx: Transaction, cause_ids: list[UUID]) -> list[Tier
 
 
 async def read_tier_history(
-    tx: Transaction, customer_ids: Sequence[CustomerId], limit: int
+    tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[TierChangeRow]]:
     """The last changes of each customer, newest first."""
     found: dict[CustomerId, list[TierChangeRow]] = {}

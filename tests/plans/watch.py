@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
 STORAGE = ("loyalty.storage.", "loyalty.ledger.", "tenancy.")
+DOORS = ("Transaction.", "_PooledReader.")
+"""What sends statements for others."""
 SORTS = ("Sort", "Incremental Sort")
 
 
@@ -101,7 +103,7 @@ def _sender() -> str:
     frame: FrameType | None = parent.gr_frame if parent is not None else inspect.currentframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(STORAGE) and not frame.f_code.co_qualname.startswith("Transaction."):
+        if module.startswith(STORAGE) and not frame.f_code.co_qualname.startswith(DOORS):
             return f"{module}.{frame.f_code.co_name}"
         frame = frame.f_back
     return "?"

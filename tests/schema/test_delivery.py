@@ -7,12 +7,14 @@ from typing import Any, Literal, NamedTuple
 
 import psycopg
 import pytest
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from api.live import EventHub
 from api.service import UNAVAILABLE
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.world import World
+from loyalty.storage.tables import jobs
 from permissions.actor import Actor
 from runtime.roles import DatabaseUrls
 from schema import delivery
@@ -20,6 +22,7 @@ from schema.context import Context, Services
 from schema.delivery import StreamFailure
 from schema.executable import ExecutableSchema
 from schema.root import treue_schema
+from tenancy import multiplexer
 from tenancy.database import Database
 from tests.fixtures.live import GENEROUS_SECONDS, buy, end_sessions, is_waiting_for_a_lock, relaying, until
 from tests.fixtures.tenants import Salon
@@ -56,11 +59,16 @@ class Subscriber(NamedTuple):
 
 @pytest.fixture
 async def subscriber(
-    world: World, salon: Salon, database_urls: DatabaseUrls, relay_database: Database
+    world: World,
+    salon: Salon,
+    database_urls: DatabaseUrls,
+    relay_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Subscriber]:
     """Follows a salon in which three customers have bought something; the log is read over connections of its own."""
     hub = EventHub(world)
-    database = Database(database_urls.app, pool_size=1, pool_wait_seconds=1, name=READERS)
+    monkeypatch.setattr(multiplexer, "MAX_IN_FLIGHT", 1)
+    database = Database(database_urls.app, pool_size=1, read_connections=1, pool_wait_seconds=1, name=READERS)
     services = Services(World(database), hub, no_signer, lambda: ("", ""), b"key")
     async with relaying(relay_database):
         await create_earning_rule(world, salon.manager, one_point_per_euro())
@@ -83,10 +91,22 @@ def assert_all_came_once(subscriber: Subscriber, results: list[Any], first: int 
     assert [result.data["pointsChanged"]["cursor"] for result in results] == cursors
 
 
-async def test_a_full_pool_costs_no_event(subscriber: Subscriber, salon: Salon) -> None:
+@asynccontextmanager
+async def no_room_to_read(subscriber: Subscriber, database_urls: DatabaseUrls, salon: Salon) -> AsyncIterator[None]:
+    """The only reading connection waits for a lock meanwhile, so that nobody else is served."""
+    async with await psycopg.AsyncConnection.connect(database_urls.owner) as owner:
+        await owner.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        waiting = asyncio.create_task(subscriber.database.reading(salon.tenant_id).rows(select(jobs.c.id)))
+        await until(lambda: is_waiting_for_a_lock(database_urls.app, READERS))
+        yield
+        await owner.rollback()
+        await waiting
+
+
+async def test_a_full_pool_costs_no_event(subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls) -> None:
     with capture_logs() as lines:
         async with subscriber.follow(after=subscriber.cursor(0)) as results:
-            async with subscriber.database.tenant_transaction(salon.tenant_id):
+            async with no_room_to_read(subscriber, database_urls, salon):
                 taking = asyncio.create_task(take(results, CUSTOMERS))
                 await until(lambda: len(lines) >= 1)
             assert_all_came_once(subscriber, await taking)
@@ -111,12 +131,12 @@ async def test_a_connection_that_breaks_in_mid_event_costs_no_event(
 
 
 async def test_what_stays_unreadable_ends_the_subscription_before_a_later_event(
-    subscriber: Subscriber, salon: Salon, monkeypatch: pytest.MonkeyPatch
+    subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "EVENT_ATTEMPTS", 2)
     async with subscriber.follow(after=subscriber.cursor(0)) as results:
         assert_all_came_once(subscriber, await take(results, 1))
-        async with subscriber.database.tenant_transaction(salon.tenant_id):
+        async with no_room_to_read(subscriber, database_urls, salon):
             (failed,) = await take(results, 1)
         assert isinstance(failed, StreamFailure)
         assert await anext(results, None) is None
@@ -129,11 +149,11 @@ async def test_what_stays_unreadable_ends_the_subscription_before_a_later_event(
 
 
 async def test_a_subscription_that_begins_while_the_pool_is_full_says_that_it_may_be_tried_again(
-    subscriber: Subscriber, salon: Salon
+    subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls
 ) -> None:
     query = 'subscription { pointsChanged(customer: {externalId: "customer-0"}) { cursor } }'
     context = Context(subscriber.services, subscriber.actor, "request")
-    async with subscriber.database.tenant_transaction(salon.tenant_id):
+    async with no_room_to_read(subscriber, database_urls, salon):
         results: Any = await subscriber.treue.stream(query, context_value=context)
         (failed,) = await take(results, 1)
     assert isinstance(failed, StreamFailure)
@@ -187,11 +207,13 @@ async def test_readers_leave_connections_to_requests(subscriber: Subscriber) -> 
         assert (slots.taken, slots.most_taken) == (0, delivery.EVENTS_AT_ONCE)
 
 
-async def test_a_reader_that_goes_away_in_mid_event_gives_its_slot_back(subscriber: Subscriber, salon: Salon) -> None:
+async def test_a_reader_that_goes_away_in_mid_event_gives_its_slot_back(
+    subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls
+) -> None:
     slots = subscriber.services.event_slots = CountedSlots(1)
     async with (
         subscriber.follow(after=subscriber.cursor(0)) as results,
-        subscriber.database.tenant_transaction(salon.tenant_id),
+        no_room_to_read(subscriber, database_urls, salon),
     ):
         taking = asyncio.create_task(take(results, 1))
         await until(lambda: slots.taken == 1)

@@ -20,7 +20,10 @@ from loyalty.storage.credentials import ApiTokenRow
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.roles import Role
+from runtime.roles import DatabaseUrls
+from tenancy.database import Database
 from tests.fixtures.snapshots import NothingChanges
+from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon, staff_actor
 from tests.loyalty.services.builders import NOBODY, NOON, at, customer_actor, known_customer
 
@@ -82,6 +85,33 @@ async def test_an_ended_token_is_refused_at_once(world: World, salon: Salon, tok
     await end_api_token(at(world, NOON), salon.owner, token.id)
     assert await actor_of_token(at(world, NOON), sha256) is None
     assert await refresh_actor(at(world, NOON), actor) is None
+
+
+async def test_a_token_that_another_process_ends_is_refused_at_the_next_request(
+    world: World, salon: Salon, token: ApiTokenRow, sha256: str, database_urls: DatabaseUrls, statements: StatementLog
+) -> None:
+    """A process remembers which tenant a token leads to, and reads every time whether it stands: one round trip."""
+    assert await actor_of_token(at(world, NOON), sha256) is not None
+    with statements() as sent:
+        assert await actor_of_token(at(world, NOON), sha256) is not None
+    assert len(sent) == 1
+    elsewhere = Database(database_urls.app, pool_size=1)
+    await end_api_token(at(World(elsewhere), NOON), salon.owner, token.id)
+    await elsewhere.close()
+    assert await actor_of_token(at(world, NOON), sha256) is None
+
+
+async def test_a_token_that_is_gone_is_looked_up_anew(
+    world: World, owner_world: World, salon: Salon, token: ApiTokenRow, sha256: str, statements: StatementLog
+) -> None:
+    """As after a backup was brought back: where the process thinks the token is, there is none."""
+    assert await actor_of_token(at(world, NOON), sha256) is not None
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run(text("DELETE FROM api_tokens WHERE id = :id"), id=token.id)
+    assert await actor_of_token(at(world, NOON), sha256) is None
+    with statements() as sent:
+        assert await actor_of_token(at(world, NOON), sha256) is None
+    assert any("token_directory" in statement for statement in sent)
 
 
 @pytest.mark.usefixtures("token")

@@ -1,0 +1,290 @@
+"""One connection of the multiplexer: requests go out one after another without waiting, answers come back in order.
+
+Each request is a segment of libpq's pipeline mode that ends with a Sync. PostgreSQL runs a segment as one implicit
+transaction, so the tenant that its first statement sets is gone after it, and an error in it ends with it. Nothing
+here knows tenants: whoever makes a request puts the entering statement first.
+"""
+
+import asyncio
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import pq
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+
+from tenancy.statements import CompiledStatement, Values, adapt_json, raised_as
+
+MAX_PREPARED = 400
+"""Statements that one connection keeps prepared; the one that was not used for longest is dropped."""
+
+MOST_PREPARED_AGAIN = 10
+"""How often a request meets a connection that has forgotten its statements until it is refused."""
+
+FORGOTTEN_STATES = frozenset({"26000", "0A000"})
+"""invalid_sql_statement_name, and feature_not_supported, which is how a plan says that its table has changed."""
+
+_DONE = frozenset({pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK})
+
+
+class Question(NamedTuple):
+    """A statement with its parameters."""
+
+    statement: CompiledStatement
+    values: Values
+
+
+class Answer(NamedTuple):
+    """What came back for one question, to be read by whoever asked."""
+
+    statement: CompiledStatement
+    result: pq.abc.PGresult
+    transformer: Any
+
+    def rows(self) -> list[Any]:
+        """The rows as named tuples."""
+        result = self.result
+        if not result.ntuples:
+            return []
+        self.transformer.set_pgresult(result)
+        rows: list[Any] = self.transformer.load_rows(0, result.ntuples, self.statement.row_type(result))
+        return rows
+
+
+class Request:
+    """One implicit transaction that somebody waits for."""
+
+    __slots__ = ("answered", "came_at", "names", "prepared_again", "questions", "results", "sent_again")
+
+    def __init__(self, questions: Sequence[Question], answered: asyncio.Future[list[Answer]], came_at: float) -> None:
+        self.questions = questions
+        self.answered = answered
+        self.came_at = came_at
+        self.results: list[pq.abc.PGresult] = []
+        self.names: list[bytes | None] = []
+        """Under which its statements were prepared on the connection that it was sent to."""
+        self.sent_again = False
+        self.prepared_again = 0
+
+    def fail(self, error: Exception) -> None:
+        """Tell whoever still waits."""
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+
+class _Preparation:
+    """A statement that is prepared, or one that is dropped (None), in a segment of its own."""
+
+    __slots__ = ("results", "statement")
+
+    def __init__(self, statement: CompiledStatement | None) -> None:
+        self.statement = statement
+        self.results: list[pq.abc.PGresult] = []
+
+
+class Pipeline:
+    """A connection in pipeline mode. ``send`` does not wait; the request's future gets the answer.
+
+    ``on_answered`` is called when there may be room again, ``on_again`` with a request whose prepared statement the
+    server does not know, ``on_lost`` once, with the requests that got no answer, when the connection is gone.
+    """
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        *,
+        prepares: bool,
+        on_answered: Callable[[], None],
+        on_again: Callable[[Request], None],
+        on_lost: Callable[["Pipeline", list[Request], psycopg.Error], None],
+    ) -> None:
+        adapt_json(connection)
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._transformer = Transformer(connection)
+        self._prepares = prepares
+        self._names = itertools.count()
+        self._prepared: OrderedDict[CompiledStatement, bytes] = OrderedDict()
+        self._wrong: dict[CompiledStatement, psycopg.Error] = {}
+        self._in_flight: deque[Request | _Preparation] = deque()
+        self._on_answered, self._on_again, self._on_lost = on_answered, on_again, on_lost
+        self._loop = asyncio.get_running_loop()
+        self._writing = False
+        self.quiet_since = self._loop.time()
+        """Since when nothing has come back."""
+        self.is_open = True
+        self._pgconn.nonblocking = 1
+        self._pgconn.enter_pipeline_mode()
+        self._socket = self._pgconn.socket
+        self._loop.add_reader(self._socket, self._read)
+
+    def __len__(self) -> int:
+        """How many segments wait for their answer."""
+        return len(self._in_flight)
+
+    def send(self, request: Request) -> None:
+        """Queue a request and hand it to the network as far as that takes it."""
+        if not self._in_flight:
+            self.quiet_since = self._loop.time()
+        request.results = []
+        try:
+            request.names = [self._name_of(question.statement) for question in request.questions]
+            self._in_flight.append(request)
+            for name, (statement, values) in zip(request.names, request.questions, strict=True):
+                if name is None:
+                    self._pgconn.send_query_params(statement.text, values, statement.parameter_types)
+                else:
+                    self._pgconn.send_query_prepared(name, values)
+            self._pgconn.pipeline_sync()
+            self._write()
+        except psycopg.Error as error:
+            if request not in self._in_flight:
+                self._in_flight.append(request)
+            self.lose(error)
+
+    def lose(self, error: psycopg.Error) -> None:
+        """Give the connection up: nobody knows any more what the server does with it."""
+        if not self.is_open:
+            return
+        pending = [request for request in self._in_flight if isinstance(request, Request)]
+        self._close()
+        self._on_lost(self, pending, error)
+
+    def _close(self) -> None:
+        self.is_open = False
+        self._in_flight.clear()
+        self._loop.remove_reader(self._socket)
+        if self._writing:
+            self._loop.remove_writer(self._socket)
+        self._pgconn.finish()
+
+    # ── prepared statements ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _name_of(self, statement: CompiledStatement) -> bytes | None:
+        """The name under which this connection has prepared a statement; None where it prepares nothing.
+
+        It is prepared in a segment of its own, so that a request that fails does not take that back.
+        """
+        if not self._prepares:
+            return None
+        name = self._prepared.get(statement)
+        if name is not None:
+            self._prepared.move_to_end(statement)
+            return name
+        if len(self._prepared) >= MAX_PREPARED:
+            _, oldest = self._prepared.popitem(last=False)
+            self._pgconn.send_query_params(b"DEALLOCATE " + oldest, None)
+            self._end_preparation(None)
+        name = self._prepared[statement] = b"treue_%d" % next(self._names)
+        self._pgconn.send_prepare(name, statement.text, statement.parameter_types)
+        self._end_preparation(statement)
+        return name
+
+    def _end_preparation(self, statement: CompiledStatement | None) -> None:
+        self._pgconn.pipeline_sync()
+        self._in_flight.append(_Preparation(statement))
+
+    def _note_prepared(self, preparation: "_Preparation") -> None:
+        """Keep why a statement cannot be prepared for the requests that wait for it."""
+        statement = preparation.statement
+        if statement is None:
+            return
+        self._wrong.pop(statement, None)
+        for result in preparation.results:
+            if result.status not in _DONE:
+                if len(self._wrong) >= MAX_PREPARED:
+                    self._wrong.clear()
+                self._wrong[statement] = error_from_result(result, encoding="utf-8")
+
+    def _forget(self, request: Request) -> None:
+        """Prepare its statements anew next time, unless that has happened meanwhile."""
+        for name, question in zip(request.names, request.questions, strict=True):
+            if name is not None and self._prepared.get(question.statement) == name:
+                del self._prepared[question.statement]
+
+    # ── the wire ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _write(self) -> None:
+        """Give the network what it takes; go on when it takes more."""
+        waits = self._pgconn.flush() == 1
+        if waits and not self._writing:
+            self._loop.add_writer(self._socket, self._write_on)
+        elif self._writing and not waits:
+            self._loop.remove_writer(self._socket)
+        self._writing = waits
+
+    def _write_on(self) -> None:
+        try:
+            self._write()
+        except psycopg.Error as error:
+            self.lose(error)
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the network does not take more at the moment."""
+        return self._writing
+
+    def _read(self) -> None:
+        """Take everything that has come, and tell who waits for it."""
+        try:
+            self._pgconn.consume_input()
+            self._take_results()
+        except psycopg.Error as error:
+            self.lose(error)
+            return
+        if self._pgconn.status == pq.ConnStatus.BAD:
+            self.lose(psycopg.OperationalError("the connection was closed"))
+            return
+        self._on_answered()
+
+    def _take_results(self) -> None:
+        pgconn, in_flight = self._pgconn, self._in_flight
+        ended = False
+        while in_flight and not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                # Ends the results of one statement; those of the next may be there already.
+                if ended:
+                    return
+                ended = True
+                continue
+            ended = False
+            if result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self.quiet_since = self._loop.time()
+                ended_segment = in_flight.popleft()
+                if isinstance(ended_segment, Request):
+                    self._answer(ended_segment)
+                else:
+                    self._note_prepared(ended_segment)
+            else:
+                in_flight[0].results.append(result)
+
+    def _answer(self, request: Request) -> None:
+        if request.answered.done():
+            return  # Whoever asked has gone away.
+        for result, question in zip(request.results, request.questions, strict=False):
+            if result.status not in _DONE:
+                self._refuse(request, question.statement, error_from_result(result, encoding="utf-8"))
+                return
+        if len(request.results) != len(request.questions):
+            request.fail(raised_as(psycopg.OperationalError("an answer is missing"), None))
+            return
+        request.answered.set_result(
+            [
+                Answer(question.statement, result, self._transformer)
+                for question, result in zip(request.questions, request.results, strict=True)
+            ]
+        )
+
+    def _refuse(self, request: Request, statement: CompiledStatement, error: psycopg.Error) -> None:
+        if error.sqlstate in FORGOTTEN_STATES and self._prepares:
+            self._forget(request)
+            error = self._wrong.get(statement, error)
+        if error.sqlstate in FORGOTTEN_STATES and self._prepares and request.prepared_again < MOST_PREPARED_AGAIN:
+            request.prepared_again += 1
+            self._on_again(request)
+        else:
+            request.fail(raised_as(error, statement))

@@ -1,0 +1,190 @@
+"""Statements of SQLAlchemy Core, compiled once: the text PostgreSQL gets, the order of its parameters, its rows.
+
+A statement is compiled when it is asked for the first time and kept by its identity. So statements are made once, at
+import or by a cached function, and never for one request. Values travel as text without a type of their own: the text
+of the statement says the type, so it stays the same for every value and can be prepared once.
+"""
+
+from collections import OrderedDict, namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
+from psycopg.pq.abc import PGresult
+from psycopg.types.json import set_json_dumps, set_json_loads
+from sqlalchemy import Boolean, Executable, LargeBinary, Numeric
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+
+MAX_COMPILED = 2_000
+"""Statements that one process keeps compiled; the one that was not used for longest is compiled anew."""
+
+Values = Sequence[bytes | None]
+"""The parameters of a statement in its order, as PostgreSQL reads them."""
+
+
+def to_json(value: object) -> str:
+    """A JSON document as it is sent."""
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def adapt_json(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Read and write JSON on a connection as SQLAlchemy's connections do here."""
+    set_json_dumps(to_json, connection)
+    set_json_loads(orjson.loads, connection)
+
+
+class _BytesAsHex(Dumper):
+    """Bytes as text; the driver's own way asks the connection how to write them."""
+
+    def dump(self, obj: Any) -> bytes:
+        return b"\\x" + bytes(obj.obj if isinstance(obj, psycopg.Binary) else obj).hex().encode()
+
+
+class _Adapters:
+    """What the transformer of values asks for: adapters, and no connection."""
+
+    def __init__(self) -> None:
+        self.adapters = AdaptersMap(psycopg.adapters)
+        self.connection = None
+        for kind in (bytes, psycopg.Binary):
+            self.adapters.register_dumper(kind, _BytesAsHex)
+        set_json_dumps(to_json, self)
+
+
+_new_dialect: Any = PGDialect_psycopg
+_DIALECT = _new_dialect(
+    dbapi=psycopg, paramstyle="numeric_dollar", json_serializer=to_json, json_deserializer=orjson.loads
+)
+_writer = Transformer(_Adapters())
+_MISSING = object()
+_WITHOUT_CAST = tuple(
+    (kind, psycopg.adapters.types[name].oid)
+    for kind, name in ((Boolean, "bool"), (LargeBinary, "bytea"), (Numeric, "numeric"))
+)
+"""Types that SQLAlchemy writes no cast for, and what PostgreSQL calls them."""
+
+
+class CompiledStatement:
+    """One statement, ready to be sent."""
+
+    __slots__ = (
+        "_constants",
+        "_names",
+        "_places",
+        "_processors",
+        "_row_type",
+        "_row_width",
+        "_types",
+        "parameter_types",
+        "text",
+    )
+
+    def __init__(self, statement: Any) -> None:
+        compiled: Any = statement.compile(dialect=_DIALECT)
+        if compiled.post_compile_params or compiled.literal_execute_params:
+            raise ValueError("the text depends on the values: compare with any_() of an array and not with in_()")
+        self.text = compiled.string.encode()
+        processors: Mapping[str, Callable[[Any], Any]] = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy's API
+        self._constants: list[bytes | None] = []
+        self._places: list[int] = []
+        self._names: list[str] = []
+        self._processors: list[Callable[[Any], Any] | None] = []
+        self.parameter_types: list[int] = []
+        """For PostgreSQL; 0 where the text says the type."""
+        for place, name in enumerate(compiled.positiontup or ()):
+            bind, process = compiled.binds[name], processors.get(name)
+            self.parameter_types.append(next((oid for kind, oid in _WITHOUT_CAST if isinstance(bind.type, kind)), 0))
+            if bind.required:
+                self._constants.append(None)
+                self._places.append(place)
+                self._names.append(bind.key)
+                self._processors.append(process)
+            else:
+                value = bind.effective_value if process is None else process(bind.effective_value)
+                self._constants.append(_write([value])[0])
+        self._types = [column[3] for column in compiled._result_columns]  # noqa: SLF001 - SQLAlchemy's API
+        self._row_type: Callable[[Sequence[Any]], Any] | None = None
+        self._row_width = 0
+
+    def values(self, parameters: Mapping[str, Any]) -> Values:
+        """The parameters in their order; raises sqlalchemy.exc.DBAPIError for one that PostgreSQL cannot read."""
+        given = []
+        for name, process in zip(self._names, self._processors, strict=True):
+            value = parameters.get(name, _MISSING)
+            if value is _MISSING:
+                raise TypeError(f"the parameter {name!r} of the statement is missing")
+            given.append(value if process is None else process(value))
+        try:
+            written = _write(given)
+        except psycopg.Error as error:
+            raise raised_as(error, self) from error
+        values = self._constants.copy()
+        for place, value in zip(self._places, written, strict=True):
+            values[place] = value
+        return values
+
+    def row_type(self, result: PGresult) -> Callable[[Sequence[Any]], Any]:
+        """What makes a named tuple of the values of a row, equal to the row that SQLAlchemy would give."""
+        if self._row_type is None or self._row_width != result.nfields:
+            self._row_type, self._row_width = self._new_row_type(result), result.nfields
+        return self._row_type
+
+    def _new_row_type(self, result: PGresult) -> Callable[[Sequence[Any]], Any]:
+        names = [(result.fname(column) or b"").decode() for column in range(result.nfields)]
+        row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024 - known only now
+        make = partial(tuple.__new__, row)
+        found = [
+            kind._cached_result_processor(_DIALECT, result.ftype(column))  # noqa: SLF001 - SQLAlchemy's API
+            for column, kind in enumerate(self._types)
+        ]
+        processors = [(place, process) for place, process in enumerate(found) if process is not None]
+        if not processors:
+            return make
+
+        def make_processed(values: Sequence[Any]) -> Any:
+            changed = list(values)
+            for place, process in processors:
+                changed[place] = process(changed[place])
+            return make(changed)
+
+        return make_processed
+
+
+def _write(values: Sequence[Any]) -> Sequence[bytes | None]:
+    written = _writer.dump_sequence(values, [PyFormat.TEXT] * len(values))
+    return [None if value is None else bytes(value) for value in written]
+
+
+_compiled: OrderedDict[Executable, CompiledStatement] = OrderedDict()
+
+
+def compiled(statement: Executable) -> CompiledStatement:
+    """The statement as it was compiled the first time."""
+    known = _compiled.get(statement)
+    if known is None:
+        known = _compiled[statement] = CompiledStatement(statement)
+        if len(_compiled) > MAX_COMPILED:
+            _compiled.popitem(last=False)
+    else:
+        _compiled.move_to_end(statement)
+    return known
+
+
+def count_compiled() -> int:
+    """How many statements this process has compiled and keeps: it stops growing when each is made once."""
+    return len(_compiled)
+
+
+def raised_as(error: psycopg.Error, statement: CompiledStatement | None, *, lost: bool = False) -> DBAPIError:
+    """The error as SQLAlchemy raises it; ``lost`` when the connection is gone with it."""
+    text = "" if statement is None else statement.text.decode()
+    wrapped = DBAPIError.instance(
+        text, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT
+    )
+    if not isinstance(wrapped, DBAPIError):
+        raise TypeError("not an error of the driver") from error
+    return wrapped
