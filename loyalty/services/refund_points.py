@@ -79,10 +79,12 @@ async def give_points_of_refund_back(
     key = PurchaseKey(purchase.kind, purchase.external_id)
     payers = _payers(purchase, (await read_paid_with_points(tx, [key]))[0])
     is_over = after.status is PurchaseStatus.REFUNDED
-    part = await _part_of_refund(tx, purchase, after, earlier, payers, with_holds=is_over or mode is ReturnPoints.AUTO)
+    part = await _part_of_refund(tx, purchase, after, earlier, payers, with_holds=mode is ReturnPoints.AUTO)
     if is_over:
         returns, ended = await give_back_for(tx, book, key, purchase.customer_id)
-        done = RefundedPoints(part, returns, ended, payers.held)
+        # Without AUTO only what was spent counts as paid: a hold is no payment yet.
+        freed = payers.held if mode is ReturnPoints.AUTO else PointsPaid()
+        done = RefundedPoints(part, returns, ended, freed)
         left = part.points - done.returned.points
         if mode is ReturnPoints.NONE or book.program.row.settings.redemption.return_on_cancel or left <= 0:
             return done
@@ -102,8 +104,6 @@ async def read_points_of_refund(tx: Transaction, purchase: PurchaseRow, row: Ref
     part = PointsPaid(row.point_share or 0, row.point_share_minor or 0)
     if row.point_share is None:
         return RefundedPoints(_former_part(purchase, await read_redemptions_for(tx, key), row.amount_minor))
-    if not row.returned_points:
-        return RefundedPoints(part)
     returns = await read_returns_made_at(tx, key, row.recorded_at)
     freed = PointsPaid(
         row.returned_points - sum(one.points for one in returns),

@@ -286,12 +286,12 @@ class Model:
         redemptions = [one for one in redemptions if self.name(one.owner) == order.owner]
         paid = sum(one.points - one.returned for one in redemptions) + order.given_back
         held = sum(one.points for one in holds)
-        paid += held if auto or is_over else 0
+        paid += held if auto else 0
         due = min(max(0, paid * refunded_minor // order.total_minor - order.shared), amount_minor)
         order.shared += due
         if not (auto or is_over):
             return due
-        back = held if is_over else 0
+        back = held if is_over and auto else 0
         if is_over:
             spent = sum(one.points - one.returned for one in redemptions)
             self._give_back_for(key, order.owner)

@@ -178,6 +178,19 @@ async def test_a_hold_of_a_purchase_that_is_refunded_whole_ends(
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_a_hold_is_no_payment_yet_unless_the_refund_takes_care_of_it(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """NONE divides by what was spent alone; the hold ends all the same when nothing is left."""
+    await hold(world, shop, 3_000, "held", checkout=checkout(purchase="order-1"))
+    await earn(world, shop, order())
+    whole = await pay_back(world, shop, "order-1", 10_000, "all")
+    assert ([one.state for one in whole.points.holds], left(whole)) == ([HoldState.RELEASED], (10_000, 0, 0))
+    assert await pay_back(world, shop, "order-1", 10_000, "all") == whole._replace(replayed=True)
+    assert whole.customer.points.available == 10_000
+    await ledger_is_sound(shop.tenant_id)
+
+
 async def test_points_go_back_though_the_program_keeps_them_when_a_purchase_is_called_off(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
