@@ -53,7 +53,7 @@ def build_service(
     async def refresh(actors: list[Actor]) -> Sequence[Actor | Exception]:
         return await refresh_all(world, actors)
 
-    # Whoever asks in the same turn of the event loop is asked about together: a crowd that comes back after a restart
+    # Credentials that come in the same turn of the event loop are looked up together: a crowd after a restart
     # costs a few statements, not one for each.
     standings: DataLoader[Actor, Actor] = DataLoader(refresh, max_batch_size=ACTORS_AT_ONCE, cache=False)
 

@@ -73,7 +73,7 @@ async def _make(business: Business, owner: Database, app: Database) -> TenantId:
         currency=business.currency,
         time_zone=business.time_zone,
         locale=business.locale,
-        # Whoever tries the demo may let time pass in it.
+        # A visitor may let time pass in the demo.
         sandbox=True,
     )
     world = World(app)

@@ -40,7 +40,7 @@ class CustomerTokenSigner(Protocol):
 
 @dataclass(slots=True)
 class Services:
-    """What the process offers to every operation, whoever asks."""
+    """What the process offers to every operation of every caller."""
 
     world: World
     feed: EventFeed

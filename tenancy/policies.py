@@ -36,7 +36,7 @@ def visible_to_relay(table: str, *, rights: str) -> list[str]:
 
 
 def wall_of_directory(table: str) -> list[str]:
-    """Close the directory: a row is visible to whoever presents its credential, and written inside its tenant."""
+    """Close the directory: only its own credential makes a row visible, and it is written inside its tenant."""
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",

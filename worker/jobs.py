@@ -1,7 +1,7 @@
 """Works off background jobs: one batch of each due job in turn, so that a long job does not hold up a short one.
 
 Which jobs are due is seen as the relay role, the work itself runs as the application role inside the job's tenant.
-Several workers may run: a batch belongs to whoever locks the job's row first, the others pass on to the next job.
+Several workers may run: the worker that locks a job's row first has its batch, the others go on to the next job.
 """
 
 import asyncio

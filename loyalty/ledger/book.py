@@ -78,7 +78,7 @@ class Book:
         if customer_id not in self.accounts:
             begun_at = locked.account.window_started_at
             if begun_at is not None:
-                # Whoever waited for the lock of somebody whose clock is ahead does not go back into the last window.
+                # The lock may have been held by a transaction whose clock is ahead: do not go back in time.
                 self._sheet.now = max(self.now, begun_at)
             self.accounts.take_over(locked)
             self.tiers.begin(customer_id)

@@ -51,7 +51,7 @@ class Account:
     `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
     before. `standing` are the points that the tier stands on, measured as `standing_by` says (see `standing`).
     `tier_review_at` is when time alone may change any of it. A locked tier stays as it is, until `tier_locked_until`
-    where that is set. A closed account is that of somebody who has become another customer.
+    where that is set. A closed account belongs to a merged customer.
     """
 
     customer_id: CustomerId

@@ -80,7 +80,7 @@ class CatalogChange:
 def change_item(known: CatalogItem | None, change: CatalogChange) -> CatalogItem:
     """Return the item with what was said about it; InvalidInput for a new one without a name.
 
-    Whoever says that an item is not enrolled, and says nothing of its earning, means that it earns nothing; enrolled
+    A change that takes an item's enrolment away, and leaves its earning out, makes the item earn nothing; enrolled
     again, it earns as its category and the program say.
     """
     values = dict(change.values)

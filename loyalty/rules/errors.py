@@ -1,7 +1,7 @@
 """Every refusal a caller can act on, as a tree; anything else that is raised is a bug.
 
 The errors know neither HTTP nor GraphQL. Paths name fields in Python's spelling (`min_points`); the edge translates.
-A refusal changes nothing: whoever raises one has not written anything, or rolls it back.
+A refusal changes nothing: the code that raises one has not written anything, or rolls it back.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ MAX_PERIODS_AFTER = 40
 MAX_NOTICES = 10
 MAX_NOTICE_DAYS = 365
 DEFAULT_MINIMUM_DAYS = 30
-"""Whoever names a day of the year does not mean points of the day before, unless they say so."""
+"""Points of the day before a fixed date must live at least so many days, unless the policy says otherwise."""
 MONTHS_PER_YEAR = 12
 LAST_DAY = 31
 ONE_DAY = timedelta(days=1)

@@ -26,7 +26,7 @@ _COLOR = re.compile(r"#[0-9A-Fa-f]{6}", re.ASCII)
 class Tier:
     """A level. `color` is #RRGGBB in capitals; `min_points` are the first points that belong to it.
 
-    `factor` is its benefit: what rules give to who stands in it is multiplied by it, rounded down; None for one time.
+    `factor` is its benefit: the points that rules give to its customers are multiplied by it, rounded down; None for 1.
     """
 
     id: TierId

@@ -71,8 +71,8 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
     """Those of a tenant's actors whose open connections have to end, asked for in one statement.
 
-    Their credential does not stand any more, or they have become another customer: then they have to connect anew, to
-    be followed as that one.
+    Their credential does not stand any more, or their customer was merged: then they have to connect again, to
+    be followed as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _is_same_customer(actor, now)}

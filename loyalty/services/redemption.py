@@ -270,7 +270,7 @@ async def _decide_release(
     if hold.state is HoldState.CAPTURED:
         raise HoldEnded(hold.state)
     if hold.state is not HoldState.ACTIVE:
-        # Whose hold it was may have become another customer since it ended.
+        # The owner of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
     ended = await end_hold(tx, book, hold, HoldState.RELEASED)
     return Booked(book, hold.id, partial(answer_held, book, ended), _post_for(hold))
@@ -286,7 +286,7 @@ async def _decide_return(
     prepared: Prepared | None,
 ) -> Booked[ReturnedPoints]:
     program = await program_at(world, tx, prepared and prepared.config_version)
-    # Whose points they were may have become another customer since: they come back to that one.
+    # The owner of the points may have been merged since: they come back to the target.
     customer_id = _owner(actor, prepared, "redemption")
     book = await open_book(world, tx, program, actor, [customer_id])
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)

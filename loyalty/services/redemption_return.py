@@ -120,7 +120,7 @@ def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: 
 
 
 def _open_lot_again(book: Book, entry: EntryRow, lot: Lot, points: int) -> None:
-    """Give points of somebody else's lot back to who has become that one's successor: a lot with the same dates."""
+    """Give points of a merged customer's lot back to the target of the merge, as a lot with the same dates."""
     policy = book.program.row.settings.redemption
     parcel = replace(parcel_of(lot, points), notice_at=book.lots.next_notice_at(lot.expires_at))
     if is_spendable(lot, book.now):

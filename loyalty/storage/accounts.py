@@ -162,7 +162,7 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
     """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
 
     Customers are locked in the order of their external ids, which only recordings do; accounts in the order of their
-    ids, as everybody does. So nobody waits for anybody in a circle. Who has become another customer is answered as that
+    ids, as everybody does. So no two transactions wait for each other. A merged customer is answered as the target
     one, locked after all others.
     """
     opened = {row.external_id: locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
@@ -176,7 +176,7 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
 async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[CustomerId, LockedCustomer]:
     """Lock existing customers' accounts in the order of their ids; ids that do not exist are absent.
 
-    Raises StaleRead, for the whole to run again, when one of them has become another customer since the id was read.
+    Raises StaleRead, for the whole to run again, when one of them was merged since the id was read.
     The account says so: it is what is locked, so it is read as it is, while a joined row is as it was before the wait.
     """
     locked = {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}

@@ -1,4 +1,4 @@
-"""API tokens, revocations of signed tokens, and the standing of whoever presents a credential."""
+"""API tokens, revocations of signed tokens, and the standing of a credential."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -94,7 +94,7 @@ _STANDING = (
     select(
         tenants.c.state,
         func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
-        # Whoever signed in as a customer that has become another one is that one.
+        # A credential of a merged customer stands for the target.
         _become.label("customer_id"),
         select(func.array_agg(_former.c.id))
         .where(_former.c.tenant_id == tenant_parameter(), _former.c.merged_into == _become)

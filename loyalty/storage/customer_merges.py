@@ -56,7 +56,7 @@ _PROFILES = (
     .order_by(customers.c.external_id)
 )
 _LOCK = _PROFILES.with_for_update(key_share=True)
-# Whoever became the source before is the target now too, so that every id leads there in one step.
+# Customers that were merged into the source before lead to the target now, so that every id leads there in one step.
 _LEAD = (
     update(customers)
     .where(

@@ -258,7 +258,7 @@ def customer_row(
     counted: int,
     point_value: PointValue,
 ) -> CustomerRow:
-    """A customer as clients see it, from a stored profile and an account, whoever read or computed them."""
+    """A customer as clients see it, from a stored profile and an account."""
     current, following = tier_row(tier), tier_row(next_tier)
     ahead = measure_way(tier, next_tier, counted)
     return CustomerRow(

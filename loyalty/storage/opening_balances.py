@@ -39,7 +39,7 @@ class OpeningBalanceRow(NamedTuple):
 
 
 class NamedOpening(NamedTuple):
-    """A customer whom an import names, whoever that one has become since, and what came under this name before."""
+    """A customer whom an import names, or the target of its merge, and what came under this name before."""
 
     id: CustomerId
     balance: OpeningBalanceRow | None

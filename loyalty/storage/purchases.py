@@ -183,7 +183,7 @@ class KnownPurchase(NamedTuple):
 
     purchase: PurchaseRow | None
     is_theirs: bool
-    """Whether it belongs to the customer who is named, or to the customer that one was merged into."""
+    """Whether it belongs to the customer who is named, or to the target of that customer's merge."""
     customer_category: str | None
     """The category of the customer who is named, as it is before this request."""
     accrual: AccrualRow | None

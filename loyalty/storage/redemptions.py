@@ -567,7 +567,7 @@ async def read_redemption_to_return(tx: Transaction, redemption_id: RedemptionId
 
 
 async def read_redemptions_by(tx: Transaction, customer_id: CustomerId, purchase: PurchaseKey) -> list[RedemptionRow]:
-    """Those of them that a customer paid with, or somebody who has become that customer, oldest first."""
+    """The redemptions that a customer, or a customer merged into it, paid with, oldest first."""
     rows = await tx.rows(_REDEMPTIONS_BY, customer=customer_id, **purchase._asdict())
     return [redemption_row(row) for row in rows]
 

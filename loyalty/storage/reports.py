@@ -29,7 +29,7 @@ _SUMS = (
     .where(*_in_range)
     .group_by(entries.c.kind)
 )
-# Who has become another customer is that one; those few are read first.
+# A merged customer counts as the target; those few are read first.
 _become = (
     select(customers.c.id, customers.c.merged_into)
     .where(customers.c.tenant_id == tenant_parameter(), customers.c.merged_into.is_not(None))

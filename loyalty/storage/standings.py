@@ -12,7 +12,7 @@ from loyalty.storage.tables import accounts
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 
-# What was taken back counts in the window that it had been earned in; who has become another counts there.
+# A reversal counts in the window that its points were earned in; a merged customer's points count for the target.
 _WINDOW_POINTS = text(f"""
     WITH people AS MATERIALIZED (
         SELECT id, id AS become FROM unnest(:customers) AS id

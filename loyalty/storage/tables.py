@@ -182,7 +182,7 @@ customers = tenant_table(
     document("tags", nullable=True),
     # Since when each fact is so, by field in microseconds of Unix time: an older one changes nothing.
     document("facts_at"),
-    # Who this customer has become: their points moved there, and every look-up leads there.
+    # The customer that this one was merged into: the points moved there, and every look-up leads there.
     identifier("merged_into", nullable=True),
     # Without case and accents: what lists are ordered by.
     key_text("search_name"),
@@ -275,7 +275,7 @@ accounts = tenant_table(
     instant("tier_review_at", nullable=True),
     Column("tier_locked", Boolean, nullable=False),
     instant("tier_locked_until", nullable=True),
-    # Whose account it was has become another customer: nothing is booked here any more.
+    # The customer was merged: nothing is booked here any more.
     Column("closed", Boolean, nullable=False),
     instant("updated_at"),
     references("customer_id", "customers"),
@@ -745,7 +745,7 @@ opening_balances = tenant_table(
     "opening_balances",
     identifier("id"),
     identifier("customer_id"),
-    # Whom the import named; the customer is whom that one had become by then.
+    # The customer that the import named; `customer_id` is the target when that one had been merged by then.
     identifier("named_id"),
     points("points"),
     points("lifetime_earned"),
@@ -760,7 +760,7 @@ opening_balances = tenant_table(
     references("customer_id", "customers"),
     references("named_id", "customers"),
     index("opening_balances_customer_idx", "customer_id"),
-    # One for each name: an import that is sent again gives nothing again, also when that one has become another since.
+    # One for each name: an import that is sent again gives nothing again, also when the customer was merged since.
     unique("named_id"),
     # Points below zero are debt.
     check("numbers", "lifetime_earned >= 0 AND qualifying >= 0"),

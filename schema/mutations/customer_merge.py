@@ -15,12 +15,12 @@ from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.moving import CustomerMerge
 
 
-@strawberry.input(description="Who becomes whom.")
+@strawberry.input(description="Which customer is merged into which.")
 class CustomerMergeInput:
     source: CustomerBy = strawberry.field(
-        description="Who is there no more afterwards; every id of theirs leads to the other."
+        description="The source: nothing is left of it afterwards, and every id of it leads to the target."
     )
-    target: CustomerBy = strawberry.field(description="Who takes over everything.")
+    target: CustomerBy = strawberry.field(description="The target: it takes over everything.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
     )
@@ -39,12 +39,12 @@ class CustomerMergePayload:
 
 @guarded(
     Permission.LOYALTY_ADJUST,
-    description="Let a customer become another one. Points move with their dates; debt, pending points, purchases and "
+    description="Merge a customer into another one. Points move with their dates; debt, pending points, purchases and "
     "what counts for the tier move too. It cannot be undone.",
 )
 async def customer_merge(
     info: Info,
-    input: Annotated[CustomerMergeInput, strawberry.argument(description="Who becomes whom.")],  # noqa: A002
+    input: Annotated[CustomerMergeInput, strawberry.argument(description="Which customer is merged into which.")],  # noqa: A002
 ) -> CustomerMergePayload:
     """One transaction."""
 

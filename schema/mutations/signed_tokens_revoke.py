@@ -50,7 +50,7 @@ async def signed_tokens_revoke(
     info: Info,
     input: Annotated[SignedTokensRevokeInput, strawberry.argument(description="Whose.")],  # noqa: A002
 ) -> SignedTokensRevokePayload:
-    """Who signs in again gets a token that works."""
+    """A person who signs in again gets a token that works."""
 
     async def work() -> Mapping[str, Any]:
         by = input.of.customer

@@ -23,7 +23,7 @@ class TierCreateInput:
     min_points: Points = strawberry.field(description="0 or more, unique in the program.")
     earning_factor: Decimal = strawberry.field(
         default=Decimal("1"),
-        description="What rules give to who stands in it is multiplied by it: 1 to 100, at most 4 decimals.",
+        description="The points that rules give to its customers are multiplied by it: 1 to 100, at most 4 decimals.",
     )
     idempotency_key: str | None = optional_key_field()
 

@@ -1,4 +1,4 @@
-"""The proof that the ledger adds up, for whoever asks."""
+"""The proof that the ledger adds up, as a query."""
 
 import strawberry
 

@@ -40,7 +40,9 @@ class CustomerMerge(Node):
 
     id: strawberry.ID = node_id("CustomerMerge")
     customer: LazyCustomer = loaded(
-        "customers", "target_id", description="Who took over; the other id leads there too."
+        "customers",
+        "target_id",
+        description="The target, which took everything over; the id of the source leads there too.",
     )
     source_external_id: str = strawberry.field(description="The external id of who became that customer.")
     points: Points = strawberry.field(description="The balance that moved; below zero for debt.")

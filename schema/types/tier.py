@@ -35,7 +35,7 @@ class Tier(Node):
     color: Color = strawberry.field(description="How the tier is marked, #RRGGBB.")
     min_points: Points = strawberry.field(description="The first number of qualifying points that belongs to it.")
 
-    @computed(description="Multiplies what the rules give to who stands in it, rounded down; 1 for no benefit.")
+    @computed(description="Multiplies the points that rules give to its customers, rounded down; 1 for no benefit.")
     def earning_factor(self) -> Decimal:
         """The benefit of the tier."""
         row: Any = self

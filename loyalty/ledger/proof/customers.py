@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 QUESTIONS: Mapping[str, str] = {
-    "who has become another customer has left nothing behind": """
+    "a merged customer has nothing left": """
         SELECT a.customer_id, c.merged_into, a.available, a.pending, a.held, a.debt, a.qualifying
         FROM customers c
         JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id

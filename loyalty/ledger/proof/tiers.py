@@ -52,7 +52,7 @@ QUESTIONS: Mapping[str, str] = {
                    WHEN reviewed THEN standing <> reached
                    ELSE standing < reached END
     """,  # noqa: S608 - made of constants
-    # What was taken back counts in the window it had been earned in; who has become another counts there.
+    # A reversal counts in the window that its points were earned in; a merged customer's points count for the target.
     "window points are what qualified since the window began, and in the one before": f"""
         WITH windows AS (
             SELECT a.customer_id, a.window_started_at, a.window_points, a.previous_window_points,
