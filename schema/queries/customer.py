@@ -89,6 +89,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
 @guarded(
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
+    prepares=True,
     description="Customers by up to 100 ids of your own system, in their order; null for one that is unknown, or "
     "not for this caller.",
 )

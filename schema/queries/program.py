@@ -110,7 +110,7 @@ async def catalog_items(
     )
 
 
-@guarded(Permission.LOYALTY_READ, description="An item of the catalogue; null when there is none.")
+@guarded(Permission.LOYALTY_READ, prepares=True, description="An item of the catalogue; null when there is none.")
 async def catalog_item(
     info: Info, by: Annotated[CatalogItemBy, strawberry.argument(description="Which one.")]
 ) -> CatalogItem | None:
