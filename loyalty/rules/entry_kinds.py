@@ -172,7 +172,7 @@ QUALIFYING = tuple(kind for kind, row in KINDS.items() if row.qualifies is not Q
 LIFETIME_EARNED = tuple(kind for kind, row in KINDS.items() if row.qualifies is Qualifies.ALWAYS)
 """The kinds whose points are the lifetime sum of what was earned."""
 ACTIVE = tuple(kind for kind, row in KINDS.items() if row.figure in {ReportFigure.EARNED, ReportFigure.REDEEMED})
-"""The kinds that make a customer active in a report (C-12)."""
+"""The kinds that make a customer active: in a report (C-12), and for points that expire by inactivity."""
 
 _HEX_OF_COLOR = {
     DisplayColor.GREEN: "#2E7D32",

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
+from loyalty.rules.entry_kinds import ACTIVE, quote
 
 SOURCES: Sequence[Source] = (
     # Every lot with what was taken from it.
     Source(
-        """
+        f"""
         SELECT l.*, CASE WHEN l.last_taken_at >= l.expires_at THEN EXISTS (
                    -- It may be late, unless it was set aside in time.
                    SELECT FROM allocations x
@@ -26,7 +27,7 @@ SOURCES: Sequence[Source] = (
                CASE WHEN l.expires_at <> l.opened_expires_at THEN NOT EXISTS (
                    -- The day of the activity that put it off, or of the return that gave it days of grace.
                    SELECT FROM entries x
-                   WHERE x.tenant_id = :current_tenant AND x.kind IN ('EARNED', 'REDEEMED') AND x.customer_id IN (
+                   WHERE x.tenant_id = :current_tenant AND x.kind IN ({quote(ACTIVE)}) AND x.customer_id IN (
                          SELECT l.customer_id
                          UNION ALL SELECT id FROM customers
                          WHERE tenant_id = :current_tenant AND merged_into = l.customer_id)
@@ -41,7 +42,7 @@ SOURCES: Sequence[Source] = (
                ) END AS is_put_off_by_nothing,
                CASE WHEN l.inactivity_days > 0 AND l.state = 'OPEN' AND l.came_back IS NOT TRUE THEN EXISTS (
                    SELECT FROM entries x
-                   WHERE x.tenant_id = :current_tenant AND x.kind IN ('EARNED', 'REDEEMED')
+                   WHERE x.tenant_id = :current_tenant AND x.kind IN ({quote(ACTIVE)})
                      AND x.customer_id = l.customer_id AND x.occurred_at < l.expires_at
                      AND x.occurred_at > (SELECT occurred_at FROM entries
                                           WHERE tenant_id = :current_tenant AND id = l.entry_id)
@@ -70,7 +71,7 @@ SOURCES: Sequence[Source] = (
                    WHERE tenant_id = :current_tenant AND cause_id BETWEEN :first_id AND :last_id
                      AND phase BETWEEN 'EXPIRE-' AND 'EXPIRE-~'
                    GROUP BY cause_id) e ON e.cause_id = l.id
-        """,
+        """,  # noqa: S608 - made of constants
         {
             "a lot's points are allocated, remaining, held or expired": Broken(
                 "original <> allocated + remaining + held + expired",
