@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from graphql import NoDeprecatedCustomRule, validate
 from strawberry import Schema
 
 from cli.main import main
@@ -98,8 +99,16 @@ def schema() -> Schema:
 
 
 def problems_of(document: str) -> list[str]:
-    """What is wrong with a document, our limits among it."""
-    return [error.message for error in prepare_document(schema()._schema, document).errors]  # noqa: SLF001 - no other way
+    """What is wrong with a document: our limits count, and so do names that will go."""
+    core = schema()._schema  # noqa: SLF001 - no other way
+    prepared = prepare_document(core, document)
+    going = validate(core, prepared.document, [NoDeprecatedCustomRule]) if prepared.document else []
+    return [error.message for error in (*prepared.errors, *going)]
+
+
+def test_a_name_that_will_go_is_noticed() -> None:
+    (problem,) = problems_of('{ customer(by: {externalId: "anna"}) { points { available } } }')
+    assert "Use `account`" in problem
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

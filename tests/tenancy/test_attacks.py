@@ -215,6 +215,8 @@ def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]
         return {"hold_id": str(uuid4())}
     if table.name == "opening_balances":
         return {"named_id": str(ours.customer_id)}
+    if table.name == "customer_identifiers":
+        return {"value": str(uuid4())}
     if table.name == "customer_merges":
         return {"source_id": row["target_id"], "target_id": row["source_id"]}
     return {}
