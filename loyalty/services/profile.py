@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,7 @@ from loyalty.rules.errors import CustomerCandidate, IdentifierTaken, InvalidInpu
 from loyalty.rules.identifier import Identifier, IdentifierKey, identifiers_of
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.search import fold_text
+from loyalty.services.batch import LateRefusals, Refused, attempt_batch
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer, open_accounts
@@ -29,28 +30,12 @@ from permissions.catalog import Permission
 from permissions.policy import allows, require_any
 from permissions.visibility import reads_contact
 from tenancy.database import Transaction
-from tenancy.retry import retry_transaction
 
 MAX_BATCH = 1_000
 MAX_CONSENTS = 20
 """Consents of one customer that are shown, the newest ones."""
 
 UpsertResult = CustomerRow | LoyaltyError
-
-
-class _Taken(NamedTuple):
-    """An identifier that another customer has; the owner as far as the actor may know."""
-
-    key: IdentifierKey
-    owner: CustomerCandidate | None
-
-
-class _IdentifiersTaken(Exception):
-    """Customers of a batch, by external id, whose identifiers are taken: the others are written without them."""
-
-    def __init__(self, taken: dict[str, _Taken]) -> None:
-        super().__init__(*taken)
-        self.taken = taken
 
 
 async def upsert_customers(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> list[UpsertResult]:
@@ -66,12 +51,7 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
         problems = [*validate_profile(profile), *validate_times(profile, world.clock())]
         if problems:
             refused[position] = InvalidInput(problems)
-    fit = [profile for position, profile in enumerate(profiles) if position not in refused]
-    found = await _upsert_fit(world, actor, fit)
-    return [
-        refused[position] if position in refused else _answer_of(profile, found[profile.external_id])
-        for position, profile in enumerate(profiles)
-    ]
+    return await attempt_batch(partial(_upsert, world, actor, profiles), refused)
 
 
 _READERS = (
@@ -86,7 +66,7 @@ _READERS = (
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
     """The last ``MAX_CONSENTS`` consents of each customer whose person the actor may read, newest first.
 
-    Who only reports purchases may select them in a payload, and gets none, as with the telephone number.
+    A caller who only reports purchases may select them in a payload, and gets none, as with the telephone number.
     """
     require_any(actor, *_READERS)
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
@@ -160,30 +140,20 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
     ]
 
 
-async def _upsert_fit(
-    world: World, actor: Actor, profiles: Sequence[CustomerProfile]
-) -> dict[str, CustomerRow | _Taken]:
-    """What became of each customer, by external id. Whose identifiers are taken is left out of a second run."""
-    left = list(profiles)
-    results: dict[str, CustomerRow | _Taken] = {}
-    while left:
-        try:
-            return results | await retry_transaction(partial(_upsert, world, actor, left))
-        except _IdentifiersTaken as refusal:
-            results |= refusal.taken
-            left = [profile for profile in left if profile.external_id not in results]
-    return results
-
-
-async def _upsert(world: World, actor: Actor, profiles: Sequence[CustomerProfile]) -> dict[str, CustomerRow]:
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        program = await program_in_force(world, tx, even_when_off=True)
-        now = world.now(program)
-        opened = await open_customers(tx, profiles, now)
-        if any(profile.identifiers for profile in profiles):
-            told_first = {profile.external_id: opened[profile.external_id] for profile in profiles}
-            await _refuse_taken_identifiers(tx, actor, told_first)
-        return await _post(tx, Book(program, actor, now), opened)
+async def _upsert(
+    world: World, actor: Actor, profiles: Sequence[CustomerProfile], refused: Refused
+) -> list[UpsertResult]:
+    fit = {position: profile for position, profile in enumerate(profiles) if position not in refused}
+    written: dict[str, CustomerRow] = {}
+    if fit:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            program = await program_in_force(world, tx, even_when_off=True)
+            now = world.now(program)
+            opened = await open_customers(tx, fit.values(), now)
+            if any(profile.identifiers for profile in fit.values()):
+                await _refuse_taken_identifiers(tx, actor, fit, opened)
+            written = await _post(tx, Book(program, actor, now), opened)
+    return [refused.get(position) or written[profile.external_id] for position, profile in enumerate(profiles)]
 
 
 async def _post(tx: Transaction, book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerRow]:
@@ -192,32 +162,54 @@ async def _post(tx: Transaction, book: Book, opened: Mapping[str, LockedCustomer
     return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
 
 
-async def _refuse_taken_identifiers(tx: Transaction, actor: Actor, opened: Mapping[str, LockedCustomer]) -> None:
-    """Raise _IdentifiersTaken where a customer would have what another one has; of two in a batch the first has it."""
-    wanted = {name: [one.key for one in identifiers_of(locked.profile.identifiers)] for name, locked in opened.items()}
-    owners = await read_identifier_owners(tx, [key for keys in wanted.values() for key in keys])
+async def _refuse_taken_identifiers(
+    tx: Transaction, actor: Actor, profiles: Mapping[int, CustomerProfile], opened: Mapping[str, LockedCustomer]
+) -> None:
+    """Raise LateRefusals where a customer would have what another one has; of two in a batch the first has it.
+
+    All items of such a customer are refused.
+    """
+    told_first = {profile.external_id: opened[profile.external_id] for profile in profiles.values()}
+    taken = _find_taken(told_first, await read_identifier_owners(tx, _keys_of(told_first.values())))
+    may_know = allows(actor, Permission.LOYALTY_READ)
+    refused = {
+        position: _refusal_of(profile, key, owner if may_know else None)
+        for position, profile in profiles.items()
+        if profile.external_id in taken
+        for key, owner in (taken[profile.external_id],)
+    }
+    if refused:
+        raise LateRefusals(refused)
+
+
+def _keys_of(customers: Iterable[LockedCustomer]) -> list[IdentifierKey]:
+    return [one.key for locked in customers for one in identifiers_of(locked.profile.identifiers)]
+
+
+def _find_taken(
+    opened: Mapping[str, LockedCustomer], owners: Mapping[IdentifierKey, CustomerCandidate]
+) -> dict[str, tuple[IdentifierKey, CustomerCandidate]]:
+    """The first identifier of each customer that another one has, with its owner, by external id."""
     ids = {name: CustomerId(locked.profile.id) for name, locked in opened.items()}
-    kept = {(ids[name], key) for name, keys in wanted.items() for key in keys}
-    # Whoever is in the batch and does not want it any more gives it up.
+    kept = {(ids[name], key) for name, locked in opened.items() for key in _keys_of([locked])}
+    # A customer of the batch who does not want an identifier any more gives it up.
     holders = {key: owner for key, owner in owners.items() if owner.id not in ids.values() or (owner.id, key) in kept}
-    taken: dict[str, _Taken] = {}
-    for name, keys in wanted.items():
-        for key in keys:
-            profile = opened[name].profile
+    taken: dict[str, tuple[IdentifierKey, CustomerCandidate]] = {}
+    for name, locked in opened.items():
+        profile = locked.profile
+        for key in _keys_of([locked]):
             holder = holders.setdefault(key, CustomerCandidate(ids[name], profile.external_id, profile.full_name))
             if holder.id != ids[name]:
-                taken[name] = _Taken(key, holder if allows(actor, Permission.LOYALTY_READ) else None)
+                taken[name] = (key, holder)
                 break
-    if taken:
-        raise _IdentifiersTaken(taken)
+    return taken
 
 
-def _answer_of(profile: CustomerProfile, result: CustomerRow | _Taken) -> UpsertResult:
-    if isinstance(result, CustomerRow):
-        return result
+def _refusal_of(profile: CustomerProfile, key: IdentifierKey, owner: CustomerCandidate | None) -> IdentifierTaken:
+    """The refusal of an item, with the place of the identifier where the item tells it."""
     told: Sequence[Identifier] = profile.identifiers or ()
     for position, identifier in enumerate(told):
-        if identifier.key == result.key:
+        if identifier.key == key:
             path = ("identifiers", str(position), "value")
-            return IdentifierTaken(identifier.type, identifier.value, result.owner, path)
-    return IdentifierTaken(result.key.type or "", result.key.value, result.owner)
+            return IdentifierTaken(identifier.type, identifier.value, owner, path)
+    return IdentifierTaken(key.type or "", key.value, owner)
