@@ -1,6 +1,6 @@
 """Tiers: create, change, delete; every change puts every customer where they belong, in the background."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
@@ -9,7 +9,7 @@ from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
 from loyalty.rules.money import Ratio
 from loyalty.rules.tiers import normal_color, validate_tier
-from loyalty.services.creation import call_once
+from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -85,21 +85,14 @@ async def create_tier(
     identity = [name, tier.color, min_points, factor and [factor.numerator, factor.denominator]]
     once = call_once(actor, key, "tierCreate", fingerprint(identity))
 
-    async def create() -> ChangedTier:
-        async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
-            made = await once.find_made(tx)
-            if made is not None:
-                return await _made_before(tx, TierId(made), JobId(made))
-            if len(await read_tiers(tx)) >= MAX_TIERS:
-                raise LimitReached("tiers", MAX_TIERS)
-            await refuse_duplicate_tier(tx, tier)
-            await insert_tier(tx, tier, world.clock())
-            await once.keep(tx, tier.id, world.clock())
-            # The job has the id of the tier, so that a retry finds both.
-            return ChangedTier(tier, await _re_tier_everybody(world, tx, JobId(tier.id)))
+    async def create(tx: Transaction) -> TierRow:
+        if len(await read_tiers(tx)) >= MAX_TIERS:
+            raise LimitReached("tiers", MAX_TIERS)
+        await refuse_duplicate_tier(tx, tier)
+        await insert_tier(tx, tier, world.clock())
+        return tier
 
-    return await retry_transaction(create)
+    return await _edit_tiers(world, actor, once, create)
 
 
 async def change_tier(
@@ -118,22 +111,15 @@ async def change_tier(
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     once = call_once(actor, key, "tierUpdate", fingerprint([tier_id, *identity]))
 
-    async def edit() -> ChangedTier:
-        async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
-            made = await once.find_made(tx)
-            if made is not None:
-                return await _made_before(tx, tier_id, JobId(made))
-            changed = change(await _tier_in_force(tx, tier_id))
-            refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
-            tier = changed._replace(color=normal_color(changed.color))
-            await refuse_duplicate_tier(tx, tier)
-            await update_tier(tx, tier, world.clock())
-            job = await _re_tier_everybody(world, tx, JobId(uuid7()))
-            await once.keep(tx, job.id, world.clock())
-            return ChangedTier(tier, job)
+    async def update(tx: Transaction) -> TierRow:
+        changed = change(await _tier_in_force(tx, tier_id))
+        refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
+        tier = changed._replace(color=normal_color(changed.color))
+        await refuse_duplicate_tier(tx, tier)
+        await update_tier(tx, tier, world.clock())
+        return tier
 
-    return await retry_transaction(edit)
+    return await _edit_tiers(world, actor, once, update, tier_id)
 
 
 async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str | None = None) -> ChangedTier:
@@ -141,19 +127,39 @@ async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str |
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 
-    async def remove() -> ChangedTier:
+    async def remove(tx: Transaction) -> TierRow:
+        tier = await _tier_in_force(tx, tier_id)
+        await delete_tier(tx, tier_id, world.clock())
+        return tier
+
+    return await _edit_tiers(world, actor, once, remove, tier_id)
+
+
+async def _edit_tiers(
+    world: World,
+    actor: Actor,
+    once: Once,
+    edit: Callable[[Transaction], Awaitable[TierRow]],
+    tier_id: TierId | None = None,
+) -> ChangedTier:
+    """Edit tiers under the lock of the program, and put every customer where they belong.
+
+    A retry finds the tier and the job of the first call by the id of the job. A new tier has no ``tier_id`` yet, so its
+    job has the id of the tier.
+    """
+
+    async def run() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
             made = await once.find_made(tx)
             if made is not None:
-                return await _made_before(tx, tier_id, JobId(made))
-            tier = await _tier_in_force(tx, tier_id)
-            await delete_tier(tx, tier_id, world.clock())
-            job = await _re_tier_everybody(world, tx, JobId(uuid7()))
+                return await _made_before(tx, tier_id or TierId(made), JobId(made))
+            tier = await edit(tx)
+            job = await _re_tier_everybody(world, tx, JobId(tier.id if tier_id is None else uuid7()))
             await once.keep(tx, job.id, world.clock())
             return ChangedTier(tier, job)
 
-    return await retry_transaction(remove)
+    return await retry_transaction(run)
 
 
 async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
