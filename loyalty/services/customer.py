@@ -21,7 +21,6 @@ from loyalty.storage.customers import (
     read_customers_by_shared_name,
 )
 from loyalty.storage.entries import EntryFilter, EntryRow, narrow_entries, read_entries_by_id, read_entry_page
-from loyalty.storage.narrowed import count_rows
 from loyalty.storage.shared_names import SharedName, email_name, identifier_name, phone_name
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
@@ -41,6 +40,21 @@ class OfCustomer(Protocol):
 
 K = TypeVar("K")
 R = TypeVar("R", bound=OfCustomer)
+
+
+_ACTIVITY = (
+    Permission.LOYALTY_REPORT,
+    *(Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ),
+)
+"""What listing everybody's activity needs, and then what listing one customer's needs."""
+
+
+class OfSomebody(Protocol):
+    """A filter of a list that may be narrowed to one customer."""
+
+    @property
+    def customer_id(self) -> CustomerId | None:
+        """Whose rows; None for everybody's."""
 
 
 class CustomerKey(NamedTuple):
@@ -126,7 +140,7 @@ async def load_customers_by_external_id(
 
 async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window: Window[TimePlace]) -> list[EntryRow]:
     """A page of ledger entries, newest first; a customer sees only their own."""
-    if not _may_list_activity(actor, wanted):
+    if not may_list(actor, wanted, *_ACTIVITY):
         return []
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read_entry_page(tx, wanted, window=window)
@@ -134,21 +148,23 @@ async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window:
 
 async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int:
     """How many entries a list has, up to the ceiling of counts."""
-    if not _may_list_activity(actor, wanted):
+    if not may_list(actor, wanted, *_ACTIVITY):
         return 0
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        rows = narrow_entries(wanted)
-        return await count_rows(tx, rows.statement, rows.parameters)
+        return await narrow_entries(wanted).count(tx)
 
 
-def _may_list_activity(actor: Actor, wanted: EntryFilter) -> bool:
-    """PermissionDenied for a list of the tenant, or a filter by what only the team reads, without the right to it."""
-    if wanted.actor is not None or wanted.note is not None:
+def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody: Permission) -> bool:
+    """Whether the actor may see the customer that a list is narrowed to; true for the list of everybody.
+
+    Raises PermissionDenied without the permission for that list, and for a filter by what only the team reads.
+    """
+    if getattr(wanted, "actor", None) is not None or getattr(wanted, "note", None) is not None:
         require(actor, Permission.LOYALTY_READ)
     if wanted.customer_id is None:
-        require(actor, Permission.LOYALTY_REPORT)
+        require(actor, everybody)
         return True
-    require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
+    require_any(actor, *somebody)
     return may_see_customer(actor, wanted.customer_id)
 
 
@@ -187,8 +203,13 @@ def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
 
 
 def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
-    """Those of the rows that are about a customer whom the actor may see."""
+    """The rows about customers whom the actor may see."""
     return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+
+
+def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
+    """The same for a list of rows at each key."""
+    return {key: [row for row in rows if may_see_customer(actor, row.customer_id)] for key, rows in found.items()}
 
 
 async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:

@@ -1,10 +1,10 @@
 """Lists of what happened: purchases, adjustments, holds and redemptions, for the team and for one customer."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from loyalty.rules.ids import CustomerId, PurchaseId
-from loyalty.services.customer import may_see_customer, visible_rows
+from loyalty.rules.ids import PurchaseId
+from loyalty.services.customer import may_list, visible_lists, visible_rows
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
@@ -26,7 +26,7 @@ from loyalty.storage.lists import (
     read_purchase_page,
     read_redemption_page,
 )
-from loyalty.storage.narrowed import Narrowed, count_rows
+from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_relations import (
     PurchaseFactRow,
@@ -41,7 +41,7 @@ from loyalty.storage.redemptions import HoldRow, RedemptionRow
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require, require_any
+from permissions.policy import require_any
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 
@@ -50,16 +50,8 @@ Row = TypeVar("Row")
 Key = TypeVar("Key")
 
 
-class _Owned(Protocol):
-    """A row that belongs to a customer."""
-
-    @property
-    def customer_id(self) -> CustomerId:
-        """Whose row it is."""
-        ...
-
-
-Owned = TypeVar("Owned", bound=_Owned)
+_LISTS = (Permission.LOYALTY_READ, Permission.LOYALTY_READ, Permission.SELF_READ)
+"""What listing everybody's rows needs, and then what listing one customer's needs."""
 
 MAX_EXTERNAL_IDS = 100
 """External ids in one look-up of purchases."""
@@ -98,19 +90,13 @@ async def list_lots(world: World, actor: Actor, wanted: LotFilter, window: Windo
 
 async def count_listed(world: World, actor: Actor, wanted: Filter) -> int:
     """How many rows one of these lists has, up to the ceiling of counts; customers count only their own."""
-    if not _may_list(actor, wanted):
+    if not may_list(actor, wanted, *_LISTS):
         return 0
-    rows = _narrow(wanted)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await count_rows(tx, rows.statement, rows.parameters)
+        return await _NARROW[type(wanted)](wanted).count(tx)
 
 
-def _narrow(wanted: Any) -> Narrowed:
-    narrow: Callable[[Any], Narrowed] = _NARROWED[type(wanted)]
-    return narrow(wanted)
-
-
-_NARROWED: Mapping[type, Callable[[Any], Narrowed]] = {
+_NARROW: Mapping[type, Callable[[Any], Narrowed]] = {
     PurchaseFilter: narrow_purchases,
     AdjustmentFilter: narrow_adjustments,
     HoldFilter: narrow_holds,
@@ -127,21 +113,10 @@ async def _list(
     window: Window[TimePlace],
 ) -> list[Row]:
     """Read a page of one customer's rows for who may see that customer, and of all rows for the team."""
-    if not _may_list(actor, wanted):
+    if not may_list(actor, wanted, *_LISTS):
         return []
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         return await read(tx, wanted, window)
-
-
-def _may_list(actor: Actor, wanted: Filter) -> bool:
-    """PermissionDenied for a list of the tenant, or a filter by what only the team reads, without the right to it."""
-    if getattr(wanted, "actor", None) is not None or getattr(wanted, "note", None) is not None:
-        require(actor, Permission.LOYALTY_READ)
-    if wanted.customer_id is None:
-        require(actor, Permission.LOYALTY_READ)
-        return True
-    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    return may_see_customer(actor, wanted.customer_id)
 
 
 # ── what belongs to purchases ────────────────────────────────────────────────────────────────────────────────────
@@ -156,21 +131,21 @@ async def load_purchases_by_key(
 
 async def load_holds_for(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:
     """The newest holds that name each purchase, as far as the actor may see them."""
-    return _visible_lists(actor, await _load(world, actor, read_holds_for, keys))
+    return visible_lists(actor, await _load(world, actor, read_holds_for, keys))
 
 
 async def load_redemptions_for(
     world: World, actor: Actor, keys: Sequence[PurchaseKey]
 ) -> dict[PurchaseKey, list[RedemptionRow]]:
     """The newest redemptions that paid for each purchase, as far as the actor may see them."""
-    return _visible_lists(actor, await _load(world, actor, read_redemptions_of, keys))
+    return visible_lists(actor, await _load(world, actor, read_redemptions_of, keys))
 
 
 async def load_purchase_entries(
     world: World, actor: Actor, ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[EntryRow]]:
     """The newest entries that each purchase caused, as far as the actor may see them."""
-    return _visible_lists(actor, await _load(world, actor, read_entries_of, ids))
+    return visible_lists(actor, await _load(world, actor, read_entries_of, ids))
 
 
 async def load_purchase_histories(
@@ -189,7 +164,3 @@ async def _load(
     require_any(actor, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read(tx, keys)
-
-
-def _visible_lists(actor: Actor, found: Mapping[Key, list[Owned]]) -> dict[Key, list[Owned]]:
-    return {key: [row for row in rows if may_see_customer(actor, row.customer_id)] for key, rows in found.items()}

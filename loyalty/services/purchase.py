@@ -20,7 +20,7 @@ from loyalty.rules.purchase import (
     PurchaseKind,
 )
 from loyalty.services.batch import Refused, attempt_batch, yield_slices
-from loyalty.services.customer import may_see_customer, visible_rows
+from loyalty.services.customer import may_see_customer, visible_lists, visible_rows
 from loyalty.services.points_paid import (
     NOTHING_SETTLED,
     read_settled,
@@ -96,13 +96,11 @@ async def find_purchase(
     """A purchase by id or by natural key; a customer finds only their own."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
-    found = (
-        await read_purchase_by_key(tx, *key)
-        if key
-        else (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
-        if purchase_id
-        else None
-    )
+    found: PurchaseRow | None = None
+    if key is not None:
+        found = await read_purchase_by_key(tx, *key)
+    elif purchase_id is not None:
+        found = (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
     return found if found and may_see_customer(actor, found.customer_id) else None
 
 
@@ -136,11 +134,7 @@ async def load_refunds(
     """The refunds of each purchase that the actor may see, in the order they came."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
-    found = await read_refunds(tx, purchase_ids)
-    return {
-        purchase_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
-        for purchase_id, rows in found.items()
-    }
+    return visible_lists(actor, await read_refunds(tx, purchase_ids))
 
 
 async def load_former_valuations(
@@ -149,11 +143,7 @@ async def load_former_valuations(
     """The former valuations of each accrual that the actor may see, newest first."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
-    found = await read_former_valuations(tx, accrual_ids)
-    return {
-        accrual_id: [row for row in rows if may_see_customer(actor, row.customer_id)]
-        for accrual_id, rows in found.items()
-    }
+    return visible_lists(actor, await read_former_valuations(tx, accrual_ids))
 
 
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
