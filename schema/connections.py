@@ -221,7 +221,7 @@ def connection_of(
     found: Sequence[tuple[P, Any]],
     *,
     count: Callable[[], Awaitable[int]],
-) -> Any:
+) -> Connection[Any]:
     """Turn what a window found, in reading direction and with one row too many, into a page.
 
     ``count`` counts the rows of the whole list, when somebody asks for it.
@@ -257,7 +257,7 @@ def connection_by_time(
     at: str,
     *,
     count: Callable[[], Awaitable[int]],
-) -> Any:
+) -> Connection[Any]:
     """Turn rows of a list by time into a page; ``at`` names the attribute that holds the time of a row."""
     return connection_of(seal, window, order, [(TimePlace(getattr(row, at), row.id), row) for row in rows], count=count)
 

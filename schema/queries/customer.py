@@ -81,9 +81,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     wanted = narrow_filter(CustomerFilter(having=having, search=search, tier_id=tier_id), filter)
     world, actor = info.context.world, info.context.actor
     found = await list_customers(world, actor, wanted, order_by, window)
-    return connection_of(  # type: ignore[no-any-return]
-        info.context.seal, window, order, found, count=lambda: count_customers(world, actor, wanted)
-    )
+    return connection_of(info.context.seal, window, order, found, count=lambda: count_customers(world, actor, wanted))
 
 
 @guarded(

@@ -62,7 +62,7 @@ async def earning_rules(
     found = await list_earning_rules(info.context.world, info.context.actor, active=active, window=window)
     places = [(RulePlace(row.priority, row.id), row) for row in found]
     world, actor = info.context.world, info.context.actor
-    return connection_of(  # type: ignore[no-any-return]
+    return connection_of(
         info.context.seal, window, RULE_ORDER, places, count=lambda: count_earning_rules(world, actor, active=active)
     )
 
@@ -101,7 +101,7 @@ async def catalog_items(
     window = window_of(info.context.seal, Page(first, after, last, before), CATALOG_ORDER)
     world, actor = info.context.world, info.context.actor
     found = await list_catalog_items(world, actor, kind=kind, search=search, window=window)
-    return connection_of(  # type: ignore[no-any-return]
+    return connection_of(
         info.context.seal,
         window,
         CATALOG_ORDER,

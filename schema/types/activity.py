@@ -63,7 +63,7 @@ async def activity_page(
     window = window_of(info.context.seal, page, ENTRY_ORDER)
     world, actor = info.context.world, info.context.actor
     found = await list_activity(world, actor, wanted, window)
-    return connection_by_time(  # type: ignore[no-any-return]
+    return connection_by_time(
         info.context.seal,
         window,
         ENTRY_ORDER,

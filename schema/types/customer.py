@@ -206,7 +206,7 @@ class Customer(Node):
         """A page."""
         wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")  # type: ignore[no-any-return]
+        return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
 
     @computed(description="Points that the customer set aside at checkouts, by default newest first.")
     async def holds(
@@ -221,7 +221,7 @@ class Customer(Node):
         """A page."""
         wanted = HoldFilter(customer_id=self.id)  # type: ignore[arg-type]
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")  # type: ignore[no-any-return]
+        return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
 
     @computed(description="Points that the customer spent at checkouts, by default newest first.")
     async def redemptions(
@@ -236,7 +236,7 @@ class Customer(Node):
         """A page."""
         wanted = RedemptionFilter(customer_id=self.id)  # type: ignore[arg-type]
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")  # type: ignore[no-any-return]
+        return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")
 
     @computed(description="The parcels in which the customer's points came, by default newest first.")
     async def lots(
@@ -255,7 +255,7 @@ class Customer(Node):
         """A page."""
         wanted = LotFilter(customer_id=self.id, states=lot_states(open))  # type: ignore[arg-type]
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")  # type: ignore[no-any-return]
+        return await listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")
 
 
 @strawberry.input(description="Names a customer in exactly one way.", one_of=True)

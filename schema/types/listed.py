@@ -7,7 +7,7 @@ from loyalty.services.listing import Filter, count_listed
 from loyalty.services.world import World
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor
-from schema.connections import Order, Page, connection_by_time, window_of
+from schema.connections import Connection, Order, Page, connection_by_time, window_of
 from schema.context import Info
 
 Row = TypeVar("Row")
@@ -20,7 +20,7 @@ async def listed_page(
     read: Callable[[World, Actor, Filter, Window[TimePlace]], Awaitable[Sequence[Row]]],
     wanted: Filter,
     at: str,
-) -> Any:
+) -> Connection[Any]:
     """A page of a list; ``at`` names the attribute that holds the time of a row."""
     world, actor = info.context.world, info.context.actor
     window = window_of(info.context.seal, page, order)

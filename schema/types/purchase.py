@@ -272,14 +272,14 @@ class Purchase(Node):
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LazyHold]:
         """The first page is loaded for all purchases at once, any other page for one purchase."""
-        return await holds_of(info, self, Page(first, after, last, before))  # type: ignore[no-any-return]
+        return await holds_of(info, self, Page(first, after, last, before))
 
     @computed(description="The redemptions that paid for it, newest first; customers read only their own.")
     async def redemptions(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[LazyRedemption]:
         """The first page is loaded for all purchases at once, any other page for one purchase."""
-        return await redemptions_of(info, self, Page(first, after, last, before))  # type: ignore[no-any-return]
+        return await redemptions_of(info, self, Page(first, after, last, before))
 
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:
