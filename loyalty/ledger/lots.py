@@ -66,7 +66,7 @@ class Lots:
         Points that were ``earned_on`` an earlier local day are as old as that day, and expire as points of that day do.
         """
         policy = self._sheet.program.row.settings.expiry if policy is None else policy
-        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
+        opened_at = self._begin_of(earned_on)
         expiry = expires_at(policy, opened_at or self._now, self._zone)
         return Parcel(
             points,
@@ -86,8 +86,11 @@ class Lots:
         if not self._now.astimezone(self._zone).date() <= last_day <= LAST_EXPIRY_DAY:
             raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
         expiry = end_of_day(last_day, self._zone)
-        opened_at = None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
-        return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=opened_at)
+        return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=self._begin_of(earned_on))
+
+    def _begin_of(self, earned_on: date | None) -> datetime | None:
+        """When the local day began on which points were earned; None for points that are earned now."""
+        return None if earned_on is None else min(begin_of_day(earned_on, self._zone), self._now)
 
     def next_notice_at(self, expiry: datetime | None) -> datetime | None:
         """When the owner of points that expire at an instant is to be told next."""
@@ -115,7 +118,7 @@ class Lots:
                 self.move(customer_id, replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry)))
 
     def expiry_after(self, inactivity_days: int) -> datetime:
-        """When points expire whose owner is active now and not again for so many days."""
+        """When points expire by inactivity: their owner is active now, and then not for so many days."""
         last_day = self._now.astimezone(self._zone).date() + timedelta(days=inactivity_days)
         return end_of_day(last_day, self._zone)
 
@@ -146,12 +149,13 @@ class Lots:
 
     def open(self, entry: EntryRow, parcel: Parcel, paid_debt: int, cause_id: UUID) -> Lot:
         """Open a lot for what an entry brought in, less the debt that was paid from it."""
+        cause_id = parcel.cause_id or cause_id
         lot = Lot(
             id=LotId(uuid7()),
             remaining=parcel.points - paid_debt,
             expires_at=parcel.expires_at,
             opened_at=parcel.opened_at or self._now,
-            cause_id=parcel.cause_id or cause_id,
+            cause_id=cause_id,
             notice_at=parcel.notice_at,
             inactivity_days=parcel.inactivity_days,
         )
@@ -160,7 +164,7 @@ class Lots:
             id=lot.id,
             customer_id=entry.customer_id,
             entry_id=entry.id,
-            cause_id=parcel.cause_id or cause_id,
+            cause_id=cause_id,
             original=parcel.points,
             opened_at=lot.opened_at,
             inactivity_days=lot.inactivity_days,

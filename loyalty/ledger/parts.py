@@ -13,16 +13,13 @@ from sqlalchemy import cast as cast_to
 from loyalty.ledger import rows
 from loyalty.ledger.part import Computed, Documents, Part, PostedRow
 from loyalty.ledger.statements import (
-    drop_identifiers,
-    drop_tags,
-    drop_words,
+    drop_labels,
     put_off,
     save_checkouts,
     save_identifiers,
     save_keys,
+    save_labels,
     save_purchases,
-    save_tags,
-    save_words,
     see_checkouts,
 )
 from loyalty.storage.adjustments import AdjustmentRow
@@ -205,29 +202,29 @@ move_part(
     name="accounts",
     key=("customer_id",),
 )
-add_part(rows.CustomerWord, customer_words, statement=save_words())
+add_part(rows.CustomerWord, customer_words, statement=save_labels(customer_words))
 move_part(
     rows.SearchMark,
     customers,
     ("search_mark", "consent_kept"),
     name="search_marks",
-    also={"dropped_words": drop_words()},
+    also={"dropped_words": drop_labels(customer_words, "search_marks", told=("customer_id", "word"))},
 )
 add_part(rows.CustomerIdentifier, customer_identifiers, statement=save_identifiers(), counted=True)
 add_part(
     rows.IdentifierOwner,
     customers,
-    statement=drop_identifiers(keep=False),
+    statement=drop_labels(customer_identifiers, "identifier_owners"),
     name="identifier_owners",
-    beside={"customer_identifiers": drop_identifiers(keep=True)},
+    beside={"customer_identifiers": drop_labels(customer_identifiers, "identifier_owners", told=("value", "type"))},
 )
-add_part(rows.CustomerTag, customer_tags, statement=save_tags())
+add_part(rows.CustomerTag, customer_tags, statement=save_labels(customer_tags))
 add_part(
     rows.TagOwner,
     customers,
-    statement=drop_tags(keep=False),
+    statement=drop_labels(customer_tags, "tag_owners"),
     name="tag_owners",
-    beside={"customer_tags": drop_tags(keep=True)},
+    beside={"customer_tags": drop_labels(customer_tags, "tag_owners", told=("customer_id", "tag"))},
 )
 add_part(
     rows.PutOff,

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import delete, func, literal, select, update
+from sqlalchemy import Table, delete, func, literal, literal_column, select, update
 
 from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
+from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.tables import (
     checkouts,
     customer_identifiers,
-    customer_tags,
-    customer_words,
     customers,
     idempotency_keys,
     lots,
@@ -22,24 +21,11 @@ from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tena
 def save_purchases() -> Any:
     """Insert, or move to the next version; a purchase that somebody else moved meanwhile is left alone and missed."""
     statement = insert_rows(purchases, "purchases")
-    changing = (
-        "customer_id",
-        "status",
-        "version",
-        "generation",
-        "total_minor",
-        "refunded_minor",
-        "currency",
-        "lines",
-        "exchange",
-        "location",
-        "staff",
-        "told_at",
-    )
-    times = ("booked_at", "starts_at", "ends_at", "occurred_at", "evaluates_at", "updated_at")
+    # What a purchase is known by, and when it was first recorded, stays.
+    stays = {"id", "kind", "external_id", "recorded_at"}
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "kind", "external_id"],
-        set_={name: statement.excluded[name] for name in (*changing, *times)},
+        set_={name: statement.excluded[name] for name in PurchaseRow._fields if name not in stays},
         where=purchases.c.version == statement.excluded.version - 1,
     ).returning(purchases.c.id)
 
@@ -75,27 +61,27 @@ def see_checkouts() -> Any:
     return select(seen.c.version).where(func.coalesce(now, 0) == seen.c.version)
 
 
-def save_words() -> Any:
-    """Add the words that a search does not have yet."""
-    return insert_rows(customer_words, "customer_words").on_conflict_do_nothing()
+def save_labels(table: Table) -> Any:
+    """Add the words or tags of customers that the table does not have yet."""
+    return insert_rows(table, table.name).on_conflict_do_nothing()
 
 
-def drop_words() -> Any:
-    """Take away the words of customers who have others now."""
-    marked = rows_parameter(customers, "search_marks", ["id"])
-    words = rows_parameter(customer_words, "customer_words")
-    kept = select(words.c.word).where(
-        words.c.customer_id == customer_words.c.customer_id, words.c.word == customer_words.c.word
+def drop_labels(table: Table, owners: str, told: tuple[str, ...] = ()) -> Any:
+    """Take away the rows of the customers of a parameter: words, identifiers or tags.
+
+    With ``told`` only the rows that the posting does not tell: none of its rows has the same in these columns.
+    """
+    statement = delete(table).where(
+        table.c.tenant_id == tenant_parameter(), table.c.customer_id == any_customer_of(owners)
     )
-    return delete(customer_words).where(
-        customer_words.c.tenant_id == tenant_parameter(),
-        # An array, so that the words are found by their customers however many there are.
-        customer_words.c.customer_id == func.any(func.array(select(marked.c.id).scalar_subquery())),
-        ~kept.exists(),
-    )
+    if not told:
+        return statement
+    rows_told = rows_parameter(table, table.name)
+    same = [rows_told.c[name] == table.c[name] for name in told]
+    return statement.where(~select(literal_column("1")).select_from(rows_told).where(*same).exists())
 
 
-def owners(parameter: str) -> Any:
+def any_customer_of(parameter: str) -> Any:
     """The customers of a parameter as an array, so that their rows are found however many there are."""
     owners = rows_parameter(customers, parameter, ["id"])
     return func.any(func.array(select(owners.c.id).scalar_subquery()))
@@ -107,42 +93,8 @@ def save_identifiers() -> Any:
     return statement.on_conflict_do_update(
         index_elements=["tenant_id", "value", "type"],
         set_={"customer_id": statement.excluded.customer_id},
-        where=customer_identifiers.c.customer_id == owners("identifier_owners"),
+        where=customer_identifiers.c.customer_id == any_customer_of("identifier_owners"),
     ).returning(customer_identifiers.c.value)
-
-
-def drop_identifiers(*, keep: bool) -> Any:
-    """Take away the identifiers of owners; with ``keep`` only those that the posting gives to nobody."""
-    statement = delete(customer_identifiers).where(
-        customer_identifiers.c.tenant_id == tenant_parameter(),
-        customer_identifiers.c.customer_id == owners("identifier_owners"),
-    )
-    if not keep:
-        return statement
-    told = rows_parameter(customer_identifiers, "customer_identifiers")
-    kept = select(told.c.value).where(
-        told.c.value == customer_identifiers.c.value, told.c.type == customer_identifiers.c.type
-    )
-    return statement.where(~kept.exists())
-
-
-def save_tags() -> Any:
-    """Add the tags that a filter does not have yet."""
-    return insert_rows(customer_tags, "customer_tags").on_conflict_do_nothing()
-
-
-def drop_tags(*, keep: bool) -> Any:
-    """Take away the tags of owners; with ``keep`` only those that the posting does not tell."""
-    statement = delete(customer_tags).where(
-        customer_tags.c.tenant_id == tenant_parameter(), customer_tags.c.customer_id == owners("tag_owners")
-    )
-    if not keep:
-        return statement
-    told = rows_parameter(customer_tags, "customer_tags")
-    kept = select(told.c.tag).where(
-        told.c.customer_id == customer_tags.c.customer_id, told.c.tag == customer_tags.c.tag
-    )
-    return statement.where(~kept.exists())
 
 
 def put_off(*, spare_moves: bool) -> Any:
