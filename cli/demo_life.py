@@ -15,9 +15,10 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.hold import HoldRequest
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchases
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.redemption import capture_hold, hold_points
-from loyalty.services.refund import PurchaseName, RefundRequest, refund_purchase
+from loyalty.services.refund import RefundRequest, refund_purchase
 from loyalty.services.world import World
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import Actor

@@ -152,8 +152,7 @@ def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Seque
     """
     if accrual.state is not AccrualState.PENDING and accrual.state not in CREDITED:
         return accrual, None
-    gone = accrual.voided_points + accrual.reversed_points
-    points = max(0, accrual.points - kept_points(accrual, purchase, refunds) - gone)
+    points = max(0, accrual.outstanding_points - kept_points(accrual, purchase, refunds))
     if not points:
         return accrual, None
     return _void(book, accrual, points) if accrual.state is AccrualState.PENDING else _reverse(book, accrual, points)
@@ -255,12 +254,11 @@ def _build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
 
 def forfeit(book: Book, accrual: AccrualRow) -> Moved:
     """Take back all that an accrual still gives: pending points are voided, credited ones are taken back."""
-    outstanding = accrual.points - accrual.voided_points - accrual.reversed_points
     if accrual.state is AccrualState.PENDING:
-        return _void(book, accrual, outstanding)
+        return _void(book, accrual, accrual.outstanding_points)
     if accrual.state not in CREDITED:
         return accrual, None
-    return _reverse(book, accrual, outstanding)
+    return _reverse(book, accrual, accrual.outstanding_points)
 
 
 def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:

@@ -15,7 +15,6 @@ from loyalty.rules.errors import (
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.purchase import (
     ENDED,
-    PurchaseLine,
     reactivates,
 )
 from loyalty.rules.purchase_lines import are_same_lines
@@ -88,12 +87,8 @@ def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> N
     """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
     if "total" in news.changed:
         raise InvalidInput.one("total", reason="must not change once a part was refunded")
-    if not are_same_lines(_known_lines(purchase), news.facts.lines):
+    if not are_same_lines(read_lines(purchase.lines), news.facts.lines):
         raise InvalidInput.one("lines", reason="must not change once a part was refunded")
-
-
-def _known_lines(purchase: PurchaseRow) -> tuple[PurchaseLine, ...]:
-    return read_lines(purchase.lines)
 
 
 def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:

@@ -14,7 +14,6 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, run_once
-from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.account import add_pending
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.earning import evaluate
@@ -39,7 +38,7 @@ from loyalty.services.accrual import (
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
-from loyalty.services.refund import PurchaseName
+from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
 from loyalty.services.revaluation import FrozenRules, read_frozen_rules
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -55,7 +54,6 @@ from loyalty.storage.purchases import (
     read_refunds,
 )
 from loyalty.storage.redemptions import Prepared, prepare_for_purchase
-from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -110,8 +108,7 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
             check_note(request.reason, ("reason",)),
         ]
     )
-    named = request.purchase
-    by: dict[str, Any] = {"id": named.id} if named.key is None else named.key._asdict()
+    by = request.purchase.parameters()
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -136,9 +133,7 @@ async def _decide(
     if purchase.customer_id != source_id:
         raise StaleRead
     await _refuse_obstacles(tx, purchase)
-    accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
-    if accrual is not None and accrual.generation != purchase.generation:
-        accrual = None
+    accrual = await read_current_accrual(tx, purchase)
     taken = await _take_back(tx, book, purchase, accrual)
     after = purchase._replace(
         customer_id=target_id,
@@ -146,8 +141,8 @@ async def _decide(
         generation=purchase.generation + (1 if taken else 0),
         updated_at=book.now,
     )
-    given = (await _give(tx, book, after, accrual))[0] if taken is not None and accrual is not None else None
-    moved = MovedPoints(_outstanding(accrual), _outstanding(given))
+    given = await _give(tx, book, after, accrual) if taken is not None and accrual is not None else None
+    moved = MovedPoints(*(one.outstanding_points if one else 0 for one in (accrual, given)))
     reassignment_id = uuid7()
     _save(book, after, purchase, request, reassignment_id, moved)
 
@@ -179,13 +174,11 @@ async def _take_back(
     if accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
         own = [lot for lot in book.lots.spendable(purchase.customer_id) if lot.cause_id == accrual.id]
-        refuse_used_points(_outstanding(accrual), own)
+        refuse_used_points(accrual.outstanding_points, own)
     return forfeit(book, accrual)[0]
 
 
-async def _give(
-    tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow
-) -> tuple[AccrualRow, TierChangeRow | None]:
+async def _give(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
     """Give the target what the purchase is worth for it: at once or later, as it was for the source."""
     given = (await _value(tx, book, purchase, former))._replace(
         id=AccrualId(uuid7()),
@@ -200,7 +193,6 @@ async def _give(
         taken_points=0,
         valuation=1,
     )
-    change = None
     if given.state is AccrualState.PENDING:
         if given.points:
             book.keep(add_pending(book.account(given.customer_id), given.points))
@@ -209,9 +201,9 @@ async def _give(
         account, policy = book.account(given.customer_id), book.program.row.settings.tiering
         window = counted_in(policy, account, given.matured_at, book.program.zone)
         book.keep(count_in_window(account, given.points, window))
-        given, change = credit_points(book, given, given.points, _parcels(book, given))
+        given, _ = credit_points(book, given, given.points, _parcels(book, given))
     book.posting.add(given)
-    return given, change
+    return given
 
 
 async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
@@ -245,10 +237,6 @@ def _parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
     ]
 
 
-def _outstanding(accrual: AccrualRow | None) -> int:
-    return 0 if accrual is None else accrual.points - accrual.voided_points - accrual.reversed_points
-
-
 def _save(
     book: Book,
     purchase: PurchaseRow,
@@ -257,8 +245,7 @@ def _save(
     reassignment_id: UUID,
     moved: MovedPoints,
 ) -> None:
-    """The purchase at its next version, and the reassignment as the fact behind it."""
-    book.posting.add(purchase)
+    """Keep the purchase at its next version, with the reassignment as the fact behind it."""
     told: dict[str, Any] = {
         "id": reassignment_id,
         "source_id": before.customer_id,
@@ -268,17 +255,7 @@ def _save(
         "reason": request.reason,
         "actor": book.actor.display,
     }
-    book.posting.add(
-        PurchaseFact(
-            purchase_id=purchase.id,
-            version=purchase.version,
-            fingerprint=fingerprint(["reassignment", reassignment_id]),
-            status=purchase.status,
-            facts={"reassignment": told},
-            recorded_at=book.now,
-            recorded_by=book.actor.subject,
-        )
-    )
+    save_version(book, purchase, ["reassignment", reassignment_id], {"reassignment": told})
 
 
 async def _read_reassigned(by: dict[str, Any], tx: Transaction, reassignment_id: UUID) -> ReassignedPurchase:

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, Unchanged, run_once
-from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
 from loyalty.rules.exchange import Exchange, convert_minor
-from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId, PurchaseRefundId
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
@@ -34,6 +33,7 @@ from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
+from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
 from loyalty.services.refund_points import (
     RefundedPoints,
     give_points_of_refund_back,
@@ -44,7 +44,6 @@ from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import (
     AccrualRow,
     PurchaseRow,
@@ -64,17 +63,6 @@ from tenancy.database import Transaction
 
 REFUND, MATURE = "purchaseRefund", "purchaseMature"
 MAX_LINES = 500
-
-
-class PurchaseName(NamedTuple):
-    """Names a purchase in exactly one way."""
-
-    id: PurchaseId | None = None
-    key: PurchaseKey | None = None
-
-    def identity(self) -> list[Any]:
-        """What identifies the purchase in a fingerprint."""
-        return [self.id, self.key and tuple(self.key)]
 
 
 class RefundRequest(NamedTuple):
@@ -159,7 +147,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
         world.database,
         actor.tenant_id,
         call,
-        ask=partial(prepare_for_purchase, **_named(request.purchase)),
+        ask=partial(prepare_for_purchase, **request.purchase.parameters()),
         decide=partial(_decide_refund, world, actor, request),
         replay=_read_refunded,
     )
@@ -178,7 +166,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
         world.database,
         actor.tenant_id,
         call,
-        ask=partial(prepare_for_purchase, **_named(purchase)),
+        ask=partial(prepare_for_purchase, **purchase.parameters()),
         decide=partial(_decide_maturing, world, actor),
         replay=_read_matured,
     )
@@ -197,7 +185,7 @@ async def _decide_refund(
     money_minor = validate_refund(refundable(purchase), refunds, request.refund)
     refunds.append(request.refund)
     after = _update_purchase(book, purchase, refunds, money_minor)
-    accrual = await _accrual_of(tx, purchase)
+    accrual = await read_current_accrual(tx, purchase)
     change, taken = None, 0
     if accrual is not None and accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
@@ -205,9 +193,9 @@ async def _decide_refund(
         # Points that paid for it come back first, so that what it earned can be taken from them.
         points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
         if accrual is not None:
-            gone = accrual.voided_points + accrual.reversed_points
+            lost_before = accrual.lost_points
             accrual, change = refund(book, accrual, refundable(purchase), refunds)
-            taken = accrual.voided_points + accrual.reversed_points - gone
+            taken = accrual.lost_points - lost_before
     change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
     row = _row(book, purchase, request, refunds, money_minor)._replace(
         points=-taken,
@@ -217,7 +205,8 @@ async def _decide_refund(
         returned_minor=points.returned.discount_minor,
     )
     book.posting.add(row)
-    _save(book, after, row)
+    told = {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines}
+    save_version(book, after, ["refund", row.id], told)
     split = _split(row, after, points)
 
     def answer() -> RefundedPurchase:
@@ -231,7 +220,7 @@ async def _decide_maturing(
     world: World, actor: Actor, tx: Transaction, prepared: Prepared | None
 ) -> Booked[MaturedPurchase] | Unchanged[MaturedPurchase]:
     book, purchase = await _open(world, tx, actor, prepared)
-    accrual = await _accrual_of(tx, purchase)
+    accrual = await read_current_accrual(tx, purchase)
     if accrual is None or accrual.state is AccrualState.VOIDED:
         raise NotFound("accrual", ("purchase",))
     if accrual.state is not AccrualState.PENDING:
@@ -273,12 +262,6 @@ def _in_program_currency(purchase: PurchaseRow, request: RefundRequest) -> Refun
     return Refund(lines, converted(request.refund.amount_minor))
 
 
-async def _accrual_of(tx: Transaction, purchase: PurchaseRow) -> AccrualRow | None:
-    """What the purchase earned in its present life; nothing yet when it came back and waits for its evaluation."""
-    accrual = (await read_accruals(tx, [purchase.id])).get(purchase.id)
-    return accrual if accrual is not None and accrual.generation == purchase.generation else None
-
-
 def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
     """The purchase after a refund: REFUNDED once nothing is left of it."""
     everything = not left_of(refundable(purchase), refunds).whole
@@ -289,22 +272,6 @@ def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund
         status=PurchaseStatus.REFUNDED if everything and not called_off else purchase.status,
         evaluates_at=None if everything else purchase.evaluates_at,
         updated_at=book.now,
-    )
-
-
-def _save(book: Book, purchase: PurchaseRow, row: RefundRow) -> None:
-    """The purchase at its next version, and the refund as the fact behind it."""
-    book.posting.add(purchase)
-    book.posting.add(
-        PurchaseFact(
-            purchase_id=purchase.id,
-            version=purchase.version,
-            fingerprint=fingerprint(["refund", row.id]),
-            status=purchase.status,
-            facts={"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines},
-            recorded_at=book.now,
-            recorded_by=book.actor.subject,
-        ),
     )
 
 
@@ -380,7 +347,3 @@ async def _read_matured(tx: Transaction, result_id: UUID) -> MaturedPurchase:
 
 async def _customer(tx: Transaction, customer_id: CustomerId) -> CustomerRow:
     return (await read_customers_by_id(tx, [customer_id]))[customer_id]
-
-
-def _named(purchase: PurchaseName) -> dict[str, Any]:
-    return {"id": purchase.id} if purchase.key is None else purchase.key._asdict()

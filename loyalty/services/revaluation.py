@@ -181,7 +181,7 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
     """Add to what was credited, or take of it, until it is what the accrual is worth now."""
     voided = min(accrual.voided_points, gone)
     valued = valued._replace(voided_points=voided, reversed_points=gone - voided)
-    outstanding = accrual.points - accrual.voided_points - accrual.reversed_points
+    outstanding = accrual.outstanding_points
     more = valued.points - gone - outstanding
     change = None
     if more > 0:

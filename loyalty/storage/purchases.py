@@ -125,6 +125,16 @@ class AccrualRow(NamedTuple):
     """What later valuations take from the evaluation; see ``loyalty.services.revaluation``."""
     config_version: int = 0
 
+    @property
+    def lost_points(self) -> int:
+        """What was lost of them, while they were pending or after they were credited."""
+        return self.voided_points + self.reversed_points
+
+    @property
+    def outstanding_points(self) -> int:
+        """What is left of them."""
+        return self.points - self.lost_points
+
 
 class FormerValuationRow(NamedTuple):
     """What an accrual was worth before its purchase changed."""

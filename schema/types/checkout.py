@@ -6,7 +6,7 @@ from loyalty.rules.errors import NotFound
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.text import is_storable
 from loyalty.services.checkout import Checkout
-from loyalty.services.refund import PurchaseName
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.storage.points_paid import PurchaseKey
 from schema.node_ids import row_id_of
 from schema.types.money import MoneyInput, amount_of, minor_in

@@ -56,8 +56,9 @@ from loyalty.services.job import advance_job
 from loyalty.services.opening_balance import Opening, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchase
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
-from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
+from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS

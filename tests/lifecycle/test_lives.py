@@ -39,9 +39,10 @@ from loyalty.services.hold import HoldRequest
 from loyalty.services.opening_balance import Opening, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchase, record_purchases
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
-from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
+from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.points_paid import PurchaseKey

@@ -51,9 +51,10 @@ from loyalty.services.listing import (
 from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import release_hold
-from loyalty.services.refund import PurchaseName, mature_purchase
+from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS

@@ -34,10 +34,11 @@ from loyalty.services.hold import HoldRequest
 from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchase
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.redemption import capture_hold, hold_points, return_redemption
 from loyalty.services.redemption_answer import CapturedPoints, HeldPoints, ReturnedPoints
-from loyalty.services.refund import PurchaseName, RefundedPurchase, RefundRequest, refund_purchase
+from loyalty.services.refund import RefundedPurchase, RefundRequest, refund_purchase
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
 from loyalty.storage.points_paid import PurchaseKey

@@ -18,8 +18,9 @@ from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergeRequest
 from loyalty.services.hold import HoldRequest
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording
-from loyalty.services.refund import PurchaseName, RefundRequest
+from loyalty.services.refund import RefundRequest
 from loyalty.services.tier_lock import TierLockRequest
 from loyalty.storage.points_paid import PurchaseKey
 

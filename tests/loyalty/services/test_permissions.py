@@ -102,6 +102,7 @@ from loyalty.services.purchase import (
     record_purchase,
     record_purchases,
 )
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import (
     capture_hold,
@@ -112,7 +113,7 @@ from loyalty.services.redemption import (
     release_hold,
     return_redemption,
 )
-from loyalty.services.refund import PurchaseName, RefundRequest, mature_purchase, refund_purchase
+from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_tokens
 from loyalty.services.sandbox import advance_sandbox_clock

@@ -28,8 +28,8 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import expire_due
 from loyalty.services.maturing import mature_due
 from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignedPurchase, ReassignRequest, reassign_purchase
-from loyalty.services.refund import PurchaseName
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow

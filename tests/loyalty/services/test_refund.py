@@ -29,8 +29,9 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule, update_earning_rule
 from loyalty.services.maturing import mature_due
 from loyalty.services.program import ProgramEdit, update_program
+from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_evaluation import evaluate_due
-from loyalty.services.refund import PurchaseName, mature_purchase
+from loyalty.services.refund import mature_purchase
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
 from loyalty.storage.points_paid import PurchaseKey
