@@ -1,9 +1,9 @@
-"""Let a value that is no GraphQL for its type harm its own item of a batch only: a wrong enum value, null, a number for
-a text.
+"""Let a value that is no GraphQL for its type harm its own item of a batch only.
 
-GraphQL refuses the whole request for it. So when the variables of a request cannot be read, the items of its batches
-are looked through: what is wrong becomes an `UnreadableValue` in its place, and the batch refuses that item with its
-path. Names of fields that are unknown still refuse the whole: they are mistakes of the program that sends.
+Such a value is a wrong one of an enum, null, or a number for a text. GraphQL refuses the whole request for it. So
+when the variables of a request cannot be read, the items of its batches are looked through: what is wrong becomes an
+`UnreadableValue` in its place, and the batch refuses that item with its path. Names of fields that are unknown still
+refuse the whole: they are mistakes of the program that sends.
 """
 
 from collections.abc import Callable, Mapping
@@ -87,8 +87,7 @@ def _mark_batch(schema: GraphQLSchema, type_: Any, value: Any) -> Any:
     inputs, items = _batches(schema)
     type_ = _nullable(type_)
     if isinstance(type_, GraphQLList) and isinstance(value, list) and get_named_type(type_).name in items:
-        marked = [_mark(type_.of_type, item) for item in value]
-        return marked if any(new is not old for new, old in zip(marked, value, strict=True)) else value
+        return _mark_list(type_.of_type, value)
     if (
         isinstance(type_, GraphQLInputObjectType)
         and type_.name in inputs

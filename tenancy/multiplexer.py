@@ -18,7 +18,7 @@ from loyalty.rules.ids import TenantId
 from tenancy.connection import NoAnswer
 from tenancy.pipeline import Pipeline, Question, Request
 from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
-from tenancy.statements import compiled, raised_as
+from tenancy.statements import compile_statement, wrap_error
 
 READ_CONNECTIONS = 3
 SLOW_READ_CONNECTIONS = 1
@@ -27,7 +27,7 @@ SLOW_STATEMENT_MS = 30_000
 MAX_IN_FLIGHT = 64
 """Requests that one connection has been given and has not answered."""
 MAX_WAITING = 1_000
-"""Requests of one lane that wait for room on a connection; who comes then is told to come again."""
+"""Requests of one lane that wait for room on a connection; one more is told to come again."""
 SWEEPS = 4
 """How often within the time for an answer it is looked whether one is overdue."""
 
@@ -48,8 +48,8 @@ class LaneLimits(NamedTuple):
     statement_ms: int
 
 
-def _entering(setting: str) -> Any:
-    """Set who we are for this transaction, which then only reads and whose statements end in time."""
+def _enter_with(setting: str) -> Any:
+    """Return the statement that begins a read: it sets who reads, forbids to write, and limits the time."""
     return select(
         func.set_config(literal_column(f"'{setting}'"), bindparam("entered"), literal_column("true")),
         func.set_config(literal_column("'transaction_read_only'"), literal_column("'on'"), literal_column("true")),
@@ -57,8 +57,8 @@ def _entering(setting: str) -> Any:
     )
 
 
-_ENTER = _entering(TENANT_SETTING)
-_PRESENT = _entering(CREDENTIAL_SETTING)
+_ENTER = _enter_with(TENANT_SETTING)
+_PRESENT = _enter_with(CREDENTIAL_SETTING)
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
@@ -93,7 +93,7 @@ class Multiplexer:
         return await self._ask(_ENTER, str(tenant_id), lane, statements)
 
     async def ask_with_credential(self, sha256: str, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
-        """Run a statement as whoever presents a credential, outside of every tenant; its rows."""
+        """Run a statement for the owner of a credential, outside of every tenant; its rows."""
         (rows,) = await self._ask(_PRESENT, sha256, Lane.FAST, [(statement, parameters)])
         return rows
 
@@ -104,19 +104,19 @@ class Multiplexer:
         asked = [(entering, {"entered": entered, "milliseconds": its.milliseconds}), *statements]
         questions = []
         for statement, parameters in asked:
-            known = compiled(statement)
+            known = compile_statement(statement)
             questions.append(Question(known, known.values(parameters)))
         answers = await its.ask(questions)
         return [answer.rows() for answer in answers[1:]]
 
     def close(self) -> None:
-        """Give all connections back; who still waits is told that the database is away."""
+        """Give all connections back, and tell every request that waits that the database is away."""
         for lane in self._lanes.values():
             lane.close()
 
 
 class _Lane:
-    """Some connections and who waits for them."""
+    """Some connections, and the requests that wait for them."""
 
     def __init__(
         self, connect: Connect, limits: LaneLimits, *, answer_seconds: float, wait_seconds: float, prepares: bool
@@ -144,7 +144,7 @@ class _Lane:
         return await request.answered
 
     def _feed(self) -> None:
-        """Send who waits, each on the connection that has the least to do."""
+        """Send the requests that wait, each on the connection that has the least to do."""
         while self.waiting:
             pipeline = min(self.pipelines, key=len, default=None)
             if (pipeline is None or len(pipeline)) and len(self.pipelines) + len(self._opening) < self._size:
@@ -163,13 +163,10 @@ class _Lane:
     async def _open(self) -> None:
         try:
             connection = await self._connect()
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
+            refused = error if isinstance(error, psycopg.Error) else psycopg.OperationalError(str(error))
             if not self.pipelines:
-                self._fail_waiting(raised_as(error, None, lost=True))
-            return
-        except OSError as error:
-            if not self.pipelines:
-                self._fail_waiting(raised_as(psycopg.OperationalError(str(error)), None, lost=True))
+                self._fail_waiting(wrap_error(refused, None, lost=True))
             return
         self.pipelines.append(
             Pipeline(
@@ -192,7 +189,7 @@ class _Lane:
             self.pipelines.remove(pipeline)
         for request in reversed(pending):
             if request.sent_again or isinstance(error, NoAnswer):
-                request.fail(raised_as(error, None, lost=True))
+                request.fail(wrap_error(error, None, lost=True))
             else:
                 request.sent_again = True
                 request.came_at = asyncio.get_running_loop().time()
@@ -226,14 +223,14 @@ class _Lane:
             self.waiting.popleft().fail(error)
 
     def close(self) -> None:
-        """Close all connections; who waits is told."""
+        """Close all connections, and tell every request that waits."""
         closed = psycopg.OperationalError("the connections are closed")
         for task in self._opening:
             task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
             self._sweeping = None
-        # Who waits comes first: a connection that goes would open another one for them.
-        self._fail_waiting(raised_as(closed, None, lost=True))
+        # The requests that wait come first: a connection that goes would open another one for them.
+        self._fail_waiting(wrap_error(closed, None, lost=True))
         for pipeline in list(self.pipelines):
             pipeline.lose(NoAnswer("the connections are closed"))

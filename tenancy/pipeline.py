@@ -2,7 +2,7 @@
 
 Each request is a segment of libpq's pipeline mode that ends with a Sync. PostgreSQL runs a segment as one implicit
 transaction, so the tenant that its first statement sets is gone after it, and an error in it ends with it. Nothing
-here knows tenants: whoever makes a request puts the entering statement first.
+here knows tenants: the multiplexer puts the statement that enters one first.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
-from tenancy.statements import CompiledStatement, Values, adapt_json, raised_as
+from tenancy.statements import CompiledStatement, Values, adapt_json, wrap_error
 
 MAX_PREPARED = 400
 """Statements that one connection keeps prepared; the one that was not used for longest is dropped."""
@@ -38,7 +38,7 @@ class Question(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came back for one question, to be read by whoever asked."""
+    """What came back for one question. Its rows are read where it was asked."""
 
     statement: CompiledStatement
     result: pq.abc.PGresult
@@ -65,12 +65,12 @@ class Request:
         self.came_at = came_at
         self.results: list[pq.abc.PGresult] = []
         self.names: list[bytes | None] = []
-        """Under which its statements were prepared on the connection that it was sent to."""
+        """The names of its prepared statements on the connection that it was sent to."""
         self.sent_again = False
         self.prepared_again = 0
 
     def fail(self, error: Exception) -> None:
-        """Tell whoever still waits."""
+        """Tell the one who asked, if somebody still waits."""
         if not self.answered.done():
             self.answered.set_exception(error)
 
@@ -228,7 +228,7 @@ class Pipeline:
         return self._writing
 
     def _read(self) -> None:
-        """Take everything that has come, and tell who waits for it."""
+        """Take everything that has come, and answer the requests that it completes."""
         try:
             self._pgconn.consume_input()
             self._take_results()
@@ -264,13 +264,13 @@ class Pipeline:
 
     def _answer(self, request: Request) -> None:
         if request.answered.done():
-            return  # Whoever asked has gone away.
+            return  # The one who asked has gone away.
         for result, question in zip(request.results, request.questions, strict=False):
             if result.status not in _DONE:
                 self._refuse(request, question.statement, error_from_result(result, encoding="utf-8"))
                 return
         if len(request.results) != len(request.questions):
-            request.fail(raised_as(psycopg.OperationalError("an answer is missing"), None))
+            request.fail(wrap_error(psycopg.OperationalError("an answer is missing"), None))
             return
         request.answered.set_result(
             [
@@ -287,4 +287,4 @@ class Pipeline:
             request.prepared_again += 1
             self._on_again(request)
         else:
-            request.fail(raised_as(error, statement))
+            request.fail(wrap_error(error, statement))

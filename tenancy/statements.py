@@ -5,9 +5,9 @@ import or by a cached function, and never for one request. Values travel as text
 of the statement says the type, so it stays the same for every value and can be prepared once.
 """
 
-from collections import OrderedDict, namedtuple
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import orjson
@@ -121,7 +121,7 @@ class CompiledStatement:
         try:
             written = _write(given)
         except psycopg.Error as error:
-            raise raised_as(error, self) from error
+            raise wrap_error(error, self) from error
         values = self._constants.copy()
         for place, value in zip(self._places, written, strict=True):
             values[place] = value
@@ -159,28 +159,19 @@ def _write(values: Sequence[Any]) -> Sequence[bytes | None]:
     return [None if value is None else bytes(value) for value in written]
 
 
-_compiled: OrderedDict[Executable, CompiledStatement] = OrderedDict()
-
-
-def compiled(statement: Executable) -> CompiledStatement:
-    """The statement as it was compiled the first time."""
-    known = _compiled.get(statement)
-    if known is None:
-        known = _compiled[statement] = CompiledStatement(statement)
-        if len(_compiled) > MAX_COMPILED:
-            _compiled.popitem(last=False)
-    else:
-        _compiled.move_to_end(statement)
-    return known
+@lru_cache(maxsize=MAX_COMPILED)
+def compile_statement(statement: Executable) -> CompiledStatement:
+    """Compile a statement, or return it as it was compiled the first time."""
+    return CompiledStatement(statement)
 
 
 def count_compiled() -> int:
     """How many statements this process has compiled and keeps: it stops growing when each is made once."""
-    return len(_compiled)
+    return compile_statement.cache_info().currsize
 
 
-def raised_as(error: psycopg.Error, statement: CompiledStatement | None, *, lost: bool = False) -> DBAPIError:
-    """The error as SQLAlchemy raises it; ``lost`` when the connection is gone with it."""
+def wrap_error(error: psycopg.Error, statement: CompiledStatement | None, *, lost: bool = False) -> DBAPIError:
+    """Return an error as SQLAlchemy raises it; ``lost`` when the connection is gone with it."""
     text = "" if statement is None else statement.text.decode()
     wrapped = DBAPIError.instance(
         text, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT

@@ -21,7 +21,7 @@ from tenancy import pipeline as pipeline_module
 from tenancy.database import Database, Pooler
 from tenancy.outage import is_away
 from tenancy.pipeline import Pipeline, Question
-from tenancy.statements import compiled, count_compiled
+from tenancy.statements import compile_statement, count_compiled
 from tenancy.table import among, tenant_parameter
 from tenancy.tables import tenants
 from tests.fixtures.database import DatabaseServer
@@ -105,7 +105,7 @@ async def test_a_statement_that_enters_no_tenant_fails(database: Database, salon
     """On a connection that has just served a tenant the setting is gone, so the wall has nothing to compare with."""
     await database.reading(salon.tenant_id).rows(WHO)
     (lane, *_) = lanes_of(database.multiplexer)
-    bare = compiled(select(tenants.c.tenant_id))
+    bare = compile_statement(select(tenants.c.tenant_id))
     for _ in range(3):
         with pytest.raises(DataError, match='invalid input syntax for type uuid: ""'):
             await lane.ask([Question(bare, bare.values({}))])
@@ -306,7 +306,7 @@ async def test_a_statement_that_the_server_has_forgotten_is_prepared_anew(databa
     await backend_pids_quietly(database, salon)
     await asyncio.gather(*(tx.rows(WHO) for _ in range(10)))
     for pipeline in pipelines_of(database):
-        deallocation = compiled(text("DEALLOCATE ALL"))
+        deallocation = compile_statement(text("DEALLOCATE ALL"))
         asked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pipeline.send(pipeline_module.Request([Question(deallocation, [])], asked, 0))
         await asked
@@ -343,7 +343,7 @@ async def test_the_text_is_the_same_for_one_key_and_for_many(database: Database,
 def test_a_statement_whose_text_depends_on_its_values_is_refused() -> None:
     expanding = select(accounts.c.customer_id).where(accounts.c.tier_id.in_(bindparam("ids", expanding=True)))
     with pytest.raises(ValueError, match="any_"):
-        compiled(expanding)
+        compile_statement(expanding)
 
 
 async def test_a_parameter_that_is_missing_is_named(database: Database, salon: Salon) -> None:

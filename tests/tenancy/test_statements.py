@@ -38,7 +38,7 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.world import World
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
-from tenancy.statements import compiled
+from tenancy.statements import compile_statement
 from tenancy.table import metadata, tenant_parameter
 from tests.fixtures.snapshots import TENANT_TABLES
 from tests.fixtures.tenants import Salon
@@ -203,7 +203,7 @@ def test_every_statement_that_reads_has_one_text() -> None:
             if isinstance(statement, Select) and path.stem != "verification":
                 count += 1
                 try:
-                    compiled(statement)
+                    compile_statement(statement)
                 except ValueError:
                     varying.add(f"loyalty.storage.{path.stem}.{name}")
     assert varying == waiting.keys()
