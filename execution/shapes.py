@@ -8,13 +8,7 @@ from collections.abc import Awaitable, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from graphql import (
-    GraphQLAbstractType,
-    GraphQLError,
-    GraphQLLeafType,
-    GraphQLObjectType,
-    Undefined,
-)
+from graphql import GraphQLAbstractType, GraphQLError, GraphQLLeafType, GraphQLObjectType, Undefined
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.executor import Executor, default_type_resolver, invalid_return_type_error
 from graphql.pyutils import is_iterable

@@ -7,14 +7,7 @@ from sqlalchemy import Table, delete, func, literal, literal_column, select, upd
 from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
 from loyalty.storage.purchases import PurchaseRow
-from loyalty.storage.tables import (
-    checkouts,
-    customer_identifiers,
-    customers,
-    idempotency_keys,
-    lots,
-    purchases,
-)
+from loyalty.storage.tables import checkouts, customer_identifiers, customers, idempotency_keys, lots, purchases
 from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
 
 

@@ -10,14 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from loyalty.rules.award_count import (
-    NOTHING_TO_MULTIPLY,
-    Count,
-    Counted,
-    basis_minor_of,
-    count_award,
-    count_bonus,
-)
+from loyalty.rules.award_count import NOTHING_TO_MULTIPLY, Count, Counted, basis_minor_of, count_award, count_bonus
 from loyalty.rules.basis import share_not_paid_with_points
 from loyalty.rules.catalog import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.condition_summary import Names, condition_summary

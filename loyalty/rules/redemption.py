@@ -20,14 +20,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, PointValue, value_of
 from loyalty.rules.points import check_points
-from loyalty.rules.points_paid import (
-    MAX_PERCENT,
-    NOTHING_PAID,
-    DiscountTerms,
-    PointsPaid,
-    fewest_points,
-    points_within,
-)
+from loyalty.rules.points_paid import MAX_PERCENT, NOTHING_PAID, DiscountTerms, PointsPaid, fewest_points, points_within
 from loyalty.rules.rounding import Rounding, divide
 
 DEFAULT_HOLD_MINUTES = 15

@@ -12,14 +12,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book
 from loyalty.rules.account import add_pending, credit, remove_pending, take_back
-from loyalty.rules.accrual import (
-    AccrualState,
-    MatureOn,
-    forfeits,
-    matures_at,
-    matures_at_after,
-    takes_refunds,
-)
+from loyalty.rules.accrual import AccrualState, MatureOn, forfeits, matures_at, matures_at_after, takes_refunds
 from loyalty.rules.earning import Evaluation, evaluate
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
@@ -33,10 +26,7 @@ from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, 
 from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import Tier, TierChangeCause
 from loyalty.storage.documents import from_optional, read_formula, read_lines, to_document
-from loyalty.storage.purchases import (
-    AccrualRow,
-    PurchaseRow,
-)
+from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]

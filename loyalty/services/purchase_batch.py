@@ -4,17 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from loyalty.rules.customer import validate_profile
-from loyalty.rules.errors import (
-    FeatureDisabled,
-    InvalidInput,
-    Problem,
-)
-from loyalty.rules.purchase import (
-    PurchaseKind,
-)
-from loyalty.rules.purchase_report import (
-    validate_report,
-)
+from loyalty.rules.errors import FeatureDisabled, InvalidInput, Problem
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.purchase_report import validate_report
 from loyalty.rules.text import check_external_id
 from loyalty.services.purchase_recording import PurchaseRecording, RecordingResult
 

@@ -14,31 +14,15 @@ from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.customer import CustomerProfile
-from loyalty.rules.errors import (
-    LoyaltyError,
-)
+from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
-from loyalty.rules.purchase import (
-    ENDED,
-    PurchaseFacts,
-    PurchaseStatus,
-    next_generation,
-    reactivates,
-)
-from loyalty.rules.purchase_report import (
-    AppliedReport,
-    moment_of,
-)
+from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus, next_generation, reactivates
+from loyalty.rules.purchase_report import AppliedReport, moment_of
 from loyalty.rules.refund import Refund
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.accrual import CREDITED, accrue, follow, may_have_refunds, takes_back
 from loyalty.services.batch import LateRefusals, yield_slices
-from loyalty.services.points_paid import (
-    Payable,
-    profiles_of_payers,
-    read_payments,
-    settle_points,
-)
+from loyalty.services.points_paid import Payable, profiles_of_payers, read_payments, settle_points
 from loyalty.services.profile import open_customers
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, mark_state
 from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
@@ -46,13 +30,7 @@ from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.documents import to_document
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
-from loyalty.storage.purchases import (
-    KnownPurchase,
-    PurchaseRow,
-    facts_document,
-    read_accruals_by_id,
-    read_refunds,
-)
+from loyalty.storage.purchases import KnownPurchase, PurchaseRow, facts_document, read_accruals_by_id, read_refunds
 from permissions.actor import Actor
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead

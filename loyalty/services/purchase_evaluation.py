@@ -3,18 +3,12 @@
 from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
-from loyalty.rules.purchase_report import (
-    moment_of,
-)
+from loyalty.rules.purchase_report import moment_of
 from loyalty.services.accrual import accrue, facts_of, may_have_refunds
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.purchases import (
-    read_due_evaluations,
-    read_purchases_by_id,
-    read_refunds,
-)
+from loyalty.storage.purchases import read_due_evaluations, read_purchases_by_id, read_refunds
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
 

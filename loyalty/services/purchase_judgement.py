@@ -13,27 +13,15 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.exchange import Exchange
-from loyalty.rules.purchase import (
-    ENDED,
-    reactivates,
-)
+from loyalty.rules.purchase import ENDED, reactivates
 from loyalty.rules.purchase_lines import are_same_lines
-from loyalty.rules.purchase_report import (
-    AppliedReport,
-    KnownFacts,
-    PurchaseReport,
-    check_not_ahead,
-)
+from loyalty.rules.purchase_report import AppliedReport, KnownFacts, PurchaseReport, check_not_ahead
 from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.services.accrual import facts_of
 from loyalty.services.purchase_recording import PurchaseRecording, mark_state
 from loyalty.storage.documents import from_optional, read_lines
-from loyalty.storage.purchases import (
-    KnownPurchase,
-    PurchaseRow,
-    told_times,
-)
+from loyalty.storage.purchases import KnownPurchase, PurchaseRow, told_times
 from permissions.policy import LOYALTY
 
 

@@ -46,13 +46,7 @@ from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import NO_CALL, keyed_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
-from loyalty.storage.purchases import (
-    AccrualRow,
-    PurchaseRow,
-    read_accruals,
-    read_purchases_by_id,
-    read_refunds,
-)
+from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_accruals, read_purchases_by_id, read_refunds
 from loyalty.storage.redemptions import Prepared, prepare_for_purchase
 from permissions.actor import Actor
 from permissions.catalog import Permission

@@ -4,29 +4,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from loyalty.rules.customer import CustomerProfile
-from loyalty.rules.errors import (
-    LoyaltyError,
-)
+from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.exchange import format_rate
-from loyalty.rules.purchase import (
-    PurchaseFacts,
-    PurchaseLine,
-    PurchaseStatus,
-)
-from loyalty.rules.purchase_report import (
-    PurchaseReport,
-)
+from loyalty.rules.purchase import PurchaseFacts, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.quantity import quantity_document
 from loyalty.services.fingerprint import fingerprint, money_identity
-from loyalty.services.points_paid import (
-    NOTHING_SETTLED,
-    SettledPoints,
-)
+from loyalty.services.points_paid import NOTHING_SETTLED, SettledPoints
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.purchases import (
-    AccrualRow,
-    PurchaseRow,
-)
+from loyalty.storage.purchases import AccrualRow, PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
 
 

@@ -34,12 +34,7 @@ from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
-from loyalty.services.refund_points import (
-    RefundedPoints,
-    give_points_of_refund_back,
-    left_to_do,
-    read_points_of_refund,
-)
+from loyalty.services.refund_points import RefundedPoints, give_points_of_refund_back, left_to_do, read_points_of_refund
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional

@@ -5,10 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, func, insert, select, tuple_, update
 
-from loyalty.rules.earning import (
-    Award,
-    Conditions,
-)
+from loyalty.rules.earning import Award, Conditions
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import RuleId
 from loyalty.storage.documents import from_document, from_optional, read_award, to_document

@@ -12,14 +12,7 @@ from sqlalchemy import BigInteger, Integer, Text, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, RedemptionId
-from loyalty.rules.points_paid import (
-    ActiveHold,
-    DiscountTerms,
-    LiveRedemption,
-    PointsPaid,
-    point_value,
-    sum_paid,
-)
+from loyalty.rules.points_paid import ActiveHold, DiscountTerms, LiveRedemption, PointsPaid, point_value, sum_paid
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.documents import from_document

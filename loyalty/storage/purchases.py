@@ -31,13 +31,7 @@ from loyalty.rules.quantity import quantity_from_document
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.storage.documents import from_document, to_document
-from loyalty.storage.points_paid import (
-    PaidWithPoints,
-    given_back,
-    paid_with_points,
-    paying_holds,
-    paying_redemptions,
-)
+from loyalty.storage.points_paid import PaidWithPoints, given_back, paid_with_points, paying_holds, paying_redemptions
 from loyalty.storage.tables import (
     accruals,
     checkouts,

@@ -8,15 +8,7 @@ from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal, select,
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.ids import (
-    CustomerId,
-    EntryId,
-    HoldId,
-    LotId,
-    PurchaseId,
-    RedemptionId,
-    RedemptionReturnId,
-)
+from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, PurchaseId, RedemptionId, RedemptionReturnId
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
