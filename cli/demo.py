@@ -41,7 +41,7 @@ def demo(port: int | None, *, check: bool) -> None:
         except _Stopped:
             pass
         except PermissionError as error:
-            raise SetupProblem(_whose(error, settings)) from error
+            raise SetupProblem(_explain_owner(error, settings)) from error
     click.echo("\nStopped. The data stays in the database; `make demo-reset` deletes it.")
 
 
@@ -64,7 +64,7 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
                 time.sleep(0.2)
 
 
-def _whose(error: PermissionError, settings: Settings) -> str:
+def _explain_owner(error: PermissionError, settings: Settings) -> str:
     return (
         f"{error.filename or settings.data_dir} belongs to another account: run as the account that started the demo "
         f"before, or give it to yours with: chown -R $(id -u) {settings.data_dir}"

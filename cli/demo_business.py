@@ -11,7 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from cli.demo_life import leave_points_pending, live_a_little
+from cli.demo_life import leave_points_pending, spend_and_refund
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
     Award,
@@ -147,7 +147,7 @@ async def record_history(
         batch = list(_day(business, chance, moment))
         await record_purchases(world_at(moment), actor, batch)
         if day % WEEK == 0:
-            await live_a_little(world_at(moment), actor, batch, f"day {day}")
+            await spend_and_refund(world_at(moment), actor, batch, f"day {day}")
         advance(len(batch))
     await leave_points_pending(world_at(now), actor, list(_day(business, chance, now)))
     advance(business.purchases_per_day)

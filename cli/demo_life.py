@@ -29,7 +29,7 @@ GIFT_DAYS = 14
 WAITING_MINUTES = 14 * 24 * 60
 
 
-async def live_a_little(world: World, actor: Actor, bought: Sequence[PurchaseRecording], key: str) -> None:
+async def spend_and_refund(world: World, actor: Actor, bought: Sequence[PurchaseRecording], key: str) -> None:
     """Spend points on something new, give money back for something bought, and give points that soon expire."""
     first, second = bought[0], bought[1]
     await _spend(world, actor, first, key)

@@ -59,7 +59,7 @@ class Book:
 
     @property
     def actor(self) -> Actor:
-        """Whoever books."""
+        """The actor who books."""
         return self._sheet.actor
 
     @property
@@ -150,7 +150,7 @@ class Book:
         return entry
 
     def enter(self, customer_id: CustomerId, points: int, after: Account, cause: EntryCause) -> EntryRow:
-        """Book one entry and the account after it; the lots are moved by whoever books it."""
+        """Book one entry and the account after it. The caller moves the lots."""
         entry = EntryRow(
             id=EntryId(uuid7()),
             customer_id=customer_id,
@@ -198,7 +198,7 @@ class Book:
 async def open_book(
     clock: Clock, tx: Transaction, program: CompiledProgram, by: Actor, customer_ids: Iterable[CustomerId]
 ) -> Book:
-    """Lock customers' accounts and take them into new books, kept ``by`` whoever does something.
+    """Lock customers' accounts and take them into new books, which the actor ``by`` keeps.
 
     The time is taken under the locks: the entries of one account are in the order of their time.
     """

@@ -56,7 +56,7 @@ class AdjustmentRequest(NamedTuple):
     def fingerprint(self) -> str:
         """What identifies this request."""
         values = [
-            self.customer.told(),
+            self.customer.identity(),
             self.points,
             self.reason,
             self.internal_note,

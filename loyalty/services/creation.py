@@ -1,6 +1,6 @@
 """Calls that create something and may carry an idempotency key: a retry finds what the first call made.
 
-Whoever uses it holds the lock of the program, so two calls with one key come one after the other.
+The caller holds the lock of the program, so two calls with one key come one after the other.
 """
 
 from datetime import datetime

@@ -74,8 +74,8 @@ class CustomerKey(NamedTuple):
             return phone_name(self.phone)
         return None if self.identifier is None else identifier_name(self.identifier)
 
-    def told(self) -> tuple[object, ...]:
-        """What a fingerprint of a request holds of it: as before for the names that there were before."""
+    def identity(self) -> tuple[object, ...]:
+        """What identifies the customer in a fingerprint; without a name of a later release it is as it always was."""
         first = (self.id, self.external_id, self.email)
         return first if (self.phone, self.identifier) == (None, None) else tuple(self)
 

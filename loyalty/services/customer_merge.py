@@ -26,13 +26,7 @@ from loyalty.services.customer import CustomerKey, may_see_customer, resolve_cus
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.customer_merges import (
-    MergeRow,
-    lock_profiles,
-    move_customer,
-    read_merges_by_id,
-    write_labels,
-)
+from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id, write_labels
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.facts import kept_times
 from loyalty.storage.idempotency import keyed_call
@@ -54,7 +48,7 @@ class MergeRequest(NamedTuple):
 
     def fingerprint(self) -> str:
         """What identifies this request."""
-        return fingerprint([self.source.told(), self.target.told(), self.reason])
+        return fingerprint([self.source.identity(), self.target.identity(), self.reason])
 
 
 class MergedCustomers(NamedTuple):

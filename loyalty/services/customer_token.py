@@ -36,7 +36,7 @@ class CustomerTokenRequest(NamedTuple):
     def fingerprint(self) -> str:
         """What identifies this request."""
         permissions = None if self.permissions is None else sorted(self.permissions)
-        return fingerprint([self.customer.told(), self.lifetime_minutes, permissions])
+        return fingerprint([self.customer.identity(), self.lifetime_minutes, permissions])
 
 
 class CustomerGrant(NamedTuple):

@@ -16,9 +16,9 @@ from loyalty.rules.money import Money
 def fingerprint(values: Sequence[Any], **added: Any) -> str:
     """Return the SHA-256 of a request's canonical JSON.
 
-    ``values`` are tuples, dictionaries, enums, dates and plain values; their number and order never change, the order
-    of a dictionary's keys included. ``added`` are values that
-    a later release knows: one that is None leaves the fingerprint as it was before.
+    ``values`` are tuples, dictionaries, enums, dates and plain values. Their number and order never change, the order
+    of a dictionary's keys included. ``added`` are values that a later release knows: one that is None leaves the
+    fingerprint as it was before.
     """
     later = {name: added[name] for name in sorted(added) if added[name] is not None}
     request = [*values, later] if later else list(values)

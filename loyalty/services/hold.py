@@ -22,14 +22,8 @@ from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId
 from loyalty.rules.lots import allocate, is_spendable
 from loyalty.rules.money import Money, PointValue, value_of
 from loyalty.rules.points_paid import PointsPaid
-from loyalty.rules.redemption import (
-    Application,
-    CaptureOn,
-    HoldState,
-)
-from loyalty.services.checkout import (
-    Checkout,
-)
+from loyalty.rules.redemption import Application, CaptureOn, HoldState
+from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.storage.documents import to_document
@@ -61,7 +55,7 @@ class HoldRequest(NamedTuple):
         subtotal = money_identity(checkout.subtotal)
         paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
         capture_on = None if self.capture_on is CaptureOn.CALL else self.capture_on
-        identity = [self.customer.told(), self.points, paid_for, self.minutes, self.replaces]
+        identity = [self.customer.identity(), self.points, paid_for, self.minutes, self.replaces]
         return fingerprint(identity, capture_on=capture_on)
 
 
@@ -178,7 +172,7 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
     customer_id = hold.customer_id
     back = accounts.put_back(book.account(customer_id), points)
     book.keep(back.account)
-    unpaid = _still_unpaid(book, customer_id, await read_unpaid_debits(tx, customer_id)) if back.paid_debt else []
+    unpaid = _find_unpaid(book, customer_id, await read_unpaid_debits(tx, customer_id)) if back.paid_debt else []
     debt_left = back.paid_debt
     for lot_id, part in held.items():
         paid = min(debt_left, part)
@@ -194,7 +188,7 @@ async def _put_back(tx: Transaction, book: Book, hold: HoldRow, held: Mapping[Lo
             book.expire(customer_id, lot)
 
 
-def _still_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
+def _find_unpaid(book: Book, customer_id: CustomerId, stored: Sequence[UnpaidDebit]) -> list[UnpaidDebit]:
     """The stored debits without lots behind them, and those of these books, as they are after all that was booked."""
     booked = [
         UnpaidDebit(entry.id, -entry.points)

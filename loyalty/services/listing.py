@@ -112,7 +112,7 @@ async def _list(
     wanted: Filter,
     window: Window[TimePlace],
 ) -> list[Row]:
-    """Read a page of one customer's rows for who may see that customer, and of all rows for the team."""
+    """Read a page of a list: of one customer's rows, or of all rows for the team."""
     if not may_list(actor, wanted, *_LISTS):
         return []
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -151,7 +151,7 @@ async def load_purchase_entries(
 async def load_purchase_histories(
     world: World, actor: Actor, ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[PurchaseFactRow]]:
-    """The newest facts of each purchase; whoever sees the purchase sees them."""
+    """The newest facts of each purchase. A reader of the purchase may see them all."""
     return await _load(world, actor, read_histories, ids)
 
 

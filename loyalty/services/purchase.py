@@ -8,23 +8,12 @@ from typing import Any
 
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.customer import CustomerProfile
-from loyalty.rules.errors import (
-    FeatureDisabled,
-    InvalidInput,
-    LoyaltyError,
-    NotFound,
-)
+from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError, NotFound
 from loyalty.rules.ids import AccrualId, PurchaseId
-from loyalty.rules.purchase import (
-    ENDED,
-    PurchaseKind,
-)
+from loyalty.rules.purchase import ENDED, PurchaseKind
 from loyalty.services.batch import Refused, attempt_batch, yield_slices
 from loyalty.services.customer import may_see_customer, visible_lists, visible_rows
-from loyalty.services.points_paid import (
-    NOTHING_SETTLED,
-    read_settled,
-)
+from loyalty.services.points_paid import NOTHING_SETTLED, read_settled
 from loyalty.services.profile import refresh_profiles
 from loyalty.services.program import program_at
 from loyalty.services.purchase_batch import name_status, refuse_input, split_into_waves
@@ -154,7 +143,7 @@ async def _record_wave(
 ) -> list[RecordingResult]:
     marks = [recording.fingerprint() async for recording in yield_slices(wave)]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        wanted = [_wanted(actor, *one) async for one in yield_slices(zip(wave, marks, strict=True))]
+        wanted = [_build_wanted(actor, *one) async for one in yield_slices(zip(wave, marks, strict=True))]
         context = await prepare_recording(tx, wanted)
         if context is None:
             raise NotFound("program")
@@ -184,7 +173,7 @@ async def _record_wave(
     return [results[position] for position in range(len(wave))]
 
 
-def _wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> WantedPurchase:
+def _build_wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> WantedPurchase:
     return WantedPurchase(
         recording.report.kind,
         recording.report.external_id,

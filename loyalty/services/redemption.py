@@ -1,6 +1,6 @@
 """Spend points at a checkout: hold, capture, release, give back. A hold counts as spent until it ends.
 
-Everything happens under the lock of the customer's account; a hold leaves ACTIVE once, whoever is faster.
+Everything happens under the lock of the customer's account; a hold leaves ACTIVE once.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,33 +13,15 @@ from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import CheckoutVersion, HeldLot
 from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
-from loyalty.rules.errors import (
-    AboveMaximum,
-    HoldEnded,
-    NotFound,
-    Problem,
-    ReturnExceedsRedemption,
-    refuse_problems,
-)
+from loyalty.rules.errors import AboveMaximum, HoldEnded, NotFound, Problem, ReturnExceedsRedemption, refuse_problems
 from loyalty.rules.events import PointsHeld
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
 from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.points_paid import fit_hold
-from loyalty.rules.redemption import (
-    MAX_HOLD_MINUTES,
-    Application,
-    HoldState,
-    apply_points,
-)
+from loyalty.rules.redemption import MAX_HOLD_MINUTES, Application, HoldState, apply_points
 from loyalty.rules.text import check_external_id, check_note
-from loyalty.services.checkout import (
-    payable_minor,
-    prepare_customer,
-    refuse_checkout,
-    refuse_currency,
-    refuse_payer,
-)
+from loyalty.services.checkout import payable_minor, prepare_customer, refuse_checkout, refuse_currency, refuse_payer
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.hold import HoldRequest, discount_of, end_hold, new_hold, spend_hold
@@ -345,7 +327,7 @@ def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> C
 
 
 def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
-    """Whose it is, as far as the actor may act for that one; NotFound names what was asked for."""
+    """Return the owner, if the actor may act for that customer; NotFound names what was asked for."""
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound(what, (what,))
@@ -353,7 +335,7 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
 
 
 async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:
-    """Lock the account of whose hold it is."""
+    """Lock the account of the owner of a hold."""
     program = await program_at(world, tx, prepared and prepared.config_version)
     return await open_book(world, tx, program, actor, [_owner(actor, prepared, "hold")])
 

@@ -44,8 +44,8 @@ async def give_redemption_back(
 
     ``owed_points`` is what refunds of the purchase have left to give back: so many had paid for what was refunded.
 
-    To a customer who has taken over whose points they were they come as lots with the same dates. A lot that has
-    expired meanwhile lives on for the program's days of grace, or what comes back expires at once.
+    Points of a merged customer come to the target as lots with the same dates. Points of a lot that has expired
+    meanwhile live on for the program's days of grace, or expire at once.
     """
     value = redemption.discount_minor
     before, after = redemption.returned_points, redemption.returned_points + points

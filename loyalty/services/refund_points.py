@@ -89,12 +89,12 @@ async def give_points_of_refund_back(
         if mode is ReturnPoints.NONE or book.program.row.settings.redemption.return_on_cancel or left <= 0:
             return done
         given = choose_returns(left, (), payers.redemptions)
-        return done._replace(returns=await _return(tx, book, purchase, given))
+        return done._replace(returns=await _return_redemptions(tx, book, purchase, given))
     if mode is ReturnPoints.NONE or not (part.points or payers.holds):
         return RefundedPoints(part)
     given = choose_returns(part.points, payers.holds, payers.redemptions)
-    returns = await _return(tx, book, purchase, given)
-    holds, freed = await _lower(tx, book, after, payers, given)
+    returns = await _return_redemptions(tx, book, purchase, given)
+    holds, freed = await _lower_holds(tx, book, after, payers, given)
     return RefundedPoints(part, returns, holds, freed)
 
 
@@ -152,7 +152,7 @@ def _former_part(purchase: PurchaseRow, redemptions: Sequence[RedemptionRow], am
     )
 
 
-async def _return(tx: Transaction, book: Book, purchase: PurchaseRow, given: GivenBack) -> list[ReturnRow]:
+async def _return_redemptions(tx: Transaction, book: Book, purchase: PurchaseRow, given: GivenBack) -> list[ReturnRow]:
     if not given.redemptions:
         return []
     rows = await read_redemptions_by_id(tx, [*map(RedemptionId, given.redemptions)])
@@ -163,13 +163,13 @@ async def _return(tx: Transaction, book: Book, purchase: PurchaseRow, given: Giv
     return returned
 
 
-async def _lower(
+async def _lower_holds(
     tx: Transaction, book: Book, after: PurchaseRow, payers: PayersOfRefund, given: GivenBack
 ) -> tuple[list[HoldRow], PointsPaid]:
     """Lower holds by their part of the refund, and to what their terms allow for what is left of the purchase."""
     left_minor = after.total.amount_minor - after.refunded_minor
     spent = sum_paid(one.after(given.redemptions.get(one.id, 0)).paid for one in payers.redemptions)
-    parts = [_less(one, given.holds.get(one.id, 0)) for one in payers.holds]
+    parts = [_lower_by(one, given.holds.get(one.id, 0)) for one in payers.holds]
     kept: dict[UUID, PointsPaid] = {one.id: PointsPaid(one.points, one.discount_minor) for one in parts}
     kept |= lower_holds(left_minor, spent, [one for one in parts if one.points])
     moved = [one for one in payers.holds if kept[one.id].points != one.points]
@@ -190,7 +190,7 @@ async def _lower(
     return lowered, freed
 
 
-def _less(hold: ActiveHold, points: int) -> ActiveHold:
+def _lower_by(hold: ActiveHold, points: int) -> ActiveHold:
     """A hold without so many of its points."""
     if not points:
         return hold

@@ -42,7 +42,7 @@ class TierLockRequest(NamedTuple):
 
     def fingerprint(self) -> str:
         """What identifies this request."""
-        return fingerprint([self.customer.told(), self.tier_id, self.until, self.note])
+        return fingerprint([self.customer.identity(), self.tier_id, self.until, self.note])
 
 
 class LockedTier(NamedTuple):

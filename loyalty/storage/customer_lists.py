@@ -105,7 +105,7 @@ async def count_customers_listed(tx: Transaction, wanted: CustomerFilter) -> int
 def narrow_customers(statement: Select[Any], wanted: CustomerFilter) -> tuple[Select[Any], dict[str, Any]]:
     """Narrow a statement over customers and their accounts; and its parameters."""
     parameters: dict[str, Any] = {}
-    conditions = [*_found_conditions(wanted, parameters), *_known_conditions(wanted, parameters)]
+    conditions = [*_search_conditions(wanted, parameters), *_profile_conditions(wanted, parameters)]
     if wanted.created is not None:
         conditions += _within(customers.c.created_at, "created", wanted.created, parameters)
     if wanted.last_purchase is not None:
@@ -113,7 +113,7 @@ def narrow_customers(statement: Select[Any], wanted: CustomerFilter) -> tuple[Se
     return statement.where(*conditions), parameters
 
 
-def _found_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
+def _search_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
     """By points, words and tags."""
     conditions = [customers.c.merged_into.is_(None), ~accounts.c.closed, _HAVING[wanted.having]]
     for number, words in enumerate(searched_words(wanted.search or "")):
@@ -126,8 +126,8 @@ def _found_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> lis
     return conditions
 
 
-def _known_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
-    """By what is known of them."""
+def _profile_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
+    """By what is known about the customers."""
     conditions: list[ColumnElement[bool]] = []
     for name, column, value in (
         ("tier", accounts.c.tier_id, wanted.tier_id),

@@ -59,7 +59,7 @@ async def activity_page(
 ) -> Connection[LedgerEntry]:
     """A page of entries, narrowed by what was given besides."""
     if given is not None:
-        wanted = _narrowed(wanted, given)
+        wanted = _narrow(wanted, given)
     window = window_of(info.context.seal, page, ENTRY_ORDER)
     world, actor = info.context.world, info.context.actor
     found = await list_activity(world, actor, wanted, window)
@@ -73,7 +73,7 @@ async def activity_page(
     )
 
 
-def _narrowed(wanted: EntryFilter, given: ActivityFilterInput) -> EntryFilter:
+def _narrow(wanted: EntryFilter, given: ActivityFilterInput) -> EntryFilter:
     check_text_filters(given, "actor", "note")
     start_at, end_at = span_of(given.occurred)
     if given.kinds is not None:
