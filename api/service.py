@@ -22,6 +22,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actors
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
+from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from permissions.actor import Actor
 from permissions.catalog import to_grants
 from permissions.roles import Role
@@ -38,13 +39,18 @@ UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, StaleRead)
 
 
 def build_service(
-    database: Database, issuer: Issuer, *, cors_origins: Sequence[str] = (), planned: bool = True
+    database: Database,
+    issuer: Issuer,
+    *,
+    codes: CodeKeys = NO_CODE_KEYS,
+    cors_origins: Sequence[str] = (),
+    planned: bool = True,
 ) -> Starlette:
-    """The ASGI application of one process. Without ``planned`` no operation is planned.
+    """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
 
     Its lifespan checks the database role, listens for events, and ends both.
     """
-    world = World(database)
+    world = World(database, codes=codes)
     hub = EventHub(world)
 
     async def read_token(sha256: str) -> Actor | None:

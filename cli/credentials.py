@@ -1,12 +1,21 @@
-"""The issuer's key of this installation: the file that the settings name, or one made under the data folder."""
+"""The keys of this installation, the issuer's and those of gift cards: files that the settings name, or made here."""
 
+import contextlib
+import os
+import re
+import secrets
+import tempfile
 from pathlib import Path
 
 from api.issuer import Issuer
+from loyalty.storage.gift_card_codes import KEY_LENGTH, CodeKeys
 from runtime.problems import SetupProblem
 from runtime.settings import Settings
 
 KEY_FILE = "issuer-key.pem"
+CODE_KEYS_FILE = "gift-card-keys.txt"
+
+_KEY_LINE = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_LENGTH}}}")
 
 
 def local_issuer(settings: Settings) -> Issuer:
@@ -26,3 +35,43 @@ def _generated(path: Path) -> Issuer:
     except FileExistsError:
         # Another process made it in the same moment.
         return Issuer.from_key_file(path)
+
+
+def local_code_keys(settings: Settings) -> CodeKeys:
+    """Read the keys of gift cards; where no file is named, one is made once, readable for its owner only."""
+    path = settings.gift_card_keys_file or settings.data_dir / CODE_KEYS_FILE
+    try:
+        if settings.gift_card_keys_file is None and not path.exists():
+            _make_code_keys(path)
+        return CodeKeys.of([_secret(line) for line in _lines(path.read_text("ascii"))])
+    except (OSError, ValueError) as error:
+        raise SetupProblem(f"The keys of gift cards in {path} cannot be used: {_reason(error)}") from None
+
+
+def _make_code_keys(path: Path) -> None:
+    """Write a file with one new key. It appears whole, so another process never reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"# Keys of the codes of gift cards, the newest first.\n{secrets.token_hex(KEY_LENGTH)}\n")
+        with contextlib.suppress(FileExistsError):  # another process made it in the same moment
+            os.link(made, path)
+    finally:
+        Path(made).unlink()
+
+
+def _lines(text: str) -> list[str]:
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _secret(line: str) -> bytes:
+    if not _KEY_LINE.fullmatch(line):
+        raise ValueError(f"every key is a line of {2 * KEY_LENGTH} hexadecimal digits")
+    return bytes.fromhex(line)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """What is wrong, without anything of the file: a decoding error would show what it read."""
+    return "it holds more than ASCII characters" if isinstance(error, UnicodeError) else str(error)

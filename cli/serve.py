@@ -9,7 +9,7 @@ import structlog
 from api.server import run
 from api.service import build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
-from cli.credentials import local_issuer
+from cli.credentials import local_code_keys, local_issuer
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
 from runtime.settings import load_settings
@@ -43,7 +43,11 @@ def serve(host: str | None, port: int | None) -> None:
             name="treue-server",
         )
         app = build_service(
-            database, local_issuer(settings), cors_origins=settings.cors_origins, planned=settings.plans
+            database,
+            local_issuer(settings),
+            codes=local_code_keys(settings),
+            cors_origins=settings.cors_origins,
+            planned=settings.plans,
         )
         run(
             app,

@@ -22,6 +22,19 @@ class Permission(DescribedEnum):
     LOYALTY_REPORT = "loyalty:report", "Read reports over all customers (`loyalty:report`)."
     PURCHASES_RECORD = "purchases:record", "Record purchases and their status (`purchases:record`)."
     REDEMPTIONS_MANAGE = "redemptions:manage", "Let any customer spend points at the checkout (`redemptions:manage`)."
+    GIFT_CARDS_READ = "gift_cards:read", "Read gift cards and their products; codes stay hidden (`gift_cards:read`)."
+    GIFT_CARDS_MANAGE = (
+        "gift_cards:manage",
+        "Change products of gift cards; extend, cancel and void cards (`gift_cards:manage`).",
+    )
+    GIFT_CARDS_ISSUE = (
+        "gift_cards:issue",
+        "Issue gift cards that were sold for money or given for goodwill (`gift_cards:issue`).",
+    )
+    GIFT_CARDS_SPEND = (
+        "gift_cards:spend",
+        "Look gift cards up by their codes and spend them at the checkout (`gift_cards:spend`).",
+    )
     TOKENS_MANAGE = (
         "tokens:manage",
         "Create and revoke API tokens, and revoke tokens of people and customers (`tokens:manage`).",
@@ -46,6 +59,10 @@ LOYALTY_PERMISSIONS = frozenset(
         Permission.LOYALTY_MANAGE,
         Permission.LOYALTY_ADJUST,
         Permission.LOYALTY_REPORT,
+        Permission.GIFT_CARDS_READ,
+        Permission.GIFT_CARDS_MANAGE,
+        Permission.GIFT_CARDS_ISSUE,
+        Permission.GIFT_CARDS_SPEND,
     }
 )
 """What the coarse grant gives."""

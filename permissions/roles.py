@@ -19,7 +19,7 @@ class Role(enum.StrEnum):
     CUSTOMER = "CUSTOMER"
     """Collects and spends points: only their own."""
     INTEGRATION = "INTEGRATION"
-    """A booking system or shop: reads, records purchases, and lets points be spent."""
+    """A booking system or shop: reads, records purchases, lets points and gift cards be spent, issues gift cards."""
 
 
 CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})
@@ -32,9 +32,15 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.OWNER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | CREDENTIAL_PERMISSIONS,
         Role.MANAGER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS,
-        Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT}),
+        Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ}),
         Role.CUSTOMER: frozenset({Permission.SELF_READ, Permission.SELF_REDEEM}),
-        Role.INTEGRATION: CHECKOUT_PERMISSIONS | {Permission.LOYALTY_READ},
+        Role.INTEGRATION: CHECKOUT_PERMISSIONS
+        | {
+            Permission.LOYALTY_READ,
+            Permission.GIFT_CARDS_READ,
+            Permission.GIFT_CARDS_ISSUE,
+            Permission.GIFT_CARDS_SPEND,
+        },
     }
 )
 

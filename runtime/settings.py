@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     issuer_key_file: Path | None = Field(
         default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."
     )
+    gift_card_keys_file: Path | None = Field(
+        default=None,
+        description="Keys of the codes of gift cards, the newest first. Without it one is made under data_dir.",
+    )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     plans: bool = Field(
         default=True, description="Answer operations by kept plans, breadth first; false lets graphql-core run them."

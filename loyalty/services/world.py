@@ -1,10 +1,11 @@
-"""What a use case may reach: the door to the database, the clock, the compiled programs."""
+"""What a use case may reach: the door to the database, the clock, the compiled programs, the keys of gift cards."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from loyalty.ledger.program import CompiledProgram, ProgramCache
+from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from tenancy.database import Database
 
 
@@ -20,6 +21,7 @@ class World:
     database: Database
     clock: Callable[[], datetime] = system_clock
     programs: ProgramCache = field(default_factory=ProgramCache)
+    codes: CodeKeys = NO_CODE_KEYS
 
     def now(self, program: CompiledProgram) -> datetime:
         """Now, as the tenant's clock shows it: a sandbox may have advanced its own."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import strawberry
 
-from schema.errors import UserError
+from schema.user_error import UserError
 
 
 def user_errors_field() -> Any:

@@ -15,12 +15,13 @@ from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
 from schema.context import Info
 from schema.enums import publish_enum
-from schema.errors import UserError, user_errors
+from schema.errors import user_errors
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
+from schema.user_error import UserError
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer

@@ -22,6 +22,10 @@ from permissions.catalog import (
         (Permission.LOYALTY_REPORT, "loyalty:report"),
         (Permission.PURCHASES_RECORD, "purchases:record"),
         (Permission.REDEMPTIONS_MANAGE, "redemptions:manage"),
+        (Permission.GIFT_CARDS_READ, "gift_cards:read"),
+        (Permission.GIFT_CARDS_MANAGE, "gift_cards:manage"),
+        (Permission.GIFT_CARDS_ISSUE, "gift_cards:issue"),
+        (Permission.GIFT_CARDS_SPEND, "gift_cards:spend"),
         (Permission.TOKENS_MANAGE, "tokens:manage"),
         (Permission.CUSTOMERS_SIGN_IN, "customers:sign_in"),
         (Permission.SELF_READ, "self:read"),
@@ -35,7 +39,7 @@ def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
 
 
 def test_every_permission_has_a_stable_wire_name() -> None:
-    assert len(Permission) == 10
+    assert len(Permission) == 14
     assert [permission for permission in Permission if f"`{permission.value}`" not in permission.description] == []
 
 
@@ -47,6 +51,10 @@ def test_the_coarse_grant_covers_the_whole_loyalty_module() -> None:
         Permission.LOYALTY_MANAGE,
         Permission.LOYALTY_ADJUST,
         Permission.LOYALTY_REPORT,
+        Permission.GIFT_CARDS_READ,
+        Permission.GIFT_CARDS_MANAGE,
+        Permission.GIFT_CARDS_ISSUE,
+        Permission.GIFT_CARDS_SPEND,
     }
 
 

@@ -11,6 +11,10 @@ loyalty:adjust      yes    yes      -      -         -
 loyalty:report      yes    yes      yes    -         -
 purchases:record    yes    yes      -      -         yes
 redemptions:manage  yes    yes      -      -         yes
+gift_cards:read     yes    yes      yes    -         yes
+gift_cards:manage   yes    yes      -      -         -
+gift_cards:issue    yes    yes      -      -         yes
+gift_cards:spend    yes    yes      -      -         yes
 tokens:manage       yes    -        -      -         -
 customers:sign_in   yes    -        -      -         -
 self:read           -      -        -      yes       -

@@ -21,13 +21,15 @@ from graphql import (
 
 import schema
 from loyalty.rules import errors as refusals
+from loyalty.rules import gift_card_errors
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from permissions.catalog import Permission
-from schema.errors import USER_ERROR_TYPES, UserErrorCode
+from schema.errors import USER_ERROR_TYPES
 from schema.executable import ExecutableSchema, print_sdl
 from schema.guard import REQUIRES, guarded
 from schema.queries.viewer import NODE_TYPES
 from schema.root import treue_schema
+from schema.user_error import UserErrorCode
 
 SDL_FILE = Path(schema.__file__).with_name("schema.graphql")
 ROOTS = ("Query", "Mutation", "Subscription")
@@ -127,9 +129,13 @@ def test_what_needs_no_permission_is_on_purpose(treue: ExecutableSchema) -> None
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+REFUSALS = {refusals.__name__, gift_card_errors.__name__}
+"""The modules that hold refusals; tests make others of their own."""
+
+
 def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
     """The refusals that are raised: those without others below them."""
-    below = [child for child in kind.__subclasses__() if child.__module__ == refusals.__name__]
+    below = [child for child in kind.__subclasses__() if child.__module__ in REFUSALS]
     return set[type[LoyaltyError]]().union(*(leaves(child) for child in below)) if below else {kind}
 
 

@@ -37,10 +37,11 @@ from loyalty.services.world import World
 from loyalty.storage.events import EventFilter, EventRow, read_event_page
 from permissions.actor import Actor
 from schema.context import Context, Services
-from schema.errors import USER_ERROR_TYPES, UserError, user_errors
+from schema.errors import USER_ERROR_TYPES, user_errors
 from schema.executable import ExecutableSchema, build_schema
 from schema.node_ids import decode_id
 from schema.root import treue_schema
+from schema.user_error import UserError
 from tenancy.database import Database
 from tests.fixtures.tenants import salon_of
 from tests.loyalty.rules.test_errors import EVERY_ERROR

@@ -36,7 +36,11 @@ from loyalty.rules.errors import (
     VersionConflict,
     refuse_problems,
 )
+from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardCodeMistyped
 from loyalty.rules.money import Money
+
+REFUSALS = {"loyalty.rules.errors", "loyalty.rules.gift_card_errors"}
+"""The modules that hold refusals; tests make others of their own."""
 
 EVERY_ERROR = [
     (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),
@@ -65,6 +69,7 @@ EVERY_ERROR = [
     (AmbiguousReport("PAID"), "AMBIGUOUS_REPORT", ("status",)),
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
     (AmbiguousCustomer([], ("customer", "email")), "AMBIGUOUS_CUSTOMER", ("customer", "email")),
+    (GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, "It is short."), "GIFT_CARD_CODE_MISTYPED", ("code",)),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
     (TenantSuspended(), "TENANT_SUSPENDED", ()),
     (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),
@@ -88,7 +93,7 @@ def test_the_table_has_every_refusal() -> None:
         below = kind.__subclasses__()
         return set().union(*(leaves(child) for child in below)) if below else {kind}
 
-    of_rules = {kind for kind in leaves(LoyaltyError) if kind.__module__ == "loyalty.rules.errors"}
+    of_rules = {kind for kind in leaves(LoyaltyError) if kind.__module__ in REFUSALS}
     assert of_rules == {type(error) for error, _, _ in EVERY_ERROR}
 
 

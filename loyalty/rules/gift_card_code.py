@@ -1,0 +1,108 @@
+"""The secret code of a gift card: who has it may spend the card.
+
+A code is a number of 85 random bits in 17 symbols of Crockford's base 32 (https://www.crockford.com/base32.html). Then
+comes Crockford's check symbol, the number modulo 37. It finds a single wrong symbol, and two neighbours that changed
+places. A number whose check symbol would be one of `*~$=U` makes no code, so a code has letters and digits only.
+"""
+
+import re
+from typing import Final, NewType
+from unicodedata import normalize
+
+from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardCodeMistyped
+
+GiftCardCode = NewType("GiftCardCode", str)
+"""A code as it is hashed and encrypted: 18 symbols in capitals, without dashes."""
+
+SYMBOLS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: without I, L and O, which look like 1 and 0, and without U."""
+
+BITS_PER_SYMBOL = 5
+RANDOM_SYMBOLS = 17
+RANDOM_BITS = RANDOM_SYMBOLS * BITS_PER_SYMBOL
+"""Random bits of a code. Leaving out 5 of 37 check symbols costs 0.21 of them."""
+
+CODE_LENGTH = RANDOM_SYMBOLS + 1
+GROUP_LENGTH = 6
+PREFIX_LENGTH = 4
+"""The first symbols of a code (20 bits), by which guesses from many credentials are counted together."""
+
+SHOWN_SYMBOLS = 4
+"""The last symbols of a code, which everybody sees who sees the card."""
+
+TYPED_CODE_MAX_LENGTH = 100
+"""Characters of a code as it is typed, with blanks and dashes."""
+
+_CHECK_MODULUS = 37
+_VALUES: Final = {symbol: value for value, symbol in enumerate(SYMBOLS)}
+_LOOK_ALIKES: Final = {"O": "0", "I": "1", "L": "1"}
+_TYPED: Final = (
+    {symbol: symbol for symbol in SYMBOLS}
+    | {symbol.lower(): symbol for symbol in SYMBOLS}
+    | _LOOK_ALIKES
+    | {look_alike.lower(): symbol for look_alike, symbol in _LOOK_ALIKES.items()}
+)
+"""The symbol that each typed sign stands for."""
+
+_LEFT_OUT = re.compile(r"[-_\u00ad\u2010-\u2015\u2212\u200b\u2060\ufeff\s]+")
+"""Blanks of every width, hyphens and dashes: what people and programs put between groups."""
+
+
+def make_code(number: int) -> GiftCardCode | None:
+    """Return the code of a random number below 2 to the power of `RANDOM_BITS`, or None where it is not given out."""
+    check = number % _CHECK_MODULUS
+    if not 0 <= number < 1 << RANDOM_BITS:
+        raise ValueError(f"A code is made of {RANDOM_BITS} random bits")
+    if check >= len(SYMBOLS):
+        return None
+    places = range(RANDOM_BITS - BITS_PER_SYMBOL, -1, -BITS_PER_SYMBOL)
+    symbols = (SYMBOLS[number >> place & len(SYMBOLS) - 1] for place in places)
+    return GiftCardCode("".join(symbols) + SYMBOLS[check])
+
+
+def normalise_code(text: str, path: tuple[str, ...] = ("code",)) -> GiftCardCode:
+    """Return the code that was typed, whatever its case, blanks and dashes; O is read as 0, I and L as 1.
+
+    Refusal: GiftCardCodeMistyped, which names the mistake.
+    """
+    if len(text) > TYPED_CODE_MAX_LENGTH:
+        raise _wrong_length(path)
+    typed = _LEFT_OUT.sub("", normalize("NFKC", text))
+    symbols = "".join(_TYPED.get(sign, "?") for sign in typed)
+    if "?" in symbols:
+        raise GiftCardCodeMistyped(
+            GiftCardCodeMistake.SYMBOL, "A code has the digits 0 to 9 and the letters A to Z except U.", path
+        )
+    if len(symbols) != CODE_LENGTH:
+        raise _wrong_length(path)
+    if _number(symbols[:-1]) % _CHECK_MODULUS != _VALUES[symbols[-1]]:
+        raise GiftCardCodeMistyped(
+            GiftCardCodeMistake.CHECK_SYMBOL, "The code has a typing mistake: compare it again.", path
+        )
+    return GiftCardCode(symbols)
+
+
+def group_code(code: GiftCardCode) -> str:
+    """Return a code as people read it: groups of 6 symbols with dashes between."""
+    return "-".join(code[start : start + GROUP_LENGTH] for start in range(0, len(code), GROUP_LENGTH))
+
+
+def last_symbols(code: GiftCardCode) -> str:
+    """Return the part of a code that everybody sees who sees the card."""
+    return code[-SHOWN_SYMBOLS:]
+
+
+def code_prefix(code: GiftCardCode) -> str:
+    """Return the part of a code by which guesses from many credentials are counted together."""
+    return code[:PREFIX_LENGTH]
+
+
+def _wrong_length(path: tuple[str, ...]) -> GiftCardCodeMistyped:
+    return GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, f"A code has {CODE_LENGTH} letters and digits.", path)
+
+
+def _number(symbols: str) -> int:
+    number = 0
+    for symbol in symbols:
+        number = number << BITS_PER_SYMBOL | _VALUES[symbol]
+    return number

@@ -1,0 +1,27 @@
+"""Refusals on the wire that only gift cards have, and which refusal of the rules each type shows."""
+
+from collections.abc import Mapping
+
+import strawberry
+
+from loyalty.rules import gift_card_errors as refusals
+from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.gift_card_errors import GiftCardCodeMistake
+from schema.enums import publish_enum
+from schema.user_error import UserError
+
+publish_enum(GiftCardCodeMistake)
+
+
+@strawberry.type(
+    description="What was typed is no code of any gift card: a sign is wrong, missing, or in the wrong place. "
+    "It does not count as a wrong code."
+)
+class GiftCardCodeMistyped(UserError):
+    mistake: GiftCardCodeMistake = strawberry.field(description="What shows that it is no code.")
+
+
+GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
+    refusals.GiftCardCodeMistyped: (GiftCardCodeMistyped, ("mistake",)),
+}
+"""The types of these refusals, with the names of their details."""
