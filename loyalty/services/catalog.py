@@ -118,22 +118,22 @@ async def list_catalog_items(
 ) -> list[CatalogItem]:
     """A page of the catalogue."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_items(tx, CatalogFilter(kind, search), window=window)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_items(tx, CatalogFilter(kind, search), window=window)
 
 
 async def count_catalog_items(world: World, actor: Actor, *, kind: CatalogKind | None, search: str | None) -> int:
     """How many items a list has, up to the ceiling of counts."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await count_items_listed(tx, CatalogFilter(kind, search))
+    tx = world.database.reading(actor.tenant_id)
+    return await count_items_listed(tx, CatalogFilter(kind, search))
 
 
 async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) -> dict[Key, CatalogItem]:
     """The items that have one of these keys: kind, external id."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        items = await read_items_by_key(tx, [CatalogPlace(*key) for key in keys])
+    tx = world.database.reading(actor.tenant_id)
+    items = await read_items_by_key(tx, [CatalogPlace(*key) for key in keys])
     found = {_key(item): item for item in items}
     return {key: found[CatalogPlace(*key)] for key in keys if CatalogPlace(*key) in found}
 

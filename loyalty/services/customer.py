@@ -117,15 +117,15 @@ async def list_customers(
 ) -> list[tuple[CustomerPlace, CustomerRow]]:
     """A page of customers."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_customer_page(tx, wanted, order=order, window=window)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_customer_page(tx, wanted, order=order, window=window)
 
 
 async def count_customers(world: World, actor: Actor, wanted: CustomerFilter) -> int:
     """How many customers a list has, up to the ceiling of counts."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await count_customers_listed(tx, wanted)
+    tx = world.database.reading(actor.tenant_id)
+    return await count_customers_listed(tx, wanted)
 
 
 async def load_customers_by_external_id(
@@ -133,8 +133,8 @@ async def load_customers_by_external_id(
 ) -> dict[str, CustomerRow]:
     """The customers among ``external_ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        found = await read_customers_by_external_id(tx, external_ids)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_customers_by_external_id(tx, external_ids)
     return {name: row for name, row in found.items() if may_see_customer(actor, row.id)}
 
 
@@ -142,16 +142,16 @@ async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window:
     """A page of ledger entries, newest first; a customer sees only their own."""
     if not may_list(actor, wanted, *_ACTIVITY):
         return []
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_entry_page(tx, wanted, window=window)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_entry_page(tx, wanted, window=window)
 
 
 async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int:
     """How many entries a list has, up to the ceiling of counts."""
     if not may_list(actor, wanted, *_ACTIVITY):
         return 0
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await narrow_entries(wanted).count(tx)
+    tx = world.database.reading(actor.tenant_id)
+    return await narrow_entries(wanted).count(tx)
 
 
 def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody: Permission) -> bool:

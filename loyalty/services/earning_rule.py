@@ -160,15 +160,15 @@ async def list_earning_rules(
 ) -> list[EarningRuleRow]:
     """A page of rules in the order of their priority."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read_rules(tx, active=active, window=window)
+    tx = world.database.reading(actor.tenant_id)
+    return await read_rules(tx, active=active, window=window)
 
 
 async def count_earning_rules(world: World, actor: Actor, *, active: bool | None) -> int:
     """How many rules a list has."""
     require(actor, Permission.LOYALTY_READ)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await count_rules_listed(tx, active=active)
+    tx = world.database.reading(actor.tenant_id)
+    return await count_rules_listed(tx, active=active)
 
 
 async def load_earning_rules(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, EarningRuleRow]:

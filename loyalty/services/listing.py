@@ -42,7 +42,6 @@ from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
-from tenancy.database import Transaction
 from tenancy.reading import Reads
 
 Filter = TypeVar("Filter", PurchaseFilter, AdjustmentFilter, HoldFilter, RedemptionFilter, LotFilter)
@@ -92,8 +91,8 @@ async def count_listed(world: World, actor: Actor, wanted: Filter) -> int:
     """How many rows one of these lists has, up to the ceiling of counts; customers count only their own."""
     if not may_list(actor, wanted, *_LISTS):
         return 0
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await _NARROW[type(wanted)](wanted).count(tx)
+    tx = world.database.reading(actor.tenant_id)
+    return await _NARROW[type(wanted)](wanted).count(tx)
 
 
 _NARROW: Mapping[type, Callable[[Any], Narrowed]] = {
@@ -108,15 +107,15 @@ _NARROW: Mapping[type, Callable[[Any], Narrowed]] = {
 async def _list(
     world: World,
     actor: Actor,
-    read: Callable[[Transaction, Filter, Window[TimePlace]], Awaitable[list[Row]]],
+    read: Callable[[Reads, Filter, Window[TimePlace]], Awaitable[list[Row]]],
     wanted: Filter,
     window: Window[TimePlace],
 ) -> list[Row]:
     """Read a page of a list: of one customer's rows, or of all rows for the team."""
     if not may_list(actor, wanted, *_LISTS):
         return []
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        return await read(tx, wanted, window)
+    tx = world.database.reading(actor.tenant_id)
+    return await read(tx, wanted, window)
 
 
 # ── what belongs to purchases ────────────────────────────────────────────────────────────────────────────────────

@@ -54,8 +54,8 @@ async def check_program(world: World, actor: Actor) -> list[ProgramCheck]:
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ, even_when_off=True)
     if not allows(actor, Permission.LOYALTY_READ):
         return []
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        config = await read_config(tx)
+    tx = world.database.reading(actor.tenant_id)
+    config = await read_config(tx)
     if config is None:
         raise NotFound("program")
     now = world.clock() + config.program.clock_advance

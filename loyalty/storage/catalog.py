@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, delete, func, literal_column, or_, select, tuple_
 
 from loyalty.rules.catalog import CatalogEarning, EarningRate
 from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.rules.search import fold_text
 from loyalty.rules.text import tidy_text
-from loyalty.storage.narrowed import count_rows
+from loyalty.storage.narrowed import Narrowed, starts_with
 from loyalty.storage.tables import catalog_items
-from loyalty.storage.window import Window
+from loyalty.storage.window import Keyset, Window
 from tenancy.database import Transaction
-from tenancy.table import insert_rows, tenant_parameter
+from tenancy.reading import Reads
+from tenancy.table import insert_rows, record_set, tenant_parameter
 
 
 class CatalogPlace(NamedTuple):
@@ -37,9 +38,9 @@ _COLUMNS = (
     catalog_items.c.rate_per_minor,
 )
 _LISTED = select(*_COLUMNS).where(catalog_items.c.tenant_id == tenant_parameter())
-_BY_KEYS = _LISTED.where(
-    tuple_(catalog_items.c.kind, catalog_items.c.external_id).in_(bindparam("keys", expanding=True))
-)
+_BY_KEY = Keyset((catalog_items.c.kind, catalog_items.c.external_id), descending=False)
+_asked = record_set("keys", [("kind", catalog_items.c.kind.type), ("external_id", catalog_items.c.external_id.type)])
+_BY_KEYS = _LISTED.where(catalog_items.c.kind == _asked.c.kind, catalog_items.c.external_id == _asked.c.external_id)
 _COUNT = select(func.count()).where(catalog_items.c.tenant_id == tenant_parameter())
 
 
@@ -101,9 +102,9 @@ async def count_items(tx: Transaction) -> int:
     return int(row[0]) if row else 0
 
 
-async def read_items_by_key(tx: Transaction, keys: Sequence[CatalogPlace]) -> list[CatalogItem]:
+async def read_items_by_key(tx: Reads, keys: Sequence[CatalogPlace]) -> list[CatalogItem]:
     """The items that have one of these keys."""
-    return [_item(row) for row in await tx.rows(_BY_KEYS, keys=[tuple(key) for key in keys])]
+    return [_item(row) for row in await tx.rows(_BY_KEYS, keys=[key._asdict() for key in {*keys}])]
 
 
 class CatalogFilter(NamedTuple):
@@ -124,45 +125,26 @@ _folded_name = func.regexp_replace(
 )
 
 
-def _narrow_items(wanted: CatalogFilter) -> tuple[Select[Any], dict[str, Any]]:
-    statement = _LISTED
-    parameters: dict[str, Any] = {}
-    if wanted.kind is not None:
-        statement = statement.where(catalog_items.c.kind == bindparam("only_kind"))
-        parameters["only_kind"] = wanted.kind
+def _narrow_items(wanted: CatalogFilter) -> Narrowed:
+    rows = Narrowed(_LISTED, _BY_KEY)
+    rows.equal(catalog_items.c.kind, wanted.kind)
     if wanted.search is not None:
-        begins = catalog_items.c.external_id.op("^@", is_comparison=True)(bindparam("prefix"))
-        statement = statement.where(or_(func.strpos(_folded_name, bindparam("searched")) > 0, begins))
-        parameters |= {"searched": fold_text(wanted.search), "prefix": tidy_text(wanted.search)}
-    return statement, parameters
+        rows.keep("search", _is_found, searched=fold_text(wanted.search), prefix=tidy_text(wanted.search))
+    return rows
 
 
-async def count_items_listed(tx: Transaction, wanted: CatalogFilter) -> int:
+def _is_found() -> ColumnElement[bool]:
+    return or_(func.strpos(_folded_name, bindparam("searched")) > 0, starts_with(catalog_items.c.external_id, "prefix"))
+
+
+async def count_items_listed(tx: Reads, wanted: CatalogFilter) -> int:
     """How many items a list has, up to its ceiling."""
-    return await count_rows(tx, *_narrow_items(wanted))
+    return await _narrow_items(wanted).count(tx)
 
 
-async def read_items(
-    tx: Transaction,
-    wanted: CatalogFilter,
-    *,
-    window: Window[CatalogPlace],
-) -> list[CatalogItem]:
-    """A page of items in the order of kind and external id, or towards the first when the window is backwards."""
-    statement, parameters = _narrow_items(wanted)
-    order = (catalog_items.c.kind, catalog_items.c.external_id)
-    if window.beyond is not None:
-        mark = tuple_(
-            bindparam("after_kind", type_=catalog_items.c.kind.type),
-            bindparam("after_id", type_=catalog_items.c.external_id.type),
-        )
-        place = tuple_(*order)
-        statement = statement.where(place < mark if window.backwards else place > mark)
-        parameters |= {"after_kind": window.beyond.kind, "after_id": window.beyond.external_id}
-    statement = statement.order_by(*([column.desc() for column in order] if window.backwards else order)).limit(
-        window.limit
-    )
-    return [_item(row) for row in await tx.rows(statement, **parameters)]
+async def read_items(tx: Reads, wanted: CatalogFilter, *, window: Window[CatalogPlace]) -> list[CatalogItem]:
+    """A page of items in the order of kind and external id."""
+    return [_item(row) for row in await _narrow_items(wanted).read(tx, window)]
 
 
 def _item(row: Any) -> CatalogItem:

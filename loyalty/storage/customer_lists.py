@@ -1,10 +1,11 @@
 """Lists of customers: what they are narrowed to, how they are ordered, and how many there are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, exists, literal_column, or_, select, true, tuple_
+from sqlalchemy import Exists, Select, and_, bindparam, exists, literal_column, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.birthday import DayOfYear
@@ -19,10 +20,10 @@ from loyalty.storage.customers import (
     PointsFilter,
     read_customer_row,
 )
-from loyalty.storage.narrowed import count_rows
+from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import accounts, customer_tags, customer_words, customers, purchases
-from loyalty.storage.window import Window
-from tenancy.database import Transaction
+from loyalty.storage.window import Keyset, Window
+from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter
 
 
@@ -50,12 +51,11 @@ class CustomerFilter(NamedTuple):
     last_purchase: TimeSpan | None = None
 
 
-_HAVING: dict[PointsFilter, ColumnElement[bool]] = {
-    PointsFilter.AVAILABLE: accounts.c.available > 0,
-    PointsFilter.PENDING: accounts.c.pending > 0,
-    PointsFilter.DEBT: accounts.c.debt > 0,
-    PointsFilter.NONE: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
-    PointsFilter.ANY: true(),
+_HAVING: dict[PointsFilter, Callable[[], ColumnElement[bool]]] = {
+    PointsFilter.AVAILABLE: lambda: accounts.c.available > 0,
+    PointsFilter.PENDING: lambda: accounts.c.pending > 0,
+    PointsFilter.DEBT: lambda: accounts.c.debt > 0,
+    PointsFilter.NONE: lambda: and_(accounts.c.available == 0, accounts.c.pending == 0, accounts.c.held == 0),
 }
 _LAST_CHARACTER = "\U0010ffff"
 """No word holds it, and it stands behind every other character: `muller` and this is beyond all that begin so."""
@@ -71,112 +71,91 @@ _LISTED: Select[Any] = (
 )
 
 
-_ORDER: dict[CustomerOrder, tuple[Any, bool]] = {
-    CustomerOrder.NAME: (customers.c.search_name, False),
-    CustomerOrder.POINTS: (accounts.c.available, True),
+_ORDER: dict[CustomerOrder, Keyset] = {
+    CustomerOrder.NAME: Keyset((customers.c.search_name, customers.c.id), descending=False),
+    CustomerOrder.POINTS: Keyset((accounts.c.available, customers.c.id), descending=True),
     # Ids are UUIDv7: their order is the order of creation, and the primary key is the index.
-    CustomerOrder.NEWEST: (customers.c.id, True),
+    CustomerOrder.NEWEST: Keyset((customers.c.id, customers.c.id), descending=True),
 }
 
 
 async def read_customer_page(
-    tx: Transaction,
+    tx: Reads,
     wanted: CustomerFilter,
     *,
     order: CustomerOrder,
     window: Window[CustomerPlace],
 ) -> list[tuple[CustomerPlace, CustomerRow]]:
     """A page of customers with their places, in reading direction."""
-    statement, parameters = narrow_customers(CUSTOMERS, wanted)
-    value, descending = _ORDER[order]
-    descends = window.descends(by_default=descending)
-    statement = _page(statement, value, descends=descends, beyond=window.beyond is not None).limit(window.limit)
-    if window.beyond is not None:
-        parameters |= {"after_value": window.beyond.value, "after_id": window.beyond.id}
-    return [(_place(row, order), read_customer_row(row)) for row in await tx.rows(statement, **parameters)]
+    rows = await _narrow(CUSTOMERS, _ORDER[order], wanted).read(tx, window)
+    return [(_place(row, order), read_customer_row(row)) for row in rows]
 
 
-async def count_customers_listed(tx: Transaction, wanted: CustomerFilter) -> int:
+async def count_customers_listed(tx: Reads, wanted: CustomerFilter) -> int:
     """How many customers a list has, up to its ceiling."""
-    statement, parameters = narrow_customers(_LISTED, wanted)
-    return await count_rows(tx, statement, parameters)
+    return await _narrow(_LISTED, _ORDER[CustomerOrder.NEWEST], wanted).count(tx)
 
 
-def narrow_customers(statement: Select[Any], wanted: CustomerFilter) -> tuple[Select[Any], dict[str, Any]]:
-    """Narrow a statement over customers and their accounts; and its parameters."""
-    parameters: dict[str, Any] = {}
-    conditions = [*_search_conditions(wanted, parameters), *_profile_conditions(wanted, parameters)]
+def _narrow(statement: Select[Any], order: Keyset, wanted: CustomerFilter) -> Narrowed:
+    """Narrow a statement over customers and their accounts."""
+    rows = Narrowed(statement, order)
+    rows.keep("whole", lambda: and_(customers.c.merged_into.is_(None), ~accounts.c.closed))
+    if wanted.having is not PointsFilter.ANY:
+        rows.keep(f"having_{wanted.having}", _HAVING[wanted.having])
+    _keep_found(rows, wanted)
+    _keep_known(rows, wanted)
     if wanted.created is not None:
-        conditions += _within(customers.c.created_at, "created", wanted.created, parameters)
+        rows.within(customers.c.created_at, *wanted.created)
     if wanted.last_purchase is not None:
-        conditions += _last_purchase_within(wanted.last_purchase, parameters)
-    return statement.where(*conditions), parameters
+        _keep_last_purchase(rows, wanted.last_purchase)
+    return rows
 
 
-def _search_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
-    """By points, words and tags."""
-    conditions = [customers.c.merged_into.is_(None), ~accounts.c.closed, _HAVING[wanted.having]]
+def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
+    """Keep customers who have every word of a search, and every tag."""
     for number, words in enumerate(searched_words(wanted.search or "")):
-        conditions.append(_has_word(number))
-        for way, word in enumerate(words):
-            parameters |= {f"word_{number}_{way}": word, f"beyond_{number}_{way}": word + _LAST_CHARACTER}
+        ways = {f"word_{number}_{way}": word for way, word in enumerate(words)}
+        ends = {f"beyond_{number}_{way}": word + _LAST_CHARACTER for way, word in enumerate(words)}
+        rows.keep(f"word_{number}", partial(_has_word, number), **ways, **ends)
     for number, tag in enumerate(wanted.tags):
-        conditions.append(_has_tag(number))
-        parameters[f"tag_{number}"] = fold_tag(tag)
-    return conditions
+        rows.keep(f"tag_{number}", partial(_has_tag, number), **{f"tag_{number}": fold_tag(tag)})
 
 
-def _profile_conditions(wanted: CustomerFilter, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
-    """By what is known about the customers."""
-    conditions: list[ColumnElement[bool]] = []
-    for name, column, value in (
-        ("tier", accounts.c.tier_id, wanted.tier_id),
-        ("locale", customers.c.locale, wanted.locale),
-    ):
-        if value is not None:
-            conditions.append(column == bindparam(name))
-            parameters[name] = value
-    for name, column, values in (
-        ("external_ids", customers.c.external_id, wanted.external_ids),
-        ("categories", customers.c.category, wanted.categories),
-    ):
-        if values is not None:
-            conditions.append(column.in_(bindparam(name, expanding=True)))
-            parameters[name] = list(values)
+def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
+    """Keep customers by what is known about them."""
+    rows.equal(accounts.c.tier_id, wanted.tier_id)
+    rows.equal(customers.c.locale, wanted.locale)
+    rows.among(customers.c.external_id, wanted.external_ids)
+    rows.among(customers.c.category, wanted.categories)
     if wanted.marketing_consent is not None:
         agreed = customers.c.marketing_consent.is_(True)
-        conditions.append(agreed if wanted.marketing_consent else ~agreed)
+        rows.keep(f"consent_{wanted.marketing_consent}", lambda: agreed if wanted.marketing_consent else ~agreed)
     if wanted.birthdays is not None:
         first, last = wanted.birthdays
-        conditions.append(_born_between(wraps=last < first))
-        parameters |= {"first_day": first.number, "last_day": last.number}
-    return conditions
+        wraps = last < first
+        born = partial(_born_between, wraps=wraps)
+        rows.keep(f"born_{wraps}", born, first_day=first.number, last_day=last.number)
 
 
-def _within(at: ColumnElement[Any], name: str, span: TimeSpan, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
-    conditions = []
-    if span.start_at is not None:
-        conditions.append(at >= bindparam(f"{name}_from", type_=INSTANT))
-        parameters[f"{name}_from"] = span.start_at
-    if span.end_at is not None:
-        conditions.append(at < bindparam(f"{name}_to", type_=INSTANT))
-        parameters[f"{name}_to"] = span.end_at
-    return conditions
+def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:
+    """Keep customers with a purchase from the start on, and none from the end on.
 
-
-def _last_purchase_within(span: TimeSpan, parameters: dict[str, Any]) -> list[ColumnElement[bool]]:
-    """There is a purchase from the start on, and none from the end on; an index leads from a customer to both."""
-    bought = exists().where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == customers.c.id)
-    conditions: list[ColumnElement[bool]] = []
+    An index leads from a customer to both.
+    """
     if span.start_at is None:
-        conditions.append(bought)
+        rows.keep("bought", _bought_ever)
     else:
-        conditions.append(bought.where(purchases.c.recorded_at >= bindparam("last_purchase_from", type_=INSTANT)))
-        parameters["last_purchase_from"] = span.start_at
+        rows.keep("bought_from", partial(_bought_from, "bought_from"), bought_from=span.start_at)
     if span.end_at is not None:
-        conditions.append(~bought.where(purchases.c.recorded_at >= bindparam("last_purchase_to", type_=INSTANT)))
-        parameters["last_purchase_to"] = span.end_at
-    return conditions
+        rows.keep("bought_to", lambda: ~_bought_from("bought_to"), bought_to=span.end_at)
+
+
+def _bought_ever() -> Exists:
+    return exists().where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == customers.c.id)
+
+
+def _bought_from(parameter: str) -> Exists:
+    return _bought_ever().where(purchases.c.recorded_at >= bindparam(parameter, type_=INSTANT))
 
 
 def _born_between(*, wraps: bool) -> ColumnElement[bool]:
@@ -206,15 +185,6 @@ def _has_word(number: int) -> ColumnElement[bool]:
     ]
     found = select(customer_words.c.customer_id).where(customer_words.c.tenant_id == tenant_parameter(), or_(*ranges))
     return customers.c.id.in_(found)
-
-
-def _page(statement: Select[Any], value: Any, *, descends: bool, beyond: bool) -> Select[Any]:
-    if beyond:
-        place = tuple_(value, customers.c.id)
-        mark = tuple_(bindparam("after_value", type_=value.type), bindparam("after_id", type_=customers.c.id.type))
-        statement = statement.where(place < mark if descends else place > mark)
-    columns = (value, customers.c.id)
-    return statement.order_by(*([column.desc() for column in columns] if descends else columns))
 
 
 def _place(row: Any, order: CustomerOrder) -> CustomerPlace:

@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from loyalty.rules.earning import Award, Conditions
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import RuleId
 from loyalty.storage.documents import from_document, from_optional, read_award, to_document
-from loyalty.storage.narrowed import count_rows
+from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import earning_rule_versions, earning_rules
-from loyalty.storage.window import Window
+from loyalty.storage.window import Keyset, Window
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -40,9 +40,7 @@ _LISTED = select(*_COLUMNS).where(
     earning_rules.c.tenant_id == tenant_parameter(),
     earning_rules.c.deleted_at.is_(None),
 )
-_PLACE = tuple_(earning_rules.c.priority, earning_rules.c.id)
-_AFTER = tuple_(bindparam("after_priority", type_=earning_rules.c.priority.type), bindparam("after_id"))
-
+_BY_PRIORITY = Keyset((earning_rules.c.priority, earning_rules.c.id), descending=False)
 _BY_IDS = _LISTED.where(among(earning_rules.c.id, "ids"))
 _EVER = select(*_COLUMNS).where(earning_rules.c.tenant_id == tenant_parameter(), earning_rules.c.id == bindparam("id"))
 _LOCK = _LISTED.where(earning_rules.c.id == bindparam("id")).with_for_update()
@@ -83,32 +81,21 @@ class RulePlace(NamedTuple):
     id: RuleId
 
 
-async def read_rules(
-    tx: Transaction,
-    *,
-    active: bool | None,
-    window: Window[RulePlace],
-) -> list[EarningRuleRow]:
+async def read_rules(tx: Reads, *, active: bool | None, window: Window[RulePlace]) -> list[EarningRuleRow]:
     """A page of rules in the order of their priority, or towards the first when the window is backwards."""
-    statement = _narrow_rules(active=active)
-    parameters: dict[str, Any] = {}
-    if window.beyond is not None:
-        statement = statement.where(_PLACE < _AFTER if window.backwards else _PLACE > _AFTER)
-        parameters = {"after_priority": window.beyond.priority, "after_id": window.beyond.id}
-    order = (earning_rules.c.priority, earning_rules.c.id)
-    statement = statement.order_by(*([column.desc() for column in order] if window.backwards else order)).limit(
-        window.limit
-    )
-    return [_row(row) for row in await tx.rows(statement, **parameters)]
+    return [_row(row) for row in await _narrow_rules(active=active).read(tx, window)]
 
 
-async def count_rules_listed(tx: Transaction, *, active: bool | None) -> int:
+async def count_rules_listed(tx: Reads, *, active: bool | None) -> int:
     """How many rules a list has, up to its ceiling."""
-    return await count_rows(tx, _narrow_rules(active=active), {})
+    return await _narrow_rules(active=active).count(tx)
 
 
-def _narrow_rules(*, active: bool | None) -> Select[Any]:
-    return _LISTED if active is None else _LISTED.where(earning_rules.c.active.is_(active))
+def _narrow_rules(*, active: bool | None) -> Narrowed:
+    rows = Narrowed(_LISTED, _BY_PRIORITY)
+    if active is not None:
+        rows.keep("active" if active else "paused", lambda: earning_rules.c.active.is_(active))
+    return rows
 
 
 async def read_rules_by_id(tx: Reads, ids: list[RuleId]) -> dict[RuleId, EarningRuleRow]:

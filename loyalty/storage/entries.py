@@ -11,8 +11,7 @@ from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.rules.listing import PointsSign
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import adjustments, entries
-from loyalty.storage.window import TimePlace, Window
-from tenancy.database import Transaction
+from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
@@ -35,6 +34,7 @@ class EntryRow(NamedTuple):
 
 _ENTRY_COLUMNS = [entries.c[name] for name in EntryRow._fields]
 _ENTRIES = select(*_ENTRY_COLUMNS).where(entries.c.tenant_id == tenant_parameter())
+_BY_TIME = Keyset((entries.c.occurred_at, entries.c.id), descending=True)
 _ENTRIES_BY_ID = _ENTRIES.where(among(entries.c.id, "ids"))
 
 
@@ -71,18 +71,18 @@ _HAS_NOTE = (
 
 def narrow_entries(wanted: EntryFilter) -> Narrowed:
     """Entries by when they happened."""
-    rows = Narrowed(entries, _ENTRY_COLUMNS, entries.c.occurred_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.among("kind", wanted.kinds)
-    rows.within(wanted.start_at, wanted.end_at)
-    rows.equal("reference_id", wanted.reference_id)
-    rows.signed(wanted.sign)
-    rows.equal("actor", wanted.actor)
+    known, rows = entries.c, Narrowed(_ENTRIES, _BY_TIME)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.among(known.kind, wanted.kinds)
+    rows.within(known.occurred_at, wanted.start_at, wanted.end_at)
+    rows.equal(known.reference_id, wanted.reference_id)
+    rows.signed(known.points, wanted.sign)
+    rows.equal(known.actor, wanted.actor)
     if wanted.note is not None:
-        rows.add(_HAS_NOTE, note=wanted.note)
+        rows.keep("note", lambda: _HAS_NOTE, note=wanted.note)
     return rows
 
 
-async def read_entry_page(tx: Transaction, wanted: EntryFilter, *, window: Window[TimePlace]) -> list[EntryRow]:
+async def read_entry_page(tx: Reads, wanted: EntryFilter, *, window: Window[TimePlace]) -> list[EntryRow]:
     """A page of entries, newest first unless the window says otherwise."""
     return [EntryRow._make(row) for row in await narrow_entries(wanted).read(tx, window)]

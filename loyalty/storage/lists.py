@@ -6,9 +6,9 @@ way, so a page of something rare in a long list reads more than it answers.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, or_
+from sqlalchemy import ColumnElement, Select, Table, bindparam, or_, select
 
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.ids import CustomerId
@@ -23,8 +23,9 @@ from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
 from loyalty.storage.tables import adjustments, holds, lots, purchases, redemptions
-from loyalty.storage.window import TimePlace, Window
-from tenancy.database import Transaction
+from loyalty.storage.window import Keyset, TimePlace, Window
+from tenancy.reading import Reads
+from tenancy.table import tenant_parameter
 
 
 class PurchaseFilter(NamedTuple):
@@ -79,87 +80,106 @@ class LotFilter(NamedTuple):
     states: Sequence[LotState] | None = None
 
 
+def _rows(table: Table, columns: Sequence[Any]) -> Select[Any]:
+    return select(*columns).where(table.c.tenant_id == tenant_parameter())
+
+
+_PURCHASES = _rows(purchases, purchase_columns)
+_ADJUSTMENTS = _rows(adjustments, [adjustments.c[name] for name in AdjustmentRow._fields])
+_HOLDS = _rows(holds, [holds.c[name] for name in HoldRow._fields])
+_REDEMPTIONS = _rows(redemptions, [redemptions.c[name] for name in RedemptionRow._fields])
+_LOTS = _rows(lots, [lots.c[name] for name in LotRow._fields])
+_BY_RECORDING = Keyset((purchases.c.recorded_at, purchases.c.id), descending=True)
+_BY_ADJUSTING = Keyset((adjustments.c.created_at, adjustments.c.id), descending=True)
+_BY_HOLDING = Keyset((holds.c.created_at, holds.c.id), descending=True)
+_BY_REDEEMING = Keyset((redemptions.c.redeemed_at, redemptions.c.id), descending=True)
+_BY_OPENING = Keyset((lots.c.opened_at, lots.c.id), descending=True)
+
+
 def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
     """Purchases by when they were first recorded."""
-    rows = Narrowed(purchases, purchase_columns, purchases.c.recorded_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.equal("kind", wanted.kind)
-    rows.among("status", wanted.statuses)
-    rows.among("external_id", wanted.external_ids)
-    rows.starting("external_id", wanted.search)
-    rows.within(wanted.start_at, wanted.end_at)
+    known, rows = purchases.c, Narrowed(_PURCHASES, _BY_RECORDING)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.equal(known.kind, wanted.kind)
+    rows.among(known.status, wanted.statuses)
+    rows.among(known.external_id, wanted.external_ids)
+    rows.starting(known.external_id, wanted.search)
+    rows.within(known.recorded_at, wanted.start_at, wanted.end_at)
     return rows
 
 
 def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
     """Adjustments by when they were made."""
-    rows = Narrowed(adjustments, [adjustments.c[name] for name in AdjustmentRow._fields], adjustments.c.created_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.among("reason", wanted.reasons)
-    rows.within(wanted.start_at, wanted.end_at)
-    rows.signed(wanted.sign)
+    known, rows = adjustments.c, Narrowed(_ADJUSTMENTS, _BY_ADJUSTING)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.among(known.reason, wanted.reasons)
+    rows.within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.signed(known.points, wanted.sign)
     if wanted.actor is not None:
-        actors = (adjustments.c.actor, adjustments.c.actor_subject)
-        rows.add(or_(*(name == bindparam("is_actor") for name in actors)), is_actor=wanted.actor)
+        rows.keep("actor", _made_by_actor, actor=wanted.actor)
     if wanted.note is not None:
-        notes = (adjustments.c.internal_note, adjustments.c.customer_description)
-        rows.add(or_(*(has_text(note, "note") for note in notes)), note=wanted.note)
+        rows.keep("note", _has_note, note=wanted.note)
     return rows
+
+
+def _made_by_actor() -> ColumnElement[bool]:
+    return or_(*(name == bindparam("actor") for name in (adjustments.c.actor, adjustments.c.actor_subject)))
+
+
+def _has_note() -> ColumnElement[bool]:
+    notes = (adjustments.c.internal_note, adjustments.c.customer_description)
+    return or_(*(has_text(note, "note") for note in notes))
 
 
 def narrow_holds(wanted: HoldFilter) -> Narrowed:
     """Holds by when the points were set aside."""
-    rows = Narrowed(holds, [holds.c[name] for name in HoldRow._fields], holds.c.created_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.among("state", wanted.states)
-    rows.of_purchase(wanted.purchase)
-    rows.within(wanted.start_at, wanted.end_at)
-    rows.equal("actor", wanted.actor)
+    known, rows = holds.c, Narrowed(_HOLDS, _BY_HOLDING)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.among(known.state, wanted.states)
+    rows.of_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
+    rows.within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.equal(known.actor, wanted.actor)
     return rows
 
 
 def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
     """Redemptions by when the points were spent."""
-    rows = Narrowed(redemptions, [redemptions.c[name] for name in RedemptionRow._fields], redemptions.c.redeemed_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.of_purchase(wanted.purchase)
-    rows.within(wanted.start_at, wanted.end_at)
-    rows.equal("actor", wanted.actor)
+    known, rows = redemptions.c, Narrowed(_REDEMPTIONS, _BY_REDEEMING)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.of_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
+    rows.within(known.redeemed_at, wanted.start_at, wanted.end_at)
+    rows.equal(known.actor, wanted.actor)
     return rows
 
 
 def narrow_lots(wanted: LotFilter) -> Narrowed:
     """Lots by when they came."""
-    rows = Narrowed(lots, [lots.c[name] for name in LotRow._fields], lots.c.opened_at)
-    rows.equal("customer_id", wanted.customer_id)
-    rows.among("state", wanted.states)
+    known, rows = lots.c, Narrowed(_LOTS, _BY_OPENING)
+    rows.equal(known.customer_id, wanted.customer_id)
+    rows.among(known.state, wanted.states)
     return rows
 
 
-async def read_purchase_page(tx: Transaction, wanted: PurchaseFilter, window: Window[TimePlace]) -> list[PurchaseRow]:
+async def read_purchase_page(tx: Reads, wanted: PurchaseFilter, window: Window[TimePlace]) -> list[PurchaseRow]:
     """A page of purchases."""
     return [purchase_row(row) for row in await narrow_purchases(wanted).read(tx, window)]
 
 
-async def read_adjustment_page(
-    tx: Transaction, wanted: AdjustmentFilter, window: Window[TimePlace]
-) -> list[AdjustmentRow]:
+async def read_adjustment_page(tx: Reads, wanted: AdjustmentFilter, window: Window[TimePlace]) -> list[AdjustmentRow]:
     """A page of adjustments."""
     return [AdjustmentRow._make(row) for row in await narrow_adjustments(wanted).read(tx, window)]
 
 
-async def read_hold_page(tx: Transaction, wanted: HoldFilter, window: Window[TimePlace]) -> list[HoldRow]:
+async def read_hold_page(tx: Reads, wanted: HoldFilter, window: Window[TimePlace]) -> list[HoldRow]:
     """A page of holds."""
     return [hold_row(row) for row in await narrow_holds(wanted).read(tx, window)]
 
 
-async def read_redemption_page(
-    tx: Transaction, wanted: RedemptionFilter, window: Window[TimePlace]
-) -> list[RedemptionRow]:
+async def read_redemption_page(tx: Reads, wanted: RedemptionFilter, window: Window[TimePlace]) -> list[RedemptionRow]:
     """A page of redemptions."""
     return [redemption_row(row) for row in await narrow_redemptions(wanted).read(tx, window)]
 
 
-async def read_lot_page(tx: Transaction, wanted: LotFilter, window: Window[TimePlace]) -> list[LotRow]:
+async def read_lot_page(tx: Reads, wanted: LotFilter, window: Window[TimePlace]) -> list[LotRow]:
     """A page of lots."""
     return [LotRow._make(row) for row in await narrow_lots(wanted).read(tx, window)]

@@ -1,77 +1,113 @@
-"""A list that is narrowed step by step: read a page of it, or count it up to a ceiling."""
+"""A list that is narrowed step by step: read a page of it, or count it up to a ceiling.
 
-from collections.abc import Sequence
+A statement is made once for each set of steps and each form of a window, and kept: making and compiling it costs more
+than running it. So a step says by its name what its condition is, and values travel as parameters.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Table, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select, tuple_
 
 from loyalty.rules.listing import PointsSign
 from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.window import TimePlace, Window, apply_window
-from tenancy.database import Transaction
-from tenancy.table import INSTANT, tenant_parameter
+from loyalty.storage.window import Keyset, Window
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among
 
 MAX_TOTAL_COUNT = 10_000
 """Rows that a list counts: of a longer one only this is known."""
+MAX_KEPT_STATEMENTS = 1_000
+"""Statements of lists that one process keeps; the one that was not used for longest is made anew."""
 
 
 class Narrowed:
-    """A statement over one table that is narrowed step by step, with its parameters."""
+    """A list over the rows of a statement, with the conditions that narrow it and their parameters."""
 
-    def __init__(self, table: Table, columns: Sequence[ColumnElement[Any]], at: Column[Any]) -> None:
-        self.table = table
-        self.at = at
-        self.statement: Select[Any] = select(*columns).where(table.c.tenant_id == tenant_parameter())
-        self.parameters: dict[str, Any] = {}
+    def __init__(self, rows: Select[Any], order: Keyset) -> None:
+        self._rows, self._order = rows, order
+        self._steps: dict[str, Callable[[], ColumnElement[bool]]] = {}
+        self._parameters: dict[str, Any] = {}
 
-    def equal(self, name: str, value: object) -> None:
-        """Keep rows with this value."""
+    def keep(self, step: str, condition: Callable[[], ColumnElement[bool]], **parameters: object) -> None:
+        """Keep rows for which a condition holds. Steps of one list that have the same name have the same condition."""
+        self._steps[step] = condition
+        self._parameters |= parameters
+
+    def equal(self, column: ColumnElement[Any], value: object) -> None:
+        """Keep rows with this value; None keeps all."""
         if value is not None:
-            self.add(self.table.c[name] == bindparam(f"is_{name}"), **{f"is_{name}": value})
+            name = f"is_{column.key}"
+            self.keep(name, lambda: column == bindparam(name), **{name: value})
 
-    def among(self, name: str, values: Sequence[Any] | None) -> None:
-        """Keep rows with one of these values."""
+    def among(self, column: ColumnElement[Any], values: Sequence[Any] | None) -> None:
+        """Keep rows with one of these values; None keeps all."""
         if values is not None:
-            self.add(self.table.c[name].in_(bindparam(f"in_{name}", expanding=True)), **{f"in_{name}": list(values)})
+            name = f"in_{column.key}"
+            self.keep(name, lambda: among(column, name), **{name: list(values)})
 
-    def starting(self, name: str, prefix: str | None) -> None:
+    def starting(self, column: ColumnElement[Any], prefix: str | None) -> None:
         """Keep rows whose text begins with a prefix; an index serves this operator behind row-level security."""
         if prefix is not None:
-            self.add(self.table.c[name].op("^@", is_comparison=True)(bindparam("prefix")), prefix=prefix)
+            name = f"prefix_{column.key}"
+            self.keep(name, lambda: starts_with(column, name), **{name: prefix})
 
-    def within(self, start_at: datetime | None, end_at: datetime | None) -> None:
+    def within(self, column: ColumnElement[Any], start_at: datetime | None, end_at: datetime | None) -> None:
         """Keep rows of a span of time, its end left out."""
+        start, end = f"start_{column.key}", f"end_{column.key}"
         if start_at is not None:
-            self.add(self.at >= bindparam("start_at", type_=INSTANT), start_at=start_at)
+            self.keep(start, lambda: column >= bindparam(start, type_=INSTANT), **{start: start_at})
         if end_at is not None:
-            self.add(self.at < bindparam("end_at", type_=INSTANT), end_at=end_at)
+            self.keep(end, lambda: column < bindparam(end, type_=INSTANT), **{end: end_at})
 
-    def signed(self, sign: PointsSign | None) -> None:
+    def signed(self, points: ColumnElement[Any], sign: PointsSign | None) -> None:
         """Keep rows that add points, or that take some."""
         if sign is not None:
-            points = self.table.c.points
-            self.add(points > 0 if sign is PointsSign.POSITIVE else points < 0)
+            self.keep(f"points_{sign}", lambda: points > 0 if sign is PointsSign.POSITIVE else points < 0)
 
-    def of_purchase(self, purchase: PurchaseKey | None) -> None:
+    def of_purchase(self, kind: ColumnElement[Any], external_id: ColumnElement[Any], named: PurchaseKey | None) -> None:
         """Keep rows that name a purchase."""
-        if purchase is not None:
-            self.equal("purchase_kind", purchase.kind)
-            self.equal("purchase_external_id", purchase.external_id)
+        if named is not None:
+            self.equal(kind, named.kind)
+            self.equal(external_id, named.external_id)
 
-    def add(self, condition: ColumnElement[bool], **parameters: object) -> None:
-        """Keep rows for which a condition holds."""
-        self.statement = self.statement.where(condition)
-        self.parameters |= parameters
+    async def read(self, tx: Reads, window: Window[Any]) -> Sequence[Any]:
+        """Read a window of what is left, in the order of the list."""
+        form = (window.limit, window.descends(by_default=self._order.descending), window.beyond is not None)
+        place = {} if window.beyond is None else dict(zip(_MARKS, window.beyond, strict=True))
+        return await tx.rows(self._statement(form, partial(self._page, *form)), **self._parameters, **place)
 
-    async def read(self, tx: Transaction, window: Window[TimePlace]) -> Sequence[Any]:
-        """Read a window of what is left."""
-        statement, place = apply_window(self.statement, self.at, self.table.c.id, window)
-        return await tx.rows(statement, **self.parameters, **place)
+    async def count(self, tx: Reads) -> int:
+        """Count what is left: at most one more than ``MAX_TOTAL_COUNT``, where the counting ends."""
+        row = await tx.row(self._statement("count", self._count), **self._parameters)
+        return int(row[0]) if row else 0
 
-    async def count(self, tx: Transaction) -> int:
-        """Count what is left, as `count_rows` does."""
-        return await count_rows(tx, self.statement, self.parameters)
+    def _statement(self, form: Hashable, make: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
+        steps = self._steps
+        key = (self._rows, self._order, tuple(steps), form)
+        return _make_statement(_Shape(key, lambda: make(self._rows.where(*(step() for step in steps.values())))))
+
+    def _page(self, limit: int, descends: bool, beyond: bool, rows: Select[Any]) -> Select[Any]:  # noqa: FBT001 - partial
+        columns = self._order.columns
+        if beyond:
+            marks = (bindparam(name, type_=column.type) for name, column in zip(_MARKS, columns, strict=True))
+            place, mark = tuple_(*columns), tuple_(*marks)
+            rows = rows.where(place < mark if descends else place > mark)
+        return rows.order_by(*([column.desc() for column in columns] if descends else columns)).limit(
+            literal_column(str(limit))
+        )
+
+    def _count(self, rows: Select[Any]) -> Select[Any]:
+        some: Select[Any] = rows.with_only_columns(literal_column("1"), maintain_column_froms=True).order_by(None)
+        return select(func.count()).select_from(some.limit(literal_column(str(MAX_TOTAL_COUNT + 1))).subquery("some"))
+
+
+def starts_with(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Texts that begin with another one, by the operator that an index serves."""
+    return column.op("^@", is_comparison=True)(bindparam(parameter))
 
 
 def has_text(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
@@ -79,8 +115,18 @@ def has_text(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     return func.strpos(func.lower(column), func.lower(bindparam(parameter))) > 0
 
 
-async def count_rows(tx: Transaction, statement: Select[Any], parameters: dict[str, Any]) -> int:
-    """How many rows a list has: at most one more than ``MAX_TOTAL_COUNT``, where the counting ends."""
-    some = statement.with_only_columns(literal_column("1")).order_by(None).limit(MAX_TOTAL_COUNT + 1).subquery("some")
-    row = await tx.row(select(func.count()).select_from(some), **parameters)
-    return int(row[0]) if row else 0
+_MARKS = ("beyond_value", "beyond_id")
+"""The parameters of the place where a window begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a statement of a list depends on, and how it is made."""
+
+    key: Hashable
+    make: Callable[[], Select[Any]] = field(compare=False)
+
+
+@lru_cache(maxsize=MAX_KEPT_STATEMENTS)
+def _make_statement(shape: _Shape) -> Select[Any]:
+    return shape.make()

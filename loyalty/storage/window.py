@@ -4,9 +4,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Uuid, bindparam, tuple_
-
-from tenancy.table import INSTANT
+from sqlalchemy import ColumnElement
 
 P = TypeVar("P")
 
@@ -35,15 +33,11 @@ class TimePlace(NamedTuple):
     id: UUID
 
 
-def apply_window(
-    statement: Select[Any], at: ColumnElement[datetime], row_id: ColumnElement[UUID], window: Window[TimePlace]
-) -> tuple[Select[Any], dict[str, Any]]:
-    """Return a statement that reads only a window of a list by time, and its parameters; by default newest first."""
-    order, descends = (at, row_id), window.descends(by_default=True)
-    statement = statement.order_by(*([column.desc() for column in order] if descends else order))
-    statement = statement.limit(window.limit)
-    if window.beyond is None:
-        return statement, {}
-    mark = tuple_(bindparam("beyond_at", type_=INSTANT), bindparam("beyond_id", type_=Uuid))
-    statement = statement.where(tuple_(*order) < mark if descends else tuple_(*order) > mark)
-    return statement, {"beyond_at": window.beyond.at, "beyond_id": window.beyond.id}
+class Keyset(NamedTuple):
+    """The order of a list: two columns that no two rows share, and whether the largest come first.
+
+    A place in the list has the values of the two columns.
+    """
+
+    columns: tuple[ColumnElement[Any], ColumnElement[Any]]
+    descending: bool

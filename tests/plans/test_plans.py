@@ -34,7 +34,7 @@ MOST_PAGES = 40
 BY_DESIGN: Mapping[str, str] = {
     "loyalty.storage.reports.sum_by_kind": "a report adds up what it covers",
     "loyalty.storage.reports.count_active_customers": "a report adds up what it covers",
-    "loyalty.storage.narrowed.count_rows": "counts a list where a caller asks for it, up to a ceiling",
+    "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",
     "loyalty.storage.tiers.count_customers": "counts the customers of each tier, for people who run the program",
     "loyalty.storage.jobs.start_job": "counts the accounts once for each change of tiers, for the progress of its job",
 }
