@@ -5,6 +5,7 @@ import strawberry
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.adjustment import AdjustmentReason, Direction
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.catalog import CatalogEarning
 from loyalty.rules.described_enum import DescribedEnum
@@ -71,6 +72,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     AdjustmentReason,
     Direction,
     Overdraft,
+    ArchiveCause,
     TierChangeCause,
     TierBasis,
     Downgrade,

@@ -4,6 +4,7 @@ This is the one place that maps them; a test walks the tree of errors and fails 
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import strawberry
@@ -162,6 +163,13 @@ class ActiveHolds(UserError):
     held: Points = strawberry.field(description="How many are set aside.")
 
 
+@strawberry.type(
+    description="The customer is archived and has no access; bring the customer back with `customerUnarchive` first."
+)
+class CustomerIsArchived(UserError):
+    archived_at: datetime = strawberry.field(description="Since when.")
+
+
 @strawberry.type(description="The customer brought other points along before; there is one opening balance for each.")
 class OpeningBalanceExists(UserError):
     points: Points = strawberry.field(description="How many it was.")
@@ -228,6 +236,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     ),
     refusals.NotASandbox: (NotASandbox, ()),
     refusals.ActiveHolds: (ActiveHolds, ("held",)),
+    refusals.CustomerIsArchived: (CustomerIsArchived, ("archived_at",)),
     refusals.OpeningBalanceExists: (OpeningBalanceExists, ("points",)),
     refusals.LimitReached: (LimitReached, ("what", "limit")),
     refusals.AmbiguousCustomer: (AmbiguousCustomer, ("candidates",)),

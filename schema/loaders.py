@@ -33,6 +33,7 @@ from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.catalog import load_catalog_items
 from loyalty.services.customer import load_customers, load_customers_by_external_id, load_entries
+from loyalty.services.customer_archive import load_archivings
 from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.expiry import load_expiry_schedules, load_lots
@@ -61,6 +62,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.consents import ConsentRow
 from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.earning_rules import EarningRuleRow
@@ -139,6 +141,7 @@ class Loaders:
         self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)
         self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
         self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
+        self.archivings: DataLoader[CustomerId, list[ArchivingRow] | None] = by_id(load_archivings)
         self.consents: DataLoader[CustomerId, list[ConsentRow] | None] = by_id(load_consents)
         self.tier_histories: DataLoader[CustomerId, list[TierChangeRow] | None] = by_id(load_tier_histories)
         self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)

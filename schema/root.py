@@ -8,10 +8,12 @@ from schema.mutations import (
     api_token_create,
     api_token_revoke,
     catalog_items_upsert,
+    customer_archive,
     customer_merge,
     customer_tier_set,
     customer_tier_unlock,
     customer_token_create,
+    customer_unarchive,
     customer_upsert,
     customers_upsert,
     earning_rule_create,
@@ -101,6 +103,8 @@ class Mutation:
     customer_merge = customer_merge.customer_merge
     customer_upsert = customer_upsert.customer_upsert
     customers_upsert = customers_upsert.customers_upsert
+    customer_archive = customer_archive.customer_archive
+    customer_unarchive = customer_unarchive.customer_unarchive
     customer_tier_set = customer_tier_set.customer_tier_set
     customer_tier_unlock = customer_tier_unlock.customer_tier_unlock
     opening_balances_import = opening_balances_import.opening_balances_import

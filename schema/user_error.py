@@ -30,6 +30,7 @@ class UserErrorCode(DescribedEnum):
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE", "More is to be refunded than is left."
     NOT_A_SANDBOX = "NOT_A_SANDBOX", "Only a sandbox can advance its clock."
     ACTIVE_HOLDS = "ACTIVE_HOLDS", "Points are set aside at a checkout."
+    CUSTOMER_IS_ARCHIVED = "CUSTOMER_IS_ARCHIVED", "The customer is archived and has no access."
     OPENING_BALANCE_EXISTS = "OPENING_BALANCE_EXISTS", "The customer brought other points along before."
     LIMIT_REACHED = "LIMIT_REACHED", "One more would pass a limit of the service."
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH", "The amount is in another currency than the program's."

@@ -143,6 +143,7 @@ def changed_account(account: Account, now: datetime) -> ChangedAccount:
         tier_locked=account.tier_locked,
         tier_locked_until=account.tier_locked_until,
         closed=account.closed,
+        archived_at=account.archived_at,
         updated_at=now,
     )
 

@@ -23,6 +23,7 @@ from loyalty.ledger.statements import (
     see_checkouts,
 )
 from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.documents import to_document
 from loyalty.storage.idempotency import IdempotencyKeyRow
@@ -35,6 +36,7 @@ from loyalty.storage.tables import (
     adjustments,
     allocations,
     checkouts,
+    customer_archivings,
     customer_consents,
     customer_identifiers,
     customer_merges,
@@ -244,6 +246,7 @@ add_part(RedemptionRow, redemptions)
 add_part(ReturnRow, redemption_returns)
 add_part(MergeRow, customer_merges, left_out=("source_external_id",))
 add_part(rows.CustomerConsent, customer_consents)
+add_part(ArchivingRow, customer_archivings)
 add_part(OpeningBalanceRow, opening_balances, races=True)
 add_part(rows.LedgerEntry, entries)
 add_part(rows.OpenedLot, lots)

@@ -116,6 +116,7 @@ class ChangedAccount(NamedTuple):
     tier_locked: bool
     tier_locked_until: datetime | None
     closed: bool
+    archived_at: datetime | None
     updated_at: datetime
 
 

@@ -51,7 +51,7 @@ class Account:
     `window_points` are the qualifying points since `window_started_at`, `previous_window_points` those of the window
     before. `standing` are the points that the tier stands on, measured as `standing_by` says (see `standing`).
     `tier_review_at` is when time alone may change any of it. A locked tier stays as it is, until `tier_locked_until`
-    where that is set. A closed account belongs to a merged customer.
+    where that is set. A closed account belongs to a merged customer. `archived_at` is when the customer was archived.
     """
 
     customer_id: CustomerId
@@ -73,6 +73,7 @@ class Account:
     tier_locked: bool = False
     tier_locked_until: datetime | None = None
     closed: bool = False
+    archived_at: datetime | None = None
 
     @property
     def balance(self) -> int:

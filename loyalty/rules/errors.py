@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 from loyalty.rules.ids import CustomerId
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from loyalty.rules.money import Money
 
 
@@ -290,6 +292,16 @@ class ActiveHolds(Refused):
     def __init__(self, held: int, path: tuple[str, ...] = ("source",)) -> None:
         super().__init__(f"{held} points are set aside at a checkout.", path)
         self.held = held
+
+
+class CustomerIsArchived(Refused):
+    """The customer is archived, and an archived customer has no access: bring the customer back first."""
+
+    code: ClassVar[str] = "CUSTOMER_IS_ARCHIVED"
+
+    def __init__(self, archived_at: "datetime", path: tuple[str, ...] = ("customer",)) -> None:
+        super().__init__("This customer is archived; bring the customer back with customerUnarchive first.", path)
+        self.archived_at = archived_at
 
 
 class OpeningBalanceExists(Conflict):

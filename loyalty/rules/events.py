@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, fields
 from typing import ClassVar
+from uuid import UUID
 
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import (
     AccrualId,
@@ -40,6 +42,8 @@ class EventKind(DescribedEnum):
     POINTS_MERGED = "points.merged", "Points moved when two customers became one."
     TIER_UPGRADED = "tier.upgraded", "A customer came into a higher tier."
     TIER_DOWNGRADED = "tier.downgraded", "A customer fell into a lower tier."
+    CUSTOMER_ARCHIVED = "customer.archived", "A customer was archived."
+    CUSTOMER_UNARCHIVED = "customer.unarchived", "An archived customer came back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +243,28 @@ class TierDowngraded:
     qualifying_points: int
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerArchived:
+    """A customer was archived."""
+
+    kind: ClassVar[EventKind] = EventKind.CUSTOMER_ARCHIVED
+
+    customer_id: CustomerId
+    archiving_id: UUID
+    cause: ArchiveCause
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerUnarchived:
+    """An archived customer came back."""
+
+    kind: ClassVar[EventKind] = EventKind.CUSTOMER_UNARCHIVED
+
+    customer_id: CustomerId
+    archiving_id: UUID
+    cause: ArchiveCause
+
+
 Event = (
     PointsEarned
     | PointsPending
@@ -255,6 +281,8 @@ Event = (
     | PointsMerged
     | TierUpgraded
     | TierDowngraded
+    | CustomerArchived
+    | CustomerUnarchived
 )
 
 

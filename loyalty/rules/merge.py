@@ -51,6 +51,7 @@ def empty_source(source: Account, moved: MovedNumbers) -> Account:
         tier_locked=False,
         tier_locked_until=None,
         closed=True,
+        archived_at=None,
         sequence=source.sequence + (1 if moved.points else 0),
     )
 

@@ -44,7 +44,8 @@ async def actor_of_token(world: World, sha256: str) -> Actor | None:
 async def refresh_actor(world: World, actor: Actor) -> Actor | None:
     """The actor as it stands now; None when its tenant, credential or customer is gone, revoked or expired.
 
-    A credential ends with the one that made it. Raises TenantSuspended for a credential that stands otherwise.
+    A credential ends with the one that made it. A customer's credential rests while the
+    customer is archived. Raises TenantSuspended for a credential that stands otherwise.
     """
     tx = world.database.reading(actor.tenant_id)
     standing = await read_standing_of(tx, actor)
@@ -90,7 +91,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         return _token_actor(actor.tenant_id, standing, now)
     if standing.revoked or (actor.expires_at is not None and actor.expires_at <= now):
         return None
-    if actor.kind is ActorKind.CUSTOMER and standing.customer_id is None:
+    if actor.kind is ActorKind.CUSTOMER and (standing.customer_id is None or standing.archived):
         return None
     if actor.maker_token_id is not None and not (standing.maker and is_live(standing.maker, now)):
         return None

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
 from loyalty.rules.account import Overdraft, credit, debit
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import ActiveHolds, InvalidInput, LimitReached, refuse_problems
@@ -141,6 +143,8 @@ def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str 
         actor=book.actor.display,
     )
     book.posting.add(merge)
+    if book.account(source_id).archived_at is None:
+        bring_back(book, target_id, ArchiveCause.MERGE, merge.id)
     parcels = _empty_source(book, merge, moved)
     _fill_target(book, merge, moved, parcels)
     book.tiers.change(source_id, TierChangeCause.MERGE, merge.id)

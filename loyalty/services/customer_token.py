@@ -6,7 +6,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.errors import InvalidInput, NotFound, Problem, refuse_problems
+from loyalty.rules.errors import CustomerIsArchived, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.ids import CustomerId
 from loyalty.services.creation import call_once
 from loyalty.services.customer import CustomerKey, find_customer
@@ -67,7 +67,7 @@ class CustomerGrant(NamedTuple):
 async def grant_customer_token(world: World, actor: Actor, request: CustomerTokenRequest) -> CustomerGrant:
     """Decide what a customer token may do, and until when; nothing is written but an idempotency key.
 
-    Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer, IdempotencyConflict.
+    Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer, CustomerIsArchived, IdempotencyConflict.
     """
     require(actor, Permission.CUSTOMERS_SIGN_IN)
     require(actor, Permission.LOYALTY_READ)
@@ -82,6 +82,8 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     found = await find_customer(world, actor, request.customer, "customer")
     if found is None:
         raise NotFound("customer", ("customer",))
+    if found.archived_at is not None:
+        raise CustomerIsArchived(found.archived_at)
     token_id, replayed = await _token_id(world, actor, request)
     return CustomerGrant(
         found,

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
@@ -228,6 +230,8 @@ def _takes_back(item: RecordingItem) -> bool:
 def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
     """Book one item: the purchase at its next version, the fact behind it, and what it earns the first time."""
     purchase = _next_version(book, draft)
+    if purchase.status not in ENDED:
+        bring_back(book, draft.customer_id, ArchiveCause.PURCHASE, purchase.id)
     book.posting.add(purchase)
     book.posting.add(
         PurchaseFact(

@@ -12,10 +12,12 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, run_once
 from loyalty.rules.account import add_pending
 from loyalty.rules.accrual import AccrualState
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.earning import evaluate
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.events import PointsPending
@@ -23,6 +25,7 @@ from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId, CustomerId
 from loyalty.rules.lots import Parcel
 from loyalty.rules.points_paid import sum_paid
+from loyalty.rules.purchase import ENDED
 from loyalty.rules.reassignment import count_in_window, refuse_reassignment, refuse_used_points
 from loyalty.rules.standing import counted_in
 from loyalty.rules.text import check_external_id, check_note
@@ -139,6 +142,8 @@ async def _decide(
     moved = MovedPoints(*(one.outstanding_points if one else 0 for one in (accrual, given)))
     reassignment_id = uuid7()
     _save(book, after, purchase, request, reassignment_id, moved)
+    if after.status not in ENDED:
+        bring_back(book, target_id, ArchiveCause.PURCHASE, after.id)
 
     def answer() -> ReassignedPurchase:
         customers = (book.customer(source_id), book.customer(target_id))

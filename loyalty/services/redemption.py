@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.once import Booked, Unchanged, run_once
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import CheckoutVersion, HeldLot
 from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import AboveMaximum, HoldEnded, NotFound, Problem, ReturnExceedsRedemption, refuse_problems
 from loyalty.rules.events import PointsHeld
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
@@ -204,6 +206,7 @@ async def _decide_hold(
     usable = [lot for lot in book.lots.spendable(customer_id) if lot.id not in found.earned_with_it]
     application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
     hold = new_hold(book, customer_id, request, application)
+    bring_back(book, customer_id, ArchiveCause.HOLD, hold.id)
     book.posting.add(hold)
     if hold.purchase is not None:
         book.posting.add(_next_checkout(book, hold.purchase, found.known))

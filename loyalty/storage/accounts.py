@@ -37,6 +37,7 @@ ACCOUNT_COLUMNS = [
     accounts.c.tier_locked,
     accounts.c.tier_locked_until,
     accounts.c.closed,
+    accounts.c.archived_at,
 ]
 PROFILE_COLUMNS = [
     customers.c.id,

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from loyalty.rules.ids import TokenId
-from loyalty.storage.tables import api_tokens, credential_revocations, customers, programs
+from loyalty.storage.tables import accounts, api_tokens, credential_revocations, customers, programs
 from permissions.actor import Actor, SignedToken, subject_of_token
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -63,6 +63,8 @@ class Standing(NamedTuple):
     """The API token that made the credential."""
     revoked: bool
     """Whether the signed token, or the signed token that made it, was revoked."""
+    archived: bool = False
+    """Whether the customer is archived: then no token of the customer is good."""
 
 
 class Revocation(NamedTuple):
@@ -90,6 +92,13 @@ _REVOKED = exists(
 # CASE and not coalesce: under row-level security an index serves only what is leakproof.
 _become = case((customers.c.merged_into.is_(None), customers.c.id), else_=customers.c.merged_into)
 _former = customers.alias("former")
+_ARCHIVED = exists(
+    select(accounts.c.customer_id).where(
+        accounts.c.tenant_id == tenant_parameter(),
+        accounts.c.customer_id == _become,
+        accounts.c.archived_at.is_not(None),
+    )
+)
 _STANDING = (
     select(
         tenants.c.state,
@@ -103,6 +112,7 @@ _STANDING = (
         *_COLUMNS,
         *_MAKER_COLUMNS,
         _REVOKED.label("revoked"),
+        _ARCHIVED.label("archived"),
     )
     .select_from(
         tenants.outerjoin(programs, programs.c.tenant_id == tenants.c.tenant_id)
@@ -224,6 +234,7 @@ def _standing(row: Row[Any]) -> Standing:
         former_ids=frozenset(row.former_ids or ()),
         maker=ApiTokenRow(*(getattr(row, column.name) for column in _MAKER_COLUMNS)) if row.maker_id else None,
         revoked=row.revoked,
+        archived=row.archived,
     )
 
 

@@ -49,6 +49,8 @@ class CustomerFilter(NamedTuple):
     """The first and the last day; where the last is before the first, the turn of the year lies between."""
     created: TimeSpan | None = None
     last_purchase: TimeSpan | None = None
+    archived: bool = False
+    """Archived customers only; by default customers who are not."""
 
 
 _HAVING: dict[PointsFilter, Callable[[], ColumnElement[bool]]] = {
@@ -100,6 +102,8 @@ def _narrow(statement: Select[Any], order: Keyset, wanted: CustomerFilter) -> Na
     """Narrow a statement over customers and their accounts."""
     rows = Narrowed(statement, order)
     rows.keep("whole", lambda: and_(customers.c.merged_into.is_(None), ~accounts.c.closed))
+    is_archived = accounts.c.archived_at.is_not(None)
+    rows.keep(f"archived_{wanted.archived}", lambda: is_archived if wanted.archived else ~is_archived)
     if wanted.having is not PointsFilter.ANY:
         rows.keep(f"having_{wanted.having}", _HAVING[wanted.having])
     _keep_found(rows, wanted)

@@ -72,6 +72,7 @@ class CustomerRow(NamedTuple):
     birthday: str | None = None
     identifiers: tuple[Identifier, ...] = ()
     tags: tuple[str, ...] = ()
+    archived_at: datetime | None = None
 
 
 class PointsFilter(DescribedEnum):
@@ -294,6 +295,7 @@ def customer_row(
         birthday=profile.birthday,
         identifiers=identifiers_of(profile.identifiers),
         tags=tuple(profile.tags or ()),
+        archived_at=account.archived_at,
     )
 
 

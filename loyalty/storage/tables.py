@@ -219,6 +219,23 @@ customer_consents = tenant_table(
     index("customer_consents_customer_idx", "customer_id", "told_at", "id"),
 )
 
+customer_archivings = tenant_table(
+    "customer_archivings",
+    identifier("id"),
+    identifier("customer_id"),
+    # True: the customer was archived; false: the customer came back.
+    Column("archived", Boolean, nullable=False),
+    text_column("cause"),
+    # The purchase, the hold or the merge that brought the customer back.
+    identifier("cause_id", nullable=True),
+    text_column("note", nullable=True),
+    instant("changed_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("customer_id", "customers"),
+    index("customer_archivings_customer_idx", "customer_id", "id"),
+)
+
 customer_words = tenant_table(
     "customer_words",
     identifier("customer_id"),
@@ -277,6 +294,8 @@ accounts = tenant_table(
     instant("tier_locked_until", nullable=True),
     # The customer was merged: nothing is booked here any more.
     Column("closed", Boolean, nullable=False),
+    # Since when the customer is archived. It stands here, not with the profile: the account is what is locked.
+    instant("archived_at", nullable=True),
     instant("updated_at"),
     references("customer_id", "customers"),
     references("tier_id", "tiers"),
@@ -284,7 +303,9 @@ accounts = tenant_table(
     # Debt is paid by the next credit, so nobody owes points and has some to spend.
     check("debt_first", "debt = 0 OR available = 0"),
     check("closed", "NOT closed OR (available = 0 AND pending = 0 AND held = 0 AND debt = 0)"),
+    check("archived", "archived_at IS NULL OR held = 0"),
     index("accounts_available_idx", "available", "customer_id", where=sql("NOT closed")),
+    index("accounts_archived_idx", "customer_id", where=sql("archived_at IS NOT NULL")),
     index("accounts_tier_idx", "tier_id"),
     index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),
     key=("customer_id",),

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import tidy_phone
 from loyalty.rules.errors import NotFound
 from loyalty.rules.identifier import Identifier, tidy_identifier
@@ -12,6 +13,7 @@ from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey
 from loyalty.services.listing import list_holds, list_lots, list_purchases, list_redemptions
+from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.lists import HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
@@ -19,7 +21,7 @@ from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
-from schema.loaders import loaded
+from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
 from schema.types.activity import ActivityFilter, activity_page
@@ -63,6 +65,41 @@ class Consent:
         """Customers do not learn the names of the team."""
         row: Any = self
         return row.actor if reads_internals(info.context.actor) else "STAFF"
+
+
+@strawberry.type(description="A customer was archived, or came back.")
+class CustomerArchiving:
+    is_type_of = reads(ArchivingRow)
+
+    archived: bool = strawberry.field(description="True when the customer was archived, false when they came back.")
+    cause: ArchiveCause = strawberry.field(description="Why. More causes may come.")
+    changed_at: datetime = strawberry.field(description="When.")
+
+    @computed(description="What somebody who asked for it noted; null for customers, and for who reads reports only.")
+    def note(self, info: Info) -> str | None:
+        """For the team only."""
+        row: Any = self
+        return row.note if reads_internals(info.context.actor) else None
+
+    @computed(description="The purchase that brought the customer back; null for every other cause.")
+    async def purchase(self, info: Info) -> Purchase | None:
+        """Loaded for all rows at once."""
+        return await _caused_by(info, self, ArchiveCause.PURCHASE, "purchases")  # type: ignore[no-any-return]
+
+    @computed(description="The hold that brought the customer back; null for every other cause.")
+    async def hold(self, info: Info) -> Hold | None:
+        """Loaded for all rows at once."""
+        return await _caused_by(info, self, ArchiveCause.HOLD, "holds")  # type: ignore[no-any-return]
+
+    @computed(description="Who did it, by the name in the credential; customers read only that it was staff.")
+    def actor(self, info: Info) -> str:
+        """Customers do not learn the names of the team."""
+        row: Any = self
+        return row.actor if reads_internals(info.context.actor) else "STAFF"
+
+
+async def _caused_by(info: Info, row: Any, cause: ArchiveCause, loader: str) -> Any:
+    return await load(info, loader, row.cause_id) if row.cause == cause else None
 
 
 @strawberry.type(description="A card number, or another number or text by which a business knows a customer.")
@@ -162,6 +199,16 @@ class Customer(Node):
         row: Any = self
         return list(row.tags) if reads_internals(info.context.actor) else []
 
+    archived_at: datetime | None = strawberry.field(
+        description="Since when the customer is archived; null for one who is not. Archived customers are left out of "
+        "lists and search, keep their points, and have no access with customer tokens."
+    )
+    archive_history: list[CustomerArchiving] = loaded(
+        "archivings",
+        "id",
+        many=True,
+        description="The last 20 times that the customer was archived or came back, newest first.",
+    )
     consents: list[Consent] = loaded(
         "consents",
         "id",

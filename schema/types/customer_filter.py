@@ -41,6 +41,9 @@ class CustomerFilterInput:
         default=None,
         description="Whose last purchase was first recorded in this span; who never bought anything is left out.",
     )
+    archived: bool | None = strawberry.field(
+        default=None, description="True for archived customers only; by default they are left out."
+    )
 
 
 def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> CustomerFilter:
@@ -61,6 +64,7 @@ def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> 
         locale=given.locale,
         marketing_consent=given.marketing_consent,
         birthdays=None if given.birthday is None else (_day(given.birthday, "from_"), _day(given.birthday, "to")),
+        archived=bool(given.archived),
         created=None if given.created is None else TimeSpan(*span_of(given.created)),
         last_purchase=None if given.last_purchase is None else TimeSpan(*span_of(given.last_purchase)),
     )

@@ -51,6 +51,8 @@ MUTATIONS: dict[str, Json] = {
     "catalogItemsUpsert": {},
     "customerUpsert": {"externalId": ""},
     "customersUpsert": {"items": []},
+    "customerArchive": {"customer": {"externalId": "nobody"}},
+    "customerUnarchive": {"customer": {"externalId": "nobody"}},
     "purchaseRecord": purchase_of("", "10.00"),
     "purchasesRecord": {"items": []},
     "purchaseRefund": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},

@@ -32,6 +32,8 @@ async def test_points_never_move_by_guess(salon: Business) -> None:
         "pointsAdjust": ({"customer": BY, "amount": 50, "idempotencyKey": "k"}, ["customer", "email"]),
         "customerMerge": ({"source": {"externalId": "m3"}, "target": BY, "idempotencyKey": "k"}, ["target", "email"]),
         "customerTierUnlock": ({"customer": BY}, ["customer", "email"]),
+        "customerArchive": ({"customer": BY}, ["customer", "email"]),
+        "customerUnarchive": ({"customer": BY}, ["customer", "email"]),
         "customerTokenCreate": ({"customer": BY, "lifetimeMinutes": 5}, ["customer", "email"]),
         "redemptionHold": (hold, ["customer", "email"]),
     }

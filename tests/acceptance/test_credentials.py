@@ -77,6 +77,8 @@ MAY_USE = {
     "customerMerge": "owner manager",
     "customerUpsert": "owner manager integration",
     "customersUpsert": "owner manager integration",
+    "customerArchive": "owner manager integration",
+    "customerUnarchive": "owner manager integration",
     "openingBalancesImport": "owner manager",
     "sandboxClockAdvance": "owner manager",
     "pointsAdjust": "owner manager",
@@ -127,6 +129,8 @@ STILL_THERE_WHEN_OFF = {
     "customer",
     "customerUpsert",
     "customersUpsert",
+    "customerArchive",
+    "customerUnarchive",
     "openingBalancesImport",
 }
 """What is there for the team while the program is off: credentials, and whatever prepares the program."""

@@ -184,6 +184,14 @@ BY_KEY: dict[str, tuple[str, Json]] = {
         mutation("customerTierUnlock", "__typename"),
         {"input": {"customer": {"externalId": "$key"}}},
     ),
+    "customerArchive": (
+        mutation("customerArchive", "__typename"),
+        {"input": {"customer": {"externalId": "$key"}}},
+    ),
+    "customerUnarchive": (
+        mutation("customerUnarchive", "__typename"),
+        {"input": {"customer": {"email": "$email"}}},
+    ),
     "customerTokenCreate": (
         mutation("customerTokenCreate", "token"),
         {"input": {"customer": {"externalId": "$key"}}},

@@ -111,6 +111,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "adjustments": ("adjustments", "id"),
     "expiry_schedules": ("customers", "id"),
     "consents": ("customers", "id"),
+    "archivings": ("customers", "id"),
     "lots": ("lots", "id"),
     "merges": ("customer_merges", "id"),
     "opening_balances": ("opening_balances", "id"),
@@ -328,6 +329,7 @@ class Day:
             some._replace(external_ids=["customer-152", "customer-153"]),
             some._replace(birthdays=(DayOfYear(1, 11), DayOfYear(1, 11)), search="customer-15"),
             some._replace(search="customer-152"),
+            some._replace(having=PointsFilter.ANY, archived=True),
         ):
             await list_customers(self.world, self.salon.staff, wanted, order_by, Window(20))
             await count_customers(self.world, self.salon.staff, wanted)

@@ -51,6 +51,11 @@ RARE_ROWS = f"""
                                  window_points, previous_window_points, merged_at, actor_kind, actor)
         SELECT tenant_id, gen_random_uuid(), id, merged_into, 0, 0, 0, 0, 0, 0, now(), 'STAFF', 'somebody'
         FROM customers WHERE tenant_id = '{BIG_TENANT}' AND merged_into IS NOT NULL;
+    INSERT INTO customer_archivings (tenant_id, id, customer_id, archived, cause, changed_at, actor_kind, actor)
+        SELECT '{BIG_TENANT}', gen_random_uuid(), customer_id, n % 2 = 0, 'CALL', now(), 'STAFF', 'somebody'
+        FROM picked, generate_series(1, 2);
+    UPDATE accounts SET archived_at = now()
+        FROM picked WHERE tenant_id = '{BIG_TENANT}' AND accounts.customer_id = picked.customer_id AND n % 100 = 0;
     INSERT INTO expiry_notices (tenant_id, lot_id, expires_at, days_before, told_at)
         SELECT tenant_id, id, now(), 1, now() - interval '1 day'
         FROM lots WHERE tenant_id = '{BIG_TENANT}' AND state <> 'OPEN' LIMIT {FEW};

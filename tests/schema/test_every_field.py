@@ -334,6 +334,10 @@ class Life:
             locked = {"customer": {"externalId": customer}, "tier": tier, "note": "asked"}
             await do("customerTierSet", **locked, idempotencyKey=f"set {customer}")
         await do("customerTierUnlock", customer={"externalId": "ben"})
+        await do("customerArchive", customer={"externalId": "ben"}, reason="moved away")
+        await do("customerUnarchive", customer={"externalId": "ben"})
+        await do("customerArchive", customer={"externalId": "ben"})
+        await do("purchaseRecord", **purchase("ben is back", customer={"externalId": "ben"}))
         for days in (2, 20):
             await do("sandboxClockAdvance", by=f"P{days}D", idempotencyKey=f"{days} days")
         token = await do("apiTokenCreate", name="Shop", permissions=["LOYALTY_READ"])

@@ -33,6 +33,7 @@ APP_RIGHTS = {
     "checkouts": "INSERT, SELECT, UPDATE(version)",
     "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
     "customer_merges": GROWS_ONLY,
+    "customer_archivings": GROWS_ONLY,
     "customer_consents": "INSERT, SELECT",
     "customer_identifiers": "DELETE, INSERT, SELECT, UPDATE(customer_id)",
     "customer_tags": "DELETE, INSERT, SELECT",

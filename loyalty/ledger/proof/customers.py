@@ -48,5 +48,26 @@ QUESTIONS: Mapping[str, str] = {
              AND e.reference_kind = m.reference AND e.reference_id = m.id
         GROUP BY m.id, m.points, m.customer_id HAVING count(e.id) <> (m.points <> 0)::int
     """,
+    "a customer is archived exactly while the newest row of the archive history says so": """
+        SELECT a.customer_id, a.archived_at, h.archived, h.changed_at
+        FROM accounts a
+        LEFT JOIN (
+            SELECT DISTINCT ON (customer_id) customer_id, archived, changed_at FROM customer_archivings
+            WHERE tenant_id = :current_tenant ORDER BY customer_id, id DESC
+        ) h USING (customer_id)
+        WHERE a.tenant_id = :current_tenant AND NOT a.closed
+          AND a.archived_at IS DISTINCT FROM CASE WHEN h.archived THEN h.changed_at END
+    """,
+    "every archiving is told once, and no other": """
+        WITH changed AS (
+            SELECT customer_id, id::text AS archiving, cause,
+                   CASE WHEN archived THEN 'customer.archived' ELSE 'customer.unarchived' END AS kind
+            FROM customer_archivings WHERE tenant_id = :current_tenant
+        ), told AS (
+            SELECT customer_id, payload->>'archiving_id', payload->>'cause', kind FROM events
+            WHERE tenant_id = :current_tenant AND kind IN ('customer.archived', 'customer.unarchived')
+        )
+        (TABLE changed EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE changed)
+    """,
 }
 """Asked once of the whole tenant: each finds rows that break it."""

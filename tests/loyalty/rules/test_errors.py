@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from loyalty.rules.errors import (
@@ -8,6 +10,7 @@ from loyalty.rules.errors import (
     BelowMinimum,
     Conflict,
     CurrencyMismatch,
+    CustomerIsArchived,
     DuplicateMinimum,
     DuplicateName,
     FeatureDisabled,
@@ -63,6 +66,7 @@ EVERY_ERROR = [
     (NotASandbox(), "NOT_A_SANDBOX", ()),
     (IdentifierTaken("CARD", "1", None), "IDENTIFIER_TAKEN", ("identifiers",)),
     (ActiveHolds(5), "ACTIVE_HOLDS", ("source",)),
+    (CustomerIsArchived(datetime(2026, 3, 4, 12, tzinfo=UTC)), "CUSTOMER_IS_ARCHIVED", ("customer",)),
     (OpeningBalanceExists(100), "OPENING_BALANCE_EXISTS", ("customer",)),
     (LimitReached("earning rules", 500), "LIMIT_REACHED", ()),
     (StatusRunsBackwards("PAID", "CREATED"), "STATUS_RUNS_BACKWARDS", ("status",)),

@@ -4,7 +4,10 @@ from uuid import UUID
 
 import pytest
 
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.events import (
+    CustomerArchived,
+    CustomerUnarchived,
     Event,
     EventKind,
     PointsAdjusted,
@@ -59,6 +62,8 @@ EVENTS: list[Event] = [
     TierUpgraded(CUSTOMER, None, SILVER, TierChangeCause.PROGRAM_CHANGE, 0),
     TierDowngraded(CUSTOMER, GOLD, SILVER, TierChangeCause.ADJUSTMENT, 999),
     TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
+    CustomerArchived(CUSTOMER, UUID(int=13), ArchiveCause.CALL),
+    CustomerUnarchived(CUSTOMER, UUID(int=14), ArchiveCause.PURCHASE),
 ]
 UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
 
@@ -92,6 +97,8 @@ def test_events_are_named_for_what_happened() -> None:
         "points.merged",
         "tier.upgraded",
         "tier.downgraded",
+        "customer.archived",
+        "customer.unarchived",
     }
 
 

@@ -1,0 +1,47 @@
+"""Archive customers in a book, and bring them back. Account, history and event change in one posting."""
+
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book
+from loyalty.rules.account import Account
+from loyalty.rules.archive import ArchiveCause, archive, unarchive
+from loyalty.rules.events import CustomerArchived, CustomerUnarchived
+from loyalty.rules.ids import CustomerId
+from loyalty.storage.customer_archivings import ArchivingRow
+
+
+def archive_in_book(book: Book, customer_id: CustomerId, note: str | None) -> None:
+    """Archive a customer; nothing happens to one who is archived. Refusal: ActiveHolds."""
+    _change(book, archive(book.account(customer_id), book.now), ArchiveCause.CALL, None, note)
+
+
+def bring_back(
+    book: Book, customer_id: CustomerId, cause: ArchiveCause, cause_id: UUID | None = None, note: str | None = None
+) -> None:
+    """Let a customer be archived no more; nothing happens to one who is not."""
+    _change(book, unarchive(book.account(customer_id)), cause, cause_id, note)
+
+
+def _change(book: Book, after: Account, cause: ArchiveCause, cause_id: UUID | None, note: str | None) -> None:
+    customer_id = after.customer_id
+    if after.archived_at == book.account(customer_id).archived_at:
+        return
+    book.keep(after)
+    archived, archiving_id = after.archived_at is not None, uuid7()
+    book.posting.add(
+        ArchivingRow(
+            id=archiving_id,
+            customer_id=customer_id,
+            archived=archived,
+            cause=cause,
+            cause_id=cause_id,
+            note=note,
+            changed_at=book.now,
+            actor_kind=book.actor.kind,
+            actor=book.actor.display,
+        )
+    )
+    told = CustomerArchived if archived else CustomerUnarchived
+    book.tell(told(customer_id, archiving_id, cause))

@@ -1,0 +1,72 @@
+"""Archive customers and bring them back: archived ones are left out of lists and search, and keep their points."""
+
+from collections.abc import Callable, Sequence
+
+from loyalty.ledger.archiving import archive_in_book, bring_back
+from loyalty.ledger.book import Book, open_book
+from loyalty.ledger.posting import post
+from loyalty.rules.archive import ArchiveCause
+from loyalty.rules.errors import refuse_problems
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.text import check_note
+from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.customer_archivings import ArchivingRow, read_archivings
+from loyalty.storage.customers import CustomerRow
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require_any
+from tenancy.retry import retry_transaction
+
+MAX_ARCHIVINGS = 20
+"""Rows of a customer's archive history that are shown, the newest ones."""
+
+Change = Callable[[Book, CustomerId], None]
+
+
+async def archive_customer(world: World, actor: Actor, customer: CustomerKey, note: str | None) -> CustomerRow:
+    """Archive a customer; nothing happens to one who is archived.
+
+    Refusals: InvalidInput (note), NotFound, AmbiguousCustomer, ActiveHolds.
+    """
+    return await _change(world, actor, customer, note, lambda book, found: archive_in_book(book, found, note))
+
+
+async def unarchive_customer(world: World, actor: Actor, customer: CustomerKey, note: str | None) -> CustomerRow:
+    """Bring an archived customer back; nothing happens to one who is not archived.
+
+    Refusals: InvalidInput (note), NotFound, AmbiguousCustomer.
+    """
+    return await _change(
+        world, actor, customer, note, lambda book, found: bring_back(book, found, ArchiveCause.CALL, note=note)
+    )
+
+
+async def load_archivings(
+    world: World, actor: Actor, ids: Sequence[CustomerId]
+) -> dict[CustomerId, list[ArchivingRow]]:
+    """The last ``MAX_ARCHIVINGS`` rows of each customer's archive history, newest first."""
+    require_any(
+        actor,
+        *(Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.LOYALTY_MANAGE),
+        *(Permission.PURCHASES_RECORD, Permission.SELF_READ),
+    )
+    visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
+    return await read_archivings(world.database.reading(actor.tenant_id), visible, MAX_ARCHIVINGS)
+
+
+async def _change(world: World, actor: Actor, customer: CustomerKey, note: str | None, change: Change) -> CustomerRow:
+    require_any(actor, Permission.PURCHASES_RECORD, Permission.LOYALTY_MANAGE, even_when_off=True)
+    refuse_problems([check_note(note, ("reason",))])
+
+    async def attempt() -> CustomerRow:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            program = await program_in_force(world, tx, even_when_off=True)
+            customer_id = await resolve_customer(tx, customer)
+            book = await open_book(world, tx, program, actor, [customer_id])
+            change(book, customer_id)
+            await post(tx, book.finish())
+            return book.customer(customer_id)
+
+    return await retry_transaction(attempt)
