@@ -153,6 +153,14 @@ class RefundExceedsPurchase(UserError):
     )
 
 
+@strawberry.type(
+    description="A report makes a purchase, or one of its lines, smaller than what was refunded of it. "
+    "`Purchase.total` and its lines are those before refunds."
+)
+class ReportBelowRefunds(UserError):
+    refunded_amount: Money = strawberry.field(description="What was refunded so far: the least that the total can be.")
+
+
 @strawberry.type(description="Only a sandbox can advance its clock.")
 class NotASandbox(UserError):
     """Shows ``loyalty.rules.errors.NotASandbox``."""
@@ -234,6 +242,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
         RefundExceedsPurchase,
         ("refundable_amount", "requested_amount", "refundable", "requested"),
     ),
+    refusals.ReportBelowRefunds: (ReportBelowRefunds, ("refunded_amount",)),
     refusals.NotASandbox: (NotASandbox, ()),
     refusals.ActiveHolds: (ActiveHolds, ("held",)),
     refusals.CustomerIsArchived: (CustomerIsArchived, ("archived_at",)),

@@ -28,6 +28,10 @@ class UserErrorCode(DescribedEnum):
     PURCHASE_NOT_REASSIGNABLE = "PURCHASE_NOT_REASSIGNABLE", "The purchase cannot move to another customer any more."
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION", "More points than are left to give back."
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE", "More is to be refunded than is left."
+    REPORT_BELOW_REFUNDS = (
+        "REPORT_BELOW_REFUNDS",
+        "A report makes a purchase smaller than what was refunded of it.",
+    )
     NOT_A_SANDBOX = "NOT_A_SANDBOX", "Only a sandbox can advance its clock."
     ACTIVE_HOLDS = "ACTIVE_HOLDS", "Points are set aside at a checkout."
     CUSTOMER_IS_ARCHIVED = "CUSTOMER_IS_ARCHIVED", "The customer is archived and has no access."

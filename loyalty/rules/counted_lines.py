@@ -65,7 +65,7 @@ def count_lines(
     counted: list[CountedLine] = []
     left_out = earns_nothing = False
     for position, line in enumerate(lines):
-        if not takes_part(basis, line):
+        if line.has_left or not takes_part(basis, line):
             continue
         item = items.get(line.item) if line.item is not None else None
         category_id = item.category if line.category is None and item is not None else line.category

@@ -247,7 +247,8 @@ def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
     if compiled_rule.counts_items:
         order = order._replace(rest_minor=0)
     facts, sold = case.facts, case.sold
-    return Counted(lines, order, bool(facts.lines), case.share, sold.earns_nothing, case.currency, facts.exchange)
+    has_lines = any(not line.has_left for line in facts.lines)
+    return Counted(lines, order, has_lines, case.share, sold.earns_nothing, case.currency, facts.exchange)
 
 
 def _failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:

@@ -275,6 +275,20 @@ class RefundExceedsPurchase(Refused):
         self.requested = str(requested)
 
 
+class ReportBelowRefunds(Refused):
+    """A report makes a purchase, or one of its lines, smaller than what was refunded of it."""
+
+    code: ClassVar[str] = "REPORT_BELOW_REFUNDS"
+
+    def __init__(self, refunded: "Money", missing: str, path: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{refunded} of this purchase were refunded, and {missing}. Report the purchase as it was before its "
+            "refunds; to pay back more, call purchaseRefund.",
+            path,
+        )
+        self.refunded_amount = refunded
+
+
 class NotASandbox(Refused):
     """The clock of a live tenant is everybody's: only a sandbox can advance its own."""
 

@@ -4,7 +4,7 @@ Statuses arrive out of order and more than once; the rule for that is here and h
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -95,6 +95,15 @@ class PurchaseLine:
     def amount_minor(self) -> int:
         """What is payable for this line, tax included, before a discount of the whole order."""
         return self.price_minor - self.discount_minor
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a later report left the line out; it stays, with the quantity 0, where refunds count positions."""
+        return not self.quantity
+
+    def leave(self) -> "PurchaseLine":
+        """Return the line as it stays after a report that leaves it out."""
+        return replace(self, quantity=0, discount_minor=0, tax_minor=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,24 +9,25 @@ from dataclasses import replace
 from loyalty.rules.purchase import PurchaseLine
 
 
-def align_lines(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
+def align_lines(
+    known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine], *, keeps_positions: bool = False
+) -> tuple[PurchaseLine, ...]:
     """Return the reported lines in the order in which the purchase knows them; new lines stand at the end.
 
     Two lines are the same when they have the same `line_id`. A line without one is the same as a line with the same
     values, else as one of the same item and kind; among several of these the one in the same position, then the first.
+    A known line that is not reported goes; with ``keeps_positions`` it stays with the quantity 0, so that every other
+    line keeps its position.
     """
     places = dict(_pairs(known, reported))
     taken = set(places.values())
-    found = [reported[places[position]] for position in range(len(known)) if position in places]
-    return (*found, *(line for position, line in enumerate(reported) if position not in taken))
-
-
-def are_same_lines(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> bool:
-    """Tell whether two reports tell the same lines, in whatever order; an id that only one of them has is no change."""
-    aligned = align_lines(known, reported)
-    return len(aligned) == len(known) and all(
-        _may_be_same(one, other) and _values(one) == _values(other) for one, other in zip(known, aligned, strict=True)
-    )
+    aligned = []
+    for position, line in enumerate(known):
+        if position in places:
+            aligned.append(reported[places[position]])
+        elif keeps_positions:
+            aligned.append(line.leave())
+    return (*aligned, *(line for position, line in enumerate(reported) if position not in taken))
 
 
 def _pairs(known: Sequence[PurchaseLine], reported: Sequence[PurchaseLine]) -> Iterator[tuple[int, int]]:

@@ -4,7 +4,7 @@ A field that is absent stays as it is known, None takes it away, a value sets it
 that came about before the newest one (`occurred_at`) fills in only what no newer report has told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from loyalty.rules.absent import ABSENT, Given
 from loyalty.rules.errors import InvalidInput, Problem
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.money import Money, Ratio
-from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, validate_facts
+from loyalty.rules.purchase import PURCHASE_MAX_LINES, PurchaseFacts, PurchaseKind, PurchaseLine, validate_facts
 from loyalty.rules.purchase_lines import align_lines
 
 MAX_AHEAD = timedelta(hours=1)
@@ -73,10 +73,12 @@ class KnownFacts:
 
     `told_at` says for a fact when the report came about that told it last, None where nobody knows. A fact that is not
     in it was never told, or by a release that kept no times: such a one counts as told by the newest report.
+    `keeps_positions` says that refunds or frozen formulas name lines by their position, so each line keeps its own.
     """
 
     facts: PurchaseFacts
     told_at: Mapping[str, datetime | None] = field(default_factory=dict)
+    keeps_positions: bool = False
 
 
 class AppliedReport(NamedTuple):
@@ -116,7 +118,7 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
         given = {name: value for name, value in given.items() if _is_news(name, known, report.occurred_at)}
     if "lines" in given:
         # Refunds and formulas name lines by their position, so they keep the order in which they are known.
-        given["lines"] = align_lines(before.lines, given["lines"])
+        given["lines"] = _align(known, given["lines"] or ())
     exchange = report.exchange if "total" in given else before.exchange
     after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
     if problem := _order_problem(report, after):
@@ -150,6 +152,14 @@ def _first_facts(report: PurchaseReport) -> PurchaseFacts:
     if report.total is ABSENT:
         raise InvalidInput.one("total", reason="must be told by the first report of a purchase")
     return PurchaseFacts(report.kind, report.external_id, report.total)
+
+
+def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:
+    aligned = align_lines(known.facts.lines, lines, keeps_positions=known.keeps_positions)
+    if len(aligned) > PURCHASE_MAX_LINES:
+        reason = f"must have at most {PURCHASE_MAX_LINES} lines, with those that left the purchase after a refund"
+        raise InvalidInput.one("lines", reason=reason)
+    return aligned
 
 
 def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool:

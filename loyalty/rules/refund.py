@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
+from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase, ReportBelowRefunds
 from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
 from loyalty.rules.money import Money
 from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
-from loyalty.rules.quantity import Quantity
+from loyalty.rules.quantity import Quantity, format_quantity
 from loyalty.rules.rounding import Rounding, divide
 
 BY_LINE_ID = -1
@@ -45,10 +45,15 @@ class LineRefund:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """One refund: of lines, and of an amount that belongs to none."""
+    """One refund: of lines, and of an amount that belongs to none.
+
+    `money_minor` is all that it paid back, which a later change of the purchase does not change; None before it is
+    recorded.
+    """
 
     lines: tuple[LineRefund, ...] = ()
     amount_minor: int = 0
+    money_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,11 @@ class Refundable:
     total_minor: int
     lines: tuple[PurchaseLine, ...]
     currency: str
+
+    @property
+    def total(self) -> Money:
+        """The total with its currency."""
+        return Money(self.total_minor, self.currency)
 
     def paid(self) -> tuple[Fraction, ...]:
         """What was paid for each line: its amount, less its share of a discount of the whole order."""
@@ -107,8 +117,28 @@ def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> R
 
 def refunded_minor(purchase: Refundable, refunds: Sequence[Refund]) -> int:
     """Return how much money all refunds together paid back."""
-    lines = Refund(tuple(line for refund in refunds for line in refund.lines))
-    return sum(refund.amount_minor for refund in refunds) + sum(lines_money(purchase, (), lines))
+    new = [refund for refund in refunds if refund.money_minor is None]
+    lines = Refund(tuple(line for refund in new for line in refund.lines))
+    money_minor = sum(refund.amount_minor for refund in new) + sum(lines_money(purchase, (), lines))
+    return money_minor + sum(refund.money_minor or 0 for refund in refunds)
+
+
+def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: Sequence[PurchaseLine]) -> None:
+    """Refuse what a report makes of a purchase if it is less than what was refunded; ``sent`` are the report's lines.
+
+    Raises ReportBelowRefunds for a total below the money that was paid back, and for a line with fewer units than were
+    refunded.
+    """
+    refunded = Money(refunded_minor(purchase, refunds), purchase.currency)
+    if purchase.total_minor < refunded.amount_minor:
+        raise ReportBelowRefunds(refunded, f"the total must cover them, and is {purchase.total}", ("total",))
+    for position, gone in sorted(_sum_taken(refunds).items()):
+        line = purchase.lines[position] if position < len(purchase.lines) else None
+        if line is None or line.has_left or line.quantity < gone.quantity:
+            named = f"line {position}" if line is None or line.item is None else f"the line of {line.item!r}"
+            wanted = f"at least {format_quantity(gone.quantity)}" if gone.quantity else "a quantity"
+            path = ("lines", str(sent.index(line)), "quantity") if line in sent else ("lines",)
+            raise ReportBelowRefunds(refunded, f"{named} must stay with {wanted}", path)
 
 
 def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) -> list[int]:
@@ -121,7 +151,8 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
     money = []
     for line in refund.lines:
         before_units = gone[line.position].quantity if line.position in gone else 0
-        per_unit = Fraction(paid[line.position], purchase.lines[line.position].quantity)
+        bought = purchase.lines[line.position]
+        per_unit = Fraction(0) if bought.has_left else Fraction(paid[line.position], bought.quantity)
         units_minor = _floor(per_unit * (before_units + line.quantity)) - _floor(per_unit * before_units)
         money.append(line.amount_minor + units_minor)
         _add(gone, line)
@@ -131,8 +162,9 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
 def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     """Return what is left of a purchase after all its refunds.
 
-    Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. Of a
-    purchase that cost nothing, the quantities of its lines say how much is left.
+    Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. When
+    prices fell since, a refund paid back more than its units cost now: the rest of the purchase bears it. Of a purchase
+    that cost nothing, the quantities of its lines say how much is left.
     """
     paid, gone = purchase.paid(), _sum_taken(refunds)
     lines = tuple(
@@ -144,7 +176,8 @@ def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     by_lines = purchase.total_minor - sum(
         (paid[position] * (1 - lines[position]) for position in gone if position < len(lines)), Fraction(0)
     )
-    by_all = max(Fraction(0), by_lines - sum(refund.amount_minor for refund in refunds))
+    in_money = purchase.total_minor - refunded_minor(purchase, refunds)
+    by_all = max(Fraction(0), min(by_lines - sum(refund.amount_minor for refund in refunds), Fraction(in_money)))
     rest = Fraction(by_all, by_lines) if by_lines > 0 else Fraction(0)
     return Left(Fraction(by_all, purchase.total_minor), lines, rest)
 
@@ -184,7 +217,8 @@ def _refuse_lines(purchase: Refundable, before: Sequence[Refund], refund: Refund
         left = _line_left(bought, price, gone.get(line.position))
         _add(gone, line)
         if _line_left(bought, price, gone[line.position]) < 0:
-            requested = line.amount_minor + _floor(Fraction(price * line.quantity, bought.quantity))
+            units_minor = 0 if bought.has_left else _floor(Fraction(price * line.quantity, bought.quantity))
+            requested = line.amount_minor + units_minor
             raise _exceeds(purchase, _floor(max(Fraction(0), left) * price), requested, *path)
 
 
@@ -214,6 +248,8 @@ def _line_left(line: PurchaseLine, paid: Fraction, gone: LineRefund | None) -> F
     """Which share of a line is left; below zero when more was refunded than there is."""
     if gone is None:
         return Fraction(1)
+    if line.has_left:
+        return Fraction(-1)
     left = 1 - Fraction(gone.quantity, line.quantity)
     if not gone.amount_minor:
         return left

@@ -201,11 +201,6 @@ def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_m
     )
 
 
-def may_have_refunds(purchase: PurchaseRow) -> bool:
-    """Tell whether refunds of a purchase may be recorded: of lines that cost nothing, no money tells."""
-    return bool(purchase.refunded_minor) or any(not line.amount_minor for line in refundable(purchase).lines)
-
-
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
     """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation."""
     customer_id = accrual.customer_id

@@ -20,9 +20,9 @@ from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus, next_generation, reactivates
 from loyalty.rules.purchase_report import AppliedReport, moment_of
-from loyalty.rules.refund import Refund
+from loyalty.rules.refund import Refund, Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.accrual import CREDITED, accrue, follow, may_have_refunds, takes_back
+from loyalty.services.accrual import CREDITED, accrue, follow, takes_back
 from loyalty.services.batch import LateRefusals, yield_slices
 from loyalty.services.points_paid import Payable, profiles_of_payers, read_payments, settle_points
 from loyalty.services.profile import open_customers
@@ -98,6 +98,7 @@ async def book_items(
         book.open(locked)
         draft = PurchaseDraft(item, facts, customer_id, refunds.get(position, ()), frozen.get(position))
         try:
+            _refuse_below_refunds(draft)
             if item.status in ENDED and position in paid:
                 booked[position] = await _call_off(tx, book, draft, paid[position])
             else:
@@ -168,16 +169,25 @@ async def _refuse_stale_accruals(tx: Transaction, items: dict[int, RecordingItem
 
 
 async def _read_refunds(tx: Transaction, items: dict[int, RecordingItem]) -> dict[int, Sequence[Refund]]:
-    """The refunds of purchases that may be evaluated only now; mostly there are none, and then no statement."""
+    """The refunds of purchases; mostly there are none, and then no statement."""
     refunded = {
         position: item.known.purchase.id
         for position, item in items.items()
-        if item.known.purchase and may_have_refunds(item.known.purchase)
+        if item.known.purchase and item.known.was_refunded
     }
     if not refunded:
         return {}
     found = await read_refunds(tx, list(refunded.values()))
     return {position: [row.refund for row in found[purchase_id]] for position, purchase_id in refunded.items()}
+
+
+def _refuse_below_refunds(draft: PurchaseDraft) -> None:
+    """What was refunded stays refunded, so the total and the lines must go on covering it."""
+    facts = draft.facts
+    if draft.refunds and not {"total", "lines"}.isdisjoint(draft.item.news.changed):
+        purchase = Refundable(facts.total.amount_minor, facts.lines, facts.total.currency)
+        sent = given_or_known(draft.item.recording.report.lines, ())
+        refuse_below_refunds(purchase, draft.refunds, sent or ())
 
 
 async def _load_lots_to_take_back(

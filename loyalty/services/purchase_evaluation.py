@@ -4,7 +4,7 @@ from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
 from loyalty.rules.purchase_report import moment_of
-from loyalty.services.accrual import accrue, facts_of, may_have_refunds
+from loyalty.services.accrual import accrue, facts_of
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
@@ -29,13 +29,13 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         seen = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
         if not seen:
             return NOTHING_SWEPT
-        buyers = [purchase.customer_id for purchase, _ in seen]
+        buyers = [one.purchase.customer_id for one in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
         # Read again under the locks: what was called off meanwhile is not evaluated any more.
-        now = await read_purchases_by_id(tx, [purchase.id for purchase, _ in seen])
-        due = [(purchase, paid) for purchase, paid in seen if now[purchase.id] == purchase]
-        refunds = await read_refunds(tx, [purchase.id for purchase, _ in due if may_have_refunds(purchase)])
-        for purchase, points_paid_minor in due:
+        now = await read_purchases_by_id(tx, [one.purchase.id for one in seen])
+        due = [one for one in seen if now[one.purchase.id] == one.purchase]
+        refunds = await read_refunds(tx, [one.purchase.id for one in due if one.was_refunded])
+        for purchase, points_paid_minor, _ in due:
             category = book.accounts.profile(purchase.customer_id).category
             facts = facts_of(purchase, category, points_paid_minor)
             policy = program.row.settings.accrual

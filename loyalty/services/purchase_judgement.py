@@ -8,19 +8,18 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.errors import (
     FeatureDisabled,
     IdempotencyConflict,
-    InvalidInput,
     PurchaseOfAnotherCustomer,
     refuse_problems,
 )
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.purchase import ENDED, reactivates
-from loyalty.rules.purchase_lines import are_same_lines
-from loyalty.rules.purchase_report import AppliedReport, KnownFacts, PurchaseReport, check_not_ahead
+from loyalty.rules.purchase_report import KnownFacts, PurchaseReport, check_not_ahead
 from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
 from loyalty.services.accrual import facts_of
 from loyalty.services.purchase_recording import PurchaseRecording, mark_state
-from loyalty.storage.documents import from_optional, read_lines
+from loyalty.services.revaluation import can_be_revalued
+from loyalty.storage.documents import from_optional
 from loyalty.storage.purchases import KnownPurchase, PurchaseRow, told_times
 from permissions.policy import LOYALTY
 
@@ -43,17 +42,14 @@ def judge_recording(
     report = convert_to_program_currency(report, known, program)
     if purchase is None:
         return judge_first_report(report, recording.status)
-    judged = judge_report(
+    return judge_report(
         report,
         recording.status,
-        known_state(purchase, now),
+        known_state(known, purchase, now),
         is_keyed=is_keyed,
         sent_before=known.fact is not None,
         is_earlier_state=lambda facts, status: mark_state(facts, status) in known.earlier_states,
     )
-    if judged.news is not None and known.was_refunded:
-        _refuse_change_after_refund(judged.news, purchase)
-    return judged
 
 
 def convert_to_program_currency(
@@ -71,15 +67,7 @@ def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase:
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
-def _refuse_change_after_refund(news: AppliedReport, purchase: PurchaseRow) -> None:
-    """What was refunded in parts is told by the total and the lines, so they stay as they are from then on."""
-    if "total" in news.changed:
-        raise InvalidInput.one("total", reason="must not change once a part was refunded")
-    if not are_same_lines(read_lines(purchase.lines), news.facts.lines):
-        raise InvalidInput.one("lines", reason="must not change once a part was refunded")
-
-
-def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
+def known_state(known: KnownPurchase, purchase: PurchaseRow, now: datetime) -> KnownState:
     """What is known of a purchase, as the rules see it.
 
     A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
@@ -87,7 +75,9 @@ def known_state(purchase: PurchaseRow, now: datetime) -> KnownState:
     facts = facts_of(purchase, None, 0)
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
-    return KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
+    keeps_positions = known.was_refunded or (known.accrual is not None and not can_be_revalued(known.accrual))
+    told = KnownFacts(facts, told_times(purchase), keeps_positions=keeps_positions)
+    return KnownState(told, purchase.status, purchase.generation)
 
 
 def judge_in_program(

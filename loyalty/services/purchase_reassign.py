@@ -36,7 +36,6 @@ from loyalty.services.accrual import (
     facts_of,
     forfeit,
     frozen_document,
-    may_have_refunds,
 )
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
@@ -153,9 +152,8 @@ async def _decide(
 
 
 async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
-    is_refunded = bool(purchase.refunded_minor)
-    if not is_refunded and may_have_refunds(purchase):
-        is_refunded = bool((await read_refunds(tx, [purchase.id]))[purchase.id])
+    # Of units that cost nothing, no money tells.
+    is_refunded = bool(purchase.refunded_minor or (await read_refunds(tx, [purchase.id]))[purchase.id])
     (paid,) = await read_paid_with_points(tx, [PurchaseKey(purchase.kind, purchase.external_id)])
     refuse_reassignment(
         is_refunded=is_refunded,

@@ -178,7 +178,7 @@ async def _decide_refund(
     earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
     refunds = [row.refund for row in earlier]
     money_minor = validate_refund(refundable(purchase), refunds, request.refund)
-    refunds.append(request.refund)
+    refunds.append(replace(request.refund, money_minor=money_minor))
     after = _update_purchase(book, purchase, refunds, money_minor)
     accrual = await read_current_accrual(tx, purchase)
     change, taken = None, 0

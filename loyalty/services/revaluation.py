@@ -36,7 +36,6 @@ from loyalty.services.accrual import (
     facts_of,
     follow,
     kept_points,
-    may_have_refunds,
     refundable,
     take_points_back,
 )
@@ -56,12 +55,16 @@ class FrozenRules(NamedTuple):
     expiry: ExpiryPolicy
 
 
+def can_be_revalued(accrual: AccrualRow) -> bool:
+    """Tell whether an accrual keeps what a valuation anew needs, and its policy wants one."""
+    return accrual.policy.revalue is Revalue.ALWAYS and accrual.frozen is not None
+
+
 def may_be_revalued(accrual: AccrualRow | None, status: PurchaseStatus) -> bool:
     """Tell whether changed facts of a purchase in this status change what it earned."""
     return (
         accrual is not None
-        and accrual.policy.revalue is Revalue.ALWAYS
-        and accrual.frozen is not None
+        and can_be_revalued(accrual)
         and status not in ENDED
         and (accrual.state is AccrualState.PENDING or accrual.state in CREDITED)
     )
@@ -150,10 +153,10 @@ async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[Pur
     owners = {one.purchase.customer_id for one in changed if one.accrual.state in CREDITED}
     if owners:
         await bring_open_lots(tx, book, list(owners))
-    refunds = await read_refunds(tx, [one.purchase.id for one in changed if may_have_refunds(one.purchase)])
+    refunds = await read_refunds(tx, [one.purchase.id for one in changed if one.was_refunded])
     facts = {one.purchase.id: facts_of(one.purchase, None, one.points_paid_minor) for one in changed}
     frozen = await read_frozen_rules(tx, book.program, [(one.accrual, facts[one.purchase.id]) for one in changed])
-    for purchase, accrual, _ in changed:
+    for purchase, accrual, _, _ in changed:
         told = [row.refund for row in refunds.get(purchase.id, ())]
         valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
         follow(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)

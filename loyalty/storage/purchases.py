@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     false,
     func,
     literal,
@@ -171,7 +172,8 @@ class RefundRow(NamedTuple):
             LineRefund(one["position"], quantity_from_document(one["quantity"]), one["amount_minor"])
             for one in self.lines
         )
-        return Refund(lines, self.amount_minor - sum(one["money_minor"] for one in self.lines))
+        of_no_line_minor = self.amount_minor - sum(one["money_minor"] for one in self.lines)
+        return Refund(lines, of_no_line_minor, money_minor=self.amount_minor)
 
 
 class KnownFact(NamedTuple):
@@ -443,8 +445,23 @@ _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
     purchase_refunds.c.tenant_id == tenant_parameter(),
     among(purchase_refunds.c.id, "ids"),
 )
+
+
+def _was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a purchase has a refund; of units that cost nothing, no money tells."""
+    return exists().where(
+        purchase_refunds.c.tenant_id == tenant_parameter(),
+        purchase_refunds.c.purchase_id == purchase_id,
+        purchase_refunds.c.number == literal(1),
+    )
+
+
 _DUE_EVALUATIONS = (
-    select(*purchase_columns, _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"))
+    select(
+        *purchase_columns,
+        _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"),
+        _was_refunded(purchases.c.id).label("was_refunded"),
+    )
     .where(
         purchases.c.tenant_id == tenant_parameter(),
         purchases.c.evaluates_at <= bindparam("now", type_=INSTANT),
@@ -471,6 +488,7 @@ _of_purchase = _looked_up(
 )
 _EVALUATED = select(
     _paid_with_points(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
+    _was_refunded(_of_key.c.id).label("was_refunded"),
     *(column.label(f"purchase_{column.name}") for column in _of_key.c),
     *(column.label(f"accrual_{column.name}") for column in _of_purchase.c),
 ).select_from(_keys.join(_of_key, true()).join(_of_purchase, true()))
@@ -522,6 +540,15 @@ class EvaluatedPurchase(NamedTuple):
     purchase: PurchaseRow
     accrual: AccrualRow
     points_paid_minor: int
+    was_refunded: bool
+
+
+class DueEvaluation(NamedTuple):
+    """A purchase whose rules are due to be evaluated, and how much of it is paid with points now."""
+
+    purchase: PurchaseRow
+    points_paid_minor: int
+    was_refunded: bool
 
 
 async def read_evaluated_purchases(
@@ -530,7 +557,9 @@ async def read_evaluated_purchases(
     """The purchases with these natural keys that were evaluated in their present life."""
     wanted = [{"kind": kind, "external_id": external_id} for kind, external_id in set(keys)]
     rows = await tx.rows(_EVALUATED, keys=wanted)
-    return [EvaluatedPurchase(purchase_row(row), accrual_row(row), row.points_paid_minor) for row in rows]
+    return [
+        EvaluatedPurchase(purchase_row(row), accrual_row(row), row.points_paid_minor, row.was_refunded) for row in rows
+    ]
 
 
 class WantedPurchase(NamedTuple):
@@ -597,10 +626,10 @@ async def read_refunds_by_id(tx: Transaction, ids: Sequence[PurchaseRefundId]) -
     return {row.id: RefundRow._make(row) for row in await tx.rows(_REFUNDS_BY_ID, ids=list(ids))}
 
 
-async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> list[tuple[PurchaseRow, int]]:
-    """Purchases whose rules are due to be evaluated, and how much of each is paid with points."""
+async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> list[DueEvaluation]:
+    """Purchases whose rules are due to be evaluated."""
     rows = await tx.rows(_DUE_EVALUATIONS, now=now, limit=limit)
-    return [(purchase_row(row), row.points_paid_minor) for row in rows]
+    return [DueEvaluation(purchase_row(row), row.points_paid_minor, row.was_refunded) for row in rows]
 
 
 def facts_document(facts: PurchaseFacts) -> dict[str, Any]:

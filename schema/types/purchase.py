@@ -134,7 +134,10 @@ class PurchaseLine:
     kind: LineKind = strawberry.field(description="What it is.")
     item: str | None = strawberry.field(description="External id of the service, class or product.")
     category: str | None = strawberry.field(description="External id of its category.")
-    quantity: Quantity = strawberry.field(description="How many.")
+    quantity: Quantity = strawberry.field(
+        description="How many; 0 for a line that a report left out after a refund. It stays, so that all lines keep "
+        "their positions."
+    )
     unit_price: Money = strawberry.field(description="Price of one, tax included.")
     discount: Money = strawberry.field(description="Discount of the whole line.")
     tax: Money = strawberry.field(description="Tax that the amount contains.")

@@ -33,6 +33,7 @@ from loyalty.rules.refund import (
     left_of,
     points_kept,
     refunded_minor,
+    refuse_below_refunds,
     validate_refund,
 )
 from loyalty.rules.rounding import Rounding
@@ -162,6 +163,63 @@ def test_no_refund_gives_points_and_their_order_and_split_do_not_matter(case: Ca
     steps = [case.kept(shuffled[:number]) for number in range(len(refunds) + 1)]
     assert steps == sorted(steps, reverse=True)
     assert steps[-1] >= 0
+
+
+def recorded(bought: Refundable, refunds: list[Refund]) -> list[Refund]:
+    """The refunds as they are kept, each with the money that it paid back."""
+    kept: list[Refund] = []
+    for one in refunds:
+        kept.append(replace(one, money_minor=validate_refund(bought, kept, one)))
+    return kept
+
+
+@given(cases(), st.data())
+def test_money_that_was_paid_back_changes_nothing_while_the_purchase_stays(case: Case, data: st.DataObject) -> None:
+    """F-02: a refund says the same whether its money is kept or worked out again."""
+    refunds = data.draw(refunds_of(case.bought))
+    assert case.kept(recorded(case.bought, refunds)) == case.kept(refunds)
+
+
+@given(cases(), st.data())
+def test_after_a_change_no_refund_gives_points_and_its_place_does_not_matter(case: Case, data: st.DataObject) -> None:
+    """F-02, F-04: refunds, then new prices, lines and a new total, then further refunds.
+
+    What stays depends on the facts and on all refunds, and is never more than the facts give.
+    """
+    bought, refunds = case.bought, recorded(case.bought, data.draw(refunds_of(case.bought)))
+    lines = tuple(
+        replace(line, unit_price_minor=data.draw(st.integers(0, 2_000)), discount_minor=0, tax_minor=0)
+        for line in bought.lines
+    )
+    lines += tuple(data.draw(st.lists(some.lines(), max_size=1)))
+    total = max(refunded_minor(bought, refunds), data.draw(st.integers(0, 10_000)))
+    after = case._replace(facts=replace(case.facts, lines=lines, total=Money(total, "EUR")))
+    after = after._replace(formulas=formulas_of(after))
+    refuse_below_refunds(after.bought, refunds, lines)
+    more = recorded_after(after.bought, refunds, data.draw(refunds_of(after.bought)))
+    steps = [after.kept(more[:number]) for number in range(len(more) + 1)]
+    assert steps == sorted(steps, reverse=True)
+    assert steps[-1] >= 0
+    assert after.kept(data.draw(st.permutations(more))) == steps[-1]
+    if total and refunded_minor(after.bought, more) == total:
+        assert steps[-1] == 0
+
+
+def formulas_of(case: Case) -> list[Formula]:
+    """The formulas of a purchase as it is now."""
+    made = evaluate(compile_rules(case.policy, case.rules, case.catalog), case.facts, case.at, case.tier)
+    return [line.formula for line in made.lines if line.formula is not None]
+
+
+def recorded_after(bought: Refundable, earlier: list[Refund], wanted: list[Refund]) -> list[Refund]:
+    """Earlier refunds, and those of the wanted ones for which enough is left."""
+    kept = list(earlier)
+    for one in wanted:
+        try:
+            kept.append(replace(one, money_minor=validate_refund(bought, kept, one)))
+        except (RefundExceedsPurchase, InvalidInput):
+            continue
+    return kept
 
 
 @given(cases())

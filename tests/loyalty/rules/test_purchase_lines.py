@@ -1,9 +1,11 @@
 """Two reports of one purchase may tell its lines in another order."""
 
+from dataclasses import replace
+
 import pytest
 
 from loyalty.rules.purchase import LineKind, PurchaseLine
-from loyalty.rules.purchase_lines import align_lines, are_same_lines
+from loyalty.rules.purchase_lines import align_lines
 
 
 def sold(item: str, price: int = 100, line_id: str | None = None, kind: LineKind = LineKind.ITEM) -> PurchaseLine:
@@ -61,19 +63,9 @@ def test_lines_keep_the_order_of_the_first_report(
     assert align_lines(known, reported) == aligned
 
 
-@pytest.mark.parametrize(
-    ("known", "reported", "same"),
-    [
-        ((CUT, OIL), (OIL, CUT), True),
-        ((CUT, OIL), (OIL,), False),
-        ((CUT,), (CUT, CUT), False),
-        ((CUT, OIL), (sold("oil", 90), CUT), False),
-        ((CUT, OIL), (OIL, sold("cut", 100, "a")), True),
-        ((sold("cut", 100, "a"),), (sold("cut", 100, "b"),), False),
-        ((sold("cut", 100, "a"),), (CUT,), True),
-    ],
-)
-def test_what_is_the_same_in_another_order(
-    known: tuple[PurchaseLine, ...], reported: tuple[PurchaseLine, ...], *, same: bool
-) -> None:
-    assert are_same_lines(known, reported) is same
+def test_a_line_that_went_keeps_its_place_where_positions_count() -> None:
+    """It comes back into its place, and new lines stand behind it."""
+    left = replace(CUT, quantity=0)
+    assert align_lines((CUT, OIL), (OIL, GEL), keeps_positions=True) == (left, OIL, GEL)
+    assert align_lines((left, OIL), (OIL, sold("cut", 90)), keeps_positions=True) == (sold("cut", 90), OIL)
+    assert (left.has_left, left.price_minor, left.amount_minor) == (True, 0, 0)

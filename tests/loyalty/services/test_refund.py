@@ -313,18 +313,6 @@ async def test_the_status_refunded_takes_the_rest_once(world: World, shop: Salon
     await ledger_is_sound(shop.tenant_id)
 
 
-async def test_what_was_refunded_in_parts_stays_what_it_was(
-    world: World, shop: Salon, nothing_changes: NothingChanges
-) -> None:
-    await earn(world, shop, order("order-1", 2_000))
-    await pay_back(world, shop, "order-1", 500, "a part")
-    async with nothing_changes(shop.tenant_id):
-        with pytest.raises(InvalidInput, match="total"):
-            await earn(world, shop, order("order-1", 1_500, status=COMPLETED))
-        with pytest.raises(InvalidInput, match="lines"):
-            await earn(world, shop, order("order-1", 2_000, PurchaseLine("cut", None, 1, 2_000), status=COMPLETED))
-
-
 async def test_money_and_points_go_back_in_the_ratio_they_came(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:

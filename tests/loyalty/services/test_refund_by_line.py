@@ -328,29 +328,6 @@ async def test_a_report_with_reordered_lines_after_a_refund_is_no_change(
     await ledger_is_sound(salon.tenant_id)
 
 
-@pytest.mark.parametrize(("total", "lines"), [(1_000, ("cut",)), (2_000, ("cut", "sample"))])
-async def test_lines_and_total_stay_after_the_refund_of_a_line_that_cost_nothing(
-    world: World,
-    salon: Salon,
-    ledger_is_sound: LedgerCheck,
-    nothing_changes: NothingChanges,
-    total: int,
-    lines: tuple[str, ...],
-) -> None:
-    """No money tells of such a refund, but it names its line by the position as any other does."""
-    await prepare(world, salon, {}, given(PER_EURO))
-    known = {"cut": sold("cut", 1_000), "sample": sold("sample", 0, 2)}
-    await earn(world, salon, order("order-1", 1_000, *known.values()))
-    await pay_back(world, salon, "order-1", 0, "one sample", LineRefund(1, 1))
-    async with nothing_changes(salon.tenant_id):
-        with pytest.raises(InvalidInput) as refusal:
-            await earn(world, salon, order("order-1", total, *(known[name] for name in lines)))
-    assert refusal.value.path == (("lines",) if total == 1_000 else ("total",))
-    last = await pay_back(world, salon, "order-1", 0, "the other sample", LineRefund(1, 1))
-    assert (last.purchase.refunded_minor, last.customer.points.available) == (0, 10)
-    await ledger_is_sound(salon.tenant_id)
-
-
 async def test_a_line_id_stands_once_in_a_purchase(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
     lines = (sold("cut", 100, line_id="L-1"), sold("oil", 100, line_id="L-1"))
     async with nothing_changes(salon.tenant_id):

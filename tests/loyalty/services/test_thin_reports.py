@@ -15,6 +15,7 @@ from loyalty.rules.errors import (
     IdempotencyConflict,
     InvalidInput,
     LoyaltyError,
+    ReportBelowRefunds,
     StatusRunsBackwards,
 )
 from loyalty.rules.money import Money
@@ -104,9 +105,8 @@ async def test_a_status_alone_after_a_refund_in_parts_is_recorded(
     await pay_back(world, salon, "order-1", 1_000, "a part")
     completed = await earn(world, salon, report(COMPLETED))
     assert (completed.purchase.status, completed.customer.points.available) == (COMPLETED, 30)
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(ReportBelowRefunds):
         await earn(world, salon, report(COMPLETED, total=Money(1, "EUR")))
-    assert refused.value.path == ("total",)
     await ledger_is_sound(salon.tenant_id)
 
 
