@@ -62,12 +62,7 @@ def can_be_revalued(accrual: AccrualRow) -> bool:
 
 def may_be_revalued(accrual: AccrualRow | None, status: PurchaseStatus) -> bool:
     """Tell whether changed facts of a purchase in this status change what it earned."""
-    return (
-        accrual is not None
-        and can_be_revalued(accrual)
-        and status not in ENDED
-        and (accrual.state is AccrualState.PENDING or accrual.state in CREDITED)
-    )
+    return accrual is not None and can_be_revalued(accrual) and status not in ENDED
 
 
 async def read_frozen_rules(
@@ -116,12 +111,14 @@ def revalue(
         valuation=accrual.valuation + 1,
         points_paid_minor=facts.points_paid_minor,
     )
-    if _valuation_content(valued) == _valuation_content(accrual):
+    kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
+    # What refunds leave may change with lines for which no rule gives points.
+    is_left_alone = not refunds or kept == accrual.outstanding_points
+    if is_left_alone and _valuation_content(valued) == _valuation_content(accrual):
         return accrual, None
     _keep_former(book, accrual)
-    kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
     gone = valued.points - kept
-    if accrual.state in CREDITED and accrual.earned_points:
+    if accrual.earned_points and (accrual.state in CREDITED or accrual.state is AccrualState.REVERSED):
         return _correct(book, accrual, valued, gone)
     if accrual.state in CREDITED:
         # It gave nothing so far: its points come when they would have come.

@@ -70,6 +70,7 @@ class Accrual:
     order: str
     generation: int
     points: int
+    total_minor: int
     paid_minor: int
     policy: AccrualPolicy
     expiry: ExpiryPolicy
@@ -207,7 +208,7 @@ class Model:
 
     # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def report(self, key: str, customer: str, total_minor: int, report: Report) -> None:  # noqa: C901
+    def report(self, key: str, customer: str, report: Report) -> None:  # noqa: C901
         """A purchase is reported; a report that says nothing new changes nothing."""
         before = self.orders.get(key)
         if before and self._is_told(before, report):
@@ -218,10 +219,14 @@ class Model:
             raise Refusal("INVALID_INPUT")
         owner = self.name(customer)
         alive = report.status not in CALLED_OFF
-        order = before or Order(owner, total_minor, report.status, 1 if alive else 0)
-        news, status = self._news(order, report) if before else (dict(report.fields), report.status)
+        fields = dict(report.fields)
+        order = before or Order(owner, int(str(fields["total"])), report.status, 1 if alive else 0)
+        news, status = self._news(order, report) if before else (fields, report.status)
         if news is None:
             return
+        total_minor = int(str(news.get("total", order.total_minor)))
+        if total_minor != order.total_minor and total_minor < order.refunded_minor:
+            raise Refusal("REPORT_BELOW_REFUNDS")
         end_changed = "ends_at" in news and news["ends_at"] != order.ends_at
         moment = self._moment(report.at)
         lost = order.accrual is not None and order.accrual.lost
@@ -233,9 +238,11 @@ class Model:
         accrual = order.accrual
         with self._nothing_left_of_a_refusal(order):
             order.known |= news
+            order.total_minor = total_minor
             self._settle(key, order, status)
             if accrual is not None:
-                if status in COURSE and accrual.paid_minor != self._counted_minor(key):
+                valued = accrual.total_minor, accrual.paid_minor
+                if status in COURSE and valued != (total_minor, self._counted_minor(key)):
                     self._revalue(order, accrual, self._counted_minor(key), (status, moment, end_changed))
                 self._follow(order, accrual, status, moment, end_changed)
         if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
@@ -574,6 +581,7 @@ class Model:
             order=key,
             generation=order.generation,
             points=earning_minor // CENTS_PER_POINT,
+            total_minor=order.total_minor,
             paid_minor=paid_minor,
             policy=self.accrual,
             expiry=self.expiry,
@@ -637,11 +645,9 @@ class Model:
     def _revalue(
         self, order: Order, accrual: Accrual, paid_minor: int, told: tuple[PurchaseStatus, datetime, bool]
     ) -> None:
-        """Points pay another part of a purchase than when it was valued: so much less, or more, of it earns."""
-        if accrual.lost:
-            return
+        """A purchase costs something else than when it was valued, or points pay another part: less or more earns."""
         before, is_fresh = accrual.left, not accrual.pending and not accrual.earned
-        accrual.paid_minor = paid_minor
+        accrual.total_minor, accrual.paid_minor = order.total_minor, paid_minor
         accrual.points = max(0, order.total_minor - paid_minor) // CENTS_PER_POINT
         gone = accrual.points - _kept(accrual, order.total_minor, order.refunded_minor)
         if accrual.pending or is_fresh:
@@ -672,7 +678,7 @@ class Model:
         """Points pay more or less of a purchase that was valued already."""
         order = self.orders.get(key) if key is not None else None
         accrual = order.accrual if order else None
-        if key is None or order is None or accrual is None or order.status not in COURSE or accrual.lost:
+        if key is None or order is None or accrual is None or order.status not in COURSE:
             return
         if accrual.paid_minor != self._counted_minor(key):
             self._revalue(order, accrual, self._counted_minor(key), (order.status, self.now, False))
@@ -847,7 +853,7 @@ def _mark(report: Report) -> object:
 
 
 def _state(known: dict[str, object], status: PurchaseStatus) -> object:
-    return (known["staff"], known["ends_at"], status)
+    return (known["total"], known["staff"], known["ends_at"], status)
 
 
 def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
@@ -857,13 +863,16 @@ def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
 
 
 def _kept(accrual: Accrual, total_minor: int, refunded_minor: int) -> int:
-    """What the frozen rule gives for what is left: a point per whole euro that was not paid with points."""
+    """What the frozen rule gives for what is left: a point per whole euro that was not paid with points.
+
+    The share that is left is one of the total as it is now; it is taken of what was valued last.
+    """
     if not _forfeits(accrual.policy, PurchaseStatus.REFUNDED) or not refunded_minor:
         return accrual.points
     left_minor = total_minor - refunded_minor
     if accrual.policy.refund is RefundPolicy.FULL_ONLY and left_minor:
         return accrual.points
-    earning_minor = max(0, total_minor - accrual.paid_minor)
+    earning_minor = max(0, accrual.total_minor - accrual.paid_minor)
     return left_minor * earning_minor // (total_minor * CENTS_PER_POINT)
 
 

@@ -167,6 +167,43 @@ async def test_a_price_that_falls_after_a_refund(
     await ledger_is_sound(salon.tenant_id)
 
 
+@pytest.mark.parametrize("mature_days", [0, 14])
+async def test_what_refunds_took_whole_comes_back_with_a_larger_total(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, mature_days: int
+) -> None:
+    """10.00 of 10.00 earned and went back to the cent below it; then the order grows, credited or still pending."""
+    await prepare(world, salon, delay_minutes=mature_days * 24 * 60)
+    await earn(world, salon, order("order-1", 1_000))
+    await pay_back(world, salon, "order-1", 950, "nearly all")
+    assert points(await earn(world, salon, report(PurchaseStatus.PAID)))[0] == 0
+    grown = await earn(world, salon, order("order-1", 5_000, status=PurchaseStatus.PAID))
+    assert grown.accrual is not None
+    assert grown.accrual.outstanding_points == 40
+    account = grown.customer.points
+    assert (account.available, account.pending) == ((40, 0) if not mature_days else (0, 40))
+    await ledger_is_sound(salon.tenant_id)
+
+
+@pytest.mark.parametrize("refund_first", [True, False])
+async def test_a_line_that_earns_nothing_changes_what_a_refund_leaves(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, *, refund_first: bool
+) -> None:
+    """20 for the cut hang on 30.00 of 100.00, then of 200.00; 50.00 went back that belong to no line."""
+    await prepare(world, salon, rule(FixedAward(20), conditions=Conditions(services=frozenset({"cut"}))))
+    await earn(world, salon, order("order-1", 10_000, CUT, sold("bag", 7_000)))
+    more = order("order-1", 20_000, CUT, sold("bag", 17_000))
+    if refund_first:
+        await pay_back(world, salon, "order-1", 5_000, "a part")
+        last = points(await earn(world, salon, more))
+    else:
+        await earn(world, salon, more)
+        refunded = await pay_back(world, salon, "order-1", 5_000, "a part")
+        assert refunded.accrual is not None
+        last = refunded.accrual.outstanding_points, refunded.customer.points.available
+    assert last == (15, 15)
+    await ledger_is_sound(salon.tenant_id)
+
+
 @pytest.mark.parametrize("refund_first", [True, False])
 async def test_any_way_to_the_same_facts_ends_in_the_same_points(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, *, refund_first: bool
