@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from api.connections import FindFallen, OpenConnections
@@ -16,14 +15,13 @@ from api.errors import not_found
 from api.graphql import MAX_BODY_BYTES, GraphQLView
 from api.health import health_routes
 from api.operation import OperationRequest
-from api.requests import REQUEST_ID_HEADER, RequestLog
+from api.pages import PageHeaders
+from api.requests import RequestLog
 from api.sdl import sdl_route
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema, print_sdl
-from schema.subscriptions.stream import LAST_EVENT_ID
 
 GRAPHQL_PATH = "/graphql"
-CORS_MAX_AGE_SECONDS = 600
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +36,7 @@ def create_app(
     find_fallen: FindFallen,
     ready: Callable[[], Awaitable[None]],
     *,
-    cors_origins: Sequence[str] = (),
+    allowed_origins: Collection[str] = (),
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
@@ -46,13 +44,13 @@ def create_app(
 
     `authenticate` turns the value of an Authorization header into an actor or raises `Unauthenticated`;
     `make_context` makes the context of one operation; `find_fallen` is asked every few seconds about the actors of
-    each tenant with open connections; `ready` raises when the process cannot serve. `cors_origins` are the origins of
-    browsers that may call, for HTTP and WebSocket. `lifespan` is entered before the first request and left after the
-    last.
+    each tenant with open connections; `ready` raises when the process cannot serve. `allowed_origins` are those whose
+    pages may call for every tenant, beside the ones that a tenant allows. `lifespan` is entered before the first
+    request and left after the last.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(
-        schema, authenticate, make_context, connections, allowed_origins=cors_origins, max_body_bytes=max_body_bytes
+        schema, authenticate, make_context, connections, allowed_origins=allowed_origins, max_body_bytes=max_body_bytes
     )
 
     @contextlib.asynccontextmanager
@@ -72,7 +70,7 @@ def create_app(
             sdl_route(print_sdl(schema)),
             *health_routes(ready),
         ],
-        middleware=[Middleware(RequestLog), *_cors(cors_origins)],
+        middleware=[Middleware(PageHeaders, path=GRAPHQL_PATH), Middleware(RequestLog)],
         exception_handlers={HTTPException: not_found},
         lifespan=run,
     )
@@ -80,19 +78,3 @@ def create_app(
     app.state.connections = connections
     app.state.view = view
     return app
-
-
-def _cors(origins: Sequence[str]) -> list[Middleware]:
-    """Credentials are tokens in a header, so no cookies are allowed."""
-    if not origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=list(origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", LAST_EVENT_ID, REQUEST_ID_HEADER],
-            expose_headers=[REQUEST_ID_HEADER, "retry-after"],
-            max_age=CORS_MAX_AGE_SECONDS,
-        )
-    ]

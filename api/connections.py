@@ -41,7 +41,7 @@ CROWD_SHARE = 10
 
 CLOSE_EXPIRED = 4403
 CLOSE_RESTART = 1012
-REASON_EXPIRED = "The credential has expired or was revoked, or its tenant is suspended."
+REASON_EXPIRED = "The credential ended, its tenant is suspended, or the origin of the page is not allowed any more."
 REASON_RESTART = "The server restarts: connect again and resume with `after`."
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.connections")

@@ -49,6 +49,11 @@ def suspended(error: TenantSuspended) -> RequestRefused:
     return RequestRefused(403, ErrorCode.FORBIDDEN, error.message, reason=error.code)
 
 
+def page_refused(message: str, reason: str) -> RequestRefused:
+    """403: the credential is right, but the tenant does not let this page call."""
+    return RequestRefused(403, ErrorCode.FORBIDDEN, message, reason=reason)
+
+
 def unavailable(message: str) -> RequestRefused:
     """503: the database or another part we need is away."""
     return RequestRefused(503, ErrorCode.UNAVAILABLE, message, {"retry-after": str(RETRY_AFTER_SECONDS)})

@@ -7,7 +7,7 @@ it is 200, as older clients expect. Subscriptions come as server-sent events or 
 import asyncio
 import datetime as dt
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import orjson
@@ -32,6 +32,7 @@ from api.errors import (
     RequestRefused,
     bad_request,
     error_response,
+    page_refused,
     request_id_of,
     suspended,
     unauthenticated,
@@ -39,6 +40,7 @@ from api.errors import (
 )
 from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from api.pages import ORIGIN_NOT_ALLOWED, PageRefused, admit_page, answer_preflight, is_preflight
 from api.requests import sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
@@ -77,7 +79,7 @@ class GraphQLView(GraphQL[Any, None]):
         authenticate: Callable[[str | None], Awaitable[Actor]],
         make_context: Callable[[OperationRequest], object],
         connections: OpenConnections,
-        allowed_origins: Sequence[str] = (),
+        allowed_origins: Collection[str] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         super().__init__(
@@ -88,12 +90,12 @@ class GraphQLView(GraphQL[Any, None]):
             connection_init_wait_timeout=dt.timedelta(seconds=CONNECTION_INIT_SECONDS),
             multipart_uploads_enabled=False,
             max_subscriptions_per_connection=MAX_OPERATIONS,
-            allowed_origins=allowed_origins,
         )
         self.authenticate = authenticate
         self.make_context = make_context
         self.connections = connections
         self.introductions = asyncio.Semaphore(AUTHENTICATIONS_AT_ONCE)
+        self.allowed_origins = frozenset(allowed_origins)
         self.max_body_bytes = max_body_bytes
         self.unavailable = schema.unavailable
 
@@ -122,12 +124,18 @@ class GraphQLView(GraphQL[Any, None]):
                 self.connections.remove(stream)
 
     async def _answer(self, request: Request) -> Response:
+        if request.method == "OPTIONS" and is_preflight(request.headers):
+            return answer_preflight(request.headers)
         if request.method != "POST":
             raise RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Send operations with POST.", {"allow": "POST"})
         try:
             return await self.run(request)
         except HTTPException as refused:
             raise RequestRefused(refused.status_code, ErrorCode.BAD_USER_INPUT, refused.reason) from None
+
+    def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:  # noqa: ARG002
+        """Every page may open a socket: its origin is judged by `connection_init`, when the tenant is known."""
+        return True
 
     # ── Before an operation runs, in the order in which strawberry asks ───────────────────────────────────────────────
 
@@ -154,6 +162,10 @@ class GraphQLView(GraphQL[Any, None]):
             raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
         actor = await self._authenticate(request)
         self.note_actor(request.scope, actor)
+        try:
+            actor = admit_page(actor, request.headers, request.scope, self.allowed_origins)
+        except PageRefused as refused:
+            raise page_refused(str(refused), ORIGIN_NOT_ALLOWED) from None
         request_id = request_id_of(request)
         if response.media_type != EVENT_STREAM:
             return self.make_context(OperationRequest(actor, request_id, Transport.HTTP))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -43,10 +43,12 @@ def build_service(
     issuer: Issuer,
     *,
     codes: CodeKeys = NO_CODE_KEYS,
-    cors_origins: Sequence[str] = (),
+    allowed_origins: Collection[str] = (),
     planned: bool = True,
 ) -> Starlette:
     """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
+
+    Pages of ``allowed_origins`` may call for every tenant.
 
     Its lifespan checks the database role, listens for events, and ends both.
     """
@@ -97,7 +99,7 @@ def build_service(
         make_context,
         find_fallen_actors,
         ready,
-        cors_origins=cors_origins,
+        allowed_origins=allowed_origins,
         lifespan=lifespan,
     )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 from graphql import GraphQLError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
+from starlette.datastructures import Headers
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonJsonMessageReceived, NonTextMessageReceived, WebSocketDisconnected
@@ -31,6 +32,7 @@ from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from api.pages import PageRefused, admit_page
 from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
@@ -226,7 +228,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self.connection_init_timeout_task.cancel()
         try:
             async with asyncio.timeout(AUTHENTICATION_SECONDS), self.edge.introductions:
-                self.actor = await self._authenticate(self._authorization(message.get("payload") or {}))
+                actor = await self._authenticate(self._authorization(message.get("payload") or {}))
+            self.edge.note_actor(self._socket_scope, actor)
+            self.actor = admit_page(actor, self._headers, self._socket_scope, self.edge.allowed_origins)
+        except PageRefused:
+            await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant does not allow the origin of this page")
+            return
         except Unauthenticated:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
             return
@@ -240,7 +247,6 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 log.exception("authenticating a socket failed")
             await self.close(CLOSE_TRY_AGAIN, "Cannot authenticate at the moment: try again")
             return
-        self.edge.note_actor(self._socket_scope, self.actor)
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
 
@@ -255,9 +261,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     def _authorization(self, payload: Mapping[str, object]) -> str | None:
         value = payload.get("authorization", payload.get("Authorization"))
         if value is None:
-            headers: Mapping[str, str] = cast("SocketAdapter", self.websocket).ws.headers
-            return headers.get("authorization")
+            return self._headers.get("authorization")
         return value if isinstance(value, str) else ""
+
+    @property
+    def _headers(self) -> Headers:
+        return cast("SocketAdapter", self.websocket).ws.headers
 
     @property
     def _socket_scope(self) -> Any:

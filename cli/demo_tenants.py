@@ -13,6 +13,8 @@ import orjson
 from cli.demo_business import BUSINESSES, Business, furnish, purchase_count, record_history
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId
+from loyalty.rules.origins import LOOPBACK_ORIGINS
+from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.program import get_tenant
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
@@ -34,6 +36,8 @@ async def provided_businesses(urls: DatabaseUrls, settings: Settings) -> list[Te
     try:
         known = _known(state)
         if known and await _exist(app, known):
+            for tenant_id in known:
+                await _let_pages_call(app, tenant_id)
             return known
         made = [await _make(business, owner, app) for business in BUSINESSES]
         settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -65,6 +69,13 @@ async def _exist(app: Database, tenants: list[TenantId]) -> bool:
     return True
 
 
+async def _let_pages_call(app: Database, tenant_id: TenantId) -> None:
+    """Let pages of this computer call in a demo of a release that knew no allowed origins."""
+    owner = demo_owner(tenant_id)
+    if not (await get_tenant(World(app), owner)).allowed_origins:
+        await set_allowed_origins(World(app), owner, LOOPBACK_ORIGINS)
+
+
 async def _make(business: Business, owner: Database, app: Database) -> TenantId:
     now = datetime.now(UTC)
     tenant = await provision_tenant(
@@ -75,6 +86,7 @@ async def _make(business: Business, owner: Database, app: Database) -> TenantId:
         locale=business.locale,
         # A visitor may let time pass in the demo.
         sandbox=True,
+        allowed_origins=LOOPBACK_ORIGINS,
     )
     world = World(app)
     await furnish(world, tenant.tenant_id, business, now)

@@ -10,9 +10,11 @@ from api.server import run
 from api.service import build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_code_keys, local_issuer
+from loyalty.rules.origins import check_origins
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
-from runtime.settings import load_settings
+from runtime.problems import WrongSettings
+from runtime.settings import Settings, load_settings
 from tenancy.database import Database, Pooler
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
@@ -29,6 +31,7 @@ def serve(host: str | None, port: int | None) -> None:
     # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
+    origins = _allowed_origins(settings)
     host, port = host or settings.host, settings.port if port is None else port
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
@@ -46,7 +49,7 @@ def serve(host: str | None, port: int | None) -> None:
             database,
             local_issuer(settings),
             codes=local_code_keys(settings),
-            cors_origins=settings.cors_origins,
+            allowed_origins=origins,
             planned=settings.plans,
         )
         run(
@@ -56,3 +59,12 @@ def serve(host: str | None, port: int | None) -> None:
             shutdown_seconds=settings.shutdown_seconds,
             on_started=lambda: log.info("listening", url=f"{address_of(host, port)}/graphql"),
         )
+
+
+def _allowed_origins(settings: Settings) -> list[str]:
+    """The origins that every tenant allows. Raises WrongSettings."""
+    origins, problems = check_origins(settings.cors_origins, ())
+    if problems:
+        said = "; ".join(f"entry {problem.path[0]} {problem.reason}" for problem in problems)
+        raise WrongSettings(f"Wrong settings: TREUE_CORS_ORIGINS: {said}.")
+    return origins

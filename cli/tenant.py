@@ -32,14 +32,26 @@ def tenant() -> None:
 @click.option("--time-zone", required=True, help="IANA zone, such as Europe/Berlin.")
 @click.option("--locale", default="en", show_default=True, help="Language of the business (BCP 47).")
 @click.option("--sandbox", is_flag=True, help="To try things in: it can advance its own clock.")
-def create(name: str, currency: str, time_zone: str, locale: str, *, sandbox: bool) -> None:
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    help="Origin whose browser pages may call, such as https://salon.example; may be given more than once.",
+)
+def create(name: str, currency: str, time_zone: str, locale: str, origins: tuple[str, ...], *, sandbox: bool) -> None:
     """Create a tenant with its first settings, and print its id."""
     with provided_database(load_settings(), prepare=True) as urls:
 
         async def work(database: Database) -> str:
             try:
                 made = await provision_tenant(
-                    World(database), name=name, currency=currency, time_zone=time_zone, locale=locale, sandbox=sandbox
+                    World(database),
+                    name=name,
+                    currency=currency,
+                    time_zone=time_zone,
+                    locale=locale,
+                    sandbox=sandbox,
+                    allowed_origins=origins,
                 )
             except InvalidInput as refusal:
                 raise SetupProblem(str(refusal)) from refusal

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from loyalty.rules.origins import Origin, is_allowed
 from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import SYSTEM_PERMISSIONS
 
@@ -40,6 +41,9 @@ class Actor:
     An API token that replaces another one shares its idempotency keys: `token_client_id` is the first of them.
     A signed token stands in `signed`, followed by the signed token that made it. A customer's token that an API token
     made names it in `maker_token_id`. A token ends with its maker.
+
+    `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
+    allows.
     """
 
     kind: ActorKind
@@ -55,6 +59,8 @@ class Actor:
     signed: tuple[SignedToken, ...] = ()
     maker_token_id: TokenId | None = None
     loyalty_enabled: bool = True
+    allowed_origins: frozenset[str] = frozenset()
+    origin: Origin | None = None
 
     @property
     def client(self) -> str:
@@ -78,6 +84,11 @@ class Actor:
     def clients(self) -> tuple[str, ...]:
         """Every name whose idempotency keys are this caller's: `client` first, then the customers merged into it."""
         return (self.client, *sorted(client_of_customer(former_id) for former_id in self.former_ids))
+
+    @property
+    def comes_from_allowed_page(self) -> bool:
+        """Whether the tenant lets the calling page call; servers and apps are no pages, and always may."""
+        return self.origin is None or is_allowed(self.origin, self.allowed_origins)
 
     def __post_init__(self) -> None:
         """Refuse an actor that contradicts itself: a customer without an id would read nobody's data or everybody's."""

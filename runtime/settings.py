@@ -70,7 +70,8 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     cors_origins: tuple[str, ...] = Field(
-        default=(), description='Origins of browsers that may call, as JSON: ["https://salon.example"].'
+        default=(),
+        description='Origins whose pages may call for every tenant, as JSON: ["https://console.example"].',
     )
     issuer_key_file: Path | None = Field(
         default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."

@@ -5,6 +5,7 @@ import strawberry
 from schema.errors import USER_ERROR_TYPES
 from schema.executable import ExecutableSchema, build_schema
 from schema.mutations import (
+    allowed_origins_set,
     api_token_create,
     api_token_revoke,
     catalog_items_upsert,
@@ -108,6 +109,7 @@ class Mutation:
     customer_tier_set = customer_tier_set.customer_tier_set
     customer_tier_unlock = customer_tier_unlock.customer_tier_unlock
     opening_balances_import = opening_balances_import.opening_balances_import
+    allowed_origins_set = allowed_origins_set.allowed_origins_set
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke

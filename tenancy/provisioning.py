@@ -24,6 +24,7 @@ _INSERT = insert(tenants).values(
     created_at=bindparam("now"),
     sandbox=bindparam("sandbox"),
     clock_advance_seconds=0,
+    allowed_origins=bindparam("allowed_origins"),
 )
 _LIST = select(tenants.c.tenant_id, tenants.c.name, tenants.c.state).order_by(tenants.c.created_at)
 _SET_STATE = update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(state=bindparam("new_state"))
@@ -38,6 +39,7 @@ class NewTenant(NamedTuple):
     time_zone: str
     locale: str
     sandbox: bool = False
+    allowed_origins: tuple[str, ...] = ()
 
 
 class ListedTenant(NamedTuple):
@@ -58,6 +60,7 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> No
         locale=tenant.locale,
         now=now,
         sandbox=tenant.sandbox,
+        allowed_origins=list(tenant.allowed_origins),
     )
 
 

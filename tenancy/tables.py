@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Table, Text, Uuid
 
-from tenancy.table import check, instant, metadata, one_of, text_column
+from tenancy.table import check, document, instant, metadata, one_of, text_column
 
 ACTIVE, SUSPENDED = "ACTIVE", "SUSPENDED"
 TENANT_STATES = (ACTIVE, SUSPENDED)
@@ -20,8 +20,11 @@ tenants = Table(
     # A sandbox is a tenant to try things in: only its clock can be advanced, and only forwards.
     Column("sandbox", Boolean, nullable=False),
     Column("clock_advance_seconds", BigInteger, nullable=False),
+    # The origins of browser pages that may call, as JSON texts.
+    document("allowed_origins"),
     one_of("state", TENANT_STATES),
     check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
+    check("allowed_origins", "jsonb_typeof(allowed_origins) = 'array'"),
 )
 
 token_directory = Table(

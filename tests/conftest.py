@@ -9,6 +9,7 @@ structlog.configure(
 
 pytest_plugins = [
     "tests.fixtures.examples",
+    "tests.fixtures.left_out",
     "tests.fixtures.database",
     "tests.fixtures.tenants",
     "tests.fixtures.snapshots",

@@ -72,15 +72,17 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
     """Those of a tenant's actors whose open connections have to end, asked for in one statement.
 
-    Their credential does not stand any more, or their customer was merged: then they have to connect again, to
-    be followed as the target.
+    Their credential does not stand any more, the tenant does not allow the origin of their page any more, or their
+    customer was merged: then they have to connect again, to be followed as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
-    return {actor for actor, now in zip(actors, refreshed, strict=True) if not _is_same_customer(actor, now)}
+    return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}
 
 
-def _is_same_customer(actor: Actor, now: Actor | TenantSuspended | None) -> bool:
-    return isinstance(now, Actor) and now.customer_id == actor.customer_id
+def _may_stay(actor: Actor, now: Actor | TenantSuspended | None) -> bool:
+    if not isinstance(now, Actor) or now.customer_id != actor.customer_id:
+        return False
+    return replace(now, origin=actor.origin).comes_from_allowed_page
 
 
 def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
@@ -98,7 +100,13 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     _refuse_suspended(standing)
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
     former_ids = frozenset(CustomerId(former) for former in standing.former_ids)
-    return replace(actor, customer_id=customer_id, former_ids=former_ids, loyalty_enabled=standing.loyalty_enabled)
+    return replace(
+        actor,
+        customer_id=customer_id,
+        former_ids=former_ids,
+        loyalty_enabled=standing.loyalty_enabled,
+        allowed_origins=standing.allowed_origins,
+    )
 
 
 def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) -> Actor | None:
@@ -116,6 +124,7 @@ def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) 
         token_id=TokenId(token.id),
         token_client_id=None if token.client_id is None else TokenId(token.client_id),
         loyalty_enabled=standing.loyalty_enabled,
+        allowed_origins=standing.allowed_origins,
     )
 
 

@@ -61,6 +61,8 @@ class Standing(NamedTuple):
     """Of customers who have become this one."""
     maker: ApiTokenRow | None
     """The API token that made the credential."""
+    allowed_origins: frozenset[str]
+    """Of the tenant: the origins of browser pages that may call."""
     revoked: bool
     """Whether the signed token, or the signed token that made it, was revoked."""
     archived: bool = False
@@ -102,6 +104,7 @@ _ARCHIVED = exists(
 _STANDING = (
     select(
         tenants.c.state,
+        tenants.c.allowed_origins,
         func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
         # A credential of a merged customer stands for the target.
         _become.label("customer_id"),
@@ -233,6 +236,7 @@ def _standing(row: Row[Any]) -> Standing:
         customer_id=row.customer_id,
         former_ids=frozenset(row.former_ids or ()),
         maker=ApiTokenRow(*(getattr(row, column.name) for column in _MAKER_COLUMNS)) if row.maker_id else None,
+        allowed_origins=frozenset(row.allowed_origins),
         revoked=row.revoked,
         archived=row.archived,
     )

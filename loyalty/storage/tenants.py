@@ -1,5 +1,6 @@
 """The tenant itself, as its own people and customers may see it."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ class TenantRow(NamedTuple):
     sandbox: bool
     clock_advance: timedelta
     """How far the clock of a sandbox is ahead; nothing for every other tenant."""
+    allowed_origins: list[str]
+    """The origins of browser pages that may call."""
 
 
 _TENANT = select(
@@ -33,10 +36,14 @@ _TENANT = select(
     tenants.c.locale,
     tenants.c.sandbox,
     tenants.c.clock_advance_seconds,
+    tenants.c.allowed_origins,
 ).where(tenants.c.tenant_id == tenant_parameter())
 
 _ADVANCE = (
     update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(clock_advance_seconds=bindparam("seconds"))
+)
+_ALLOW_ORIGINS = (
+    update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(allowed_origins=bindparam("origins"))
 )
 
 
@@ -51,3 +58,8 @@ async def read_tenant(tx: Reads) -> TenantRow | None:
 async def advance_clock(tx: Transaction, ahead: timedelta) -> None:
     """Put the clock of a sandbox so far ahead of the real one; the database refuses it for every other tenant."""
     await tx.run(_ADVANCE, seconds=int(ahead.total_seconds()))
+
+
+async def allow_origins(tx: Transaction, origins: Sequence[str]) -> None:
+    """Replace the list of origins whose pages may call."""
+    await tx.run(_ALLOW_ORIGINS, origins=list(origins))

@@ -52,6 +52,15 @@ class Tenant(Node):
         row: Any = self
         return info.context.world.clock() + row.clock_advance  # type: ignore[no-any-return]
 
+    @computed(
+        description="The origins of browser pages that may call, as `allowedOriginsSet` keeps them. Null for who does "
+        "not hold LOYALTY_READ, such as a customer."
+    )
+    def allowed_origins(self, info: Info) -> list[str] | None:
+        """For the team alone."""
+        row: Any = self
+        return row.allowed_origins if reads_internals(info.context.actor) else None
+
 
 @strawberry.type(description="Who is calling, as the credential tells.")
 class Viewer:

@@ -84,6 +84,7 @@ MUTATIONS: dict[str, Json] = {
     "apiTokenRevoke": {"id": NOWHERE},
     "customerTokenCreate": {"customer": {"externalId": "nobody"}},
     "signedTokensRevoke": {"of": {"subject": ""}},
+    "allowedOriginsSet": {"origins": ["*"]},
 }
 
 SUBSCRIPTIONS: dict[str, str] = {

@@ -26,7 +26,9 @@ from schema.executable import ExecutableSchema
 from tests.api.small import SCHEMA, Context, Stage
 
 START_SECONDS = 60.0
-ORIGIN = "https://salon.example"
+CONSOLE = "https://console.example"
+"""Whose pages may call for every tenant."""
+
 PROTOCOL = Subprotocol("graphql-transport-ws")
 
 
@@ -147,7 +149,7 @@ def start_server(schema: ExecutableSchema = SCHEMA, **options: Any) -> RunningSe
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[RunningServer]:
     """One server for all tests of the edge."""
-    server = start_server(cors_origins=[ORIGIN])
+    server = start_server(allowed_origins=[CONSOLE])
     yield server
     server.stop()
 

@@ -5,7 +5,7 @@ import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import strawberry
@@ -52,6 +52,7 @@ class Stage:
 
     requests: list[OperationRequest] = field(default_factory=list)
     batches: list[list[int]] = field(default_factory=list)
+    allowed_origins: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     touched: int = 0
@@ -84,11 +85,13 @@ class Stage:
         if not authorization.startswith("Bearer ") or subject in {"", "wrong"}:
             raise Unauthenticated("The token is not valid.")
         end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=float(seconds)) if seconds else None
-        return actor(subject, end)
+        return replace(actor(subject, end), allowed_origins=frozenset(self.allowed_origins))
 
     async def find_fallen(self, _tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
         self.asked += [who.subject for who in actors]
-        return {who for who in actors if who.subject in self.revoked}
+        now = frozenset(self.allowed_origins)
+        strange = {who for who in actors if not replace(who, allowed_origins=now).comes_from_allowed_page}
+        return strange | {who for who in actors if who.subject in self.revoked}
 
     async def ready(self) -> None:
         if self.ready_error is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
@@ -22,7 +22,7 @@ from api.sockets import (
 )
 from schema.delivery import EVENT_ATTEMPTS
 from schema.masking import RETRY_AFTER_SECONDS, FeedEnded, ReaderTooSlow
-from tests.api.conftest import ORIGIN, PROTOCOL, RunningServer, close_of, receive, send, subscribe, until
+from tests.api.conftest import RunningServer, close_of, receive, send, subscribe, until
 from tests.api.small import SECRET, DatabaseAway
 
 
@@ -411,14 +411,6 @@ async def test_other_subprotocols_close_with_4406(server: RunningServer, protoco
     async with connect(server.socket_url, subprotocols=wanted) as socket:
         assert socket.subprotocol is None
         assert (await close_of(socket))[0] == 4406
-
-
-async def test_pages_of_other_origins_are_refused(server: RunningServer) -> None:
-    async with connect(server.socket_url, subprotocols=[PROTOCOL], origin=ORIGIN) as socket:  # type: ignore[arg-type]
-        assert socket.subprotocol == PROTOCOL
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(server.socket_url, subprotocols=[PROTOCOL], origin="https://evil.example")  # type: ignore[arg-type]
-    assert refused.value.response.status_code == 403
 
 
 # ── Slow readers ──────────────────────────────────────────────────────────────────────────────────────────────────────

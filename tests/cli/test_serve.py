@@ -75,3 +75,12 @@ def test_a_server_says_where_it_listens_and_takes_any_free_port(data_dir: Path) 
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=GENEROUS_SECONDS)
         assert server.returncode == 0
+
+
+def test_an_origin_that_is_none_ends_the_start_and_is_named() -> None:
+    """`*` was taken once: every page could call for every tenant."""
+    command = [sys.executable, "-m", "cli.main", "serve", "--port", "0"]
+    environment = {**os.environ, "TREUE_CORS_ORIGINS": '["https://console.example", "*"]'}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "TREUE_CORS_ORIGINS: entry 1 must name one origin" in ended.stderr

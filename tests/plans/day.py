@@ -17,6 +17,7 @@ from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
+from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actor
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
@@ -192,6 +193,7 @@ class Day:
         assert actor is not None
         assert await refresh_actor(world, actor) is not None
         await end_api_token(world, owner, token.id)
+        await set_allowed_origins(world, manager, ["https://salon.example"])
 
     async def trade(self) -> None:
         """Purchases, refunds, corrections, checkouts, merges, and what customers bring along."""

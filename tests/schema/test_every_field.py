@@ -344,6 +344,7 @@ class Life:
         await do("apiTokenRevoke", id=token["apiToken"]["id"])
         await do("customerTokenCreate", customer=ANNA)
         await do("signedTokensRevoke", of={"subject": "staff:left"})
+        await do("allowedOriginsSet", origins=["https://salon.example"])
 
 
 def key_of(external_id: str) -> dict[str, Any]:

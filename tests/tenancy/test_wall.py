@@ -63,7 +63,7 @@ APP_RIGHTS = {
     "purchases": "INSERT, SELECT, UPDATE",
     "redemption_returns": GROWS_ONLY,
     "redemptions": "INSERT, SELECT, UPDATE(returned_points)",
-    "tenants": "SELECT, UPDATE(clock_advance_seconds)",
+    "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds)",
     "tier_changes": GROWS_ONLY,
     "tiers": "INSERT, SELECT, UPDATE",
     "token_directory": GROWS_ONLY,

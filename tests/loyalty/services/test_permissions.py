@@ -30,6 +30,7 @@ from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.refund import Refund
 from loyalty.services.adjustment import adjust_points, load_adjustments
+from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import (
     ApiTokenRequest,
     create_api_token,
@@ -225,6 +226,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     ),
     "merge_customers": ({O, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
     "import_opening_balances": ({O, M}, lambda w, a: import_opening_balances(w, a, [])),
+    "set_allowed_origins": ({O, M}, lambda w, a: set_allowed_origins(w, a, ["https://salon.example"])),
     "advance_sandbox_clock": ({O, M}, lambda w, a: advance_sandbox_clock(w, a, timedelta(1), "key")),
     "load_refunds": ({O, M, S, C, I}, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
     "hold_points": ({O, M, C, I}, lambda w, a: hold_points(w, a, HoldRequest(ANNA, 5, checkout(), None, None, "key"))),
@@ -280,6 +282,7 @@ WORKS_WHEN_OFF = {
     "get_tenant",
     "get_program",
     "update_program",
+    "set_allowed_origins",
     "create_api_token",
     "end_api_token",
     "list_api_tokens",

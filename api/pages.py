@@ -1,0 +1,174 @@
+"""Browser pages that call from another origin (CORS).
+
+A preflight carries no credential, so it tells nothing of a tenant: it is answered for every origin that a tenant could
+allow. The `Origin` of the request itself is judged when its tenant is known. What was answered before that (401, 413,
+503 and the like) holds nothing of a tenant, and a page has to read it to sign in anew; so its headers name the origin,
+too. A page that the tenant does not allow reads no answer.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import RequestRefused
+from loyalty.rules.origins import SHOWN_LENGTH, SHOWN_SCHEMES, Origin, is_allowed, is_of_service, read_sent_origin
+from permissions.actor import Actor
+from schema.masking import ErrorCode
+
+PREFLIGHT_SECONDS = 7_200
+"""How long a browser may remember a preflight: as long as Chrome does at most. It is the same for all tenants."""
+
+REQUEST_HEADERS = (
+    "accept",
+    "accept-language",
+    "apollo-require-preflight",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "authorization",
+    "b3",
+    "baggage",
+    "cache-control",
+    "content-type",
+    "graphql-client-name",
+    "graphql-client-version",
+    "graphql-require-preflight",
+    "idempotency-key",
+    "last-event-id",
+    "pragma",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-apollo-operation-id",
+    "x-apollo-operation-name",
+    "x-graphql-client-name",
+    "x-graphql-client-version",
+    "x-request-id",
+    "x-requested-with",
+)
+"""What Apollo, urql, Relay, graphql-sse, Sentry and OpenTelemetry send."""
+
+ANSWER_HEADERS = (
+    "ratelimit",
+    "ratelimit-limit",
+    "ratelimit-policy",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+)
+"""What a page may read of an answer beside its body and media type."""
+
+ORIGIN_NOT_ALLOWED = "ORIGIN_NOT_ALLOWED"
+MAX_LOGGED_HEADERS = 10
+_REFUSED = "page_refused"
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.pages")
+
+
+class PageRefused(Exception):
+    """A page whose origin the tenant does not allow. The message says who can change that."""
+
+
+class PageHeaders:
+    """The outermost layer: gives answers at one path the headers by which a page of another origin may read them."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self.app = app
+        self.path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; what comes without an `Origin` is no page's."""
+        origin = None
+        if scope["type"] == "http" and scope["path"] == self.path:
+            origin = _sent_origin(Headers(scope=scope))
+        if origin is None:
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        shown = str(origin)
+
+        async def send_to_page(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=list(message.get("headers", [])))
+                headers.add_vary_header("Origin")
+                if not state.get(_REFUSED):
+                    headers["access-control-allow-origin"] = shown
+                    headers["access-control-expose-headers"] = ", ".join(ANSWER_HEADERS)
+                message = {**message, "headers": headers.raw}
+            await send(message)
+
+        await self.app(scope, receive, send_to_page)
+
+
+def is_preflight(headers: Headers) -> bool:
+    """Whether an OPTIONS request is a browser's question before the real request."""
+    return "origin" in headers and "access-control-request-method" in headers
+
+
+def answer_preflight(headers: Headers) -> Response:
+    """What a page may send, the same for every origin that a tenant could allow. Raises `RequestRefused`."""
+    if _sent_origin(headers) is None:
+        shown = headers["origin"][:SHOWN_LENGTH]
+        log.info("a preflight of no usable origin was refused", origin=shown)
+        raise RequestRefused(
+            403,
+            ErrorCode.FORBIDDEN,
+            f"A page of the origin {shown!r} cannot call: serve it from {SHOWN_SCHEMES}.",
+            reason=ORIGIN_NOT_ALLOWED,
+        )
+    asked = headers.get("access-control-request-headers", "").lower().split(",")
+    if strange := sorted({name.strip() for name in asked} - {"", *REQUEST_HEADERS}):
+        log.info(
+            "a page wants to send headers that no page may send; leave them out",
+            origin=headers["origin"][:SHOWN_LENGTH],
+            headers=[name[:SHOWN_LENGTH] for name in strange[:MAX_LOGGED_HEADERS]],
+        )
+    return Response(
+        status_code=204,
+        headers={
+            "access-control-allow-methods": "POST",
+            "access-control-allow-headers": ", ".join(REQUEST_HEADERS),
+            "access-control-max-age": str(PREFLIGHT_SECONDS),
+            "vary": "Access-Control-Request-Headers",
+        },
+    )
+
+
+def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collection[str]) -> Actor:
+    """The actor, with the origin of its page where the tenant allows it. Servers and apps send no `Origin`.
+
+    `everywhere` are origins that every tenant allows. Raises `PageRefused`.
+    """
+    if "origin" not in headers or headers.get("sec-fetch-site") == "same-origin":
+        return actor
+    origin = _sent_origin(headers)
+    if origin is not None:
+        if is_of_service(origin, headers.get("host")) or is_allowed(origin, everywhere):
+            return actor
+        actor = replace(actor, origin=origin)
+        if actor.comes_from_allowed_page:
+            return actor
+    scope["state"][_REFUSED] = True
+    shown = headers["origin"][:SHOWN_LENGTH] if origin is None else str(origin)
+    log.info(
+        "a page was refused: its origin is not among the allowed origins of its tenant",
+        origin=shown,
+        tenant=str(actor.tenant_id),
+        remedy="allowedOriginsSet",
+    )
+    if origin is None:
+        raise PageRefused(f"Pages of the origin {shown!r} cannot be allowed: serve the page from {SHOWN_SCHEMES}.")
+    raise PageRefused(
+        f"Pages of {shown} may not call for this tenant. Who holds LOYALTY_MANAGE allows them with allowedOriginsSet."
+    )
+
+
+def _sent_origin(headers: Headers) -> Origin | None:
+    """The origin of the calling page, or None when there is none, several, or one that nobody can allow."""
+    sent = headers.getlist("origin")
+    return read_sent_origin(sent[0]) if len(sent) == 1 else None

@@ -1,0 +1,28 @@
+"""The origins of browser pages that a tenant lets call."""
+
+from collections.abc import Sequence
+
+from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.origins import check_origins
+from loyalty.services.world import World
+from loyalty.storage.tenants import TenantRow, allow_origins, read_tenant
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+
+
+async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]) -> TenantRow:
+    """Replace the list of allowed origins, and return the tenant as it is now.
+
+    The next request of a page whose origin is not in the list is refused, and its open sockets are closed by those who
+    watch over them. Refusal: InvalidInput, with the index of each wrong origin.
+    """
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
+    kept, problems = check_origins(origins, ("origins",))
+    refuse_problems(problems)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await allow_origins(tx, kept)
+        tenant = await read_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    return tenant
