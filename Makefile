@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak bench-database bench-verify bench-connections bench-hostile bench-reads bench-inactivity clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak bench-database bench-verify bench-connections bench-hostile bench-reads bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,8 +40,8 @@ bench-hostile: $(STAMP) ## Measure another client while one token sends hostile 
 bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page of entries, a connection of customers
 	@$(BIN)/python -m bench.reads $(ARGS)
 
-bench-inactivity: $(STAMP) ## Measure batches of a customer with thousands of lots that expire by inactivity
-	@$(BIN)/python -m bench.inactivity $(ARGS)
+bench-lots: $(STAMP) ## Measure purchases, quotes and holds of a customer with thousands of lots
+	@$(BIN)/python -m bench.lots $(ARGS)
 
 clients: ## Install what the guide's TypeScript is tried with (needs npm); tests use it when it is there
 	@cd tests/clients && npm install --no-package-lock --no-audit --no-fund

@@ -13,7 +13,6 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.ids import CustomerId
-from loyalty.rules.lots import is_spendable
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, value_of
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.purchase import ENDED
@@ -34,9 +33,10 @@ from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_shared_name
 from loyalty.services.program import program_at
 from loyalty.services.world import World
+from loyalty.storage.checkouts import read_checkout_points
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
-from loyalty.storage.redemptions import Prepared, prepare_for_customer, read_checkout_lots
+from loyalty.storage.redemptions import Prepared, prepare_for_customer
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_running
@@ -110,16 +110,11 @@ async def quote_checkout(
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not program.row.settings.redemption.enabled or not may_see_customer(actor, customer_id):
         return Quote(checkout, None)
-    found = await read_checkout_lots(tx, customer_id, checkout.purchase)
-    own = {lot.id: lot.remaining + found.held_for_it.get(lot.id, 0) for lot in found.lots}
-    now = world.now(program)
-    usable = {lot.id: own[lot.id] for lot in found.lots if is_spendable(lot, now)}
-    balance = sum(usable.values())
-    if not balance:
+    found = await read_checkout_points(tx, customer_id, checkout.purchase, world.now(program))
+    if not found.balance:
         return Quote(checkout, None)
-    spendable = sum(points for lot_id, points in usable.items() if lot_id not in found.earned_with_it)
     replaced = frozenset(one.id for one in found.known.paid.holds if one.owner_id == customer_id)
-    parts = Usable(spendable, payable_minor(checkout, found.known), found.known.paid.without(replaced).sum)
+    parts = Usable(found.spendable, payable_minor(checkout, found.known), found.known.paid.without(replaced).sum)
     try:
         refuse_payer(found.known, customer_id)
     except LoyaltyError as error:
@@ -130,9 +125,9 @@ async def quote_checkout(
     return Quote(
         checkout,
         quoted._replace(
-            balance=balance,
-            balance_value=value_of(balance, program.row.settings.redemption.point_value),
-            held_points=sum(found.held_for_it.values()),
+            balance=found.balance,
+            balance_value=value_of(found.balance, program.row.settings.redemption.point_value),
+            held_points=found.held,
         ),
     )
 

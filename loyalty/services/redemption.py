@@ -18,7 +18,7 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import AboveMaximum, HoldEnded, NotFound, Problem, ReturnExceedsRedemption, refuse_problems
 from loyalty.rules.events import PointsHeld
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
-from loyalty.rules.lots import allocate
+from loyalty.rules.lots import Lot, allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.points_paid import fit_hold
 from loyalty.rules.redemption import MAX_HOLD_MINUTES, Application, HoldState, apply_points
@@ -41,6 +41,7 @@ from loyalty.services.redemption_answer import (
 from loyalty.services.redemption_return import give_redemption_back
 from loyalty.services.revaluation import post_points_paid
 from loyalty.services.world import World
+from loyalty.storage.checkouts import CheckoutLots, read_checkout_lots
 from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
 from loyalty.storage.redemptions import (
@@ -49,7 +50,6 @@ from loyalty.storage.redemptions import (
     RedemptionRow,
     prepare_for_hold,
     prepare_for_redemption,
-    read_checkout_lots,
     read_hold_with_purchase,
     read_holds_by_id,
     read_redemption_to_return,
@@ -198,13 +198,15 @@ async def _decide_hold(
     refuse_currency(program, checkout)
     customer_id = _owner(actor, prepared, "customer")
     book = await open_book(world, tx, program, actor, [customer_id])
-    found = await read_checkout_lots(tx, customer_id, checkout.purchase)
+    found = await read_checkout_lots(tx, customer_id, checkout.purchase, request.points, book.now)
     refuse_payer(found.known, customer_id)
     book.bring_lots(customer_id, found.lots)
+    brought = sum(lot.remaining for lot in _usable(book, customer_id, found))
     if request.replaces is not None:
         await _replace(tx, book, customer_id, request.replaces)
-    usable = [lot for lot in book.lots.spendable(customer_id) if lot.id not in found.earned_with_it]
-    application = _apply(program, found.known, request, sum(lot.remaining for lot in usable))
+    usable = _usable(book, customer_id, found)
+    spendable = found.spendable - brought + sum(lot.remaining for lot in usable)
+    application = _apply(program, found.known, request, spendable)
     hold = new_hold(book, customer_id, request, application)
     bring_back(book, customer_id, ArchiveCause.HOLD, hold.id)
     book.posting.add(hold)
@@ -216,6 +218,11 @@ async def _decide_hold(
         book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
     book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
     return Booked(book, hold.id, partial(answer_held, book, hold))
+
+
+def _usable(book: Book, customer_id: CustomerId, found: CheckoutLots) -> list[Lot]:
+    """The lots that the books know and that may pay for the purchase."""
+    return [lot for lot in book.lots.spendable(customer_id) if lot.cause_id not in found.earned_with]
 
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:

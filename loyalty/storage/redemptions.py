@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, literal, select, true, union_all
+from sqlalchemy import BigInteger, bindparam, cast, func, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, PurchaseId, RedemptionId, RedemptionReturnId
+from loyalty.rules.ids import CustomerId, EntryId, HoldId, PurchaseId, RedemptionId, RedemptionReturnId
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
+from loyalty.storage.checkouts import join_purchase
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
 from loyalty.storage.points_paid import (
@@ -31,9 +32,7 @@ from loyalty.storage.points_paid import (
 )
 from loyalty.storage.shared_names import conditions_of
 from loyalty.storage.tables import (
-    accruals,
     allocations,
-    checkouts,
     customers,
     entries,
     hold_lots,
@@ -212,81 +211,6 @@ _PREPARE_FOR_PURCHASE_KEY = _prepare_purchase(
     purchases.c.kind == bindparam("kind"), purchases.c.external_id == bindparam("external_id")
 )
 
-# Points that a purchase itself has earned cannot pay for it (PB-06).
-_earner = purchases.alias("earner")
-_EARNED_WITH = (
-    select(accruals.c.id)
-    .join_from(
-        _earner,
-        accruals,
-        (accruals.c.tenant_id == _earner.c.tenant_id) & (accruals.c.purchase_id == _earner.c.id),
-    )
-    .where(
-        _earner.c.tenant_id == tenant_parameter(),
-        _earner.c.kind == bindparam("kind"),
-        _earner.c.external_id == bindparam("external_id"),
-    )
-)
-_kind, _external_id = bindparam("kind", type_=Text()), bindparam("external_id", type_=Text())
-
-
-def _with_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tables: Any) -> Any:
-    """Join a purchase by its natural key, and the row that guards its checkout."""
-    return tables.outerjoin(
-        purchases,
-        (purchases.c.tenant_id == tenant_parameter())
-        & (purchases.c.kind == kind)
-        & (purchases.c.external_id == external_id),
-    ).outerjoin(
-        checkouts,
-        (checkouts.c.tenant_id == tenant_parameter())
-        & (checkouts.c.purchase_kind == kind)
-        & (checkouts.c.purchase_external_id == external_id),
-    )
-
-
-_own_hold = holds.alias("own_hold")
-_held_for_it = (
-    select(hold_lots.c.lot_id, func.sum(hold_lots.c.points - hold_lots.c.lowered_points).label("points"))
-    .join_from(
-        _own_hold,
-        hold_lots,
-        (hold_lots.c.tenant_id == _own_hold.c.tenant_id) & (hold_lots.c.hold_id == _own_hold.c.id),
-    )
-    .where(
-        _own_hold.c.tenant_id == tenant_parameter(),
-        _own_hold.c.customer_id == bindparam("customer"),
-        _own_hold.c.state == HoldState.ACTIVE,
-        _own_hold.c.purchase_kind == _kind,
-        _own_hold.c.purchase_external_id == _external_id,
-    )
-    .group_by(hold_lots.c.lot_id)
-    .subquery("held_for_it")
-)
-# One row for each open lot, or one without a lot: what is known of the purchase is told in any case.
-_CHECKOUT_LOTS = (
-    select(
-        *LOT_COLUMNS,
-        lots.c.cause_id.in_(_EARNED_WITH).label("earned_with_it"),
-        _held_for_it.c.points.label("held_for_it"),
-        VERSION,
-        *PURCHASE_COLUMNS,
-        paying_holds(_kind, _external_id),
-        paying_redemptions(_kind, _external_id),
-    )
-    .select_from(
-        _with_purchase(_kind, _external_id, programs)
-        .outerjoin(
-            lots,
-            (lots.c.tenant_id == tenant_parameter())
-            & (lots.c.customer_id == bindparam("customer"))
-            & (lots.c.state == literal("OPEN")),
-        )
-        .outerjoin(_held_for_it, _held_for_it.c.lot_id == lots.c.id)
-    )
-    .where(programs.c.tenant_id == tenant_parameter())
-    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
-)
 _HOLD_WITH_PURCHASE = (
     select(
         *_HOLD_COLUMNS,
@@ -295,7 +219,7 @@ _HOLD_WITH_PURCHASE = (
         paying_holds(holds.c.purchase_kind, holds.c.purchase_external_id),
         paying_redemptions(holds.c.purchase_kind, holds.c.purchase_external_id),
     )
-    .select_from(_with_purchase(holds.c.purchase_kind, holds.c.purchase_external_id, holds))
+    .select_from(join_purchase(holds.c.purchase_kind, holds.c.purchase_external_id, holds))
     .where(holds.c.tenant_id == tenant_parameter(), holds.c.id == bindparam("hold"))
 )
 _HELD = (
@@ -473,32 +397,6 @@ async def prepare_for_purchase(tx: Transaction, call: KeyedCall, **purchase: Any
 
 
 # ── under the lock ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class CheckoutLots(NamedTuple):
-    """What a checkout may be paid with, and what is known of its purchase.
-
-    ``lots`` are the customer's open lots; ``earned_with_it`` are those that this very purchase has earned, and
-    ``held_for_it`` says how many points of each lot the customer's own active holds for this purchase have set aside.
-    """
-
-    lots: list[Lot]
-    earned_with_it: frozenset[LotId]
-    held_for_it: dict[LotId, int]
-    known: KnownCheckout
-
-
-async def read_checkout_lots(tx: Reads, customer_id: CustomerId, purchase: PurchaseKey | None) -> CheckoutLots:
-    """A customer's open lots in the order in which they are spent, with what is known of the purchase."""
-    kind, external_id = purchase or ("", "")
-    rows = await tx.rows(_CHECKOUT_LOTS, customer=customer_id, kind=kind, external_id=external_id)
-    of_lots = [row for row in rows if row.id is not None]
-    return CheckoutLots(
-        [lot_of(row) for row in of_lots],
-        frozenset(LotId(row.id) for row in of_lots if row.earned_with_it),
-        {LotId(row.id): int(row.held_for_it) for row in of_lots if row.held_for_it},
-        known_checkout(rows[0]) if rows else KnownCheckout(),
-    )
 
 
 async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[HoldRow, KnownCheckout]:

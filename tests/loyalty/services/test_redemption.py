@@ -30,12 +30,14 @@ from loyalty.services.abandoned_hold import free_abandoned_holds
 from loyalty.services.checkout import Checkout, quote_checkout
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.listing import list_lots
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
 from loyalty.services.redemption_answer import HeldPoints
 from loyalty.services.world import World
 from loyalty.storage.customers import PointsRow
 from loyalty.storage.entries import EntryFilter
+from loyalty.storage.lists import LotFilter
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window
 from tests.fixtures.invariants import LedgerCheck
@@ -274,6 +276,32 @@ async def test_lots_are_spent_by_expiry(
     quote = await quote_checkout(at(world, soon), salon.integration, ANNA, checkout(), None)
     assert quote.loyalty is not None
     assert quote.loyalty.balance == 1_000
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_of_many_lots_a_hold_takes_the_first_that_suffice(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """PB-13: and one that replaces it begins at the first again, with what comes back."""
+    await set_redemption(world, salon)
+    anna = await known_customer(world, salon)
+    for number in range(12):
+        await give(at(world, NOON + number * QUARTER), salon, 10, f"lot-{number}")
+    later = at(world, NOON + DAY)
+
+    async def held_by_lot() -> list[int]:
+        lots = await list_lots(later, salon.manager, LotFilter(anna), Window(20, ascending=True))
+        return [lot.held for lot in lots]
+
+    held = await hold(later, salon, 35, "first", minutes=60)
+    assert await held_by_lot() == [10, 10, 10, 5] + 8 * [0]
+    beside = await hold(later, salon, 30, "beside", minutes=60)
+    assert await held_by_lot() == 6 * [10] + [5] + 5 * [0]
+    await hold(later, salon, 90, "second", replaces=held.hold.id, minutes=60)
+    assert await held_by_lot() == 12 * [10]
+    with pytest.raises(InsufficientPoints) as refused:
+        await hold(later, salon, 31, "third", replaces=beside.hold.id)
+    assert (refused.value.available, refused.value.required) == (30, 31)
     await ledger_is_sound(salon.tenant_id)
 
 

@@ -1,7 +1,7 @@
-"""What a batch costs for one customer with many lots, where points expire by inactivity.
+"""What a purchase, a quote and a hold cost for a customer with many lots, where points expire by inactivity.
 
-    make bench-inactivity                        2,000 lots and 20,000
-    make bench-inactivity ARGS="--lots 5000"
+    make bench-lots                        20 lots, 2,000 and 20,000
+    make bench-lots ARGS="--lots 5000"
 
 The lots are a day old at first, so that the first batch of 500 purchases puts all of them off; the batches after it put
 nothing off. The processor time is that of this process; the rest of the time is PostgreSQL's. Most lots are copies of a
@@ -11,7 +11,9 @@ few that purchases opened, so the ledger of this tenant does not add up.
 import argparse
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, text, true
@@ -23,15 +25,21 @@ from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
+from loyalty.services.checkout import Checkout, quote_checkout
+from loyalty.services.customer import CustomerKey
+from loyalty.services.hold import HoldRequest
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchases
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
+from loyalty.services.redemption import hold_points
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.tables import customers, lots
 from tenancy.table import tenant_parameter
 
-LOTS = (2_000, 20_000)
+LOTS = (20, 2_000, 20_000)
 BATCH = 500
 CALLS = 4
+CHECKOUTS = 20
 DAYS = 365
 FIRST = 10
 """Lots that purchases open, before they are copied."""
@@ -64,7 +72,8 @@ async def _measure(sizes: list[int]) -> None:
         policy = ExpiryPolicy(ExpiryKind.INACTIVITY, days=DAYS)
 
         def change(settings: Any) -> Any:
-            return replace(settings, expiry=policy, notice_days=(30,))
+            redemption = replace(settings.redemption, enabled=True)
+            return replace(settings, expiry=policy, notice_days=(30,), redemption=redemption)
 
         await update_program(service.world, service.manager, ProgramEdit(change, None))
         for size in sizes:
@@ -75,6 +84,31 @@ async def _measure(sizes: list[int]) -> None:
                 await tx.run(_AGE)
             taken = [await _time_batch(service, customer, FIRST + call * BATCH) for call in range(CALLS)]
             print(f"{size:,} lots, {BATCH} purchases: {'; '.join(taken)}", flush=True)
+            quoting = await _time_each(partial(_quote, service, customer))
+            holding = await _time_each(partial(_hold, service, customer))
+            print(f"{size:,} lots: a quote {quoting}; a hold {holding}", flush=True)
+
+
+async def _quote(service: Service, customer: str, number: int) -> None:
+    checkout = Checkout(Money(1000 + number, "EUR"))
+    await quote_checkout(service.world, service.manager, CustomerKey(external_id=customer), checkout, None)
+
+
+async def _hold(service: Service, customer: str, number: int) -> None:
+    key = f"{customer}-{number}"
+    checkout = Checkout(Money(1000, "EUR"), purchase=PurchaseKey(PurchaseKind.ORDER, f"cart of {key}"))
+    await hold_points(
+        service.world, service.manager, HoldRequest(CustomerKey(external_id=customer), 5, checkout, None, None, key)
+    )
+
+
+async def _time_each(call: Callable[[int], Awaitable[None]]) -> str:
+    await call(0)
+    began, cpu = time.monotonic(), time.process_time()
+    for number in range(1, CHECKOUTS + 1):
+        await call(number)
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    return f"{1000 * seconds / CHECKOUTS:.1f} ms ({1000 * cpu / CHECKOUTS:.1f} ms of processor)"
 
 
 async def _time_batch(service: Service, customer: str, first: int) -> str:
