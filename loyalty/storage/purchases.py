@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     false,
     func,
     literal,
@@ -448,12 +447,16 @@ _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
 
 
 def _was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a purchase has a refund; of units that cost nothing, no money tells."""
-    return exists().where(
+    """Whether a purchase has a refund; of units that cost nothing, no money tells.
+
+    It is looked up and not asked by EXISTS, which PostgreSQL may answer by reading the first refunds of all purchases.
+    """
+    first = select(purchase_refunds.c.number).where(
         purchase_refunds.c.tenant_id == tenant_parameter(),
         purchase_refunds.c.purchase_id == purchase_id,
         purchase_refunds.c.number == literal(1),
     )
+    return first.limit(1).scalar_subquery().is_not(None)
 
 
 _DUE_EVALUATIONS = (
