@@ -11,6 +11,7 @@ import strawberry
 from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
+from loyalty.rules import purchase_errors as purchase_refusals
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.reassignment import ReassignmentObstacle
@@ -224,11 +225,11 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.DuplicateName: (DuplicateName, ("name",)),
     refusals.DuplicateMinimum: (DuplicateMinimum, ("min_points",)),
     refusals.PurchaseOfAnotherCustomer: (PurchaseOfAnotherCustomer, ()),
-    refusals.StatusRunsBackwards: (
+    purchase_refusals.StatusRunsBackwards: (
         StatusRunsBackwards,
         ("current_status", "requested_status", "current", "requested"),
     ),
-    refusals.AmbiguousReport: (AmbiguousReport, ("current_status", "send")),
+    purchase_refusals.AmbiguousReport: (AmbiguousReport, ("current_status", "send")),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
     refusals.RedemptionDisabled: (RedemptionDisabled, ()),
     refusals.BelowMinimum: (BelowMinimum, ("what", "required", "actual")),
@@ -236,13 +237,13 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.NothingToDiscount: (NothingToDiscount, ()),
     refusals.HoldEnded: (HoldEnded, ("state",)),
     refusals.PurchaseEnded: (PurchaseEnded, ("status",)),
-    refusals.PurchaseNotReassignable: (PurchaseNotReassignable, ("obstacle",)),
+    purchase_refusals.PurchaseNotReassignable: (PurchaseNotReassignable, ("obstacle",)),
     refusals.ReturnExceedsRedemption: (ReturnExceedsRedemption, ("returnable", "requested")),
     refusals.RefundExceedsPurchase: (
         RefundExceedsPurchase,
         ("refundable_amount", "requested_amount", "refundable", "requested"),
     ),
-    refusals.ReportBelowRefunds: (ReportBelowRefunds, ("refunded_amount",)),
+    purchase_refusals.ReportBelowRefunds: (ReportBelowRefunds, ("refunded_amount",)),
     refusals.NotASandbox: (NotASandbox, ()),
     refusals.ActiveHolds: (ActiveHolds, ("held",)),
     refusals.CustomerIsArchived: (CustomerIsArchived, ("archived_at",)),

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from loyalty.rules.account import Account, CountedIn
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import PurchaseNotReassignable
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import PointsPaid
+from loyalty.rules.purchase_errors import PurchaseNotReassignable
 
 
 class ReassignmentObstacle(DescribedEnum):

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase, ReportBelowRefunds
+from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
 from loyalty.rules.formula import FactorFormula, FixedFormula, Formula, Left, points_left
 from loyalty.rules.money import Money
 from loyalty.rules.order_total import share_out_total
 from loyalty.rules.purchase import PurchaseLine
+from loyalty.rules.purchase_errors import ReportBelowRefunds
 from loyalty.rules.quantity import Quantity, format_quantity
 from loyalty.rules.rounding import Rounding, divide
 

@@ -7,8 +7,8 @@ A report that says nothing new is a replay. One that returns to an earlier state
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loyalty.rules.errors import AmbiguousReport, StatusRunsBackwards
 from loyalty.rules.purchase import CALLED_OFF, PurchaseFacts, PurchaseStatus, StatusStep, next_status
+from loyalty.rules.purchase_errors import AmbiguousReport, StatusRunsBackwards
 from loyalty.rules.purchase_report import (
     AppliedReport,
     Arrival,

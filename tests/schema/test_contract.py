@@ -21,7 +21,7 @@ from graphql import (
 
 import schema
 from loyalty.rules import errors as refusals
-from loyalty.rules import gift_card_errors
+from loyalty.rules import gift_card_errors, purchase_errors
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from permissions.catalog import Permission
 from schema.errors import USER_ERROR_TYPES
@@ -129,7 +129,7 @@ def test_what_needs_no_permission_is_on_purpose(treue: ExecutableSchema) -> None
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-REFUSALS = {refusals.__name__, gift_card_errors.__name__}
+REFUSALS = {refusals.__name__, gift_card_errors.__name__, purchase_errors.__name__}
 """The modules that hold refusals; tests make others of their own."""
 
 

@@ -6,7 +6,6 @@ from loyalty.rules.errors import (
     AboveMaximum,
     ActiveHolds,
     AmbiguousCustomer,
-    AmbiguousReport,
     BelowMinimum,
     Conflict,
     CurrencyMismatch,
@@ -28,22 +27,25 @@ from loyalty.rules.errors import (
     PermissionDenied,
     Problem,
     PurchaseEnded,
-    PurchaseNotReassignable,
     PurchaseOfAnotherCustomer,
     RedemptionDisabled,
     RefundExceedsPurchase,
     Refused,
-    ReportBelowRefunds,
     ReturnExceedsRedemption,
-    StatusRunsBackwards,
     TenantSuspended,
     VersionConflict,
     refuse_problems,
 )
 from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardCodeMistyped
 from loyalty.rules.money import Money
+from loyalty.rules.purchase_errors import (
+    AmbiguousReport,
+    PurchaseNotReassignable,
+    ReportBelowRefunds,
+    StatusRunsBackwards,
+)
 
-REFUSALS = {"loyalty.rules.errors", "loyalty.rules.gift_card_errors"}
+REFUSALS = {"loyalty.rules.errors", "loyalty.rules.gift_card_errors", "loyalty.rules.purchase_errors"}
 """The modules that hold refusals; tests make others of their own."""
 
 EVERY_ERROR = [

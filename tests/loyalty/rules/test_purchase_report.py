@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty.rules.errors import AmbiguousReport, InvalidInput, StatusRunsBackwards
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_errors import AmbiguousReport, StatusRunsBackwards
 from loyalty.rules.purchase_report import (
     TOLD_FIELDS,
     KnownFacts,

@@ -11,9 +11,10 @@ import pytest
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.earning import Conditions
-from loyalty.rules.errors import AmbiguousReport, InsufficientPoints, LimitReached
+from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.purchase_errors import AmbiguousReport
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, update_earning_rule
 from loyalty.services.event_log import list_events

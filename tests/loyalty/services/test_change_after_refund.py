@@ -8,8 +8,9 @@ import pytest
 from loyalty.rules.accrual import EvaluateOn, Revalue
 from loyalty.rules.catalog import CatalogItem, CatalogKind
 from loyalty.rules.earning import Conditions, EarningRule, FixedAward, PerAmountAward, PerUnitAward
-from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase, ReportBelowRefunds
+from loyalty.rules.errors import InvalidInput, RefundExceedsPurchase
 from loyalty.rules.purchase import PURCHASE_MAX_LINES, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_errors import ReportBelowRefunds
 from loyalty.rules.refund import LineRefund
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.earning_rule import create_earning_rule

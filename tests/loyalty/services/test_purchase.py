@@ -30,12 +30,12 @@ from loyalty.rules.errors import (
     LimitReached,
     LoyaltyError,
     PurchaseOfAnotherCustomer,
-    StatusRunsBackwards,
 )
 from loyalty.rules.money import Money
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_errors import StatusRunsBackwards
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, delete_earning_rule, update_earning_rule

@@ -14,11 +14,11 @@ from loyalty.rules.errors import (
     LimitReached,
     LoyaltyError,
     PurchaseOfAnotherCustomer,
-    StatusRunsBackwards,
 )
 from loyalty.rules.money import Money
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.purchase_errors import StatusRunsBackwards
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import MAX_BATCH, record_purchases

@@ -17,11 +17,11 @@ from loyalty.rules.errors import (
     InvalidInput,
     NotFound,
     PermissionDenied,
-    PurchaseNotReassignable,
     PurchaseOfAnotherCustomer,
 )
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase_errors import PurchaseNotReassignable
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule

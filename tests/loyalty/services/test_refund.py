@@ -19,11 +19,11 @@ from loyalty.rules.errors import (
     LoyaltyError,
     NotFound,
     RefundExceedsPurchase,
-    StatusRunsBackwards,
 )
 from loyalty.rules.ids import PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_errors import StatusRunsBackwards
 from loyalty.rules.refund import LineRefund, RefundPolicy
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule, update_earning_rule

@@ -9,17 +9,10 @@ from sqlalchemy import text
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.earning import Conditions, Weekday
-from loyalty.rules.errors import (
-    AmbiguousReport,
-    CurrencyMismatch,
-    IdempotencyConflict,
-    InvalidInput,
-    LoyaltyError,
-    ReportBelowRefunds,
-    StatusRunsBackwards,
-)
+from loyalty.rules.errors import CurrencyMismatch, IdempotencyConflict, InvalidInput, LoyaltyError
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase_errors import AmbiguousReport, ReportBelowRefunds, StatusRunsBackwards
 from loyalty.rules.refund import LineRefund
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.maturing import mature_due
