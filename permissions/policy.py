@@ -5,7 +5,7 @@ from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 
 LOYALTY = "LOYALTY"
-READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT})
+READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
 """What the team may do while the program is off, beside preparing it: customers read nothing then."""
 
 

@@ -13,6 +13,7 @@ from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
+from loyalty.rules.gift_card_product import ValidityKind
 from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.listing import OrderDirection, PointsSign
 from loyalty.rules.presets import Preset
@@ -38,6 +39,7 @@ _GRAPHQL_NAMES: dict[type[DescribedEnum], str] = {
     EntryKind: "LedgerEntryKind",
     Direction: "AdjustmentDirection",
     CheckCode: "ProgramCheckCode",
+    ValidityKind: "GiftCardValidityKind",
 }
 """The enums whose names are longer in the contract, where all names stand side by side."""
 
@@ -91,6 +93,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     WarningCode,
     OrderDirection,
     PointsSign,
+    ValidityKind,
 )
 
 

@@ -6,11 +6,12 @@ import strawberry
 
 from loyalty.rules import gift_card_errors as refusals
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.gift_card_errors import GiftCardCodeMistake
+from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardProductObstacle
 from schema.enums import publish_enum
 from schema.user_error import UserError
 
 publish_enum(GiftCardCodeMistake)
+publish_enum(GiftCardProductObstacle)
 
 
 @strawberry.type(
@@ -21,7 +22,13 @@ class GiftCardCodeMistyped(UserError):
     mistake: GiftCardCodeMistake = strawberry.field(description="What shows that it is no code.")
 
 
+@strawberry.type(description="No card of this product can be had, or not by this customer.")
+class GiftCardProductUnavailable(UserError):
+    product_obstacle: GiftCardProductObstacle = strawberry.field(description="Why. More may come.")
+
+
 GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.GiftCardCodeMistyped: (GiftCardCodeMistyped, ("mistake",)),
+    refusals.GiftCardProductUnavailable: (GiftCardProductUnavailable, ("product_obstacle",)),
 }
 """The types of these refusals, with the names of their details."""

@@ -19,6 +19,7 @@ from loyalty.rules.ids import (
     CustomerId,
     CustomerMergeId,
     EntryId,
+    GiftCardProductId,
     HoldId,
     JobId,
     LotId,
@@ -32,11 +33,18 @@ from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.catalog import load_catalog_items
-from loyalty.services.customer import load_customers, load_customers_by_external_id, load_entries
+from loyalty.services.customer import (
+    CustomerKey,
+    find_customer,
+    load_customers,
+    load_customers_by_external_id,
+    load_entries,
+)
 from loyalty.services.customer_archive import load_archivings
 from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.gift_card_product import load_products, load_products_of_cards
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
     load_holds_for,
@@ -68,6 +76,7 @@ from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
+from loyalty.storage.gift_card_products import GiftCardProductRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
@@ -114,6 +123,9 @@ class Loaders:
         async def checks(keys: list[None]) -> Sequence[list[ProgramCheck]]:
             return [await check_program(world, actor)] * len(keys)
 
+        async def named_customers(keys: list[CustomerKey]) -> Sequence[CustomerRow | None]:
+            return await asyncio.gather(*(find_customer(world, actor, key, "customer") for key in keys))
+
         self.program_checks: DataLoader[None, list[ProgramCheck]] = DataLoader(checks)
         self.program: DataLoader[None, ProgramRow] = DataLoader(programs)
         self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
@@ -121,6 +133,9 @@ class Loaders:
         self.points_accounts: DataLoader[CustomerId, PointsRow | None] = DataLoader(accounts)
         self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
         self.customers_by_external_id: DataLoader[str, CustomerRow | None] = by_id(load_customers_by_external_id)
+        self.customers_by_key: DataLoader[CustomerKey, CustomerRow | None] = DataLoader(named_customers)
+        self.gift_card_products: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products)
+        self.products_of_cards: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products_of_cards)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)

@@ -20,6 +20,9 @@ from schema.mutations import (
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
+    gift_card_product_archive,
+    gift_card_product_create,
+    gift_card_product_update,
     opening_balances_import,
     points_adjust,
     program_apply_preset,
@@ -42,6 +45,7 @@ from schema.mutations import (
 from schema.queries import checkout_quote as checkout_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
+from schema.queries import gift_card as gift_card_queries
 from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
@@ -73,6 +77,8 @@ class Query:
     adjustments = listing_queries.adjustments
     holds = listing_queries.holds
     redemptions = listing_queries.redemptions
+    gift_card_products = gift_card_queries.gift_card_products
+    gift_card_product = gift_card_queries.gift_card_product
     checkout_quote = checkout_queries.checkout_quote
     report = report_queries.report
     event_cursor = event_queries.event_cursor
@@ -101,6 +107,9 @@ class Mutation:
     redemption_capture = redemption_capture.redemption_capture
     redemption_release = redemption_release.redemption_release
     redemption_return = redemption_return.redemption_return
+    gift_card_product_create = gift_card_product_create.gift_card_product_create
+    gift_card_product_update = gift_card_product_update.gift_card_product_update
+    gift_card_product_archive = gift_card_product_archive.gift_card_product_archive
     customer_merge = customer_merge.customer_merge
     customer_upsert = customer_upsert.customer_upsert
     customers_upsert = customers_upsert.customers_upsert

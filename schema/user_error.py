@@ -40,6 +40,7 @@ class UserErrorCode(DescribedEnum):
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH", "The amount is in another currency than the program's."
     AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER", "Several customers have what somebody was named by."
     IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN", "Another customer has the identifier."
+    GIFT_CARD_PRODUCT_UNAVAILABLE = "GIFT_CARD_PRODUCT_UNAVAILABLE", "No card of this product can be had."
     GIFT_CARD_CODE_MISTYPED = "GIFT_CARD_CODE_MISTYPED", "What was typed is no code of any gift card."
 
 

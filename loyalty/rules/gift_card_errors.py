@@ -22,3 +22,23 @@ class GiftCardCodeMistyped(Refused):
     def __init__(self, mistake: GiftCardCodeMistake, sentence: str, path: tuple[str, ...] = ("code",)) -> None:
         super().__init__(sentence, path)
         self.mistake = mistake
+
+
+class GiftCardProductObstacle(DescribedEnum):
+    """Why no card of a product can be had. More may come."""
+
+    INACTIVE = "INACTIVE", "The product is switched off, or archived."
+    NOT_FOR_POINTS = "NOT_FOR_POINTS", "Points cannot buy it."
+    DAY_PASSED = "DAY_PASSED", "Its cards are valid until a day that is over."
+    SOLD_OUT = "SOLD_OUT", "As many cards as its stock allows are issued."
+    LIMIT_PER_CUSTOMER = "LIMIT_PER_CUSTOMER", "The customer has got as many of its cards as one customer may."
+
+
+class GiftCardProductUnavailable(Refused):
+    """No card of this product can be had, or not by this customer; `product_obstacle` says why."""
+
+    code: ClassVar[str] = "GIFT_CARD_PRODUCT_UNAVAILABLE"
+
+    def __init__(self, obstacle: GiftCardProductObstacle, path: tuple[str, ...] = ("product",)) -> None:
+        super().__init__(f"No card of this product can be had. {obstacle.description}", path)
+        self.product_obstacle = obstacle

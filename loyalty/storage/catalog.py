@@ -116,13 +116,18 @@ class CatalogFilter(NamedTuple):
 
 
 _SPELLED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"})
-# As `fold_text` folds a text; row by row, since a catalogue is no longer than people can keep.
-_folded_name = func.lower(catalog_items.c.name)
-for _letter, _letters in _SPELLED.items():
-    _folded_name = func.replace(_folded_name, chr(_letter), _letters)
-_folded_name = func.regexp_replace(
-    func.translate(func.normalize(_folded_name, literal_column("NFKD")), "øłđıåð", "oldiad"), "[\u0300-\u036f]", "", "g"
-)
+
+
+def folded(name: ColumnElement[str]) -> ColumnElement[str]:
+    """A short text as `fold_text` folds it; row by row, for lists that are no longer than people can keep."""
+    text: ColumnElement[str] = func.lower(name)
+    for letter, letters in _SPELLED.items():
+        text = func.replace(text, chr(letter), letters)
+    plain = func.translate(func.normalize(text, literal_column("NFKD")), "øłđıåð", "oldiad")
+    return func.regexp_replace(plain, "[\u0300-\u036f]", "", "g")
+
+
+_folded_name = folded(catalog_items.c.name)
 
 
 def _narrow_items(wanted: CatalogFilter) -> Narrowed:

@@ -37,6 +37,7 @@ _LOADERS = {
     "ApiToken": "api_tokens",
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
+    "GiftCardProduct": "gift_card_products",
 }
 _OWN = ("Tenant", "Program")
 NODE_TYPES = frozenset((*_LOADERS, *_OWN))

@@ -37,6 +37,8 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(adjustment)": ("Adjustment", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(entry)": ("LedgerEntry", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(rule)": ("EarningRule", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(product)": ("GiftCardProduct", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "giftCardProduct": ("GiftCardProduct", "query($id: ID!) { giftCardProduct(id: $id) { id } }", {}),
     "node(tier)": ("Tier", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(job)": ("Job", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(hold)": ("Hold", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -62,6 +64,12 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
         } }""",
         {},
     ),
+    "giftCardProductUpdate": (
+        "GiftCardProduct",
+        mutation("giftCardProductUpdate", "__typename"),
+        {"id": "$id", "active": False},
+    ),
+    "giftCardProductArchive": ("GiftCardProduct", mutation("giftCardProductArchive", "__typename"), {"id": "$id"}),
     "earningRuleUpdate": ("EarningRule", mutation("earningRuleUpdate", "__typename"), {"id": "$id", "active": False}),
     "earningRuleDelete": ("EarningRule", mutation("earningRuleDelete", "__typename"), {"id": "$id"}),
     "tierUpdate": ("Tier", mutation("tierUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
@@ -240,6 +248,9 @@ async def everything_once(business: Business) -> dict[str, str]:
     tier = await business.manager.do(
         "tierCreate", "tier { id } job { id }", name="Silver", color="#C0C0C0", minPoints=5
     )
+    product = await business.manager.do(
+        "giftCardProductCreate", "giftCardProduct { id }", name="Voucher", faceValue=money("25.00")
+    )
     token = await business.owner.do("apiTokenCreate", "apiToken { id }", name="Till", permissions=["LOYALTY_READ"])
     key = str(business.tenant_id)
     recorded = await record(business.integration, key, customer={"externalId": key, "email": f"{key}@example.com"})
@@ -285,6 +296,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         "Adjustment": adjusted["adjustment"]["id"],
         "LedgerEntry": found["customer"]["activity"]["nodes"][0]["id"],
         "EarningRule": rule["id"],
+        "GiftCardProduct": product["giftCardProduct"]["id"],
         "Tier": tier["tier"]["id"],
         "Job": tier["job"]["id"],
         "Hold": held["hold"]["id"],
@@ -358,6 +370,7 @@ LISTS = {
         ("customers", "customers(having: ANY, after: $after)", "id"),
         ("customers by points", "customers(having: ANY, orderBy: POINTS, after: $after)", "id"),
         ("customers by age", "customers(having: ANY, orderBy: NEWEST, after: $after)", "id"),
+        ("giftCardProducts", "giftCardProducts(after: $after)", "id"),
         ("earningRules", "earningRules(after: $after)", "id"),
         ("catalogItems", "catalogItems(after: $after)", "name"),
     )
@@ -367,6 +380,7 @@ LISTS = {
 async def test_a_cursor_of_another_list_is_refused(salon: Business) -> None:
     """A cursor belongs to its list: in any other it is BAD_USER_INPUT that names the argument, as is a forged one."""
     await create_rule(salon.manager, "Ten", 10)
+    await salon.manager.do("giftCardProductCreate", "__typename", name="Voucher", faceValue=money("25.00"))
     await salon.manager.do(
         "catalogItemsUpsert", "__typename", items=[{"kind": "SERVICE", "externalId": "cut", "name": "Cut"}]
     )

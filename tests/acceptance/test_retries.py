@@ -37,6 +37,16 @@ CREATIONS = {
         "{ earningRules { nodes { id } } }",
     ),
     "tierCreate": Creation(TIER, {"minPoints": 200}, "tier { id name } job { id }", "{ tiers { id } }"),
+    "giftCardProductCreate": Creation(
+        {
+            "name": "Voucher",
+            "faceValue": {"amount": "25.00", "currency": "EUR"},
+            "validity": {"duration": {"months": 6}},
+        },
+        {"faceValue": {"amount": "50.00", "currency": "EUR"}},
+        "giftCardProduct { id name version }",
+        "{ giftCardProducts { nodes { id } } }",
+    ),
     "catalogItemsUpsert": Creation(
         {"items": ITEMS},
         {"items": [ITEMS[0] | {"name": "Trim"}]},

@@ -40,6 +40,13 @@ from loyalty.services.earning_rule import (
     update_earning_rule,
 )
 from loyalty.services.event_log import last_position, list_events, poll_events
+from loyalty.services.gift_card_product import (
+    archive_product,
+    change_product,
+    count_products_of_list,
+    create_product,
+    list_products,
+)
 from loyalty.services.job import advance_job
 from loyalty.services.listing import (
     count_listed,
@@ -68,6 +75,7 @@ from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
+from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
@@ -94,6 +102,7 @@ from tests.loyalty.services.builders import (
     one_point_per_euro,
     order,
     pay_back,
+    product,
     service_item,
     set_policy,
     set_redemption,
@@ -127,6 +136,8 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "tier_histories": ("customers", "id"),
     "tier_counts": ("tiers", "id"),
     "earning_rules": ("earning_rules", "id"),
+    "gift_card_products": ("gift_card_products", "id"),
+    "products_of_cards": ("gift_card_products", "id"),
     "jobs": ("jobs", "id"),
     "api_tokens": ("api_tokens", "id"),
 }
@@ -178,6 +189,13 @@ class Day:
         await change_tier(world, manager, silver.tier.id, lambda it: it._replace(color="#111111"))
         await list_tiers(world, manager)
         await remove_tier(world, manager, silver.tier.id)
+        card = (await create_product(world, manager, product(), "card")).product
+        await create_product(world, manager, product(), "card")
+        await change_product(world, manager, card.id, lambda it: replace(it, points_cost=600))
+        await list_products(world, manager, GiftCardProductFilter(search="voucher"), Window(20))
+        await count_products_of_list(world, manager, GiftCardProductFilter(active=True))
+        spare_card = (await create_product(world, manager, product(name="Spare"))).product
+        await archive_product(world, manager, spare_card.id)
         items = [service_item("cut"), service_item("colour")]
         await upsert_catalog_items(world, manager, CatalogEdit(items, [CatalogPlace("SERVICE", "gone")]))
         renamed = CatalogChange(CatalogKind.SERVICE, "cut", {"name": "Haircut"})
@@ -349,6 +367,8 @@ class Day:
             return [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
         if loader == "customers_by_external_id":
             return ["customer-152", "customer-153", "nobody"]
+        if loader == "customers_by_key":
+            return [CustomerKey(external_id="customer-152")]
         if loader == "catalog_items":
             return [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")]
         table, key = LOADED[loader]

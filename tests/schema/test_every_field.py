@@ -127,7 +127,7 @@ ARGUMENTS = {
 }
 """Arguments of the queries that need some."""
 
-BY_ID = {"node", "nodes", "job", "adjustment"}
+BY_ID = {"node", "nodes", "job", "adjustment", "giftCardProduct"}
 """Asked for with every id that was seen."""
 
 
@@ -273,6 +273,11 @@ class Life:
         for award in awards:
             await do("earningRuleCreate", name=str(award), award=award, expiry={"fixedDuration": {"months": 12}})
         await do("tierCreate", name="Bronze", color="#CD7F32", minPoints=5)
+        card: dict[str, Any] = {"faceValue": money("25.00"), "purchasableWithPoints": True, "pointsCost": 500}
+        made = (await do("giftCardProductCreate", name="Card", **card))["giftCardProduct"]["id"]
+        await do("giftCardProductUpdate", id=made, validity={"duration": {"months": 12}})
+        spare_card = (await do("giftCardProductCreate", name="Spare", **card))["giftCardProduct"]["id"]
+        await do("giftCardProductArchive", id=spare_card)
         gold = (await do("tierCreate", name="Gold", color="#D4AF37", minPoints=50_000))["tier"]["id"]
         await do("tierUpdate", id=gold, color="#D4AF38")
         await do("tierDelete", id=gold)

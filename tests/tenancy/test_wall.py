@@ -46,6 +46,8 @@ APP_RIGHTS = {
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
     "former_valuations": GROWS_ONLY,
+    "gift_card_product_versions": GROWS_ONLY,
+    "gift_card_products": "INSERT, SELECT, UPDATE",
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_at), "
     "UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",

@@ -12,6 +12,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "purchaseRefund": "purchase_refunds",
         "customerMerge": "customer_merges",
         "earningRuleCreate": "earning_rules",
+        "giftCardProductCreate": "gift_card_products",
         "apiTokenCreate": "api_tokens",
     }.items()
 )

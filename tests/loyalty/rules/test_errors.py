@@ -36,7 +36,12 @@ from loyalty.rules.errors import (
     VersionConflict,
     refuse_problems,
 )
-from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardCodeMistyped
+from loyalty.rules.gift_card_errors import (
+    GiftCardCodeMistake,
+    GiftCardCodeMistyped,
+    GiftCardProductObstacle,
+    GiftCardProductUnavailable,
+)
 from loyalty.rules.money import Money
 from loyalty.rules.purchase_errors import (
     AmbiguousReport,
@@ -77,6 +82,11 @@ EVERY_ERROR = [
     (AmbiguousReport("PAID"), "AMBIGUOUS_REPORT", ("status",)),
     (CurrencyMismatch("EUR", "USD", ("total", "currency")), "CURRENCY_MISMATCH", ("total", "currency")),
     (AmbiguousCustomer([], ("customer", "email")), "AMBIGUOUS_CUSTOMER", ("customer", "email")),
+    (
+        GiftCardProductUnavailable(GiftCardProductObstacle.SOLD_OUT),
+        "GIFT_CARD_PRODUCT_UNAVAILABLE",
+        ("product",),
+    ),
     (GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, "It is short."), "GIFT_CARD_CODE_MISTYPED", ("code",)),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
     (TenantSuspended(), "TENANT_SUSPENDED", ()),

@@ -19,7 +19,8 @@ from loyalty.rules.earning import (
     FixedAward,
     PerAmountAward,
 )
-from loyalty.rules.ids import CustomerId, RuleId, TenantId
+from loyalty.rules.gift_card_product import GiftCardProduct
+from loyalty.rules.ids import CustomerId, GiftCardProductId, RuleId, TenantId
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.opening import OpeningNumbers
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
@@ -91,6 +92,18 @@ def rule(award: Award | int = 10, **changes: Any) -> EarningRule:
         active=True,
         award=FixedAward(award) if isinstance(award, int) else award,
         conditions=Conditions(),
+    )
+    return replace(made, **changes)
+
+
+def product(**changes: Any) -> GiftCardProduct:
+    """A gift card of 25.00 EUR for 500 points."""
+    made = GiftCardProduct(
+        id=GiftCardProductId(NOBODY),
+        name="Voucher",
+        face=Money(2_500, "EUR"),
+        purchasable_with_points=True,
+        points_cost=500,
     )
     return replace(made, **changes)
 

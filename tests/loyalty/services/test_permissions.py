@@ -17,6 +17,7 @@ from loyalty.rules.ids import (
     AccrualId,
     CustomerId,
     CustomerMergeId,
+    GiftCardProductId,
     HoldId,
     JobId,
     LotId,
@@ -74,6 +75,15 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.gift_card_product import (
+    archive_product,
+    change_product,
+    count_products_of_list,
+    create_product,
+    list_products,
+    load_products,
+    load_products_of_cards,
+)
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
@@ -127,6 +137,7 @@ from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter
+from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.window import Window
@@ -143,6 +154,7 @@ from tests.loyalty.services.builders import (
     customer_actor,
     known_customer,
     order,
+    product,
     rule,
 )
 from tests.loyalty.services.test_api_token import RECORDING, new_hash
@@ -163,6 +175,16 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     # reading
     "get_tenant": ({O, M, S, C, I}, get_tenant),
     "get_program": ({O, M, S, C, I}, get_program),
+    "list_products": ({O, M, S, C, I}, lambda w, a: list_products(w, a, GiftCardProductFilter(), PAGE)),
+    "count_products_of_list": (
+        {O, M, S, C, I},
+        lambda w, a: count_products_of_list(w, a, GiftCardProductFilter()),
+    ),
+    "load_products": ({O, M, S, C, I}, lambda w, a: load_products(w, a, [GiftCardProductId(NOBODY)])),
+    "load_products_of_cards": (
+        {O, M, S, C, I},
+        lambda w, a: load_products_of_cards(w, a, [GiftCardProductId(NOBODY)]),
+    ),
     "list_tiers": ({O, M, S, C, I}, list_tiers),
     "load_tiers": ({O, M, S, C, I}, lambda w, a: load_tiers(w, a, [TierId(NOBODY)])),
     "load_tier_histories": ({O, M, S, C, I}, lambda w, a: load_tier_histories(w, a, [CustomerId(NOBODY)])),
@@ -201,6 +223,9 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "create_earning_rule_once": ({O, M}, lambda w, a: create_earning_rule_once(w, a, rule(10), "key")),
     "update_earning_rule": ({O, M}, lambda w, a: update_earning_rule(w, a, RuleId(NOBODY), lambda it: it, None)),
     "delete_earning_rule": ({O, M}, lambda w, a: delete_earning_rule(w, a, RuleId(NOBODY))),
+    "create_product": ({O, M}, lambda w, a: create_product(w, a, product())),
+    "change_product": ({O, M}, lambda w, a: change_product(w, a, GiftCardProductId(NOBODY), lambda it: it)),
+    "archive_product": ({O, M}, lambda w, a: archive_product(w, a, GiftCardProductId(NOBODY))),
     "create_tier": ({O, M}, lambda w, a: create_tier(w, a, "Silver", "#C0C0C0", 100)),
     "change_tier": ({O, M}, lambda w, a: change_tier(w, a, TierId(NOBODY), lambda it: it)),
     "remove_tier": ({O, M}, lambda w, a: remove_tier(w, a, TierId(NOBODY))),
@@ -296,6 +321,9 @@ WORKS_WHEN_OFF = {
     "keep_catalog_items",
     "update_earning_rule",
     "delete_earning_rule",
+    "create_product",
+    "change_product",
+    "archive_product",
     "create_tier",
     "change_tier",
     "remove_tier",

@@ -1,0 +1,231 @@
+"""Products of gift cards: create, change, archive, list; every edit is a new version, kept with who made it."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.errors import (
+    CurrencyMismatch,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+    VersionConflict,
+    refuse_problems,
+)
+from loyalty.rules.gift_card_product import GiftCardProduct, validate_last_day, validate_product
+from loyalty.rules.ids import GiftCardProductId
+from loyalty.services.creation import call_once
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import locked_program, program_in_force
+from loyalty.services.world import World
+from loyalty.storage.documents import to_document
+from loyalty.storage.gift_card_products import (
+    GiftCardProductFilter,
+    GiftCardProductRow,
+    count_products,
+    count_products_listed,
+    insert_product,
+    lock_product,
+    read_product_page,
+    read_products_by_id,
+    update_product,
+)
+from loyalty.storage.programs import ProgramRow
+from loyalty.storage.window import TimePlace, Window
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+from tenancy.retry import retry_transaction
+
+MAX_PRODUCTS = 500
+"""Products of one tenant that are not archived."""
+
+READERS = (
+    Permission.GIFT_CARDS_READ,
+    Permission.GIFT_CARDS_MANAGE,
+    Permission.GIFT_CARDS_ISSUE,
+    Permission.GIFT_CARDS_SPEND,
+    Permission.SELF_READ,
+)
+"""Any of these reads products; customers read what is offered to them."""
+
+ProductChange = Callable[[GiftCardProduct], GiftCardProduct]
+
+
+class KeptProduct(NamedTuple):
+    """A new product, or for a retry the one that the first call made, as it is now."""
+
+    product: GiftCardProductRow
+    replayed: bool
+
+
+async def create_product(world: World, actor: Actor, draft: GiftCardProduct, key: str | None = None) -> KeptProduct:
+    """Create a product as version 1; ``draft`` brings all but the id.
+
+    Refusals: InvalidInput, CurrencyMismatch, LimitReached, IdempotencyConflict.
+    """
+    require(actor, Permission.GIFT_CARDS_MANAGE, even_when_off=True)
+    refuse_problems(validate_product(draft))
+    once = call_once(actor, key, "giftCardProductCreate", fingerprint(_identity(draft)))
+
+    async def create() -> KeptProduct:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            program = await locked_program(tx, even_when_off=True)
+            made = await once.find_made(tx)
+            if made is not None:
+                product_id = GiftCardProductId(made)
+                return KeptProduct((await read_products_by_id(tx, [product_id]))[product_id], replayed=True)
+            if await count_products(tx) >= MAX_PRODUCTS:
+                raise LimitReached("gift card products", MAX_PRODUCTS)
+            row = _new_row(world, program, draft)
+            await insert_product(tx, row, actor.subject)
+            await once.keep(tx, row.id, world.clock())
+            return KeptProduct(row, replayed=False)
+
+    return await retry_transaction(create)
+
+
+async def change_product(
+    world: World,
+    actor: Actor,
+    product_id: GiftCardProductId,
+    change: ProductChange,
+    expected_version: int | None = None,
+) -> GiftCardProductRow:
+    """Change a product as its next version; an edit that changes nothing makes none. Cards of it stay as they are.
+
+    Refusals: NotFound, VersionConflict, InvalidInput (an archived product does not change), CurrencyMismatch.
+    """
+    require(actor, Permission.GIFT_CARDS_MANAGE, even_when_off=True)
+
+    async def edit() -> GiftCardProductRow:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            program = (await program_in_force(world, tx, even_when_off=True)).row
+            stored = await _locked(tx, product_id, expected_version)
+            if stored.archived_at is not None:
+                raise InvalidInput.one("id", reason="must not name an archived product")
+            before = stored.definition
+            after = change(before)
+            if after == before:
+                return stored
+            refuse_problems(validate_product(after))
+            _refuse_currency(program, after)
+            if after.validity != before.validity:
+                refuse_problems(validate_last_day(after.validity, _today(world, program)))
+            row = stored.defined(after)._replace(version=stored.version + 1, updated_at=world.clock())
+            await update_product(tx, row, actor.subject)
+        return row
+
+    return await retry_transaction(edit)
+
+
+async def archive_product(
+    world: World, actor: Actor, product_id: GiftCardProductId, expected_version: int | None = None
+) -> GiftCardProductRow:
+    """Take a product off the list for good; its cards stay as they are. Once more changes nothing.
+
+    Refusals: NotFound, VersionConflict.
+    """
+    require(actor, Permission.GIFT_CARDS_MANAGE, even_when_off=True)
+
+    async def archive() -> GiftCardProductRow:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            stored = await _locked(tx, product_id, expected_version)
+            if stored.archived_at is not None:
+                return stored
+            now = world.clock()
+            row = stored._replace(version=stored.version + 1, active=False, archived_at=now, updated_at=now)
+            await update_product(tx, row, actor.subject)
+        return row
+
+    return await retry_transaction(archive)
+
+
+async def list_products(
+    world: World, actor: Actor, wanted: GiftCardProductFilter, window: Window[TimePlace]
+) -> list[GiftCardProductRow]:
+    """A page of products, by default newest first; customers find what is offered to them."""
+    require_any(actor, *READERS)
+    return await read_product_page(world.database.reading(actor.tenant_id), _seen_by(actor, wanted), window)
+
+
+async def count_products_of_list(world: World, actor: Actor, wanted: GiftCardProductFilter) -> int:
+    """How many products a list has, up to the ceiling of counts."""
+    require_any(actor, *READERS)
+    return await count_products_listed(world.database.reading(actor.tenant_id), _seen_by(actor, wanted))
+
+
+async def load_products(
+    world: World, actor: Actor, ids: Sequence[GiftCardProductId]
+) -> dict[GiftCardProductId, GiftCardProductRow]:
+    """The products among ``ids``, archived ones too; customers find what is offered to them."""
+    found = await load_products_of_cards(world, actor, ids)
+    if actor.kind is not ActorKind.CUSTOMER:
+        return found
+    return {product_id: row for product_id, row in found.items() if row.is_offered}
+
+
+async def load_products_of_cards(
+    world: World, actor: Actor, ids: Sequence[GiftCardProductId]
+) -> dict[GiftCardProductId, GiftCardProductRow]:
+    """The same for cards that the actor sees: a card shows its product also when that is sold no more."""
+    require_any(actor, *READERS)
+    return await read_products_by_id(world.database.reading(actor.tenant_id), ids)
+
+
+def _seen_by(actor: Actor, wanted: GiftCardProductFilter) -> GiftCardProductFilter:
+    return wanted._replace(offered=wanted.offered or actor.kind is ActorKind.CUSTOMER)
+
+
+async def _locked(tx: Transaction, product_id: GiftCardProductId, expected_version: int | None) -> GiftCardProductRow:
+    stored = await lock_product(tx, product_id)
+    if stored is None:
+        raise NotFound("gift card product", ("id",))
+    if expected_version is not None and expected_version != stored.version:
+        raise VersionConflict(expected=expected_version, actual=stored.version)
+    return stored
+
+
+def _new_row(world: World, program: ProgramRow, draft: GiftCardProduct) -> GiftCardProductRow:
+    """Refusals: CurrencyMismatch, InvalidInput (a fixed day that is over)."""
+    _refuse_currency(program, draft)
+    refuse_problems(validate_last_day(draft.validity, _today(world, program)))
+    now = world.clock()
+    return GiftCardProductRow(
+        id=GiftCardProductId(uuid7()),
+        version=1,
+        name=draft.name,
+        description=draft.description,
+        picture_url=draft.picture_url,
+        face_minor=draft.face.amount_minor,
+        currency=draft.face.currency,
+        purchasable_with_points=draft.purchasable_with_points,
+        points_cost=draft.points_cost,
+        validity=draft.validity,
+        stock=draft.stock,
+        limit_per_customer=draft.limit_per_customer,
+        active=draft.active,
+        created_at=now,
+        updated_at=now,
+        archived_at=None,
+    )
+
+
+def _today(world: World, program: ProgramRow) -> date:
+    """The day at the tenant; a sandbox may have put its clock forward."""
+    return (world.clock() + program.clock_advance).astimezone(ZoneInfo(program.time_zone)).date()
+
+
+def _refuse_currency(program: ProgramRow, product: GiftCardProduct) -> None:
+    if product.face.currency != program.currency:
+        raise CurrencyMismatch(program.currency, product.face.currency, ("face_value", "currency"))
+
+
+def _identity(draft: GiftCardProduct) -> list[Any]:
+    """What identifies a product that is asked for: what is given, so what a later release adds does not count."""
+    given = {name: value for name, value in to_document(draft).items() if name != "id" and value is not None}
+    return [sorted(given.items())]

@@ -1,0 +1,62 @@
+"""Gift cards and their products."""
+
+from typing import Annotated
+
+import strawberry
+
+from loyalty.rules.listing import OrderDirection
+from loyalty.services.gift_card_product import READERS, count_products_of_list, list_products
+from schema.connections import Connection, Page, connection_by_time, window_of
+from schema.context import Info
+from schema.guard import guarded
+from schema.loaders import load_node
+from schema.types.arguments import After, Before, First, Last, NewestFirst
+from schema.types.gift_card_product import (
+    GIFT_CARD_PRODUCT_ORDER,
+    GiftCardProduct,
+    GiftCardProductFilterInput,
+    product_filter,
+)
+
+
+@guarded(
+    *READERS,
+    prepares=True,
+    description="Products of gift cards, by default newest first. Customers list what is offered to them: active, and "
+    "for points.",
+)
+async def gift_card_products(
+    info: Info,
+    filter: Annotated[GiftCardProductFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    direction: NewestFirst = OrderDirection.DESCENDING,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[GiftCardProduct]:
+    """A page of products."""
+    world, actor, seal = info.context.world, info.context.actor, info.context.seal
+    wanted = product_filter(filter)
+    window = window_of(seal, Page(first, after, last, before, direction), GIFT_CARD_PRODUCT_ORDER)
+    found = await list_products(world, actor, wanted, window)
+    return connection_by_time(
+        seal,
+        window,
+        GIFT_CARD_PRODUCT_ORDER,
+        found,
+        "created_at",
+        count=lambda: count_products_of_list(world, actor, wanted),
+    )
+
+
+@guarded(
+    *READERS,
+    prepares=True,
+    description="A product of gift cards, archived or not; null when there is none, or not for this caller.",
+)
+async def gift_card_product(
+    info: Info,
+    id: Annotated[strawberry.ID, strawberry.argument(description="Its global id.")],  # noqa: A002
+) -> GiftCardProduct | None:
+    """Customers find what is offered to them."""
+    return await load_node(info, id, "GiftCardProduct", "gift_card_products")  # type: ignore[no-any-return]
