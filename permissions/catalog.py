@@ -41,7 +41,7 @@ class Permission(DescribedEnum):
     )
     CUSTOMERS_SIGN_IN = (
         "customers:sign_in",
-        "Create customer tokens, which may do at most what their maker may (`customers:sign_in`).",
+        "Sign customers in and out: create tokens that read as any customer, and end them (`customers:sign_in`).",
     )
     SELF_READ = "self:read", "Read one's own points, tier and history, as a customer (`self:read`)."
     SELF_REDEEM = (
@@ -72,7 +72,7 @@ SELF_PERMISSIONS = frozenset({Permission.SELF_READ, Permission.SELF_REDEEM})
 
 NEEDED_TO_GRANT = MappingProxyType(
     {
-        Permission.SELF_READ: Permission.LOYALTY_READ,
+        Permission.SELF_READ: Permission.CUSTOMERS_SIGN_IN,
         Permission.SELF_REDEEM: Permission.REDEMPTIONS_MANAGE,
     }
 )

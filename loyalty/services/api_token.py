@@ -32,7 +32,7 @@ from tenancy.retry import retry_transaction
 
 NAME_MAX_LENGTH = 120
 MAX_TOKENS = 200
-NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST, Permission.CUSTOMERS_SIGN_IN})
+NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
 
 
 class ApiTokenRequest(NamedTuple):

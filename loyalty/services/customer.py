@@ -86,6 +86,22 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
     AmbiguousCustomer when several whom the actor may see have what is named.
     """
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    return await _find_visible(world, actor, key, path)
+
+
+async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
+    """The customer whom a system signs in, which need not read customers otherwise.
+
+    NotFound when there is none, AmbiguousCustomer when several have what is named.
+    """
+    require(actor, Permission.CUSTOMERS_SIGN_IN)
+    found = await _find_visible(world, actor, key, path)
+    if found is None:
+        raise NotFound("customer", path)
+    return found
+
+
+async def _find_visible(world: World, actor: Actor, key: CustomerKey, path: tuple[str, ...]) -> CustomerRow | None:
     tx = world.database.reading(actor.tenant_id)
     found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
     if len(found) > 1:

@@ -1,4 +1,4 @@
-"""Credentials for a customer's own app: they give what their maker holds, and end with their maker."""
+"""Credentials for a customer's own app: they give no more than their maker may give, and end with their maker."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.errors import CustomerIsArchived, InvalidInput, NotFound, Problem, refuse_problems
+from loyalty.rules.errors import CustomerIsArchived, InvalidInput, Problem, refuse_problems
 from loyalty.rules.ids import CustomerId
 from loyalty.services.creation import call_once
-from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.customer import CustomerKey, choose_customer_to_sign_in
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -70,7 +70,6 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     Refusals: InvalidInput, NotFound (customer), AmbiguousCustomer, CustomerIsArchived, IdempotencyConflict.
     """
     require(actor, Permission.CUSTOMERS_SIGN_IN)
-    require(actor, Permission.LOYALTY_READ)
     if not 1 <= request.lifetime_minutes <= MAX_LIFETIME_MINUTES:
         raise InvalidInput.one("lifetime_minutes", reason=f"must be between 1 and {MAX_LIFETIME_MINUTES}")
     permissions = request.permissions
@@ -79,9 +78,7 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     refuse_problems([_problem_of_permissions(actor, permissions)])
     if actor.expires_at is not None and actor.expires_at - world.clock() < SHORTEST:
         raise InvalidInput.one("lifetime_minutes", reason="must end with your own credential, which ends now")
-    found = await find_customer(world, actor, request.customer, "customer")
-    if found is None:
-        raise NotFound("customer", ("customer",))
+    found = await choose_customer_to_sign_in(world, actor, request.customer, "customer")
     if found.archived_at is not None:
         raise CustomerIsArchived(found.archived_at)
     token_id, replayed = await _token_id(world, actor, request)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from loyalty.rules.errors import refuse_problems
-from loyalty.rules.ids import TenantId
+from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.program import locked_program
@@ -12,13 +12,14 @@ from loyalty.services.world import World
 from loyalty.storage.credentials import (
     ApiTokenRow,
     Revocation,
+    read_api_tokens_by_id,
     read_standing,
     revoke_made_tokens,
     revoke_signed,
 )
-from permissions.actor import Actor
+from permissions.actor import Actor, subject_of_token
 from permissions.catalog import Permission
-from permissions.policy import require
+from permissions.policy import allows, require
 
 NAME_MAX_LENGTH = 255
 """Characters of a subject, or of the id of a signed token."""
@@ -47,18 +48,35 @@ async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoke
     return await _revoke_subjects(world, tenant_id, [subject], revoked_by)
 
 
-async def revoke_signed_tokens(
-    world: World, actor: Actor, *, customer: CustomerKey | None = None, subject: str = ""
-) -> datetime:
-    """End all signed tokens of a customer, or of a person of the team by their subject; returns the moment.
-
-    Refusals: InvalidInput, NotFound (customer).
-    """
+async def revoke_tokens_of_subject(world: World, actor: Actor, subject: str) -> datetime:
+    """End all signed tokens of a person of the team, by their subject; returns the moment. Refusal: InvalidInput."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    if customer is None:
-        refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
-        return await _revoke_subjects(world, actor.tenant_id, [subject], actor.subject)
-    require(actor, Permission.LOYALTY_READ, even_when_off=True)
+    refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
+    return await _revoke_subjects(world, actor.tenant_id, [subject], actor.subject)
+
+
+async def revoke_tokens_made_by(world: World, actor: Actor, token_id: TokenId) -> datetime:
+    """End all customer tokens that an API token made; it stays, and can make new ones. Returns the moment.
+
+    A system may do it for its own token. Refusal: NotFound (API token).
+    """
+    is_own = actor.token_id == token_id and allows(actor, Permission.CUSTOMERS_SIGN_IN)
+    if not is_own:
+        require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    if token_id not in await read_api_tokens_by_id(world.database.reading(actor.tenant_id), [token_id]):
+        raise NotFound("API token", ("of", "api_token"))
+    return await _revoke_subjects(world, actor.tenant_id, [subject_of_token(token_id)], actor.subject)
+
+
+async def revoke_tokens_of_customer(world: World, actor: Actor, customer: CustomerKey) -> datetime:
+    """End all signed tokens of a customer; returns the moment.
+
+    Who signs customers in may sign them out; who manages tokens must read customers, too. Refusals: NotFound,
+    AmbiguousCustomer.
+    """
+    if not allows(actor, Permission.CUSTOMERS_SIGN_IN):
+        require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+        require(actor, Permission.LOYALTY_READ, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         customer_id = await resolve_customer(tx, customer, "of", "customer")
         standing = await read_standing(tx, customer_id=customer_id)

@@ -70,7 +70,10 @@ class Standing(NamedTuple):
 
 
 class Revocation(NamedTuple):
-    """The end of one signed token (``TOKEN``, by its id), or of all that a subject has by now (``SUBJECT``)."""
+    """The end of one signed token (``TOKEN``, by its id), or of all that a subject has by now (``SUBJECT``).
+
+    The subject of an API token stands for the customer tokens that it made.
+    """
 
     scope: str
     name: str
@@ -223,7 +226,7 @@ async def read_standing(
         token_id=token_id,
         customer_id=customer_id,
         maker_token_id=maker_token_id,
-        signed=_presented_rows(signed),
+        signed=_presented_rows(signed, maker_token_id),
     )
     return None if row is None else _standing(row)
 
@@ -261,7 +264,7 @@ async def read_standings(tx: Reads, actors: Sequence[Actor]) -> list[Standing | 
             "token_id": actor.token_id,
             "customer_id": actor.customer_id,
             "maker_token_id": actor.maker_token_id,
-            "signed": _presented_rows(actor.signed),
+            "signed": _presented_rows(actor.signed, actor.maker_token_id),
         }
         for ordinal, actor in enumerate(actors)
     ]
@@ -320,8 +323,11 @@ async def read_api_tokens_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, Ap
     return {row.id: ApiTokenRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
-def _presented_rows(signed: Sequence[SignedToken]) -> list[dict[str, Any]]:
-    """By what each signed token may have been revoked."""
+def _presented_rows(signed: Sequence[SignedToken], maker_token_id: UUID | None) -> list[dict[str, Any]]:
+    """By what each signed token may have been revoked, with the subject of the API token that made the first."""
+    if maker_token_id is not None:
+        maker = subject_of_token(TokenId(maker_token_id))
+        signed = [*signed, *(SignedToken(f"made by {maker}", maker, token.issued_at) for token in signed[:1])]
     return [
         {"scope": scope, "name": name, "issued_at": token.issued_at}
         for token in signed

@@ -26,7 +26,7 @@ class CustomerTokenCreateInput:
     permissions: list[Permission] | None = strawberry.field(
         default=None,
         description=(
-            "What it may do: SELF_READ takes your own LOYALTY_READ, SELF_REDEEM your own REDEMPTIONS_MANAGE. "
+            "What it may do: SELF_READ, and SELF_REDEEM where you hold REDEMPTIONS_MANAGE yourself. "
             "Left out or null: all of these that you may give."
         ),
     )
@@ -53,7 +53,7 @@ class CustomerTokenCreatePayload:
     Permission.CUSTOMERS_SIGN_IN,
     description=(
         "Make a short-lived credential for a customer's own app. It ends at once when the credential that made it is "
-        "revoked. Takes LOYALTY_READ too."
+        "revoked, or with signedTokensRevoke. To refresh it, make another one."
     ),
 )
 async def customer_token_create(

@@ -6,22 +6,36 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.services.revocation import revoke_signed_tokens
+from loyalty.rules.ids import TokenId
+from loyalty.services.revocation import (
+    revoke_tokens_made_by,
+    revoke_tokens_of_customer,
+    revoke_tokens_of_subject,
+)
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
 from schema.types.customer import CustomerBy, customer_key
 
 
 @strawberry.input(one_of=True, description="Whose signed tokens; give exactly one.")
 class SignedTokensOf:
     customer: CustomerBy | None = strawberry.field(
-        default=strawberry.UNSET, description="A customer's. Takes LOYALTY_READ too."
+        default=strawberry.UNSET,
+        description="A customer's. CUSTOMERS_SIGN_IN is enough, or TOKENS_MANAGE with LOYALTY_READ.",
     )
     subject: str | None = strawberry.field(
         default=strawberry.UNSET, description="Those of a person of the team, by the `sub` of their tokens."
+    )
+    api_token: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET,
+        description=(
+            "All customer tokens that this API token made; it stays. A system with CUSTOMERS_SIGN_IN may end those of "
+            "its own."
+        ),
     )
 
 
@@ -40,9 +54,11 @@ class SignedTokensRevokePayload:
 
 @guarded(
     Permission.TOKENS_MANAGE,
+    Permission.CUSTOMERS_SIGN_IN,
     description=(
         "End at once all signed tokens (JWT) that a customer or a person of the team has, and the customer tokens that "
-        "these made; open sockets are closed within 5 seconds. API tokens stay: end them with apiTokenRevoke."
+        "these made, or that an API token made; open sockets are closed within 5 seconds. API tokens stay: end them "
+        "with apiTokenRevoke."
     ),
     even_when_off=True,
 )
@@ -53,13 +69,14 @@ async def signed_tokens_revoke(
     """A person who signs in again gets a token that works."""
 
     async def work() -> Mapping[str, Any]:
-        by = input.of.customer
-        revoked_at = await revoke_signed_tokens(
-            info.context.world,
-            info.context.actor,
-            customer=customer_key(by, "of", "customer") if by else None,
-            subject=input.of.subject or "",
-        )
+        world, actor, of = info.context.world, info.context.actor, input.of
+        if of.customer:
+            revoked_at = await revoke_tokens_of_customer(world, actor, customer_key(of.customer, "of", "customer"))
+        elif of.api_token:
+            token_id = TokenId(row_id_of(of.api_token, "ApiToken", "of", "api_token"))
+            revoked_at = await revoke_tokens_made_by(world, actor, token_id)
+        else:
+            revoked_at = await revoke_tokens_of_subject(world, actor, of.subject or "")
         return {"revoked_at": revoked_at}
 
     return await answer_mutation(SignedTokensRevokePayload, work)

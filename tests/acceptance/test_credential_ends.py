@@ -84,6 +84,32 @@ async def test_a_customer_token_reads_and_spends_only_where_its_maker_may(salon:
     assert not await is_forbidden(await app_of(salon.owner), *OPERATIONS["redemptionHold"])
 
 
+async def test_a_server_that_only_signs_customers_in(salon: Business) -> None:
+    """Mint, 401, mint again: the loop of an app whose server holds nothing but customers:sign_in."""
+    await record(salon.integration, "order-1")
+    server, server_id = await system(salon, "CUSTOMERS_SIGN_IN")
+    assert (await server.get(WHO)) == {"kind": "API_TOKEN", "permissions": ["CUSTOMERS_SIGN_IN"]}
+    anna = await app_of(server)
+    assert await anna.get("{ me { externalId account { available } } }") == {**ANNA, "account": {"available": 0}}
+    for name in ("customers", "customer", "earningRules", "program"):
+        assert await is_forbidden(server, *OPERATIONS[name])
+    assert await is_forbidden(anna, *OPERATIONS["redemptionHold"])
+
+    async def end() -> object:
+        return await server.do("signedTokensRevoke", "revokedAt", of={"apiToken": server_id})
+
+    code, seconds = await is_closed_with(anna, end)
+    assert (code, seconds < CLOSED_WITHIN_SECONDS) == (4403, True)
+    for one in salon.installation.servers:
+        refused = await anna.at(one).post(orjson.dumps({"query": WHO}))
+        assert (refused.status_code, "invalid_token" in refused.headers["www-authenticate"]) == (401, True)
+    await asyncio.sleep(1.1)  # signed tokens count whole seconds
+    anna = await app_of(server)
+    assert (await anna.get(WHO))["kind"] == "CUSTOMER"
+    await server.do("signedTokensRevoke", "revokedAt", of={"customer": ANNA})
+    assert code_of(await anna.answer(WHO)) == "UNAUTHENTICATED"
+
+
 async def test_what_an_api_token_made_is_named_when_it_ends(salon: Business) -> None:
     maker, maker_id = await system(salon, "TOKENS_MANAGE", "LOYALTY_READ")
     made = await maker.do("apiTokenCreate", "secret", name="Second", permissions=["LOYALTY_READ"])

@@ -1,4 +1,4 @@
-"""Customer tokens give what their maker holds, and end with their maker."""
+"""Customer tokens give no more than their maker may give, and end with their maker."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -8,11 +8,13 @@ import pytest
 from loyalty.rules.errors import InvalidInput, NotFound, PermissionDenied
 from loyalty.rules.ids import CustomerId, TokenId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token
-from loyalty.services.authentication import actor_of_token, refresh_actor
+from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actor
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
+from loyalty.services.program import get_program
+from loyalty.services.revocation import revoke_tokens_made_by, revoke_tokens_of_customer, revoke_tokens_of_subject
 from loyalty.services.world import World
-from permissions.actor import Actor
+from permissions.actor import Actor, SignedToken
 from permissions.catalog import Permission
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon
@@ -49,6 +51,8 @@ async def token_of(world: World, salon: Salon, *permissions: Permission, expires
     [
         (frozenset({SIGNS_IN, READS, SPENDS}), BOTH),
         (frozenset({SIGNS_IN, READS}), frozenset({Permission.SELF_READ})),
+        (frozenset({SIGNS_IN}), frozenset({Permission.SELF_READ})),
+        (frozenset({SIGNS_IN, SPENDS}), BOTH),
     ],
 )
 async def test_a_customer_token_gives_what_its_maker_holds(
@@ -87,12 +91,53 @@ async def test_managing_tokens_alone_neither_makes_customer_tokens_nor_finds_cus
         await find_customer(world, manages, ANNA)
 
 
-async def test_a_token_that_makes_customer_tokens_must_read_customers(
-    world: World, salon: Salon, nothing_changes: NothingChanges
+async def test_who_only_signs_customers_in_reads_none_of_them(world: World, salon: Salon, anna: CustomerId) -> None:
+    """It needed LOYALTY_READ, by which it could read all customers at once."""
+    maker = await token_of(world, salon, SIGNS_IN)
+    assert (await grant_customer_token(world, maker, CustomerTokenRequest(ANNA, 30))).customer_id == anna
+    for wanted in (find_customer(world, maker, ANNA), get_program(world, maker)):
+        with pytest.raises(PermissionDenied):
+            await wanted
+    reads = await token_of(world, salon, READS)
+    with pytest.raises(PermissionDenied):
+        await grant_customer_token(world, reads, CustomerTokenRequest(ANNA, 30))
+
+
+async def test_customer_tokens_of_one_system_are_ended_and_it_makes_new_ones(
+    world: World, salon: Salon, anna: CustomerId, nothing_changes: NothingChanges
 ) -> None:
+    """The tokens of another system stay, and so do those that were made after it."""
+    first, second = await token_of(world, salon, SIGNS_IN), await token_of(world, salon, SIGNS_IN)
+    assert first.token_id is not None
+    assert second.token_id is not None
+
+    def made_by(maker: Actor, made_at: datetime) -> Actor:
+        signed = (SignedToken(str(made_at), str(anna), made_at),)
+        return replace(customer_actor(salon.tenant_id, anna), maker_token_id=maker.token_id, signed=signed)
+
+    old, other, new = made_by(first, NOON), made_by(second, NOON), made_by(first, NOON + timedelta(seconds=1))
     async with nothing_changes(salon.tenant_id):
-        with pytest.raises(InvalidInput, match="must hold LOYALTY_READ too"):
-            await token_of(world, salon, SIGNS_IN)
+        with pytest.raises(PermissionDenied, match="TOKENS_MANAGE"):
+            await revoke_tokens_made_by(at(world, NOON), first, second.token_id)
+        with pytest.raises(NotFound):
+            await revoke_tokens_made_by(at(world, NOON), salon.owner, TokenId(anna))
+    assert await revoke_tokens_made_by(at(world, NOON), first, first.token_id) == NOON
+    standing = [await refresh_actor(at(world, NOON), token) is not None for token in (old, other, new, first)]
+    assert standing == [False, True, True, True]
+    await revoke_tokens_made_by(at(world, NOON), salon.owner, second.token_id)
+    assert await find_fallen(at(world, NOON), salon.tenant_id, [old, other, new]) == {old, other}
+
+
+async def test_who_signs_customers_in_signs_them_out(world: World, salon: Salon, anna: CustomerId) -> None:
+    """Managing tokens is not needed for it, and people of the team stay signed in."""
+    maker = await token_of(world, salon, SIGNS_IN)
+    signed = (SignedToken("1", str(anna), NOON),)
+    token = replace(customer_actor(salon.tenant_id, anna), maker_token_id=maker.token_id, signed=signed)
+    assert await refresh_actor(at(world, NOON), token) is not None
+    await revoke_tokens_of_customer(at(world, NOON), maker, ANNA)
+    assert await refresh_actor(at(world, NOON), token) is None
+    with pytest.raises(PermissionDenied, match="TOKENS_MANAGE"):
+        await revoke_tokens_of_subject(world, maker, "staff:mara")
 
 
 @pytest.mark.usefixtures("anna")

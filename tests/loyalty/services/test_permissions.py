@@ -26,6 +26,7 @@ from loyalty.rules.ids import (
     RedemptionId,
     RuleId,
     TierId,
+    TokenId,
 )
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import PurchaseKind
@@ -51,6 +52,7 @@ from loyalty.services.catalog import (
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
     CustomerKey,
+    choose_customer_to_sign_in,
     count_activity,
     count_customers,
     find_customer,
@@ -126,7 +128,7 @@ from loyalty.services.redemption import (
 )
 from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.report import get_report
-from loyalty.services.revocation import revoke_signed_tokens
+from loyalty.services.revocation import revoke_tokens_made_by, revoke_tokens_of_customer, revoke_tokens_of_subject
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
@@ -297,7 +299,13 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     ),
     "end_api_token": ({O}, lambda w, a: end_api_token(w, a, NOBODY)),
     "grant_customer_token": ({O}, lambda w, a: grant_customer_token(w, a, CustomerTokenRequest(ANNA, 60))),
-    "revoke_signed_tokens": ({O}, lambda w, a: revoke_signed_tokens(w, a, subject="staff:left")),
+    "revoke_tokens_of_subject": ({O}, lambda w, a: revoke_tokens_of_subject(w, a, "staff:left")),
+    "revoke_tokens_of_customer": ({O}, lambda w, a: revoke_tokens_of_customer(w, a, CustomerKey(external_id="anna"))),
+    "revoke_tokens_made_by": ({O}, lambda w, a: revoke_tokens_made_by(w, a, TokenId(NOBODY))),
+    "choose_customer_to_sign_in": (
+        {O},
+        lambda w, a: choose_customer_to_sign_in(w, a, CustomerKey(external_id="anna")),
+    ),
     "list_api_tokens": ({O}, list_api_tokens),
     "load_api_tokens": ({O}, lambda w, a: load_api_tokens(w, a, [NOBODY])),
 }
@@ -312,7 +320,9 @@ WORKS_WHEN_OFF = {
     "end_api_token",
     "list_api_tokens",
     "load_api_tokens",
-    "revoke_signed_tokens",
+    "revoke_tokens_of_subject",
+    "revoke_tokens_of_customer",
+    "revoke_tokens_made_by",
     "check_program",
     "apply_program_preset",
     "create_earning_rule",

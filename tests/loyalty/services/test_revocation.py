@@ -11,7 +11,12 @@ from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, list_api_tokens
 from loyalty.services.authentication import actor_of_token, refresh_actor
 from loyalty.services.customer import CustomerKey
-from loyalty.services.revocation import revoke_signed_token, revoke_signed_tokens, revoke_subject
+from loyalty.services.revocation import (
+    revoke_signed_token,
+    revoke_subject,
+    revoke_tokens_of_customer,
+    revoke_tokens_of_subject,
+)
 from loyalty.services.world import World
 from permissions.actor import Actor, SignedToken
 from permissions.catalog import Permission
@@ -111,7 +116,7 @@ async def test_a_customer_is_signed_out_everywhere_also_after_a_merge(world: Wor
     ben = signed_in(customer_actor(salon.tenant_id, ben_id), "new phone")
     await merge(world, salon, "anna", "ben", "merge")
     for by in (CustomerKey(external_id="ben"), CustomerKey(id=CustomerId(anna.customer_id))):
-        await revoke_signed_tokens(at(world, NOON), salon.owner, customer=by)
+        await revoke_tokens_of_customer(at(world, NOON), salon.owner, by)
     assert not await stands(world, old)
     assert not await stands(world, ben)
 
@@ -122,10 +127,10 @@ Revoking = Callable[[World, Salon], Awaitable[object]]
 @pytest.mark.parametrize(
     ("revoke", "refusal", "path"),
     [
-        (lambda w, s: revoke_signed_tokens(w, s.owner, subject=" "), InvalidInput, ("of", "subject")),
-        (lambda w, s: revoke_signed_tokens(w, s.owner, subject="x" * 256), InvalidInput, ("of", "subject")),
+        (lambda w, s: revoke_tokens_of_subject(w, s.owner, " "), InvalidInput, ("of", "subject")),
+        (lambda w, s: revoke_tokens_of_subject(w, s.owner, "x" * 256), InvalidInput, ("of", "subject")),
         (
-            lambda w, s: revoke_signed_tokens(w, s.owner, customer=STRANGER),
+            lambda w, s: revoke_tokens_of_customer(w, s.owner, STRANGER),
             NotFound,
             ("of", "customer"),
         ),
