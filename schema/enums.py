@@ -16,6 +16,7 @@ from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.gift_card_product import ValidityKind
 from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.listing import OrderDirection, PointsSign
+from loyalty.rules.nothing_earned import NothingReason
 from loyalty.rules.presets import Preset
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
@@ -94,6 +95,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     OrderDirection,
     PointsSign,
     ValidityKind,
+    NothingReason,
 )
 
 

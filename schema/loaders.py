@@ -12,6 +12,7 @@ import strawberry
 from strawberry.dataloader import DataLoader
 
 from execution.resolvers import RESOLVE_ALL
+from loyalty.rules.accrual import AccrualPolicy
 from loyalty.rules.earning import CatalogItem
 from loyalty.rules.ids import (
     AccrualId,
@@ -29,6 +30,7 @@ from loyalty.rules.ids import (
     RuleId,
     TierId,
 )
+from loyalty.rules.nothing_earned import PausedRule
 from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
@@ -42,7 +44,7 @@ from loyalty.services.customer import (
 )
 from loyalty.services.customer_archive import load_archivings
 from loyalty.services.customer_merge import load_merges
-from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules
+from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules, load_rule_versions
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.gift_card_product import load_products, load_products_of_cards
 from loyalty.services.job import load_jobs
@@ -53,6 +55,7 @@ from loyalty.services.listing import (
     load_purchases_by_key,
     load_redemptions_for,
 )
+from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.profile import load_consents
 from loyalty.services.program import check_program, get_program, get_tenant
@@ -73,6 +76,7 @@ from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow, PointsRow
+from loyalty.storage.earning_rule_versions import RuleVersionRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
@@ -107,28 +111,24 @@ class Loaders:
 
             return DataLoader(batch, max_batch_size=MAX_BATCH)
 
-        async def names(keys: list[None]) -> Sequence[CatalogNames]:
-            return [await load_catalog_names(world, actor)] * len(keys)
+        def once(read: Callable[[World, Actor], Awaitable[V]]) -> DataLoader[None, V]:
+            async def batch(keys: list[None]) -> Sequence[V]:
+                return [await read(world, actor)] * len(keys)
 
-        async def tenants(keys: list[None]) -> Sequence[TenantRow]:
-            return [await get_tenant(world, actor)] * len(keys)
-
-        async def programs(keys: list[None]) -> Sequence[ProgramRow]:
-            return [await get_program(world, actor)] * len(keys)
+            return DataLoader(batch)
 
         async def accounts(keys: list[CustomerId]) -> Sequence[PointsRow | None]:
             found = await asyncio.gather(*(self.customers.load(key) for key in keys))
             return [row.points if row else None for row in found]
 
-        async def checks(keys: list[None]) -> Sequence[list[ProgramCheck]]:
-            return [await check_program(world, actor)] * len(keys)
-
         async def named_customers(keys: list[CustomerKey]) -> Sequence[CustomerRow | None]:
             return await asyncio.gather(*(find_customer(world, actor, key, "customer") for key in keys))
 
-        self.program_checks: DataLoader[None, list[ProgramCheck]] = DataLoader(checks)
-        self.program: DataLoader[None, ProgramRow] = DataLoader(programs)
-        self.tenant: DataLoader[None, TenantRow] = DataLoader(tenants)
+        self.accrual_policy: DataLoader[None, AccrualPolicy] = once(get_accrual_policy)
+        self.paused_rules: DataLoader[None, list[PausedRule]] = once(list_paused_rules)
+        self.program_checks: DataLoader[None, list[ProgramCheck]] = once(check_program)
+        self.program: DataLoader[None, ProgramRow] = once(get_program)
+        self.tenant: DataLoader[None, TenantRow] = once(get_tenant)
         self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
         self.points_accounts: DataLoader[CustomerId, PointsRow | None] = DataLoader(accounts)
         self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
@@ -161,9 +161,10 @@ class Loaders:
         self.tier_histories: DataLoader[CustomerId, list[TierChangeRow] | None] = by_id(load_tier_histories)
         self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)
         self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)
+        self.rule_versions: DataLoader[RuleId, list[RuleVersionRow] | None] = by_id(load_rule_versions)
         self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
         self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
-        self.catalog_names: DataLoader[None, CatalogNames] = DataLoader(names)
+        self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)
 
     def clear(self) -> None:
         """Forget what was loaded: after a mutation, and before each event of a subscription."""

@@ -51,6 +51,8 @@ class Book:
         self.accounts = Accounts(self._sheet)
         self.lots = Lots(self._sheet)
         self.tiers = Tiers(self._sheet, self.accounts)
+        self.reason: str | None = None
+        """Why all of this is booked, as the caller put it; every entry keeps it."""
 
     @property
     def program(self) -> CompiledProgram:
@@ -163,6 +165,9 @@ class Book:
             occurred_at=self.now,
             actor_kind=self.actor.kind,
             actor=self.actor.subject,
+            actor_name=self.actor.display,
+            # What time alone takes has no reason but time.
+            reason=None if cause.kind is EntryKind.EXPIRED else self.reason,
         )
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
         chain = entry_hash(after.chain, values)

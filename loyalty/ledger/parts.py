@@ -185,7 +185,10 @@ add_part(rows.SeenCheckout, checkouts, statement=see_checkouts(), name="seen_che
 move_part(
     HoldRow,
     holds,
-    ("state", "captured_points", "ended_at", "lowered_points", "lowered_at", "discount_minor"),
+    (
+        *("state", "captured_points", "ended_at", "lowered_points", "lowered_at", "discount_minor"),
+        *("ended_actor_kind", "ended_actor"),
+    ),
     name="hold_moves",
     seen=("state", "lowered_points"),
 )

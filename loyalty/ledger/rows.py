@@ -28,6 +28,8 @@ class LedgerEntry(NamedTuple):
     occurred_at: datetime
     actor_kind: str
     actor: str
+    actor_name: str | None
+    reason: str | None
     cause_id: UUID
     phase: str
     hash: str
@@ -134,6 +136,8 @@ class TierMove(NamedTuple):
     actor: str
     note: str | None
     changed_at: datetime
+    actor_kind: str | None
+    actor_name: str | None
     from_min_points: int | None
     to_min_points: int | None
 
@@ -162,6 +166,8 @@ class PurchaseFact(NamedTuple):
     report_key: str | None = None
     report_client: str | None = None
     state_mark: str | None = None
+    actor_kind: str | None = None
+    actor_name: str | None = None
 
 
 class FormerValuation(NamedTuple):

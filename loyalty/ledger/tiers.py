@@ -142,6 +142,8 @@ class Tiers:
             self._sheet.actor.subject,
             note,
             self._sheet.now,
+            self._sheet.actor.kind,
+            self._sheet.actor.display,
         )
         former = self._sheet.program.tier(account.tier_id)
         minima = (former.min_points if former else None, change.current.min_points if change.current else None)

@@ -99,6 +99,7 @@ async def _decide(
     if book.account(source_id).held:
         raise ActiveHolds(book.account(source_id).held)
     await bring_open_lots(tx, book, [source_id, target_id])
+    book.reason = request.reason
     merge = _book(book, source_id, target_id, request.reason)
     await move_customer(tx, source_id, target_id)
     await _move_labels(tx, book, source_id, target_id)

@@ -13,6 +13,7 @@ from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program, program_in_force
 from loyalty.services.world import World
+from loyalty.storage.earning_rule_versions import RuleVersionRow, read_rule_versions
 from loyalty.storage.earning_rules import (
     EarningRuleRow,
     RulePlace,
@@ -93,7 +94,7 @@ async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule)
         created_at=now,
         updated_at=now,
     )
-    await insert_rule(tx, row, by.subject)
+    await insert_rule(tx, row, by)
     await touch_config(tx)
     return row
 
@@ -132,7 +133,7 @@ async def update_earning_rule(
                 expiry=after.expiry,
                 updated_at=world.clock(),
             )
-            await update_rule(tx, row, actor.subject)
+            await update_rule(tx, row, actor)
             await touch_config(tx)
         return row
 
@@ -176,6 +177,12 @@ async def load_earning_rules(world: World, actor: Actor, ids: Sequence[RuleId]) 
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return await read_rules_by_id(tx, list(ids))
+
+
+async def load_rule_versions(world: World, actor: Actor, ids: Sequence[RuleId]) -> dict[RuleId, list[RuleVersionRow]]:
+    """The newest ``MAX_RULE_VERSIONS`` versions of each rule, newest first."""
+    require(actor, Permission.LOYALTY_READ)
+    return await read_rule_versions(world.database.reading(actor.tenant_id), ids)
 
 
 async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:

@@ -214,7 +214,13 @@ def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
 
 
 def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -> HoldRow:
-    ended = hold._replace(state=state, captured_points=captured_points, ended_at=book.now)
+    ended = hold._replace(
+        state=state,
+        captured_points=captured_points,
+        ended_at=book.now,
+        ended_actor_kind=book.actor.kind,
+        ended_actor=book.actor.display,
+    )
     book.posting.move(ended, seen=hold)
     return ended
 

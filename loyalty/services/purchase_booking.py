@@ -255,6 +255,8 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
             ),
             recorded_at=book.now,
             recorded_by=book.actor.subject,
+            actor_kind=book.actor.kind,
+            actor_name=book.actor.display,
             report_key=draft.item.recording.idempotency_key,
             report_client=book.actor.client if draft.item.recording.idempotency_key else None,
             state_mark=mark_state(draft.facts, purchase.status),

@@ -44,5 +44,7 @@ def save_version(book: Book, purchase: PurchaseRow, identity: list[Any], facts: 
             facts=facts,
             recorded_at=book.now,
             recorded_by=book.actor.subject,
+            actor_kind=book.actor.kind,
+            actor_name=book.actor.display,
         ),
     )

@@ -125,6 +125,7 @@ async def _decide(
     if source_id == target_id:
         raise InvalidInput.one("target", reason="is the customer of this purchase already")
     book = await open_book(world, tx, program, actor, [source_id, target_id])
+    book.reason = request.reason
     purchase = (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
     if purchase.customer_id != source_id:
         raise StaleRead

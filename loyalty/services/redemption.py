@@ -281,6 +281,7 @@ async def _decide_return(
     # The owner of the points may have been merged since: they come back to the target.
     customer_id = _owner(actor, prepared, "redemption")
     book = await open_book(world, tx, program, actor, [customer_id])
+    book.reason = reason
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
     returnable = redemption.points - redemption.returned_points
     points = returnable if wanted is None else wanted

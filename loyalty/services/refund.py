@@ -171,6 +171,7 @@ async def _decide_refund(
     world: World, actor: Actor, request: RefundRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[RefundedPurchase]:
     book, purchase = await _open(world, tx, actor, prepared, even_when_off=True)
+    book.reason = request.reason
     refund_in_program = _in_program_currency(purchase, request)
     request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
     if purchase.status is PurchaseStatus.REFUNDED:

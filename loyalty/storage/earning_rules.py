@@ -12,6 +12,7 @@ from loyalty.storage.documents import from_document, from_optional, read_award, 
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import earning_rule_versions, earning_rules
 from loyalty.storage.window import Keyset, Window
+from permissions.actor import Actor
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -60,6 +61,8 @@ _INSERT_VERSION = insert(earning_rule_versions).values(
     rule_id=bindparam("id"),
     created_at=bindparam("now"),
     created_by=bindparam("created_by"),
+    actor_kind=bindparam("actor_kind"),
+    actor_name=bindparam("actor_name"),
     **{name: bindparam(name) for name in _DEFINITION},
 )
 _UPDATE = (
@@ -121,23 +124,27 @@ async def count_rules(tx: Transaction) -> int:
     return int(row[0]) if row else 0
 
 
-async def insert_rule(tx: Transaction, rule: EarningRuleRow, created_by: str) -> None:
+async def insert_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
     """A new rule with its first version."""
     definition = _definition(rule)
     await tx.run(_INSERT, id=rule.id, now=rule.updated_at, **definition)
-    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, created_by=created_by, **definition)
+    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
 
-async def update_rule(tx: Transaction, rule: EarningRuleRow, created_by: str) -> None:
+async def update_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
     """The next version of a rule; earlier versions stay."""
     definition = _definition(rule)
     await tx.run(_UPDATE, rule=rule.id, now=rule.updated_at, **definition)
-    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, created_by=created_by, **definition)
+    await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
 
 async def delete_rule(tx: Transaction, rule_id: RuleId, now: datetime) -> None:
     """Take a rule out of force; what it earned stays explained by its versions."""
     await tx.run(_DELETE, rule=rule_id, now=now)
+
+
+def _author(by: Actor) -> dict[str, Any]:
+    return {"created_by": by.subject, "actor_kind": by.kind, "actor_name": by.display}
 
 
 def _definition(rule: EarningRuleRow) -> dict[str, Any]:

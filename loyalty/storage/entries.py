@@ -30,6 +30,9 @@ class EntryRow(NamedTuple):
     occurred_at: datetime
     actor_kind: str
     actor: str
+    actor_name: str | None = None
+    reason: str | None = None
+    """Why, as the caller put it."""
 
 
 _ENTRY_COLUMNS = [entries.c[name] for name in EntryRow._fields]

@@ -31,6 +31,8 @@ class PurchaseFactRow(NamedTuple):
     status: PurchaseStatus
     recorded_at: datetime
     recorded_by: str
+    actor_kind: str | None = None
+    actor_name: str | None = None
     reassignment: dict[str, Any] | None = None
     """What is kept of it where the fact is a reassignment: between whom, how many points, by whom and why."""
 

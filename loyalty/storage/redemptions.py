@@ -72,6 +72,8 @@ class HoldRow(NamedTuple):
     ended_at: datetime | None
     actor_kind: str
     actor: str
+    ended_actor_kind: str | None = None
+    ended_actor: str | None = None
 
     @property
     def left_points(self) -> int:

@@ -133,6 +133,9 @@ earning_rule_versions = tenant_table(
     document("expiry", nullable=True),
     instant("created_at"),
     text_column("created_by"),
+    # What sort of caller that was, and the name; null before they were kept.
+    text_column("actor_kind", nullable=True),
+    text_column("actor_name", nullable=True),
     references("rule_id", "earning_rules"),
     key=("rule_id", "version"),
 )
@@ -328,6 +331,9 @@ tier_changes = tenant_table(
     text_column("actor"),
     text_column("note", nullable=True),
     instant("changed_at"),
+    # What sort of caller that actor was, and the name; null before they were kept.
+    text_column("actor_kind", nullable=True),
+    text_column("actor_name", nullable=True),
     references("customer_id", "customers"),
     references("from_tier_id", "tiers"),
     references("to_tier_id", "tiers"),
@@ -393,6 +399,9 @@ purchase_facts = tenant_table(
     key_text("state_mark", nullable=True),
     # SHA-256 over all of the columns above (`fact_digest` in ledger/parts.py); the database computes it.
     Column("digest", LargeBinary, nullable=False, info={FILLED_LATER: True}),
+    # What sort of caller has recorded it, and the name; null before they were kept.
+    text_column("actor_kind", nullable=True),
+    text_column("actor_name", nullable=True),
     references("purchase_id", "purchases"),
     unique("purchase_id", "report_key", "report_client", name="purchase_facts_report_key"),
     index("purchase_facts_fingerprint_idx", "purchase_id", "fingerprint"),
@@ -514,6 +523,9 @@ entries = tenant_table(
     text_column("actor"),
     # SHA-256 over the hash of the customer's entry before and all of the columns above (rules/entry.py).
     digest("hash"),
+    # Whoever that actor was, by name, and why, as the caller put it; null where nobody said so.
+    text_column("actor_name", nullable=True),
+    text_column("reason", nullable=True),
     references("customer_id", "customers"),
     unique("customer_id", "sequence"),
     unique("cause_id", "phase"),
@@ -655,6 +667,9 @@ holds = tenant_table(
     instant("ended_at", nullable=True),
     text_column("actor_kind"),
     text_column("actor"),
+    # Who has captured or released it; null while it is active, and before it was kept.
+    text_column("ended_actor_kind", nullable=True),
+    text_column("ended_actor", nullable=True),
     references("customer_id", "customers"),
     one_of("state", HOLD_STATES),
     one_of("capture_on", tuple(CaptureOn)),

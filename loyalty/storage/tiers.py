@@ -41,6 +41,8 @@ class TierChangeRow(NamedTuple):
     actor: str
     note: str | None
     changed_at: datetime
+    actor_kind: str | None = None
+    actor_name: str | None = None
 
 
 _COLUMNS = [tiers.c[name] for name in ("id", "name", "color", "min_points", "factor_numerator", "factor_denominator")]

@@ -17,6 +17,7 @@ from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.lists import HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
+from permissions.actor import ActorKind
 from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -35,6 +36,7 @@ from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
 from schema.types.purchase import PURCHASE_ORDER, Purchase
 from schema.types.redemption import Hold, Redemption
 from schema.types.tier import Tier, TierChange, TierLock, TierProgress
+from schema.types.who import actor_kind, actor_name
 
 
 @strawberry.type(
@@ -60,11 +62,8 @@ class Consent:
     told_at: datetime = strawberry.field(description="When the customer said so, as far as the caller told.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
 
-    @computed(description="Who recorded it, by the name in the credential; customers read only that it was staff.")
-    def actor(self, info: Info) -> str:
-        """Customers do not learn the names of the team."""
-        row: Any = self
-        return row.actor if reads_internals(info.context.actor) else "STAFF"
+    actor: str = actor_name("actor", did="recorded it")
+    actor_kind: ActorKind = actor_kind(did="recorded it")
 
 
 @strawberry.type(description="A customer was archived, or came back.")
@@ -91,11 +90,8 @@ class CustomerArchiving:
         """Loaded for all rows at once."""
         return await _caused_by(info, self, ArchiveCause.HOLD, "holds")  # type: ignore[no-any-return]
 
-    @computed(description="Who did it, by the name in the credential; customers read only that it was staff.")
-    def actor(self, info: Info) -> str:
-        """Customers do not learn the names of the team."""
-        row: Any = self
-        return row.actor if reads_internals(info.context.actor) else "STAFF"
+    actor: str = actor_name("actor")
+    actor_kind: ActorKind = actor_kind()
 
 
 async def _caused_by(info: Info, row: Any, cause: ArchiveCause, loader: str) -> Any:

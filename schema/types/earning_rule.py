@@ -1,7 +1,7 @@
 """Earning rules: what a purchase is worth, under which conditions; and the inputs that make one."""
 
 from datetime import datetime
-from typing import Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import strawberry
 
@@ -14,11 +14,16 @@ from loyalty.rules.rounding import Rounding
 from loyalty.storage.earning_rules import EarningRuleRow
 from schema.context import Info
 from schema.fields import computed
-from schema.loaders import load
+from schema.loaders import load, loaded
 from schema.scalars import Decimal, Points
 from schema.types.expiry import ExpiryPolicy
 from schema.types.money import Money, MoneyInput, minor_in
 from schema.types.node import Node, node_id, reads, shown
+
+if TYPE_CHECKING:
+    from schema.types.earning_rule_version import EarningRuleVersion
+
+LazyVersion = Annotated["EarningRuleVersion", strawberry.lazy("schema.types.earning_rule_version")]
 
 
 @strawberry.type(description="So many points, once per purchase.")
@@ -86,49 +91,72 @@ class EarningRule(Node):
     created_at: datetime = strawberry.field(description="When the rule was made.")
     updated_at: datetime = strawberry.field(description="When its newest version was made.")
 
+    versions: list[LazyVersion] = loaded(
+        "rule_versions",
+        "id",
+        many=True,
+        description="What the rule said after each edit, who changed what and when: the newest 100 versions, the "
+        "newest first.",
+    )
+
     @computed(description="What it gives.")
     async def award(self, info: Info) -> EarningAward:
         """Amounts are in the program's currency."""
-        award = _row(self).award
-        if isinstance(award, earning.PerAmountAward):
-            per = shown(Amount(award.per_minor, await _currency(info)))
-            return PerAmountAward(points=Points(award.points), per=per, rounding=award.rounding)
-        if isinstance(award, earning.MultiplierAward):
-            return MultiplierAward(factor=Decimal(format_factor(award.factor)))
-        return shown(award)  # type: ignore[no-any-return]
+        return await award_of(info, self)
 
     @computed(description="When it applies; without any condition always.")
     async def conditions(self, info: Info) -> EarningConditions:
         """Amounts are in the program's currency."""
-        conditions: Conditions = _row(self).conditions
-        currency = await _currency(info)
-
-        def money(minor: int | None) -> Money | None:
-            return None if minor is None else shown(Amount(minor, currency))
-
-        return EarningConditions(
-            service_categories=sorted(conditions.service_categories),
-            services=sorted(conditions.services),
-            customer_categories=sorted(conditions.customer_categories),
-            locations=sorted(conditions.locations),
-            staff=sorted(conditions.staff),
-            weekdays=sorted(conditions.weekdays, key=list(Weekday).index),
-            total_greater_than=money(conditions.total_greater_than_minor),
-            total_less_than=money(conditions.total_less_than_minor),
-            except_service_categories=sorted(conditions.except_service_categories),
-            except_services=sorted(conditions.except_services),
-            except_customer_categories=sorted(conditions.except_customer_categories),
-            except_locations=sorted(conditions.except_locations),
-            except_staff=sorted(conditions.except_staff),
-            except_weekdays=sorted(conditions.except_weekdays, key=list(Weekday).index),
-        )
+        return await conditions_of(info, self)
 
     @computed(description="The conditions as one readable line, in the tenant's language (German or English).")
     async def condition_summary(self, info: Info) -> str:
         """External ids are shown by their names in the catalogue."""
-        tenant = await load(info, "tenant", None)
-        names = await load(info, "catalog_names", None)
-        return earning.condition_summary(_row(self).conditions, names, tenant.locale, tenant.currency)
+        return await summary_of(info, self)
+
+
+async def award_of(info: Info, row: Any) -> EarningAward:
+    """The award of a rule or of a version of one, with amounts in the program's currency."""
+    award = row.award
+    if isinstance(award, earning.PerAmountAward):
+        per = shown(Amount(award.per_minor, await _currency(info)))
+        return PerAmountAward(points=Points(award.points), per=per, rounding=award.rounding)
+    if isinstance(award, earning.MultiplierAward):
+        return MultiplierAward(factor=Decimal(format_factor(award.factor)))
+    return shown(award)  # type: ignore[no-any-return]
+
+
+async def conditions_of(info: Info, row: Any) -> EarningConditions:
+    """The conditions of a rule or of a version of one, with amounts in the program's currency."""
+    conditions: Conditions = row.conditions
+    currency = await _currency(info)
+
+    def money(minor: int | None) -> Money | None:
+        return None if minor is None else shown(Amount(minor, currency))
+
+    return EarningConditions(
+        service_categories=sorted(conditions.service_categories),
+        services=sorted(conditions.services),
+        customer_categories=sorted(conditions.customer_categories),
+        locations=sorted(conditions.locations),
+        staff=sorted(conditions.staff),
+        weekdays=sorted(conditions.weekdays, key=list(Weekday).index),
+        total_greater_than=money(conditions.total_greater_than_minor),
+        total_less_than=money(conditions.total_less_than_minor),
+        except_service_categories=sorted(conditions.except_service_categories),
+        except_services=sorted(conditions.except_services),
+        except_customer_categories=sorted(conditions.except_customer_categories),
+        except_locations=sorted(conditions.except_locations),
+        except_staff=sorted(conditions.except_staff),
+        except_weekdays=sorted(conditions.except_weekdays, key=list(Weekday).index),
+    )
+
+
+async def summary_of(info: Info, row: Any) -> str:
+    """The conditions of a rule or of a version of one, as one readable line."""
+    tenant = await load(info, "tenant", None)
+    names = await load(info, "catalog_names", None)
+    return earning.condition_summary(row.conditions, names, tenant.locale, tenant.currency)
 
 
 @strawberry.input(description="So many points, once per purchase.")
@@ -233,7 +261,3 @@ def conditions_from(given: EarningConditionsInput | None, currency: str) -> Cond
 async def _currency(info: Info) -> str:
     tenant = await load(info, "tenant", None)
     return tenant.currency  # type: ignore[no-any-return]
-
-
-def _row(root: Any) -> Any:
-    return root

@@ -13,6 +13,7 @@ from loyalty.rules.entry_kinds import display_color, entry_color
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.window import TimePlace
+from permissions.actor import ActorKind
 from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
@@ -24,12 +25,10 @@ from schema.types.moving import CustomerMerge, OpeningBalance
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
 from schema.types.redemption import Redemption
+from schema.types.who import actor_kind, actor_name
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
-
-SOMEBODY = "STAFF"
-"""Who did it, for readers who do not learn the names of the team."""
 
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
@@ -57,12 +56,8 @@ class Adjustment(Node):
         """For the team only."""
         return _row(self).internal_note if reads_internals(info.context.actor) else None
 
-    @computed(
-        description="Who made it, by the name in the credential; everybody but the team reads only that it was staff."
-    )
-    def actor(self, info: Info) -> str:
-        """For the team only."""
-        return _row(self).actor if reads_internals(info.context.actor) else SOMEBODY
+    actor: str = actor_name("actor", did="made it")
+    actor_kind: ActorKind = actor_kind(did="made it")
 
 
 LedgerReference = Annotated[
@@ -99,6 +94,8 @@ class LedgerEntry(Node):
     balance_after: Points = strawberry.field(description="The sum of all the customer's entries up to this one.")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")
     occurred_at: datetime = strawberry.field(description="When they moved.")
+    actor: str = actor_name("actor_name", "actor", did="moved them")
+    actor_kind: ActorKind = actor_kind(did="moved them")
 
     @computed(description="#RRGGBB: earned green, redeemed red, adjusted purple, expired grey, reversals orange.")
     def color(self) -> Color:
@@ -119,12 +116,16 @@ class LedgerEntry(Node):
         loader = _REFERENCE_LOADERS.get(row.reference_kind)
         return await load(info, loader, row.reference_id) if loader else None
 
-    @computed(description="What this caller may read about it: staff the internal note, customers the description.")
+    @computed(
+        description="Why, as far as this caller may read it: for the team the internal note of an adjustment, or the "
+        "reason that was given with a refund, a return, a merge or a reassignment; for customers the description of an "
+        "adjustment."
+    )
     async def note(self, info: Info) -> str | None:
-        """Only adjustments have notes."""
+        """Of an adjustment it is loaded; what was given with another operation stands in the entry."""
         row = _row(self)
         if row.reference_kind != ReferenceKind.ADJUSTMENT:
-            return None
+            return row.reason if reads_internals(info.context.actor) else None
         adjustment: AdjustmentRow | None = await load(info, "adjustments", row.reference_id)
         if adjustment is None:
             return None

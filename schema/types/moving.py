@@ -7,12 +7,14 @@ import strawberry
 
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
+from permissions.actor import ActorKind
 from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed, replaced_by
 from schema.loaders import loaded
 from schema.scalars import Points
 from schema.types.node import Node, node_id, reads
+from schema.types.who import actor_kind, actor_name
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -32,6 +34,8 @@ class OpeningBalance(Node):
     expires_at: datetime | None = strawberry.field(description="When the points expire; null for never.")
     earned_on: date | None = strawberry.field(description="The local day on which they were earned, if it was told.")
     imported_at: datetime = strawberry.field(description="When they came.")
+    actor: str = actor_name("actor", did="imported it")
+    actor_kind: ActorKind = actor_kind(did="imported it")
 
 
 @strawberry.type(description="A customer became another one.")
@@ -50,6 +54,8 @@ class CustomerMerge(Node):
     lifetime_earned: Points = strawberry.field(description="Earned points that moved.")
     qualifying: Points = strawberry.field(description="Qualifying points that moved.")
     merged_at: datetime = strawberry.field(description="When.")
+    actor: str = actor_name("actor")
+    actor_kind: ActorKind = actor_kind()
 
     @computed(description="Why, for the team; null for everybody else.")
     def note(self, info: Info) -> str | None:
@@ -60,12 +66,6 @@ class CustomerMerge(Node):
     def reason(self, info: Info) -> str | None:
         """For the team only."""
         return _reason_for(info, self)
-
-    @computed(description="Who did it, by the name in the credential; everybody else reads only that it was staff.")
-    def actor(self, info: Info) -> str:
-        """For the team only."""
-        row: Any = self
-        return row.actor if reads_internals(info.context.actor) else "STAFF"
 
 
 def _reason_for(info: Info, merge: Any) -> str | None:

@@ -18,6 +18,7 @@ from loyalty.rules.quantity import quantity_from_document
 from loyalty.storage.documents import read_lines
 from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow
 from loyalty.storage.window import TimePlace
+from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from permissions.policy import allows
 from permissions.visibility import reads_internals
@@ -30,7 +31,9 @@ from schema.scalars import Decimal, Points, Quantity
 from schema.types.arguments import After, Before, First, Last
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
+from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
+from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -160,6 +163,8 @@ class PurchaseRefund:
         description="What it took from the customer's points, pending ones included; never above 0."
     )
     told_reason: strawberry.Private[str | None]
+    told_by: strawberry.Private[str]
+    told_kind: strawberry.Private[str]
     occurred_at: datetime | None = strawberry.field(description="When it happened in the caller's system, if it told.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
     amount: Money = strawberry.field(description="What was paid back, whether in money or in points.")
@@ -169,6 +174,9 @@ class PurchaseRefund:
     def reason(self, info: Info) -> str | None:
         """For the team only."""
         return self.told_reason if reads_internals(info.context.actor) else None
+
+    actor: str = actor_name("told_by", kind="told_kind", did="refunded it")
+    actor_kind: ActorKind = actor_kind("told_kind", did="refunded it")
 
 
 @strawberry.type(description="A purchase was moved from the customer it was recorded for to the right one.")
@@ -188,6 +196,8 @@ class PurchaseFact:
     version: int = strawberry.field(description="Counts the facts of one purchase from 1.")
     status: PurchaseStatus = strawberry.field(description="The status of the purchase after it.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
+    actor: str | None = known_actor_name("actor_name", "actor_kind", did="told it")
+    actor_kind: ActorKind | None = known_actor_kind("actor_kind", did="told it")
 
     @computed(description="The subject of the credential that told it; everybody else reads only that it was staff.")
     def recorded_by(self, info: Info) -> str:
@@ -237,6 +247,14 @@ class Purchase(Node):
     updated_at: datetime = strawberry.field(description="When its newest fact was recorded.")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose purchase it is.")
     accrual: Accrual | None = loaded("accruals", "id", description="What it earned; null when it was never evaluated.")
+
+    @computed(
+        description="Why it has given no points to spend: what it waits for, or what became of each rule, paused ones "
+        "included. Empty where it has given points. Who may not read rules is told no rules."
+    )
+    async def why_nothing(self, info: Info) -> list[WhyNothing]:
+        """Loaded for all purchases at once."""
+        return await explain_purchase(info, self)
 
     @computed(description="How the total was told, if in another currency than the program's; else null.")
     def exchange(self) -> PurchaseExchange | None:
@@ -304,6 +322,8 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
         number=row.number,
         points=Points(row.points),
         told_reason=row.reason,
+        told_by=row.actor,
+        told_kind=row.actor_kind,
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_at,
         amount=money(row.amount_minor),

@@ -13,6 +13,7 @@ from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, H
 from loyalty.services.checkout import Quote
 from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
+from permissions.actor import ActorKind
 from schema.context import Info
 from schema.enums import publish_enum
 from schema.errors import user_errors
@@ -21,6 +22,7 @@ from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
+from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
 from schema.user_error import UserError
 
 if TYPE_CHECKING:
@@ -110,6 +112,8 @@ class Redemption(Node):
     points: Points = strawberry.field(description="How many were spent.")
     returned_points: Points = strawberry.field(description="How many of them were given back since.")
     redeemed_at: datetime = strawberry.field(description="When they were spent.")
+    actor: str = actor_name("actor", did="spent them")
+    actor_kind: ActorKind = actor_kind(did="spent them")
 
     @computed(description="What they took off.")
     def discount(self) -> Money:
@@ -142,6 +146,10 @@ class Hold(Node):
         description="When it ends by itself.", deprecation_reason=replaced_by("holdsUntil")
     )
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
+    actor: str = actor_name("actor", did="set them aside")
+    actor_kind: ActorKind = actor_kind(did="set them aside")
+    ended_by: str | None = known_actor_name("ended_actor", "ended_actor_kind", did="captured or released it")
+    ended_by_kind: ActorKind | None = known_actor_kind("ended_actor_kind", did="captured or released it")
     redemption: Redemption | None = loaded(
         "redemptions_of_holds", "id", description="What it became when it was captured."
     )
@@ -163,6 +171,8 @@ class RedemptionReturn:
     points: Points = strawberry.field(description="How many came back.")
     reason: str | None = strawberry.field(description="Why, as the caller put it.")
     returned_at: datetime = strawberry.field(description="When they came back.")
+    actor: str = actor_name("actor", did="gave them back")
+    actor_kind: ActorKind = actor_kind(did="gave them back")
     discount: Money = strawberry.field(description="The part of the redemption's discount that they stand for.")
 
 
@@ -213,12 +223,14 @@ class ShownReturn(NamedTuple):
     reason: str | None
     returned_at: datetime
     discount: Amount
+    actor_kind: str
+    actor: str
 
 
 def return_of(row: ReturnRow, currency: str) -> ShownReturn:
     """A return, with its discount in the currency of the program, which is that of every redemption."""
     discount = Amount(row.discount_minor, currency)
-    return ShownReturn(row.redemption_id, row.points, row.reason, row.returned_at, discount)
+    return ShownReturn(row.redemption_id, row.points, row.reason, row.returned_at, discount, row.actor_kind, row.actor)
 
 
 def _discount(root: Any) -> Money:

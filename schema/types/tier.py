@@ -13,6 +13,7 @@ from loyalty.rules.money import Ratio, format_factor, parse_factor
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.customers import TierLockRow, TierProgressRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
+from permissions.actor import ActorKind
 from permissions.catalog import Permission
 from permissions.policy import allows
 from permissions.visibility import reads_internals
@@ -22,6 +23,7 @@ from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Color, Decimal, Points
 from schema.types.node import Node, node_id, reads
+from schema.types.who import known_actor_kind
 
 MAX_TIER_IDS = 100
 
@@ -83,11 +85,16 @@ class TierChange:
         row: Any = self
         return row.note if reads_internals(info.context.actor) else None
 
-    @computed(description="Who or what has changed it, by the credential; null for customers.")
+    @computed(
+        description="Who or what has changed it, by the name in the credential, or by its subject before names were "
+        "kept; null for customers."
+    )
     def actor(self, info: Info) -> str | None:
         """For the team only."""
         row: Any = self
-        return row.actor if reads_internals(info.context.actor) else None
+        return (row.actor_name or row.actor) if reads_internals(info.context.actor) else None
+
+    actor_kind: ActorKind | None = known_actor_kind("actor_kind", did="changed it")
 
 
 @strawberry.type(description="A tier that was set by hand: the rules change nothing while it is locked.")

@@ -122,6 +122,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "expiry_schedules": ("customers", "id"),
     "consents": ("customers", "id"),
     "archivings": ("customers", "id"),
+    "rule_versions": ("earning_rules", "id"),
     "lots": ("lots", "id"),
     "merges": ("customer_merges", "id"),
     "opening_balances": ("opening_balances", "id"),
@@ -143,7 +144,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
 }
 """Where the ids come from that each loader is asked for."""
 
-ONE_OF_A_KIND = ("tenant", "program", "program_checks", "catalog_names")
+ONE_OF_A_KIND = ("tenant", "program", "program_checks", "catalog_names", "accrual_policy", "paused_rules")
 """Loaders of what a tenant has once."""
 BY_PURCHASE_KEY = ("purchases_by_key", "holds_for", "redemptions_for")
 """Loaders that are asked for natural keys of purchases."""

@@ -49,8 +49,8 @@ APP_RIGHTS = {
     "gift_card_product_versions": GROWS_ONLY,
     "gift_card_products": "INSERT, SELECT, UPDATE",
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
-    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_at), "
-    "UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",
+    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
+    "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",
     "idempotency_keys": GROWS_ONLY,
     "jobs": "INSERT, SELECT, UPDATE",
     "lots": (

@@ -63,6 +63,7 @@ from loyalty.services.customer import (
     load_customers_by_external_id,
     load_entries,
 )
+from loyalty.services.customer_archive import archive_customer, load_archivings, unarchive_customer
 from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.earning_rule import (
@@ -73,6 +74,7 @@ from loyalty.services.earning_rule import (
     list_earning_rules,
     load_catalog_names,
     load_earning_rules,
+    load_rule_versions,
     update_earning_rule,
 )
 from loyalty.services.event_log import poll_events
@@ -101,6 +103,7 @@ from loyalty.services.listing import (
     load_purchases_by_key,
     load_redemptions_for,
 )
+from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.preset import PresetRequest, apply_program_preset
 from loyalty.services.profile import load_consents, upsert_customers
@@ -204,6 +207,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_adjustments": ({O, M, S, C, I}, lambda w, a: load_adjustments(w, a, [])),
     "find_purchase": ({O, M, S, C, I}, lambda w, a: find_purchase(w, a, purchase_id=PurchaseId(NOBODY), key=None)),
     "load_purchases": ({O, M, S, C, I}, lambda w, a: load_purchases(w, a, [PurchaseId(NOBODY)])),
+    "load_archivings": ({O, M, S, C, I}, lambda w, a: load_archivings(w, a, [CustomerId(NOBODY)])),
     "load_consents": ({O, M, S, C, I}, lambda w, a: load_consents(w, a, [CustomerId(NOBODY)])),
     "load_former_valuations": ({O, M, S, C, I}, lambda w, a: load_former_valuations(w, a, [AccrualId(NOBODY)])),
     "load_accruals": ({O, M, S, C, I}, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
@@ -213,6 +217,9 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     # BK-11: the names of rules are internal, so customers do not read rules.
     "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),
     "load_catalog_items": (TEAM, lambda w, a: load_catalog_items(w, a, [CatalogPlace("SERVICE", "cut")])),
+    "load_rule_versions": (TEAM, lambda w, a: load_rule_versions(w, a, [RuleId(NOBODY)])),
+    "list_paused_rules": ({O, M, S, C, I}, list_paused_rules),
+    "get_accrual_policy": ({O, M, S, C, I}, get_accrual_policy),
     "load_earning_rules": (TEAM, lambda w, a: load_earning_rules(w, a, [RuleId(NOBODY)])),
     "load_catalog_names": (TEAM, load_catalog_names),
     "list_catalog_items": (TEAM, lambda w, a: list_catalog_items(w, a, kind=None, window=PAGE)),
@@ -263,6 +270,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "refund_purchase": ({O, M, I}, lambda w, a: refund_purchase(w, a, REFUND)),
     "mature_purchase": ({O, M}, lambda w, a: mature_purchase(w, a, REFUND.purchase, "key")),
     "record_purchase": ({O, M, I}, lambda w, a: record_purchase(w, a, order())),
+    "archive_customer": ({O, M, I}, lambda w, a: archive_customer(w, a, ANNA, None)),
+    "unarchive_customer": ({O, M, I}, lambda w, a: unarchive_customer(w, a, ANNA, None)),
     "upsert_customers": ({O, M, I}, lambda w, a: upsert_customers(w, a, [CustomerProfile("anna")])),
     "record_purchases": ({O, M, I}, lambda w, a: record_purchases(w, a, [order()])),
     # lists
@@ -340,6 +349,8 @@ WORKS_WHEN_OFF = {
     "upsert_catalog_items",
     "import_opening_balances",
     "upsert_customers",
+    "archive_customer",
+    "unarchive_customer",
 }
 """What must work while the module is off: switching it on again, credentials, and whatever prepares it."""
 

@@ -1,0 +1,157 @@
+"""Why a purchase has given no points to spend: it waits, it was called off, or what became of each rule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from loyalty.rules.accrual import AccrualPolicy, AccrualState, EvaluateOn, MatureOn
+from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.evaluation import Outcome
+from loyalty.rules.ids import RuleId
+from loyalty.rules.purchase import ENDED, PurchaseStatus
+
+
+class NothingReason(DescribedEnum):
+    """Why a purchase has given no points to spend. More reasons may come."""
+
+    WAITS_FOR_STATUS = "WAITS_FOR_STATUS", "The rules are evaluated when the purchase has the status in `waitsFor`."
+    WAITS_FOR_SERVICE_END = (
+        "WAITS_FOR_SERVICE_END",
+        ("The rules are evaluated when the service has ended, at `until`; without an end, at its completion."),
+    )
+    WAITS_FOR_REPORT = "WAITS_FOR_REPORT", "The rules are evaluated with the next report of the purchase."
+    CALLED_OFF = "CALLED_OFF", "The purchase was called off or refunded before the rules were evaluated."
+    POINTS_PENDING = "POINTS_PENDING", "It earned points that cannot be spent yet; `waitsFor` and `until` say when."
+    POINTS_TAKEN_BACK = "POINTS_TAKEN_BACK", "It earned points, and lost all of them again."
+    NO_RULE = "NO_RULE", "There was no earning rule when it was evaluated."
+    RULE_PAUSED = "RULE_PAUSED", "The rule was paused when the purchase was evaluated."
+    RULE_NOT_MATCHED = "RULE_NOT_MATCHED", "A condition of the rule did not hold."
+    RULE_NOT_STACKED = "RULE_NOT_STACKED", "The rule matched, but another one counted in its place."
+    RULE_COUNTED_NOTHING = "RULE_COUNTED_NOTHING", "The rule matched, but what it counts came to no points."
+    NOTHING_MATCHED = "NOTHING_MATCHED", "No rule gave points; for readers who may not read rules."
+
+
+class WhyNothing(NamedTuple):
+    """One reason, in a sentence, with what it is about."""
+
+    reason: NothingReason
+    message: str
+    waits_for: PurchaseStatus | None = None
+    until: datetime | None = None
+    rule_id: RuleId | None = None
+    rule_name: str | None = None
+    failed_condition: str | None = None
+
+
+class PausedRule(NamedTuple):
+    """A rule that was paused from one edit to the next; None for until now."""
+
+    rule_id: RuleId
+    name: str
+    since: datetime
+    until: datetime | None
+
+
+class UnearnedPurchase(NamedTuple):
+    """What is looked at of a purchase: how far it has come, and when its service ends."""
+
+    status: PurchaseStatus
+    service_end: datetime | None
+
+
+class UnearnedAccrual(NamedTuple):
+    """What is looked at of an accrual."""
+
+    state: AccrualState
+    points: int
+    policy: AccrualPolicy
+    matures_at: datetime | None
+    evaluated_at: datetime
+    breakdown: Sequence[Mapping[str, Any]]
+
+
+_STATUS_OF_EVALUATION = {
+    EvaluateOn.PURCHASE_CONFIRMED: PurchaseStatus.CONFIRMED,
+    EvaluateOn.PURCHASE_PAID: PurchaseStatus.PAID,
+    EvaluateOn.PURCHASE_COMPLETED: PurchaseStatus.COMPLETED,
+}
+_STATUS_OF_MATURING = {
+    MatureOn.PURCHASE_PAID: PurchaseStatus.PAID,
+    MatureOn.SERVICE_ENDED: PurchaseStatus.COMPLETED,
+    MatureOn.PURCHASE_COMPLETED: PurchaseStatus.COMPLETED,
+}
+_ORDER = (PurchaseStatus.CREATED, PurchaseStatus.CONFIRMED, PurchaseStatus.PAID, PurchaseStatus.COMPLETED)
+_REASON_OF_OUTCOME = {
+    Outcome.NOT_MATCHED: NothingReason.RULE_NOT_MATCHED,
+    Outcome.NOT_STACKED: NothingReason.RULE_NOT_STACKED,
+    Outcome.NOTHING_TO_COUNT: NothingReason.RULE_COUNTED_NOTHING,
+}
+
+
+def explain_unevaluated(policy: AccrualPolicy, purchase: UnearnedPurchase) -> WhyNothing:
+    """Return why the rules were not evaluated for a purchase yet."""
+    status = purchase.status
+    if status in ENDED:
+        return WhyNothing(NothingReason.CALLED_OFF, f"It is {status}, and was never evaluated.")
+    if policy.evaluate_on is EvaluateOn.SERVICE_ENDED and status is not PurchaseStatus.COMPLETED:
+        end = purchase.service_end
+        when = "it tells no end, so it waits for COMPLETED" if end is None else f"that is {end.isoformat()}"
+        message = f"Its rules are evaluated when the service has ended; {when}."
+        waits_for = PurchaseStatus.COMPLETED if end is None else None
+        return WhyNothing(NothingReason.WAITS_FOR_SERVICE_END, message, waits_for, end)
+    awaited = _STATUS_OF_EVALUATION.get(policy.evaluate_on)
+    if awaited is not None and _ORDER.index(status) < _ORDER.index(awaited):
+        return WhyNothing(NothingReason.WAITS_FOR_STATUS, f"It waits for {awaited}; it is {status}.", awaited)
+    return WhyNothing(NothingReason.WAITS_FOR_REPORT, "Its rules are evaluated with its next report.")
+
+
+def explain_accrual(accrual: UnearnedAccrual, paused: Sequence[PausedRule]) -> list[WhyNothing]:
+    """Return why an evaluated purchase has given no points to spend; nothing where it has given some."""
+    if accrual.points:
+        return list(_explain_points(accrual))
+    found = [*_explain_lines(accrual.breakdown), *_explain_paused(paused, accrual.evaluated_at)]
+    return found or [WhyNothing(NothingReason.NO_RULE, "There was no earning rule when it was evaluated.")]
+
+
+def hide_rules(reasons: Sequence[WhyNothing]) -> list[WhyNothing]:
+    """Return the reasons for somebody who may not read rules."""
+    told = [one for one in reasons if one.rule_name is None]
+    if len(told) < len(reasons):
+        told.append(WhyNothing(NothingReason.NOTHING_MATCHED, "No rule gave points for it."))
+    return told
+
+
+def _explain_points(accrual: UnearnedAccrual) -> Iterator[WhyNothing]:
+    if accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED):
+        yield WhyNothing(NothingReason.POINTS_TAKEN_BACK, f"It earned {accrual.points} points and lost them again.")
+    elif accrual.state is AccrualState.PENDING:
+        until, waits_for = accrual.matures_at, None
+        if until is not None:
+            when = f"they can be spent from {until.isoformat()} on"
+        elif (waits_for := _STATUS_OF_MATURING.get(accrual.policy.mature_on)) is not None:
+            when = f"they wait for {waits_for}"
+        else:
+            when = "they wait until somebody lets them come with purchaseMature"
+        yield WhyNothing(NothingReason.POINTS_PENDING, f"It earned {accrual.points} points; {when}.", waits_for, until)
+
+
+def _explain_lines(breakdown: Sequence[Mapping[str, Any]]) -> Iterator[WhyNothing]:
+    for line in breakdown:
+        reason = _REASON_OF_OUTCOME.get(Outcome(line["outcome"]))
+        if reason is not None:
+            rule_id = None if line["rule_id"] is None else RuleId(UUID(line["rule_id"]))
+            yield WhyNothing(
+                reason,
+                line["explanation"],
+                rule_id=rule_id,
+                rule_name=line["rule_name"],
+                failed_condition=line["failed_condition"],
+            )
+
+
+def _explain_paused(paused: Sequence[PausedRule], at: datetime) -> Iterator[WhyNothing]:
+    for rule in paused:
+        if rule.since <= at and (rule.until is None or at < rule.until):
+            message = f"{rule.name}: the rule was paused."
+            yield WhyNothing(NothingReason.RULE_PAUSED, message, rule_id=rule.rule_id, rule_name=rule.name)
