@@ -11,6 +11,7 @@ from loyalty.rules.basis import BasisPolicy, LineBasis, line_basis, takes_part
 from loyalty.rules.catalog import CatalogEarning, CatalogItem, CatalogKind, EarningRate
 from loyalty.rules.purchase import PurchaseKind, PurchaseLine
 from loyalty.rules.quantity import Quantity
+from loyalty.rules.text import tidy_id, tidy_optional_id
 
 _ITEM_KINDS = {
     PurchaseKind.APPOINTMENT: (CatalogKind.SERVICE, CatalogKind.CLASS, CatalogKind.PRODUCT),
@@ -51,9 +52,12 @@ class CountedLines(NamedTuple):
 
 
 def index_catalog(catalog: Iterable[CatalogItem]) -> CatalogIndex:
-    """Find what is sold by its external id; where kinds share an id, the first for the kind of the purchase wins."""
-    catalog = tuple(catalog)
-    categories = {item.external_id: item for item in catalog if item.kind is CatalogKind.CATEGORY}
+    """Find what is sold by its external id; where kinds share an id, the first for the kind of the purchase wins.
+
+    An earlier release kept ids as they were sent, so they are tidied here; an item whose id was tidy wins.
+    """
+    catalog = sorted(catalog, key=_has_tidy_id)
+    categories = {tidy_id(item.external_id): item for item in catalog if item.kind is CatalogKind.CATEGORY}
     return CatalogIndex({kind: _index_items(catalog, kinds) for kind, kinds in _ITEM_KINDS.items()}, categories)
 
 
@@ -67,15 +71,16 @@ def count_lines(
     for position, line in enumerate(lines):
         if line.has_left or not takes_part(basis, line):
             continue
-        item = items.get(line.item) if line.item is not None else None
-        category_id = item.category if line.category is None and item is not None else line.category
+        name, told_category = tidy_optional_id(line.item), tidy_optional_id(line.category)
+        item = items.get(name) if name is not None else None
+        category_id = tidy_optional_id(item.category) if told_category is None and item is not None else told_category
         category = catalog.categories.get(category_id) if category_id is not None else None
         if _earning_of(item, category) is CatalogEarning.NOTHING:
             earns_nothing = True
         elif enrolled_only and (item is None or not item.enrolled):
             left_out = True
         else:
-            counted.append(_counted_line(position, line, item, category_id, _special(item, category), basis))
+            counted.append(_counted_line(position, line, item, (name, category_id), _special(item, category), basis))
     return CountedLines(tuple(counted), left_out, earns_nothing)
 
 
@@ -83,14 +88,14 @@ def _counted_line(
     position: int,
     line: PurchaseLine,
     item: CatalogItem | None,
-    category_id: str | None,
+    names: tuple[str | None, str | None],
     special: CatalogItem | None,
     basis: BasisPolicy,
 ) -> CountedLine:
     return CountedLine(
         position=position,
-        item=line.item,
-        category=category_id,
+        item=names[0],
+        category=names[1],
         quantity=line.quantity,
         amount_minor=line.amount_minor,
         basis=line_basis(basis, line),
@@ -118,8 +123,12 @@ def _has_own(item: CatalogItem) -> bool:
     return item.points_per_unit is not None or item.rate is not None
 
 
+def _has_tidy_id(item: CatalogItem) -> bool:
+    return tidy_id(item.external_id) == item.external_id
+
+
 def _index_items(catalog: Iterable[CatalogItem], kinds: Sequence[CatalogKind]) -> Mapping[str, CatalogItem]:
-    by_kind = {kind: {item.external_id: item for item in catalog if item.kind is kind} for kind in kinds}
+    by_kind = {kind: {tidy_id(item.external_id): item for item in catalog if item.kind is kind} for kind in kinds}
     index: dict[str, CatalogItem] = {}
     for kind in reversed(kinds):
         index.update(by_kind[kind])

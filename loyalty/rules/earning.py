@@ -5,7 +5,7 @@ The names of the parts (rules, conditions, catalogue, summary) can be imported f
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ from loyalty.rules.earning_rule import (
     Stacking,
     Weekday,
     WeekdayOf,
+    tidy_rule,
     validate_rule,
 )
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput
@@ -37,6 +38,7 @@ from loyalty.rules.money import Ratio
 from loyalty.rules.order_total import OrderTotal, share_out_total
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.purchase import PurchaseFacts
+from loyalty.rules.text import tidy_id, tidy_optional_id
 from loyalty.rules.tiers import Tier
 from loyalty.rules.zones import find_time_zone
 
@@ -125,10 +127,10 @@ def compile_rules(policy: EarningPolicy, rules: Iterable[EarningRule], catalog: 
     Raises InvalidInput for a time zone that does not exist.
     """
     catalog = tuple(catalog)
-    names = {(item.kind, item.external_id): item.name for item in catalog}
-    active = sorted((rule for rule in rules if rule.active), key=lambda rule: (rule.priority, rule.id))
+    names = {(item.kind, tidy_id(item.external_id)): item.name for item in catalog}
+    active = sorted((tidy_rule(rule) for rule in rules if rule.active), key=lambda rule: (rule.priority, rule.id))
     zones = {
-        item.external_id: find_time_zone(item.time_zone)
+        tidy_id(item.external_id): find_time_zone(item.time_zone)
         for item in catalog
         if item.kind is CatalogKind.LOCATION and item.time_zone is not None
     }
@@ -154,6 +156,7 @@ def evaluate(
     policy = compiled.policy
     if facts.total.currency != policy.currency:
         raise CurrencyMismatch(policy.currency, facts.total.currency, ("total", "currency"))
+    facts = _tidy_names(facts)
     zone = compiled.location_zones.get(facts.location, compiled.zone) if facts.location is not None else compiled.zone
     case = _case_of(compiled, facts, evaluated_at, zone)
     lines = _evaluate_rules(compiled, case)
@@ -164,6 +167,15 @@ def evaluate(
         raise InvalidInput.one("total", reason=f"would earn more than {MAX_POINTS} points")
     basis_minor = basis_minor_of(case.order, case.sold.lines)
     return Evaluation(points, tuple(lines), case.weekday, zone.key, basis_minor, policy.currency, evaluated_at)
+
+
+def _tidy_names(facts: PurchaseFacts) -> PurchaseFacts:
+    """An earlier release kept ids as they were sent; what is tidy already stays the same object."""
+    told = (facts.location, facts.staff, facts.customer_category)
+    location, staff, category = (tidy_optional_id(one) for one in told)
+    if (location, staff, category) == told:
+        return facts
+    return replace(facts, location=location, staff=staff, customer_category=category)
 
 
 def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine]:

@@ -4,8 +4,9 @@ Conditions of different kinds must all hold (AND), the values of one kind are al
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.described_enum import DescribedEnum
@@ -16,7 +17,7 @@ from loyalty.rules.instants import check_instant
 from loyalty.rules.money import FACTOR_MAX_DECIMALS, MAX_AMOUNT_MINOR, Ratio
 from loyalty.rules.points import check_points
 from loyalty.rules.rounding import Rounding
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.text import check_external_id, check_text, tidy_id
 
 RULE_NAME_MAX_LENGTH = 120
 CONDITION_MAX_VALUES = 200
@@ -200,6 +201,14 @@ def _check_factor(factor: Ratio) -> Problem | None:
     if factor.numerator * 10**FACTOR_MAX_DECIMALS % factor.denominator:
         return Problem(path, f"must have at most {FACTOR_MAX_DECIMALS} decimals")
     return None
+
+
+def tidy_rule(rule: EarningRule) -> EarningRule:
+    """Return a rule whose conditions name ids as `tidy_id` writes them; the same rule where they do."""
+    names = [name for one in VALUE_CONDITIONS for name in (one, f"except_{one}")]
+    told = {name: getattr(rule.conditions, name) for name in names}
+    tidied: dict[str, Any] = {name: frozenset(map(tidy_id, values)) for name, values in told.items()}
+    return rule if tidied == told else replace(rule, conditions=replace(rule.conditions, **tidied))
 
 
 def _condition_problems(conditions: Conditions) -> Iterator[Problem | None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from loyalty.rules.purchase import PurchaseLine
+from loyalty.rules.text import tidy_optional_id
 
 
 def align_lines(
@@ -60,11 +61,11 @@ def _find(
 
 
 def _may_be_same(one: PurchaseLine, other: PurchaseLine) -> bool:
-    return one.line_id is None or other.line_id is None or one.line_id == other.line_id
+    return one.line_id is None or other.line_id is None or _line_id(one) == _line_id(other)
 
 
 def _line_id(line: PurchaseLine) -> Hashable:
-    return line.line_id
+    return tidy_optional_id(line.line_id)
 
 
 def _values(line: PurchaseLine) -> Hashable:

@@ -18,6 +18,7 @@ from loyalty.rules.purchase import PurchaseLine
 from loyalty.rules.purchase_errors import ReportBelowRefunds
 from loyalty.rules.quantity import Quantity, format_quantity
 from loyalty.rules.rounding import Rounding, divide
+from loyalty.rules.text import tidy_id
 
 BY_LINE_ID = -1
 """The position of a line that is named by its id and was not looked up yet."""
@@ -81,13 +82,15 @@ def find_lines(purchase: Refundable, refund: Refund) -> Refund:
 
     Raises InvalidInput for an id that no line of the purchase has.
     """
-    positions = {line.line_id: position for position, line in enumerate(purchase.lines) if line.line_id is not None}
+    positions = {
+        tidy_id(line.line_id): position for position, line in enumerate(purchase.lines) if line.line_id is not None
+    }
     found = []
     for number, line in enumerate(refund.lines):
         if line.line_id is None:
             found.append(line)
-        elif line.line_id in positions:
-            found.append(replace(line, position=positions[line.line_id]))
+        elif tidy_id(line.line_id) in positions:
+            found.append(replace(line, position=positions[tidy_id(line.line_id)]))
         else:
             raise InvalidInput.one("lines", str(number), "line_id", reason="is not a line of the purchase")
     return replace(refund, lines=tuple(found))

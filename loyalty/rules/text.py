@@ -65,6 +65,19 @@ def tidy_text(value: str) -> str:
     return normalize("NFC", stripped)
 
 
+def tidy_id(value: str) -> str:
+    """Return an id of the caller's own system as it is compared and kept: `tidy_text`, for every id alike.
+
+    A text that PostgreSQL cannot store stays as it is, and is refused by `check_external_id`.
+    """
+    return tidy_text(value) if is_storable(value) else value
+
+
+def tidy_optional_id(value: str | None) -> str | None:
+    """Return an id that may be missing as `tidy_id` does; one of blanks alone stays, and is refused as blank."""
+    return None if value is None else tidy_id(value) or value
+
+
 def has_too_many_marks(value: str) -> bool:
     """Tell whether a text has a run of more than ``MARKS_MAX`` combining marks."""
     if len(value) <= MARKS_MAX or value.isascii():

@@ -1,12 +1,13 @@
 """The tenant's catalogue of services, categories, locations and staff, kept by the tenant's own system."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from loyalty.rules.catalog import CatalogChange, EarningRate, change_item
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.errors import InvalidInput, LimitReached, Problem, refuse_problems
-from loyalty.rules.text import check_external_id
+from loyalty.rules.text import check_external_id, tidy_id
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
@@ -61,22 +62,24 @@ async def upsert_catalog_items(world: World, actor: Actor, edit: CatalogEdit) ->
     return (await keep_catalog_items(world, actor, edit)).items
 
 
-async def keep_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> KeptCatalog:
+async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> KeptCatalog:
     """Keep the catalogue; returns the items as they are stored now. Removals come first.
 
     Refusals: InvalidInput, LimitReached, IdempotencyConflict.
     """
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
-    refuse_problems(_key_problems(edit))
+    refuse_problems(_key_problems(given))
 
-    once = call_once(actor, edit.idempotency_key, "catalogItemsUpsert", edit.fingerprint())
+    once = call_once(actor, given.idempotency_key, "catalogItemsUpsert", given.fingerprint())
 
     async def save() -> KeptCatalog:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             program = await locked_program(tx, even_when_off=True)
             if await once.find_made(tx) is not None:
+                edit = await _settle_items(tx, given)
                 known = {_key(item): item for item in await read_items_by_key(tx, [_key(one) for one in edit.items])}
                 return KeptCatalog([known[_key(one)] for one in edit.items if _key(one) in known], replayed=True)
+            edit = await _settle_items(tx, given)
             until = program.config_version + 1
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
@@ -92,6 +95,18 @@ async def keep_catalog_items(world: World, actor: Actor, edit: CatalogEdit) -> K
         return KeptCatalog(items, replayed=False)
 
     return await retry_transaction(save)
+
+
+async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
+    """The edit with tidy ids; one that is not tidy stays where an earlier release kept such an item."""
+    keys = [*(_key(one) for one in edit.items), *edit.removals]
+    untidy = [key for key in dict.fromkeys(keys) if tidy_id(key.external_id) != key.external_id]
+    if not untidy:
+        return edit
+    kept = {_key(item) for item in await read_items_by_key(tx, untidy)}
+    items = [one if _key(one) in kept else replace(one, external_id=tidy_id(one.external_id)) for one in edit.items]
+    removals = [key if key in kept else CatalogPlace(key.kind, tidy_id(key.external_id)) for key in edit.removals]
+    return edit._replace(items=items, removals=removals)
 
 
 async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:
@@ -133,9 +148,10 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
     """The items that have one of these keys: kind, external id."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
-    items = await read_items_by_key(tx, [CatalogPlace(*key) for key in keys])
+    names = {key: [CatalogPlace(*key), CatalogPlace(key[0], tidy_id(key[1]))] for key in keys}
+    items = await read_items_by_key(tx, list(dict.fromkeys(name for both in names.values() for name in both)))
     found = {_key(item): item for item in items}
-    return {key: found[CatalogPlace(*key)] for key in keys if CatalogPlace(*key) in found}
+    return {key: found[name] for key, both in names.items() for name in reversed(both) if name in found}
 
 
 def _identity(one: CatalogItem | CatalogChange) -> list[Any]:
@@ -160,8 +176,9 @@ def _key_problems(edit: CatalogEdit) -> list[Problem | None]:
     seen: set[CatalogPlace] = set()
     for position, one in enumerate(edit.items):
         path = ("items", str(position), "external_id")
-        problems.append(check_external_id(one.external_id, path))
-        if _key(one) in seen:
+        problems.append(check_external_id(tidy_id(one.external_id) or one.external_id, path))
+        key = CatalogPlace(one.kind, tidy_id(one.external_id))
+        if key in seen:
             problems.append(Problem(path, "stands in the list twice"))
-        seen.add(_key(one))
+        seen.add(key)
     return problems

@@ -32,6 +32,7 @@ from loyalty.rules.redemption import (
 from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_shared_name
 from loyalty.services.program import program_at
+from loyalty.services.purchase_key import settle_keys
 from loyalty.services.world import World
 from loyalty.storage.checkouts import read_checkout_points
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
@@ -102,6 +103,7 @@ async def quote_checkout(
     quote says why. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
     """
     require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
+    checkout = await settle_checkout(world, actor, checkout)
     refuse_checkout(checkout)
     tx = world.database.reading(actor.tenant_id)
     prepared = await prepare_customer(tx, NO_CALL, customer)
@@ -190,6 +192,13 @@ def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str,
         raise PurchaseOfAnotherCustomer(path)
     if purchase is not None and purchase.status in ENDED:
         raise PurchaseEnded(purchase.status, path)
+
+
+async def settle_checkout(world: World, actor: Actor, checkout: Checkout) -> Checkout:
+    """Return the checkout with the key of its purchase as it is recorded; see ``settle_keys``."""
+    if checkout.purchase is None:
+        return checkout
+    return checkout._replace(purchase=(await settle_keys(world, actor, [checkout.purchase]))[0])
 
 
 async def prepare_customer(tx: Reads, call: KeyedCall, customer: CustomerKey) -> Prepared | None:

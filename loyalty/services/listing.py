@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from loyalty.rules.ids import PurchaseId
 from loyalty.services.customer import may_list, visible_lists, visible_rows
+from loyalty.services.purchase_key import settle_keys
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
@@ -125,7 +126,9 @@ async def load_purchases_by_key(
     world: World, actor: Actor, keys: Sequence[PurchaseKey]
 ) -> dict[PurchaseKey, PurchaseRow]:
     """The recorded purchases among ``keys`` that the actor may see."""
-    return visible_rows(actor, await _load(world, actor, read_purchases_by_keys, keys))
+    settled = await settle_keys(world, actor, keys)
+    found = visible_rows(actor, await _load(world, actor, read_purchases_by_keys, settled))
+    return {key: found[known] for key, known in zip(keys, settled, strict=True) if known in found}
 
 
 async def load_holds_for(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> dict[PurchaseKey, list[HoldRow]]:

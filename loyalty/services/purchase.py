@@ -19,6 +19,7 @@ from loyalty.services.program import program_at
 from loyalty.services.purchase_batch import name_status, refuse_input, split_into_waves
 from loyalty.services.purchase_booking import RecordingItem, book_items
 from loyalty.services.purchase_judgement import convert_to_program_currency, judge_in_program
+from loyalty.services.purchase_key import settle_keys
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -68,6 +69,7 @@ async def record_purchases(
         raise FeatureDisabled(LOYALTY)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
+    recordings = await _settle_ids(world, actor, recordings)
     results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
     for wave in split_into_waves(recordings, results):
         reports = [recordings[position] for position in wave]
@@ -87,7 +89,8 @@ async def find_purchase(
     tx = world.database.reading(actor.tenant_id)
     found: PurchaseRow | None = None
     if key is not None:
-        found = await read_purchase_by_key(tx, *key)
+        (settled,) = await settle_keys(world, actor, [PurchaseKey(*key)])
+        found = await read_purchase_by_key(tx, *settled)
     elif purchase_id is not None:
         found = (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
     return found if found and may_see_customer(actor, found.customer_id) else None
@@ -136,6 +139,18 @@ async def load_former_valuations(
 
 
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _settle_ids(world: World, actor: Actor, recordings: Sequence[PurchaseRecording]) -> list[PurchaseRecording]:
+    """The recordings with tidy ids of their purchases; mostly they are tidy, and then no statement."""
+    keys = [PurchaseKey(recording.report.kind, recording.report.external_id) for recording in recordings]
+    settled = await settle_keys(world, actor, keys)
+    return [
+        recording
+        if key == known
+        else recording._replace(report=replace(recording.report, external_id=known.external_id))
+        for recording, key, known in zip(recordings, keys, settled, strict=True)
+    ]
 
 
 async def _record_wave(

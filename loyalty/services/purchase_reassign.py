@@ -41,6 +41,7 @@ from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
+from loyalty.services.purchase_key import settle_name
 from loyalty.services.revaluation import FrozenRules, read_frozen_rules
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -104,6 +105,7 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
             check_note(request.reason, ("reason",)),
         ]
     )
+    request = request._replace(purchase=await settle_name(world, actor, request.purchase))
     by = request.purchase.parameters()
     return await run_once(
         world.database,

@@ -23,7 +23,14 @@ from loyalty.rules.points import check_points
 from loyalty.rules.points_paid import fit_hold
 from loyalty.rules.redemption import MAX_HOLD_MINUTES, Application, HoldState, apply_points
 from loyalty.rules.text import check_external_id, check_note
-from loyalty.services.checkout import payable_minor, prepare_customer, refuse_checkout, refuse_currency, refuse_payer
+from loyalty.services.checkout import (
+    payable_minor,
+    prepare_customer,
+    refuse_checkout,
+    refuse_currency,
+    refuse_payer,
+    settle_checkout,
+)
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.hold import HoldRequest, discount_of, end_hold, new_hold, spend_hold
@@ -73,6 +80,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
     NothingToDiscount, AboveMaximum.
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
+    request = request._replace(checkout=await settle_checkout(world, actor, request.checkout))
     refuse_checkout(request.checkout)
     minutes = request.minutes
     refuse_problems(

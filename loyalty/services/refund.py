@@ -34,6 +34,7 @@ from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
+from loyalty.services.purchase_key import settle_name
 from loyalty.services.refund_points import RefundedPoints, give_points_of_refund_back, left_to_do, read_points_of_refund
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
@@ -137,6 +138,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
         raise InvalidInput.one("lines", reason=f"must have at most {MAX_LINES} lines")
     if request.refund.amount_minor < 0:
         raise InvalidInput.one("amount", reason="must not be negative")
+    request = request._replace(purchase=await settle_name(world, actor, request.purchase))
     call = keyed_call(actor, request.idempotency_key, REFUND, request.fingerprint())
     return await run_once(
         world.database,
@@ -156,6 +158,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
     """
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
+    purchase = await settle_name(world, actor, purchase)
     call = keyed_call(actor, idempotency_key, MATURE, fingerprint(purchase.identity()))
     return await run_once(
         world.database,

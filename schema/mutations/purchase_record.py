@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.absent import ABSENT
+from loyalty.rules.absent import ABSENT, Given
 from loyalty.rules.customer import CLEARABLE_FIELDS, CustomerProfile, TidyProfile, tidy_profile
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.exchange import parse_rate
@@ -15,6 +15,7 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.purchase_report import PurchaseReport
+from loyalty.rules.text import tidy_optional_id
 from loyalty.rules.warning import InputWarning
 from loyalty.services.purchase import record_purchase
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
@@ -189,8 +190,8 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         external_id=given.external_id,
         total=total,
         lines=ABSENT if lines is ABSENT else _lines(lines or (), currency),
-        location=sent(given.location),
-        staff=sent(given.staff),
+        location=_sent_id(given.location),
+        staff=_sent_id(given.staff),
         booked_at=sent(given.booked_at),
         starts_at=sent(given.starts_at),
         ends_at=sent(given.ends_at),
@@ -222,15 +223,20 @@ def _lines(given: Sequence[PurchaseLineInput], currency: str | None) -> tuple[Li
 def _line(given: PurchaseLineInput, currency: str, position: int) -> Line:
     path = ("lines", str(position))
     return Line(
-        item=given.item,
-        category=given.category,
+        item=tidy_optional_id(given.item),
+        category=tidy_optional_id(given.category),
         quantity=given.quantity,
         unit_price_minor=minor_in(given.unit_price, currency, *path, "unit_price") or 0,
         discount_minor=minor_in(given.discount, currency, *path, "discount") or 0,
         kind=given.kind,
         tax_minor=minor_in(given.tax, currency, *path, "tax") or 0,
-        line_id=given.line_id,
+        line_id=tidy_optional_id(given.line_id),
     )
+
+
+def _sent_id(value: Any) -> Given[str | None]:
+    """An id that may be absent or null, as every id is compared."""
+    return tidy_optional_id(told) if isinstance(told := sent(value), str) else told
 
 
 def profile_of(given: PurchaseCustomerInput) -> TidyProfile:

@@ -9,6 +9,7 @@ from loyalty.rules.catalog import EarningRate as Rate
 from loyalty.rules.earning import CatalogItem as Item
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.money import Money as Amount
+from loyalty.rules.text import tidy_optional_id
 from loyalty.storage.catalog import CatalogPlace
 from schema.connections import Order, text_value
 from schema.context import Info
@@ -124,6 +125,8 @@ def change_from(given: CatalogItemInput, currency: str, *path: str) -> CatalogCh
         for name in ("category", "time_zone", "points_per_unit", "earning")
         if (value := getattr(given, name)) is not strawberry.UNSET
     }
+    if isinstance(values.get("category"), str):
+        values["category"] = tidy_optional_id(values["category"])
     if isinstance(given.rate, EarningRateInput):
         per_minor = minor_in(given.rate.per, currency, *path, "rate", "per")
         values["rate"] = Rate(given.rate.points, per_minor or 0)

@@ -7,7 +7,7 @@ import strawberry
 from loyalty.rules.birthday import DayOfYear, day_of_year, tidy_birthday
 from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.tag import validate_tags
-from loyalty.rules.text import check_external_id
+from loyalty.rules.text import check_external_id, tidy_id
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.storage.customer_lists import CustomerFilter, TimeSpan
 from schema.scalars import Locale
@@ -58,8 +58,8 @@ def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> 
         ]
     )
     return wanted._replace(
-        external_ids=given.external_ids,
-        categories=given.categories,
+        external_ids=_tidy_ids(given.external_ids),
+        categories=_tidy_ids(given.categories),
         tags=tuple(given.tags or ()),
         locale=given.locale,
         marketing_consent=given.marketing_consent,
@@ -76,6 +76,10 @@ def _list_problems(name: str, given: Sequence[str] | None) -> list[Problem | Non
     if not 1 <= len(given) <= MAX_EXTERNAL_IDS:
         return [Problem(("filter", name), f"must have between 1 and {MAX_EXTERNAL_IDS} items")]
     return [check_external_id(one, ("filter", name, str(position))) for position, one in enumerate(given)]
+
+
+def _tidy_ids(given: list[str] | None) -> list[str] | None:
+    return None if given is None else [tidy_id(one) for one in given]
 
 
 def _day(given: BirthdayRangeInput, name: str) -> DayOfYear:

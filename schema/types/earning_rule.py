@@ -11,6 +11,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.money import format_factor, parse_factor
 from loyalty.rules.rounding import Rounding
+from loyalty.rules.text import tidy_id
 from loyalty.storage.earning_rules import EarningRuleRow
 from schema.context import Info
 from schema.fields import computed
@@ -236,22 +237,27 @@ def award_from(given: EarningAwardInput, currency: str) -> earning.Award:
     raise InvalidInput.one("award", reason="must name exactly one award")
 
 
+def _ids(given: list[str] | None) -> frozenset[str]:
+    """Ids of the caller's systems as they are compared; one of blanks alone stays, and is refused."""
+    return frozenset(tidy_id(one) or one for one in given or ())
+
+
 def conditions_from(given: EarningConditionsInput | None, currency: str) -> Conditions:
     """Conditions as the rules know them."""
     if given is None:
         return Conditions()
     return Conditions(
-        service_categories=frozenset(given.service_categories or ()),
-        services=frozenset(given.services or ()),
-        customer_categories=frozenset(given.customer_categories or ()),
-        locations=frozenset(given.locations or ()),
-        staff=frozenset(given.staff or ()),
+        service_categories=_ids(given.service_categories),
+        services=_ids(given.services),
+        customer_categories=_ids(given.customer_categories),
+        locations=_ids(given.locations),
+        staff=_ids(given.staff),
         weekdays=frozenset(given.weekdays or ()),
-        except_service_categories=frozenset(given.except_service_categories or ()),
-        except_services=frozenset(given.except_services or ()),
-        except_customer_categories=frozenset(given.except_customer_categories or ()),
-        except_locations=frozenset(given.except_locations or ()),
-        except_staff=frozenset(given.except_staff or ()),
+        except_service_categories=_ids(given.except_service_categories),
+        except_services=_ids(given.except_services),
+        except_customer_categories=_ids(given.except_customer_categories),
+        except_locations=_ids(given.except_locations),
+        except_staff=_ids(given.except_staff),
         except_weekdays=frozenset(given.except_weekdays or ()),
         total_greater_than_minor=minor_in(given.total_greater_than, currency, "conditions", "total_greater_than"),
         total_less_than_minor=minor_in(given.total_less_than, currency, "conditions", "total_less_than"),

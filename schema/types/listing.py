@@ -8,9 +8,10 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import PointsSign
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
-from loyalty.rules.text import check_text
+from loyalty.rules.text import check_text, is_storable
 from loyalty.services.customer import find_customer
 from loyalty.services.listing import MAX_EXTERNAL_IDS
+from loyalty.services.purchase_key import settle_keys
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import ActorKind
@@ -113,7 +114,7 @@ async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
     check_text_filters(given, "actor")
     customer_id = await _listed_customer(info, given.customer)
     span = span_of(given.created)
-    return HoldFilter(customer_id, given.states, _purchase(given.purchase), *span, given.actor)
+    return HoldFilter(customer_id, given.states, await _purchase(info, given.purchase), *span, given.actor)
 
 
 async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> RedemptionFilter:
@@ -123,7 +124,7 @@ async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> 
     check_text_filters(given, "actor")
     customer_id = await _listed_customer(info, given.customer)
     span = span_of(given.redeemed)
-    return RedemptionFilter(customer_id, _purchase(given.purchase), *span, given.actor)
+    return RedemptionFilter(customer_id, await _purchase(info, given.purchase), *span, given.actor)
 
 
 async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
@@ -137,5 +138,10 @@ async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     return found.id
 
 
-def _purchase(given: PurchaseKeyInput | None) -> PurchaseKey | None:
-    return None if given is None else PurchaseKey(given.kind, given.external_id)
+async def _purchase(info: Info, given: PurchaseKeyInput | None) -> PurchaseKey | None:
+    if given is None:
+        return None
+    key = PurchaseKey(given.kind, given.external_id)
+    if not is_storable(given.external_id):
+        return key
+    return (await settle_keys(info.context.world, info.context.actor, [key]))[0]
