@@ -1,6 +1,8 @@
 """Quote a checkout: what points can take off, before anything is set aside. A hold asks the same functions."""
 
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.errors import (
@@ -37,10 +39,11 @@ from loyalty.services.world import World
 from loyalty.storage.checkouts import read_checkout_points
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
-from loyalty.storage.redemptions import Prepared, prepare_for_customer
+from loyalty.storage.redemptions import Prepared, prepare_for_customer, prepare_to_hold
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_running
+from tenancy.database import Transaction
 from tenancy.reading import Reads
 
 
@@ -203,11 +206,26 @@ async def settle_checkout(world: World, actor: Actor, checkout: Checkout) -> Che
 
 async def prepare_customer(tx: Reads, call: KeyedCall, customer: CustomerKey) -> Prepared | None:
     """What an operation about a customer must know before it locks anything."""
+    return await _prepare(tx, call, customer, prepare_for_customer)
+
+
+async def prepare_hold(
+    tx: Transaction, call: KeyedCall, customer: CustomerKey, purchase: PurchaseKey | None
+) -> Prepared | None:
+    """The same for a hold: nobody records the purchase or pays for it until the transaction ends."""
+    if purchase is None:
+        return await prepare_customer(tx, call, customer)
+    return await _prepare(tx, call, customer, partial(prepare_to_hold, purchase=purchase))
+
+
+async def _prepare(
+    tx: Any, call: KeyedCall, customer: CustomerKey, ask: Callable[..., Awaitable[Prepared | None]]
+) -> Prepared | None:
     shared = customer.shared_name()
     if shared is None:
         what, value = ("id", customer.id) if customer.id is not None else ("external_id", customer.external_id)
-        return await prepare_for_customer(tx, call, what, value=value)
-    prepared = await prepare_for_customer(tx, call, shared.what, **shared.values)
+        return await ask(tx, call, what=what, value=value)
+    prepared = await ask(tx, call, what=shared.what, **shared.values)
     if prepared is not None and prepared.kept_key is None:
         # A replay answers as before, even when somebody else has the same address since.
         await resolve_shared_name(tx, shared, "customer")

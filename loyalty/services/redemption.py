@@ -25,7 +25,7 @@ from loyalty.rules.redemption import MAX_HOLD_MINUTES, Application, HoldState, a
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import (
     payable_minor,
-    prepare_customer,
+    prepare_hold,
     refuse_checkout,
     refuse_currency,
     refuse_payer,
@@ -82,12 +82,12 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     request = request._replace(checkout=await settle_checkout(world, actor, request.checkout))
     refuse_checkout(request.checkout)
-    minutes = request.minutes
+    minutes, purchase = request.minutes, request.checkout.purchase
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             check_points(request.points),
-            Problem(("purchase",), "must be given") if request.checkout.purchase is None else None,
+            None if purchase is not None else Problem(("purchase",), "must be given"),
             None
             if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
             else Problem(("time_to_live",), "must be between PT1M and P7D"),
@@ -98,7 +98,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
         world.database,
         actor.tenant_id,
         call,
-        ask=partial(prepare_customer, customer=request.customer),
+        ask=partial(prepare_hold, customer=request.customer, purchase=purchase),
         decide=partial(_decide_hold, world, actor, request),
         replay=read_held,
     )

@@ -32,6 +32,7 @@ from loyalty.rules.redemption import HoldState
 from loyalty.rules.refund import LineRefund, Refund
 from loyalty.storage.documents import from_document, to_document
 from loyalty.storage.points_paid import PaidWithPoints, given_back, paid_with_points, paying_holds, paying_redemptions
+from loyalty.storage.purchase_locks import share_purchase
 from loyalty.storage.tables import (
     accruals,
     checkouts,
@@ -370,6 +371,7 @@ def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any])
 _PREPARE = (
     select(
         programs.c.config_version,
+        share_purchase(_wanted.c.kind, _wanted.c.external_id),
         func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
         _customer.c.category.label("customer_category"),
         *(column.label(f"fact_{column.name}") for column in _fact.c),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, cast, func, select, true, union_all
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
@@ -30,6 +30,7 @@ from loyalty.storage.points_paid import (
     read_terms,
     sum_of,
 )
+from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.shared_names import conditions_of
 from loyalty.storage.tables import (
     allocations,
@@ -196,6 +197,8 @@ _PREPARE_FOR_CUSTOMER = {
     "external_id": _prepare(_customer_by(customers.c.external_id == bindparam("value"))),
     **{what: _prepare(_customer_by(condition)) for what, condition in conditions_of(customers).items()},
 }
+_TAKE_PURCHASE = take_purchase(bindparam("purchase_kind", type_=Text()), bindparam("purchase_id", type_=Text()))
+_PREPARE_TO_HOLD = {what: statement.add_columns(_TAKE_PURCHASE) for what, statement in _PREPARE_FOR_CUSTOMER.items()}
 _PREPARE_FOR_HOLD = _prepare(_owner_of(holds, "hold"))
 _PREPARE_FOR_REDEMPTION = _prepare(_owner_of(redemptions, "redemption"))
 
@@ -378,6 +381,14 @@ _UNPAID = (
 async def prepare_for_customer(tx: Reads, call: KeyedCall, what: str, **values: Any) -> Prepared | None:
     """For an operation about a customer, named by ``id``, ``external_id`` or a shared name; None without a program."""
     return _read_prepared(await tx.row(_PREPARE_FOR_CUSTOMER[what], **call.parameters, **values))
+
+
+async def prepare_to_hold(
+    tx: Transaction, call: KeyedCall, purchase: PurchaseKey, what: str, **values: Any
+) -> Prepared | None:
+    """The same for a new hold, and wait until nobody else begins with its purchase."""
+    named = {"purchase_kind": purchase.kind, "purchase_id": purchase.external_id}
+    return _read_prepared(await tx.row(_PREPARE_TO_HOLD[what], **call.parameters, **named, **values))
 
 
 async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:

@@ -52,7 +52,7 @@ async def test_a_checkout_and_its_purchase_mean_the_same(salon: Business) -> Non
     basket: Json = {"purchase": {"kind": "ORDER", "externalId": sent("7")}, "subtotal": money("4.00"), "points": 300}
     asked = {"customer": {"externalId": "anna"}, **basket}
     held = await salon.integration.do(
-        "redemptionHold", "hold { id purchaseKey { externalId } }", **asked, idempotencyKey="h"
+        "redemptionHold", "hold { id purchase { externalId } }", **asked, idempotencyKey="h"
     )
     assert held["hold"]["purchase"]["externalId"] == "7"
     other = {**asked, "customer": {"externalId": "ben"}, "purchase": {"kind": "ORDER", "externalId": "7"}}

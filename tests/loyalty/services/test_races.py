@@ -12,7 +12,7 @@ import pytest
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy
-from loyalty.rules.errors import IdempotencyConflict, InsufficientPoints, LoyaltyError
+from loyalty.rules.errors import IdempotencyConflict, InsufficientPoints, LoyaltyError, PurchaseOfAnotherCustomer
 from loyalty.rules.ids import JobId
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
@@ -31,7 +31,18 @@ from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import snapshot
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import at, earn, give, one_point_per_euro, order, rule
+from tests.loyalty.services.builders import (
+    at,
+    checkout,
+    earn,
+    give,
+    hold,
+    known_customer,
+    one_point_per_euro,
+    order,
+    rule,
+    set_redemption,
+)
 
 
 async def test_fifty_purchases_of_one_customer_at_once(
@@ -286,3 +297,31 @@ async def test_refusals_in_a_crowd_are_refusals(world: World, salon: Salon) -> N
     results = await asyncio.gather(*(earn(world, salon, claim) for claim in claims), return_exceptions=True)
     codes = Counter(result.code if isinstance(result, LoyaltyError) else "recorded" for result in results)
     assert codes == {"recorded": 1, "PURCHASE_OF_ANOTHER_CUSTOMER": 9}
+
+
+async def test_a_first_hold_and_the_first_recording_never_overlap(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """One owner: ben begins to pay for a purchase while it is recorded for anna, many times, in parallel."""
+    await set_redemption(world, salon)
+    for name in ("anna", "ben"):
+        await known_customer(world, salon, name)
+        await give(world, salon, 100, f"riches of {name}", customer=name)
+    pairs = 40
+
+    async def pay(number: int) -> Exception | None:
+        try:
+            await hold(world, salon, 1, f"h{number}", customer="ben", checkout=checkout(1_000, purchase=f"o{number}"))
+        except PurchaseOfAnotherCustomer as refusal:
+            return refusal
+        return None
+
+    async def record(number: int) -> None:
+        await asyncio.sleep(0.0005 * (number % 8))
+        await earn(world, salon, order(f"o{number}", 1_000))
+
+    for number in range(pairs):
+        await asyncio.gather(pay(number), record(number))
+    kept = await snapshot(world.database, salon.tenant_id)
+    assert [one for one in kept["holds"] if '"ACTIVE"' in one] == []
+    await ledger_is_sound(salon.tenant_id)
