@@ -1,6 +1,7 @@
 """Refusals on the wire that only gift cards have, and which refusal of the rules each type shows."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import strawberry
 
@@ -27,8 +28,17 @@ class GiftCardProductUnavailable(UserError):
     product_obstacle: GiftCardProductObstacle = strawberry.field(description="Why. More may come.")
 
 
+@strawberry.type(
+    description="Too many codes that no gift card has were tried: by this caller, in this tenant, or with this "
+    "beginning. No code is looked at until then, a right one neither."
+)
+class TooManyWrongCodes(UserError):
+    retry_at: datetime = strawberry.field(description="When codes are looked at again.")
+
+
 GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.GiftCardCodeMistyped: (GiftCardCodeMistyped, ("mistake",)),
     refusals.GiftCardProductUnavailable: (GiftCardProductUnavailable, ("product_obstacle",)),
+    refusals.TooManyWrongCodes: (TooManyWrongCodes, ("retry_at",)),
 }
 """The types of these refusals, with the names of their details."""

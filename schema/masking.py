@@ -24,6 +24,7 @@ from loyalty.rules.errors import (
     PermissionDenied,
     TenantSuspended,
 )
+from loyalty.rules.gift_card_errors import TooManyWrongCodes
 from schema.node_ids import encode_id
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.graphql")
@@ -171,6 +172,10 @@ def _classify_refusal(cause: LoyaltyError) -> _Shown:
         return _Shown(ErrorCode.FEATURE_DISABLED, cause.message)
     if isinstance(cause, InvalidInput):
         return _classify_invalid_input(cause)
+    if isinstance(cause, TooManyWrongCodes):
+        return _Shown(
+            ErrorCode.RATE_LIMITED, cause.message, {"reason": cause.code, "retryAt": cause.retry_at.isoformat()}
+        )
     code = ErrorCode.UNAVAILABLE if cause.transient else ErrorCode.BAD_USER_INPUT
     details: dict[str, object] = {"reason": cause.code}
     if isinstance(cause, AmbiguousCustomer):

@@ -41,6 +41,7 @@ class UserErrorCode(DescribedEnum):
     AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER", "Several customers have what somebody was named by."
     IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN", "Another customer has the identifier."
     GIFT_CARD_PRODUCT_UNAVAILABLE = "GIFT_CARD_PRODUCT_UNAVAILABLE", "No card of this product can be had."
+    TOO_MANY_WRONG_CODES = "TOO_MANY_WRONG_CODES", "Too many codes that no gift card has were tried."
     GIFT_CARD_CODE_MISTYPED = "GIFT_CARD_CODE_MISTYPED", "What was typed is no code of any gift card."
 
 

@@ -1,5 +1,6 @@
 """Refusals that only gift cards have. Like all refusals they know neither HTTP nor GraphQL, and change nothing."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from loyalty.rules.described_enum import DescribedEnum
@@ -42,3 +43,14 @@ class GiftCardProductUnavailable(Refused):
     def __init__(self, obstacle: GiftCardProductObstacle, path: tuple[str, ...] = ("product",)) -> None:
         super().__init__(f"No card of this product can be had. {obstacle.description}", path)
         self.product_obstacle = obstacle
+
+
+class TooManyWrongCodes(Refused):
+    """Too many codes that no card has were tried, so no code is looked at until `retry_at`, a right one neither."""
+
+    code: ClassVar[str] = "TOO_MANY_WRONG_CODES"
+    transient: ClassVar[bool] = True
+
+    def __init__(self, retry_at: datetime, path: tuple[str, ...] = ("code",)) -> None:
+        super().__init__(f"Too many wrong codes were tried. Try again at {retry_at.isoformat()}.", path)
+        self.retry_at = retry_at

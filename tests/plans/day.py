@@ -40,6 +40,7 @@ from loyalty.services.earning_rule import (
     update_earning_rule,
 )
 from loyalty.services.event_log import last_position, list_events, poll_events
+from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_product import (
     archive_product,
     change_product,
@@ -75,6 +76,7 @@ from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
+from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
@@ -195,6 +197,7 @@ class Day:
         await change_product(world, manager, card.id, lambda it: replace(it, points_cost=600))
         await list_products(world, manager, GiftCardProductFilter(search="voucher"), Window(20))
         await count_products_of_list(world, manager, GiftCardProductFilter(active=True))
+        await limit_guesses(world, manager, new_code(), known=False)
         spare_card = (await create_product(world, manager, product(name="Spare"))).product
         await archive_product(world, manager, spare_card.id)
         items = [service_item("cut"), service_item("colour")]

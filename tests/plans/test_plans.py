@@ -19,7 +19,7 @@ from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tenancy.provisioning import NewTenant
 from tests.fixtures.database import DatabaseServer
-from tests.fixtures.tenants import salon_of
+from tests.fixtures.tenants import CODE_KEYS, salon_of
 from tests.plans.day import Day
 from tests.plans.large_tenant import make_large_tenant
 from tests.plans.watch import PlanWatch, Reading
@@ -79,7 +79,7 @@ async def watched(large_urls: DatabaseUrls) -> PlanWatch:
     watch = PlanWatch()
     try:
         with watch.watching(app.engine, relay.engine):
-            await Day(World(app), relay, salon).live()
+            await Day(World(app, codes=CODE_KEYS), relay, salon).live()
     finally:
         await app.close()
         await relay.close()

@@ -46,6 +46,7 @@ APP_RIGHTS = {
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
     "former_valuations": GROWS_ONLY,
+    "gift_card_guesses": "DELETE, INSERT, SELECT, UPDATE",
     "gift_card_product_versions": GROWS_ONLY,
     "gift_card_products": "INSERT, SELECT, UPDATE",
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",

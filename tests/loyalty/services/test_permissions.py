@@ -357,7 +357,7 @@ WORKS_WHEN_OFF = {
 TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 """How the use cases begin that the team may use while the module is off, and customers may not."""
 
-ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items"}
+ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items", "limit_guesses"}
 """They find out who is calling, or work in the transaction of a use case that has asked: nobody calls them alone."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)

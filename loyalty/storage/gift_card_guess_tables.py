@@ -1,0 +1,19 @@
+"""The table of wrong codes of gift cards: how many were tried lately, and by whom. It never holds a code."""
+
+from sqlalchemy import Column, Integer
+
+import loyalty.storage.tables  # noqa: F401 - declares the tables that this stands beside
+from tenancy.table import check, index, instant, key_text, tenant_table
+
+gift_card_guesses = tenant_table(
+    "gift_card_guesses",
+    # What is counted: a client, a hashed beginning of codes, or the whole tenant.
+    key_text("scope"),
+    Column("wrong", Integer, nullable=False),
+    # When the window ends; what was counted in it is forgotten then.
+    instant("ends_at"),
+    check("wrong", "wrong >= 0"),
+    index("gift_card_guesses_ended_idx", "ends_at"),
+    key=("scope",),
+    of_tenants=True,
+)
