@@ -192,7 +192,6 @@ async def test_a_value_that_is_not_of_its_type_is_refused_as_by_sqlalchemy(datab
 def test_every_statement_that_reads_has_one_text() -> None:
     """Statements made at import can be prepared once, whatever they are asked with."""
     waiting = {
-        "loyalty.storage.catalog._BY_KEYS": "read only before the catalogue is changed",
         "loyalty.storage.frozen_program._READ": "read only when a purchase is valued under former rules",
         "loyalty.storage.jobs._DUE": "read by the worker",
         "loyalty.storage.jobs._CLAIM": "read by the worker",
