@@ -5,6 +5,7 @@
 
 The attackers send the refused documents of the tests' corpus that cost most, and lists of variables that are too long,
 as fast as they are answered. The other client asks an ordinary question again and again; its p50 and p99 are printed.
+Before that the documents are run that are valid, and those are printed that keep the process busy for longest.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import orjson
 
 from bench.reader import say_where
 from bench.service import HOST, Service, running_service
+from bench.turns import tell_stretches
 from schema.documents import prepare_document
 from schema.root import treue_schema
 
@@ -45,6 +47,7 @@ async def _measure(rounds: int, attackers: int) -> None:
     attacked: list[float] = []
     async with running_service() as service:
         await service.buy(1, CUSTOMERS)
+        await tell_stretches(service)
         for number in range(1, rounds + 1):
             alone = await _ask_on(service)
             async with _attack(service, bodies, attackers) as sent:

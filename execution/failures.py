@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from graphql import FieldNode, GraphQLError, located_error
 
+from execution.pace import CALL_STEPS, Pace
 from execution.places import Place, Spot
 
 MAX_SPOTS = 1_000
@@ -21,14 +22,16 @@ class Failure(NamedTuple):
     error: Exception
 
 
-def locate_failures(failures: Sequence[Failure]) -> list[GraphQLError]:
+async def locate_failures(failures: Sequence[Failure], pace: Pace) -> list[GraphQLError]:
     """The errors of an answer in the order of the document.
 
     As in graphql-core, a failure below a position that an earlier failure has made null is not told.
     """
-    found: list[tuple[Spot, Failure]] = [
-        (spot, failure) for failure in failures for spot in islice(failure.place.find_spots(failure.number), MAX_SPOTS)
-    ]
+    found: list[tuple[Spot, Failure]] = []
+    for failure in failures:
+        spots = list(islice(failure.place.find_spots(failure.number), MAX_SPOTS))
+        await pace.wait(len(spots))
+        found += [(spot, failure) for spot in spots]
     found.sort(key=lambda pair: pair[0].order)
     nulled: set[tuple[str | int, ...]] = set()
     errors = []
@@ -37,5 +40,6 @@ def locate_failures(failures: Sequence[Failure]) -> list[GraphQLError]:
         if nulled and any(path[:length] in nulled for length in range(len(path) + 1)):
             continue
         nulled.add(path)
+        await pace.wait(CALL_STEPS)
         errors.append(located_error(failure.error, list(failure.nodes), list(spot.path)))
     return errors

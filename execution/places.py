@@ -4,6 +4,7 @@ One value may stand at several spots: a row that many parents share is completed
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol
@@ -72,17 +73,20 @@ class FieldPlace:
 class ItemPlace:
     """The items of several lists, one list after the other."""
 
-    __slots__ = ("lengths", "lists", "nullable", "owners")
+    __slots__ = ("_ends", "lengths", "lists", "nullable", "owners")
 
     def __init__(self, lists: Place, owners: Sequence[int], lengths: Sequence[int], *, nullable: bool) -> None:
         self.lists = lists
         self.owners = owners
         self.lengths = lengths
         self.nullable = nullable
+        self._ends: list[int] | None = None
 
     def find_spots(self, index: int) -> Iterator[Spot]:
         """The item at each position of its list."""
-        ends = list(accumulate(self.lengths))
+        if self._ends is None:
+            self._ends = list(accumulate(self.lengths))
+        ends = self._ends
         number = bisect_right(ends, index)
         within = index - (ends[number - 1] if number else 0)
         for spot in self.lists.find_spots(self.owners[number]):
@@ -95,18 +99,22 @@ class ChosenPlace:
     ``owners`` are the indexes of the list that have a value; ``numbers`` say which of the chosen values each has.
     """
 
-    __slots__ = ("numbers", "owners", "values")
+    __slots__ = ("_owners_of", "numbers", "owners", "values")
 
     def __init__(self, values: Place, owners: Sequence[int], numbers: Sequence[int]) -> None:
         self.values = values
         self.owners = owners
         self.numbers = numbers
+        self._owners_of: defaultdict[int, list[int]] | None = None
 
     def find_spots(self, index: int) -> Iterator[Spot]:
         """All positions where the chosen value stands."""
-        for owner, number in zip(self.owners, self.numbers, strict=True):
-            if number == index:
-                yield from self.values.find_spots(owner)
+        if self._owners_of is None:
+            self._owners_of = defaultdict(list)
+            for owner, number in zip(self.owners, self.numbers, strict=True):
+                self._owners_of[number].append(owner)
+        for owner in self._owners_of[index]:
+            yield from self.values.find_spots(owner)
 
 
 ROOT: Final = RootPlace()

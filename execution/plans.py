@@ -35,7 +35,8 @@ from execution.shapes import Abstract, Leaf, List, Object, RuntimeTypes, Shape
 from execution.syntax import outline
 
 MAX_VARIANTS = 16
-"""Plans of one document: each value of a variable in @skip or @include may double them."""
+"""Plans of one document that are kept: each value of a variable in @skip or @include may double them. Further ones are
+made for one operation."""
 
 PLANNED_FIELD_BYTES = 700
 """About what one field of a plan takes."""
@@ -82,7 +83,7 @@ class Plan:
             data = await self.root.complete_serially(run, core.root_value, ROOT)
         else:
             (data,) = await self.root.complete(run, [core.root_value], ROOT)
-        errors = locate_failures(run.failures) if run.failures else None
+        errors = await locate_failures(run.failures, run.pace) if run.failures else None
         return ExecutionResult(None if data is FAILED else data, errors)
 
     def select(self, core: Executor[Any], type_: GraphQLObjectType, details: list[FieldDetails]) -> Selection:
@@ -128,6 +129,10 @@ class Plan:
         return Object(bare, self.select(core, bare, details), details, accepted, nullable=nullable)
 
 
+def _grow_unnoticed(_size: int) -> None:
+    """What is not kept has no weight."""
+
+
 class Plans:
     """The plans of one document. ``on_growth`` is told how many bytes a new plan, or a part of one, takes about."""
 
@@ -144,15 +149,19 @@ class Plans:
         values = core.variable_values.coerced
         key = (id(core.operation), *[values.get(name) for name in self._switches])
         plan = self._variants.get(key)
-        if plan is not None or len(self._variants) >= MAX_VARIANTS:
+        if plan is not None:
             return plan
         if any(name in values and not isinstance(values[name], bool) for name in self._switches):
             return None
-        return self._make(key, core)
+        is_kept = len(self._variants) < MAX_VARIANTS
+        plan = self._make(core, self._on_growth if is_kept else _grow_unnoticed)
+        if plan is not None and is_kept:
+            self._variants[key] = plan
+        return plan
 
-    def _make(self, key: tuple[object, ...], core: Executor[Any]) -> Plan | None:
+    def _make(self, core: Executor[Any], on_growth: Callable[[int], None]) -> Plan | None:
         try:
-            plan = Plan(self._planner, core, self._on_growth)
+            return Plan(self._planner, core, on_growth)
         except RecursionError:
             self._may_be_planned = False
             return None
@@ -161,5 +170,3 @@ class Plans:
             self._may_be_planned = False
             log.exception("a document could not be planned")
             return None
-        self._variants[key] = plan
-        return plan

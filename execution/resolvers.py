@@ -95,7 +95,7 @@ class AsyncCall(Call):
 
     def get_values(self, run: Run, field: "PlannedField", rows: list[Any]) -> Awaitable[list[Any]]:  # type: ignore[override]
         """What the coroutines bring, all at the same time."""
-        return settle(super().get_values(run, field, rows))
+        return settle(run.pace, super().get_values(run, field, rows))
 
 
 class CallForAll:

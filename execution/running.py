@@ -9,6 +9,7 @@ from graphql import FieldNode
 from graphql.execution.executor import Executor
 
 from execution.failures import Failure
+from execution.pace import CALL_STEPS, Pace
 from execution.places import FAILED, Place
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ UNPLACED: Any = Unplaced()
 class Run:
     """One operation while it runs. ``core`` is graphql-core's executor: it holds context, operation and variables."""
 
-    __slots__ = ("core", "failures", "plan", "schema")
+    __slots__ = ("core", "failures", "pace", "plan", "schema")
 
     def __init__(self, core: Executor[Any], plan: "Plan") -> None:
         self.core = core
         self.plan = plan
         self.schema = core.schema
         self.failures: list[Failure] = []
+        self.pace = Pace()
 
     def fail(self, place: Place, index: int, nodes: Sequence[FieldNode], error: Exception, *, nullable: bool) -> Any:
         """Note a failure; what stands there instead: None where null may stand, else ``FAILED``."""
@@ -52,21 +54,45 @@ def has_awaitables(values: Sequence[Any]) -> bool:
     return any(map(is_awaitable_class, set(map(type, values))))
 
 
-async def await_all(awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
+async def await_all(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[Any]:
     """Await all, at the same time; an exception takes the place of the value it prevented.
 
-    All have ended when this returns. What is no ordinary exception, such as a cancellation, is raised.
+    All have ended when this returns. What is no ordinary exception, such as a cancellation, is raised. Where there are
+    more than a turn of the event loop may start, the others are started in the next turns.
     """
-    if len(awaitables) == 1:
+    if len(awaitables) == 1 and pace.count(CALL_STEPS):
         try:
             return [await awaitables[0]]
         except Exception as error:  # noqa: BLE001 - whatever a resolver raises is an error of its field
             return [error]
-    done: list[Any] = await asyncio.gather(*awaitables, return_exceptions=True)
+    done: list[Any] = await asyncio.gather(*await _start(pace, awaitables), return_exceptions=True)
     for value in done:
         if isinstance(value, BaseException) and not isinstance(value, Exception):
             raise value
     return done
+
+
+async def _start(pace: Pace, awaitables: Sequence[Awaitable[Any]]) -> list[asyncio.Future[Any]]:
+    """Start all, in as many turns as their number needs."""
+    started: list[asyncio.Future[Any]] = []
+    try:
+        while len(started) < len(awaitables):
+            count = await pace.wait_for_calls(len(awaitables) - len(started))
+            started += map(asyncio.ensure_future, awaitables[len(started) : len(started) + count])
+    except asyncio.CancelledError:
+        await _abandon(started, awaitables[len(started) :])
+        raise
+    return started
+
+
+async def _abandon(started: Sequence[asyncio.Future[Any]], others: Sequence[Awaitable[Any]]) -> None:
+    """End what was started, and let nobody wait for the others."""
+    for future in started:
+        future.cancel()
+    for awaitable in others:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+    await asyncio.gather(*started, return_exceptions=True)
 
 
 async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
@@ -80,12 +106,12 @@ async def await_parts(parts: Sequence[Awaitable[list[Any]]]) -> list[list[Any]]:
     return done
 
 
-async def settle(values: Sequence[Any]) -> list[Any]:
+async def settle(pace: Pace, values: Sequence[Any]) -> list[Any]:
     """The values, with those that can be awaited replaced by what they bring or raise."""
     places = [index for index, value in enumerate(values) if is_awaitable_class(type(value))]
     settled = list(values)
     if places:
-        brought = await await_all([values[index] for index in places])
+        brought = await await_all(pace, [values[index] for index in places])
         for index, value in zip(places, brought, strict=True):
             settled[index] = value
     return settled

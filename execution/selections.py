@@ -72,6 +72,8 @@ class Selection:
         inline: list[tuple[int, Awaitable[list[Any]]]] = []
         waiting: list[tuple[int, Awaitable[list[Any]]]] = []
         for number, field in enumerate(self.fields):
+            if not run.pace.count(len(rows)):
+                await run.pace.wait(len(rows))
             inside = FieldPlace(place, field.key, number, nullable=field.shape.nullable)
             column = field.start(run, rows, inside)
             if not isinstance(column, list):

@@ -90,7 +90,7 @@ class Leaf:
         return [self._complete_one(run, field, value, place, index) for index, value in enumerate(values)]
 
     async def _complete_later(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
-        settled = await settle(values)
+        settled = await settle(run.pace, values)
         return [self._complete_one(run, field, value, place, index) for index, value in enumerate(settled)]
 
     def _complete_one(self, run: Run, field: "PlannedField", value: Any, place: Place, index: int) -> Any:
@@ -134,7 +134,7 @@ class Object:
 
     async def _complete_mixed(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
         if has_awaitables(values):
-            values = await settle(values)
+            values = await settle(run.pace, values)
         owners: list[int] = []
         completed: list[Any] = []
         for index, value in enumerate(values):
@@ -177,7 +177,7 @@ class Abstract:
     async def complete(self, run: Run, field: "PlannedField", values: list[Any], place: Place) -> list[Any]:
         """Complete the objects of each type together."""
         if has_awaitables(values):
-            values = await settle(values)
+            values = await settle(run.pace, values)
         completed: list[Any] = []
         groups: dict[GraphQLObjectType, list[int]] = {}
         for index, value in enumerate(values):
@@ -235,7 +235,7 @@ class List:
     ) -> tuple[list[int], list[list[Any]], list[Any]]:
         """Which values are lists, those as lists, and what stands for the others."""
         if has_awaitables(values):
-            values = await settle(values)
+            values = await settle(run.pace, values)
         owners, lists, completed = [], [], []
         for index, value in enumerate(values):
             instead = check_presence(self, run, field, value, place, index)

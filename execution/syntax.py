@@ -6,7 +6,6 @@ from typing import NamedTuple
 from graphql import (
     DirectiveNode,
     DocumentNode,
-    FieldNode,
     FragmentDefinitionNode,
     ListValueNode,
     ObjectValueNode,
@@ -18,8 +17,6 @@ from graphql import (
 
 SELECTING = frozenset({"skip", "include"})
 """Directives that decide what is selected: a document has one plan for each set of their values."""
-
-INTROSPECTION = frozenset({"__schema", "__type"})
 
 
 class Outline(NamedTuple):
@@ -45,8 +42,6 @@ def outline(document: DocumentNode) -> Outline:
     switches: set[str] = set()
     is_usual = True
     for node in _walk(document):
-        if isinstance(node, FieldNode) and node.name.value in INTROSPECTION:
-            is_usual = False
         for directive in getattr(node, "directives", None) or ():
             is_usual = is_usual and directive.name.value in SELECTING
             switches |= _switches(directive)

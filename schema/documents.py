@@ -73,8 +73,10 @@ class Documents:
         return prepared
 
     def find_plans(self, document: DocumentNode) -> Plans | None:
-        """The plans of a document that is kept; None for any other, and where nothing is planned."""
-        return self._plans.get(id(document))
+        """The plans of a document; None where nothing is planned. Where it is not kept they serve one operation."""
+        if self._planner is None:
+            return None
+        return self._plans.get(id(document)) or Plans(self._planner, document, lambda _size: None)
 
     async def prepare_in_turn(self, text: str, caller: Hashable | None) -> PreparedDocument:
         """The document of a text. One that is not kept waits until the caller's others are ready. Never raises.

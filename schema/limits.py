@@ -65,13 +65,16 @@ MAX_ALIASES = 50
 """Aliased fields in one operation, with fragments written out."""
 
 MAX_COST = 20_000
-"""Fields in the largest answer an operation can have; about a third of a second of work."""
+"""What the largest answer of an operation may cost, about a second of work: fields, and questions to the database."""
+
+QUESTION_COST = 20
+"""What a field counts for that asks the database by itself: each field with arguments, and each `totalCount`."""
 
 LEDGER_VERIFICATION_COST = 15_000
 """What `ledgerVerification` counts for, which reads the whole ledger: an operation may ask for it once."""
 
 DEAR_FIELDS = {("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST}
-"""Fields that take much more work than reading a row; every other one counts 1."""
+"""Fields that take much more work than a question to the database."""
 
 MAX_NESTING = 150
 """Braces inside braces, with fragments written out: fields and inline fragments count."""
@@ -84,16 +87,24 @@ UNPAGED_LIST_SIZE = 10
 PAGE_ARGUMENTS = ("first", "last")
 INTROSPECTION_FIELDS = frozenset({"__schema", "__type"})
 CONNECTION_SUFFIX = ("Connection", "EventPage")
+ITEM_FIELDS = frozenset({"nodes", "edges"})
+"""What stands in a connection once for each item of the page. Its other fields stand there once."""
+
+COUNTING_FIELDS = frozenset({"totalCount", "totalCountIsExact"})
 _COUNT_LIMIT = 10**9
 """Where counting stops growing: beyond every limit, and small enough to stay cheap."""
 
 
 class Measure(NamedTuple):
-    """How large a selection is, as the limits count it. Inside introspection the cost may be a part of a field."""
+    """How large a selection is, as the limits count it. Inside introspection the cost may be a part of a field.
+
+    `once` is what the fields of a connection cost that do not grow with its page; `cost` leaves them out.
+    """
 
     depth: int
     aliases: int
     cost: float
+    once: float = 0
 
 
 _NOTHING = Measure(0, 0, 0)
@@ -177,6 +188,7 @@ class _Measuring:
             return _NOTHING
         depth = aliases = 0
         cost: float = 0
+        once: float = 0
         for selection in node.selections:
             self.visited += 1
             if isinstance(selection, FieldNode):
@@ -192,7 +204,8 @@ class _Measuring:
             depth = max(depth, part.depth)
             aliases += part.aliases
             cost += part.cost
-        return Measure(depth, min(aliases, _COUNT_LIMIT), min(cost, _COUNT_LIMIT))
+            once += part.once
+        return Measure(depth, min(aliases, _COUNT_LIMIT), min(cost, _COUNT_LIMIT), min(once, _COUNT_LIMIT))
 
     def field(self, node: FieldNode, parent: GraphQLCompositeType | None) -> Measure:
         """The measure of one field with all that is below it."""
@@ -200,7 +213,10 @@ class _Measuring:
         below = get_named_type(definition.type) if definition is not None else None
         inside = self.selection_set(node.selection_set, below if is_composite_type(below) else None)
         aliases = inside.aliases + (1 if node.alias is not None else 0)
-        return Measure(inside.depth + 1, aliases, min(self._cost(node, parent, definition, inside.cost), _COUNT_LIMIT))
+        cost = min(inside.once + self._cost(node, parent, definition, inside.cost), _COUNT_LIMIT)
+        if parent is not None and parent.name.endswith(CONNECTION_SUFFIX) and node.name.value not in ITEM_FIELDS:
+            return Measure(inside.depth + 1, aliases, 0, cost)
+        return Measure(inside.depth + 1, aliases, cost)
 
     def _cost(
         self,
@@ -209,7 +225,7 @@ class _Measuring:
         definition: GraphQLField | None,
         inside: float,
     ) -> float:
-        """What a field costs with all that is below it, of which one item costs `inside`."""
+        """What a field costs with what is below it, of which one item costs `inside`."""
         name = node.name.value
         if definition is None or parent is None:
             return 1 + (self._page_size(node, definition) or 1) * inside
@@ -221,7 +237,8 @@ class _Measuring:
         size = self._page_size(node, definition)
         if size is None:
             size = self._list_size(definition, parent)
-        return DEAR_FIELDS.get((parent.name, name), 1) + size * inside
+        own = QUESTION_COST if definition.args or name in COUNTING_FIELDS else 1
+        return DEAR_FIELDS.get((parent.name, name), own) + size * inside
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int | None:
         """How many items the field's page may hold; None for a field without page arguments."""
@@ -331,8 +348,10 @@ def excess(measure: Measure) -> str | None:
         return f"The operation uses more than {MAX_ALIASES} aliases, fragments written out."
     if measure.cost > MAX_COST:
         return (
-            f"The operation may return more than {MAX_COST} fields. Ask for fewer fields or smaller pages, "
-            "and give page-size variables a default: one without a default counts as 100."
+            f"The operation costs {round(measure.cost)}; at most {MAX_COST} are allowed. A field costs 1, one that "
+            f"asks the database by itself {QUESTION_COST}, and what is below a list as often as the list may have "
+            "items. Ask for fewer fields or smaller pages, and give page-size variables a default: one without "
+            "counts as 100."
         )
     return None
 

@@ -1,9 +1,10 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 import strawberry
-from graphql import parse
+from graphql import get_introspection_query, parse
 
 from execution.plans import MAX_VARIANTS, PLANNED_FIELD_BYTES, Plans
 from execution.resolvers import RESOLVE_ALL
@@ -137,9 +138,6 @@ def plans_of(executors: Executors, document: str, sizes: list[int] | None = None
 @pytest.mark.parametrize(
     "document",
     [
-        "{ __schema { queryType { name } } }",
-        '{ word __type(name: "Item") { name } }',
-        "{ ...F } fragment F on Query { __schema { description } }",
         "{ word @unknown }",
         "query @unknown { word }",
     ],
@@ -149,19 +147,38 @@ def test_what_is_unusual_has_no_plan(executors: Executors, document: str) -> Non
     assert plans.find(executors.build(tree)) is None
 
 
-def test_a_document_has_a_plan_for_each_set_of_switches_up_to_a_limit(executors: Executors) -> None:
+@pytest.mark.parametrize(
+    "document",
+    [
+        get_introspection_query(specified_by_url=True, input_value_deprecation=True),
+        '{ word __type(name: "Item") { kind fields(includeDeprecated: true) { name type { ofType { name } } } } }',
+        '{ ...F none: __type(name: "Nothing") { name } } fragment F on Query { __schema { description } }',
+    ],
+)
+async def test_the_schema_is_read_by_a_plan(executors: Executors, document: str) -> None:
+    planned, plain = await executors.answer(document, context=Calls())
+    assert orjson.dumps(planned.data) == orjson.dumps(plain.data)
+    assert planned.errors is None is plain.errors
+
+
+def test_a_document_keeps_a_plan_for_each_set_of_switches_up_to_a_limit(executors: Executors) -> None:
+    """Further ones are made for one operation, and count for nothing."""
+    sizes: list[int] = []
     names = [f"v{number}" for number in range(5)]
     heads = ", ".join(f"${name}: Boolean!" for name in names)
     fields = " ".join(f"{name}: word @include(if: ${name})" for name in names)
-    plans, tree = plans_of(executors, f"query({heads}) {{ word {fields} }}")
+    plans, tree = plans_of(executors, f"query({heads}) {{ word {fields} }}", sizes)
     found = []
     for number in range(32):
+        grown = len(sizes)
         variables = {name: bool(number & 1 << place) for place, name in enumerate(names)}
         found.append(plans.find(executors.build(tree, variables)))
-    assert len({id(plan) for plan in found[:MAX_VARIANTS]}) == MAX_VARIANTS
-    assert None not in found[:MAX_VARIANTS]
-    assert set(found[MAX_VARIANTS:]) == {None}
-    assert plans.find(executors.build(tree, dict.fromkeys(names, False))) is found[0]
+        assert (len(sizes) > grown) is (number < MAX_VARIANTS)
+    assert len({id(plan) for plan in found}) == 32
+    assert None not in found
+    again = [plans.find(executors.build(tree, dict.fromkeys(names, value))) for value in (False, True)]
+    assert again[0] is found[0]
+    assert again[1] is not found[-1]
 
 
 def test_a_plan_tells_its_size_and_a_repeated_fragment_is_planned_once(executors: Executors) -> None:

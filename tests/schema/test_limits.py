@@ -14,6 +14,7 @@ from schema.limits import (
     MAX_COST,
     MAX_DEPTH,
     MAX_TOKENS,
+    QUESTION_COST,
     UNPAGED_LIST_SIZE,
     Measure,
     Measured,
@@ -43,6 +44,7 @@ class Person:
 class PersonConnection:
     nodes: list[Person]
     total: int
+    total_count: int = 0
 
 
 @strawberry.type
@@ -57,6 +59,7 @@ class Query:
 
 
 SCHEMA = build_schema(Query)
+ASK = QUESTION_COST
 
 
 def measured(query: str, variables: dict[str, object] | None = None) -> Measured:
@@ -80,27 +83,37 @@ async def codes(query: str, schema: ExecutableSchema = SCHEMA, **variables: obje
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("{ person { name } }", Measure(2, 0, 2)),
-        ("{ a: person { b: name name } }", Measure(2, 2, 3)),
-        ("{ person { ... { name } ... on Person { name } } }", Measure(2, 0, 3)),
-        ("{ person { ...F } } fragment F on Person { friend { name } }", Measure(3, 0, 3)),
-        ("{ person { ...F a: friend { ...F } } } fragment F on Person { x: name }", Measure(3, 3, 4)),
-        ("{ people(first: 7) { nodes { name } } }", Measure(3, 0, 1 + 7 * 2)),
-        ("{ people(last: 7) { nodes { name } } }", Measure(3, 0, 1 + 7 * 2)),
-        ("{ people(first: 3, last: 7) { nodes { name } } }", Measure(3, 0, 1 + 7 * 2)),
-        ("{ people { nodes { name } } }", Measure(3, 0, 1 + DEFAULT_PAGE_SIZE * 2)),
-        ("{ people(first: null) { nodes { name } } }", Measure(3, 0, 1 + DEFAULT_PAGE_SIZE * 2)),
-        ("{ people(first: 1000000) { nodes { name } } }", Measure(3, 0, 1 + 100 * 2)),
-        ("{ people(first: -5) { nodes { name } } }", Measure(3, 0, 1 + 1 * 2)),
-        ("{ people(first: 0) { nodes { name } } }", Measure(3, 0, 1 + 1 * 2)),
-        ("{ people(first: " + "9" * 5_000 + ") { nodes { name } } }", Measure(3, 0, 1 + 100 * 2)),
-        ("query ($n: Int = 7) { people(first: $n) { nodes { name } } }", Measure(3, 0, 1 + 7 * 2)),
-        ("query ($n: Int) { people(first: $n) { nodes { name } } }", Measure(3, 0, 1 + 100 * 2)),
-        ("query ($n: Int!) { people(first: $n) { nodes { name } } }", Measure(3, 0, 1 + 100 * 2)),
-        ("{ people(first: $unknown) { nodes { name } } }", Measure(3, 0, 1 + 100 * 2)),
-        ("{ person { tags { name } } }", Measure(3, 0, 2 + UNPAGED_LIST_SIZE)),
-        ("{ people(first: 7) { ...C } } fragment C on PersonConnection { nodes { name } }", Measure(3, 0, 1 + 7 * 2)),
-        ("{ people(first: 5) { nodes { friends(first: 3) { nodes { name } } } } }", Measure(5, 0, 1 + 5 * (2 + 3 * 2))),
+        ("{ person { name } }", Measure(2, 0, ASK + 1)),
+        ("{ a: person { b: name name } }", Measure(2, 2, ASK + 2)),
+        ("{ person { ... { name } ... on Person { name } } }", Measure(2, 0, ASK + 2)),
+        ("{ person { ...F } } fragment F on Person { friend { name } }", Measure(3, 0, ASK + 2)),
+        ("{ person { ...F a: friend { ...F } } } fragment F on Person { x: name }", Measure(3, 3, ASK + 3)),
+        ("{ people(first: 7) { nodes { name } } }", Measure(3, 0, ASK + 7 * 2)),
+        ("{ people(last: 7) { nodes { name } } }", Measure(3, 0, ASK + 7 * 2)),
+        ("{ people(first: 3, last: 7) { nodes { name } } }", Measure(3, 0, ASK + 7 * 2)),
+        ("{ people { nodes { name } } }", Measure(3, 0, ASK + DEFAULT_PAGE_SIZE * 2)),
+        ("{ people(first: null) { nodes { name } } }", Measure(3, 0, ASK + DEFAULT_PAGE_SIZE * 2)),
+        ("{ people(first: 1000000) { nodes { name } } }", Measure(3, 0, ASK + 100 * 2)),
+        ("{ people(first: -5) { nodes { name } } }", Measure(3, 0, ASK + 1 * 2)),
+        ("{ people(first: 0) { nodes { name } } }", Measure(3, 0, ASK + 1 * 2)),
+        ("{ people(first: " + "9" * 5_000 + ") { nodes { name } } }", Measure(3, 0, ASK + 100 * 2)),
+        ("query ($n: Int = 7) { people(first: $n) { nodes { name } } }", Measure(3, 0, ASK + 7 * 2)),
+        ("query ($n: Int) { people(first: $n) { nodes { name } } }", Measure(3, 0, ASK + 100 * 2)),
+        ("query ($n: Int!) { people(first: $n) { nodes { name } } }", Measure(3, 0, ASK + 100 * 2)),
+        ("{ people(first: $unknown) { nodes { name } } }", Measure(3, 0, ASK + 100 * 2)),
+        ("{ person { tags { name } } }", Measure(3, 0, ASK + 1 + UNPAGED_LIST_SIZE)),
+        ("{ people(first: 7) { ...C } } fragment C on PersonConnection { nodes { name } }", Measure(3, 0, ASK + 7 * 2)),
+        (
+            "{ people(first: 5) { nodes { friends(first: 3) { nodes { name } } } } }",
+            Measure(5, 0, ASK + 5 * (1 + ASK + 3 * 2)),
+        ),
+        ("{ people(first: 7) { total nodes { name } } }", Measure(3, 0, ASK + 1 + 7 * 2)),
+        ("{ people(first: 7) { totalCount nodes { name } } }", Measure(3, 0, 2 * ASK + 7 * 2)),
+        ("{ people(first: 7) { ...C } } fragment C on PersonConnection { totalCount }", Measure(2, 0, 2 * ASK)),
+        (
+            "{ people(first: 5) { nodes { friends(first: 3) { totalCount nodes { name } } } } }",
+            Measure(5, 0, ASK + 5 * (1 + 2 * ASK + 3 * 2)),
+        ),
         ("{ nothing { like { this } } }", Measure(3, 0, 3)),
         ("{ ...F } fragment F on Nothing { a { b } }", Measure(2, 0, 2)),
         ("{ ...Missing }", Measure(0, 0, 0)),
@@ -113,9 +126,9 @@ def test_measures_depth_aliases_and_cost(query: str, expected: Measure) -> None:
 
 def test_page_sizes_sent_at_run_time_count_when_they_are_known() -> None:
     query = "query ($n: Int = 1) { people(first: $n) { nodes { name } } }"
-    assert measure(query, {"n": 50}).cost == 1 + 50 * 2
-    assert measure(query, {"n": 10**30}).cost == 1 + 100 * 2
-    assert measure(query, {"n": "50"}).cost == 1 + 1 * 2, "a value of the wrong type is refused elsewhere"
+    assert measure(query, {"n": 50}).cost == ASK + 50 * 2
+    assert measure(query, {"n": 10**30}).cost == ASK + 100 * 2
+    assert measure(query, {"n": "50"}).cost == ASK + 1 * 2, "a value of the wrong type is refused elsewhere"
 
 
 def chain(length: int, spreads: int = 2) -> str:

@@ -1,0 +1,59 @@
+"""The pace of an operation: after some work it gives way, so that the process serves others meanwhile.
+
+Work is counted and not measured. So an operation gives way at the same places in every run, and what is loaded together
+is the same on a busy machine.
+"""
+
+import asyncio
+
+TURN_STEPS = 2_000
+"""Steps of one operation in one turn of the event loop: about 10 ms. Reading a value of a row is one step."""
+
+CALL_STEPS = 10
+"""Steps of a coroutine that is started, and of an error that is told."""
+
+
+class Pace:
+    """Counts the steps of one operation. Its parts share the turns: each waits until the turn has steps left."""
+
+    __slots__ = ("_begins_anew", "_left", "_next")
+
+    def __init__(self) -> None:
+        self._left = TURN_STEPS
+        self._begins_anew = False
+        self._next: asyncio.Event | None = None
+
+    def count(self, steps: int) -> bool:
+        """Count steps that are taken now. False, and nothing is counted, when they have to wait for the next turn."""
+        if self._left <= 0:
+            return False
+        self._left -= steps
+        if not self._begins_anew:
+            self._begins_anew = True
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        return True
+
+    async def wait(self, steps: int) -> None:
+        """Count steps that are taken next, in this turn or in a later one."""
+        while not self.count(steps):
+            await self._wait_for_turn()
+
+    async def wait_for_calls(self, wanted: int) -> int:
+        """How many coroutines may be started now, at least one; they are counted."""
+        while self._left <= 0:
+            await self._wait_for_turn()
+        allowed = min(wanted, max(1, self._left // CALL_STEPS))
+        self.count(allowed * CALL_STEPS)
+        return allowed
+
+    async def _wait_for_turn(self) -> None:
+        if self._next is None:
+            self._next = asyncio.Event()
+        await self._next.wait()
+
+    def _begin_turn(self) -> None:
+        self._left = TURN_STEPS
+        self._begins_anew = False
+        ended, self._next = self._next, None
+        if ended is not None:
+            ended.set()
