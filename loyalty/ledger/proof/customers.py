@@ -58,6 +58,45 @@ QUESTIONS: Mapping[str, str] = {
         WHERE a.tenant_id = :current_tenant AND NOT a.closed
           AND a.archived_at IS DISTINCT FROM CASE WHEN h.archived THEN h.changed_at END
     """,
+    # Only texts of ASCII are compared: PostgreSQL folds the case of other letters in its own way.
+    "customers are found by the identifiers that they have, and by no others": r"""
+        WITH told AS (
+            SELECT c.id, one->>'type' AS type, one->>'value' AS value
+            FROM customers c
+            CROSS JOIN LATERAL jsonb_array_elements(
+                CASE WHEN jsonb_typeof(c.identifiers) = 'array' THEN c.identifiers ELSE '[]' END) one
+            WHERE c.tenant_id = :current_tenant
+        )
+        SELECT coalesce(t.id, k.customer_id) AS customer_id, coalesce(t.type, k.type) AS type, t.told, k.kept
+        FROM (SELECT id, type, count(*) AS told FROM told GROUP BY id, type) t
+        FULL JOIN (SELECT customer_id, type, count(*) AS kept FROM customer_identifiers
+                   WHERE tenant_id = :current_tenant GROUP BY customer_id, type) k
+             ON k.customer_id = t.id AND k.type = t.type
+        WHERE t.told IS DISTINCT FROM k.kept
+        UNION ALL
+        SELECT t.id, t.type, 1, NULL FROM told t
+        LEFT JOIN customer_identifiers k ON k.tenant_id = :current_tenant AND k.customer_id = t.id AND k.type = t.type
+             AND k.value = lower(regexp_replace(t.value, '[[:space:]-]', '', 'g'))
+        WHERE t.value ~ '^[ -~]*$' AND k.customer_id IS NULL
+    """,
+    "customers are found by the tags that they have, and by no others": r"""
+        WITH told AS (
+            SELECT c.id, one AS tag
+            FROM customers c
+            CROSS JOIN LATERAL jsonb_array_elements_text(
+                CASE WHEN jsonb_typeof(c.tags) = 'array' THEN c.tags ELSE '[]' END) one
+            WHERE c.tenant_id = :current_tenant
+        )
+        SELECT coalesce(t.id, k.customer_id) AS customer_id, t.told, k.kept, NULL AS tag
+        FROM (SELECT id, count(*) AS told FROM told GROUP BY id) t
+        FULL JOIN (SELECT customer_id, count(*) AS kept FROM customer_tags
+                   WHERE tenant_id = :current_tenant GROUP BY customer_id) k ON k.customer_id = t.id
+        WHERE t.told IS DISTINCT FROM k.kept
+        UNION ALL
+        SELECT t.id, 1, NULL, t.tag FROM told t
+        LEFT JOIN customer_tags k ON k.tenant_id = :current_tenant AND k.customer_id = t.id AND k.tag = lower(t.tag)
+        WHERE t.tag ~ '^[ -~]*$' AND k.customer_id IS NULL
+    """,
     "every archiving is told once, and no other": """
         WITH changed AS (
             SELECT customer_id, id::text AS archiving, cause,

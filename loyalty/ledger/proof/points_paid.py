@@ -139,6 +139,14 @@ QUESTIONS: Mapping[str, str] = {
             UNION ALL SELECT r.id, 'redemptionCapture' FROM redemptions r
             JOIN holds h ON h.tenant_id = :current_tenant AND h.id = r.hold_id
             WHERE r.tenant_id = :current_tenant AND h.capture_on = 'CALL'
+            -- Reports and refunds give points back too, at the very moment that they are recorded.
+            UNION ALL SELECT t.id, 'redemptionReturn' FROM redemption_returns t
+            JOIN redemptions r ON r.tenant_id = :current_tenant AND r.id = t.redemption_id
+            WHERE t.tenant_id = :current_tenant AND NOT EXISTS (
+                SELECT FROM purchases p
+                JOIN purchase_facts f ON f.tenant_id = :current_tenant AND f.purchase_id = p.id
+                WHERE p.tenant_id = :current_tenant AND p.kind = r.purchase_kind
+                  AND p.external_id = r.purchase_external_id AND f.recorded_at = t.returned_at)
             UNION ALL SELECT (facts->'reassignment'->>'id')::uuid, 'purchaseReassign' FROM purchase_facts
                       WHERE tenant_id = :current_tenant AND facts ? 'reassignment'
         ) m
