@@ -11,7 +11,8 @@ FACT_DIGEST = """sha256(convert_to(concat_ws('|', purchase_id, version, fingerpr
     coalesce(report_client, ''), coalesce(state_mark, '')), 'UTF8'))"""
 """The SHA-256 of all that a fact says, over its columns."""
 
-_SORTED_LINES = "(SELECT jsonb_agg(line ORDER BY line) FROM jsonb_array_elements({lines}) line WHERE line->>'quantity' IS DISTINCT FROM '0')"
+_SORTED_LINES = """(SELECT jsonb_agg(line ORDER BY line) FROM jsonb_array_elements({lines}) line
+    WHERE line->>'quantity' IS DISTINCT FROM '0')"""
 """Reports may tell lines in another order than the purchase knows them in, and leave some out."""
 
 _PERIOD = "CASE policy->>'period' WHEN 'MONTH' THEN 1 WHEN 'QUARTER' THEN 3 ELSE 12 END"
