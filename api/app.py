@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from api.graphql import MAX_BODY_BYTES, GraphQLView
 from api.health import health_routes
 from api.operation import OperationRequest
 from api.pages import PageHeaders
+from api.peers import Peers
 from api.requests import RequestLog
 from api.sdl import sdl_route
 from permissions.actor import Actor
@@ -29,24 +30,28 @@ async def _nothing() -> AsyncIterator[None]:
     yield
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     schema: ExecutableSchema,
-    authenticate: Callable[[str | None], Awaitable[Actor]],
+    authenticate: Callable[[str | None, str | None], Awaitable[Actor]],
     make_context: Callable[[OperationRequest], object],
     find_fallen: FindFallen,
     ready: Callable[[], Awaitable[None]],
     *,
     allowed_origins: Collection[str] = (),
+    trusted_proxies: Sequence[str] = (),
+    more_routes: Sequence[Route] = (),
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Starlette:
     """The application.
 
-    `authenticate` turns the value of an Authorization header into an actor or raises `Unauthenticated`;
+    `authenticate` turns the value of an Authorization header, and the caller's address, into an actor or raises
+    `Unauthenticated`;
     `make_context` makes the context of one operation; `find_fallen` is asked every few seconds about the actors of
     each tenant with open connections; `ready` raises when the process cannot serve. `allowed_origins` are those whose
-    pages may call for every tenant, beside the ones that a tenant allows. `lifespan` is entered before the first
-    request and left after the last.
+    pages may call for every tenant, beside the ones that a tenant allows. `trusted_proxies` are networks whose
+    `X-Forwarded-For` tells the caller's address. `more_routes` are served beside the API. `lifespan` is entered before
+    the first request and left after the last.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(
@@ -69,8 +74,13 @@ def create_app(
             WebSocketRoute(GRAPHQL_PATH, view),
             sdl_route(print_sdl(schema)),
             *health_routes(ready),
+            *more_routes,
         ],
-        middleware=[Middleware(PageHeaders, path=GRAPHQL_PATH), Middleware(RequestLog)],
+        middleware=[
+            Middleware(PageHeaders, path=GRAPHQL_PATH),
+            Middleware(RequestLog),
+            Middleware(Peers, trusted_proxies=trusted_proxies),
+        ],
         exception_handlers={HTTPException: not_found},
         lifespan=run,
     )

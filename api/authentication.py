@@ -1,7 +1,8 @@
 """Credential → actor. The only way to an actor, and so the only way to a tenant.
 
 An API token is looked up by its hash; a JWT is verified here and then its standing is read (does the tenant, the staff
-member or the customer still exist?). Callers learn only that the credential was refused, never why.
+member or the customer still exist?). A credential may be held to networks. Callers learn only that the credential was
+refused, never why.
 """
 
 import datetime as dt
@@ -10,9 +11,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from api.issuer import MAX_TOKEN_LENGTH, Claims, InvalidToken, Issuer
+from api.issuer import MAX_TOKEN_LENGTH, Claims, ClientClaim, InvalidToken, Issuer
 from api.tokens import PREFIX, hash_token, is_token
 from loyalty.rules.ids import CustomerId
+from loyalty.rules.network import is_within
 from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind
 from permissions.catalog import Permission, parse_grants
 from permissions.roles import ROLE_PERMISSIONS, Role
@@ -50,9 +52,17 @@ class Authenticator:
         self._read_token = read_token
         self._read_standing = read_standing
 
-    async def __call__(self, authorization: str | None) -> Actor:
-        """The actor of a credential. Raises `Unauthenticated`, or `TenantSuspended` for one that stands otherwise."""
-        credential = _bearer_credential(authorization)
+    async def __call__(self, authorization: str | None, peer: str | None = None) -> Actor:
+        """The actor of a credential that is sent from the address `peer`.
+
+        Raises `Unauthenticated`, or `TenantSuspended` for one that stands otherwise.
+        """
+        actor = await self.actor_of(_bearer_credential(authorization))
+        refuse_other_networks(actor, peer)
+        return actor
+
+    async def actor_of(self, credential: str) -> Actor:
+        """The actor of a credential, wherever it is sent from. Raises as a call does."""
         if credential.startswith(PREFIX):
             return await self._actor_of_token(credential)
         return await self._actor_of_jwt(credential)
@@ -76,6 +86,8 @@ class Authenticator:
 
 def actor_of_claims(claims: Claims) -> Actor:
     """The actor that a valid JWT describes. Grants narrow the role and never widen it."""
+    if claims.client is not None:
+        return _actor_of_client(claims, claims.client)
     permissions: frozenset[Permission] = ROLE_PERMISSIONS[claims.role]
     if claims.grants is not None:
         permissions &= parse_grants(claims.grants)
@@ -91,6 +103,28 @@ def actor_of_claims(claims: Claims) -> Actor:
         signed=(claims.signed,) if claims.maker is None else (claims.signed, claims.maker),
         maker_token_id=claims.maker_token_id,
     )
+
+
+def _actor_of_client(claims: Claims, client: ClientClaim) -> Actor:
+    """The actor of an OAuth client's access token; what the client itself may do is read with its standing."""
+    return Actor(
+        kind=ActorKind.API_TOKEN,
+        tenant_id=claims.tenant_id,
+        subject=claims.subject,
+        permissions=parse_grants(claims.grants or ()),
+        display=claims.name[:MAX_DISPLAY_LENGTH],
+        expires_at=claims.expires_at,
+        token_id=client.id,
+        secret_mark=client.secret_mark,
+        signed=(claims.signed,),
+    )
+
+
+def refuse_other_networks(actor: Actor, peer: str | None) -> None:
+    """Raise `Unauthenticated` when the credential is held to networks and the caller's address lies in none of them."""
+    if actor.networks is not None and not is_within(peer, actor.networks):
+        log.info("a credential was refused outside of its networks", subject=actor.subject, address=peer)
+        raise Unauthenticated("The API token is not valid.")
 
 
 def is_expired(actor: Actor) -> bool:

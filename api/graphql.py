@@ -41,6 +41,7 @@ from api.errors import (
 from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import ORIGIN_NOT_ALLOWED, PageRefused, admit_page, answer_preflight, is_preflight
+from api.peers import peer_of
 from api.requests import sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
@@ -76,7 +77,7 @@ class GraphQLView(GraphQL[Any, None]):
     def __init__(
         self,
         schema: ExecutableSchema,
-        authenticate: Callable[[str | None], Awaitable[Actor]],
+        authenticate: Callable[[str | None, str | None], Awaitable[Actor]],
         make_context: Callable[[OperationRequest], object],
         connections: OpenConnections,
         allowed_origins: Collection[str] = (),
@@ -183,7 +184,7 @@ class GraphQLView(GraphQL[Any, None]):
         if len(headers) > 1:
             raise unauthenticated("Send one Authorization header.", missing=False)
         try:
-            return await self.authenticate(headers[0] if headers else None)
+            return await self.authenticate(headers[0] if headers else None, peer_of(request.scope))
         except Unauthenticated as refused:
             raise unauthenticated(str(refused), missing=refused.missing) from None
         except TenantSuspended as refused:

@@ -42,11 +42,19 @@ class InvalidToken(Exception):
     """
 
 
+class ClientClaim(NamedTuple):
+    """The OAuth client of an access token, and which of its secrets the client got it for."""
+
+    id: TokenId
+    secret_mark: str
+
+
 class Claims(NamedTuple):
     """What a valid token says. `subject` is a staff member's id, or for customers the UUID of the customer.
 
     `grants` narrow the role to some permissions (wire names); None means all that the role has. `maker` is the signed
-    token, `maker_token_id` the API token that made this one; without both it was made by an operator.
+    token, `maker_token_id` the API token or OAuth client that made this one; without both it was made by an operator.
+    `client` is there exactly in the access tokens of OAuth clients, whose role is INTEGRATION.
     """
 
     subject: str
@@ -59,6 +67,7 @@ class Claims(NamedTuple):
     issued_at: dt.datetime
     maker: SignedToken | None = None
     maker_token_id: TokenId | None = None
+    client: ClientClaim | None = None
 
     @property
     def signed(self) -> SignedToken:
@@ -128,15 +137,17 @@ class Issuer:
         lifetime: dt.timedelta,
         grants: tuple[str, ...] | None = None,
         ends_by: dt.datetime | None = None,
-        maker: SignedToken | TokenId | None = None,
+        maker: SignedToken | None = None,
+        maker_token_id: TokenId | None = None,
+        client: ClientClaim | None = None,
         token_id: uuid.UUID | None = None,
         issued_at: dt.datetime | None = None,
     ) -> IssuedToken:
         """A signed token. `lifetime` is more than zero and at most `MAX_LIFETIME`; a customer's subject is a UUID.
 
-        It ends with its lifetime or at `ends_by`, whichever comes first, and with its `maker`: a signed token, or an
-        API token by its id. With the `token_id` and `issued_at` of another it says the same as that one, and is over
-        when that one is. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
+        It ends with its lifetime or at `ends_by`, whichever comes first, and with its makers: a signed token, and an
+        API token or OAuth client by its id. With the `token_id` and `issued_at` of another it says the same as that
+        one, and is over when that one is. Raises `ValueError` or `InvalidToken` for claims that `verify` would refuse.
         """
         if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
             raise ValueError(f"A token lives more than no time and at most {MAX_LIFETIME.days} days")
@@ -156,10 +167,12 @@ class Issuer:
         if grants is not None:
             parse_grants(grants)
             claims["permissions"] = list(grants)
-        if isinstance(maker, SignedToken):
+        if maker is not None:
             claims["maker"] = {"jti": maker.id, "sub": maker.subject, "iat": int(maker.issued_at.timestamp())}
-        elif maker is not None:
-            claims["maker_token"] = str(maker)
+        if maker_token_id is not None:
+            claims["maker_token"] = str(maker_token_id)
+        if client is not None:
+            claims["client"] = {"id": str(client.id), "secret": client.secret_mark}
         checked = self._read_claims(claims)
         header = {"alg": ALGORITHM, "kid": self.key_id, "typ": "JWT"}
         return IssuedToken(jwt.encode(header, claims, self._key, algorithms=[ALGORITHM]), checked.expires_at)
@@ -182,7 +195,8 @@ class Issuer:
         if claims.get("aud") != self._audience:
             raise InvalidToken("another audience")
         expires_at = self._check_times(claims)
-        role = _role(claims)
+        client = _client(claims)
+        role = _role(claims, client)
         subject = _text(claims, "sub")
         if role is Role.CUSTOMER:
             _uuid(subject, "sub")
@@ -197,6 +211,7 @@ class Issuer:
             issued_at=_instant(claims, "iat"),
             maker=_maker(claims),
             maker_token_id=_maker_token_id(claims),
+            client=client,
         )
 
     def _check_times(self, claims: dict[str, Any]) -> dt.datetime:
@@ -262,10 +277,21 @@ def _maker_token_id(claims: dict[str, Any]) -> TokenId | None:
     return TokenId(_uuid(_text(claims, "maker_token"), "maker_token"))
 
 
-def _role(claims: dict[str, Any]) -> Role:
+def _client(claims: dict[str, Any]) -> ClientClaim | None:
+    client = claims.get("client")
+    if client is None:
+        return None
+    if not isinstance(client, dict) or claims.get("permissions") is None:
+        raise InvalidToken("client is no client of a partner")
+    return ClientClaim(TokenId(_uuid(_text(client, "id"), "client")), _text(client, "secret"))
+
+
+def _role(claims: dict[str, Any], client: ClientClaim | None) -> Role:
     value = claims.get("role")
-    if value == Role.INTEGRATION or not isinstance(value, str) or value not in Role.__members__:
-        raise InvalidToken("no role for a person")
+    if not isinstance(value, str) or value not in Role.__members__:
+        raise InvalidToken("no role")
+    if (value == Role.INTEGRATION) != (client is not None):
+        raise InvalidToken("a role that does not fit: partners have clients, people have none")
     return Role(value)
 
 

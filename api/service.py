@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
+import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
@@ -14,13 +16,16 @@ from strawberry.dataloader import DataLoader
 from api.app import create_app
 from api.authentication import Authenticator, Unauthenticated
 from api.connections import ACTORS_AT_ONCE
-from api.issuer import Issuer
+from api.issuer import ClientClaim, Issuer
 from api.live import EventHub
+from api.oauth import PartnerDoor, oauth_routes
+from api.oauth_server import SignAccessToken
 from api.operation import OperationRequest
-from api.tokens import make_token
+from api.tokens import hash_token, is_token, make_token
 from loyalty.rules.ids import TenantId
-from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actors
+from loyalty.services.authentication import actor_of_client, actor_of_token, admit_actors, find_fallen
 from loyalty.services.customer_token import CustomerGrant
+from loyalty.services.oauth_client import end_access_token
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from permissions.actor import Actor
@@ -33,22 +38,40 @@ from tenancy.retry import StaleRead
 from tenancy.startup import refuse_unsafe_role
 
 CURSORS = "cursors"
-API_TOKEN_KIND = "api"  # noqa: S105 - a word in the token's prefix
+ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
+LAST_USE_SECONDS = 5.0
+"""How long the last use of a credential waits to be written."""
+
 UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout, StaleRead)
 """What the database raises when it is away, or too busy to answer; others may have been faster in every attempt."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.service")
+
+
+class Edge(NamedTuple):
+    """What an installation says about its edge: whom it lets in from where, and the address that clients call.
+
+    Pages of `allowed_origins` may call for every tenant.
+    """
+
+    allowed_origins: Collection[str] = ()
+    trusted_proxies: Sequence[str] = ()
+    public_url: str = ""
+    access_token_lifetime: timedelta = ACCESS_TOKEN_LIFETIME
+
+
+NO_EDGE = Edge()
 
 
 def build_service(
     database: Database,
     issuer: Issuer,
+    edge: Edge = NO_EDGE,
     *,
     codes: CodeKeys = NO_CODE_KEYS,
-    allowed_origins: Collection[str] = (),
     planned: bool = True,
 ) -> Starlette:
     """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
-
-    Pages of ``allowed_origins`` may call for every tenant.
 
     Its lifespan checks the database role, listens for events, and ends both.
     """
@@ -74,11 +97,15 @@ def build_service(
     async def ready() -> None:
         await refuse_unsafe_role(database)
 
-    def new_api_token() -> tuple[str, str]:
-        token = make_token(API_TOKEN_KIND)
+    def new_secret(kind: str) -> tuple[str, str]:
+        token = make_token(kind)
         return token.text, token.sha256
 
-    services = Services(world, hub, customer_token_signer(issuer), new_api_token, issuer.derive_key(CURSORS))
+    authenticate = Authenticator(issuer, read_token, read_standing)
+    services = Services(
+        world, hub, customer_token_signer(issuer), new_secret, issuer.derive_key(CURSORS), hash_of_secret
+    )
+    door = partner_door(world, authenticate, access_token_signer(issuer), edge)
 
     def make_context(request: OperationRequest) -> Context:
         return Context(services, request.actor, request.request_id, request.last_event_id)
@@ -87,21 +114,58 @@ def build_service(
     async def lifespan() -> AsyncIterator[None]:
         await refuse_unsafe_role(database)
         await hub.start()
+        writing = asyncio.create_task(write_last_uses(world))
         try:
             yield
         finally:
+            writing.cancel()
             await hub.stop()
+            with contextlib.suppress(*UNAVAILABLE):
+                await world.uses.write(database)
             await database.close()
 
     return create_app(
         treue_schema(UNAVAILABLE, planned=planned),
-        Authenticator(issuer, read_token, read_standing),
+        authenticate,
         make_context,
         find_fallen_actors,
         ready,
-        allowed_origins=allowed_origins,
+        allowed_origins=edge.allowed_origins,
+        trusted_proxies=edge.trusted_proxies,
+        more_routes=oauth_routes(door),
         lifespan=lifespan,
     )
+
+
+def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToken, edge: Edge) -> PartnerDoor:
+    """What the OAuth endpoints ask for."""
+
+    async def find_client(sha256: str) -> Actor | None:
+        return await actor_of_client(world, sha256)
+
+    async def revoke(actor: Actor) -> None:
+        if actor.token_id is not None:
+            await end_access_token(world, actor.tenant_id, actor.token_id, actor.signed[0].id)
+
+    return PartnerDoor(
+        find_client=find_client,
+        find_bearer=authenticate.actor_of,
+        revoke=revoke,
+        sign=sign,
+        lifetime_seconds=int(edge.access_token_lifetime.total_seconds()),
+        unavailable=UNAVAILABLE,
+        public_url=edge.public_url.rstrip("/"),
+    )
+
+
+async def write_last_uses(world: World) -> None:
+    """Write every few seconds when credentials were used, until cancelled."""
+    while True:
+        await asyncio.sleep(LAST_USE_SECONDS)
+        try:
+            await world.uses.write(world.database)
+        except UNAVAILABLE as error:
+            log.info("last uses are written later", reason=type(error).__name__)
 
 
 async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exception]:
@@ -113,7 +177,7 @@ async def refresh_all(world: World, actors: Sequence[Actor]) -> list[Actor | Exc
     for actor in actors:
         by_tenant[actor.tenant_id].append(actor)
     answers = await asyncio.gather(
-        *(refresh_actors(world, tenant_id, asked) for tenant_id, asked in by_tenant.items()), return_exceptions=True
+        *(admit_actors(world, tenant_id, asked) for tenant_id, asked in by_tenant.items()), return_exceptions=True
     )
     found: dict[Actor, Actor | Exception] = {}
     for asked, answer in zip(by_tenant.values(), answers, strict=True):
@@ -141,8 +205,34 @@ def customer_token_signer(issuer: Issuer) -> CustomerTokenSigner:
             ends_by=grant.ends_by,
             token_id=grant.id,
             issued_at=grant.issued_at,
-            maker=maker.token_id or next(iter(maker.signed), None),
+            maker=next(iter(maker.signed), None),
+            maker_token_id=maker.token_id,
         )
         return token.text, token.expires_at
 
     return sign
+
+
+def access_token_signer(issuer: Issuer) -> SignAccessToken:
+    """What signs the access tokens of OAuth clients: each says its client, the secret it was got for, and its scope."""
+
+    def sign(client: Actor, scope: str, lifetime_seconds: int) -> str:
+        if client.token_id is None or client.secret_mark is None:
+            raise ValueError("an access token is for a client that showed its secret")
+        return issuer.issue(
+            subject=client.subject,
+            tenant_id=client.tenant_id,
+            role=Role.INTEGRATION,
+            name=client.display,
+            lifetime=timedelta(seconds=lifetime_seconds),
+            grants=tuple(scope.split()),
+            ends_by=client.expires_at,
+            client=ClientClaim(client.token_id, client.secret_mark),
+        ).text
+
+    return sign
+
+
+def hash_of_secret(text: str) -> str | None:
+    """The SHA-256 of the secret of an API token; None for what can be none."""
+    return hash_token(text) if is_token(text) else None

@@ -33,6 +33,7 @@ from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import PageRefused, admit_page
+from api.peers import peer_of
 from loyalty.rules.errors import TenantSuspended
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
@@ -254,7 +255,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """The actor. While others have all connections to the database the socket waits, and asks again."""
         while True:
             try:
-                return await self.edge.authenticate(authorization)
+                return await self.edge.authenticate(authorization, peer_of(self._socket_scope))
             except NoFreeConnection:
                 await asyncio.sleep(random.uniform(*BUSY_SECONDS))  # noqa: S311 - jitter, not a secret
 

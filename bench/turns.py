@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from api.server import settle_memory
-from api.service import UNAVAILABLE, customer_token_signer
+from api.service import UNAVAILABLE, customer_token_signer, hash_of_secret
 from api.tokens import make_token
 from bench.service import Service
 from loyalty.rules.customer import CustomerProfile
@@ -104,7 +104,9 @@ async def tell_stretches(service: Service) -> None:
     """Print the documents with the longest stretches, first made ready and then kept."""
     await _record(service)
     schema = treue_schema(UNAVAILABLE)
-    services = Services(service.world, _NoFeed(), customer_token_signer(service.issuer), _make_secret, b"bench")
+    services = Services(
+        service.world, _NoFeed(), customer_token_signer(service.issuer), _make_secret, b"bench", hash_of_secret
+    )
     documents = dict(_valid_documents(schema))
     stopwatch = _Stopwatch(asyncio.get_running_loop())
     settle_memory()
@@ -162,6 +164,6 @@ async def _record(service: Service) -> None:
         await record_purchases(service.world, service.manager, recordings[start : start + 1_000])
 
 
-def _make_secret() -> tuple[str, str]:
-    token = make_token("api")
+def _make_secret(kind: str) -> tuple[str, str]:
+    token = make_token(kind)
     return token.text, token.sha256

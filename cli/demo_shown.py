@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import orjson
 
-from api.service import API_TOKEN_KIND
 from api.tokens import make_token
 from cli.addresses import address_of
 from cli.credentials import local_issuer
@@ -32,6 +31,7 @@ from permissions.actor import Actor
 from permissions.roles import ROLE_PERMISSIONS, Role
 from runtime.roles import DatabaseUrls
 from runtime.settings import Settings
+from schema.context import API_TOKEN
 from tenancy.database import Database
 
 TOKEN_NAME = "Demo booking system"  # noqa: S105 - a name
@@ -105,7 +105,7 @@ async def _credentials(world: World, settings: Settings, owner: Actor, customer_
     known = [token for token in await list_api_tokens(world, owner) if token.name == TOKEN_NAME]
     for token_before in known:
         await end_api_token(world, owner, token_before.id)
-    secret = make_token(API_TOKEN_KIND)
+    secret = make_token(API_TOKEN)
     await create_api_token(
         world,
         owner,

@@ -2,12 +2,13 @@
 
 import signal
 import sys
+from datetime import timedelta
 
 import click
 import structlog
 
 from api.server import run
-from api.service import build_service
+from api.service import Edge, build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_code_keys, local_issuer
 from loyalty.rules.origins import check_origins
@@ -45,13 +46,14 @@ def serve(host: str | None, port: int | None) -> None:
             pooler=Pooler(settings.pooler),
             name="treue-server",
         )
-        app = build_service(
-            database,
-            local_issuer(settings),
-            codes=local_code_keys(settings),
+        edge = Edge(
             allowed_origins=origins,
-            planned=settings.plans,
+            trusted_proxies=settings.trusted_proxies,
+            public_url=settings.public_url or "",
+            access_token_lifetime=timedelta(minutes=settings.access_token_minutes),
         )
+        codes = local_code_keys(settings)
+        app = build_service(database, local_issuer(settings), edge, codes=codes, planned=settings.plans)
         run(
             app,
             host,

@@ -11,13 +11,15 @@ from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import SYSTEM_PERMISSIONS
 
 MAX_DISPLAY_LENGTH = 120
+MARK_LENGTH = 16
+"""Digits of the hash of a secret that tell the two secrets of one credential apart."""
 
 
 class ActorKind(DescribedEnum):
     """What sort of caller a credential stands for."""
 
     STAFF = "STAFF", "A person of the tenant's team."
-    API_TOKEN = "API_TOKEN", "A partner system with an API token."
+    API_TOKEN = "API_TOKEN", "A partner system: with an API token, or with an access token of its OAuth client."
     CUSTOMER = "CUSTOMER", "A customer, in the tenant's own app."
     SYSTEM = "SYSTEM", "The service itself, in the background."
 
@@ -42,6 +44,9 @@ class Actor:
     A signed token stands in `signed`, followed by the signed token that made it. A customer's token that an API token
     made names it in `maker_token_id`. A token ends with its maker.
 
+    A partner system proves itself with a secret, `secret_mark`, and may be held to `networks` in CIDR form. It has an
+    API token, or an access token (`signed`) that an OAuth client got for its secret; `token_id` is either.
+
     `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
     allows.
     """
@@ -58,6 +63,8 @@ class Actor:
     token_client_id: TokenId | None = None
     signed: tuple[SignedToken, ...] = ()
     maker_token_id: TokenId | None = None
+    secret_mark: str | None = None
+    networks: tuple[str, ...] | None = None
     loyalty_enabled: bool = True
     allowed_origins: frozenset[str] = frozenset()
     origin: Origin | None = None
@@ -103,6 +110,11 @@ class Actor:
 def client_of_customer(customer_id: CustomerId | None) -> str:
     """The client that a customer is."""
     return f"customer:{customer_id}"
+
+
+def mark_of_secret(sha256: str) -> str:
+    """What tells a secret from another one of the same credential, made of its hash."""
+    return sha256[:MARK_LENGTH]
 
 
 def subject_of_token(token_id: TokenId | None) -> str:

@@ -4,6 +4,7 @@ Every variable begins with TREUE_, except DATABASE_URL, whose name is a conventi
 URLs carry passwords: they are never shown, neither in `repr()` nor in a complaint about a wrong value.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,6 +18,7 @@ from runtime.problems import WrongSettings
 DEFAULT_PORT = 8321
 MAX_POOL_SIZE = 200
 MAX_WAIT_SECONDS = 300
+MAX_ACCESS_TOKEN_MINUTES = 1_440
 
 
 def _check_postgres_url(url: str) -> str:
@@ -32,10 +34,18 @@ def _check_postgres_url(url: str) -> str:
     return url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url
 
 
+def _check_network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        raise ValueError("must be networks in CIDR form, as 10.0.0.0/8") from None
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
+Network = Annotated[str, AfterValidator(_check_network)]
 PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
@@ -72,6 +82,18 @@ class Settings(BaseSettings):
     cors_origins: tuple[str, ...] = Field(
         default=(),
         description='Origins whose pages may call for every tenant, as JSON: ["https://console.example"].',
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+/?$",
+        description="The address that clients call, such as https://points.example; OAuth needs it behind a proxy.",
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(),
+        description='Networks of proxies whose X-Forwarded-For is believed, as JSON: ["10.0.0.0/8"].',
+    )
+    access_token_minutes: int = Field(
+        default=60, ge=1, le=MAX_ACCESS_TOKEN_MINUTES, description="Lifetime of the access tokens of OAuth clients."
     )
     issuer_key_file: Path | None = Field(
         default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."

@@ -22,6 +22,10 @@ EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_va
 """What the cursors of events say: a position of the tenant's log."""
 
 
+API_TOKEN, CLIENT_SECRET = "api", "client"
+"""Kinds of secrets; the kind stands in the text of a secret."""
+
+
 class EventFeed(Protocol):
     """Committed events of a tenant, from any position on, as they come."""
 
@@ -45,10 +49,12 @@ class Services:
     world: World
     feed: EventFeed
     sign_customer_token: CustomerTokenSigner
-    make_api_token: Callable[[], tuple[str, str]]
-    """A new secret and its SHA-256."""
+    make_secret: Callable[[str], tuple[str, str]]
+    """A new secret of a kind, and its SHA-256."""
     cursor_key: bytes
     """What cursors are sealed with; the same in every server process."""
+    hash_of_secret: Callable[[str], str | None]
+    """The SHA-256 of a secret that somebody holds, None for what can be none."""
     event_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EVENTS_AT_ONCE))
     """One for each event whose fields may be read at the same time."""
 

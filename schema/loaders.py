@@ -56,6 +56,7 @@ from loyalty.services.listing import (
     load_redemptions_for,
 )
 from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
+from loyalty.services.oauth_client import load_oauth_clients
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.profile import load_consents
 from loyalty.services.program import check_program, get_program, get_tenant
@@ -82,6 +83,7 @@ from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
 from loyalty.storage.gift_card_products import GiftCardProductRow
 from loyalty.storage.jobs import JobRow
+from loyalty.storage.oauth_clients import OAuthClientRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow
@@ -165,6 +167,7 @@ class Loaders:
         self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
         self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
         self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)
+        self.oauth_clients: DataLoader[Any, OAuthClientRow | None] = by_id(load_oauth_clients)
 
     def clear(self) -> None:
         """Forget what was loaded: after a mutation, and before each event of a subscription."""

@@ -19,7 +19,12 @@ MAX_ID_LENGTH = 1_500
 KEYED_TYPES = frozenset({"CatalogItem"})
 """Types whose rows are known by kind and external id."""
 
-_WORDS = {"EarningRule": "earning rule", "ApiToken": "API token", "GiftCardProduct": "gift card product"}
+_WORDS = {
+    "EarningRule": "earning rule",
+    "ApiToken": "API token",
+    "OauthClient": "OAuth client",
+    "GiftCardProduct": "gift card product",
+}
 """What a refusal calls a type whose name is more than one word: the same as the use cases call it."""
 
 

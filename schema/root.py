@@ -8,6 +8,7 @@ from schema.mutations import (
     allowed_origins_set,
     api_token_create,
     api_token_revoke,
+    api_token_rotate,
     catalog_items_upsert,
     customer_archive,
     customer_merge,
@@ -23,6 +24,9 @@ from schema.mutations import (
     gift_card_product_archive,
     gift_card_product_create,
     gift_card_product_update,
+    oauth_client_create,
+    oauth_client_revoke,
+    oauth_client_rotate_secret,
     opening_balances_import,
     points_adjust,
     program_apply_preset,
@@ -67,6 +71,7 @@ class Query:
     catalog_item = program_queries.catalog_item
     job = program_queries.job
     api_tokens = program_queries.api_tokens
+    oauth_clients = program_queries.oauth_clients
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key
@@ -122,6 +127,10 @@ class Mutation:
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke
+    api_token_rotate = api_token_rotate.api_token_rotate
+    oauth_client_create = oauth_client_create.oauth_client_create
+    oauth_client_rotate_secret = oauth_client_rotate_secret.oauth_client_rotate_secret
+    oauth_client_revoke = oauth_client_revoke.oauth_client_revoke
     customer_token_create = customer_token_create.customer_token_create
     signed_tokens_revoke = signed_tokens_revoke.signed_tokens_revoke
 

@@ -5,34 +5,32 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
-from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.text import check_text
-from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.creation import Once, call_once
+from loyalty.services.credential import NAME_MAX_LENGTH, Wanted, lock_credentials, new_credential, refuse_too_many
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
+    CLIENT,
+    TOKEN,
     ApiTokenRow,
     insert_api_token,
     read_api_tokens,
     read_api_tokens_by_id,
-    read_standing_of,
     revoke_api_token,
     revoke_made_tokens,
 )
-from permissions.actor import Actor, ActorKind, subject_of_token
-from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
+from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from permissions.actor import Actor, subject_of_token
+from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
-NAME_MAX_LENGTH = 120
 MAX_TOKENS = 200
-NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
 
 
 class ApiTokenRequest(NamedTuple):
@@ -43,10 +41,12 @@ class ApiTokenRequest(NamedTuple):
     expires_at: datetime | None = None
     replaces: UUID | None = None
     idempotency_key: str | None = None
+    networks: Sequence[str] | None = None
 
     def fingerprint(self) -> str:
         """What identifies this request."""
-        return fingerprint([self.name, sorted(self.permissions), self.expires_at, self.replaces])
+        networks = None if self.networks is None else list(self.networks)
+        return fingerprint([self.name, sorted(self.permissions), self.expires_at, self.replaces], networks=networks)
 
 
 class CreatedToken(NamedTuple):
@@ -57,10 +57,11 @@ class CreatedToken(NamedTuple):
 
 
 class EndedToken(NamedTuple):
-    """A token that was revoked, and the tokens that it had made, which ended with it."""
+    """A token that was revoked, and the tokens and OAuth clients that it had made, which ended with it."""
 
     token: ApiTokenRow
     made: list[ApiTokenRow]
+    made_clients: list[OAuthClientRow]
 
 
 async def create_api_token(world: World, actor: Actor, request: ApiTokenRequest, sha256: str) -> ApiTokenRow:
@@ -76,39 +77,37 @@ async def create_api_token_once(world: World, actor: Actor, request: ApiTokenReq
     IdempotencyConflict.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    now = world.clock()
     refuse_problems([check_text(request.name, ("name",), NAME_MAX_LENGTH)])
     once = call_once(actor, request.idempotency_key, "apiTokenCreate", request.fingerprint())
-    refuse_problems([_problem_of_permissions(actor, request.permissions), _problem_of_end(actor, request, now)])
-    row = ApiTokenRow(
-        id=TokenId(uuid7()),
-        name=request.name,
-        permissions=list(to_grants(request.permissions)),
-        created_at=now,
-        created_by=actor.subject,
-        expires_at=request.expires_at,
-        revoked_at=None,
-        last_used_at=None,
-        made_with=actor.credential,
-        client_id=None,
-    )
+    wanted = Wanted(request.name, request.permissions, request.expires_at, request.networks)
+    row = new_credential(world, actor, wanted, TOKEN, sha256)
     return await retry_transaction(lambda: _create(world, actor, row, request.replaces, sha256, once))
 
 
-async def end_api_token(world: World, actor: Actor, token_id: UUID) -> EndedToken:
+async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha256: str | None = None) -> EndedToken:
     """Revoke a token and what it made; they stop working at once. Revoking twice keeps the first moment.
 
-    Refusal: NotFound.
+    The token is named by its id, or by the hash of one of its secrets. Refusal: NotFound.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    path = ("id",) if sha256 is None else ("token",)
+    if sha256 is not None:
+        found = await world.database.tenant_of_token(sha256)
+        token_id = found[1] if found is not None and found[0] == actor.tenant_id else None
+    if token_id is None:
+        raise NotFound("API token", path)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
         row = await revoke_api_token(tx, token_id, now)
-        made = await revoke_made_tokens(tx, [subject_of_token(TokenId(token_id))], now)
-    if row is None:
-        raise NotFound("API token", ("id",))
-    return EndedToken(row, made)
+        if row is None:
+            raise NotFound("API token", path)
+        ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(token_id))], now)
+    return EndedToken(
+        row,
+        [one for one in ended if one.kind == TOKEN and one.id != row.id],
+        [client_row(one) for one in ended if one.kind == CLIENT],
+    )
 
 
 async def list_api_tokens(world: World, actor: Actor) -> list[ApiTokenRow]:
@@ -129,15 +128,11 @@ async def _create(
     world: World, actor: Actor, row: ApiTokenRow, replaces: UUID | None, sha256: str, once: Once
 ) -> CreatedToken:
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        # Tokens are made and revoked one after the other, so that nothing is made by what has just been revoked.
-        await locked_program(tx, even_when_off=True)
-        if judge_actor(actor, await read_standing_of(tx, actor), row.created_at) is None:
-            raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+        await lock_credentials(tx, actor, row.created_at)
         made = await once.find_made(tx)
         if made is not None:
             return CreatedToken((await read_api_tokens_by_id(tx, [made]))[made], replayed=True)
-        if sum(is_live(token, row.created_at) for token in await read_api_tokens(tx)) >= MAX_TOKENS:
-            raise LimitReached("API tokens", MAX_TOKENS)
+        await refuse_too_many(tx, TOKEN, row.created_at, "API tokens", MAX_TOKENS)
         if replaces is not None:
             row = row._replace(client_id=await _client_of(tx, replaces))
         await insert_api_token(tx, row, sha256)
@@ -150,26 +145,3 @@ async def _client_of(tx: Transaction, token_id: UUID) -> UUID:
     if replaced is None:
         raise NotFound("API token", ("replaces",))
     return replaced.client_id or replaced.id
-
-
-def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
-    path = ("permissions",)
-    if not permissions:
-        return Problem(path, "must name at least one permission")
-    if own := permissions & SELF_PERMISSIONS:
-        return Problem(path, f"must not hold {join_names(own)}, which is for customers")
-    if beyond := permissions - actor.permissions:
-        return Problem(path, f"must be your own; you lack {join_names(beyond)}")
-    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
-        return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
-    return None
-
-
-def _problem_of_end(actor: Actor, request: ApiTokenRequest, now: datetime) -> Problem | None:
-    path, expires_at = ("expires_at",), request.expires_at
-    if expires_at is not None and expires_at <= now:
-        return Problem(path, "must be in the future")
-    latest = actor.expires_at if actor.kind is ActorKind.API_TOKEN else None
-    if latest is not None and (expires_at is None or expires_at > latest):
-        return Problem(path, f"must be at most {latest.isoformat()}, when the token that makes it ends")
-    return None

@@ -2,29 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from loyalty.rules.errors import TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
+    CLIENT,
+    TOKEN,
     ApiTokenRow,
     Standing,
-    mark_used,
     read_standing,
     read_standing_of,
     read_standings,
 )
-from permissions.actor import Actor, ActorKind, subject_of_token
+from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import known_grants
 from tenancy.tables import ACTIVE
-
-LAST_USED_STEP = timedelta(minutes=1)
-"""``last_used_at`` is kept to the minute, so that a busy token does not write with every request."""
 
 
 async def actor_of_token(world: World, sha256: str) -> Actor | None:
     """The actor behind an API token; None when it is unknown, revoked or expired. Raises TenantSuspended."""
+    return await _actor_of_secret(world, sha256, TOKEN)
+
+
+async def actor_of_client(world: World, sha256: str) -> Actor | None:
+    """The actor that an OAuth client is, by its secret; as `actor_of_token`."""
+    return await _actor_of_secret(world, sha256, CLIENT)
+
+
+async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None:
     found = await world.database.tenant_of_token(sha256)
     if found is None:
         return None
@@ -34,10 +41,9 @@ async def actor_of_token(world: World, sha256: str) -> Actor | None:
     if standing is None or standing.token is None:
         world.database.forget_token(sha256)
         return None
-    actor = _token_actor(tenant_id, standing, now)
-    if actor and _is_stale(standing.token.last_used_at, now):
-        async with world.database.tenant_transaction(tenant_id) as tx:
-            await mark_used(tx, token_id, now)
+    actor = _partner(tenant_id, standing, mark_of_secret(sha256), kind, now)
+    if actor is not None:
+        world.uses.note(tenant_id, TokenId(token_id), standing.token.last_used_at, now)
     return actor
 
 
@@ -56,10 +62,27 @@ async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantSuspended | None]:
     """What `refresh_actor` says of each of a tenant's actors, in their order, asked in one statement."""
-    tx = world.database.reading(tenant_id)
-    standings = await read_standings(tx, actors)
-    now = world.clock()
+    standings, now = await _read_standings(world, tenant_id, actors)
     return [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
+
+
+async def admit_actors(
+    world: World, tenant_id: TenantId, actors: Sequence[Actor]
+) -> list[Actor | TenantSuspended | None]:
+    """The same as `refresh_actors` for actors who have just come with a request: notes that their clients were used."""
+    standings, now = await _read_standings(world, tenant_id, actors)
+    judged = [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
+    for actor, standing in zip(judged, standings, strict=True):
+        if isinstance(actor, Actor) and actor.token_id is not None and standing is not None and standing.token:
+            world.uses.note(tenant_id, actor.token_id, standing.token.last_used_at, now)
+    return judged
+
+
+async def _read_standings(
+    world: World, tenant_id: TenantId, actors: Sequence[Actor]
+) -> tuple[list[Standing | None], datetime]:
+    standings = await read_standings(world.database.reading(tenant_id), actors)
+    return standings, world.clock()
 
 
 def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | TenantSuspended | None:
@@ -89,13 +112,13 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     """The actor that a standing leaves of a presented one; as `refresh_actor`."""
     if standing is None:
         return None
-    if actor.kind is ActorKind.API_TOKEN:
-        return _token_actor(actor.tenant_id, standing, now)
+    if actor.kind is ActorKind.API_TOKEN and not actor.signed:
+        return _partner(actor.tenant_id, standing, actor.secret_mark, TOKEN, now)
     if standing.revoked or (actor.expires_at is not None and actor.expires_at <= now):
         return None
-    if actor.kind is ActorKind.CUSTOMER and (standing.customer_id is None or standing.archived):
-        return None
-    if actor.maker_token_id is not None and not (standing.maker and is_live(standing.maker, now)):
+    if actor.kind is ActorKind.API_TOKEN:
+        return _with_access_token(actor, standing, now)
+    if not _has_its_customer_and_maker(actor, standing, now):
         return None
     _refuse_suspended(standing)
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
@@ -109,11 +132,32 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     )
 
 
-def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) -> Actor | None:
-    if standing is None or standing.token is None or not is_live(standing.token, now):
+def _has_its_customer_and_maker(actor: Actor, standing: Standing, now: datetime) -> bool:
+    if actor.kind is ActorKind.CUSTOMER and (standing.customer_id is None or standing.archived):
+        return False
+    return actor.maker_token_id is None or (standing.maker is not None and is_live(standing.maker, now))
+
+
+def _with_access_token(actor: Actor, standing: Standing, now: datetime) -> Actor | None:
+    """The actor of an access token: it ends with its client, and with the secret that the client got it for."""
+    client = _partner(actor.tenant_id, standing, actor.secret_mark, CLIENT, now)
+    if client is None:
+        return None
+    ends = [end for end in (actor.expires_at, client.expires_at) if end is not None]
+    return replace(
+        client,
+        permissions=client.permissions & actor.permissions,
+        signed=actor.signed,
+        expires_at=min(ends, default=None),
+    )
+
+
+def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: str, now: datetime) -> Actor | None:
+    """The actor of a credential of a partner system, presented by a secret with this mark."""
+    token = standing.token
+    if token is None or token.kind != kind or not is_live(token, now) or not _is_its_secret(token, mark, now):
         return None
     _refuse_suspended(standing)
-    token = standing.token
     return Actor(
         kind=ActorKind.API_TOKEN,
         tenant_id=tenant_id,
@@ -123,9 +167,20 @@ def _token_actor(tenant_id: TenantId, standing: Standing | None, now: datetime) 
         expires_at=token.expires_at,
         token_id=TokenId(token.id),
         token_client_id=None if token.client_id is None else TokenId(token.client_id),
+        secret_mark=mark,
+        networks=None if token.networks is None else tuple(token.networks),
         loyalty_enabled=standing.loyalty_enabled,
         allowed_origins=standing.allowed_origins,
     )
+
+
+def _is_its_secret(token: ApiTokenRow, mark: str | None, now: datetime) -> bool:
+    """Whether a secret is the present one, or the one before while both work."""
+    if not mark:
+        return False
+    if mark == token.secret_mark:
+        return True
+    return mark == token.former_secret_mark and token.former_ends_at is not None and token.former_ends_at > now
 
 
 def _refuse_suspended(standing: Standing) -> None:
@@ -136,7 +191,3 @@ def _refuse_suspended(standing: Standing) -> None:
 def is_live(token: ApiTokenRow, now: datetime) -> bool:
     """Whether an API token is neither revoked nor expired."""
     return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)
-
-
-def _is_stale(last_used_at: datetime | None, now: datetime) -> bool:
-    return last_used_at is None or now - last_used_at >= LAST_USED_STEP

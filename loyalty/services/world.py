@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from loyalty.ledger.program import CompiledProgram, ProgramCache
+from loyalty.services.last_use import LastUses
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from tenancy.database import Database
 
@@ -22,6 +23,7 @@ class World:
     clock: Callable[[], datetime] = system_clock
     programs: ProgramCache = field(default_factory=ProgramCache)
     codes: CodeKeys = NO_CODE_KEYS
+    uses: LastUses = field(default_factory=LastUses)
 
     def now(self, program: CompiledProgram) -> datetime:
         """Now, as the tenant's clock shows it: a sandbox may have advanced its own."""

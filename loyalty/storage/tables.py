@@ -874,6 +874,17 @@ api_tokens = tenant_table(
     key_text("made_with", nullable=True),
     # The first of the tokens that replaced one another: they share its idempotency keys. Empty for the first itself.
     identifier("client_id", nullable=True),
+    # TOKEN: its secret is sent with every request. CLIENT: its secret buys short access tokens (OAuth 2.0).
+    key_text("kind"),
+    # The networks in CIDR form that it may be used from; empty for everywhere.
+    document("networks", nullable=True),
+    # The beginning of the hash of its secret, and of the one before, which works until `former_ends_at`.
+    key_text("secret_mark"),
+    key_text("former_secret_mark", nullable=True),
+    instant("former_ends_at", nullable=True),
+    # The credential that changed the secret last, and so knows it: the token ends with it, too.
+    key_text("rotated_with", nullable=True),
+    one_of("kind", ("TOKEN", "CLIENT")),
     of_tenants=True,
 )
 

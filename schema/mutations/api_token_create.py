@@ -8,12 +8,12 @@ import strawberry
 
 from loyalty.services.api_token import ApiTokenRequest, create_api_token_once
 from permissions.catalog import Permission
-from schema.context import Info
+from schema.context import API_TOKEN, Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.api_token import ApiToken
+from schema.types.api_token import ApiToken, networks_field
 
 
 @strawberry.input(description="A new API token.")
@@ -32,6 +32,7 @@ class ApiTokenCreateInput:
         ),
     )
     idempotency_key: str | None = optional_key_field()
+    networks: list[str] | None = networks_field()
 
 
 @strawberry.type(description="The new token with its secret, which is never shown again.")
@@ -58,7 +59,7 @@ async def api_token_create(
     """At most 200 tokens that have not ended."""
 
     async def work() -> Mapping[str, Any]:
-        secret, sha256 = info.context.services.make_api_token()
+        secret, sha256 = info.context.services.make_secret(API_TOKEN)
         created = await create_api_token_once(
             info.context.world,
             info.context.actor,
@@ -68,6 +69,7 @@ async def api_token_create(
                 expires_at=input.expires_at,
                 replaces=None if input.replaces is None else row_id_of(input.replaces, "ApiToken", "replaces"),
                 idempotency_key=input.idempotency_key,
+                networks=input.networks,
             ),
             sha256,
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput
 from loyalty.services.api_token import end_api_token
 from permissions.catalog import Permission
 from schema.context import Info
@@ -13,11 +14,16 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
+from schema.types.oauth_client import OauthClient
 
 
-@strawberry.input(description="Which token to end.")
+@strawberry.input(description="Which token to end: give its id, or its secret.")
 class ApiTokenRevokeInput:
-    id: strawberry.ID = strawberry.field(description="The token.")
+    id: strawberry.ID | None = strawberry.field(default=None, description="The token.")
+    token: str | None = strawberry.field(
+        default=None,
+        description="Its secret, such as one that was found where it should not be. An old one names its token too.",
+    )
 
 
 @strawberry.type(description="The ended token.")
@@ -26,6 +32,9 @@ class ApiTokenRevokePayload:
     api_token: ApiToken | None = strawberry.field(default=None, description="The token, with the moment of its end.")
     made_tokens: list[ApiToken] | None = strawberry.field(
         default=None, description="The API tokens that it had made, which ended with it now."
+    )
+    made_oauth_clients: list[OauthClient] | None = strawberry.field(
+        default=None, description="The OAuth clients that it had made, which ended with it now."
     )
 
 
@@ -44,9 +53,14 @@ async def api_token_revoke(
     """The first moment counts."""
 
     async def work() -> Mapping[str, Any]:
-        token_id: Any = row_id_of(input.id, "ApiToken", "id")
-        ended = await end_api_token(info.context.world, info.context.actor, token_id)
+        world, actor = info.context.world, info.context.actor
+        if (input.id is None) == (input.token is None):
+            raise InvalidInput.one("id", reason="or else token must be given, and not both")
+        if input.token is None:
+            ended = await end_api_token(world, actor, row_id_of(input.id or "", "ApiToken", "id"))
+        else:
+            ended = await end_api_token(world, actor, None, info.context.services.hash_of_secret(input.token) or "")
         info.context.loaders.clear()
-        return {"api_token": ended.token, "made_tokens": ended.made}
+        return {"api_token": ended.token, "made_tokens": ended.made, "made_oauth_clients": ended.made_clients}
 
     return await answer_mutation(ApiTokenRevokePayload, work)

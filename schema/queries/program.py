@@ -11,6 +11,7 @@ from loyalty.services import tier as tier_service
 from loyalty.services.api_token import list_api_tokens
 from loyalty.services.catalog import count_catalog_items, list_catalog_items
 from loyalty.services.earning_rule import count_earning_rules, list_earning_rules
+from loyalty.services.oauth_client import list_oauth_clients
 from loyalty.services.program import get_program
 from loyalty.storage.earning_rules import RulePlace
 from permissions.catalog import Permission
@@ -25,6 +26,7 @@ from schema.types.catalog import CATALOG_ORDER, CatalogItem, CatalogItemBy, cata
 from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
 from schema.types.node import shown
+from schema.types.oauth_client import OauthClient
 from schema.types.program import Program
 from schema.types.tier import Tier
 
@@ -139,3 +141,13 @@ async def job(
 async def api_tokens(info: Info) -> list[ApiToken]:
     """There are at most 200 that have not ended."""
     return shown(await list_api_tokens(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description="All OAuth clients, newest first, ended ones too. Their secrets are nowhere.",
+    even_when_off=True,
+)
+async def oauth_clients(info: Info) -> list[OauthClient]:
+    """There are at most 200 that have not ended."""
+    return shown(await list_oauth_clients(info.context.world, info.context.actor))  # type: ignore[no-any-return]

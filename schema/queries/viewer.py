@@ -35,6 +35,7 @@ _LOADERS = {
     "EarningRule": "earning_rules",
     "Job": "jobs",
     "ApiToken": "api_tokens",
+    "OauthClient": "oauth_clients",
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",
@@ -47,6 +48,7 @@ _TEAM_ONLY = {
     "Job": Permission.LOYALTY_READ,
     "CatalogItem": Permission.LOYALTY_READ,
     "ApiToken": Permission.TOKENS_MANAGE,
+    "OauthClient": Permission.TOKENS_MANAGE,
 }
 
 

@@ -7,8 +7,27 @@ import strawberry
 
 from loyalty.storage.credentials import ApiTokenRow
 from permissions.catalog import Permission, known_grants
-from schema.fields import computed
+from schema.fields import computed, shows
 from schema.types.node import Node, node_id, reads
+
+
+def networks_field() -> Any:
+    """The networks of a new credential."""
+    return strawberry.field(
+        default=None,
+        description=(
+            "The networks that it may be used from, as `203.0.113.0/24` or `2001:db8::/32`; 1 to 20. Null: from "
+            "everywhere, or from the networks of the token that makes it."
+        ),
+    )
+
+
+def former_secret_field() -> Any:
+    """When the secret before the present one stops."""
+    return shows(
+        "former_ends_at",
+        description="When the secret before the present one stops working, or stopped; null when there was none.",
+    )
 
 
 @strawberry.type(description="A credential of a partner system. Its secret is shown once, when it is made.")
@@ -22,6 +41,10 @@ class ApiToken(Node):
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null for never.")
     revoked_at: datetime | None = strawberry.field(description="When it was ended by hand.")
     last_used_at: datetime | None = strawberry.field(description="When it was last seen, to the minute.")
+    networks: list[str] | None = strawberry.field(
+        description="The networks that it may be used from; null for everywhere."
+    )
+    former_secret_ends_at: datetime | None = former_secret_field()
 
     @computed(description="What it may do.")
     def permissions(self) -> list[Permission]:

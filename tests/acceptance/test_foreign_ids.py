@@ -47,6 +47,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(merge)": ("CustomerMerge", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(opening)": ("OpeningBalance", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(client)": ("OauthClient", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(account)": ("PointsAccount", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(catalogue item)": ("CatalogItem", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(tenant)": ("Tenant", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -75,6 +76,9 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "tierUpdate": ("Tier", mutation("tierUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
     "tierDelete": ("Tier", mutation("tierDelete", "__typename"), {"id": "$id"}),
     "apiTokenRevoke": ("ApiToken", mutation("apiTokenRevoke", "__typename"), {"id": "$id"}),
+    "apiTokenRotate": ("ApiToken", mutation("apiTokenRotate", "__typename"), {"id": "$id"}),
+    "oauthClientRevoke": ("OauthClient", mutation("oauthClientRevoke", "__typename"), {"id": "$id"}),
+    "oauthClientRotateSecret": ("OauthClient", mutation("oauthClientRotateSecret", "__typename"), {"id": "$id"}),
     "pointsAdjust": (
         "Customer",
         mutation("pointsAdjust", "__typename"),
@@ -252,6 +256,9 @@ async def everything_once(business: Business) -> dict[str, str]:
         "giftCardProductCreate", "giftCardProduct { id }", name="Voucher", faceValue=money("25.00")
     )
     token = await business.owner.do("apiTokenCreate", "apiToken { id }", name="Till", permissions=["LOYALTY_READ"])
+    client = await business.owner.do(
+        "oauthClientCreate", "oauthClient { id }", name="Partner", permissions=["LOYALTY_READ"]
+    )
     key = str(business.tenant_id)
     recorded = await record(business.integration, key, customer={"externalId": key, "email": f"{key}@example.com"})
     adjusted = await adjust(business.manager, "bonus", 1, customer=key)
@@ -307,6 +314,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         "OpeningBalance": opened["results"][1]["openingBalance"]["id"],
         "CustomerMerge": merged["merge"]["id"],
         "ApiToken": token["apiToken"]["id"],
+        "OauthClient": client["oauthClient"]["id"],
         "Tenant": found["viewer"]["tenant"]["id"],
         "Program": found["program"]["id"],
     }

@@ -38,8 +38,8 @@ class Theatre:
     def __init__(self) -> None:
         self.stage = Stage()
 
-    async def authenticate(self, authorization: str | None) -> Actor:
-        return await self.stage.authenticate(authorization)
+    async def authenticate(self, authorization: str | None, peer: str | None = None) -> Actor:
+        return await self.stage.authenticate(authorization, peer)
 
     async def find_fallen(self, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
         return await self.stage.find_fallen(tenant_id, actors)

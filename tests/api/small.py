@@ -64,7 +64,7 @@ class Stage:
     hindrances: list[Exception] = field(default_factory=list)
     source_error: Exception | None = None
 
-    async def authenticate(self, authorization: str | None) -> Actor:
+    async def authenticate(self, authorization: str | None, _peer: str | None = None) -> Actor:
         if not authorization:
             raise Unauthenticated("A credential is required.", missing=True)
         subject, _, seconds = authorization.removeprefix("Bearer ").partition("@")

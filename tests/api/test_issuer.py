@@ -95,8 +95,9 @@ def test_the_maker_travels_with_the_token(issuer: Issuer) -> None:
     """A signed token by what it can be revoked by, an API token by its id; an operator leaves no maker."""
     maker = SignedToken("id-1", "user-1", NOW)
     token_id = TokenId(uuid.UUID(CUSTOMER))
-    read = [issuer.verify(issue(issuer, maker=one)) for one in (None, maker, token_id)]
-    assert [(one.maker, one.maker_token_id) for one in read] == [(None, None), (maker, None), (None, token_id)]
+    makers = [(None, None), (maker, None), (None, token_id), (maker, token_id)]
+    read = [issuer.verify(issue(issuer, maker=one, maker_token_id=other)) for one, other in makers]
+    assert [(one.maker, one.maker_token_id) for one in read] == makers
     assert read[0].signed == SignedToken(read[0].token_id, "user-1", NOW)
 
 

@@ -19,7 +19,7 @@ from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
-from loyalty.services.authentication import actor_of_token, find_fallen, refresh_actor
+from loyalty.services.authentication import actor_of_client, actor_of_token, find_fallen, refresh_actor
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
@@ -57,6 +57,13 @@ from loyalty.services.listing import (
     list_purchases,
     list_redemptions,
 )
+from loyalty.services.oauth_client import (
+    OAuthClientRequest,
+    create_oauth_client,
+    end_oauth_client,
+    list_oauth_clients,
+    load_oauth_clients,
+)
 from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
@@ -66,6 +73,7 @@ from loyalty.services.redemption import release_hold
 from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
+from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
@@ -143,6 +151,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "products_of_cards": ("gift_card_products", "id"),
     "jobs": ("jobs", "id"),
     "api_tokens": ("api_tokens", "id"),
+    "oauth_clients": ("api_tokens", "id"),
 }
 """Where the ids come from that each loader is asked for."""
 
@@ -214,8 +223,17 @@ class Day:
         actor = await actor_of_token(world, "a" * 64)
         assert actor is not None
         assert await refresh_actor(world, actor) is not None
-        await end_api_token(world, owner, token.id)
         await set_allowed_origins(world, manager, ["https://salon.example"])
+        await world.uses.write(world.database)
+        await change_token_secret(world, owner, SecretChange(token.id, 5), "c" * 64)
+        await end_api_token(world, owner, None, "c" * 64)
+        reading = frozenset({Permission.LOYALTY_READ})
+        partner = await create_oauth_client(world, owner, OAuthClientRequest("partner", reading), "d" * 64)
+        await change_client_secret(world, owner, SecretChange(partner.client.id, 5), "e" * 64)
+        assert await actor_of_client(world, "e" * 64) is not None
+        await list_oauth_clients(world, owner)
+        await load_oauth_clients(world, owner, [partner.client.id])
+        await end_oauth_client(world, owner, partner.client.id)
 
     async def trade(self) -> None:
         """Purchases, refunds, corrections, checkouts, merges, and what customers bring along."""

@@ -69,7 +69,7 @@ async def subscriber(
     hub = EventHub(world)
     monkeypatch.setattr(multiplexer, "MAX_IN_FLIGHT", 1)
     database = Database(database_urls.app, pool_size=1, read_connections=1, pool_wait_seconds=1, name=READERS)
-    services = Services(World(database), hub, no_signer, lambda: ("", ""), b"key")
+    services = Services(World(database), hub, no_signer, lambda _kind: ("", ""), b"key", lambda _text: None)
     async with relaying(relay_database):
         await create_earning_rule(world, salon.manager, one_point_per_euro())
         await buy(world, salon, CUSTOMERS)

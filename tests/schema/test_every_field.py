@@ -21,7 +21,7 @@ from graphql import (
 )
 
 from api.issuer import Issuer
-from api.service import customer_token_signer
+from api.service import customer_token_signer, hash_of_secret
 from api.tokens import make_token
 from loyalty.rules.errors import (
     AmbiguousCustomer,
@@ -346,7 +346,13 @@ class Life:
         for days in (2, 20):
             await do("sandboxClockAdvance", by=f"P{days}D", idempotencyKey=f"{days} days")
         token = await do("apiTokenCreate", name="Shop", permissions=["LOYALTY_READ"])
+        await do("apiTokenRotate", id=token["apiToken"]["id"], overlapMinutes=5)
         await do("apiTokenRevoke", id=token["apiToken"]["id"])
+        client = await do(
+            "oauthClientCreate", name="Partner", permissions=["LOYALTY_READ"], networks=["203.0.113.0/24"]
+        )
+        await do("oauthClientRotateSecret", id=client["oauthClient"]["id"])
+        await do("oauthClientRevoke", id=client["oauthClient"]["id"])
         await do("customerTokenCreate", customer=ANNA)
         await do("signedTokensRevoke", of={"subject": "staff:left"})
         await do("allowedOriginsSet", origins=["https://salon.example"])
@@ -366,7 +372,7 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     )
     salon, treue = salon_of(tenant), treue_schema()
     signer = customer_token_signer(Issuer.generate(tmp_path / "key.pem"))
-    services = Services(world, WholeLog(world), signer, new_api_token, b"key")
+    services = Services(world, WholeLog(world), signer, new_secret, b"key", hash_of_secret)
     owner = Asking(treue, services, salon.owner)
     life = Life(owner)
     for part in (life.set_up, life.earn, life.spend, life.move):
@@ -390,9 +396,9 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     assert shown - owner.seen.types - customer.seen.types == UNSEEN
 
 
-def new_api_token() -> tuple[str, str]:
+def new_secret(kind: str) -> tuple[str, str]:
     """A secret and its hash, as the service makes them."""
-    token = make_token("api")
+    token = make_token(kind)
     return token.text, token.sha256
 
 

@@ -478,7 +478,7 @@ def nested(given: dict[str, Any]) -> dict[str, Any]:
 
 async def set_over_the_api(treue: ExecutableSchema, world: World, salon: Salon, given: dict[str, Any]) -> None:
     """Change settings as a client does."""
-    services = Services(world, NoFeed(), no_signer, lambda: ("", ""), b"key")
+    services = Services(world, NoFeed(), no_signer, lambda _kind: ("", ""), b"key", lambda _text: None)
     result = await treue.execute(
         "mutation($input: ProgramUpdateInput!) { programUpdate(input: $input) { userErrors { code message } } }",
         variable_values={"input": nested(given)},

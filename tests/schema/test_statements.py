@@ -95,7 +95,7 @@ class Counting:
 
     def __init__(self, treue: ExecutableSchema, world: World, statements: StatementLog, actor: Actor) -> None:
         self._treue = treue
-        self._services = Services(world, NoFeed(), no_signer, lambda: ("", ""), b"key")
+        self._services = Services(world, NoFeed(), no_signer, lambda _kind: ("", ""), b"key", lambda _text: None)
         self._statements = statements
         self._actor = actor
 

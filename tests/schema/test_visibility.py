@@ -141,7 +141,7 @@ async def test_who_reads_which_sensitive_field(
         "reports": replace(salon.staff, permissions=frozenset({Permission.LOYALTY_REPORT})),
         "records": replace(salon.staff, permissions=frozenset({Permission.PURCHASES_RECORD})),
     }
-    services = Services(world, NoFeed(), no_signer, lambda: ("", ""), b"key")
+    services = Services(world, NoFeed(), no_signer, lambda _kind: ("", ""), b"key", lambda _text: None)
     rows = [("field", *readers)]
     for field, selection in FIELDS.items():
         node_type = selection.split()[2]

@@ -13,6 +13,7 @@ from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import tell_expiring
+from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
 from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.tenant import provision_tenant
@@ -54,6 +55,7 @@ class Neighbour(NamedTuple):
     job_id: JobId
     token_id: UUID
     token_sha256: str
+    client_id: UUID
 
 
 async def new_salon(owner_world: World) -> Salon:
@@ -71,6 +73,12 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         salon.owner,
         ApiTokenRequest("Booking system", frozenset({Permission.PURCHASES_RECORD})),
         token_sha256,
+    )
+    client = await create_oauth_client(
+        world,
+        salon.owner,
+        OAuthClientRequest("Partner", frozenset({Permission.PURCHASES_RECORD})),
+        hashlib.sha256(salon.tenant_id.bytes + b"client").hexdigest(),
     )
     await revoke_subject(world, salon.tenant_id, "staff:left", "staff:owner")
     await upsert_catalog_items(world, salon.manager, CatalogEdit([service_item("haircut")], []))
@@ -105,4 +113,5 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         job_id=silver.job.id,
         token_id=token.id,
         token_sha256=token_sha256,
+        client_id=client.client.id,
     )

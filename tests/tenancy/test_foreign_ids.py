@@ -7,7 +7,7 @@ import pytest
 
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId, TokenId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import end_api_token, load_api_tokens
@@ -24,7 +24,9 @@ from loyalty.services.customer import (
 )
 from loyalty.services.earning_rule import delete_earning_rule, load_earning_rules, update_earning_rule
 from loyalty.services.job import advance_job, load_jobs
+from loyalty.services.oauth_client import end_oauth_client, load_oauth_clients
 from loyalty.services.purchase import find_purchase, load_accruals, load_purchases
+from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
 from loyalty.services.tier import change_tier, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.world import World
@@ -33,9 +35,10 @@ from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor, ActorKind, mark_of_secret
 from tests.fixtures.snapshots import NothingChanges
 from tests.loyalty.services.builders import NOBODY, adjustment, customer_actor, service_item
+from tests.loyalty.services.test_api_token import new_hash
 from tests.tenancy.neighbours import Neighbour
 
 PAGE: Window[Any] = Window(50)
@@ -47,14 +50,15 @@ def _customers_in(tier_id: TierId) -> CustomerFilter:
     return CustomerFilter(PointsFilter.ANY, None, tier_id)
 
 
-def _token_actor(ours: Neighbour, token_id: Any) -> Actor:
+def _token_actor(ours: Neighbour, named: Neighbour) -> Actor:
     return Actor(
         kind=ActorKind.API_TOKEN,
         tenant_id=ours.salon.tenant_id,
         subject="token",
         permissions=ours.salon.integration.permissions,
         display="token",
-        token_id=token_id,
+        token_id=TokenId(named.token_id),
+        secret_mark=mark_of_secret(named.token_sha256),
     )
 
 
@@ -93,10 +97,19 @@ USES: dict[str, Use] = {
     "advance_job": lambda w, us, x: advance_job(w, us.salon.tenant_id, x.job_id),
     "load_api_tokens": lambda w, us, x: load_api_tokens(w, us.salon.owner, [x.token_id]),
     "end_api_token": lambda w, us, x: end_api_token(w, us.salon.owner, x.token_id),
+    "end_api_token by its secret": lambda w, us, x: end_api_token(w, us.salon.owner, None, x.token_sha256),
+    "change_token_secret": lambda w, us, x: change_token_secret(
+        w, us.salon.owner, SecretChange(x.token_id, 5), new_hash()
+    ),
+    "load_oauth_clients": lambda w, us, x: load_oauth_clients(w, us.salon.owner, [x.client_id]),
+    "end_oauth_client": lambda w, us, x: end_oauth_client(w, us.salon.owner, x.client_id),
+    "change_client_secret": lambda w, us, x: change_client_secret(
+        w, us.salon.owner, SecretChange(x.client_id, 5), new_hash()
+    ),
     "refreshed_actor of a customer": lambda w, us, x: refresh_actor(
         w, customer_actor(us.salon.tenant_id, x.customer_id)
     ),
-    "refreshed_actor of a token": lambda w, us, x: refresh_actor(w, _token_actor(us, x.token_id)),
+    "refreshed_actor of a token": lambda w, us, x: refresh_actor(w, _token_actor(us, x)),
 }
 
 
@@ -123,6 +136,7 @@ async def test_their_id_is_as_good_as_none(
         job_id=JobId(NOBODY),
         token_id=NOBODY,
         token_sha256="",
+        client_id=NOBODY,
     )
     async with nothing_changes(ours.salon.tenant_id), nothing_changes(theirs.salon.tenant_id):
         answer = await outcome(use, world, ours, theirs)
@@ -137,6 +151,8 @@ async def test_our_own_ids_do_lead_somewhere(world: World, ours: Neighbour) -> N
         "remove_tier",
         "delete_earning_rule",
         "end_api_token",
+        "end_api_token by its secret",
+        "end_oauth_client",
         "advance_job",
         "adjust_points",
         "change_tier",

@@ -27,7 +27,10 @@ APP_RIGHTS = {
     ),
     "adjustments": GROWS_ONLY,
     "allocations": GROWS_ONLY,
-    "api_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
+    "api_tokens": (
+        "INSERT, SELECT, UPDATE(former_ends_at), UPDATE(former_secret_mark), UPDATE(last_used_at), UPDATE(revoked_at), "
+        "UPDATE(rotated_with), UPDATE(secret_mark)"
+    ),
     "catalog_history": GROWS_ONLY,
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
     "checkouts": "INSERT, SELECT, UPDATE(version)",

@@ -14,6 +14,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "earningRuleCreate": "earning_rules",
         "giftCardProductCreate": "gift_card_products",
         "apiTokenCreate": "api_tokens",
+        "oauthClientCreate": "api_tokens",
     }.items()
 )
 """What operations with a key make anew each time."""
@@ -22,6 +23,8 @@ _MADE_BEFORE = " ".join(
     f"WHEN '{operation}' THEN EXISTS (SELECT FROM {table} WHERE tenant_id = :current_tenant AND {id_} = k.result_id)"
     for operation, table, id_ in (
         ("redemptionRelease", "holds", "id"),
+        ("apiTokenRotate", "api_tokens", "id"),
+        ("oauthClientRotateSecret", "api_tokens", "id"),
         ("sandboxClockAdvance", "tenants", "tenant_id"),
         ("customerTierSet", "accounts", "customer_id"),
         ("purchaseMature", "accruals", "id"),
@@ -44,7 +47,7 @@ QUESTIONS: Mapping[str, str] = {
     "an idempotency key leads to what it made": f"""
         SELECT k.key, k.operation
         FROM (SELECT key, operation, result_id FROM idempotency_keys WHERE tenant_id = :current_tenant) k
-        LEFT JOIN ({_MADE_ONCE}) m ON m.id = k.result_id
+        LEFT JOIN ({_MADE_ONCE}) m ON m.id = k.result_id AND m.operation = k.operation
         WHERE k.operation <> 'customerTokenCreate' -- signed, and kept nowhere
           AND NOT CASE WHEN m.operation = k.operation THEN true
                   ELSE CASE k.operation {_MADE_BEFORE} {_REASSIGNED} ELSE false END END

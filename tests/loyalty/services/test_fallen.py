@@ -16,7 +16,7 @@ from loyalty.services.customer_merge import MergeRequest, merge_customers
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.tenant import resume_tenant, suspend_tenant
 from loyalty.services.world import World
-from permissions.actor import Actor, ActorKind, SignedToken
+from permissions.actor import Actor, ActorKind, SignedToken, mark_of_secret
 from permissions.catalog import Permission
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
@@ -31,7 +31,13 @@ async def token_actor(world: World, salon: Salon, *, ended: bool) -> Actor:
     token = await create_api_token(world, salon.owner, ApiTokenRequest("Till", PERMISSIONS, None), sha256)
     if ended:
         await end_api_token(world, salon.owner, TokenId(token.id))
-    return replace(salon.integration, kind=ActorKind.API_TOKEN, subject=f"token:{token.id}", token_id=TokenId(token.id))
+    return replace(
+        salon.integration,
+        kind=ActorKind.API_TOKEN,
+        subject=f"token:{token.id}",
+        token_id=TokenId(token.id),
+        secret_mark=mark_of_secret(sha256),
+    )
 
 
 def signed_actor(world: World, actor: Actor, name: str) -> Actor:

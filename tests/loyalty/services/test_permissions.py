@@ -104,6 +104,13 @@ from loyalty.services.listing import (
     load_redemptions_for,
 )
 from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
+from loyalty.services.oauth_client import (
+    OAuthClientRequest,
+    create_oauth_client,
+    end_oauth_client,
+    list_oauth_clients,
+    load_oauth_clients,
+)
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.preset import PresetRequest, apply_program_preset
 from loyalty.services.profile import load_consents, upsert_customers
@@ -133,6 +140,7 @@ from loyalty.services.refund import RefundRequest, mature_purchase, refund_purch
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_tokens_made_by, revoke_tokens_of_customer, revoke_tokens_of_subject
 from loyalty.services.sandbox import advance_sandbox_clock
+from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.verification import get_verification
@@ -315,7 +323,16 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O},
         lambda w, a: choose_customer_to_sign_in(w, a, CustomerKey(external_id="anna")),
     ),
+    "change_token_secret": ({O}, lambda w, a: change_token_secret(w, a, SecretChange(NOBODY, 5), new_hash())),
     "list_api_tokens": ({O}, list_api_tokens),
+    "create_oauth_client": (
+        {O},
+        lambda w, a: create_oauth_client(w, a, OAuthClientRequest("Client", RECORDING), new_hash()),
+    ),
+    "end_oauth_client": ({O}, lambda w, a: end_oauth_client(w, a, NOBODY)),
+    "change_client_secret": ({O}, lambda w, a: change_client_secret(w, a, SecretChange(NOBODY, 5), new_hash())),
+    "list_oauth_clients": ({O}, list_oauth_clients),
+    "load_oauth_clients": ({O}, lambda w, a: load_oauth_clients(w, a, [NOBODY])),
     "load_api_tokens": ({O}, lambda w, a: load_api_tokens(w, a, [NOBODY])),
 }
 
@@ -332,6 +349,12 @@ WORKS_WHEN_OFF = {
     "revoke_tokens_of_subject",
     "revoke_tokens_of_customer",
     "revoke_tokens_made_by",
+    "change_token_secret",
+    "create_oauth_client",
+    "end_oauth_client",
+    "change_client_secret",
+    "list_oauth_clients",
+    "load_oauth_clients",
     "check_program",
     "apply_program_preset",
     "create_earning_rule",
@@ -357,7 +380,7 @@ WORKS_WHEN_OFF = {
 TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 """How the use cases begin that the team may use while the module is off, and customers may not."""
 
-ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items", "limit_guesses"}
+ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items", "limit_guesses", "lock_credentials"}
 """They find out who is calling, or work in the transaction of a use case that has asked: nobody calls them alone."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)

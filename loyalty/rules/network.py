@@ -1,0 +1,67 @@
+"""Networks that a credential may be used from, in CIDR form, and whether an address lies in one of them."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from loyalty.rules.errors import Problem
+
+MAX_NETWORKS = 20
+NETWORK_MAX_LENGTH = 43
+"""Characters: the longest IPv6 address, and its prefix length."""
+
+
+def read_networks(texts: Sequence[str], path: tuple[str, ...]) -> tuple[str, ...] | Problem:
+    """Networks as they are kept, each once, or the first thing that is wrong with one.
+
+    Each is an address with a prefix length (RFC 4632, RFC 4291), such as `203.0.113.0/24`; a single address needs none.
+    """
+    if not 1 <= len(texts) <= MAX_NETWORKS:
+        return Problem(path, f"must name 1 to {MAX_NETWORKS} networks; null allows every network")
+    found: dict[str, None] = {}
+    for index, text in enumerate(texts):
+        network = _network_of(text)
+        if network is None:
+            return Problem((*path, str(index)), "must be a network in CIDR form without host bits, as 203.0.113.0/24")
+        found[str(network)] = None
+    return tuple(found)
+
+
+def is_within(address: str | None, networks: Sequence[str]) -> bool:
+    """Whether an address lies in one of the networks; what is no address lies in none."""
+    place = _address_of(address)
+    return place is not None and any(_holds(network, place) for network in networks)
+
+
+def are_within(networks: Sequence[str], wider: Sequence[str]) -> bool:
+    """Whether each network lies in one of the wider ones."""
+    return all(any(_is_part(network, other) for other in wider) for network in networks)
+
+
+def _network_of(text: str) -> IPv4Network | IPv6Network | None:
+    if len(text) > NETWORK_MAX_LENGTH or not text.isascii() or "%" in text:
+        return None
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return None
+    # An address of IPv4 in the dress of IPv6 would never be met: callers are compared undressed.
+    return None if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped else network
+
+
+def _address_of(text: str | None) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address((text or "").partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _holds(network: str, address: IPv4Address | IPv6Address) -> bool:
+    return address in ip_network(network)
+
+
+def _is_part(network: str, other: str) -> bool:
+    inner, outer = ip_network(network), ip_network(other)
+    if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
+        return inner.subnet_of(outer)
+    return isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network) and inner.subnet_of(outer)

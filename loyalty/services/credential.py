@@ -1,0 +1,132 @@
+"""What making any credential of a partner system asks: nobody gives more than they hold, in any respect."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.ids import TokenId
+from loyalty.rules.network import are_within, read_networks
+from loyalty.rules.text import check_text
+from loyalty.services.authentication import is_live, judge_actor
+from loyalty.services.program import locked_program
+from loyalty.services.world import World
+from loyalty.storage.credentials import ApiTokenRow, read_api_tokens, read_standing_of
+from permissions.actor import Actor, ActorKind, mark_of_secret
+from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
+from tenancy.database import Transaction
+
+NAME_MAX_LENGTH = 120
+NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
+
+
+class Wanted(NamedTuple):
+    """A credential as its maker asks for it."""
+
+    name: str
+    permissions: frozenset[Permission]
+    expires_at: datetime | None
+    networks: Sequence[str] | None
+
+
+def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256: str) -> ApiTokenRow:
+    """The row of a credential that the actor may make. Refusal: InvalidInput."""
+    now = world.clock()
+    networks = None if wanted.networks is None else read_networks(wanted.networks, ("networks",))
+    wrong_networks = networks if isinstance(networks, Problem) else _problem_of_networks(actor, networks)
+    refuse_problems(
+        [
+            check_text(wanted.name, ("name",), NAME_MAX_LENGTH),
+            _problem_of_permissions(actor, wanted.permissions),
+            _problem_of_end(actor, wanted.expires_at, now),
+            wrong_networks,
+        ]
+    )
+    held = actor.networks if networks is None or isinstance(networks, Problem) else networks
+    return ApiTokenRow(
+        id=TokenId(uuid7()),
+        name=wanted.name,
+        permissions=list(to_grants(wanted.permissions)),
+        created_at=now,
+        created_by=actor.subject,
+        expires_at=wanted.expires_at,
+        revoked_at=None,
+        last_used_at=None,
+        made_with=actor.credential,
+        client_id=None,
+        kind=kind,
+        networks=None if held is None else list(held),
+        secret_mark=mark_of_secret(sha256),
+        former_secret_mark=None,
+        former_ends_at=None,
+        rotated_with=None,
+    )
+
+
+async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None:
+    """Let credentials be made, changed and revoked one after the other, so that nothing is made by what just ended.
+
+    Refusal: PermissionDenied, when the actor's own credential has ended meanwhile.
+    """
+    await locked_program(tx, even_when_off=True)
+    if judge_actor(actor, await read_standing_of(tx, actor), now) is None:
+        raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+
+
+async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:
+    """Refusal: LimitReached, when that many credentials of a kind are live."""
+    if sum(is_live(one, now) for one in await read_api_tokens(tx, kind)) >= maximum:
+        raise LimitReached(what, maximum)
+
+
+def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
+    """Why the actor must not learn a secret of this credential, or None: it would hold more than its own."""
+    if row.id == actor.token_id:
+        return None
+    if beyond := frozenset(Permission(grant) for grant in row.permissions if grant in _NAMES) - actor.permissions:
+        return f"must hold no more than you; you lack {join_names(beyond)}"
+    if actor.networks is not None and not are_within(row.networks or ("0.0.0.0/0", "::/0"), actor.networks):
+        return "must be held to your networks"
+    latest = latest_end(actor)
+    if latest is not None and (row.expires_at is None or row.expires_at > latest):
+        return f"must end at {latest.isoformat()} at the latest, when you do"
+    return None
+
+
+_NAMES = frozenset(permission.value for permission in Permission)
+
+
+def latest_end(actor: Actor) -> datetime | None:
+    """When a credential that the actor makes must have ended: a person leaves what they made to the tenant."""
+    return actor.expires_at if actor.kind is ActorKind.API_TOKEN else None
+
+
+def _problem_of_networks(actor: Actor, networks: tuple[str, ...] | None) -> Problem | None:
+    if networks is not None and actor.networks is not None and not are_within(networks, actor.networks):
+        return Problem(("networks",), f"must lie in your own, which are {', '.join(actor.networks)}")
+    return None
+
+
+def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
+    path = ("permissions",)
+    if not permissions:
+        return Problem(path, "must name at least one permission")
+    if own := permissions & SELF_PERMISSIONS:
+        return Problem(path, f"must not hold {join_names(own)}, which is for customers")
+    if beyond := permissions - actor.permissions:
+        return Problem(path, f"must be your own; you lack {join_names(beyond)}")
+    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
+        return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
+    return None
+
+
+def _problem_of_end(actor: Actor, expires_at: datetime | None, now: datetime) -> Problem | None:
+    path = ("expires_at",)
+    if expires_at is not None and expires_at <= now:
+        return Problem(path, "must be in the future")
+    latest = latest_end(actor)
+    if latest is not None and (expires_at is None or expires_at > latest):
+        return Problem(path, f"must be at most {latest.isoformat()}, when the token that makes it ends")
+    return None

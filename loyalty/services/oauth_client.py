@@ -1,0 +1,119 @@
+"""OAuth clients: partner systems that change a lasting secret for access tokens that last an hour (RFC 6749, 4.4)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.rules.errors import NotFound, Problem, refuse_problems
+from loyalty.rules.ids import TenantId, TokenId
+from loyalty.rules.text import check_text
+from loyalty.services.creation import Once, call_once
+from loyalty.services.credential import NAME_MAX_LENGTH, Wanted, lock_credentials, new_credential, refuse_too_many
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import locked_program
+from loyalty.services.revocation import revoke_signed_token
+from loyalty.services.world import World
+from loyalty.storage.credentials import (
+    CLIENT,
+    ApiTokenRow,
+    insert_api_token,
+    read_api_tokens,
+    read_api_tokens_by_id,
+    revoke_api_token,
+    revoke_made_tokens,
+)
+from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from permissions.actor import Actor, subject_of_token
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.retry import retry_transaction
+
+MAX_CLIENTS = 200
+
+
+class OAuthClientRequest(NamedTuple):
+    """A client as its maker asks for it."""
+
+    name: str
+    permissions: frozenset[Permission]
+    expires_at: datetime | None = None
+    networks: Sequence[str] | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        networks = None if self.networks is None else list(self.networks)
+        return fingerprint([self.name, sorted(self.permissions), self.expires_at, networks])
+
+
+class CreatedClient(NamedTuple):
+    """A new client, or for a retry the one that the first call made, whose secret nobody can show again."""
+
+    client: OAuthClientRow
+    replayed: bool
+
+
+async def create_oauth_client(world: World, actor: Actor, request: OAuthClientRequest, sha256: str) -> CreatedClient:
+    """Keep a client whose secret only the caller knows. An actor can hand out only what it holds itself.
+
+    A client gets no TOKENS_MANAGE: what its tokens made would end with them, after an hour. Refusals: InvalidInput,
+    LimitReached, IdempotencyConflict.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    refuse_problems([check_text(request.name, ("name",), NAME_MAX_LENGTH)])
+    once = call_once(actor, request.idempotency_key, "oauthClientCreate", request.fingerprint())
+    if Permission.TOKENS_MANAGE in request.permissions:
+        reason = "must not hold TOKENS_MANAGE: what the client's tokens made would end with them, after an hour"
+        refuse_problems([Problem(("permissions",), reason)])
+    wanted = Wanted(request.name, request.permissions, request.expires_at, request.networks)
+    row = new_credential(world, actor, wanted, CLIENT, sha256)
+    return await retry_transaction(lambda: _create(world, actor, row, sha256, once))
+
+
+async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuthClientRow:
+    """Revoke a client: neither its secrets nor its access tokens work any more. Revoking twice keeps the first moment.
+
+    Refusal: NotFound.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        now = world.clock()
+        row = await revoke_api_token(tx, client_id, now, CLIENT)
+        if row is None:
+            raise NotFound("OAuth client", ("id",))
+        await revoke_made_tokens(tx, [subject_of_token(TokenId(client_id))], now)
+    return client_row(row)
+
+
+async def list_oauth_clients(world: World, actor: Actor) -> list[OAuthClientRow]:
+    """All clients, newest first, ended ones too."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    tx = world.database.reading(actor.tenant_id)
+    return [client_row(row) for row in await read_api_tokens(tx, CLIENT)]
+
+
+async def load_oauth_clients(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OAuthClientRow]:
+    """The clients among ``ids``."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    tx = world.database.reading(actor.tenant_id)
+    found = await read_api_tokens_by_id(tx, ids, CLIENT)
+    return {client_id: client_row(row) for client_id, row in found.items()}
+
+
+async def end_access_token(world: World, tenant_id: TenantId, client_id: TokenId, token_id: str) -> None:
+    """Revoke one access token at the wish of its client, and the customer tokens that were made with it (RFC 7009)."""
+    await revoke_signed_token(world, tenant_id, token_id, subject_of_token(client_id))
+
+
+async def _create(world: World, actor: Actor, row: ApiTokenRow, sha256: str, once: Once) -> CreatedClient:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await lock_credentials(tx, actor, row.created_at)
+        made = await once.find_made(tx)
+        if made is not None:
+            return CreatedClient(client_row((await read_api_tokens_by_id(tx, [made], CLIENT))[made]), replayed=True)
+        await refuse_too_many(tx, CLIENT, row.created_at, "OAuth clients", MAX_CLIENTS)
+        await insert_api_token(tx, row, sha256)
+        await once.keep(tx, row.id, row.created_at)
+    return CreatedClient(client_row(row), replayed=False)

@@ -1,0 +1,105 @@
+"""Another secret for an API token or an OAuth client, while the present one still works for a time.
+
+The credential stays the same: its idempotency keys, what it made, and its customer tokens. Whoever changes a secret
+learns it, so the credential also ends with the one that changed it.
+"""
+
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.services.authentication import is_live
+from loyalty.services.creation import Once, call_once
+from loyalty.services.credential import lock_credentials, problem_of_taking_over
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.world import World
+from loyalty.storage.credentials import (
+    CLIENT,
+    TOKEN,
+    ApiTokenRow,
+    change_secret,
+    read_api_tokens_by_id,
+)
+from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.retry import retry_transaction
+
+MAX_OVERLAP_MINUTES = 7 * 24 * 60
+"""How long the secret before may go on working beside the new one."""
+
+
+class SecretChange(NamedTuple):
+    """Whose secret is changed, and how long the present one goes on working."""
+
+    id: UUID
+    overlap_minutes: int
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([self.id, self.overlap_minutes])
+
+
+class ChangedToken(NamedTuple):
+    """A token with a new secret, or for a retry the token as it is: nobody can show that secret again."""
+
+    token: ApiTokenRow
+    replayed: bool
+
+
+class ChangedClient(NamedTuple):
+    """As `ChangedToken`, of an OAuth client."""
+
+    client: OAuthClientRow
+    replayed: bool
+
+
+async def change_token_secret(world: World, actor: Actor, change: SecretChange, sha256: str) -> ChangedToken:
+    """Give an API token another secret. A secret before the present one stops at once.
+
+    Refusals: InvalidInput, NotFound, IdempotencyConflict.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    once = _call(actor, change, "apiTokenRotate")
+    return ChangedToken(*await retry_transaction(lambda: _change(world, actor, TOKEN, change, sha256, once)))
+
+
+async def change_client_secret(world: World, actor: Actor, change: SecretChange, sha256: str) -> ChangedClient:
+    """Give an OAuth client another secret. Access tokens end with the secret that they were got for.
+
+    Refusals: as `change_token_secret`.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    once = _call(actor, change, "oauthClientRotateSecret")
+    row, replayed = await retry_transaction(lambda: _change(world, actor, CLIENT, change, sha256, once))
+    return ChangedClient(client_row(row), replayed)
+
+
+def _call(actor: Actor, change: SecretChange, operation: str) -> Once:
+    if not 0 <= change.overlap_minutes <= MAX_OVERLAP_MINUTES:
+        raise InvalidInput.one("overlap_minutes", reason=f"must be between 0 and {MAX_OVERLAP_MINUTES}")
+    return call_once(actor, change.idempotency_key, operation, change.fingerprint())
+
+
+async def _change(
+    world: World, actor: Actor, kind: str, change: SecretChange, sha256: str, once: Once
+) -> tuple[ApiTokenRow, bool]:
+    now = world.clock()
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await lock_credentials(tx, actor, now)
+        row = (await read_api_tokens_by_id(tx, [change.id], kind)).get(change.id)
+        if row is None:
+            raise NotFound("API token" if kind == TOKEN else "OAuth client", ("id",))
+        if await once.find_made(tx) is not None:
+            return row, True
+        if not is_live(row, now):
+            raise InvalidInput.one("id", reason="has ended; make a new one")
+        if problem := problem_of_taking_over(actor, row):
+            raise InvalidInput.one("id", reason=problem)
+        ends_at = now + timedelta(minutes=change.overlap_minutes)
+        changed = await change_secret(tx, row.id, sha256, ends_at, actor.credential)
+        await once.keep(tx, row.id, now)
+    return changed, False
