@@ -7,12 +7,15 @@ import strawberry
 
 from loyalty.rules import gift_card_errors as refusals
 from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.gift_card import GiftCardState
 from loyalty.rules.gift_card_errors import GiftCardCodeMistake, GiftCardProductObstacle
 from schema.enums import publish_enum
+from schema.types.money import Money
 from schema.user_error import UserError
 
 publish_enum(GiftCardCodeMistake)
 publish_enum(GiftCardProductObstacle)
+publish_enum(GiftCardState)
 
 
 @strawberry.type(
@@ -36,9 +39,36 @@ class TooManyWrongCodes(UserError):
     retry_at: datetime = strawberry.field(description="When codes are looked at again.")
 
 
+@strawberry.type(description="The gift card was cancelled, or its time is over.")
+class GiftCardEnded(UserError):
+    card_state: GiftCardState = strawberry.field(description="How it ended.")
+
+
+@strawberry.type(description="Less can be spent of the gift card, or is held, than the request takes.")
+class GiftCardBalanceTooLow(UserError):
+    available_amount: Money = strawberry.field(description="What can be spent.")
+    required_amount: Money = strawberry.field(description="What the request takes.")
+
+
+@strawberry.type(description="Something of the gift card was spent, or is set aside: it cannot be cancelled so.")
+class GiftCardInUse(UserError):
+    spent_amount: Money = strawberry.field(description="What was spent, and stands in the way; 0 where it does not.")
+    held_amount: Money = strawberry.field(description="What is set aside at checkouts.")
+
+
+@strawberry.type(description="More than is left to give back of a payment with a gift card.")
+class ReturnExceedsSpending(UserError):
+    returnable_amount: Money = strawberry.field(description="What can still be given back.")
+    requested_amount: Money = strawberry.field(description="What was asked for.")
+
+
 GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.GiftCardCodeMistyped: (GiftCardCodeMistyped, ("mistake",)),
     refusals.GiftCardProductUnavailable: (GiftCardProductUnavailable, ("product_obstacle",)),
     refusals.TooManyWrongCodes: (TooManyWrongCodes, ("retry_at",)),
+    refusals.GiftCardEnded: (GiftCardEnded, ("card_state",)),
+    refusals.GiftCardBalanceTooLow: (GiftCardBalanceTooLow, ("available_amount", "required_amount")),
+    refusals.GiftCardInUse: (GiftCardInUse, ("spent_amount", "held_amount")),
+    refusals.ReturnExceedsSpending: (ReturnExceedsSpending, ("returnable_amount", "requested_amount")),
 }
 """The types of these refusals, with the names of their details."""

@@ -20,6 +20,9 @@ from loyalty.rules.ids import (
     CustomerId,
     CustomerMergeId,
     EntryId,
+    GiftCardEntryId,
+    GiftCardHoldId,
+    GiftCardId,
     GiftCardProductId,
     HoldId,
     JobId,
@@ -46,6 +49,13 @@ from loyalty.services.customer_archive import load_archivings
 from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules, load_rule_versions
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.gift_card import load_gift_cards
+from loyalty.services.gift_card_listing import (
+    load_active_holds_of,
+    load_card_entries,
+    load_card_entries_of,
+    load_card_holds,
+)
 from loyalty.services.gift_card_product import load_products, load_products_of_cards
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
@@ -81,7 +91,9 @@ from loyalty.storage.earning_rule_versions import RuleVersionRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
+from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_card_products import GiftCardProductRow
+from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.oauth_clients import OAuthClientRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
@@ -136,8 +148,6 @@ class Loaders:
         self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
         self.customers_by_external_id: DataLoader[str, CustomerRow | None] = by_id(load_customers_by_external_id)
         self.customers_by_key: DataLoader[CustomerKey, CustomerRow | None] = DataLoader(named_customers)
-        self.gift_card_products: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products)
-        self.products_of_cards: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products_of_cards)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
@@ -166,8 +176,19 @@ class Loaders:
         self.rule_versions: DataLoader[RuleId, list[RuleVersionRow] | None] = by_id(load_rule_versions)
         self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
         self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
+        self._read_gift_cards(by_id)
         self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)
         self.oauth_clients: DataLoader[Any, OAuthClientRow | None] = by_id(load_oauth_clients)
+
+    def _read_gift_cards(self, by_id: Any) -> None:
+        """Products, cards, and what belongs to a card."""
+        self.gift_card_products: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products)
+        self.products_of_cards: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products_of_cards)
+        self.gift_cards: DataLoader[GiftCardId, GiftCardRow | None] = by_id(load_gift_cards)
+        self.gift_card_holds: DataLoader[GiftCardHoldId, GiftCardHoldRow | None] = by_id(load_card_holds)
+        self.gift_card_entries: DataLoader[GiftCardEntryId, GiftCardEntryRow | None] = by_id(load_card_entries)
+        self.gift_card_entries_of: DataLoader[GiftCardId, list[GiftCardEntryRow] | None] = by_id(load_card_entries_of)
+        self.gift_card_holds_of: DataLoader[GiftCardId, list[GiftCardHoldRow] | None] = by_id(load_active_holds_of)
 
     def clear(self) -> None:
         """Forget what was loaded: after a mutation, and before each event of a subscription."""

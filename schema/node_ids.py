@@ -23,6 +23,8 @@ _WORDS = {
     "EarningRule": "earning rule",
     "ApiToken": "API token",
     "OauthClient": "OAuth client",
+    "GiftCard": "gift card",
+    "GiftCardHold": "hold",
     "GiftCardProduct": "gift card product",
 }
 """What a refusal calls a type whose name is more than one word: the same as the use cases call it."""

@@ -21,9 +21,16 @@ from schema.mutations import (
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
+    gift_card_cancel,
+    gift_card_capture,
+    gift_card_extend,
+    gift_card_hold,
+    gift_card_issue,
     gift_card_product_archive,
     gift_card_product_create,
     gift_card_product_update,
+    gift_card_release,
+    gift_card_return,
     oauth_client_create,
     oauth_client_revoke,
     oauth_client_rotate_secret,
@@ -50,6 +57,7 @@ from schema.queries import checkout_quote as checkout_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
 from schema.queries import gift_card as gift_card_queries
+from schema.queries import gift_card_lookup as gift_card_lookups
 from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
@@ -85,6 +93,9 @@ class Query:
     gift_card_products = gift_card_queries.gift_card_products
     gift_card_product = gift_card_queries.gift_card_product
     checkout_quote = checkout_queries.checkout_quote
+    gift_card = gift_card_lookups.gift_card
+    gift_card_lookup = gift_card_lookups.gift_card_lookup
+    gift_cards = gift_card_lookups.gift_cards
     report = report_queries.report
     event_cursor = event_queries.event_cursor
     events = event_queries.events
@@ -115,6 +126,13 @@ class Mutation:
     gift_card_product_create = gift_card_product_create.gift_card_product_create
     gift_card_product_update = gift_card_product_update.gift_card_product_update
     gift_card_product_archive = gift_card_product_archive.gift_card_product_archive
+    gift_card_issue = gift_card_issue.gift_card_issue
+    gift_card_hold = gift_card_hold.gift_card_hold
+    gift_card_capture = gift_card_capture.gift_card_capture
+    gift_card_release = gift_card_release.gift_card_release
+    gift_card_return = gift_card_return.gift_card_return
+    gift_card_extend = gift_card_extend.gift_card_extend
+    gift_card_cancel = gift_card_cancel.gift_card_cancel
     customer_merge = customer_merge.customer_merge
     customer_upsert = customer_upsert.customer_upsert
     customers_upsert = customers_upsert.customers_upsert

@@ -43,6 +43,10 @@ class UserErrorCode(DescribedEnum):
     GIFT_CARD_PRODUCT_UNAVAILABLE = "GIFT_CARD_PRODUCT_UNAVAILABLE", "No card of this product can be had."
     TOO_MANY_WRONG_CODES = "TOO_MANY_WRONG_CODES", "Too many codes that no gift card has were tried."
     GIFT_CARD_CODE_MISTYPED = "GIFT_CARD_CODE_MISTYPED", "What was typed is no code of any gift card."
+    GIFT_CARD_ENDED = "GIFT_CARD_ENDED", "The gift card was cancelled, or its time is over."
+    GIFT_CARD_BALANCE_TOO_LOW = "GIFT_CARD_BALANCE_TOO_LOW", "Less can be spent of the gift card than required."
+    GIFT_CARD_IN_USE = "GIFT_CARD_IN_USE", "Something of the gift card was spent, or is set aside."
+    RETURN_EXCEEDS_SPENDING = "RETURN_EXCEEDS_SPENDING", "More than is left to give back of what was spent."
 
 
 publish_enum(UserErrorCode)

@@ -7,6 +7,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.part import bytea
 from loyalty.ledger.rows import (
     ChangedAccount,
     CustomerConsent,
@@ -158,8 +159,3 @@ def account_numbers(account: Account) -> dict[str, int]:
         "lifetime_earned": account.lifetime_earned,
         "qualifying": account.qualifying,
     }
-
-
-def bytea(value: bytes) -> str:
-    """Bytes as PostgreSQL reads them out of a JSON text."""
-    return f"\\x{value.hex()}"

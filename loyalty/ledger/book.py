@@ -12,9 +12,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.accounts import Accounts, bytea
+from loyalty.ledger.accounts import Accounts
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.outbox import tell_event
+from loyalty.ledger.part import bytea
 from loyalty.ledger.posting import Posting
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import LedgerEntry
@@ -24,6 +25,7 @@ from loyalty.rules.account import Account, Credit, Debit, expire
 from loyalty.rules.entry import EntryKind, entry_hash
 from loyalty.rules.entry_kinds import KINDS, EntryCause, cause_entry
 from loyalty.rules.events import Event, PointsExpired
+from loyalty.rules.gift_card_events import GiftCardEvent
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.rules.lots import Allocation, Lot, Parcel, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
@@ -178,7 +180,7 @@ class Book:
         self.keep(replace(after, chain=chain))
         return entry
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event | GiftCardEvent) -> None:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""
         tell_event(self._sheet, self.accounts, event)
 

@@ -6,11 +6,12 @@ from loyalty.ledger.accounts import Accounts, account_numbers
 from loyalty.ledger.rows import OutboxEvent
 from loyalty.ledger.sheet import Sheet
 from loyalty.rules.events import Event, event_payload
+from loyalty.rules.gift_card_events import GiftCardEvent
 from loyalty.rules.ids import EventId
 from loyalty.rules.standing import count_qualifying
 
 
-def tell_event(sheet: Sheet, accounts: Accounts, event: Event) -> None:
+def tell_event(sheet: Sheet, accounts: Accounts, event: Event | GiftCardEvent) -> None:
     """Append an event to the outbox, with the account as it is just now."""
     account = accounts[event.customer_id]
     counted = count_qualifying(sheet.program.row.settings.tiering, account)

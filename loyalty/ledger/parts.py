@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Table, Text, extract, func, update
 from sqlalchemy import cast as cast_to
 
 from loyalty.ledger import rows
-from loyalty.ledger.part import Computed, Documents, Part, PostedRow
+from loyalty.ledger.part import Computed, Documents, Part, PostedRow, bytea
 from loyalty.ledger.statements import (
     drop_labels,
     put_off,
@@ -26,6 +26,9 @@ from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.documents import to_document
+from loyalty.storage.gift_card_holds import GiftCardHoldRow
+from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
+from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.idempotency import IdempotencyKeyRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
@@ -207,6 +210,19 @@ move_part(
     name="accounts",
     key=("customer_id",),
 )
+move_part(
+    GiftCardRow,
+    gift_cards,
+    ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "voided_at"),
+    name="gift_card_moves",
+    documents={"chain": bytea},
+)
+move_part(
+    GiftCardHoldRow,
+    gift_card_holds,
+    ("state", "captured_minor", "returned_minor", "ended_at"),
+    name="gift_card_hold_moves",
+)
 add_part(rows.CustomerWord, customer_words, statement=save_labels(customer_words))
 move_part(
     rows.SearchMark,
@@ -257,5 +273,8 @@ add_part(rows.LotAllocation, allocations)
 add_part(rows.ExpiryNotice, expiry_notices)
 add_part(rows.TierMove, tier_changes)
 add_part(rows.OutboxEvent, events)
+add_part(GiftCardRow, gift_cards, documents=dict.fromkeys(("code_hash", "code_sealed", "chain"), bytea))
+add_part(GiftCardHoldRow, gift_card_holds)
+add_part(GiftCardEntryRow, gift_card_entries, documents={"hash": bytea})
 
 refuse_class_without_part([one for one in vars(rows).values() if getattr(one, "__module__", "") == rows.__name__])

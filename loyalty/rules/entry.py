@@ -18,6 +18,7 @@ class EntryKind(DescribedEnum):
     EARN_REVERSED = "EARN_REVERSED", "Earned points were taken back: cancelled, not shown up, refunded."
     REDEMPTION_RETURNED = "REDEMPTION_RETURNED", "Spent points were given back."
     GIFT_CARD = "GIFT_CARD", "Points bought a gift card."
+    GIFT_CARD_RETURNED = "GIFT_CARD_RETURNED", "Points came back because a bought gift card was cancelled."
     OPENING = "OPENING", "The balance a customer brought along."
     MERGED = "MERGED", "Points moved when two customers became one."
 
@@ -31,6 +32,7 @@ class ReferenceKind(StrEnum):
     LOT = "LOT"
     CUSTOMER_MERGE = "CUSTOMER_MERGE"
     OPENING_BALANCE = "OPENING_BALANCE"
+    GIFT_CARD = "GIFT_CARD"
 
 
 class DisplayColor(DescribedEnum):

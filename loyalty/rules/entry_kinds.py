@@ -162,7 +162,25 @@ KINDS = {
             lots=LotEffect.MOVES,
             tier_cause=TierChangeCause.MERGE,
         ),
-        KindRow(EntryKind.GIFT_CARD, DisplayColor.RED, figure=ReportFigure.REDEEMED),
+        KindRow(
+            EntryKind.GIFT_CARD,
+            DisplayColor.RED,
+            phases=("BUY",),
+            reference=ReferenceKind.GIFT_CARD,
+            event=EventKind.GIFT_CARD_BOUGHT,
+            tier_cause=TierChangeCause.REDEMPTION,
+            figure=ReportFigure.REDEEMED,
+        ),
+        KindRow(
+            EntryKind.GIFT_CARD_RETURNED,
+            DisplayColor.ORANGE,
+            phases=("CANCEL",),
+            reference=ReferenceKind.GIFT_CARD,
+            event=EventKind.GIFT_CARD_REFUNDED,
+            lots=LotEffect.GIVES_BACK,
+            tier_cause=TierChangeCause.REDEMPTION,
+            figure=ReportFigure.RETURNED,
+        ),
     )
 }
 """Every kind, in the order in which the proof tries them."""

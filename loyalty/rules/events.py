@@ -1,7 +1,7 @@
 """Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people."""
 
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
 from loyalty.rules.archive import ArchiveCause
@@ -20,6 +20,9 @@ from loyalty.rules.ids import (
     TierId,
 )
 from loyalty.rules.tiers import TierChangeCause
+
+if TYPE_CHECKING:
+    from loyalty.rules.gift_card_events import GiftCardEvent
 
 JsonObject = dict[str, str | int | None]
 
@@ -40,6 +43,16 @@ class EventKind(DescribedEnum):
     POINTS_EXPIRED = "points.expired", "Points passed their date."
     POINTS_OPENED = "points.opened", "A customer brought points along."
     POINTS_MERGED = "points.merged", "Points moved when two customers became one."
+    GIFT_CARD_BOUGHT = "gift_card.bought", "Points bought a gift card."
+    GIFT_CARD_REFUNDED = "gift_card.refunded", "A bought gift card was cancelled, and its points came back."
+    GIFT_CARD_ISSUED = "gift_card.issued", "A customer got a gift card."
+    GIFT_CARD_HELD = "gift_card.held", "Money of a gift card was set aside at a checkout."
+    GIFT_CARD_RELEASED = "gift_card.released", "Money of a gift card that was set aside came back."
+    GIFT_CARD_SPENT = "gift_card.spent", "Money of a gift card was spent."
+    GIFT_CARD_RETURNED = "gift_card.returned", "Money that was spent came back to a gift card."
+    GIFT_CARD_EXPIRED = "gift_card.expired", "The time of a gift card was over, and what was left of it is lost."
+    GIFT_CARD_EXTENDED = "gift_card.extended", "A gift card got a later expiry."
+    GIFT_CARD_VOIDED = "gift_card.voided", "A gift card was cancelled."
     TIER_UPGRADED = "tier.upgraded", "A customer came into a higher tier."
     TIER_DOWNGRADED = "tier.downgraded", "A customer fell into a lower tier."
     CUSTOMER_ARCHIVED = "customer.archived", "A customer was archived."
@@ -286,7 +299,7 @@ Event = (
 )
 
 
-def event_payload(event: Event) -> JsonObject:
+def event_payload(event: "Event | GiftCardEvent") -> JsonObject:
     """Return what is stored of an event beside its kind: its fields, ids as text."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: value if value is None or isinstance(value, int) else str(value) for name, value in values.items()}

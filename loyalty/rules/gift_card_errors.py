@@ -1,10 +1,13 @@
 """Refusals that only gift cards have. Like all refusals they know neither HTTP nor GraphQL, and change nothing."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Refused
+
+if TYPE_CHECKING:
+    from loyalty.rules.money import Money
 
 
 class GiftCardCodeMistake(DescribedEnum):
@@ -54,3 +57,46 @@ class TooManyWrongCodes(Refused):
     def __init__(self, retry_at: datetime, path: tuple[str, ...] = ("code",)) -> None:
         super().__init__(f"Too many wrong codes were tried. Try again at {retry_at.isoformat()}.", path)
         self.retry_at = retry_at
+
+
+class GiftCardEnded(Refused):
+    """The card was cancelled, or its time is over: nothing of it can be spent, and nothing comes back to it."""
+
+    code: ClassVar[str] = "GIFT_CARD_ENDED"
+
+    def __init__(self, state: str, path: tuple[str, ...] = ("gift_card",)) -> None:
+        super().__init__(f"The gift card is {state}.", path)
+        self.card_state = state
+
+
+class GiftCardBalanceTooLow(Refused):
+    """Less can be spent of the card than the request takes."""
+
+    code: ClassVar[str] = "GIFT_CARD_BALANCE_TOO_LOW"
+
+    def __init__(self, available: "Money", required: "Money", path: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(f"{required} are required, {available} of the gift card can be spent.", path)
+        self.available_amount = available
+        self.required_amount = required
+
+
+class GiftCardInUse(Refused):
+    """Something of the card was spent, or is set aside at a checkout, so it cannot be cancelled."""
+
+    code: ClassVar[str] = "GIFT_CARD_IN_USE"
+
+    def __init__(self, spent: "Money", held: "Money", path: tuple[str, ...] = ("gift_card",)) -> None:
+        super().__init__(f"{spent} of the gift card are spent and {held} are set aside.", path)
+        self.spent_amount = spent
+        self.held_amount = held
+
+
+class ReturnExceedsSpending(Refused):
+    """More than is left to give back of what a capture spent."""
+
+    code: ClassVar[str] = "RETURN_EXCEEDS_SPENDING"
+
+    def __init__(self, returnable: "Money", requested: "Money", path: tuple[str, ...] = ("amount",)) -> None:
+        super().__init__(f"{returnable} can still be given back, not {requested}.", path)
+        self.returnable_amount = returnable
+        self.requested_amount = requested

@@ -1,5 +1,6 @@
 """Points of a redemption come back to the lots that they were taken from."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from uuid_utils.compat import uuid7
@@ -21,6 +22,7 @@ from loyalty.storage.entries import EntryRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.redemptions import (
     HoldRow,
+    PartOfLot,
     RedemptionRow,
     ReturnRow,
     read_active_holds_for,
@@ -72,11 +74,7 @@ async def give_redemption_back(
     given = give_back(
         [part.points for part in taken], points, outstanding=redemption.points - before, debt=credited.paid_debt
     )
-    for part, back in zip(taken, given, strict=True):
-        if back and part.customer_id == customer_id:
-            _give_lot_back(book, entry.id, customer_id, part.lot, back)
-        elif back:
-            _open_lot_again(book, entry, part.lot, back)
+    give_lots_back(book, entry, taken, given)
     book.posting.add(returned)
     given_back = redemption._replace(returned_points=after)
     book.posting.move(given_back, seen=redemption)
@@ -101,6 +99,18 @@ async def give_back_for(
             returned, _ = await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
             returns.append(returned)
     return returns, ended
+
+
+def give_lots_back(book: Book, entry: EntryRow, taken: Sequence[PartOfLot], given: Sequence[int]) -> None:
+    """Put points of an entry back into the lots that they were taken from, so many as `given` says for each.
+
+    Points of a merged customer's lot come to the target as a lot with the same dates.
+    """
+    for part, back in zip(taken, given, strict=True):
+        if back and part.customer_id == entry.customer_id:
+            _give_lot_back(book, entry.id, entry.customer_id, part.lot, back)
+        elif back:
+            _open_lot_again(book, entry, part.lot, back)
 
 
 def _give_lot_back(book: Book, entry_id: EntryId, customer_id: CustomerId, lot: Lot, points: int) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 
 from loyalty.rules.ids import CustomerId, CustomerMergeId
+from loyalty.storage.gift_card_tables import gift_cards
 from loyalty.storage.tables import accruals, customer_merges, customers, purchases
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -77,10 +78,25 @@ _ACCRUALS = (
     )
     .values(customer_id=bindparam("target"))
 )
+_is_source = bindparam("source", type_=gift_cards.c.buyer_id.type)
+_target = bindparam("target", type_=gift_cards.c.buyer_id.type)
+_CARDS = (
+    update(gift_cards)
+    .where(
+        gift_cards.c.tenant_id == tenant_parameter(),
+        or_(gift_cards.c.buyer_id == _is_source, gift_cards.c.holder_id == _is_source),
+    )
+    .values(
+        buyer_id=case((gift_cards.c.buyer_id == _is_source, _target), else_=gift_cards.c.buyer_id),
+        holder_id=case((gift_cards.c.holder_id == _is_source, _target), else_=gift_cards.c.holder_id),
+    )
+)
 _PURCHASES = (
     update(purchases)
     .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("source"))
     .values(customer_id=bindparam("target"))
+    # Gift cards travel along: one round trip for both.
+    .add_cte(_CARDS.cte("moved_cards"))
 )
 
 
@@ -114,6 +130,6 @@ async def write_labels(tx: Transaction, customer_id: CustomerId, labels: Mapping
 
 
 async def move_customer(tx: Transaction, source_id: CustomerId, target_id: CustomerId) -> None:
-    """Let the source's id lead to the target, and its purchases, with what they earned, belong to it."""
+    """Let the source's id lead to the target; its purchases, with what they earned, and its gift cards belong to it."""
     for statement in (_LEAD, _ACCRUALS, _PURCHASES):
         await tx.run(statement, source=source_id, target=target_id)

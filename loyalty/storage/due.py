@@ -14,6 +14,7 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
 from loyalty.rules.lots import LotState
 from loyalty.rules.redemption import HoldState
+from loyalty.storage.gift_card_tables import gift_card_holds, gift_cards
 from loyalty.storage.tables import accounts, accruals, holds, lots, purchases
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
@@ -49,6 +50,9 @@ _DUE: Mapping[str, Any] = {
     "notices": _due_tenants(lots.c.notice_at, lots.c.state == LotState.OPEN),
     # Where all points whose time is over are held, nothing can expire yet.
     "expiry": _due_tenants(lots.c.due_at),
+    "gift_card_holds": _due_tenants(gift_card_holds.c.expires_at, gift_card_holds.c.state == HoldState.ACTIVE),
+    # Where all that is left of the cards whose time is over is held, nothing can expire yet.
+    "gift_card_expiry": _due_tenants(gift_cards.c.due_at),
     "tiers": _due_tenants(accounts.c.tier_review_at),
 }
 

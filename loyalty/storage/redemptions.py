@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Text, bindparam, cast, func, select, true, union_all
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, null, select, true, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.ids import CustomerId, EntryId, HoldId, PurchaseId, RedemptionId, RedemptionReturnId
+from loyalty.rules.ids import (
+    CustomerId,
+    EntryId,
+    GiftCardId,
+    HoldId,
+    PurchaseId,
+    RedemptionId,
+    RedemptionReturnId,
+)
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
@@ -199,6 +207,7 @@ _PREPARE_FOR_CUSTOMER = {
 }
 _TAKE_PURCHASE = take_purchase(bindparam("purchase_kind", type_=Text()), bindparam("purchase_id", type_=Text()))
 _PREPARE_TO_HOLD = {what: statement.add_columns(_TAKE_PURCHASE) for what, statement in _PREPARE_FOR_CUSTOMER.items()}
+_PREPARE_FOR_NOBODY = _prepare(null().label("customer_id"))
 _PREPARE_FOR_HOLD = _prepare(_owner_of(holds, "hold"))
 _PREPARE_FOR_REDEMPTION = _prepare(_owner_of(redemptions, "redemption"))
 
@@ -391,6 +400,11 @@ async def prepare_to_hold(
     return _read_prepared(await tx.row(_PREPARE_TO_HOLD[what], **call.parameters, **named, **values))
 
 
+async def prepare_for_nobody(tx: Reads, call: KeyedCall) -> Prepared | None:
+    """For an operation about no customer; None without a program."""
+    return _read_prepared(await tx.row(_PREPARE_FOR_NOBODY, **call.parameters))
+
+
 async def prepare_for_hold(tx: Transaction, call: KeyedCall, hold_id: HoldId) -> Prepared | None:
     """For an operation about a hold."""
     return _read_prepared(await tx.row(_PREPARE_FOR_HOLD, **call.parameters, hold=hold_id))
@@ -429,9 +443,9 @@ async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[Ho
     return found
 
 
-async def read_taken_lots(tx: Transaction, redemption_id: RedemptionId) -> list[PartOfLot]:
-    """What a redemption took and has not given back, lot by lot, what lives longest first."""
-    rows = await tx.rows(_TAKEN, redemption=redemption_id)
+async def read_taken_lots(tx: Transaction, cause_id: RedemptionId | GiftCardId) -> list[PartOfLot]:
+    """What a redemption, or the sale of a card, took and has not given back, lot by lot, what lives longest first."""
+    rows = await tx.rows(_TAKEN, redemption=cause_id)
     return [PartOfLot(CustomerId(row.customer_id), lot_of(row), int(row.points)) for row in rows]
 
 

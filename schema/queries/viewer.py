@@ -39,6 +39,9 @@ _LOADERS = {
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",
+    "GiftCard": "gift_cards",
+    "GiftCardHold": "gift_card_holds",
+    "GiftCardEntry": "gift_card_entries",
 }
 _OWN = ("Tenant", "Program")
 NODE_TYPES = frozenset((*_LOADERS, *_OWN))

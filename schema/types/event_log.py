@@ -9,6 +9,7 @@ import strawberry
 
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId
+from loyalty.rules.money import Money as Amount
 from loyalty.storage.events import EventRow
 from schema.fields import computed
 from schema.loaders import loaded
@@ -16,7 +17,10 @@ from schema.scalars import Cursor, Points
 from schema.types.customer import Customer, PointsAccount
 from schema.types.event import account_then
 from schema.types.expiry import PointsLot
+from schema.types.gift_card import GiftCard
 from schema.types.ledger import Adjustment, LedgerEntry
+from schema.types.money import Money
+from schema.types.node import shown
 from schema.types.purchase import Purchase
 from schema.types.redemption import Hold, Redemption
 from schema.types.tier import Tier
@@ -39,6 +43,9 @@ class LoggedEventRow(NamedTuple):
     lot_id: UUID | None
     previous_tier_id: UUID | None
     tier_id: UUID | None
+    gift_card_id: UUID | None
+    amount_minor: int | None
+    currency: str | None
 
 
 @strawberry.type(
@@ -50,7 +57,9 @@ class Event:
     kind: EventKind = strawberry.field(description="What happened. More kinds will come: ignore those you do not know.")
     customer: Customer = loaded("customers", "customer_id", description="Whom it is about.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
-    points: Points | None = strawberry.field(description="How many points it is about, signed; null for tiers.")
+    points: Points | None = strawberry.field(
+        description="How many points it is about, signed; null for tiers, and for money of gift cards."
+    )
     entry: LedgerEntry | None = loaded("entries", "entry_id", description="The line of the ledger, where it made one.")
     purchase: Purchase | None = loaded(
         "purchases", "purchase_id", description="The purchase that earned or lost the points."
@@ -61,6 +70,16 @@ class Event:
     lot: PointsLot | None = loaded("lots", "lot_id", description="The points that expired, or will.")
     previous_tier: Tier | None = loaded("tiers", "previous_tier_id", description="The tier before a change.")
     tier: Tier | None = loaded("tiers", "tier_id", description="The tier after a change.")
+
+    gift_card: GiftCard | None = loaded("gift_cards", "gift_card_id", description="The gift card that it is about.")
+
+    @computed(description="How much money of a gift card it is about, signed; null for all else.")
+    def amount(self) -> Money | None:
+        """In the currency of the card."""
+        row = cast("LoggedEventRow", self)
+        if row.amount_minor is None or row.currency is None:
+            return None
+        return shown(Amount(row.amount_minor, row.currency))  # type: ignore[no-any-return]
 
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def account(self, info: strawberry.Info) -> PointsAccount:
@@ -99,4 +118,7 @@ def logged_event(event: EventRow, cursor: str) -> LoggedEventRow:
         lot_id=named("lot_id"),
         previous_tier_id=named("previous_tier_id"),
         tier_id=named("tier_id"),
+        gift_card_id=named("gift_card_id"),
+        amount_minor=event.payload.get("amount_minor"),
+        currency=event.payload.get("currency"),
     )

@@ -21,6 +21,7 @@ from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, load_all, loaded
 from schema.scalars import Color, Points
 from schema.types.expiry import PointsLot
+from schema.types.gift_card import GiftCard
 from schema.types.moving import CustomerMerge, OpeningBalance
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
@@ -61,7 +62,7 @@ class Adjustment(Node):
 
 
 LedgerReference = Annotated[
-    Union[Purchase, Adjustment, Redemption, PointsLot, CustomerMerge, OpeningBalance],  # noqa: UP007 - a named union needs it
+    Union[Purchase, Adjustment, Redemption, PointsLot, CustomerMerge, OpeningBalance, GiftCard],  # noqa: UP007 - a named union needs it
     strawberry.union("LedgerReference", description="What an entry refers to."),
 ]
 
@@ -140,6 +141,7 @@ _REFERENCE_LOADERS = {
     ReferenceKind.LOT: "lots",
     ReferenceKind.CUSTOMER_MERGE: "merges",
     ReferenceKind.OPENING_BALANCE: "opening_balances",
+    ReferenceKind.GIFT_CARD: "gift_cards",
 }
 
 ADJUSTMENT_ORDER: Order[TimePlace] = time_order("adjustments")

@@ -13,6 +13,7 @@ from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.events import EventKind
+from loyalty.rules.gift_card import GiftCardState
 from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
@@ -40,7 +41,9 @@ from loyalty.services.earning_rule import (
     update_earning_rule,
 )
 from loyalty.services.event_log import last_position, list_events, poll_events
+from loyalty.services.gift_card import CardKey, look_up_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
+from loyalty.services.gift_card_listing import count_gift_cards, list_gift_cards
 from loyalty.services.gift_card_product import (
     archive_product,
     change_product,
@@ -85,6 +88,7 @@ from loyalty.storage.due import read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
 from loyalty.storage.gift_card_codes import new_code
+from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
@@ -116,6 +120,14 @@ from tests.loyalty.services.builders import (
     service_item,
     set_policy,
     set_redemption,
+)
+from tests.loyalty.services.gift_cards import (
+    cancel_card,
+    capture_card,
+    extend_card,
+    hold_card,
+    issue,
+    return_card,
 )
 
 LATER = timedelta(days=3_650)
@@ -152,6 +164,11 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "jobs": ("jobs", "id"),
     "api_tokens": ("api_tokens", "id"),
     "oauth_clients": ("api_tokens", "id"),
+    "gift_cards": ("gift_cards", "id"),
+    "gift_card_holds": ("gift_card_holds", "id"),
+    "gift_card_entries": ("gift_card_entries", "id"),
+    "gift_card_entries_of": ("gift_cards", "id"),
+    "gift_card_holds_of": ("gift_cards", "id"),
 }
 """Where the ids come from that each loader is asked for."""
 
@@ -173,6 +190,7 @@ class Day:
         """The whole day."""
         await self.configure()
         await self.trade()
+        await self.use_gift_cards()
         await self.look()
         await self.follow_events()
         await self.sweep()
@@ -303,6 +321,25 @@ class Day:
         assert found is not None
         return found.email or ""
 
+    async def use_gift_cards(self) -> None:
+        """Cards are sold, looked up, spent, given back, extended, cancelled and listed; some are due, or abandoned."""
+        world, salon, last_day = self.world, self.salon, (datetime.now(UTC) + timedelta(days=400)).date()
+        sold = await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
+        await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
+        nobodys = await issue(world, salon, 1_000, "card-2", customer=None, expires_on=last_day)
+        await look_up_gift_card(world, salon.integration, sold.code)
+        held = await hold_card(world, salon, CardKey(code=sold.code), 2_000, "card-1")
+        await capture_card(world, salon, held.hold.id, 1_500, "card-1")
+        for _ in range(2):
+            await return_card(world, salon, held.hold.id, 500, "card-1")
+        await hold_card(world, salon, sold.card.id, 100, "in the basket", minutes=1)
+        await extend_card(world, salon, sold.card.id, last_day + timedelta(days=1), "card-1")
+        await cancel_card(world, salon, nobodys.card.id, "card-2")
+        wanted = GiftCardFilter(states=tuple(GiftCardState), at=datetime.now(UTC))
+        for one in (GiftCardFilter(), wanted, GiftCardFilter(holder_id=sold.card.holder_id)):
+            await list_gift_cards(world, salon.manager, one, Window(20))
+            await count_gift_cards(world, salon.manager, one)
+
     async def look(self) -> None:
         """Everything that people look at, and every relation that a document may ask for."""
         world, salon = self.world, self.salon
@@ -415,7 +452,7 @@ class Day:
             async with self.relay.engine.connect() as connection:
                 for moment in (now, now + LATER):
                     await read_due_tenants(connection, name, moment, 100)
-            if name in {"holds", "notices", "expiry", "tiers"}:
+            if name in {"holds", "gift_card_holds", "gift_card_expiry", "notices", "expiry", "tiers"}:
                 await work(at(self.world, now + LATER), self.salon.tenant_id)
             await work(self.world, self.salon.tenant_id)
         async with self.relay.engine.connect() as connection:

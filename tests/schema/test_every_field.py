@@ -123,11 +123,12 @@ ARGUMENTS = {
     "customers": "(having: ANY)",
     "customersByExternalId": '(externalIds: ["anna"])',
     "purchasesByKey": '(keys: [{kind: ORDER, externalId: "order-1"}])',
+    "giftCardLookup": '(code: "000000-000000-000000")',
     "catalogItem": '(by: {key: {kind: SERVICE, externalId: "cut"}})',
 }
 """Arguments of the queries that need some."""
 
-BY_ID = {"node", "nodes", "job", "adjustment", "giftCardProduct"}
+BY_ID = {"node", "nodes", "job", "adjustment", "giftCardProduct", "giftCard"}
 """Asked for with every id that was seen."""
 
 
@@ -345,6 +346,7 @@ class Life:
         await do("purchaseRecord", **purchase("ben is back", customer={"externalId": "ben"}))
         for days in (2, 20):
             await do("sandboxClockAdvance", by=f"P{days}D", idempotencyKey=f"{days} days")
+        await self.use_gift_cards()
         token = await do("apiTokenCreate", name="Shop", permissions=["LOYALTY_READ"])
         await do("apiTokenRotate", id=token["apiToken"]["id"], overlapMinutes=5)
         await do("apiTokenRevoke", id=token["apiToken"]["id"])
@@ -356,6 +358,32 @@ class Life:
         await do("customerTokenCreate", customer=ANNA)
         await do("signedTokensRevoke", of={"subject": "staff:left"})
         await do("allowedOriginsSet", origins=["https://salon.example"])
+
+    async def use_gift_cards(self) -> None:
+        """A card is sold, spent in parts, and extended; another one is cancelled."""
+        do, about = self.do, {"origin": "MONEY", "price": money("50.00"), "reference": "sale-1", "reason": "a birthday"}
+        sold = await do("giftCardIssue", amount=money("50.00"), customer=ANNA, idempotencyKey="sold", **about)
+        card, order_1 = sold["giftCard"]["id"], {"kind": "ORDER", "externalId": "order-1"}
+        held = await do(
+            "giftCardHold",
+            giftCard={"code": sold["code"]},
+            amount=money("20.00"),
+            purchase=order_1,
+            timeToLive="PT1H",
+            idempotencyKey="held",
+        )
+        payment = held["giftCardHold"]["id"]
+        await do("giftCardCapture", hold=payment, amount=money("15.00"), idempotencyKey="paid")
+        await do("giftCardReturn", hold=payment, amount=money("5.00"), reason="too small", idempotencyKey="returned")
+        for key in ("released", "in the basket"):
+            held = await do("giftCardHold", giftCard={"id": card}, amount=money("1.00"), idempotencyKey=key)
+            if key == "released":
+                await do("giftCardRelease", hold=held["giftCardHold"]["id"], idempotencyKey=key)
+        await do(
+            "giftCardExtend", giftCard=card, expiresOn="2099-12-31", reason="a good customer", idempotencyKey="more"
+        )
+        given = await do("giftCardIssue", origin="GOODWILL", amount=money("5.00"), idempotencyKey="given")
+        await do("giftCardCancel", giftCard=given["giftCard"]["id"], reason="a mistake", idempotencyKey="cancelled")
 
 
 def key_of(external_id: str) -> dict[str, Any]:

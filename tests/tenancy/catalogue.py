@@ -23,6 +23,8 @@ RELAY_TABLES = (
     "accruals",
     "event_positions",
     "events",
+    "gift_card_holds",
+    "gift_cards",
     "holds",
     "jobs",
     "lots",

@@ -52,6 +52,14 @@ APP_RIGHTS = {
     "gift_card_guesses": "DELETE, INSERT, SELECT, UPDATE",
     "gift_card_product_versions": GROWS_ONLY,
     "gift_card_products": "INSERT, SELECT, UPDATE",
+    "gift_card_entries": GROWS_ONLY,
+    "gift_card_holds": (
+        "INSERT, SELECT, UPDATE(captured_minor), UPDATE(ended_at), UPDATE(returned_minor), UPDATE(state)"
+    ),
+    "gift_cards": (
+        "INSERT, SELECT, UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(expires_at), "
+        "UPDATE(held_minor), UPDATE(holder_id), UPDATE(sequence), UPDATE(voided_at)"
+    ),
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
     "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",
@@ -79,6 +87,8 @@ RELAY_RIGHTS = {
     "accruals": "SELECT(matures_at), SELECT(state), SELECT(tenant_id)",
     "event_positions": "INSERT, SELECT, UPDATE",
     "events": "SELECT, UPDATE(position)",
+    "gift_card_holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
+    "gift_cards": "SELECT(due_at), SELECT(tenant_id)",
     "holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
     "jobs": "SELECT",
     "lots": "SELECT(due_at), SELECT(notice_at), SELECT(state), SELECT(tenant_id)",

@@ -13,6 +13,7 @@ from loyalty.ledger.proof import (
     customers,
     entries,
     facts,
+    gift_cards,
     keys,
     lots,
     points_paid,
@@ -34,6 +35,7 @@ _GATHERED = (
     *redemptions.SOURCES,
     *purchases.SOURCES,
     *adjustments.SOURCES,
+    *gift_cards.SOURCES,
 )
 _ASKED_ONCE = {
     **accounts.QUESTIONS,
@@ -43,6 +45,7 @@ _ASKED_ONCE = {
     **tiers.QUESTIONS,
     **keys.QUESTIONS,
     **points_paid.QUESTIONS,
+    **gift_cards.QUESTIONS,
 }
 _SLICED = tuple(
     Source(rows, {name: Broken(*broken) for name, broken in invariants.items()})

@@ -21,7 +21,7 @@ _MOVES = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect.MOVE
 _JOINED_ELSEWHERE = quote(
     (
         *(EntryKind.EARNED, EntryKind.EARN_REVERSED, EntryKind.ADJUSTED),
-        *(EntryKind.REDEEMED, EntryKind.EXPIRED, EntryKind.GIFT_CARD),
+        *(EntryKind.REDEEMED, EntryKind.EXPIRED, EntryKind.GIFT_CARD, EntryKind.GIFT_CARD_RETURNED),
     )
 )
 """The kinds that a source of their own joins with their causes."""

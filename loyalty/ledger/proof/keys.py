@@ -15,6 +15,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "giftCardProductCreate": "gift_card_products",
         "apiTokenCreate": "api_tokens",
         "oauthClientCreate": "api_tokens",
+        "giftCardHold": "gift_card_holds",
     }.items()
 )
 """What operations with a key make anew each time."""
@@ -33,9 +34,15 @@ _MADE_BEFORE = " ".join(
         ("tierCreate", "tiers", "id"),
         ("tierUpdate", "jobs", "id"),
         ("tierDelete", "jobs", "id"),
+        *((operation, "gift_cards", "id") for operation in ("giftCardBuy", "giftCardIssue")),
+        *((operation, "gift_card_holds", "id") for operation in ("giftCardCapture", "giftCardRelease")),
+        *(
+            (operation, "gift_card_entries", "id")
+            for operation in ("giftCardReturn", "giftCardCancel", "giftCardExtend")
+        ),
     )
 )
-"""What the others change, which was there before them."""
+"""What the others change, which was there before them, and tables that several operations write."""
 
 _REASSIGNED = """WHEN 'purchaseReassign' THEN k.result_id::text IN (
             SELECT facts->'reassignment'->>'id' FROM purchase_facts

@@ -37,10 +37,14 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.gift_card_errors import (
+    GiftCardBalanceTooLow,
     GiftCardCodeMistake,
     GiftCardCodeMistyped,
+    GiftCardEnded,
+    GiftCardInUse,
     GiftCardProductObstacle,
     GiftCardProductUnavailable,
+    ReturnExceedsSpending,
     TooManyWrongCodes,
 )
 from loyalty.rules.money import Money
@@ -54,7 +58,13 @@ from loyalty.rules.purchase_errors import (
 REFUSALS = {"loyalty.rules.errors", "loyalty.rules.gift_card_errors", "loyalty.rules.purchase_errors"}
 """The modules that hold refusals; tests make others of their own."""
 
+TEN, NINE = Money(1_000, "EUR"), Money(900, "EUR")
+
 EVERY_ERROR = [
+    (GiftCardEnded("EXPIRED"), "GIFT_CARD_ENDED", ("gift_card",)),
+    (GiftCardBalanceTooLow(NINE, TEN), "GIFT_CARD_BALANCE_TOO_LOW", ("amount",)),
+    (GiftCardInUse(NINE, TEN), "GIFT_CARD_IN_USE", ("gift_card",)),
+    (ReturnExceedsSpending(NINE, TEN), "RETURN_EXCEEDS_SPENDING", ("amount",)),
     (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),
     (InvalidInput.one("award", "points", reason="must be positive"), "INVALID_INPUT", ("award", "points")),
     (IdempotencyConflict("key-1"), "IDEMPOTENCY_CONFLICT", ("idempotency_key",)),

@@ -17,6 +17,9 @@ from loyalty.rules.ids import (
     AccrualId,
     CustomerId,
     CustomerMergeId,
+    GiftCardEntryId,
+    GiftCardHoldId,
+    GiftCardId,
     GiftCardProductId,
     HoldId,
     JobId,
@@ -79,6 +82,24 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
+from loyalty.services.gift_card_cancel import CancelRequest, cancel_gift_card
+from loyalty.services.gift_card_expiry import ExtendRequest, extend_gift_card
+from loyalty.services.gift_card_hold import (
+    capture_gift_card,
+    hold_gift_card,
+    release_gift_card,
+    return_to_gift_card,
+)
+from loyalty.services.gift_card_issue import issue_gift_card
+from loyalty.services.gift_card_listing import (
+    count_gift_cards,
+    list_gift_cards,
+    load_active_holds_of,
+    load_card_entries,
+    load_card_entries_of,
+    load_card_holds,
+)
 from loyalty.services.gift_card_product import (
     archive_product,
     change_product,
@@ -150,6 +171,8 @@ from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter
+from loyalty.storage.gift_card_codes import new_code
+from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
@@ -170,6 +193,7 @@ from tests.loyalty.services.builders import (
     product,
     rule,
 )
+from tests.loyalty.services.gift_cards import card_hold_request, issue_request
 from tests.loyalty.services.test_api_token import RECORDING, new_hash
 
 PAGE: Window[Any] = Window(1)
@@ -324,6 +348,34 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         lambda w, a: choose_customer_to_sign_in(w, a, CustomerKey(external_id="anna")),
     ),
     "change_token_secret": ({O}, lambda w, a: change_token_secret(w, a, SecretChange(NOBODY, 5), new_hash())),
+    "look_up_gift_card": ({O, M, C, I}, lambda w, a: look_up_gift_card(w, a, new_code())),
+    "load_gift_cards": ({O, M, S, C, I}, lambda w, a: load_gift_cards(w, a, [GiftCardId(NOBODY)])),
+    "load_card_entries": ({O, M, S, C, I}, lambda w, a: load_card_entries(w, a, [GiftCardEntryId(NOBODY)])),
+    "load_card_entries_of": ({O, M, S, C, I}, lambda w, a: load_card_entries_of(w, a, [GiftCardId(NOBODY)])),
+    "load_card_holds": ({O, M, S, C, I}, lambda w, a: load_card_holds(w, a, [GiftCardHoldId(NOBODY)])),
+    "load_active_holds_of": ({O, M, S, C, I}, lambda w, a: load_active_holds_of(w, a, [GiftCardId(NOBODY)])),
+    "list_gift_cards": (TEAM, lambda w, a: list_gift_cards(w, a, GiftCardFilter(), PAGE)),
+    "list_gift_cards of a customer": (
+        {O, M, S, C, I},
+        lambda w, a: list_gift_cards(w, a, GiftCardFilter(CustomerId(NOBODY)), PAGE),
+    ),
+    "count_gift_cards": (TEAM, lambda w, a: count_gift_cards(w, a, GiftCardFilter())),
+    "issue_gift_card": ({O, M, I}, lambda w, a: issue_gift_card(w, a, issue_request(customer=None))),
+    "hold_gift_card": ({O, M, C, I}, lambda w, a: hold_gift_card(w, a, card_hold_request(GiftCardId(NOBODY), 1))),
+    "capture_gift_card": ({O, M, I}, lambda w, a: capture_gift_card(w, a, GiftCardHoldId(NOBODY), None, "key")),
+    "release_gift_card": ({O, M, C, I}, lambda w, a: release_gift_card(w, a, GiftCardHoldId(NOBODY), "key")),
+    "return_to_gift_card": (
+        {O, M, I},
+        lambda w, a: return_to_gift_card(w, a, GiftCardHoldId(NOBODY), None, None, "key"),
+    ),
+    "extend_gift_card": (
+        {O, M},
+        lambda w, a: extend_gift_card(w, a, ExtendRequest(GiftCardId(NOBODY), DAY, "why", "key")),
+    ),
+    "cancel_gift_card": (
+        {O, M},
+        lambda w, a: cancel_gift_card(w, a, CancelRequest(GiftCardId(NOBODY), None, None, "key")),
+    ),
     "list_api_tokens": ({O}, list_api_tokens),
     "create_oauth_client": (
         {O},

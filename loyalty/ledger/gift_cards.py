@@ -1,0 +1,107 @@
+"""The gift cards of a book: each entry moves one card, which is locked, and carries the hash of the one before it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book, Clock
+from loyalty.ledger.program import CompiledProgram
+from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, card_entry_hash, is_expired, move
+from loyalty.rules.gift_card_events import GiftCardEvent, GiftCardExpired
+from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId
+from loyalty.storage.accounts import lock_customers
+from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow, lock_cards
+from permissions.actor import Actor
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+
+
+class CardBook(NamedTuple):
+    """A book with the cards that it holds the locks of, as they were read under them."""
+
+    book: Book
+    cards: dict[GiftCardId, GiftCardRow]
+
+
+async def open_card_book(
+    clock: Clock,
+    tx: Transaction,
+    program: CompiledProgram,
+    by: Actor,
+    owner_ids: Iterable[CustomerId | None],
+    card_ids: Sequence[GiftCardId],
+) -> CardBook:
+    """Lock accounts of customers, then cards, and take both into new books.
+
+    The time is taken under the locks: the entries of one card are in the order of their time. Raises StaleRead when a
+    card has got another owner since the owners were read: events of a card are told of its owner.
+    """
+    wanted = {owner_id for owner_id in owner_ids if owner_id is not None}
+    locked = await lock_customers(tx, list(wanted)) if wanted else {}
+    cards = await lock_cards(tx, card_ids)
+    if any(card.owner_id is not None and card.owner_id not in wanted for card in cards.values()):
+        raise StaleRead
+    book = Book(program, by, clock.now(program))
+    for customer in locked.values():
+        book.open(customer)
+    return CardBook(book, cards)
+
+
+def enter_card(
+    book: Book,
+    card: GiftCardRow,
+    kind: GiftCardEntryKind,
+    after: CardAccount,
+    *,
+    hold_id: GiftCardHoldId | None = None,
+    reason: str | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[GiftCardRow, GiftCardEntryRow]:
+    """Book one entry of a card, and return the card after it. The caller writes the card, with `keep_card`."""
+    entry = GiftCardEntryRow(
+        id=GiftCardEntryId(uuid7()),
+        gift_card_id=card.id,
+        sequence=after.sequence,
+        kind=kind,
+        amount_minor=after.balance_minor - card.balance_minor,
+        balance_after_minor=after.balance_minor,
+        currency=card.currency,
+        hold_id=hold_id,
+        expires_at=expires_at,
+        reason=reason,
+        occurred_at=book.now,
+        actor_kind=book.actor.kind,
+        actor=book.actor.subject,
+        hash=b"",
+    )
+    entry = entry._replace(hash=card_entry_hash(after.chain, entry._asdict()))
+    book.posting.add(entry)
+    return card.with_account(replace(after, chain=entry.hash)), entry
+
+
+def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
+    """Book that what can be spent of a card is lost where its time is over. The caller writes the card."""
+    account = card.account
+    if not is_expired(account, book.now) or not account.free_minor:
+        return card
+    after, entry = enter_card(book, card, GiftCardEntryKind.EXPIRED, move(account, -account.free_minor))
+    tell_owner(book, after, GiftCardExpired, amount_minor=entry.amount_minor)
+    return after
+
+
+def keep_card(book: Book, card: GiftCardRow) -> None:
+    """Write a stored card as it is now; it must be locked."""
+    book.posting.move(card)
+
+
+def tell_owner(book: Book, card: GiftCardRow, make: Callable[..., GiftCardEvent], **values: Any) -> None:
+    """Tell of a card as it is after all that was booked, to who has it, else to who bought it.
+
+    The log tells of customers: a card that belongs to nobody is not told of.
+    """
+    if card.owner_id is not None:
+        numbers = {"currency": card.currency, "balance_minor": card.balance_minor}
+        book.tell(make(customer_id=card.owner_id, gift_card_id=card.id, **numbers, **values))

@@ -1,0 +1,195 @@
+"""Gift cards: the account of each card, what moves it, and the hash that chains its entries.
+
+A card is money in minor units. Its balance is the sum of its entries and is never negative; what is held is still part
+of the balance, but cannot be spent twice. A card whose time is over, or that was voided, cannot be spent at that very
+instant, whatever its balance is.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.entry import CHAIN_START
+from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, GiftCardInUse
+from loyalty.rules.money import Money
+
+DEFAULT_VALID_YEARS = 3
+"""Years after the year of issue at whose end a card expires, unless it says otherwise. A default, not legal advice."""
+
+
+class GiftCardOrigin(DescribedEnum):
+    """What a card was given for."""
+
+    POINTS = "POINTS", "A customer bought it with points."
+    MONEY = "MONEY", "It was sold for money."
+    GOODWILL = "GOODWILL", "The business gave it away."
+
+
+class GiftCardState(DescribedEnum):
+    """Whether a card can be spent. More states may come."""
+
+    ACTIVE = "ACTIVE", "Something of it can be spent, or is set aside at a checkout."
+    SPENT = "SPENT", "Nothing is left of it. Money that is returned makes it active again."
+    EXPIRED = "EXPIRED", "Its time is over. An extension makes it active again."
+    VOIDED = "VOIDED", "It was cancelled, for good."
+
+
+class GiftCardEntryKind(DescribedEnum):
+    """Why the balance of a card moved."""
+
+    ISSUED = "ISSUED", "The card was issued with its face value."
+    SPENT = "SPENT", "Money of the card paid for something."
+    RETURNED = "RETURNED", "Money that was spent came back to the card."
+    EXPIRED = "EXPIRED", "The time of the card was over, and what could be spent was lost."
+    EXTENDED = "EXTENDED", "The card got a later expiry; what had expired since came back."
+    VOIDED = "VOIDED", "The card was cancelled, and what was left of it is gone."
+
+
+ADDS = (GiftCardEntryKind.ISSUED, GiftCardEntryKind.RETURNED, GiftCardEntryKind.EXTENDED)
+"""The kinds whose amount is never below zero; that of all others is never above."""
+
+MOVES_NOTHING = (GiftCardEntryKind.EXTENDED, GiftCardEntryKind.VOIDED)
+"""The kinds whose amount may be 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardAccount:
+    """The numbers of one card, in minor units of its currency.
+
+    `balance_minor` is the sum of its entries, `held_minor` the part of it that is set aside at checkouts. `expires_at`
+    is the first instant at which the card cannot be spent; None is never. `sequence` is the number of the last entry,
+    `chain` is its hash.
+    """
+
+    currency: str
+    balance_minor: int = 0
+    held_minor: int = 0
+    expires_at: datetime | None = None
+    voided_at: datetime | None = None
+    sequence: int = 0
+    chain: bytes = CHAIN_START
+
+    @property
+    def free_minor(self) -> int:
+        """The part of the balance that is not held."""
+        return self.balance_minor - self.held_minor
+
+
+def default_last_day(issued_on: date) -> date:
+    """Return the last day of a card that says nothing else: the last of the third year after that of its issue."""
+    return date(issued_on.year + DEFAULT_VALID_YEARS, 12, 31)
+
+
+def is_expired(account: CardAccount, at: datetime) -> bool:
+    """Tell whether the time of a card is over: expired means unspendable at that very instant."""
+    return account.expires_at is not None and at >= account.expires_at
+
+
+def spendable_minor(account: CardAccount, at: datetime) -> int:
+    """Return what can be spent, or set aside, of a card at an instant."""
+    return 0 if account.voided_at is not None or is_expired(account, at) else account.free_minor
+
+
+def state_at(account: CardAccount, at: datetime) -> GiftCardState:
+    """Return whether a card can be spent at an instant."""
+    if account.voided_at is not None:
+        return GiftCardState.VOIDED
+    if is_expired(account, at):
+        return GiftCardState.EXPIRED
+    return GiftCardState.ACTIVE if account.balance_minor else GiftCardState.SPENT
+
+
+def set_aside(account: CardAccount, amount_minor: int, at: datetime) -> CardAccount:
+    """Hold money of a card for a checkout. Refusals: GiftCardEnded, GiftCardBalanceTooLow."""
+    refuse_ended(account, at)
+    if amount_minor > account.free_minor:
+        available, required = (Money(minor, account.currency) for minor in (account.free_minor, amount_minor))
+        raise GiftCardBalanceTooLow(available, required)
+    return _checked(replace(account, held_minor=account.held_minor + amount_minor))
+
+
+def free_held(account: CardAccount, amount_minor: int) -> CardAccount:
+    """End a hold without spending it. ValueError when so much is not held."""
+    return _checked(replace(account, held_minor=account.held_minor - amount_minor))
+
+
+def move(account: CardAccount, amount_minor: int) -> CardAccount:
+    """Change the balance by a signed amount, as the next entry says. ValueError when less than is held would remain."""
+    return _checked(replace(account, balance_minor=account.balance_minor + amount_minor, sequence=account.sequence + 1))
+
+
+def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
+    """Give a card a later expiry; ``lost_minor`` expired since and comes back."""
+    return move(replace(account, expires_at=expires_at), lost_minor)
+
+
+def void(account: CardAccount, at: datetime) -> CardAccount:
+    """Take what is left of a card for good. Refusals: GiftCardEnded (voided before), GiftCardInUse (money is held)."""
+    if account.voided_at is not None:
+        raise GiftCardEnded(GiftCardState.VOIDED)
+    if account.held_minor:
+        raise GiftCardInUse(Money(0, account.currency), Money(account.held_minor, account.currency))
+    return replace(move(account, -account.balance_minor), voided_at=at)
+
+
+def refuse_used(account: CardAccount, face_minor: int) -> None:
+    """Refuse a card of which something was spent or is held. Refusal: GiftCardInUse."""
+    if account.balance_minor != face_minor or account.held_minor:
+        spent, held = face_minor - account.balance_minor, account.held_minor
+        raise GiftCardInUse(Money(spent, account.currency), Money(held, account.currency))
+
+
+def refuse_ended(account: CardAccount, at: datetime, path: tuple[str, ...] = ("gift_card",)) -> None:
+    """Refuse a card that was voided, or whose time is over. Refusal: GiftCardEnded."""
+    state = state_at(account, at)
+    if state in {GiftCardState.VOIDED, GiftCardState.EXPIRED}:
+        raise GiftCardEnded(state, path)
+
+
+def _checked(account: CardAccount) -> CardAccount:
+    if not 0 <= account.held_minor <= account.balance_minor:
+        message = "more than the card has"
+        raise ValueError(message)
+    return account
+
+
+# ── the chain ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CHAINED_FIELDS = (
+    "id",
+    "gift_card_id",
+    "sequence",
+    "kind",
+    "amount_minor",
+    "balance_after_minor",
+    "currency",
+    "hold_id",
+    "expires_at",
+    "occurred_at",
+    "actor_kind",
+    "actor",
+    "reason",
+)
+"""What the hash of an entry of a card covers, in this order: all that the entry says."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def card_entry_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
+    """Return the SHA-256 (FIPS 180-4) that chains an entry of a card to the one before it.
+
+    It is taken over the 32 bytes `before` and the CHAINED_FIELDS as UTF-8 text with `|` between them: ids in lower-case
+    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC, nothing for what an entry lacks.
+    """
+    text = "|".join(_chained_text(entry[name]) for name in CHAINED_FIELDS)
+    return hashlib.sha256(before + text.encode()).digest()
+
+
+def _chained_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)

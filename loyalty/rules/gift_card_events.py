@@ -1,0 +1,159 @@
+"""Facts of gift cards, as they are stored in the outbox: ids and numbers, never codes, names or addresses.
+
+The customer of an event is who has the card, else who bought it. Amounts are in minor units of the card's currency.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from loyalty.rules.events import EventKind
+from loyalty.rules.ids import CustomerId, EntryId, GiftCardHoldId, GiftCardId
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardBought:
+    """Points bought a gift card. `points` is negative, `available` is the customer's after it."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_BOUGHT
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    gift_card_id: GiftCardId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardRefunded:
+    """A bought gift card was cancelled, and its points came back. `available` is the customer's after it."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_REFUNDED
+
+    customer_id: CustomerId
+    entry_id: EntryId
+    gift_card_id: GiftCardId
+    points: int
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardIssued:
+    """A customer got a gift card with so much money."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_ISSUED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardHeld:
+    """Money of a card was set aside. It counts as spent, and no entry exists for it yet."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_HELD
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    gift_card_hold_id: GiftCardHoldId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardReleased:
+    """Money that was set aside came back: released, not captured, or the time of the hold was over."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RELEASED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    gift_card_hold_id: GiftCardHoldId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardSpent:
+    """Money of a card was spent. `amount_minor` is negative."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_SPENT
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    gift_card_hold_id: GiftCardHoldId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardReturned:
+    """Money that was spent came back to the card."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RETURNED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    gift_card_hold_id: GiftCardHoldId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardExpired:
+    """The time of a card was over. `amount_minor` is negative: what was lost."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardExtended:
+    """A card got a later expiry. `amount_minor` had expired and came back, `expires_at` is an ISO 8601 instant."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXTENDED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+    expires_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardVoided:
+    """A card was cancelled. `amount_minor` is what was left of it, below zero."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_VOIDED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+
+
+GiftCardEvent = (
+    GiftCardBought
+    | GiftCardRefunded
+    | GiftCardIssued
+    | GiftCardHeld
+    | GiftCardReleased
+    | GiftCardSpent
+    | GiftCardReturned
+    | GiftCardExpired
+    | GiftCardExtended
+    | GiftCardVoided
+)

@@ -1,0 +1,139 @@
+"""Gift cards as callers see them: who may see a card, who its code, and what every operation on one begins with."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.ledger.gift_cards import CardBook, open_card_book
+from loyalty.rules.errors import NotFound
+from loyalty.rules.gift_card_code import GiftCardCode, normalise_code
+from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardId
+from loyalty.services.gift_card_guess import limit_guesses
+from loyalty.services.program import program_at
+from loyalty.services.world import World
+from loyalty.storage.gift_cards import (
+    GiftCardEntryRow,
+    GiftCardRow,
+    PreparedCard,
+    read_card_by_code,
+    read_card_entries_by_id,
+    read_cards_by_id,
+)
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require_any
+from tenancy.database import Transaction
+
+CARD_READERS = (
+    Permission.GIFT_CARDS_READ,
+    Permission.GIFT_CARDS_ISSUE,
+    Permission.GIFT_CARDS_SPEND,
+    Permission.GIFT_CARDS_MANAGE,
+    Permission.SELF_READ,
+)
+"""Any of these reads cards; customers read those that they have, or bought."""
+
+
+class CardKey(NamedTuple):
+    """How a caller names a card: by its id, or by its code."""
+
+    id: GiftCardId | None = None
+    code: GiftCardCode | None = None
+
+
+class MovedCard(NamedTuple):
+    """A card after an operation that booked an entry of it."""
+
+    card: GiftCardRow
+    entry: GiftCardEntryRow
+    replayed: bool
+
+
+def card_key(card_id: UUID | None, code: str | None, path: tuple[str, ...] = ("code",)) -> CardKey:
+    """The card that a caller names. Refusal: GiftCardCodeMistyped."""
+    if code is not None:
+        return CardKey(code=normalise_code(code, path))
+    return CardKey(id=None if card_id is None else GiftCardId(card_id))
+
+
+async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> GiftCardRow:
+    """The card of a code, for whoever has the code. Refusals: NotFound, which says nothing more, TooManyWrongCodes."""
+    require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_READ)
+    return await find_card_of_code(world, actor, code)
+
+
+async def find_card_of_code(
+    world: World, by: Actor, code: GiftCardCode, path: tuple[str, ...] = ("code",)
+) -> GiftCardRow:
+    """The card of a code; each wrong one counts against the caller. Refusals: NotFound, TooManyWrongCodes."""
+    hashes = world.codes.hashes(by.tenant_id, code)
+    found = await read_card_by_code(world.database.reading(by.tenant_id), hashes)
+    await limit_guesses(world, by, code, known=found is not None, path=path)
+    if found is None:
+        raise NotFound("gift card", path)
+    return found
+
+
+async def load_gift_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> dict[GiftCardId, GiftCardRow]:
+    """The cards among ``ids`` that the actor may see: customers see those that they have, or bought.
+
+    Who reads the ledger without the right to read cards sees that points bought one, and no card.
+    """
+    require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
+    if not actor.permissions.intersection(CARD_READERS):
+        return {}
+    found = await read_cards_by_id(world.database.reading(actor.tenant_id), ids)
+    return {card_id: card for card_id, card in found.items() if may_see_card(actor, card)}
+
+
+def may_see_card(actor: Actor, card: GiftCardRow | PreparedCard) -> bool:
+    """Whether an actor may see a card at all."""
+    return actor.kind is not ActorKind.CUSTOMER or any(
+        _is_own(actor, customer_id) for customer_id in (card.holder_id, card.buyer_id)
+    )
+
+
+def shown_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | None:
+    """The code of a card for its owner; None for everybody else, who sees how it ends.
+
+    The owner is the customer who has the card.
+    """
+    if actor.kind is not ActorKind.CUSTOMER or not _is_own(actor, card.holder_id):
+        return None
+    return open_code(world, actor, card)
+
+
+def open_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode:
+    """The code of a card, for the payload of the call that made it."""
+    return world.codes.open(actor.tenant_id, card.id, card.code_sealed)
+
+
+def _is_own(actor: Actor, customer_id: CustomerId | None) -> bool:
+    return customer_id is not None and (customer_id == actor.customer_id or customer_id in actor.former_ids)
+
+
+# ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────
+
+
+async def open_card(
+    world: World,
+    tx: Transaction,
+    by: Actor,
+    prepared: PreparedCard | None,
+    path: tuple[str, ...] = ("gift_card",),
+) -> tuple[CardBook, GiftCardRow]:
+    """Lock a card and the accounts of who bought and who has it. Refusal: NotFound, also for an unknown code."""
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    if prepared is None or prepared.card_id is None:
+        raise NotFound("gift card", path)
+    owners = (prepared.buyer_id, prepared.holder_id)
+    opened = await open_card_book(world, tx, program, by, owners, [prepared.card_id])
+    return opened, opened.cards[prepared.card_id]
+
+
+async def read_moved_card(tx: Transaction, result_id: UUID) -> MovedCard:
+    """The answer to an operation that booked an entry before: the card as it is now."""
+    entry_id = GiftCardEntryId(result_id)
+    entry = (await read_card_entries_by_id(tx, [entry_id]))[entry_id]
+    card = (await read_cards_by_id(tx, [entry.gift_card_id]))[entry.gift_card_id]
+    return MovedCard(card, entry, replayed=True)

@@ -1,0 +1,102 @@
+"""Cancel gift cards: an unused card that points bought gives them back, every other one is void."""
+
+from functools import partial
+from typing import NamedTuple
+
+from loyalty.ledger.book import Book
+from loyalty.ledger.gift_cards import enter_card, keep_card, tell_owner
+from loyalty.ledger.once import Booked, run_once
+from loyalty.rules import account as accounts
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
+from loyalty.rules.errors import InvalidInput, refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, refuse_ended, refuse_used, void
+from loyalty.rules.gift_card_events import GiftCardRefunded, GiftCardVoided
+from loyalty.rules.ids import CustomerId, GiftCardId
+from loyalty.rules.redemption import give_back
+from loyalty.rules.text import check_external_id, check_note
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.gift_card import MovedCard, open_card, read_moved_card
+from loyalty.services.redemption_return import give_lots_back
+from loyalty.services.world import World
+from loyalty.storage.gift_cards import GiftCardRow, PreparedCard, prepare_for_card
+from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.redemptions import read_taken_lots
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+
+CANCEL = "giftCardCancel"
+
+
+class CancelRequest(NamedTuple):
+    """A card to cancel. ``return_points`` is for cards that points bought; None gives them back there."""
+
+    card_id: GiftCardId
+    return_points: bool | None
+    reason: str | None
+    idempotency_key: str
+
+
+async def cancel_gift_card(world: World, actor: Actor, request: CancelRequest) -> MovedCard:
+    """Take what is left of a card for good. The points of an unused card go back to the lots that they came from.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, GiftCardEnded (voided, or expired where points would come
+    back), GiftCardInUse (something is held, or was spent where points would come back). Nothing is written then.
+    """
+    require(actor, Permission.GIFT_CARDS_MANAGE)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_note(request.reason, ("reason",)),
+        ]
+    )
+    mark = fingerprint([request.card_id, request.return_points, request.reason])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, CANCEL, mark),
+        ask=partial(prepare_for_card, card_id=request.card_id),
+        decide=partial(_decide, world, actor, request),
+        replay=read_moved_card,
+    )
+
+
+async def _decide(
+    world: World, actor: Actor, request: CancelRequest, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[MovedCard]:
+    (book, _), card = await open_card(world, tx, actor, prepared)
+    bought = card.origin is GiftCardOrigin.POINTS
+    if request.return_points and not bought:
+        raise InvalidInput.one("return_points", reason="is only for cards that points bought")
+    if bought and request.return_points is not False:
+        refuse_ended(card.account, book.now)
+        refuse_used(card.account, card.face_minor)
+        await _return_points(tx, book, card)
+    after, entry = enter_card(
+        book, card, GiftCardEntryKind.VOIDED, void(card.account, book.now), reason=request.reason or None
+    )
+    keep_card(book, after)
+    tell_owner(book, after, GiftCardVoided, amount_minor=entry.amount_minor)
+    return Booked(book, entry.id, lambda: MovedCard(after, entry, replayed=False))
+
+
+async def _return_points(tx: Transaction, book: Book, card: GiftCardRow) -> None:
+    """Book that the points of a card come back to its buyer, into the lots they came from; debt is paid first."""
+    customer_id, points = _buyer(card)
+    taken = await read_taken_lots(tx, card.id)
+    credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
+    entry = book.enter(
+        customer_id, points, credited.account, cause_entry(EntryKind.GIFT_CARD_RETURNED, card.id, card.id)
+    )
+    book.tell(GiftCardRefunded(customer_id, entry.id, card.id, points, credited.account.available))
+    given = give_back([part.points for part in taken], points, outstanding=points, debt=credited.paid_debt)
+    give_lots_back(book, entry, taken, given)
+
+
+def _buyer(card: GiftCardRow) -> tuple[CustomerId, int]:
+    if card.buyer_id is None or card.points_cost is None:
+        message = "a card that points bought has a buyer and a cost"
+        raise ValueError(message)
+    return card.buyer_id, card.points_cost

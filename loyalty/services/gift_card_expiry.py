@@ -1,0 +1,141 @@
+"""What time does to gift cards: they expire, abandoned holds end, and somebody may extend a card."""
+
+from datetime import date
+from functools import partial
+from typing import NamedTuple
+
+from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, open_card_book, tell_owner
+from loyalty.ledger.once import Booked, run_once
+from loyalty.ledger.posting import post
+from loyalty.rules.errors import InvalidInput, refuse_problems
+from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardState, extend
+from loyalty.rules.gift_card_errors import GiftCardEnded
+from loyalty.rules.gift_card_events import GiftCardExtended
+from loyalty.rules.ids import GiftCardId, TenantId
+from loyalty.rules.redemption import HoldState
+from loyalty.rules.text import check_external_id, check_note
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.gift_card import MovedCard, open_card, read_moved_card
+from loyalty.services.gift_card_hold import end_card_hold
+from loyalty.services.program import program_in_force
+from loyalty.services.sweep import NOTHING_SWEPT, Swept
+from loyalty.services.world import World
+from loyalty.storage.gift_card_holds import read_abandoned_card_holds, read_card_holds_by_id
+from loyalty.storage.gift_cards import PreparedCard, prepare_for_card, read_due_cards, read_lost_minor
+from loyalty.storage.idempotency import keyed_call
+from permissions.actor import Actor, system_actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+from tenancy.retry import retry_transaction
+
+EXTEND = "giftCardExtend"
+BATCH = 500
+SUBJECT = "worker:gift_cards"
+
+
+class ExtendRequest(NamedTuple):
+    """A card that is to live until the end of a later local day, and why."""
+
+    card_id: GiftCardId
+    expires_on: date
+    reason: str
+    idempotency_key: str
+
+
+async def extend_gift_card(world: World, actor: Actor, request: ExtendRequest) -> MovedCard:
+    """Give a card a later expiry; what had expired since comes back.
+
+    Refusals: InvalidInput (also for a day that is not later, and for a card that never expires), IdempotencyConflict,
+    NotFound, GiftCardEnded (voided).
+    """
+    require(actor, Permission.GIFT_CARDS_MANAGE)
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            check_note(request.reason, ("reason",)),
+        ]
+    )
+    if not request.reason.strip():
+        raise InvalidInput.one("reason", reason="must not be blank")
+    mark = fingerprint([request.card_id, request.expires_on, request.reason])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, EXTEND, mark),
+        ask=partial(prepare_for_card, card_id=request.card_id),
+        decide=partial(_decide_extend, world, actor, request),
+        replay=read_moved_card,
+    )
+
+
+async def expire_due_cards(world: World, tenant_id: TenantId) -> Swept:
+    """Let up to ``BATCH`` cards expire whose time is over, also while the program is off."""
+    return await retry_transaction(lambda: _expire_batch(world, tenant_id))
+
+
+async def free_abandoned_card_holds(world: World, tenant_id: TenantId) -> Swept:
+    """End up to ``BATCH`` holds of cards whose time is over, also while the program is off."""
+    return await retry_transaction(lambda: _free_batch(world, tenant_id))
+
+
+async def _decide_extend(
+    world: World, actor: Actor, request: ExtendRequest, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[MovedCard]:
+    (book, _), card = await open_card(world, tx, actor, prepared)
+    if card.voided_at is not None:
+        raise GiftCardEnded(GiftCardState.VOIDED)
+    if card.expires_at is None:
+        raise InvalidInput.one("expires_on", reason="is only for cards that expire")
+    if request.expires_on > LAST_EXPIRY_DAY:
+        raise InvalidInput.one("expires_on", reason=f"must be at most {LAST_EXPIRY_DAY}")
+    expires_at = end_of_day(request.expires_on, book.program.zone)
+    if expires_at <= max(card.expires_at, book.now):
+        raise InvalidInput.one("expires_on", reason="must be later than the expiry, and not over yet")
+    after, entry = enter_card(
+        book,
+        card,
+        GiftCardEntryKind.EXTENDED,
+        extend(card.account, expires_at, await read_lost_minor(tx, card.id)),
+        reason=request.reason,
+        expires_at=expires_at,
+    )
+    keep_card(book, after)
+    told = {"amount_minor": entry.amount_minor, "expires_at": expires_at.isoformat()}
+    tell_owner(book, after, GiftCardExtended, **told)
+    return Booked(book, entry.id, lambda: MovedCard(after, entry, replayed=False))
+
+
+async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_due_cards(tx, world.now(program), BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        by, owners = system_actor(tenant_id, SUBJECT), [card.owner_id for card in seen]
+        book, cards = await open_card_book(world, tx, program, by, owners, [card.id for card in seen])
+        for card in cards.values():
+            after = lapse_card(book, card)
+            if after != card:
+                keep_card(book, after)
+        await post(tx, book.finish())
+    return Swept(len(seen))
+
+
+async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        program = await program_in_force(world, tx, even_when_off=True)
+        seen = await read_abandoned_card_holds(tx, world.now(program), BATCH)
+        if not seen:
+            return NOTHING_SWEPT
+        by, owners = system_actor(tenant_id, SUBJECT), [one.owner_id for one in seen]
+        book, cards = await open_card_book(world, tx, program, by, owners, [one.gift_card_id for one in seen])
+        # Read under the locks: what was captured or released meanwhile is not abandoned.
+        holds = await read_card_holds_by_id(tx, [one.id for one in seen])
+        for one in seen:
+            if holds[one.id].state is HoldState.ACTIVE:
+                ended = end_card_hold(book, cards[one.gift_card_id], holds[one.id], HoldState.EXPIRED)
+                cards[one.gift_card_id] = ended.card
+        await post(tx, book.finish())
+    return Swept(len(seen))

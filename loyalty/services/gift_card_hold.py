@@ -1,0 +1,353 @@
+"""Spend gift cards at a checkout: hold, capture, release, return. What is held counts as spent until the hold ends.
+
+Everything happens under the lock of the card; a hold leaves ACTIVE once, and is read after that lock.
+"""
+
+from datetime import timedelta
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book
+from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
+from loyalty.ledger.once import Booked, Unchanged, run_once
+from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, Problem, refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind, free_held, move, refuse_ended, set_aside
+from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, ReturnExceedsSpending
+from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftCardReturned, GiftCardSpent
+from loyalty.rules.ids import GiftCardHoldId, GiftCardId
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
+from loyalty.rules.redemption import MAX_HOLD_MINUTES, HoldState
+from loyalty.rules.text import check_external_id, check_note
+from loyalty.services.fingerprint import fingerprint, money_identity
+from loyalty.services.gift_card import CardKey, find_card_of_code, may_see_card, open_card
+from loyalty.services.world import World
+from loyalty.storage.gift_card_holds import GiftCardHoldRow, prepare_for_card_hold, read_card_holds_by_id
+from loyalty.storage.gift_cards import (
+    GiftCardEntryRow,
+    GiftCardRow,
+    PreparedCard,
+    prepare_for_card,
+    read_card_entries_by_id,
+    read_cards_by_id,
+)
+from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.points_paid import PurchaseKey
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require, require_any
+from tenancy.database import Transaction
+
+HOLD, CAPTURE = "giftCardHold", "giftCardCapture"
+RELEASE, RETURN = "giftCardRelease", "giftCardReturn"
+
+
+class CardHoldRequest(NamedTuple):
+    """Money of a card to set aside."""
+
+    card: CardKey
+    amount: Money
+    purchase: PurchaseKey | None
+    minutes: int | None
+    idempotency_key: str
+
+    def fingerprint(self, card_id: GiftCardId) -> str:
+        """What identifies this request: the card and never its code, which is a secret."""
+        purchase = self.purchase and tuple(self.purchase)
+        return fingerprint([card_id, money_identity(self.amount), purchase, self.minutes])
+
+
+class HeldCard(NamedTuple):
+    """A hold as it is after an operation, and its card."""
+
+    hold: GiftCardHoldRow
+    card: GiftCardRow
+    replayed: bool
+
+
+class ReturnedCard(NamedTuple):
+    """Money that came back to a card: the entry, and what it was spent with."""
+
+    entry: GiftCardEntryRow
+    hold: GiftCardHoldRow
+    card: GiftCardRow
+    replayed: bool
+
+
+async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -> HeldCard:
+    """Set money of a card aside for a checkout. Who has the code may do so, as may who has the card.
+
+    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (card or code), TooManyWrongCodes,
+    GiftCardEnded, GiftCardBalanceTooLow. Nothing is written then, but that a wrong code was tried.
+    """
+    require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
+    _refuse_hold(request)
+    card_id = await _named_card(world, actor, request.card)
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id)),
+        ask=partial(prepare_for_card, card_id=card_id),
+        decide=partial(_decide_hold, world, actor, request),
+        replay=_read_held,
+    )
+
+
+async def capture_gift_card(
+    world: World, actor: Actor, hold_id: GiftCardHoldId, amount: Money | None, idempotency_key: str
+) -> HeldCard:
+    """Spend what a hold has set aside, or a part of it; the rest can be spent again.
+
+    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound, HoldEnded, GiftCardBalanceTooLow (more
+    than is held).
+    """
+    require(actor, Permission.GIFT_CARDS_SPEND)
+    _refuse_key_and_amount(idempotency_key, amount)
+    mark = fingerprint([hold_id, amount and money_identity(amount)])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, idempotency_key, CAPTURE, mark),
+        ask=partial(prepare_for_card_hold, hold_id=hold_id),
+        decide=partial(_decide_capture, world, actor, hold_id, amount),
+        replay=_read_held,
+    )
+
+
+async def release_gift_card(world: World, actor: Actor, hold_id: GiftCardHoldId, idempotency_key: str) -> HeldCard:
+    """End a hold without spending it; one that ended so before is answered as it is.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
+    """
+    require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
+    _refuse_key_and_amount(idempotency_key, None)
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id])),
+        ask=partial(prepare_for_card_hold, hold_id=hold_id),
+        decide=partial(_decide_release, world, actor, hold_id),
+        replay=_read_held,
+    )
+
+
+async def return_to_gift_card(
+    world: World, actor: Actor, hold_id: GiftCardHoldId, amount: Money | None, reason: str | None, idempotency_key: str
+) -> ReturnedCard:
+    """Give spent money back to its card, all that is left of a capture or a part.
+
+    A card whose time is over has to be extended first: what came back would be lost at once. Refusals: InvalidInput,
+    CurrencyMismatch, IdempotencyConflict, NotFound, GiftCardEnded, ReturnExceedsSpending.
+    """
+    require(actor, Permission.GIFT_CARDS_SPEND)
+    _refuse_key_and_amount(idempotency_key, amount)
+    refuse_problems([check_note(reason, ("reason",))])
+    mark = fingerprint([hold_id, amount and money_identity(amount), reason])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, idempotency_key, RETURN, mark),
+        ask=partial(prepare_for_card_hold, hold_id=hold_id),
+        decide=partial(_decide_return, world, actor, hold_id, amount, reason),
+        replay=_read_returned,
+    )
+
+
+def end_card_hold(book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState) -> HeldCard:
+    """Book that all of an active hold can be spent again, or expires where the time of its card is over."""
+    ended = hold._replace(state=state, ended_at=book.now)
+    book.posting.move(ended)
+    after = card.with_account(free_held(card.account, hold.amount_minor))
+    tell_owner(book, after, GiftCardReleased, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
+    after = lapse_card(book, after)
+    keep_card(book, after)
+    return HeldCard(ended, after, replayed=False)
+
+
+# ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _decide_hold(
+    world: World, actor: Actor, request: CardHoldRequest, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[HeldCard]:
+    if prepared is None or not (request.card.code or _may_use(actor, prepared)):
+        raise NotFound("gift card", ("gift_card",))
+    (book, _), card = await open_card(world, tx, actor, prepared)
+    _refuse_currency(card, request.amount)
+    amount_minor = request.amount.amount_minor
+    held = card.with_account(set_aside(card.account, amount_minor, book.now))
+    minutes = request.minutes or book.program.row.settings.redemption.hold_minutes
+    hold = GiftCardHoldRow(
+        id=GiftCardHoldId(uuid7()),
+        gift_card_id=card.id,
+        state=HoldState.ACTIVE,
+        amount_minor=amount_minor,
+        currency=card.currency,
+        captured_minor=0,
+        returned_minor=0,
+        purchase_kind=request.purchase.kind if request.purchase else None,
+        purchase_external_id=request.purchase.external_id if request.purchase else None,
+        expires_at=book.now + timedelta(minutes=minutes),
+        created_at=book.now,
+        ended_at=None,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    book.posting.add(hold)
+    keep_card(book, held)
+    tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=amount_minor)
+    return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False))
+
+
+async def _decide_capture(
+    world: World,
+    actor: Actor,
+    hold_id: GiftCardHoldId,
+    wanted: Money | None,
+    tx: Transaction,
+    prepared: PreparedCard | None,
+) -> Booked[HeldCard]:
+    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    if hold.state is not HoldState.ACTIVE:
+        raise HoldEnded(hold.state)
+    if hold.expires_at <= book.now:
+        raise HoldEnded(HoldState.EXPIRED)
+    amount_minor = _wanted_minor(card, wanted, hold.amount_minor)
+    if amount_minor > hold.amount_minor:
+        raise GiftCardBalanceTooLow(Money(hold.amount_minor, card.currency), Money(amount_minor, card.currency))
+    captured = hold._replace(state=HoldState.CAPTURED, captured_minor=amount_minor, ended_at=book.now)
+    book.posting.move(captured)
+    spent = move(free_held(card.account, hold.amount_minor), -amount_minor)
+    after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent, hold_id=hold.id)
+    tell_owner(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
+    after = lapse_card(book, after)
+    keep_card(book, after)
+    return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False))
+
+
+async def _decide_release(
+    world: World, actor: Actor, hold_id: GiftCardHoldId, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[HeldCard] | Unchanged[HeldCard]:
+    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    if hold.state is HoldState.CAPTURED:
+        raise HoldEnded(hold.state)
+    if hold.state is not HoldState.ACTIVE:
+        return Unchanged(HeldCard(hold, card, replayed=True))
+    ended = end_card_hold(book, card, hold, HoldState.RELEASED)
+    return Booked(book, hold.id, lambda: ended)
+
+
+async def _decide_return(
+    world: World,
+    actor: Actor,
+    hold_id: GiftCardHoldId,
+    wanted: Money | None,
+    reason: str | None,
+    tx: Transaction,
+    prepared: PreparedCard | None,
+) -> Booked[ReturnedCard]:
+    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    refuse_ended(card.account, book.now, ("hold",))
+    returnable = hold.captured_minor - hold.returned_minor
+    amount_minor = _wanted_minor(card, wanted, returnable)
+    if not 1 <= amount_minor <= returnable:
+        raise ReturnExceedsSpending(Money(returnable, card.currency), Money(amount_minor, card.currency))
+    returned = hold._replace(returned_minor=hold.returned_minor + amount_minor)
+    book.posting.move(returned)
+    after, entry = enter_card(
+        book,
+        card,
+        GiftCardEntryKind.RETURNED,
+        move(card.account, amount_minor),
+        hold_id=hold.id,
+        reason=reason or None,
+    )
+    keep_card(book, after)
+    tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=amount_minor)
+    return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False))
+
+
+async def _named_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
+    """Which card a caller names. Refusals: NotFound, TooManyWrongCodes."""
+    if key.code is not None:
+        return (await find_card_of_code(world, actor, key.code, ("gift_card", "code"))).id
+    if key.id is None:
+        raise NotFound("gift card", ("gift_card",))
+    return key.id
+
+
+async def _open_hold(
+    world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
+) -> tuple[Book, GiftCardRow, GiftCardHoldRow]:
+    """Lock the card of a hold, and read the hold after that. Refusal: NotFound."""
+    if prepared is None or not _may_use(actor, prepared):
+        raise NotFound("hold", ("hold",))
+    (book, _), card = await open_card(world, tx, actor, prepared, ("hold",))
+    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
+
+
+def _may_use(actor: Actor, prepared: PreparedCard) -> bool:
+    """Whether an actor may spend a card without its code: a customer only one that they have."""
+    if actor.kind is not ActorKind.CUSTOMER:
+        return True
+    return may_see_card(actor, prepared._replace(buyer_id=prepared.holder_id))
+
+
+# ── answers that were given before ───────────────────────────────────────────────────────────────────────────────
+
+
+async def _read_held(tx: Transaction, result_id: UUID) -> HeldCard:
+    hold_id = GiftCardHoldId(result_id)
+    hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
+    return HeldCard(hold, await _read_card(tx, hold.gift_card_id), replayed=True)
+
+
+async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedCard:
+    (entry,) = (await read_card_entries_by_id(tx, [result_id])).values()  # type: ignore[list-item]
+    held = await _read_held(tx, entry.hold_id)  # type: ignore[arg-type]
+    return ReturnedCard(entry, held.hold, held.card, replayed=True)
+
+
+async def _read_card(tx: Transaction, card_id: GiftCardId) -> GiftCardRow:
+    return (await read_cards_by_id(tx, [card_id]))[card_id]
+
+
+# ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refuse_hold(request: CardHoldRequest) -> None:
+    minutes, purchase = request.minutes, request.purchase
+    _refuse_key_and_amount(request.idempotency_key, request.amount)
+    refuse_problems(
+        [
+            None if purchase is None else check_external_id(purchase.external_id, ("purchase", "external_id")),
+            None
+            if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
+            else Problem(("time_to_live",), "must be between PT1M and P7D"),
+        ]
+    )
+
+
+def _refuse_key_and_amount(key: str, amount: Money | None) -> None:
+    refuse_problems(
+        [
+            check_external_id(key, ("idempotency_key",)),
+            None
+            if amount is None or 1 <= amount.amount_minor <= MAX_AMOUNT_MINOR
+            else Problem(("amount", "amount"), "must be more than 0"),
+        ]
+    )
+
+
+def _refuse_currency(card: GiftCardRow, amount: Money) -> None:
+    if amount.currency != card.currency:
+        raise CurrencyMismatch(card.currency, amount.currency, ("amount", "currency"))
+
+
+def _wanted_minor(card: GiftCardRow, wanted: Money | None, whole_minor: int) -> int:
+    if wanted is None:
+        return whole_minor
+    _refuse_currency(card, wanted)
+    return wanted.amount_minor

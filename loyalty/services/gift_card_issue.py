@@ -1,0 +1,215 @@
+"""Issue gift cards that were sold for money or are given for goodwill; `giftCardBuy` uses the same for points."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book, open_book
+from loyalty.ledger.gift_cards import enter_card, tell_owner
+from loyalty.ledger.once import Booked, run_once
+from loyalty.ledger.program import CompiledProgram
+from loyalty.rules.entry import CHAIN_START
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
+from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, default_last_day, move
+from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
+from loyalty.rules.gift_card_events import GiftCardIssued
+from loyalty.rules.ids import CustomerId, GiftCardId, GiftCardProductId
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
+from loyalty.rules.text import check_external_id, check_note
+from loyalty.services.checkout import prepare_customer
+from loyalty.services.customer import CustomerKey
+from loyalty.services.fingerprint import fingerprint, money_identity
+from loyalty.services.gift_card import open_code
+from loyalty.services.program import program_at
+from loyalty.services.redemption_answer import read_customer
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow
+from loyalty.storage.gift_card_codes import new_code
+from loyalty.storage.gift_cards import GiftCardRow, read_cards_by_id
+from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.redemptions import Prepared, prepare_for_nobody
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+
+ISSUE = "giftCardIssue"
+
+
+class IssueRequest(NamedTuple):
+    """A card that was sold for money, or is given for goodwill. Without a customer it belongs to whoever has its code.
+
+    ``price`` is what was paid for it, where that is known. ``reference`` is the sale in the caller's own system.
+    """
+
+    origin: GiftCardOrigin
+    face: Money
+    idempotency_key: str
+    customer: CustomerKey | None = None
+    price: Money | None = None
+    expires_on: date | None = None
+    reference: str | None = None
+    reason: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint(
+            [
+                self.origin,
+                money_identity(self.face),
+                self.customer and self.customer.identity(),
+                self.price and money_identity(self.price),
+                self.expires_on,
+                self.reference,
+                self.reason,
+            ]
+        )
+
+
+class IssuedCard(NamedTuple):
+    """A card that was made, with its code, and who got it; the same again for a replay."""
+
+    card: GiftCardRow
+    code: GiftCardCode
+    customer: CustomerRow | None
+    replayed: bool
+
+
+class CardTerms(NamedTuple):
+    """What a new card is to be."""
+
+    origin: GiftCardOrigin
+    face: Money
+    expires_at: datetime | None
+    customer_id: CustomerId | None = None
+    product_id: GiftCardProductId | None = None
+    points_cost: int | None = None
+    price_minor: int | None = None
+    reference: str | None = None
+    reason: str | None = None
+
+
+async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> IssuedCard:
+    """Issue a card for money that was taken elsewhere, or for goodwill.
+
+    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer). Nothing is written then.
+    """
+    require(actor, Permission.GIFT_CARDS_ISSUE)
+    _refuse_issue(request)
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, ISSUE, request.fingerprint()),
+        ask=partial(prepare_customer, customer=request.customer) if request.customer else prepare_for_nobody,
+        decide=partial(_decide, world, actor, request),
+        replay=partial(read_issued, world, actor),
+    )
+
+
+async def _decide(
+    world: World, actor: Actor, request: IssueRequest, tx: Transaction, prepared: Prepared | None
+) -> Booked[IssuedCard]:
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    customer_id = prepared.customer_id if prepared else None
+    if request.customer is not None and customer_id is None:
+        raise NotFound("customer", ("customer",))
+    _refuse_currencies(program, {"amount": request.face, "price": request.price})
+    book = await open_book(world, tx, program, actor, [] if customer_id is None else [customer_id])
+    terms = CardTerms(
+        origin=request.origin,
+        face=request.face,
+        expires_at=_expiry(book, request.expires_on),
+        customer_id=customer_id,
+        price_minor=request.price.amount_minor if request.price else None,
+        reference=request.reference,
+        reason=request.reason,
+    )
+    return issue_card(world, book, GiftCardId(uuid7()), terms)
+
+
+def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) -> Booked[IssuedCard]:
+    """Book a new card with its first entry."""
+    tenant_id, code = book.actor.tenant_id, new_code()
+    blank = GiftCardRow(
+        id=card_id,
+        product_id=terms.product_id,
+        origin=terms.origin,
+        buyer_id=terms.customer_id,
+        holder_id=terms.customer_id,
+        code_hash=world.codes.hash(tenant_id, code),
+        code_sealed=world.codes.seal(tenant_id, card_id, code),
+        code_ending=last_symbols(code),
+        face_minor=terms.face.amount_minor,
+        balance_minor=0,
+        held_minor=0,
+        currency=terms.face.currency,
+        points_cost=terms.points_cost,
+        price_minor=terms.price_minor,
+        reference=terms.reference,
+        reason=terms.reason or None,
+        sequence=0,
+        chain=CHAIN_START,
+        issued_at=book.now,
+        expires_at=terms.expires_at,
+        voided_at=None,
+        actor_kind=book.actor.kind,
+        actor=book.actor.display,
+    )
+    after = move(blank.account, blank.face_minor)
+    card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
+    book.posting.add(card)
+    tell_owner(book, card, GiftCardIssued, amount_minor=card.face_minor)
+    return Booked(book, card_id, lambda: IssuedCard(card, code, _customer(book, terms.customer_id), replayed=False))
+
+
+async def read_issued(world: World, by: Actor, tx: Transaction, result_id: UUID) -> IssuedCard:
+    """The answer to a card that was made before: the card as it is now, with its code."""
+    card_id = GiftCardId(result_id)
+    card = (await read_cards_by_id(tx, [card_id]))[card_id]
+    customer = None if card.buyer_id is None else await read_customer(tx, card.buyer_id)
+    return IssuedCard(card, open_code(world, by, card), customer, replayed=True)
+
+
+def _customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
+    return None if customer_id is None else book.customer(customer_id)
+
+
+def _expiry(book: Book, last_day: date | None) -> datetime:
+    today = book.now.astimezone(book.program.zone).date()
+    if last_day is None:
+        last_day = default_last_day(today)
+    elif not today <= last_day <= LAST_EXPIRY_DAY:
+        raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
+    return end_of_day(last_day, book.program.zone)
+
+
+def _refuse_issue(request: IssueRequest) -> None:
+    face, price = request.face, request.price
+    refuse_problems(
+        [
+            check_external_id(request.idempotency_key, ("idempotency_key",)),
+            Problem(("origin",), "must be MONEY or GOODWILL") if request.origin is GiftCardOrigin.POINTS else None,
+            None
+            if 1 <= face.amount_minor <= MAX_AMOUNT_MINOR
+            else Problem(("amount", "amount"), "must be more than 0"),
+            Problem(("price",), "is only for cards that were sold for MONEY")
+            if price is not None and request.origin is not GiftCardOrigin.MONEY
+            else None,
+            Problem(("price", "amount"), "must not be negative")
+            if price is not None and not 0 <= price.amount_minor <= MAX_AMOUNT_MINOR
+            else None,
+            None if request.reference is None else check_external_id(request.reference, ("reference",)),
+            check_note(request.reason, ("reason",)),
+        ]
+    )
+
+
+def _refuse_currencies(program: CompiledProgram, amounts: Mapping[str, Money | None]) -> None:
+    for field, amount in amounts.items():
+        if amount is not None and amount.currency != program.row.currency:
+            raise CurrencyMismatch(program.row.currency, amount.currency, (field, "currency"))

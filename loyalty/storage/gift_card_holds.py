@@ -1,0 +1,101 @@
+"""Money of gift cards that is set aside at a checkout, and what of it was spent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
+from loyalty.rules.purchase import PurchaseKind
+from loyalty.rules.redemption import HoldState
+from loyalty.storage.gift_card_tables import gift_card_holds, gift_cards
+from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
+from loyalty.storage.idempotency import KeyedCall
+from loyalty.storage.points_paid import PurchaseKey
+from tenancy.database import Transaction
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, tenant_parameter
+
+
+class GiftCardHoldRow(NamedTuple):
+    """Money of a card that is, or was, set aside at a checkout. One that was captured is a payment."""
+
+    id: GiftCardHoldId
+    gift_card_id: GiftCardId
+    state: HoldState
+    amount_minor: int
+    currency: str
+    captured_minor: int
+    returned_minor: int
+    purchase_kind: PurchaseKind | None
+    purchase_external_id: str | None
+    expires_at: datetime
+    created_at: datetime
+    ended_at: datetime | None
+    actor_kind: str
+    actor: str
+
+    @property
+    def purchase(self) -> PurchaseKey | None:
+        """The natural key of its purchase, when the checkout named it."""
+        if self.purchase_kind is None or self.purchase_external_id is None:
+            return None
+        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
+
+
+class AbandonedHold(NamedTuple):
+    """A hold whose time is over, of which card, and whose card that is."""
+
+    id: GiftCardHoldId
+    gift_card_id: GiftCardId
+    owner_id: CustomerId | None
+
+
+HOLD_COLUMNS = [gift_card_holds.c[name] for name in GiftCardHoldRow._fields]
+_of_its_card = (gift_cards.c.tenant_id == gift_card_holds.c.tenant_id) & (
+    gift_cards.c.id == gift_card_holds.c.gift_card_id
+)
+_HOLDS_BY_ID = select(*HOLD_COLUMNS).where(
+    gift_card_holds.c.tenant_id == tenant_parameter(), among(gift_card_holds.c.id, "ids")
+)
+_PREPARE_BY_HOLD = prepare_statement(
+    (gift_card_holds.c.tenant_id == tenant_parameter()) & (gift_card_holds.c.id == bindparam("hold")),
+    gift_cards.join(gift_card_holds, _of_its_card),
+)
+# A hold changes only under the lock of its card, so it is read after that lock.
+_ABANDONED = (
+    select(gift_card_holds.c.id, gift_card_holds.c.gift_card_id, gift_cards.c.buyer_id, gift_cards.c.holder_id)
+    .join_from(gift_card_holds, gift_cards, _of_its_card)
+    .where(
+        gift_card_holds.c.tenant_id == tenant_parameter(),
+        gift_cards.c.tenant_id == tenant_parameter(),
+        gift_card_holds.c.state == HoldState.ACTIVE,
+        gift_card_holds.c.expires_at <= bindparam("now", type_=INSTANT),
+    )
+    .order_by(gift_card_holds.c.expires_at, gift_card_holds.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftCardHoldId) -> PreparedCard | None:
+    """For an operation about a hold; None without a program."""
+    return prepared_card(await tx.row(_PREPARE_BY_HOLD, **call.parameters, hold=hold_id))
+
+
+async def read_card_holds_by_id(tx: Reads, ids: Sequence[GiftCardHoldId]) -> dict[GiftCardHoldId, GiftCardHoldRow]:
+    """The holds of cards among ``ids``."""
+    return {row.id: card_hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
+
+
+async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:
+    """Active holds of cards whose time is over, those that waited longest first."""
+    found = await tx.rows(_ABANDONED, now=now, limit=limit)
+    return [AbandonedHold(row.id, row.gift_card_id, row.holder_id or row.buyer_id) for row in found]
+
+
+def card_hold_row(row: Any) -> GiftCardHoldRow:
+    """A hold of a card from its columns."""
+    made = GiftCardHoldRow._make(row)
+    kind = PurchaseKind(made.purchase_kind) if made.purchase_kind else None
+    return made._replace(state=HoldState(made.state), purchase_kind=kind)

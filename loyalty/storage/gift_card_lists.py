@@ -1,0 +1,119 @@
+"""Pages of gift cards by when they were issued, and the newest entries and holds of each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from loyalty.rules.gift_card import GiftCardOrigin, GiftCardState
+from loyalty.rules.ids import CustomerId, GiftCardId
+from loyalty.rules.redemption import HoldState
+from loyalty.storage.gift_card_holds import HOLD_COLUMNS, GiftCardHoldRow, card_hold_row
+from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
+from loyalty.storage.gift_cards import (
+    CARD_COLUMNS,
+    ENTRY_COLUMNS,
+    GiftCardEntryRow,
+    GiftCardRow,
+    card_entry_row,
+    card_row,
+)
+from loyalty.storage.narrowed import Narrowed
+from loyalty.storage.window import Keyset, TimePlace, Window
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, tenant_parameter
+
+MAX_OF_A_CARD = 100
+"""Entries of one card, or active holds, that are shown with it: the newest."""
+
+
+class GiftCardFilter(NamedTuple):
+    """What a list of cards is narrowed to; None is no limit. ``states`` are those at the instant ``at``."""
+
+    holder_id: CustomerId | None = None
+    buyer_id: CustomerId | None = None
+    origins: Sequence[GiftCardOrigin] | None = None
+    states: Sequence[GiftCardState] | None = None
+    at: datetime | None = None
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+
+
+_CARDS = select(*CARD_COLUMNS).where(gift_cards.c.tenant_id == tenant_parameter())
+_BY_ISSUING = Keyset((gift_cards.c.issued_at, gift_cards.c.id), descending=True)
+
+
+def narrow_cards(wanted: GiftCardFilter) -> Narrowed:
+    """Cards by when they were issued."""
+    known, rows = gift_cards.c, Narrowed(_CARDS, _BY_ISSUING)
+    rows.equal(known.holder_id, wanted.holder_id)
+    rows.equal(known.buyer_id, wanted.buyer_id)
+    rows.among(known.origin, wanted.origins)
+    rows.within(known.issued_at, wanted.start_at, wanted.end_at)
+    if wanted.states is not None:
+        states = sorted(set(wanted.states))
+        rows.keep(f"states_{'_'.join(states)}", partial(_in_states, tuple(states)), at=wanted.at)
+    return rows
+
+
+def _in_states(states: Sequence[GiftCardState]) -> ColumnElement[bool]:
+    known, at = gift_cards.c, bindparam("at", type_=INSTANT)
+    live = and_(known.voided_at.is_(None), or_(known.expires_at.is_(None), known.expires_at > at))
+    conditions: dict[GiftCardState, ColumnElement[bool]] = {
+        GiftCardState.VOIDED: known.voided_at.is_not(None),
+        GiftCardState.EXPIRED: and_(known.voided_at.is_(None), known.expires_at <= at),
+        GiftCardState.SPENT: and_(live, known.balance_minor == 0),
+        GiftCardState.ACTIVE: and_(live, known.balance_minor > 0),
+    }
+    return or_(*(conditions[state] for state in states))
+
+
+_wanted = func.unnest(bindparam("cards", type_=ARRAY(Uuid))).table_valued("id", name="wanted").render_derived()
+_newest_entries = (
+    select(*ENTRY_COLUMNS)
+    .where(gift_card_entries.c.tenant_id == tenant_parameter(), gift_card_entries.c.gift_card_id == _wanted.c.id)
+    .order_by(gift_card_entries.c.sequence.desc())
+    .limit(MAX_OF_A_CARD)
+    .correlate(_wanted)
+    .lateral("newest")
+)
+_ENTRIES_OF = select(*_newest_entries.c).join_from(_wanted, _newest_entries, true())
+_newest_holds = (
+    select(*HOLD_COLUMNS)
+    .where(
+        gift_card_holds.c.tenant_id == tenant_parameter(),
+        gift_card_holds.c.gift_card_id == _wanted.c.id,
+        gift_card_holds.c.state == HoldState.ACTIVE,
+    )
+    .order_by(gift_card_holds.c.created_at.desc(), gift_card_holds.c.id.desc())
+    .limit(MAX_OF_A_CARD)
+    .correlate(_wanted)
+    .lateral("newest")
+)
+_HOLDS_OF = select(*_newest_holds.c).join_from(_wanted, _newest_holds, true())
+
+
+async def read_card_page(tx: Reads, wanted: GiftCardFilter, window: Window[TimePlace]) -> list[GiftCardRow]:
+    """A page of cards."""
+    return [card_row(row) for row in await narrow_cards(wanted).read(tx, window)]
+
+
+async def read_entries_of_cards(tx: Reads, card_ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftCardEntryRow]]:
+    """The newest entries of each card, newest first."""
+    found: dict[GiftCardId, list[GiftCardEntryRow]] = {card_id: [] for card_id in card_ids}
+    for row in await tx.rows(_ENTRIES_OF, cards=list(card_ids)):
+        found[GiftCardId(row.gift_card_id)].append(card_entry_row(row))
+    return found
+
+
+async def read_active_holds_of_cards(
+    tx: Reads, card_ids: Sequence[GiftCardId]
+) -> dict[GiftCardId, list[GiftCardHoldRow]]:
+    """The newest active holds of each card, newest first."""
+    found: dict[GiftCardId, list[GiftCardHoldRow]] = {card_id: [] for card_id in card_ids}
+    for row in await tx.rows(_HOLDS_OF, cards=list(card_ids)):
+        found[GiftCardId(row.gift_card_id)].append(card_hold_row(row))
+    return found

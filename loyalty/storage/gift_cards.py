@@ -1,0 +1,207 @@
+"""Gift cards: what an operation must know before it locks, the locks, and reading by id."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, bindparam, func, select, true
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, GiftCardOrigin
+from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId, GiftCardProductId
+from loyalty.storage.gift_card_tables import gift_card_entries, gift_cards
+from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
+from loyalty.storage.tables import programs
+from tenancy.database import Transaction
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, among_these, tenant_parameter
+
+
+class GiftCardRow(NamedTuple):
+    """A gift card with its account. The code is encrypted; `code_ending` is the part that everybody sees."""
+
+    id: GiftCardId
+    product_id: GiftCardProductId | None
+    origin: GiftCardOrigin
+    buyer_id: CustomerId | None
+    holder_id: CustomerId | None
+    code_hash: bytes
+    code_sealed: bytes
+    code_ending: str
+    face_minor: int
+    balance_minor: int
+    held_minor: int
+    currency: str
+    points_cost: int | None
+    price_minor: int | None
+    reference: str | None
+    reason: str | None
+    sequence: int
+    chain: bytes
+    issued_at: datetime
+    expires_at: datetime | None
+    voided_at: datetime | None
+    actor_kind: str
+    actor: str
+
+    @property
+    def account(self) -> CardAccount:
+        """The numbers that entries and holds move."""
+        return CardAccount(
+            currency=self.currency,
+            balance_minor=self.balance_minor,
+            held_minor=self.held_minor,
+            expires_at=self.expires_at,
+            voided_at=self.voided_at,
+            sequence=self.sequence,
+            chain=self.chain,
+        )
+
+    @property
+    def owner_id(self) -> CustomerId | None:
+        """Whom events about the card are told of: who has it, else who bought it."""
+        return self.holder_id or self.buyer_id
+
+    def with_account(self, account: CardAccount) -> "GiftCardRow":
+        """The card with its numbers as they are afterwards."""
+        return self._replace(**asdict(account))
+
+
+class GiftCardEntryRow(NamedTuple):
+    """One line of a card's own ledger."""
+
+    id: GiftCardEntryId
+    gift_card_id: GiftCardId
+    sequence: int
+    kind: GiftCardEntryKind
+    amount_minor: int
+    balance_after_minor: int
+    currency: str
+    hold_id: GiftCardHoldId | None
+    expires_at: datetime | None
+    reason: str | None
+    occurred_at: datetime
+    actor_kind: str
+    actor: str
+    hash: bytes
+
+
+class PreparedCard(NamedTuple):
+    """What an operation on a card must know before it locks anything; the customers are locked before the card."""
+
+    config_version: int
+    kept_key: KeptKey | None
+    card_id: GiftCardId | None
+    buyer_id: CustomerId | None
+    holder_id: CustomerId | None
+
+    @property
+    def owner_id(self) -> CustomerId | None:
+        """Whom events about the card are told of."""
+        return self.holder_id or self.buyer_id
+
+
+CARD_COLUMNS = [gift_cards.c[name] for name in GiftCardRow._fields]
+ENTRY_COLUMNS = [gift_card_entries.c[name] for name in GiftCardEntryRow._fields]
+
+
+_CARDS = select(*CARD_COLUMNS).where(gift_cards.c.tenant_id == tenant_parameter())
+_CARDS_BY_ID = _CARDS.where(among(gift_cards.c.id, "ids"))
+_CARD_BY_CODE = _CARDS.where(among(gift_cards.c.code_hash, "hashes"))
+_ENTRIES = select(*ENTRY_COLUMNS).where(gift_card_entries.c.tenant_id == tenant_parameter())
+_ENTRIES_BY_ID = _ENTRIES.where(among(gift_card_entries.c.id, "ids"))
+_DUE = (
+    _CARDS.where(gift_cards.c.due_at <= bindparam("now", type_=INSTANT))
+    .order_by(gift_cards.c.due_at, gift_cards.c.id)
+    .limit(bindparam("limit"))
+)
+_LOST = select(func.coalesce(-func.sum(gift_card_entries.c.amount_minor), 0).cast(BigInteger)).where(
+    gift_card_entries.c.tenant_id == tenant_parameter(),
+    gift_card_entries.c.gift_card_id == bindparam("card"),
+    among_these(gift_card_entries.c.kind, (GiftCardEntryKind.EXPIRED, GiftCardEntryKind.EXTENDED)),
+)
+# In the order of their ids, as everybody locks cards.
+_LOCK = _CARDS_BY_ID.order_by(gift_cards.c.id).with_for_update()
+
+
+def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards) -> Any:
+    """Read the key of a call, the version of the program, and which card is meant, if there is one."""
+    kept = KEPT_FOR_CALL.subquery("kept")
+    card = (
+        select(gift_cards.c.id, gift_cards.c.buyer_id, gift_cards.c.holder_id)
+        .select_from(tables)
+        .where(gift_cards.c.tenant_id == tenant_parameter(), condition)
+        .limit(1)
+        .subquery("card")
+    )
+    return (
+        select(programs.c.config_version, kept.c.fingerprint, kept.c.result_id, *card.c)
+        .select_from(programs.outerjoin(kept, true()).outerjoin(card, true()))
+        .where(programs.c.tenant_id == tenant_parameter())
+    )
+
+
+_PREPARE_BY_ID = prepare_statement(gift_cards.c.id == bindparam("card"))
+
+
+async def prepare_for_card(tx: Transaction, call: KeyedCall, card_id: GiftCardId) -> PreparedCard | None:
+    """For an operation about a card that is named by its id; None without a program."""
+    return prepared_card(await tx.row(_PREPARE_BY_ID, **call.parameters, card=card_id))
+
+
+def prepared_card(row: Any) -> PreparedCard | None:
+    """What a `prepare_statement` has found."""
+    if row is None:
+        return None
+    kept = KeptKey(row.fingerprint, row.result_id) if row.fingerprint is not None else None
+    return PreparedCard(row.config_version, kept, row.id, row.buyer_id, row.holder_id)
+
+
+async def lock_cards(tx: Transaction, ids: Sequence[GiftCardId]) -> dict[GiftCardId, GiftCardRow]:
+    """Lock existing cards in the order of their ids, after the accounts of customers."""
+    return {row.id: card_row(row) for row in await tx.rows(_LOCK, ids=list(ids))}
+
+
+async def read_due_cards(tx: Transaction, now: datetime, limit: int) -> list[GiftCardRow]:
+    """Cards whose time is over and of which something is left to expire, those that waited longest first."""
+    return [card_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
+
+
+async def read_lost_minor(tx: Transaction, card_id: GiftCardId) -> int:
+    """What has expired of a card and has not come back with an extension."""
+    row = await tx.row(_LOST, card=card_id)
+    return int(row[0]) if row else 0
+
+
+async def read_cards_by_id(tx: Reads, ids: Sequence[GiftCardId]) -> dict[GiftCardId, GiftCardRow]:
+    """The cards among ``ids``."""
+    return {row.id: card_row(row) for row in await tx.rows(_CARDS_BY_ID, ids=list(ids))}
+
+
+async def read_card_by_code(tx: Reads, hashes: Sequence[bytes]) -> GiftCardRow | None:
+    """The card of a code, by its hash under one of the keys."""
+    row = await tx.row(_CARD_BY_CODE, hashes=list(hashes))
+    return card_row(row) if row else None
+
+
+async def read_card_entries_by_id(tx: Reads, ids: Sequence[GiftCardEntryId]) -> dict[GiftCardEntryId, GiftCardEntryRow]:
+    """The entries of cards among ``ids``."""
+    return {row.id: card_entry_row(row) for row in await tx.rows(_ENTRIES_BY_ID, ids=list(ids))}
+
+
+def card_row(row: Any) -> GiftCardRow:
+    """A card from its columns."""
+    made = GiftCardRow._make(row)
+    return made._replace(
+        origin=GiftCardOrigin(made.origin),
+        code_hash=bytes(made.code_hash),
+        code_sealed=bytes(made.code_sealed),
+        chain=bytes(made.chain),
+    )
+
+
+def card_entry_row(row: Any) -> GiftCardEntryRow:
+    """An entry of a card from its columns."""
+    made = GiftCardEntryRow._make(row)
+    return made._replace(kind=GiftCardEntryKind(made.kind), hash=bytes(made.hash))

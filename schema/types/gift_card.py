@@ -1,0 +1,273 @@
+"""Gift cards, what is set aside of them, and the lines of their own ledgers."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import strawberry
+
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, GiftCardState, spendable_minor, state_at
+from loyalty.rules.gift_card_code import group_code
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.redemption import HoldState
+from loyalty.services.gift_card import CardKey, MovedCard, card_key, shown_code
+from loyalty.services.gift_card_hold import HeldCard, ReturnedCard
+from loyalty.services.gift_card_issue import IssuedCard
+from loyalty.storage.gift_card_holds import GiftCardHoldRow
+from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
+from loyalty.storage.window import TimePlace
+from permissions.visibility import reads_internals
+from schema.connections import Order, time_order
+from schema.context import Info
+from schema.enums import publish_enum
+from schema.fields import computed, shows
+from schema.loaders import load, loaded
+from schema.node_ids import row_id_of
+from schema.scalars import Points
+from schema.types.money import Money
+from schema.types.node import Node, node_id, reads, shown
+from schema.types.redemption import PurchaseKey
+
+if TYPE_CHECKING:
+    from schema.types.customer import Customer
+    from schema.types.gift_card_product import GiftCardProduct
+
+LazyProduct = Annotated["GiftCardProduct", strawberry.lazy("schema.types.gift_card_product")]
+LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
+
+publish_enum(GiftCardEntryKind)
+publish_enum(GiftCardOrigin)
+
+GIFT_CARD_ORDER: Order[TimePlace] = time_order("gift cards")
+
+
+@strawberry.type(
+    description="One line of a gift card's own ledger. Lines are never changed; a correction is a new line."
+)
+class GiftCardEntry(Node):
+    is_type_of = reads(GiftCardEntryRow)
+
+    id: strawberry.ID = node_id("GiftCardEntry")
+    gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
+        "gift_cards", "gift_card_id", description="Whose balance moved; null for who may not see the card."
+    )
+    card_entry_kind: GiftCardEntryKind = shows("kind", description="Why it moved. More kinds may come.")
+    hold: Annotated["GiftCardHold", strawberry.lazy("schema.types.gift_card")] | None = loaded(
+        "gift_card_holds", "hold_id", description="What was spent, or came back; null for other kinds."
+    )
+    expires_at: datetime | None = strawberry.field(
+        description="When the card expires from here on; null for kinds that do not say so, and for never."
+    )
+    occurred_at: datetime = strawberry.field(description="When it moved.")
+
+    @computed(description="Signed.")
+    def amount(self) -> Money:
+        """In the currency of the card."""
+        return _shown(_row(self), _row(self).amount_minor)
+
+    @computed(description="The sum of all entries of the card up to this one.")
+    def card_balance_after(self) -> Money:
+        """In the currency of the card."""
+        return _shown(_row(self), _row(self).balance_after_minor)
+
+    @computed(description="Why, as the caller put it; null for customers.")
+    def note(self, info: Info) -> str | None:
+        """For the team only."""
+        return _row(self).reason if reads_internals(info.context.actor) else None
+
+
+@strawberry.type(
+    description="Money of a gift card that was set aside at a checkout. It counts as spent until the hold ends. One "
+    "that was captured is a payment."
+)
+class GiftCardHold(Node):
+    is_type_of = reads(GiftCardHoldRow)
+
+    id: strawberry.ID = node_id("GiftCardHold")
+    gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
+        "gift_cards", "gift_card_id", description="Which card; null for who may not see it."
+    )
+    state: HoldState = strawberry.field(description="How far it has come.")
+    created_at: datetime = strawberry.field(description="When it was set aside.")
+    holds_until: datetime = shows("expires_at", description="When it ends by itself.")
+    ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
+
+    @computed(description="How much was set aside.")
+    def amount(self) -> Money:
+        """In the currency of the card."""
+        return _shown(_row(self), _row(self).amount_minor)
+
+    @computed(description="How much of it was spent; the rest went back.")
+    def captured_amount(self) -> Money:
+        """In the currency of the card."""
+        return _shown(_row(self), _row(self).captured_minor)
+
+    @computed(description="How much of what was spent came back since.")
+    def returned_amount(self) -> Money:
+        """In the currency of the card."""
+        return _shown(_row(self), _row(self).returned_minor)
+
+    @computed(description="The purchase that it is to pay for, when the checkout named it.")
+    def purchase(self) -> PurchaseKey | None:
+        """By natural key."""
+        key = _row(self).purchase
+        return None if key is None else PurchaseKey(kind=key.kind, external_id=key.external_id)
+
+
+@strawberry.type(
+    description="A gift card: money that whoever has its code may spend. Its balance is the sum of its entries."
+)
+class GiftCard(Node):
+    is_type_of = reads(GiftCardRow)
+
+    id: strawberry.ID = node_id("GiftCard")
+    origin: GiftCardOrigin = strawberry.field(description="What it was given for.")
+    product: LazyProduct | None = loaded(
+        "products_of_cards", "product_id", description="Of which product it is; null for a free amount."
+    )
+    buyer: LazyCustomer | None = loaded(
+        "customers", "buyer_id", description="Who got it first; null for nobody we know, and for who may not know."
+    )
+    holder: LazyCustomer | None = loaded(
+        "customers", "holder_id", description="Who has it now; null for nobody we know, and for who may not know."
+    )
+    code_ending: str = strawberry.field(description="The last four symbols of its code.")
+    points_cost: Points | None = strawberry.field(description="The points that were burnt for it; null for others.")
+    issued_at: datetime = strawberry.field(description="When it was issued.")
+    expires_at: datetime | None = strawberry.field(
+        description="The first instant at which it cannot be spent; null for never."
+    )
+    voided_at: datetime | None = strawberry.field(description="When it was cancelled; null for all others.")
+    card_entries: list[GiftCardEntry] = loaded(
+        "gift_card_entries_of",
+        "id",
+        many=True,
+        description="Its newest entries, at most 100, newest first; empty for who only has its code.",
+    )
+    active_holds: list[GiftCardHold] = loaded(
+        "gift_card_holds_of",
+        "id",
+        many=True,
+        description="What is set aside of it now, at most 100 holds, newest first; empty for who only has its code.",
+    )
+
+    @computed(
+        description="The code, grouped for reading, for the customer who has the card; null for everybody else. Who "
+        "made the card reads it in the payload of that call."
+    )
+    def code(self, info: Info) -> str | None:
+        """Decrypted when it is asked for."""
+        code = shown_code(info.context.world, info.context.actor, _row(self))
+        return None if code is None else group_code(code)
+
+    @computed(description="Whether it can be spent. More states may come.")
+    async def card_state(self, info: Info) -> GiftCardState:
+        """At this very instant."""
+        return state_at(_row(self).account, await tenant_now(info))
+
+    @computed(description="What it was worth when it was issued.")
+    def face_value(self) -> Money:
+        """In the currency of the program."""
+        return _shown(_row(self), _row(self).face_minor)
+
+    @computed(description="The sum of its entries: what is left of it, held money included.")
+    def balance(self) -> Money:
+        """In the currency of the program."""
+        return _shown(_row(self), _row(self).balance_minor)
+
+    @computed(description="What is set aside at checkouts.")
+    def held_amount(self) -> Money:
+        """In the currency of the program."""
+        return _shown(_row(self), _row(self).held_minor)
+
+    @computed(description="What can be spent at this very instant: nothing of a card that is expired or void.")
+    async def spendable_amount(self, info: Info) -> Money:
+        """Of the balance, less what is held."""
+        return _shown(_row(self), spendable_minor(_row(self).account, await tenant_now(info)))
+
+    @computed(description="What was paid for it, where the sale told; null for everybody but the team.")
+    def price(self, info: Info) -> Money | None:
+        """For the team only."""
+        row = _row(self)
+        return _shown(row, row.price_minor) if row.price_minor is not None and _is_team(info) else None
+
+    @computed(description="The sale in the caller's own system; null for everybody but the team.")
+    def sale_reference(self, info: Info) -> str | None:
+        """For the team only."""
+        return _row(self).reference if _is_team(info) else None
+
+    @computed(description="Why it was issued, as the caller put it; null for everybody but the team.")
+    def note(self, info: Info) -> str | None:
+        """For the team only."""
+        return _row(self).reason if _is_team(info) else None
+
+
+@strawberry.input(description="Names a gift card in exactly one way.", one_of=True)
+class GiftCardBy:
+    id: strawberry.ID | None = strawberry.field(default=strawberry.UNSET, description="The global id.")
+    code: str | None = strawberry.field(
+        default=strawberry.UNSET, description="The code as it was typed: case, blanks and dashes do not matter."
+    )
+
+
+def gift_card_key(by: GiftCardBy, *path: str) -> CardKey:
+    """The card behind the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
+    if by.code:
+        return card_key(None, by.code, (*path, "code"))
+    return card_key(row_id_of(by.id or "", "GiftCard", *path), None)
+
+
+def code_field() -> Any:
+    """Declare the ``code`` of a payload that made a card."""
+    return strawberry.field(
+        default=None,
+        description="The code of the card, grouped for reading: who has it may spend the card. This call answers it "
+        "again when it is sent again; else only the customer who has the card reads it.",
+    )
+
+
+def issued_payload(issued: IssuedCard) -> dict[str, Any]:
+    """What a payload says about a card that was made."""
+    return {
+        "gift_card": issued.card,
+        "code": group_code(issued.code),
+        "customer": issued.customer,
+        "replayed": issued.replayed,
+    }
+
+
+def moved_payload(moved: MovedCard) -> dict[str, Any]:
+    """What a payload says about a card after an entry."""
+    return {"gift_card": moved.card, "entry": moved.entry, "replayed": moved.replayed}
+
+
+def held_payload(held: HeldCard) -> dict[str, Any]:
+    """What a payload says about a hold and its card."""
+    return {"gift_card_hold": held.hold, "gift_card": held.card, "replayed": held.replayed}
+
+
+def returned_payload(returned: ReturnedCard) -> dict[str, Any]:
+    """What a payload says about money that came back to a card."""
+    return {
+        "entry": returned.entry,
+        "gift_card_hold": returned.hold,
+        "gift_card": returned.card,
+        "replayed": returned.replayed,
+    }
+
+
+async def tenant_now(info: Info) -> datetime:
+    """Now, as the tenant's clock shows it."""
+    tenant = await load(info, "tenant", None)
+    return info.context.world.clock() + tenant.clock_advance  # type: ignore[no-any-return]
+
+
+def _shown(row: Any, minor: int) -> Money:
+    return shown(Amount(minor, row.currency))  # type: ignore[no-any-return]
+
+
+def _is_team(info: Info) -> bool:
+    return reads_internals(info.context.actor)
+
+
+def _row(root: Any) -> Any:
+    return root
