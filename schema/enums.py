@@ -99,9 +99,21 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
 )
 
 
+CLOSED: frozenset[type[DescribedEnum]] = frozenset({Weekday, OrderDirection, PointsSign, Direction})
+"""The enums that have all their values for good."""
+MORE_MAY_COME = "More values may come: give every branch over them a default."
+
+
+def describe_enum(kind: type[DescribedEnum]) -> str:
+    """Describe an enum for clients; one that may grow says so."""
+    described = kind.describe_whole()
+    grows = kind not in CLOSED and not any(f" {word} come" in described for word in ("may", "will"))
+    return f"{described} {MORE_MAY_COME}" if grows else described
+
+
 def publish_enum(kind: type[DescribedEnum]) -> None:
     """Publish an enum of the rules with its descriptions: its docstring, and what each value says of itself."""
-    strawberry.enum(kind, name=_GRAPHQL_NAMES.get(kind), description=kind.describe_whole())
+    strawberry.enum(kind, name=_GRAPHQL_NAMES.get(kind), description=describe_enum(kind))
     definition = kind.__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = kind[value.name].description

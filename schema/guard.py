@@ -31,6 +31,7 @@ def guarded(
     even_when_off: bool = False,
     prepares: bool = False,
     batch: str | None = None,
+    deprecation_reason: str | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declare a query or mutation that needs one of ``permissions``.
 
@@ -50,7 +51,12 @@ def guarded(
                     return resolve.__annotations__["return"](user_errors=user_errors(InvalidInput(problems)))
             return await resolve(info, *arguments, **named)
 
-        return strawberry.field(resolver=checked, description=description, metadata={REQUIRES: permissions})
+        return strawberry.field(
+            resolver=checked,
+            description=description,
+            deprecation_reason=deprecation_reason,
+            metadata={REQUIRES: permissions},
+        )
 
     return declare
 

@@ -80,6 +80,7 @@ class Query:
     job = program_queries.job
     api_tokens = program_queries.api_tokens
     oauth_clients = program_queries.oauth_clients
+    tokens = program_queries.tokens
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key

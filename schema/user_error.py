@@ -52,7 +52,9 @@ class UserErrorCode(DescribedEnum):
 publish_enum(UserErrorCode)
 
 
-@strawberry.interface(description="Why a mutation refused, in a form that a program can act on. Nothing was written.")
+@strawberry.interface(
+    description="Why a mutation refused, in a form that a program can act on. Nothing was written. More types may come."
+)
 class UserError:
     code: UserErrorCode = strawberry.field(description="The kind of refusal.")
     message: str = strawberry.field(description="A sentence for a developer, in English.")

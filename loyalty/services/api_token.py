@@ -13,6 +13,7 @@ from loyalty.services.credential import NAME_MAX_LENGTH, Wanted, lock_credential
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
+from loyalty.storage.api_token_lists import TokenFilter, narrow_tokens, read_token_page
 from loyalty.storage.credentials import (
     CLIENT,
     TOKEN,
@@ -24,6 +25,7 @@ from loyalty.storage.credentials import (
     revoke_made_tokens,
 )
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, subject_of_token
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -115,6 +117,20 @@ async def list_api_tokens(world: World, actor: Actor) -> list[ApiTokenRow]:
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
     return await read_api_tokens(tx)
+
+
+async def page_api_tokens(
+    world: World, actor: Actor, wanted: TokenFilter, window: Window[TimePlace]
+) -> list[ApiTokenRow]:
+    """A page of API tokens, the newest first."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await read_token_page(world.database.reading(actor.tenant_id), wanted, world.clock(), window)
+
+
+async def count_api_tokens(world: World, actor: Actor, wanted: TokenFilter) -> int:
+    """How many API tokens a list has, up to the ceiling of counts."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await narrow_tokens(wanted, world.clock()).count(world.database.reading(actor.tenant_id))
 
 
 async def load_api_tokens(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, ApiTokenRow]:

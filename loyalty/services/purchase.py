@@ -24,6 +24,7 @@ from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurch
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.purchase_relations import MAX_RELATED
 from loyalty.storage.purchases import (
     AccrualRow,
     FormerValuationRow,
@@ -123,10 +124,11 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
 async def load_refunds(
     world: World, actor: Actor, purchase_ids: Sequence[PurchaseId]
 ) -> dict[PurchaseId, list[RefundRow]]:
-    """The refunds of each purchase that the actor may see, in the order they came."""
+    """The newest ``MAX_RELATED`` refunds of each purchase that the actor may see, in the order they came."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
-    return visible_lists(actor, await read_refunds(tx, purchase_ids))
+    found = visible_lists(actor, await read_refunds(tx, purchase_ids))
+    return {purchase_id: rows[-MAX_RELATED:] for purchase_id, rows in found.items()}
 
 
 async def load_former_valuations(

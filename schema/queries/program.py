@@ -6,22 +6,33 @@ import strawberry
 
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import check_text, is_storable
 from loyalty.services import tier as tier_service
-from loyalty.services.api_token import list_api_tokens
+from loyalty.services.api_token import count_api_tokens, list_api_tokens, page_api_tokens
 from loyalty.services.catalog import count_catalog_items, list_catalog_items
 from loyalty.services.earning_rule import count_earning_rules, list_earning_rules
 from loyalty.services.oauth_client import list_oauth_clients
 from loyalty.services.program import get_program
 from loyalty.storage.earning_rules import RulePlace
 from permissions.catalog import Permission
-from schema.connections import Connection, Order, Page, connection_of, id_value, whole_value, window_of
+from schema.connections import (
+    Connection,
+    Order,
+    Page,
+    connection_by_time,
+    connection_of,
+    id_value,
+    whole_value,
+    window_of,
+)
 from schema.context import Info
+from schema.fields import OLD_NAMES_GO_AFTER
 from schema.guard import guarded
 from schema.loaders import load, load_node
 from schema.node_ids import RowKey
-from schema.types.api_token import ApiToken
-from schema.types.arguments import After, Before, First, Last
+from schema.types.api_token import TOKEN_ORDER, ApiToken, TokenFilterInput, token_filter
+from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.catalog import CATALOG_ORDER, CatalogItem, CatalogItemBy, catalog_place
 from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
@@ -137,6 +148,7 @@ async def job(
     Permission.TOKENS_MANAGE,
     description="All API tokens, newest first, ended ones too. Their secrets are nowhere.",
     even_when_off=True,
+    deprecation_reason=f"Use `tokens`, a list with pages. Goes after {OLD_NAMES_GO_AFTER}.",
 )
 async def api_tokens(info: Info) -> list[ApiToken]:
     """There are at most 200 that have not ended."""
@@ -151,3 +163,32 @@ async def api_tokens(info: Info) -> list[ApiToken]:
 async def oauth_clients(info: Info) -> list[OauthClient]:
     """There are at most 200 that have not ended."""
     return shown(await list_oauth_clients(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description="API tokens by when they were made, by default newest first. Their secrets are nowhere.",
+    even_when_off=True,
+)
+async def tokens(
+    info: Info,
+    filter: Annotated[TokenFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    direction: NewestFirst = OrderDirection.DESCENDING,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Connection[ApiToken]:
+    """A page of API tokens."""
+    world, actor = info.context.world, info.context.actor
+    wanted = token_filter(filter)
+    window = window_of(info.context.seal, Page(first, after, last, before, direction), TOKEN_ORDER)
+    found = await page_api_tokens(world, actor, wanted, window)
+    return connection_by_time(
+        info.context.seal,
+        window,
+        TOKEN_ORDER,
+        found,
+        "created_at",
+        count=lambda: count_api_tokens(world, actor, wanted),
+    )

@@ -5,9 +5,13 @@ from typing import Any
 
 import strawberry
 
+from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission, known_grants
+from schema.connections import Order, time_order
 from schema.fields import computed, shows
+from schema.types.activity import check_text_filters
 from schema.types.node import Node, node_id, reads
 
 
@@ -51,3 +55,25 @@ class ApiToken(Node):
         """From the stored wire names."""
         row: Any = self
         return sorted(known_grants(row.permissions), key=list(Permission).index)
+
+
+@strawberry.input(description="Which API tokens; everything that is given must hold.")
+class TokenFilterInput:
+    live: bool | None = strawberry.field(
+        default=None, description="Only tokens that work, or only tokens that have expired or were revoked."
+    )
+    search: str | None = strawberry.field(
+        default=None,
+        description="Only tokens with this text in their name, without regard to case: 1 to 200 characters.",
+    )
+
+
+TOKEN_ORDER: Order[TimePlace] = time_order("tokens")
+
+
+def token_filter(given: TokenFilterInput | None) -> TokenFilter:
+    """The filter behind the input. Refusal: InvalidInput."""
+    if given is None:
+        return TokenFilter()
+    check_text_filters(given, "search")
+    return TokenFilter(live=given.live, search=given.search)

@@ -55,7 +55,7 @@ class MultiplierAward:
 
 EarningAward = Annotated[
     Union[FixedAward, PerAmountAward, PerUnitAward, MultiplierAward],  # noqa: UP007 - a named union needs it
-    strawberry.union("EarningAward", description="What a rule gives."),
+    strawberry.union("EarningAward", description="What a rule gives. More types may come."),
 ]
 
 

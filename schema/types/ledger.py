@@ -63,7 +63,7 @@ class Adjustment(Node):
 
 LedgerReference = Annotated[
     Union[Purchase, Adjustment, Redemption, PointsLot, CustomerMerge, OpeningBalance, GiftCard],  # noqa: UP007 - a named union needs it
-    strawberry.union("LedgerReference", description="What an entry refers to."),
+    strawberry.union("LedgerReference", description="What an entry refers to. More types may come."),
 ]
 
 

@@ -7,7 +7,7 @@ import strawberry
 from schema.node_ids import encode_id
 
 
-@strawberry.interface(description="An object with a global id.")
+@strawberry.interface(description="An object with a global id. More types may come.")
 class Node:
     id: strawberry.ID = strawberry.field(description="Opaque; the same for as long as the object exists.")
 

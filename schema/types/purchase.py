@@ -271,7 +271,7 @@ class Purchase(Node):
         row: Any = self
         return shown(Amount(row.refunded_minor, row.total.currency))  # type: ignore[no-any-return]
 
-    @computed(description="Its refunds, in the order they came.")
+    @computed(description="Its newest 100 refunds, in the order they came.")
     async def refunds(self, info: Info) -> list[PurchaseRefund]:
         """Loaded for all purchases at once."""
         row: Any = self

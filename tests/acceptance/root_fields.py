@@ -25,6 +25,7 @@ QUERIES: dict[str, str] = {
     "job": f'{{ job(id: "{NOWHERE}") {{ id }} }}',
     "apiTokens": "{ apiTokens { id } }",
     "oauthClients": "{ oauthClients { id } }",
+    "tokens": "{ tokens { nodes { id } } }",
     "customers": "{ customers { nodes { id } } }",
     "customer": '{ customer(by: {externalId: "nobody"}) { id } }',
     "customersByExternalId": '{ customersByExternalId(externalIds: ["nobody"]) { id } }',

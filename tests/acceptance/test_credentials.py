@@ -62,6 +62,7 @@ MAY_USE = {
     "ledgerVerification": "owner manager staff",
     "apiTokens": "owner",
     "oauthClients": "owner",
+    "tokens": "owner",
     "programUpdate": "owner manager",
     "programApplyPreset": "owner manager",
     "earningRuleCreate": "owner manager",
@@ -120,6 +121,7 @@ STILL_THERE_WHEN_OFF = {
     "node",
     "nodes",
     "apiTokens",
+    "tokens",
     "apiTokenCreate",
     "apiTokenRevoke",
     "apiTokenRotate",
@@ -173,7 +175,8 @@ async def callers_of(salon: Business) -> dict[str, Caller]:
 async def test_the_roots_of_these_tests_are_the_roots_of_the_schema(salon: Business) -> None:
     found = await salon.staff.ask(
         """{ __schema {
-          queryType { fields { name } } mutationType { fields { name } } subscriptionType { fields { name } }
+          queryType { fields(includeDeprecated: true) { name } }
+          mutationType { fields { name } } subscriptionType { fields { name } }
         } }"""
     )
     names = {

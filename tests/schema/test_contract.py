@@ -1,5 +1,6 @@
 """The public contract: complete, described, guarded, and the same as the file that clients read."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
+    build_schema,
     get_named_type,
     is_introspection_type,
     is_specified_scalar_type,
@@ -24,6 +26,7 @@ from loyalty.rules import errors as refusals
 from loyalty.rules import gift_card_errors, purchase_errors
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
 from permissions.catalog import Permission
+from schema.enums import CLOSED
 from schema.errors import USER_ERROR_TYPES
 from schema.executable import ExecutableSchema, print_sdl
 from schema.guard import REQUIRES, guarded
@@ -75,6 +78,33 @@ def undescribed(api: GraphQLSchema) -> Iterator[str]:
 
 def test_everything_is_described(graphql_schema: GraphQLSchema) -> None:
     assert list(undescribed(graphql_schema)) == []
+
+
+def closed_without_a_word(api: GraphQLSchema, closed: set[str]) -> list[str]:
+    """Enums, unions and interfaces that may grow without saying so, or say so and are closed."""
+    growing = (GraphQLEnumType, GraphQLUnionType, GraphQLInterfaceType)
+    found = {name: type_ for name, type_ in api.type_map.items() if isinstance(type_, growing)}
+    return [
+        name
+        for name, type_ in found.items()
+        if not name.startswith("__")
+        and (re.search(r"\b(may|will) come\b", type_.description or "") is None) != (name in closed)
+    ]
+
+
+def test_whatever_may_grow_says_so(graphql_schema: GraphQLSchema) -> None:
+    closed = {kind.__strawberry_definition__.name for kind in CLOSED}  # type: ignore[attr-defined]
+    assert closed == {"Weekday", "OrderDirection", "PointsSign", "AdjustmentDirection"}
+    assert closed_without_a_word(graphql_schema, closed) == []
+
+
+def test_growth_without_a_word_would_be_seen() -> None:
+    small = build_schema(
+        'type Query { a: A b: B } enum A { X } "More values may come." enum B { X } '
+        '"More types may come." union U = Query'
+    )
+    assert closed_without_a_word(small, set()) == ["A"]
+    assert closed_without_a_word(small, {"A", "B"}) == ["B"]
 
 
 def test_a_missing_description_would_be_seen() -> None:

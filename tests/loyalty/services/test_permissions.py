@@ -38,11 +38,13 @@ from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import (
     ApiTokenRequest,
+    count_api_tokens,
     create_api_token,
     create_api_token_once,
     end_api_token,
     list_api_tokens,
     load_api_tokens,
+    page_api_tokens,
 )
 from loyalty.services.catalog import (
     CatalogEdit,
@@ -166,6 +168,7 @@ from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tie
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
+from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
@@ -385,6 +388,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "change_client_secret": ({O}, lambda w, a: change_client_secret(w, a, SecretChange(NOBODY, 5), new_hash())),
     "list_oauth_clients": ({O}, list_oauth_clients),
     "load_oauth_clients": ({O}, lambda w, a: load_oauth_clients(w, a, [NOBODY])),
+    "page_api_tokens": ({O}, lambda w, a: page_api_tokens(w, a, TokenFilter(), PAGE)),
+    "count_api_tokens": ({O}, lambda w, a: count_api_tokens(w, a, TokenFilter())),
     "load_api_tokens": ({O}, lambda w, a: load_api_tokens(w, a, [NOBODY])),
 }
 
@@ -397,6 +402,8 @@ WORKS_WHEN_OFF = {
     "create_api_token",
     "end_api_token",
     "list_api_tokens",
+    "page_api_tokens",
+    "count_api_tokens",
     "load_api_tokens",
     "revoke_tokens_of_subject",
     "revoke_tokens_of_customer",
@@ -432,7 +439,10 @@ WORKS_WHEN_OFF = {
 TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 """How the use cases begin that the team may use while the module is off, and customers may not."""
 
-ASKS_NOBODY = {"refresh_actor", "read_standing_of", "book_items", "limit_guesses", "lock_credentials"}
+ASKS_NOBODY = {
+    *("refresh_actor", "read_standing_of", "book_items", "limit_guesses", "lock_credentials"),
+    *("settle_keys", "settle_name", "settle_checkout"),
+}
 """They find out who is calling, or work in the transaction of a use case that has asked: nobody calls them alone."""
 
 every_use = pytest.mark.parametrize("name", MATRIX)

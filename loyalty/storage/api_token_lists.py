@@ -1,0 +1,51 @@
+"""Lists of API tokens, by when they were made."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select
+
+from loyalty.storage.credentials import TOKEN, ApiTokenRow
+from loyalty.storage.narrowed import Narrowed, has_text
+from loyalty.storage.tables import api_tokens
+from loyalty.storage.window import Keyset, TimePlace, Window
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, tenant_parameter
+
+
+class TokenFilter(NamedTuple):
+    """What a list of API tokens is narrowed to; None is no limit."""
+
+    live: bool | None = None
+    """Only tokens that work, or only tokens that have ended."""
+    search: str | None = None
+    """A text that stands in the name, without regard to case."""
+
+
+_TOKENS_BY_TIME = Keyset((api_tokens.c.created_at, api_tokens.c.id), descending=True)
+_TOKENS = select(*(api_tokens.c[name] for name in ApiTokenRow._fields)).where(
+    api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.kind == TOKEN
+)
+
+
+def narrow_tokens(wanted: TokenFilter, now: datetime) -> Narrowed:
+    """API tokens by when they were made."""
+    rows = Narrowed(_TOKENS, _TOKENS_BY_TIME)
+    if wanted.live is not None:
+        rows.keep(f"live_{wanted.live}", _is_live if wanted.live else lambda: ~_is_live(), live_at=now)
+    if wanted.search is not None:
+        rows.keep("search", lambda: has_text(api_tokens.c.name, "search"), search=wanted.search)
+    return rows
+
+
+def _is_live() -> ColumnElement[bool]:
+    at = bindparam("live_at", type_=INSTANT)
+    endless = api_tokens.c.expires_at.is_(None)
+    return and_(api_tokens.c.revoked_at.is_(None), or_(endless, api_tokens.c.expires_at > at))
+
+
+async def read_token_page(
+    tx: Reads, wanted: TokenFilter, now: datetime, window: Window[TimePlace]
+) -> list[ApiTokenRow]:
+    """A page of API tokens, the newest first unless the window says otherwise."""
+    return [ApiTokenRow._make(row) for row in await narrow_tokens(wanted, now).read(tx, window)]
