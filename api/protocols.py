@@ -12,6 +12,8 @@ import sys
 from asyncio import Transport
 from typing import Any
 
+import structlog
+from starlette.responses import Response
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -19,6 +21,7 @@ from websockets.frames import CloseCode
 
 from api.deadlines import LOOK_AGAIN_SECONDS, Patience
 from api.errors import error_response, unavailable
+from api.requests import REQUEST_ID_HEADER, accept_request_id
 
 MAX_HEAD_BYTES = 32_768
 """The request line and all headers. One read of the socket may go beyond before it is noticed."""
@@ -36,13 +39,29 @@ CUT_SHORT = "The server restarts, and the request took too long to finish before
 """What a mutation does may have happened nevertheless: repeating it with its idempotency key tells."""
 
 HEAD_REFUSED = "The headers are too long."
+HEAD_TOO_SLOW = "The headers took too long to arrive."
+FULL = "This process has as many connections as it can hold. Try again."
+
+FULL_WARNING_SECONDS = 60.0
+"""Between two lines of the log that say so."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose request heads are bounded in size and time."""
+    """HTTP/1.1 whose request heads are bounded in size and time.
+
+    uvicorn's `limit_concurrency` bounds the connections here, WebSockets among them. One too many is answered with 503
+    and closed, since a process without free file descriptors could only drop it.
+    """
+
+    warned_at = -FULL_WARNING_SECONDS
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__(*values, **named)
+        self._most_connections = self.limit_concurrency
+        self.limit_concurrency = None
+        self._is_one_too_many = False
         self._reading_head = True
         self._head_bytes = 0
         self._head_timer: Patience | None = None
@@ -51,6 +70,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """A new connection has to send something, and to read what it is sent."""
         super().connection_made(transport)
+        most = self._most_connections
+        self._is_one_too_many = most is not None and len(self.connections) > most
         self._start_head_timer()
         _bound_unread_time(transport)
 
@@ -65,8 +86,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Answer a request, the next one of those that came together."""
+        if self._is_one_too_many:
+            self._warn_of_fullness()
+            app = _refuse_for_fullness
         self._answering = cycle
         super()._start_asgi_task(cycle, functools.partial(_answer_until_cut_short, cycle, app))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on as a WebSocket, unless there are too many connections."""
+        if not self._is_one_too_many:
+            super().handle_websocket_upgrade()
+            return
+        self._warn_of_fullness()
+        self._stop_head_timer()
+        answer = _fullness_response()
+        head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+        self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\n" + head.encode() + b"\r\n" + bytes(answer.body))
+        self.transport.close()
+
+    def _warn_of_fullness(self) -> None:
+        now = self.loop.time()
+        if now - BoundedHttpProtocol.warned_at >= FULL_WARNING_SECONDS:
+            BoundedHttpProtocol.warned_at = now
+            log.warning("refusing connections: the process holds as many as it can", most_count=self._most_connections)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, then count what belongs to an unfinished head."""
@@ -96,7 +138,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         self._stop_head_timer()
-        self._head_timer = Patience(self.loop, HEAD_SECONDS, self.transport.close)
+        self._head_timer = Patience(self.loop, HEAD_SECONDS, self._end_head)
+
+    def _end_head(self) -> None:
+        """Close a connection whose head does not arrive; who has begun one is told."""
+        if self._head_bytes and not self.transport.is_closing():
+            self.transport.write(
+                b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+                b"content-length: %d\r\n\r\n%s" % (len(HEAD_TOO_SLOW), HEAD_TOO_SLOW.encode())
+            )
+        self.transport.close()
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -107,6 +158,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Close an idle connection, unless its next request has arrived and is only not read yet."""
         end = super().timeout_keep_alive_handler
         self.timeout_keep_alive_task = self.loop.call_later(LOOK_AGAIN_SECONDS, end)
+
+
+def _fullness_response() -> Response:
+    request_id = accept_request_id(None)
+    answer = error_response(unavailable(FULL), request_id)
+    answer.headers[REQUEST_ID_HEADER] = request_id
+    answer.headers["connection"] = "close"
+    return answer
+
+
+async def _refuse_for_fullness(scope: Any, receive: Any, send: Any) -> None:
+    """Answer a request of a connection that is one too many."""
+    await _fullness_response()(scope, receive, send)
 
 
 async def _answer_until_cut_short(

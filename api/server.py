@@ -1,7 +1,9 @@
 """Runs the application under uvicorn: its limits, and an end that tells everybody."""
 
 import asyncio
+import contextlib
 import gc
+import resource
 import socket
 from collections.abc import Callable
 
@@ -24,6 +26,12 @@ GRACEFUL_SECONDS = 20
 
 CUT_SHORT_SECONDS = 5
 """How long requests that are cut short then have to be answered."""
+
+MOST_FILES = 1_000_000
+"""What counts where the system sets no limit."""
+
+RESERVED_FILES = 256
+"""File descriptors of a process that are not for clients: the database, logs, and answers to who is one too many."""
 
 GC_THRESHOLDS = (5_000, 10, 10)
 """Young objects until the collector looks at them, and looks until it looks at older ones.
@@ -86,6 +94,20 @@ def settle_memory() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+def raise_file_limit() -> int:
+    """Let the process have as many open files as the system allows it; returns how many connections it may hold.
+
+    Shells and service managers often allow 1,024 at first, of which each connection takes one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
+    return max(1, files - RESERVED_FILES)
+
+
 def make_server(
     app: Starlette,
     host: str,
@@ -93,8 +115,12 @@ def make_server(
     *,
     shutdown_seconds: int = GRACEFUL_SECONDS,
     on_started: Callable[[], None] | None = None,
+    most_connections: int | None = None,
 ) -> Server:
-    """A server for an application made by `create_app`. `on_started` is called when it accepts connections."""
+    """A server for an application made by `create_app`. `on_started` is called when it accepts connections.
+
+    Of connections above `most_connections` each is answered with 503 and closed; without it there is no bound.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -109,6 +135,7 @@ def make_server(
         log_config=None,
         log_level="warning",
         access_log=False,
+        limit_concurrency=most_connections,
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -127,7 +154,15 @@ def run(
 ) -> None:
     """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(make_server(app, host, port, shutdown_seconds=shutdown_seconds, on_started=on_started).serve())
+        server = make_server(
+            app,
+            host,
+            port,
+            shutdown_seconds=shutdown_seconds,
+            on_started=on_started,
+            most_connections=raise_file_limit(),
+        )
+        runner.run(server.serve())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -5,14 +5,14 @@ import os
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from api.protocols import MAX_HEAD_BYTES
-from tests.api.conftest import RunningServer, until
+from api.server import RESERVED_FILES
+from tests.api.conftest import RunningServer, start_server, until
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -107,9 +107,85 @@ async def test_a_connection_that_sends_nothing_is_closed(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.protocols.HEAD_SECONDS", 0.3)
-    started = time.monotonic()
-    assert await exchange(server, b"GET /healthz HTTP/1.1\r\nhost:") == b""
-    assert time.monotonic() - started < 5
+    assert await exchange(server, b"") == b""
+
+
+async def test_a_head_that_does_not_arrive_whole_is_told_so(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.protocols.HEAD_SECONDS", 0.3)
+    answer = await exchange(server, b"GET /healthz HTTP/1.1\r\nhost:")
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b"connection: close" in answer
+    assert answer.endswith(b"\r\n\r\nThe headers took too long to arrive.")
+
+
+HANDSHAKE = (
+    b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n"
+)
+
+
+async def knock(port: int, data: bytes) -> tuple[bytes, asyncio.StreamWriter]:
+    """The head of an answer, and the connection, which stays open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20), writer
+
+
+@pytest.mark.parametrize("data", [HEAD + b"\r\n", HANDSHAKE], ids=["HTTP", "WebSocket"])
+async def test_one_connection_too_many_is_answered_and_closed(data: bytes) -> None:
+    """It is told to come back, and there is room again when one of the others has left."""
+    server = start_server()
+    server.server.config.limit_concurrency = 2
+    try:
+        held = [await knock(server.port, each) for each in (HEAD + b"\r\n", HANDSHAKE)]
+        assert [head[:12] for head, _ in held] == [b"HTTP/1.1 200", b"HTTP/1.1 101"]
+        refused = await exchange(server, data)
+        head, _, body = refused.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 1" in head
+        assert b"\r\nconnection: close" in head
+        assert body.count(b'"code":"UNAVAILABLE"') == 1
+        for _, writer in held:
+            writer.transport.abort()
+        await until(lambda: not server.server.server_state.connections)
+        answered, writer = await knock(server.port, data)
+        assert answered[:12] in {b"HTTP/1.1 200", b"HTTP/1.1 101"}
+        writer.transport.abort()
+    finally:
+        server.stop()
+
+
+FEW_FILES = 400
+
+
+async def test_a_process_without_free_files_drops_nobody_in_silence() -> None:
+    """It takes all files that the system allows, keeps some for itself, and answers whoever is one too many."""
+    limited = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (300, {FEW_FILES}))
+{PROGRAM}"""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", limited, str(port)),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout is not None
+    try:
+        assert (await process.stdout.readline()).strip() == b"started"
+        answers = [await knock(port, HANDSHAKE) for _ in range(FEW_FILES)]
+        heads = [head[:12] for head, _ in answers]
+        most = FEW_FILES - RESERVED_FILES
+        assert heads == [b"HTTP/1.1 101"] * most + [b"HTTP/1.1 503"] * (FEW_FILES - most)
+        for _, writer in answers:
+            writer.transport.abort()
+    finally:
+        process.kill()
+        await process.communicate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can bound the time that data stays unread")
