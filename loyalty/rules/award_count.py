@@ -147,7 +147,7 @@ def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_ow
     currency = counted.currency
     per = f"{award.points} per {format_amount(award.per_minor, currency)} {currency}"
     said = f"{per} of {format_amount(basis_minor, currency)} {currency}"
-    if counted.exchange is not None:
+    if counted.exchange is not None and counted.exchange.total_minor is not None:
         said += f" (from {counted.exchange.currency} at {format_rate(counted.exchange.rate)})"
     if rated:
         said += " and what items earn at rates of their own"

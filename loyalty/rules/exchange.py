@@ -18,12 +18,13 @@ _RATE = re.compile(rf"([0-9]{{1,{RATE_MAX_DIGITS}}})(?:\.([0-9]{{1,{RATE_MAX_DEC
 class Exchange:
     """How the total of a purchase was told: so many minor units of another currency, and the rate that converted them.
 
-    `rate` is what one unit of that currency is worth in units of the program's currency.
+    `rate` is what one unit of that currency is worth in units of the program's currency. It stays when a later report
+    tells the total in the program's currency; then `total_minor` is None.
     """
 
     currency: str
     rate: Ratio
-    total_minor: int
+    total_minor: int | None
 
 
 def parse_rate(text: str, path: tuple[str, ...] = ("exchange_rate",)) -> Ratio:

@@ -35,8 +35,11 @@ class StatusRunsBackwards(Refused):
 
     code: ClassVar[str] = "STATUS_RUNS_BACKWARDS"
 
-    def __init__(self, current: str, requested: str, path: tuple[str, ...] = ("status",)) -> None:
-        super().__init__(f"The purchase is {current} and cannot become {requested}.", path)
+    def __init__(
+        self, current: str, requested: str, path: tuple[str, ...] = ("status",), *, is_late: bool = False
+    ) -> None:
+        is_older = f"The purchase is {current} by a newer report, and this older one tells nothing that is not known."
+        super().__init__(is_older if is_late else f"The purchase is {current} and cannot become {requested}.", path)
         self.current = self.current_status = current
         self.requested = self.requested_status = requested
 

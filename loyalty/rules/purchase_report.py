@@ -119,7 +119,7 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
     if "lines" in given:
         # Refunds and formulas name lines by their position, so they keep the order in which they are known.
         given["lines"] = _align(known, given["lines"] or ())
-    exchange = report.exchange if "total" in given else before.exchange
+    exchange = _exchange_after(report, before.exchange) if "total" in given else before.exchange
     after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
     if problem := _order_problem(report, after):
         raise InvalidInput([problem])
@@ -152,6 +152,11 @@ def _first_facts(report: PurchaseReport) -> PurchaseFacts:
     if report.total is ABSENT:
         raise InvalidInput.one("total", reason="must be told by the first report of a purchase")
     return PurchaseFacts(report.kind, report.external_id, report.total)
+
+
+def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
+    """The first rate of a purchase stays, also while its total is told in the program's currency."""
+    return report.exchange or (before and replace(before, total_minor=None))
 
 
 def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:

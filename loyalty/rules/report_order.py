@@ -67,7 +67,7 @@ def judge_report(
         return Judgement(None, state.status)
     if _is_late(report, state):
         if not applied.changed:
-            raise StatusRunsBackwards(state.status, status)
+            raise StatusRunsBackwards(state.status, status, is_late=True)
         return Judgement(applied, after)
     if is_stale:
         raise StatusRunsBackwards(state.status, status)

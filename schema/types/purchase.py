@@ -260,7 +260,7 @@ class Purchase(Node):
     def exchange(self) -> PurchaseExchange | None:
         """Frozen with the first report."""
         row: Any = self
-        if row.exchange is None:
+        if row.exchange is None or row.exchange["total_minor"] is None:
             return None
         told = Amount(row.exchange["total_minor"], row.exchange["currency"])
         return PurchaseExchange(total=cast("Money", shown(told)), rate=Decimal(row.exchange["rate"]))

@@ -147,7 +147,7 @@ def test_a_late_report_fills_in_what_nobody_told_and_changes_no_status() -> None
 
 def test_a_late_report_without_news_is_refused() -> None:
     known = state_of(replace(FULL, occurred_at=NOON), PAID)
-    with pytest.raises(StatusRunsBackwards):
+    with pytest.raises(StatusRunsBackwards, match="by a newer report"):
         judge(report(staff="ben", occurred_at=NOON - HOUR), PAID, known)
 
 

@@ -128,6 +128,23 @@ async def test_the_first_rate_of_a_purchase_stays(
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_the_first_rate_outlives_a_total_in_the_programs_currency(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck, nothing_changes: NothingChanges
+) -> None:
+    """Told abroad, then at home, then abroad again: nobody has to remember the rate, and no other is taken."""
+    await earn(world, shop, abroad(10_000))
+    at_home = await earn(world, shop, order("order-1", 12_000, status=PurchaseStatus.CONFIRMED))
+    assert at_home.purchase.exchange == {"currency": CHF, "rate": "0.95", "total_minor": None}
+    assert at_home.accrual is not None
+    assert CHF not in at_home.accrual.breakdown[0]["explanation"]
+    async with nothing_changes(shop.tenant_id):
+        with pytest.raises(InvalidInput, match=r"must stay 0\.95"):
+            await earn(world, shop, abroad(20_000, rate="0.96", status=PurchaseStatus.PAID))
+    again = await earn(world, shop, abroad(20_000, rate=None, status=PurchaseStatus.PAID))
+    assert (again.purchase.total, again.accrual and again.accrual.outstanding_points) == (Money(19_000, "EUR"), 195)
+    await ledger_is_sound(shop.tenant_id)
+
+
 def _thin(made: PurchaseRecording) -> PurchaseRecording:
     """A report of a status and nothing else."""
     report = type(made.report)(made.report.kind, made.report.external_id)
