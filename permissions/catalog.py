@@ -43,6 +43,7 @@ class Permission(DescribedEnum):
         "customers:sign_in",
         "Sign customers in and out: create tokens that read as any customer, and end them (`customers:sign_in`).",
     )
+    AUDIT_READ = "audit:read", "Read who changed which part of the configuration, and when (`audit:read`)."
     SELF_READ = "self:read", "Read one's own points, tier and history, as a customer (`self:read`)."
     SELF_REDEEM = (
         "self:redeem",

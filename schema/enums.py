@@ -6,6 +6,7 @@ from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.adjustment import AdjustmentReason, Direction
 from loyalty.rules.archive import ArchiveCause
+from loyalty.rules.audit import AuditAction, AuditSubject
 from loyalty.rules.basis import TaxBasis
 from loyalty.rules.catalog import CatalogEarning
 from loyalty.rules.described_enum import DescribedEnum
@@ -87,6 +88,8 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     RestorePolicy,
     ReturnPoints,
     ReassignmentObstacle,
+    AuditSubject,
+    AuditAction,
     PointsFilter,
     CustomerOrder,
     JobKind,

@@ -37,6 +37,7 @@ from loyalty.rules.nothing_earned import PausedRule
 from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
+from loyalty.services.audit import load_audit_entries
 from loyalty.services.catalog import load_catalog_items
 from loyalty.services.customer import (
     CustomerKey,
@@ -82,6 +83,7 @@ from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.audit import AuditRow
 from loyalty.storage.consents import ConsentRow
 from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_archivings import ArchivingRow
@@ -175,6 +177,7 @@ class Loaders:
         self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)
         self.rule_versions: DataLoader[RuleId, list[RuleVersionRow] | None] = by_id(load_rule_versions)
         self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
+        self.audit_entries: DataLoader[Any, AuditRow | None] = by_id(load_audit_entries)
         self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
         self._read_gift_cards(by_id)
         self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)

@@ -26,6 +26,7 @@ _WORDS = {
     "GiftCard": "gift card",
     "GiftCardHold": "hold",
     "GiftCardProduct": "gift card product",
+    "AuditEntry": "audit entry",
 }
 """What a refusal calls a type whose name is more than one word: the same as the use cases call it."""
 

@@ -53,6 +53,7 @@ from schema.mutations import (
     tier_delete,
     tier_update,
 )
+from schema.queries import audit as audit_queries
 from schema.queries import checkout_quote as checkout_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
@@ -81,6 +82,7 @@ class Query:
     api_tokens = program_queries.api_tokens
     oauth_clients = program_queries.oauth_clients
     tokens = program_queries.tokens
+    audit_log = audit_queries.audit_log
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key

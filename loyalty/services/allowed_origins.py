@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.origins import check_origins
+from loyalty.services.audit import note_changes
+from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.tenants import TenantRow, allow_origins, read_tenant
 from permissions.actor import Actor
@@ -21,8 +24,12 @@ async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]
     kept, problems = check_origins(origins, ("origins",))
     refuse_problems(problems)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        former = await read_tenant(tx)
+        if former is None:
+            raise NotFound("tenant")
         await allow_origins(tx, kept)
-        tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
-    return tenant
+        states = ({"origins": origins} for origins in (former.allowed_origins, kept))
+        change = AuditedChange(AuditSubject.ALLOWED_ORIGINS, "origins", "Allowed origins", *states)
+        await note_changes(tx, actor, world.clock(), [change])
+    return former._replace(allowed_origins=kept)

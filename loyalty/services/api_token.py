@@ -8,8 +8,17 @@ from uuid import UUID
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import NAME_MAX_LENGTH, Wanted, lock_credentials, new_credential, refuse_too_many
+from loyalty.services.credential import (
+    NAME_MAX_LENGTH,
+    Wanted,
+    audit_credential,
+    lock_credentials,
+    new_credential,
+    note_ended,
+    refuse_too_many,
+)
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -101,10 +110,13 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha25
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
+        before = await read_api_tokens_by_id(tx, [token_id])
         row = await revoke_api_token(tx, token_id, now)
         if row is None:
             raise NotFound("API token", path)
         ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(token_id))], now)
+        await note_changes(tx, actor, now, [audit_credential(before[row.id], row)])
+        await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
     return EndedToken(
         row,
         [one for one in ended if one.kind == TOKEN and one.id != row.id],
@@ -152,6 +164,7 @@ async def _create(
         if replaces is not None:
             row = row._replace(client_id=await _client_of(tx, replaces))
         await insert_api_token(tx, row, sha256)
+        await note_changes(tx, actor, row.created_at, [audit_credential(None, row)])
         await once.keep(tx, row.id, row.created_at)
     return CreatedToken(row, replayed=False)
 

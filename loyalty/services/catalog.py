@@ -1,13 +1,15 @@
 """The tenant's catalogue of services, categories, locations and staff, kept by the tenant's own system."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.catalog import CatalogChange, EarningRate, change_item
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.errors import InvalidInput, LimitReached, Problem, refuse_problems
 from loyalty.rules.text import check_external_id, tidy_id
+from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
@@ -23,6 +25,7 @@ from loyalty.storage.catalog import (
     read_items_by_key,
     save_items,
 )
+from loyalty.storage.documents import to_document
 from loyalty.storage.frozen_program import keep_former_items, keep_removed_items
 from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
@@ -81,6 +84,8 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
                 return KeptCatalog([known[_key(one)] for one in edit.items if _key(one) in known], replayed=True)
             edit = await _settle_items(tx, given)
             until = program.config_version + 1
+            touched = [*edit.removals, *(_key(one) for one in edit.items)]
+            former = {_key(item): item for item in await read_items_by_key(tx, touched)}
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)
@@ -90,6 +95,7 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
                 await save_items(tx, items, world.clock())
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))
+            await note_changes(tx, actor, world.clock(), _audited(former, touched, items))
             await touch_config(tx)
             await once.keep(tx, actor.tenant_id, world.clock())
         return KeptCatalog(items, replayed=False)
@@ -107,6 +113,30 @@ async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
     items = [one if _key(one) in kept else replace(one, external_id=tidy_id(one.external_id)) for one in edit.items]
     removals = [key if key in kept else CatalogPlace(key.kind, tidy_id(key.external_id)) for key in edit.removals]
     return edit._replace(items=items, removals=removals)
+
+
+def _audited(
+    former: Mapping[CatalogPlace, CatalogItem], touched: Sequence[CatalogPlace], items: Sequence[CatalogItem]
+) -> list[AuditedChange]:
+    """What a call does to each item that it touches; an item that is removed and given again is changed."""
+    now = {_key(item): item for item in items}
+    changes = []
+    for key in dict.fromkeys(touched):
+        known = now.get(key) or former.get(key)
+        if known is not None:
+            states = (None if one is None else _shown_in_audit(one) for one in (former.get(key), now.get(key)))
+            name = known.name or known.external_id
+            changes.append(AuditedChange(AuditSubject.CATALOG_ITEM, audit_id(key), name, *states))
+    return changes
+
+
+def audit_id(key: CatalogPlace) -> str:
+    """What the audit log calls an item of the catalogue, which has no id of its own."""
+    return f"{key.kind}:{key.external_id}"
+
+
+def _shown_in_audit(item: CatalogItem) -> dict[str, Any]:
+    return {name: to_document(value) for name, value in item_values(item).items()}
 
 
 async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:

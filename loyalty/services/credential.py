@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.credentials import ApiTokenRow, read_api_tokens, read_standing_of
+from loyalty.storage.credentials import CLIENT, ApiTokenRow, read_api_tokens, read_standing_of
+from loyalty.storage.documents import to_document
 from permissions.actor import Actor, ActorKind, mark_of_secret
 from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
 from tenancy.database import Transaction
@@ -73,6 +76,23 @@ async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None
     await locked_program(tx, even_when_off=True)
     if judge_actor(actor, await read_standing_of(tx, actor), now) is None:
         raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+
+
+async def note_ended(tx: Transaction, by: Actor, now: datetime, ended: Sequence[ApiTokenRow]) -> None:
+    """Tell the audit log of credentials that end now."""
+    await note_changes(tx, by, now, [audit_credential(row._replace(revoked_at=None), row) for row in ended])
+
+
+def audit_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> AuditedChange:
+    """What happened to an API token or an OAuth client, as the audit log tells it: nothing of its secrets."""
+    subject = AuditSubject.OAUTH_CLIENT if after.kind == CLIENT else AuditSubject.API_TOKEN
+    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
+    return AuditedChange(subject, str(after.id), after.name, *states)
+
+
+def _shown_in_audit(row: ApiTokenRow) -> dict[str, Any]:
+    shown = ("name", "permissions", "networks", "expires_at", "revoked_at", "made_with", "former_ends_at")
+    return {name: to_document(getattr(row, name)) for name in shown}
 
 
 async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.earning import CatalogKind, EarningRule, validate_rule
 from loyalty.rules.errors import LimitReached, NotFound, VersionConflict, refuse_problems
 from loyalty.rules.ids import RuleId
+from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program, program_in_force
 from loyalty.services.world import World
+from loyalty.storage.documents import to_document
 from loyalty.storage.earning_rule_versions import RuleVersionRow, read_rule_versions
 from loyalty.storage.earning_rules import (
     EarningRuleRow,
@@ -25,6 +28,7 @@ from loyalty.storage.earning_rules import (
     read_rule_ever,
     read_rules,
     read_rules_by_id,
+    rule_definition,
     update_rule,
 )
 from loyalty.storage.programs import touch_config
@@ -95,6 +99,7 @@ async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule)
         updated_at=now,
     )
     await insert_rule(tx, row, by)
+    await note_changes(tx, by, now, [_audited(None, row)])
     await touch_config(tx)
     return row
 
@@ -134,6 +139,7 @@ async def update_earning_rule(
                 updated_at=world.clock(),
             )
             await update_rule(tx, row, actor)
+            await note_changes(tx, actor, row.updated_at, [_audited(stored, row)])
             await touch_config(tx)
         return row
 
@@ -147,9 +153,11 @@ async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> Ru
     async def delete() -> RuleId:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             await locked_program(tx, even_when_off=True)
-            if await lock_rule(tx, rule_id) is None:
+            stored, now = await lock_rule(tx, rule_id), world.clock()
+            if stored is None:
                 raise NotFound("earning rule", ("id",))
-            await delete_rule(tx, rule_id, world.clock())
+            await delete_rule(tx, rule_id, now)
+            await note_changes(tx, actor, now, [_audited(stored, None)])
             await touch_config(tx)
         return rule_id
 
@@ -190,6 +198,17 @@ async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
     return (await program_in_force(world, tx, even_when_off=True)).names
+
+
+def _audited(before: EarningRuleRow | None, after: EarningRuleRow | None) -> AuditedChange:
+    known: Any = after or before
+    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
+    return AuditedChange(AuditSubject.EARNING_RULE, str(known.id), known.name, *states)
+
+
+def _shown_in_audit(row: EarningRuleRow) -> dict[str, Any]:
+    said = rule_definition(row).items()
+    return {name: value if isinstance(value, dict) else to_document(value) for name, value in said}
 
 
 def _identity(draft: EarningRule) -> list[Any]:

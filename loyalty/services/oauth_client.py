@@ -8,8 +8,17 @@ from uuid import UUID
 from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import NAME_MAX_LENGTH, Wanted, lock_credentials, new_credential, refuse_too_many
+from loyalty.services.credential import (
+    NAME_MAX_LENGTH,
+    Wanted,
+    audit_credential,
+    lock_credentials,
+    new_credential,
+    note_ended,
+    refuse_too_many,
+)
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.revocation import revoke_signed_token
@@ -80,10 +89,13 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
+        before = await read_api_tokens_by_id(tx, [client_id], CLIENT)
         row = await revoke_api_token(tx, client_id, now, CLIENT)
         if row is None:
             raise NotFound("OAuth client", ("id",))
-        await revoke_made_tokens(tx, [subject_of_token(TokenId(client_id))], now)
+        ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(client_id))], now)
+        await note_changes(tx, actor, now, [audit_credential(before[row.id], row)])
+        await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
     return client_row(row)
 
 
@@ -115,5 +127,6 @@ async def _create(world: World, actor: Actor, row: ApiTokenRow, sha256: str, onc
             return CreatedClient(client_row((await read_api_tokens_by_id(tx, [made], CLIENT))[made]), replayed=True)
         await refuse_too_many(tx, CLIENT, row.created_at, "OAuth clients", MAX_CLIENTS)
         await insert_api_token(tx, row, sha256)
+        await note_changes(tx, actor, row.created_at, [audit_credential(None, row)])
         await once.keep(tx, row.id, row.created_at)
     return CreatedClient(client_row(row), replayed=False)

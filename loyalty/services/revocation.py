@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
+from loyalty.services.credential import note_ended
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -17,9 +20,10 @@ from loyalty.storage.credentials import (
     revoke_made_tokens,
     revoke_signed,
 )
-from permissions.actor import Actor, subject_of_token
+from permissions.actor import Actor, subject_of_token, system_actor
 from permissions.catalog import Permission
 from permissions.policy import allows, require
+from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 255
 """Characters of a subject, or of the id of a signed token."""
@@ -34,8 +38,11 @@ async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, 
     async with world.database.tenant_transaction(tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
-        await revoke_signed(tx, Revocation("TOKEN", token_id), now, revoked_by)
-        return await revoke_made_tokens(tx, [f"jwt:{token_id}"], now)
+        by = system_actor(tenant_id, revoked_by)
+        await _revoke(tx, by, Revocation("TOKEN", token_id), now)
+        made = await revoke_made_tokens(tx, [f"jwt:{token_id}"], now)
+        await note_ended(tx, by, now, made)
+        return made
 
 
 async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoked_by: str) -> datetime:
@@ -45,14 +52,14 @@ async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoke
     latest. Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
     """
     refuse_problems([check_text(subject, ("subject",), NAME_MAX_LENGTH)])
-    return await _revoke_subjects(world, tenant_id, [subject], revoked_by)
+    return await _revoke_subjects(world, system_actor(tenant_id, revoked_by), [subject])
 
 
 async def revoke_tokens_of_subject(world: World, actor: Actor, subject: str) -> datetime:
     """End all signed tokens of a person of the team, by their subject; returns the moment. Refusal: InvalidInput."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     refuse_problems([check_text(subject, ("of", "subject"), NAME_MAX_LENGTH)])
-    return await _revoke_subjects(world, actor.tenant_id, [subject], actor.subject)
+    return await _revoke_subjects(world, actor, [subject])
 
 
 async def revoke_tokens_made_by(world: World, actor: Actor, token_id: TokenId) -> datetime:
@@ -65,7 +72,7 @@ async def revoke_tokens_made_by(world: World, actor: Actor, token_id: TokenId) -
         require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     if token_id not in await read_api_tokens_by_id(world.database.reading(actor.tenant_id), [token_id]):
         raise NotFound("API token", ("of", "api_token"))
-    return await _revoke_subjects(world, actor.tenant_id, [subject_of_token(token_id)], actor.subject)
+    return await _revoke_subjects(world, actor, [subject_of_token(token_id)])
 
 
 async def revoke_tokens_of_customer(world: World, actor: Actor, customer: CustomerKey) -> datetime:
@@ -82,13 +89,21 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
         standing = await read_standing(tx, customer_id=customer_id)
     # A token names the customer that it was made for, who may have been merged since.
     former = standing.former_ids if standing else frozenset()
-    return await _revoke_subjects(world, actor.tenant_id, [str(one) for one in (customer_id, *former)], actor.subject)
+    return await _revoke_subjects(world, actor, [str(one) for one in (customer_id, *former)])
 
 
-async def _revoke_subjects(world: World, tenant_id: TenantId, subjects: Sequence[str], revoked_by: str) -> datetime:
-    async with world.database.tenant_transaction(tenant_id) as tx:
+async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> datetime:
+    async with world.database.tenant_transaction(by.tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
         for subject in subjects:
-            await revoke_signed(tx, Revocation("SUBJECT", subject), now, revoked_by)
+            await _revoke(tx, by, Revocation("SUBJECT", subject), now)
     return now
+
+
+async def _revoke(tx: Transaction, by: Actor, revocation: Revocation, now: datetime) -> None:
+    await revoke_signed(tx, revocation, now, by.subject)
+    before: dict[str, str | None] = {"of": revocation.scope, "revoked_until": None}
+    after = {**before, "revoked_until": now.isoformat()}
+    change = AuditedChange(AuditSubject.SIGNED_TOKENS, revocation.name, revocation.name, before, after)
+    await note_changes(tx, by, now, [change])

@@ -3,9 +3,11 @@
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import InvalidInput, LimitReached, NotASandbox, NotFound, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.text import check_external_id
+from loyalty.services.audit import note_changes
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.tenant_sweeps import TENANT_SWEEPS
@@ -63,6 +65,10 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
         if ahead > timedelta(days=MAX_ADVANCE_DAYS):
             raise LimitReached("days ahead", MAX_ADVANCE_DAYS, ("by",))
         await advance_clock(tx, ahead)
+        states = ({"minutes_ahead": one // timedelta(minutes=1)} for one in (tenant.clock_advance, ahead))
+        await note_changes(
+            tx, actor, world.clock(), [AuditedChange(AuditSubject.SANDBOX_CLOCK, "clock", "Clock", *states)]
+        )
         await touch_config(tx)
         await keep_key(tx, call, actor.tenant_id, world.clock())
     return AdvancedClock(world.clock() + ahead, replayed=False)

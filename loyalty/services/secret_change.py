@@ -9,9 +9,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import lock_credentials, problem_of_taking_over
+from loyalty.services.credential import audit_credential, lock_credentials, problem_of_taking_over
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
@@ -101,5 +102,6 @@ async def _change(
             raise InvalidInput.one("id", reason=problem)
         ends_at = now + timedelta(minutes=change.overlap_minutes)
         changed = await change_secret(tx, row.id, sha256, ends_at, actor.credential)
+        await note_changes(tx, actor, now, [audit_credential(row, changed)])
         await once.keep(tx, row.id, now)
     return changed, False

@@ -5,10 +5,12 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
 from loyalty.rules.money import Ratio
 from loyalty.rules.tiers import normal_color, validate_tier
+from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
@@ -89,7 +91,9 @@ async def create_tier(
         if len(await read_tiers(tx)) >= MAX_TIERS:
             raise LimitReached("tiers", MAX_TIERS)
         await refuse_duplicate_tier(tx, tier)
-        await insert_tier(tx, tier, world.clock())
+        now = world.clock()
+        await insert_tier(tx, tier, now)
+        await note_changes(tx, actor, now, [_audited(None, tier)])
         return tier
 
     return await _edit_tiers(world, actor, once, create)
@@ -112,11 +116,13 @@ async def change_tier(
     once = call_once(actor, key, "tierUpdate", fingerprint([tier_id, *identity]))
 
     async def update(tx: Transaction) -> TierRow:
-        changed = change(await _tier_in_force(tx, tier_id))
+        stored, now = await _tier_in_force(tx, tier_id), world.clock()
+        changed = change(stored)
         refuse_problems(validate_tier(changed.name, changed.color, changed.min_points, changed.factor))
         tier = changed._replace(color=normal_color(changed.color))
         await refuse_duplicate_tier(tx, tier)
-        await update_tier(tx, tier, world.clock())
+        await update_tier(tx, tier, now)
+        await note_changes(tx, actor, now, [_audited(stored, tier)])
         return tier
 
     return await _edit_tiers(world, actor, once, update, tier_id)
@@ -128,8 +134,9 @@ async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str |
     once = call_once(actor, key, "tierDelete", fingerprint([tier_id]))
 
     async def remove(tx: Transaction) -> TierRow:
-        tier = await _tier_in_force(tx, tier_id)
-        await delete_tier(tx, tier_id, world.clock())
+        tier, now = await _tier_in_force(tx, tier_id), world.clock()
+        await delete_tier(tx, tier_id, now)
+        await note_changes(tx, actor, now, [_audited(tier, None)])
         return tier
 
     return await _edit_tiers(world, actor, once, remove, tier_id)
@@ -160,6 +167,17 @@ async def _edit_tiers(
             return ChangedTier(tier, job)
 
     return await retry_transaction(run)
+
+
+def _audited(before: TierRow | None, after: TierRow | None) -> AuditedChange:
+    known: Any = after or before
+    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
+    return AuditedChange(AuditSubject.TIER, str(known.id), known.name, *states)
+
+
+def _shown_in_audit(tier: TierRow) -> dict[str, Any]:
+    factor = None if tier.factor is None else [tier.factor.numerator, tier.factor.denominator]
+    return {"name": tier.name, "color": tier.color, "min_points": tier.min_points, "factor": factor}
 
 
 async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:

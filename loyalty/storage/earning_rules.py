@@ -126,14 +126,14 @@ async def count_rules(tx: Transaction) -> int:
 
 async def insert_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
     """A new rule with its first version."""
-    definition = _definition(rule)
+    definition = rule_definition(rule)
     await tx.run(_INSERT, id=rule.id, now=rule.updated_at, **definition)
     await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
 
 async def update_rule(tx: Transaction, rule: EarningRuleRow, by: Actor) -> None:
     """The next version of a rule; earlier versions stay."""
-    definition = _definition(rule)
+    definition = rule_definition(rule)
     await tx.run(_UPDATE, rule=rule.id, now=rule.updated_at, **definition)
     await tx.run(_INSERT_VERSION, id=rule.id, now=rule.updated_at, **_author(by), **definition)
 
@@ -147,7 +147,8 @@ def _author(by: Actor) -> dict[str, Any]:
     return {"created_by": by.subject, "actor_kind": by.kind, "actor_name": by.display}
 
 
-def _definition(rule: EarningRuleRow) -> dict[str, Any]:
+def rule_definition(rule: EarningRuleRow) -> dict[str, Any]:
+    """What a rule says, by the columns that hold it."""
     return {
         "name": rule.name,
         "priority": rule.priority,

@@ -1,7 +1,8 @@
 """Every table of a tenant's loyalty program.
 
-The ledger (entries, allocations, adjustments, facts, versions, tier changes, keys) only grows: the application role
-has no UPDATE and no DELETE on it. Accounts and lots are its cached sums, provable from it at any moment.
+The ledger (entries, allocations, adjustments, facts, versions, tier changes, keys) and the audit log only grow: the
+application role has no UPDATE and no DELETE on them. Accounts and lots are cached sums of the ledger, provable from it
+at any moment.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, Computed, Date, Integer, LargeBinary, SmallInteger, func
@@ -858,6 +859,26 @@ jobs = tenant_table(
     one_of("state", JOB_STATES),
     index("jobs_due_idx", "created_at", where=sql("state IN ('WAITING', 'RUNNING')")),
     of_tenants=True,
+)
+
+audit_entries = tenant_table(
+    "audit_entries",
+    identifier("id"),
+    text_column("subject"),
+    # The subject's own id, or its key where it has none.
+    text_column("subject_id"),
+    # What people called it then.
+    text_column("subject_name"),
+    text_column("action"),
+    # A list of [field, before, after].
+    document("changes"),
+    instant("happened_at"),
+    text_column("actor_kind"),
+    text_column("actor_subject"),
+    text_column("actor"),
+    one_of("action", ("CREATED", "CHANGED", "DELETED")),
+    index("audit_entries_time_idx", "happened_at", "id"),
+    index("audit_entries_subject_idx", "subject", "subject_id", "happened_at", "id"),
 )
 
 api_tokens = tenant_table(

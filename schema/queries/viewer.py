@@ -42,6 +42,7 @@ _LOADERS = {
     "GiftCard": "gift_cards",
     "GiftCardHold": "gift_card_holds",
     "GiftCardEntry": "gift_card_entries",
+    "AuditEntry": "audit_entries",
 }
 _OWN = ("Tenant", "Program")
 NODE_TYPES = frozenset((*_LOADERS, *_OWN))
@@ -52,6 +53,7 @@ _TEAM_ONLY = {
     "CatalogItem": Permission.LOYALTY_READ,
     "ApiToken": Permission.TOKENS_MANAGE,
     "OauthClient": Permission.TOKENS_MANAGE,
+    "AuditEntry": Permission.AUDIT_READ,
 }
 
 

@@ -26,6 +26,7 @@ QUERIES: dict[str, str] = {
     "apiTokens": "{ apiTokens { id } }",
     "oauthClients": "{ oauthClients { id } }",
     "tokens": "{ tokens { nodes { id } } }",
+    "auditLog": "{ auditLog { nodes { id } } }",
     "customers": "{ customers { nodes { id } } }",
     "customer": '{ customer(by: {externalId: "nobody"}) { id } }',
     "customersByExternalId": '{ customersByExternalId(externalIds: ["nobody"]) { id } }',

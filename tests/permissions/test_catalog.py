@@ -26,6 +26,7 @@ from permissions.catalog import (
         (Permission.GIFT_CARDS_MANAGE, "gift_cards:manage"),
         (Permission.GIFT_CARDS_ISSUE, "gift_cards:issue"),
         (Permission.GIFT_CARDS_SPEND, "gift_cards:spend"),
+        (Permission.AUDIT_READ, "audit:read"),
         (Permission.TOKENS_MANAGE, "tokens:manage"),
         (Permission.CUSTOMERS_SIGN_IN, "customers:sign_in"),
         (Permission.SELF_READ, "self:read"),
@@ -39,7 +40,7 @@ def test_wire_names_are_stable(permission: Permission, wire_name: str) -> None:
 
 
 def test_every_permission_has_a_stable_wire_name() -> None:
-    assert len(Permission) == 14
+    assert len(Permission) == 15
     assert [permission for permission in Permission if f"`{permission.value}`" not in permission.description] == []
 
 

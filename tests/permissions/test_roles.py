@@ -17,6 +17,7 @@ gift_cards:issue    yes    yes      -      -         yes
 gift_cards:spend    yes    yes      -      -         yes
 tokens:manage       yes    -        -      -         -
 customers:sign_in   yes    -        -      -         -
+audit:read          yes    yes      -      -         -
 self:read           -      -        -      yes       -
 self:redeem         -      -        -      yes       -
 """

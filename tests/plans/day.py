@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 
 from loyalty.rules.accrual import MatureOn
+from loyalty.rules.audit import AuditSubject
 from loyalty.rules.birthday import DayOfYear
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.customer import CustomerProfile
@@ -20,6 +21,7 @@ from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
+from loyalty.services.audit import count_audit_entries, list_audit_entries
 from loyalty.services.authentication import actor_of_client, actor_of_token, find_fallen, refresh_actor
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
@@ -81,6 +83,7 @@ from loyalty.services.tenant_sweeps import TENANT_SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
 from loyalty.services.world import World
+from loyalty.storage.audit import AuditFilter
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
@@ -169,6 +172,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "gift_card_entries": ("gift_card_entries", "id"),
     "gift_card_entries_of": ("gift_cards", "id"),
     "gift_card_holds_of": ("gift_cards", "id"),
+    "audit_entries": ("audit_entries", "id"),
 }
 """Where the ids come from that each loader is asked for."""
 
@@ -252,6 +256,15 @@ class Day:
         await list_oauth_clients(world, owner)
         await load_oauth_clients(world, owner, [partner.client.id])
         await end_oauth_client(world, owner, partner.client.id)
+        await self._read_audit_log(str(made.id))
+
+    async def _read_audit_log(self, rule_id: str) -> None:
+        """All of it, and what somebody did to a rule."""
+        world, owner = self.world, self.salon.owner
+        of_rule = AuditFilter([AuditSubject.EARNING_RULE], rule_id, actor=self.salon.manager.subject)
+        await list_audit_entries(world, owner, AuditFilter(), Window(20))
+        await list_audit_entries(world, owner, of_rule, Window(20))
+        await count_audit_entries(world, owner, of_rule)
 
     async def trade(self) -> None:
         """Purchases, refunds, corrections, checkouts, merges, and what customers bring along."""

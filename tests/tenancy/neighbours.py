@@ -10,9 +10,12 @@ from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
-from loyalty.services.customer import list_activity
+from loyalty.services.customer import CustomerKey, list_activity
+from loyalty.services.customer_archive import archive_customer
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import tell_expiring
+from loyalty.services.gift_card_guess import limit_guesses
+from loyalty.services.gift_card_product import create_product
 from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
 from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
@@ -20,6 +23,7 @@ from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.entries import EntryFilter
+from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.window import Window
 from permissions.catalog import Permission
 from tenancy.database import Database
@@ -37,6 +41,7 @@ from tests.loyalty.services.builders import (
     order,
     pay_back,
     position_all_events,
+    product,
     service_item,
     set_redemption,
 )
@@ -97,6 +102,10 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     told = CustomerProfile("eva", marketing_consent=True, identifiers=(Identifier("CARD", "1"),), tags=("vip",))
     await upsert_customers(world, salon.manager, [told])
     await merge(world, salon, "eva", "emil", "the same")
+    await upsert_customers(world, salon.manager, [CustomerProfile("gone")])
+    await archive_customer(world, salon.manager, CustomerKey(external_id="gone"), "moved away")
+    await create_product(world, salon.manager, product())
+    await limit_guesses(world, salon.integration, new_code(), known=False)
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
     assert (await tell_expiring(at(world, today + timedelta(days=15)), salon.tenant_id)).done

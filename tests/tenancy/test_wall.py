@@ -31,6 +31,7 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(former_ends_at), UPDATE(former_secret_mark), UPDATE(last_used_at), UPDATE(revoked_at), "
         "UPDATE(rotated_with), UPDATE(secret_mark)"
     ),
+    "audit_entries": GROWS_ONLY,
     "catalog_history": GROWS_ONLY,
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
     "checkouts": "INSERT, SELECT, UPDATE(version)",

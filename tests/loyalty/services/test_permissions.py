@@ -46,6 +46,7 @@ from loyalty.services.api_token import (
     load_api_tokens,
     page_api_tokens,
 )
+from loyalty.services.audit import count_audit_entries, list_audit_entries, load_audit_entries
 from loyalty.services.catalog import (
     CatalogEdit,
     count_catalog_items,
@@ -169,6 +170,7 @@ from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, loc
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter
+from loyalty.storage.audit import AuditFilter
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
@@ -379,6 +381,9 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O, M},
         lambda w, a: cancel_gift_card(w, a, CancelRequest(GiftCardId(NOBODY), None, None, "key")),
     ),
+    "list_audit_entries": ({O, M}, lambda w, a: list_audit_entries(w, a, AuditFilter(), PAGE)),
+    "count_audit_entries": ({O, M}, lambda w, a: count_audit_entries(w, a, AuditFilter())),
+    "load_audit_entries": ({O, M}, lambda w, a: load_audit_entries(w, a, [NOBODY])),
     "list_api_tokens": ({O}, list_api_tokens),
     "create_oauth_client": (
         {O},
@@ -401,6 +406,9 @@ WORKS_WHEN_OFF = {
     "set_allowed_origins",
     "create_api_token",
     "end_api_token",
+    "list_audit_entries",
+    "count_audit_entries",
+    "load_audit_entries",
     "list_api_tokens",
     "page_api_tokens",
     "count_api_tokens",

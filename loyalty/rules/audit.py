@@ -1,0 +1,82 @@
+"""What the audit log tells: which part of the configuration was changed, and from what to what."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from loyalty.rules.described_enum import DescribedEnum
+
+
+class AuditSubject(DescribedEnum):
+    """What was changed. More may come."""
+
+    PROGRAM = "PROGRAM", "The settings of the program."
+    EARNING_RULE = "EARNING_RULE", "An earning rule."
+    TIER = "TIER", "A tier."
+    CATALOG_ITEM = "CATALOG_ITEM", "An item or a category of the catalogue."
+    GIFT_CARD_PRODUCT = "GIFT_CARD_PRODUCT", "A gift card product."
+    API_TOKEN = "API_TOKEN", "An API token: made, with another secret, or ended."
+    OAUTH_CLIENT = "OAUTH_CLIENT", "An OAuth client: made, with another secret, or ended."
+    SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
+    ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
+    SANDBOX_CLOCK = "SANDBOX_CLOCK", "The clock of a sandbox."
+
+
+class AuditAction(DescribedEnum):
+    """What was done to it."""
+
+    CREATED = "CREATED", "It was made."
+    CHANGED = "CHANGED", "It was there before and is there still."
+    DELETED = "DELETED", "It was taken away."
+
+
+class FieldChange(NamedTuple):
+    """One field before and after, as JSON values; ``field`` is the way to it, with dots between."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+class AuditedChange(NamedTuple):
+    """What somebody did to a part of the configuration: the part's state before and after, as JSON objects.
+
+    ``before`` is None for what is new, ``after`` for what is gone. ``name`` is what people call the part.
+    """
+
+    subject: AuditSubject
+    subject_id: str
+    name: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+    @property
+    def action(self) -> AuditAction:
+        """What was done."""
+        if self.before is None:
+            return AuditAction.CREATED
+        return AuditAction.DELETED if self.after is None else AuditAction.CHANGED
+
+
+def compare_states(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[FieldChange]:
+    """Return the fields that differ, in the order of their names. Objects are compared by field, lists as a whole."""
+    old, new = _flatten(before or {}), _flatten(after or {})
+    return [
+        FieldChange(field, old.get(field), new.get(field))
+        for field in sorted(old.keys() | new.keys())
+        if _differ(old.get(field), new.get(field))
+    ]
+
+
+def _differ(before: Any, after: Any) -> bool:
+    """Compare JSON values, where false is not 0."""
+    return type(before) is not type(after) or before != after
+
+
+def _flatten(state: Mapping[str, Any], way: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in state.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{way}{name}.")
+        else:
+            flat[f"{way}{name}"] = value
+    return flat

@@ -1,0 +1,224 @@
+"""The audit log over HTTP: every change of the configuration leaves an entry that says who changed what."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from permissions.catalog import Permission
+from schema.guard import REQUIRES
+from schema.root import treue_schema
+from tests.acceptance.business import Business
+from tests.acceptance.client import Json, code_of, money
+from tests.acceptance.conftest import OpenBusiness
+
+CONFIGURE = {Permission.LOYALTY_MANAGE, Permission.TOKENS_MANAGE, Permission.GIFT_CARDS_MANAGE}
+WITH_A_HISTORY = {
+    *("customerUpsert", "customersUpsert", "customerArchive", "customerUnarchive"),
+    *("giftCardExtend", "giftCardCancel"),
+}
+"""A manager may do these, too, but they change a customer or a card, which have histories of their own."""
+
+ENTRY = "id subject subjectId subjectName action actor actorSubject actorKind happenedAt changes { field before after }"
+LOG = f"query($filter: AuditFilterInput) {{ auditLog(filter: $filter) {{ nodes {{ {ENTRY} }} totalCount }} }}"
+RULE = {"name": "Two points", "award": {"fixed": {"points": 2}}}
+TIER = {"name": "Gold", "color": "#d4af37", "minPoints": 100}
+PRODUCT = {"name": "Voucher", "faceValue": money("25.00")}
+ITEM = {"kind": "SERVICE", "externalId": "cut", "name": "Haircut"}
+TOKEN = {"name": "Shop", "permissions": ["LOYALTY_READ"]}
+
+Edit = Callable[[Business], Awaitable[Any]]
+
+
+async def make(salon: Business, operation: str, noun: str, given: Json) -> str:
+    """The id of something new."""
+    made = await salon.owner.do(operation, f"{noun} {{ id }}", **given)
+    return str(made[noun]["id"])
+
+
+async def log(salon: Business, **wanted: object) -> list[Json]:
+    """The entries of the log, newest first."""
+    page = await salon.owner.get(LOG, filter=wanted)
+    assert len(page["nodes"]) == page["totalCount"]
+    entries: list[Json] = page["nodes"]
+    return entries
+
+
+def do(operation: str, given: Json) -> Edit:
+    """Run a mutation."""
+    return lambda salon: salon.owner.do(operation, "__typename", **given)
+
+
+def do_to(made_by: str, noun: str, draft: Json, operation: str, **given: object) -> Edit:
+    """Make something, and run a mutation that names it by id."""
+
+    async def edit(salon: Business) -> None:
+        made = await make(salon, made_by, noun, draft)
+        await salon.owner.do(operation, "__typename", id=made, **given)
+
+    return edit
+
+
+Changes = list[tuple[str, str | None, str | None]]
+
+
+def expect(edit: Edit, subject: str, action: str, changes: Changes) -> tuple[Edit, str, str, Changes]:
+    """An edit, and some of what its entry tells."""
+    return edit, subject, action, changes
+
+
+EDITS: dict[str, tuple[Edit, str, str, Changes]] = {
+    "programUpdate": expect(
+        do("programUpdate", {"noticeDays": [7, 1]}), "PROGRAM", "CHANGED", [("noticeDays", "[30,7,1]", "[7,1]")]
+    ),
+    "programApplyPreset": expect(
+        do("programApplyPreset", {"preset": "SHOP", "expectedVersion": 1}), "PROGRAM", "CHANGED", []
+    ),
+    "earningRuleCreate": expect(
+        do("earningRuleCreate", RULE),
+        "EARNING_RULE",
+        "CREATED",
+        [("award.points", None, "2"), ("name", None, '"Two points"')],
+    ),
+    "earningRuleUpdate": expect(
+        do_to("earningRuleCreate", "earningRule", RULE, "earningRuleUpdate", active=False),
+        "EARNING_RULE",
+        "CHANGED",
+        [("active", "true", "false"), ("version", "1", "2")],
+    ),
+    "earningRuleDelete": expect(
+        do_to("earningRuleCreate", "earningRule", RULE, "earningRuleDelete"),
+        "EARNING_RULE",
+        "DELETED",
+        [("name", '"Two points"', None)],
+    ),
+    "tierCreate": expect(do("tierCreate", TIER), "TIER", "CREATED", [("minPoints", None, "100")]),
+    "tierUpdate": expect(
+        do_to("tierCreate", "tier", TIER, "tierUpdate", minPoints=200), "TIER", "CHANGED", [("minPoints", "100", "200")]
+    ),
+    "tierDelete": expect(
+        do_to("tierCreate", "tier", TIER, "tierDelete"), "TIER", "DELETED", [("minPoints", "100", None)]
+    ),
+    "catalogItemsUpsert": expect(
+        do("catalogItemsUpsert", {"items": [ITEM]}), "CATALOG_ITEM", "CREATED", [("name", None, '"Haircut"')]
+    ),
+    "giftCardProductCreate": expect(
+        do("giftCardProductCreate", PRODUCT), "GIFT_CARD_PRODUCT", "CREATED", [("name", None, '"Voucher"')]
+    ),
+    "giftCardProductUpdate": expect(
+        do_to("giftCardProductCreate", "giftCardProduct", PRODUCT, "giftCardProductUpdate", name="Gift"),
+        "GIFT_CARD_PRODUCT",
+        "CHANGED",
+        [("name", '"Voucher"', '"Gift"')],
+    ),
+    "giftCardProductArchive": expect(
+        do_to("giftCardProductCreate", "giftCardProduct", PRODUCT, "giftCardProductArchive"),
+        "GIFT_CARD_PRODUCT",
+        "CHANGED",
+        [("archived", "false", "true")],
+    ),
+    "allowedOriginsSet": expect(
+        do("allowedOriginsSet", {"origins": ["https://salon.example"]}),
+        "ALLOWED_ORIGINS",
+        "CHANGED",
+        [("origins", "[]", '["https://salon.example"]')],
+    ),
+    "apiTokenCreate": expect(
+        do("apiTokenCreate", TOKEN),
+        "API_TOKEN",
+        "CREATED",
+        [("permissions", None, '["loyalty:read"]')],
+    ),
+    "apiTokenRevoke": (do_to("apiTokenCreate", "apiToken", TOKEN, "apiTokenRevoke"), "API_TOKEN", "CHANGED", []),
+    "apiTokenRotate": expect(
+        do_to("apiTokenCreate", "apiToken", TOKEN, "apiTokenRotate", overlapMinutes=0), "API_TOKEN", "CHANGED", []
+    ),
+    "oauthClientCreate": expect(do("oauthClientCreate", TOKEN), "OAUTH_CLIENT", "CREATED", [("name", None, '"Shop"')]),
+    "oauthClientRotateSecret": expect(
+        do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRotateSecret"), "OAUTH_CLIENT", "CHANGED", []
+    ),
+    "oauthClientRevoke": expect(
+        do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRevoke"), "OAUTH_CLIENT", "CHANGED", []
+    ),
+    "signedTokensRevoke": expect(
+        do("signedTokensRevoke", {"of": {"subject": "staff:left"}}), "SIGNED_TOKENS", "CHANGED", []
+    ),
+    "sandboxClockAdvance": expect(
+        do("sandboxClockAdvance", {"by": "PT2H", "idempotencyKey": "two hours"}),
+        "SANDBOX_CLOCK",
+        "CHANGED",
+        [("minutesAhead", "0", "120")],
+    ),
+}
+
+
+def test_every_mutation_of_the_configuration_is_tried() -> None:
+    definition: Any = treue_schema().get_type_by_name("Mutation")
+    names = {
+        field.python_name.split("_")[0] + "".join(part.title() for part in field.python_name.split("_")[1:])
+        for field in definition.fields
+        if CONFIGURE & set(field.metadata[REQUIRES])
+    }
+    assert names - WITH_A_HISTORY == set(EDITS)
+
+
+@pytest.mark.parametrize("operation", [name for name in EDITS if name != "sandboxClockAdvance"])
+async def test_a_change_leaves_an_entry(salon: Business, operation: str) -> None:
+    edit, subject, action, changes = EDITS[operation]
+    await edit(salon)
+    _check((await log(salon))[0], subject, action, changes)
+
+
+async def test_the_clock_of_a_sandbox_leaves_an_entry(businesses: OpenBusiness) -> None:
+    sandbox = await businesses(sandbox=True)
+    edit, subject, action, changes = EDITS["sandboxClockAdvance"]
+    await edit(sandbox)
+    _check((await log(sandbox))[0], subject, action, changes)
+
+
+def _check(entry: Json, subject: str, action: str, changes: Changes) -> None:
+    assert (entry["subject"], entry["action"], entry["actorKind"]) == (subject, action, "STAFF")
+    assert entry["actorSubject"].startswith("staff:")
+    found = [(one["field"], one["before"], one["after"]) for one in entry["changes"]]
+    assert found
+    assert [one for one in changes if one not in found] == [], found
+
+
+async def test_what_changes_nothing_or_is_refused_leaves_no_entry(salon: Business) -> None:
+    rule = await make(salon, "earningRuleCreate", "earningRule", RULE)
+    before = await log(salon)
+    await salon.owner.do("earningRuleUpdate", "__typename", id=rule, name=RULE["name"])
+    await salon.owner.refusals("earningRuleUpdate", id=rule, name="")
+    assert await log(salon) == before
+
+
+async def test_the_log_is_narrowed_and_leads_to_its_subject(salon: Business) -> None:
+    rule = await make(salon, "earningRuleCreate", "earningRule", RULE)
+    await salon.manager.do("earningRuleUpdate", "__typename", id=rule, active=False)
+    await salon.owner.do("catalogItemsUpsert", "__typename", items=[ITEM])
+    of_rule = await log(salon, subjectId=rule)
+    assert [(entry["action"], entry["subjectId"]) for entry in of_rule] == [("CHANGED", rule), ("CREATED", rule)]
+    manager = of_rule[0]["actorSubject"]
+    assert [entry["id"] for entry in await log(salon, actor=manager)] == [of_rule[0]["id"]]
+    (item,) = await log(salon, subjects=["CATALOG_ITEM"], actions=["CREATED"])
+    shown = await salon.owner.get(
+        "query($id: ID!) { node(id: $id) { ... on CatalogItem { name } } }", id=item["subjectId"]
+    )
+    assert shown == {"name": "Haircut"}
+    again = await salon.owner.get(
+        f"query($id: ID!) {{ node(id: $id) {{ ... on AuditEntry {{ {ENTRY} }} }} }}", id=item["id"]
+    )
+    assert again == item
+    earlier = await log(salon, happened={"to": of_rule[1]["happenedAt"]})
+    assert [entry["subject"] for entry in earlier] == ["API_TOKEN"], "the salon began with a token"
+
+
+async def test_only_who_may_read_the_log_reads_it(salon: Business, businesses: OpenBusiness) -> None:
+    await salon.owner.do("tierCreate", "__typename", **TIER)
+    (entry,) = await log(salon, subjects=["TIER"])
+    other_salon = await businesses()
+    await salon.owner.do("customerUpsert", "__typename", externalId="anna")
+    for caller in (salon.staff, salon.integration, await salon.customer("anna")):
+        assert code_of(await caller.answer("{ auditLog { nodes { id } } }")) == "FORBIDDEN"
+    assert await log(other_salon, subjects=["TIER"]) == []
+    assert await other_salon.owner.get("query($id: ID!) { node(id: $id) { id } }", id=entry["id"]) is None
