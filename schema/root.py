@@ -21,6 +21,7 @@ from schema.mutations import (
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
+    gift_card_buy,
     gift_card_cancel,
     gift_card_capture,
     gift_card_extend,
@@ -129,6 +130,7 @@ class Mutation:
     gift_card_product_create = gift_card_product_create.gift_card_product_create
     gift_card_product_update = gift_card_product_update.gift_card_product_update
     gift_card_product_archive = gift_card_product_archive.gift_card_product_archive
+    gift_card_buy = gift_card_buy.gift_card_buy
     gift_card_issue = gift_card_issue.gift_card_issue
     gift_card_hold = gift_card_hold.gift_card_hold
     gift_card_capture = gift_card_capture.gift_card_capture

@@ -13,6 +13,7 @@ from sqlalchemy import cast as cast_to
 from loyalty.ledger import rows
 from loyalty.ledger.part import Computed, Documents, Part, PostedRow, bytea
 from loyalty.ledger.statements import (
+    count_sold,
     drop_labels,
     put_off,
     save_checkouts,
@@ -27,6 +28,7 @@ from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.documents import to_document
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
+from loyalty.storage.gift_card_product_tables import gift_card_products
 from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.idempotency import IdempotencyKeyRow
@@ -273,6 +275,7 @@ add_part(rows.LotAllocation, allocations)
 add_part(rows.ExpiryNotice, expiry_notices)
 add_part(rows.TierMove, tier_changes)
 add_part(rows.OutboxEvent, events)
+add_part(rows.ProductSale, gift_card_products, statement=count_sold(), name="gift_card_sales", counted=True)
 add_part(GiftCardRow, gift_cards, documents=dict.fromkeys(("code_hash", "code_sealed", "chain"), bytea))
 add_part(GiftCardHoldRow, gift_card_holds)
 add_part(GiftCardEntryRow, gift_card_entries, documents={"hash": bytea})

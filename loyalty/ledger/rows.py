@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from loyalty.rules.ids import AccrualId, CustomerId, EntryId, EventId, HoldId, LotId, PurchaseId, TierId
+from loyalty.rules.ids import (
+    AccrualId,
+    CustomerId,
+    EntryId,
+    EventId,
+    GiftCardProductId,
+    HoldId,
+    LotId,
+    PurchaseId,
+    TierId,
+)
 from loyalty.rules.lots import LotState
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierChangeCause
@@ -197,6 +207,18 @@ class SeenCheckout(NamedTuple):
     purchase_kind: PurchaseKind
     purchase_external_id: str
     version: int
+
+
+class ProductSale(NamedTuple):
+    """So many more cards of a product, or fewer where one was cancelled.
+
+    A sale happens only at the version of the product that it was decided with, and within its stock; null for a
+    cancellation, which may always happen.
+    """
+
+    product_id: GiftCardProductId
+    cards: int
+    version: int | None = None
 
 
 class HeldLot(NamedTuple):

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Table, delete, func, literal, literal_column, select, update
+from sqlalchemy import Table, and_, delete, func, literal, literal_column, or_, select, update
 
 from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
+from loyalty.storage.gift_card_product_tables import gift_card_products
 from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.tables import checkouts, customer_identifiers, customers, idempotency_keys, lots, purchases
 from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
@@ -52,6 +53,33 @@ def see_checkouts() -> Any:
         .scalar_subquery()
     )
     return select(seen.c.version).where(func.coalesce(now, 0) == seen.c.version)
+
+
+def count_sold() -> Any:
+    """Count cards that were sold or cancelled of products.
+
+    One that has none left, or was edited meanwhile, is missed: the sale is decided anew.
+    """
+    numbers = ("product_id", "cards", "version")
+    types = (gift_card_products.c.id.type, gift_card_products.c.sold.type, gift_card_products.c.version.type)
+    sales = record_set("gift_card_sales", tuple(zip(numbers, types, strict=True)))
+    sold = gift_card_products.c.sold + sales.c.cards
+    return (
+        update(gift_card_products)
+        .where(
+            gift_card_products.c.tenant_id == tenant_parameter(),
+            gift_card_products.c.id == sales.c.product_id,
+            or_(
+                sales.c.cards < 0,
+                and_(
+                    gift_card_products.c.version == sales.c.version,
+                    or_(gift_card_products.c.stock.is_(None), sold <= gift_card_products.c.stock),
+                ),
+            ),
+        )
+        .values(sold=sold)
+        .returning(gift_card_products.c.id)
+    )
 
 
 def save_labels(table: Table) -> Any:

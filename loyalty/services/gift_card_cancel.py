@@ -6,6 +6,7 @@ from typing import NamedTuple
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import enter_card, keep_card, tell_owner
 from loyalty.ledger.once import Booked, run_once
+from loyalty.ledger.rows import ProductSale
 from loyalty.rules import account as accounts
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
@@ -78,6 +79,8 @@ async def _decide(
         book, card, GiftCardEntryKind.VOIDED, void(card.account, book.now), reason=request.reason or None
     )
     keep_card(book, after)
+    if card.product_id is not None:
+        book.posting.add(ProductSale(card.product_id, -1))
     tell_owner(book, after, GiftCardVoided, amount_minor=entry.amount_minor)
     return Booked(book, entry.id, lambda: MovedCard(after, entry, replayed=False))
 

@@ -12,12 +12,14 @@ from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.gift_cards import enter_card, tell_owner
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.program import CompiledProgram
+from loyalty.ledger.rows import ProductSale
 from loyalty.rules.entry import CHAIN_START
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
 from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, default_last_day, move
 from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
 from loyalty.rules.gift_card_events import GiftCardIssued
+from loyalty.rules.gift_card_product import GiftCardProduct, expiry_of, refuse_sale
 from loyalty.rules.ids import CustomerId, GiftCardId, GiftCardProductId
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 from loyalty.rules.text import check_external_id, check_note
@@ -30,6 +32,7 @@ from loyalty.services.redemption_answer import read_customer
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.gift_card_codes import new_code
+from loyalty.storage.gift_card_products import read_product_sales
 from loyalty.storage.gift_cards import GiftCardRow, read_cards_by_id
 from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.redemptions import Prepared, prepare_for_nobody
@@ -40,6 +43,8 @@ from tenancy.database import Transaction
 
 ISSUE = "giftCardIssue"
 
+_ONE_OF_TWO = "must be given, or a product, and not both"
+
 
 class IssueRequest(NamedTuple):
     """A card that was sold for money, or is given for goodwill. Without a customer it belongs to whoever has its code.
@@ -48,26 +53,29 @@ class IssueRequest(NamedTuple):
     """
 
     origin: GiftCardOrigin
-    face: Money
+    face: Money | None
     idempotency_key: str
     customer: CustomerKey | None = None
     price: Money | None = None
     expires_on: date | None = None
     reference: str | None = None
     reason: str | None = None
+    product_id: GiftCardProductId | None = None
+    """In place of ``face``: the product that says what the card is worth, and how long it lives."""
 
     def fingerprint(self) -> str:
         """What identifies this request."""
         return fingerprint(
             [
                 self.origin,
-                money_identity(self.face),
+                self.face and money_identity(self.face),
                 self.customer and self.customer.identity(),
                 self.price and money_identity(self.price),
                 self.expires_on,
                 self.reference,
                 self.reason,
-            ]
+            ],
+            product=self.product_id,
         )
 
 
@@ -97,7 +105,8 @@ class CardTerms(NamedTuple):
 async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> IssuedCard:
     """Issue a card for money that was taken elsewhere, or for goodwill.
 
-    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer). Nothing is written then.
+    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (customer, product),
+    GiftCardProductUnavailable. Nothing is written then.
     """
     require(actor, Permission.GIFT_CARDS_ISSUE)
     _refuse_issue(request)
@@ -120,16 +129,45 @@ async def _decide(
         raise NotFound("customer", ("customer",))
     _refuse_currencies(program, {"amount": request.face, "price": request.price})
     book = await open_book(world, tx, program, actor, [] if customer_id is None else [customer_id])
+    face, expires_at = request.face, None
+    if request.product_id is not None:
+        product, expires_at = await sell_product(tx, book, request.product_id, customer_id, request.origin)
+        face = product.face
+    if face is None:
+        raise InvalidInput.one("amount", reason=_ONE_OF_TWO)
+    if request.product_id is None or request.expires_on is not None:
+        expires_at = _expiry(book, request.expires_on)
     terms = CardTerms(
         origin=request.origin,
-        face=request.face,
-        expires_at=_expiry(book, request.expires_on),
+        face=face,
+        expires_at=expires_at,
         customer_id=customer_id,
+        product_id=request.product_id,
         price_minor=request.price.amount_minor if request.price else None,
         reference=request.reference,
         reason=request.reason,
     )
     return issue_card(world, book, GiftCardId(uuid7()), terms)
+
+
+async def sell_product(
+    tx: Transaction,
+    book: Book,
+    product_id: GiftCardProductId,
+    customer_id: CustomerId | None,
+    origin: GiftCardOrigin,
+) -> tuple[GiftCardProduct, datetime | None]:
+    """Book that one more card of a product is sold; also return when that card expires.
+
+    The posting counts it only within the stock, so of two sales of the last card one begins anew and is refused. The
+    limit of a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
+    """
+    stored, sales = await read_product_sales(tx, product_id, customer_id)
+    today = book.now.astimezone(book.program.zone).date()
+    counts = origin is not GiftCardOrigin.GOODWILL
+    product = refuse_sale(sales, today, for_points=origin is GiftCardOrigin.POINTS, counts_for_customer=counts)
+    book.posting.add(ProductSale(product_id, 1, stored.version if stored else None))
+    return product, expiry_of(product.validity, book.now, book.program.zone)
 
 
 def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) -> Booked[IssuedCard]:
@@ -194,8 +232,9 @@ def _refuse_issue(request: IssueRequest) -> None:
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             Problem(("origin",), "must be MONEY or GOODWILL") if request.origin is GiftCardOrigin.POINTS else None,
+            Problem(("amount",), _ONE_OF_TWO) if (face is None) == (request.product_id is None) else None,
             None
-            if 1 <= face.amount_minor <= MAX_AMOUNT_MINOR
+            if face is None or 1 <= face.amount_minor <= MAX_AMOUNT_MINOR
             else Problem(("amount", "amount"), "must be more than 0"),
             Problem(("price",), "is only for cards that were sold for MONEY")
             if price is not None and request.origin is not GiftCardOrigin.MONEY

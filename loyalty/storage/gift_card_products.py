@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
 
-from loyalty.rules.gift_card_product import GiftCardProduct, Validity
-from loyalty.rules.ids import GiftCardProductId
+from loyalty.rules.gift_card_product import GiftCardProduct, ProductSales, Validity
+from loyalty.rules.ids import CustomerId, GiftCardProductId
 from loyalty.rules.money import Money
 from loyalty.rules.search import fold_text
 from loyalty.storage.catalog import folded
 from loyalty.storage.documents import from_document, to_document
 from loyalty.storage.gift_card_product_tables import gift_card_product_versions, gift_card_products
+from loyalty.storage.gift_card_tables import gift_cards
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.database import Transaction
@@ -110,6 +111,19 @@ _OFFERED = and_(
 )
 _BY_IDS = _ALL.where(among(gift_card_products.c.id, "ids"))
 _LOCK = _ALL.where(gift_card_products.c.id == bindparam("id")).with_for_update()
+_sold_to_customer = (
+    select(func.count())
+    .where(
+        gift_cards.c.tenant_id == tenant_parameter(),
+        gift_cards.c.product_id == bindparam("id"),
+        gift_cards.c.buyer_id == bindparam("customer", type_=gift_cards.c.buyer_id.type),
+        gift_cards.c.voided_at.is_(None),
+    )
+    .scalar_subquery()
+)
+_SALES = select(*_COLUMNS, gift_card_products.c.sold, _sold_to_customer.label("sold_to_customer")).where(
+    gift_card_products.c.tenant_id == tenant_parameter(), gift_card_products.c.id == bindparam("id")
+)
 _COUNT = select(func.count()).where(
     gift_card_products.c.tenant_id == tenant_parameter(), gift_card_products.c.archived_at.is_(None)
 )
@@ -165,6 +179,17 @@ async def read_products_by_id(
     return {row.id: _row(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
 
 
+async def read_product_sales(
+    tx: Transaction, product_id: GiftCardProductId, customer_id: CustomerId | None
+) -> tuple[GiftCardProductRow | None, ProductSales]:
+    """A product, and what was sold of it: in all, and to one customer, whose account must be locked."""
+    row = await tx.row(_SALES, id=product_id, customer=customer_id)
+    if row is None:
+        return None, ProductSales(None)
+    product = _row([getattr(row, name) for name in GiftCardProductRow._fields])
+    return product, ProductSales(product.definition, row.sold, row.sold_to_customer)
+
+
 async def lock_product(tx: Transaction, product_id: GiftCardProductId) -> GiftCardProductRow | None:
     """A product, locked for an edit or for a sale: sales of one product come one after the other."""
     row = await tx.row(_LOCK, id=product_id)
@@ -206,4 +231,5 @@ def _values(product: GiftCardProductRow) -> dict[str, Any]:
 
 
 def _row(row: Any) -> GiftCardProductRow:
-    return GiftCardProductRow._make(row)._replace(validity=from_document(Validity, row.validity))
+    made = GiftCardProductRow._make(row)
+    return made._replace(validity=from_document(Validity, made.validity))

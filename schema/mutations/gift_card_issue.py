@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.gift_card import GiftCardOrigin
+from loyalty.rules.ids import GiftCardProductId
 from loyalty.services.gift_card_issue import IssueRequest, issue_gift_card
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
+from schema.node_ids import row_id_of
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.gift_card import GiftCard, code_field, issued_payload
 from schema.types.money import MoneyInput, amount_of
@@ -23,9 +25,16 @@ class GiftCardIssueInput:
     origin: GiftCardOrigin = strawberry.field(
         description="MONEY for a card that was sold, GOODWILL for one that is given. Points buy with `giftCardBuy`."
     )
-    amount: MoneyInput = strawberry.field(description="What the card is worth, in the program's currency; above 0.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never makes a second card for one caller and operation."
+    )
+    amount: MoneyInput | None = strawberry.field(
+        default=None, description="What the card is worth, in the program's currency; above 0. Or a `product`."
+    )
+    product: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="The product that says what the card is worth and how long it lives, in place of `amount`. It has "
+        "to be active, with cards left; its limit per customer holds for cards that are sold.",
     )
     customer: CustomerBy | None = strawberry.field(
         default=None, description="Who gets it; without one the card belongs to whoever has its code."
@@ -35,8 +44,8 @@ class GiftCardIssueInput:
     )
     expires_on: date | None = strawberry.field(
         default=None,
-        description="The last local day on which it can be spent; by default the last one of the third year after "
-        "that of its issue.",
+        description="The last local day on which it can be spent; by default as the product says, else the last "
+        "one of the third year after that of its issue.",
     )
     reference: str | None = strawberry.field(
         default=None, description="The sale in the caller's own system, 1 to 255 characters."
@@ -66,7 +75,10 @@ async def gift_card_issue(
     async def work() -> Mapping[str, Any]:
         request = IssueRequest(
             origin=input.origin,
-            face=amount_of(input.amount, "amount"),
+            face=None if input.amount is None else amount_of(input.amount, "amount"),
+            product_id=None
+            if input.product is None
+            else GiftCardProductId(row_id_of(input.product, "GiftCardProduct", "product")),
             idempotency_key=input.idempotency_key,
             customer=None if input.customer is None else customer_key(input.customer, "customer"),
             price=None if input.price is None else amount_of(input.price, "price"),

@@ -44,6 +44,7 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import last_position, list_events, poll_events
 from loyalty.services.gift_card import CardKey, look_up_gift_card
+from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_listing import count_gift_cards, list_gift_cards
 from loyalty.services.gift_card_product import (
@@ -339,6 +340,10 @@ class Day:
         world, salon, last_day = self.world, self.salon, (datetime.now(UTC) + timedelta(days=400)).date()
         sold = await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
         await issue(world, salon, 5_000, "card-1", customer="customer-152", expires_on=last_day)
+        product_id = (await create_product(world, salon.manager, product(points_cost=1, stock=5))).product.id
+        request = BuyRequest(CustomerKey(external_id="customer-152"), product_id, "card-3")
+        bought = await buy_gift_card(world, salon.integration, request)
+        await cancel_card(world, salon, bought.card.id, "card-3")
         nobodys = await issue(world, salon, 1_000, "card-2", customer=None, expires_on=last_day)
         await look_up_gift_card(world, salon.integration, sold.code)
         held = await hold_card(world, salon, CardKey(code=sold.code), 2_000, "card-1")

@@ -383,6 +383,11 @@ class Life:
             "giftCardExtend", giftCard=card, expiresOn="2099-12-31", reason="a good customer", idempotencyKey="more"
         )
         given = await do("giftCardIssue", origin="GOODWILL", amount=money("5.00"), idempotencyKey="given")
+        offered = {"faceValue": money("5.00"), "purchasableWithPoints": True, "pointsCost": 1}
+        product = await do("giftCardProductCreate", name="For a point", **offered)
+        named = {"product": product["giftCardProduct"]["id"], "customer": ANNA}
+        bought = await do("giftCardBuy", idempotencyKey="bought", **named)
+        await do("giftCardCancel", giftCard=bought["giftCard"]["id"], idempotencyKey="points back")
         await do("giftCardCancel", giftCard=given["giftCard"]["id"], reason="a mistake", idempotencyKey="cancelled")
 
 

@@ -180,6 +180,13 @@ SOURCES: Sequence[Source] = (
 )
 
 QUESTIONS: Mapping[str, str] = {
+    "as many gift cards of a product are sold as there are that are not void": """
+        SELECT p.id, p.sold, p.stock, count(c.id) AS cards
+        FROM gift_card_products p
+        LEFT JOIN gift_cards c ON c.tenant_id = :current_tenant AND c.product_id = p.id AND c.voided_at IS NULL
+        WHERE p.tenant_id = :current_tenant
+        GROUP BY p.tenant_id, p.id HAVING p.sold <> count(c.id)
+    """,
     # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
     "nothing is left of a gift card a day after its time": """
         SELECT c.id, c.balance_minor, c.held_minor, c.due_at FROM gift_cards c

@@ -86,6 +86,7 @@ from loyalty.services.earning_rule import (
 from loyalty.services.event_log import poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
+from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_cancel import CancelRequest, cancel_gift_card
 from loyalty.services.gift_card_expiry import ExtendRequest, extend_gift_card
 from loyalty.services.gift_card_hold import (
@@ -365,6 +366,10 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         lambda w, a: list_gift_cards(w, a, GiftCardFilter(CustomerId(NOBODY)), PAGE),
     ),
     "count_gift_cards": (TEAM, lambda w, a: count_gift_cards(w, a, GiftCardFilter())),
+    "buy_gift_card": (
+        {O, M, C, I},
+        lambda w, a: buy_gift_card(w, a, BuyRequest(ANNA, GiftCardProductId(NOBODY), "key")),
+    ),
     "issue_gift_card": ({O, M, I}, lambda w, a: issue_gift_card(w, a, issue_request(customer=None))),
     "hold_gift_card": ({O, M, C, I}, lambda w, a: hold_gift_card(w, a, card_hold_request(GiftCardId(NOBODY), 1))),
     "capture_gift_card": ({O, M, I}, lambda w, a: capture_gift_card(w, a, GiftCardHoldId(NOBODY), None, "key")),
