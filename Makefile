@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak bench-database bench-verify bench-connections bench-hostile bench-reads bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak refusals bench-database bench-verify bench-connections bench-hostile bench-reads bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +63,9 @@ bench-verify: $(STAMP) ## Measure `treue verify` on a million entries (ARGS="--e
 schema: $(STAMP) ## Write schema/schema.graphql anew
 	@$(BIN)/treue schema > schema/schema.graphql.new
 	@mv schema/schema.graphql.new schema/schema.graphql
+
+refusals: $(STAMP) ## Write the table of docs/reference/refusals.md anew
+	@$(BIN)/python -m tests.docs.refusals
 
 lock: ## Make the locks anew from pyproject.toml (needs uv)
 	$(UV) pip compile pyproject.toml --extra embedded $(LOCK_OPTIONS) --output-file requirements.txt
