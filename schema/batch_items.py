@@ -27,7 +27,11 @@ from graphql import (
 
 from schema.scalars import UnreadableValue
 
-ITEMS, INPUT = "items", "input"
+ITEMS = "items"
+
+INPUT = "input"
+"""The only argument of a mutation: paths in its ``userErrors`` begin below it."""
+
 MAX_VALUES_NAMED = 12
 """Of an enum with more values, the refusal names none."""
 

@@ -31,6 +31,7 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from execution.plans import Planner, Plans
+from schema.batch_inputs import prepare_inputs
 from schema.batch_items import let_marks_pass, mark_unreadable_items
 from schema.columns import COLUMNS
 from schema.delivery import Delivery, StreamFailure
@@ -269,6 +270,7 @@ def build_schema(
     schema.unavailable = unavailable
     refuse_unreadable_arguments(schema._schema)  # noqa: SLF001 - strawberry has no other way to it
     let_marks_pass(schema._schema)  # noqa: SLF001
+    prepare_inputs(schema._schema)  # noqa: SLF001
     return schema
 
 

@@ -14,15 +14,13 @@ import strawberry
 from loyalty.rules.errors import InvalidInput
 from permissions.catalog import Permission
 from permissions.policy import require_running
+from schema.batch_inputs import convert_items
+from schema.batch_items import INPUT
 from schema.errors import user_errors
 from schema.input_values import unreadable_problems
 
 REQUIRES = "requires"
 """The key of a field's metadata that holds the permissions of which one is enough; empty for any credential."""
-
-
-INPUT = "input"
-"""The only argument of a mutation: paths in its ``userErrors`` begin below it."""
 
 
 def guarded(
@@ -46,6 +44,7 @@ def guarded(
             if permissions:
                 require_running(info.context.actor, *permissions, even_when_off=even_when_off, prepares=prepares)
             if INPUT in named:
+                await convert_items(named[INPUT])
                 problems = unreadable_problems(named[INPUT], leave=batch)
                 if problems:
                     return resolve.__annotations__["return"](user_errors=user_errors(InvalidInput(problems)))

@@ -7,6 +7,7 @@ import strawberry
 
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import InvalidInput, LoyaltyError
+from loyalty.services.batch import yield_slices
 from loyalty.services.profile import MAX_BATCH, upsert_customers
 from permissions.catalog import Permission
 from schema.context import Info
@@ -51,14 +52,14 @@ async def customers_upsert(
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:
             raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-        read = [_read(item) for item in input.items]
+        read = [_read(item) async for item in yield_slices(input.items)]
         profiles = [one for one in read if isinstance(one, CustomerProfile)]
         upserted = await upsert_customers(info.context.world, info.context.actor, profiles) if profiles else []
         info.context.loaders.clear()
         answers = iter(upserted)
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
-            "results": [_payload(result, item) for result, item in zip(results, input.items, strict=True)],
+            "results": [_payload(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
             "warnings": shown_warnings(
                 warning.below("items", str(position))
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))

@@ -8,6 +8,7 @@ import strawberry
 
 from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.opening import OpeningNumbers
+from loyalty.services.batch import yield_slices
 from loyalty.services.opening_balance import MAX_BATCH, Opening, OpeningResult, import_opening_balances
 from permissions.catalog import Permission
 from schema.context import Info
@@ -86,14 +87,14 @@ async def opening_balances_import(
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:
             raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-        read = [_opening(item) for item in input.items]
+        read = [_opening(item) async for item in yield_slices(input.items)]
         openings = [one for one in read if not isinstance(one, LoyaltyError)]
         opened = await import_opening_balances(info.context.world, info.context.actor, openings) if openings else []
         info.context.loaders.clear()
         answers = iter(opened)
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
-            "results": [_result(result, item) for result, item in zip(results, input.items, strict=True)],
+            "results": [_result(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
             "warnings": shown_warnings(
                 warning
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))

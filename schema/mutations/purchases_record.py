@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.errors import InvalidInput, LoyaltyError
+from loyalty.services.batch import yield_slices
 from loyalty.services.purchase import MAX_BATCH, record_purchases
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from permissions.catalog import Permission
@@ -53,14 +54,14 @@ async def purchases_record(
     async def work() -> Mapping[str, Any]:
         if not 1 <= len(input.items) <= MAX_BATCH:
             raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-        read = [_read(item) for item in input.items]
+        read = [_read(item) async for item in yield_slices(input.items)]
         recordings = [one for one in read if not isinstance(one, LoyaltyError)]
         recorded = await record_purchases(info.context.world, info.context.actor, recordings) if recordings else []
         info.context.loaders.clear()
         answers = iter(recorded)
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
-            "results": [_payload(result, item) for result, item in zip(results, input.items, strict=True)],
+            "results": [_payload(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
             "warnings": shown_warnings(
                 warning
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))

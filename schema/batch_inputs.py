@@ -1,0 +1,102 @@
+"""Inputs become our own objects: quickly, and the items of a batch in slices, so that the process serves others, too.
+
+strawberry asks for the names and types of all fields again for each input. Here they are found once for a type. The
+items of a batch are only wrapped when the arguments are read; `guarded` converts them, some in a turn.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import MISSING
+from functools import partial
+from typing import Any, NamedTuple
+
+from graphql import GraphQLInputObjectType, GraphQLSchema
+from strawberry.types.arguments import InputContext
+from strawberry.types.base import StrawberryObjectDefinition
+
+from schema.batch_items import INPUT, ITEMS
+
+SLICE_INPUTS = 20
+"""Items of a batch that are converted in one turn of the event loop, a few milliseconds."""
+
+_DEPTH_OF_ITEMS = 3
+"""How long the path of an item is: the argument, `items`, the position."""
+
+
+class _Field(NamedTuple):
+    """A field of an input: its name in Python and in the API, and its type."""
+
+    python_name: str
+    name: str
+    type_: Any
+
+
+class _Plan(NamedTuple):
+    """How an input is made: what fields without a default begin with, and its fields."""
+
+    absent: Mapping[str, None]
+    fields: tuple[_Field, ...]
+
+
+class PendingItem(NamedTuple):
+    """An item of a batch that is not converted yet."""
+
+    plan: _Plan
+    type_: type
+    given: Mapping[str, Any]
+    context: InputContext
+
+    def convert(self) -> Any:
+        """The item as an input of its type."""
+        return _build(self.plan, self.type_, self.given, self.context)
+
+
+def prepare_inputs(schema: GraphQLSchema) -> None:
+    """Let all inputs of a schema be made by what is known of their types."""
+    for type_ in schema.type_map.values():
+        if not isinstance(type_, GraphQLInputObjectType):
+            continue
+        definition = type_.extensions.get("strawberry-definition")
+        if isinstance(definition, StrawberryObjectDefinition) and definition.from_input is None:
+            definition.from_input = partial(_build_or_wait, _plan(type_, definition))
+
+
+def _plan(type_: GraphQLInputObjectType, definition: StrawberryObjectDefinition) -> _Plan:
+    names = {field.extensions["strawberry-definition"].python_name: name for name, field in type_.fields.items()}
+    fields = definition.fields
+    absent = [one for one in fields if one.default_value is MISSING and one.default_factory is MISSING]
+    return _Plan(
+        {one.python_name: None for one in absent},
+        tuple(
+            _Field(one.python_name, names[one.python_name], one.resolve_type(type_definition=definition))
+            for one in fields
+        ),
+    )
+
+
+def _build_or_wait(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:
+    path = context.path
+    if len(path) == _DEPTH_OF_ITEMS and path[:2] == (INPUT, ITEMS):
+        return PendingItem(plan, type_, given, context)
+    return _build(plan, type_, given, context)
+
+
+def _build(plan: _Plan, type_: type, given: Mapping[str, Any], context: InputContext) -> Any:
+    """As strawberry does it: what is absent keeps its default, or is None without one."""
+    values: dict[str, Any] = dict(plan.absent)
+    for python_name, name, field_type in plan.fields:
+        if name in given:
+            values[python_name] = context.convert(given[name], field_type, name)
+    return type_(**values)
+
+
+async def convert_items(given: Any) -> None:
+    """Convert the items of an input that has some; others have their turn after each slice."""
+    items = getattr(given, ITEMS, None)
+    if not isinstance(items, list):
+        return
+    for number, item in enumerate(items, 1):
+        if isinstance(item, PendingItem):
+            items[number - 1] = item.convert()
+        if number % SLICE_INPUTS == 0:
+            await asyncio.sleep(0)
