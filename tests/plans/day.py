@@ -1,6 +1,7 @@
 """A day at a business: everything that requests, jobs, sweeps and the relay do, each with few rows of its own."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from loyalty.rules.birthday import DayOfYear
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
+from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.events import EventKind
 from loyalty.rules.gift_card import GiftCardState
 from loyalty.rules.identifier import Identifier, IdentifierKey
@@ -54,6 +56,7 @@ from loyalty.services.gift_card_product import (
     create_product,
     list_products,
 )
+from loyalty.services.hold import HoldRequest
 from loyalty.services.job import advance_job
 from loyalty.services.listing import (
     count_listed,
@@ -75,7 +78,7 @@ from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
 from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
-from loyalty.services.redemption import release_hold
+from loyalty.services.redemption import hold_points, release_hold
 from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
@@ -364,11 +367,18 @@ class Day:
         found = await find_customer(world, salon.staff, CustomerKey(external_id="customer-152"))
         assert found is not None
         card = IdentifierKey("CARD", "155")
-        for key in (
-            *(CustomerKey(id=found.id), CustomerKey(email=found.email), CustomerKey(phone=found.phone)),
-            *(CustomerKey(identifier=card), CustomerKey(identifier=card._replace(type=None))),
+        for number, key in enumerate(
+            (
+                *(CustomerKey(id=found.id), CustomerKey(email=found.email), CustomerKey(phone=found.phone)),
+                *(CustomerKey(identifier=card), CustomerKey(identifier=card._replace(type=None))),
+            )
         ):
             await find_customer(world, salon.staff, key)
+            at_purchase = checkout(purchase=f"named-{number}")
+            with suppress(LoyaltyError):
+                await hold_points(
+                    world, salon.integration, HoldRequest(key, 900_000, at_purchase, None, None, f"named-{number}")
+                )
             await quote_checkout(world, salon.staff, key, checkout(), None)
             await unlock_tier(world, salon.manager, key)
         await get_me(world, customer_actor(salon.tenant_id, found.id))
