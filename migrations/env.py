@@ -4,6 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+import loyalty.storage.gift_card_gift_tables
 import loyalty.storage.gift_card_guess_tables
 import loyalty.storage.gift_card_product_tables
 import loyalty.storage.gift_card_tables

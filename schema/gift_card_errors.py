@@ -62,6 +62,11 @@ class ReturnExceedsSpending(UserError):
     requested_amount: Money = strawberry.field(description="What was asked for.")
 
 
+@strawberry.type(description="The card is in the account of a customer; its holder has to give it first.")
+class GiftCardHasOwner(UserError):
+    """Shows ``loyalty.rules.gift_card_errors.GiftCardHasOwner``."""
+
+
 GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {
     refusals.GiftCardCodeMistyped: (GiftCardCodeMistyped, ("mistake",)),
     refusals.GiftCardProductUnavailable: (GiftCardProductUnavailable, ("product_obstacle",)),
@@ -70,5 +75,6 @@ GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str,
     refusals.GiftCardBalanceTooLow: (GiftCardBalanceTooLow, ("available_amount", "required_amount")),
     refusals.GiftCardInUse: (GiftCardInUse, ("spent_amount", "held_amount")),
     refusals.ReturnExceedsSpending: (ReturnExceedsSpending, ("returnable_amount", "requested_amount")),
+    refusals.GiftCardHasOwner: (GiftCardHasOwner, ()),
 }
 """The types of these refusals, with the names of their details."""

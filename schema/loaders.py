@@ -21,6 +21,7 @@ from loyalty.rules.ids import (
     CustomerMergeId,
     EntryId,
     GiftCardEntryId,
+    GiftCardGiftId,
     GiftCardHoldId,
     GiftCardId,
     GiftCardProductId,
@@ -51,6 +52,7 @@ from loyalty.services.customer_merge import load_merges
 from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules, load_rule_versions
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.gift_card import load_gift_cards
+from loyalty.services.gift_card_gift import load_gifts, load_gifts_of_cards, load_gifts_of_givers
 from loyalty.services.gift_card_listing import (
     load_active_holds_of,
     load_card_entries,
@@ -93,6 +95,7 @@ from loyalty.storage.earning_rule_versions import RuleVersionRow
 from loyalty.storage.earning_rules import EarningRuleRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import ExpiringRow, LotRow
+from loyalty.storage.gift_card_gifts import GiftRow
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_card_products import GiftCardProductRow
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
@@ -119,7 +122,7 @@ MAX_BATCH = 500
 class Loaders:
     """The loaders of one operation. They read as its actor, so they find what the actor may see and nothing else."""
 
-    def __init__(self, world: World, actor: Actor) -> None:
+    def __init__(self, world: World, actor: Actor) -> None:  # noqa: PLR0915 - one statement for each loader
         def by_id(load: Callable[[World, Actor, Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
             async def batch(keys: list[K]) -> Sequence[V | None]:
                 found = await load(world, actor, keys)
@@ -150,6 +153,9 @@ class Loaders:
         self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
         self.customers_by_external_id: DataLoader[str, CustomerRow | None] = by_id(load_customers_by_external_id)
         self.customers_by_key: DataLoader[CustomerKey, CustomerRow | None] = DataLoader(named_customers)
+        self.gift_card_gifts: DataLoader[GiftCardGiftId, GiftRow | None] = by_id(load_gifts)
+        self.gifts_of_cards: DataLoader[GiftCardId, list[GiftRow] | None] = by_id(load_gifts_of_cards)
+        self.gifts_of_givers: DataLoader[CustomerId, list[GiftRow] | None] = by_id(load_gifts_of_givers)
         self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
         self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
         self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)

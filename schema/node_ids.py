@@ -24,6 +24,7 @@ _WORDS = {
     "ApiToken": "API token",
     "OauthClient": "OAuth client",
     "GiftCard": "gift card",
+    "GiftCardGift": "gift",
     "GiftCardHold": "hold",
     "GiftCardProduct": "gift card product",
     "AuditEntry": "audit entry",

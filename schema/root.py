@@ -24,7 +24,9 @@ from schema.mutations import (
     gift_card_buy,
     gift_card_cancel,
     gift_card_capture,
+    gift_card_claim,
     gift_card_extend,
+    gift_card_give,
     gift_card_hold,
     gift_card_issue,
     gift_card_product_archive,
@@ -138,6 +140,8 @@ class Mutation:
     gift_card_return = gift_card_return.gift_card_return
     gift_card_extend = gift_card_extend.gift_card_extend
     gift_card_cancel = gift_card_cancel.gift_card_cancel
+    gift_card_give = gift_card_give.gift_card_give
+    gift_card_claim = gift_card_claim.gift_card_claim
     customer_merge = customer_merge.customer_merge
     customer_upsert = customer_upsert.customer_upsert
     customers_upsert = customers_upsert.customers_upsert

@@ -41,6 +41,7 @@ class UserErrorCode(DescribedEnum):
     AMBIGUOUS_CUSTOMER = "AMBIGUOUS_CUSTOMER", "Several customers have what somebody was named by."
     IDENTIFIER_TAKEN = "IDENTIFIER_TAKEN", "Another customer has the identifier."
     GIFT_CARD_PRODUCT_UNAVAILABLE = "GIFT_CARD_PRODUCT_UNAVAILABLE", "No card of this product can be had."
+    GIFT_CARD_HAS_OWNER = "GIFT_CARD_HAS_OWNER", "The gift card is in the account of a customer."
     TOO_MANY_WRONG_CODES = "TOO_MANY_WRONG_CODES", "Too many codes that no gift card has were tried."
     GIFT_CARD_CODE_MISTYPED = "GIFT_CARD_CODE_MISTYPED", "What was typed is no code of any gift card."
     GIFT_CARD_ENDED = "GIFT_CARD_ENDED", "The gift card was cancelled, or its time is over."

@@ -27,6 +27,8 @@ from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.documents import to_document
+from loyalty.storage.gift_card_gift_tables import gift_card_gifts
+from loyalty.storage.gift_card_gifts import GiftRow
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_card_product_tables import gift_card_products
 from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
@@ -215,7 +217,7 @@ move_part(
 move_part(
     GiftCardRow,
     gift_cards,
-    ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "voided_at"),
+    ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "voided_at", "holder_id"),
     name="gift_card_moves",
     documents={"chain": bytea},
 )
@@ -225,6 +227,7 @@ move_part(
     ("state", "captured_minor", "returned_minor", "ended_at"),
     name="gift_card_hold_moves",
 )
+move_part(GiftRow, gift_card_gifts, ("claimer_id", "claimed_at"), name="gift_moves")
 add_part(rows.CustomerWord, customer_words, statement=save_labels(customer_words))
 move_part(
     rows.SearchMark,
@@ -278,6 +281,7 @@ add_part(rows.OutboxEvent, events)
 add_part(rows.ProductSale, gift_card_products, statement=count_sold(), name="gift_card_sales", counted=True)
 add_part(GiftCardRow, gift_cards, documents=dict.fromkeys(("code_hash", "code_sealed", "chain"), bytea))
 add_part(GiftCardHoldRow, gift_card_holds)
+add_part(GiftRow, gift_card_gifts)
 add_part(GiftCardEntryRow, gift_card_entries, documents={"hash": bytea})
 
 refuse_class_without_part([one for one in vars(rows).values() if getattr(one, "__module__", "") == rows.__name__])

@@ -53,6 +53,8 @@ class EventKind(DescribedEnum):
     GIFT_CARD_EXPIRED = "gift_card.expired", "The time of a gift card was over, and what was left of it is lost."
     GIFT_CARD_EXTENDED = "gift_card.extended", "A gift card got a later expiry."
     GIFT_CARD_VOIDED = "gift_card.voided", "A gift card was cancelled."
+    GIFT_CARD_GIVEN = "gift_card.given", "A gift card was handed to somebody."
+    GIFT_CARD_CLAIMED = "gift_card.claimed", "A customer took a gift card into their account."
     TIER_UPGRADED = "tier.upgraded", "A customer came into a higher tier."
     TIER_DOWNGRADED = "tier.downgraded", "A customer fell into a lower tier."
     CUSTOMER_ARCHIVED = "customer.archived", "A customer was archived."

@@ -100,3 +100,12 @@ class ReturnExceedsSpending(Refused):
         super().__init__(f"{returnable} can still be given back, not {requested}.", path)
         self.returnable_amount = returnable
         self.requested_amount = requested
+
+
+class GiftCardHasOwner(Refused):
+    """The card is in the account of a customer; only a card that was given, or belongs to its code, can be taken."""
+
+    code: ClassVar[str] = "GIFT_CARD_HAS_OWNER"
+
+    def __init__(self, path: tuple[str, ...] = ("code",)) -> None:
+        super().__init__("The gift card is in the account of a customer. Its holder has to give it first.", path)

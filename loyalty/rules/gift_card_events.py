@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from loyalty.rules.events import EventKind
-from loyalty.rules.ids import CustomerId, EntryId, GiftCardHoldId, GiftCardId
+from loyalty.rules.ids import CustomerId, EntryId, GiftCardGiftId, GiftCardHoldId, GiftCardId
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,31 @@ class GiftCardVoided:
     balance_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class GiftCardGiven:
+    """A card was handed to somebody. It is told of who gave it; the gift says to whom."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_GIVEN
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    gift_id: GiftCardGiftId
+    currency: str
+    balance_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiftCardClaimed:
+    """A customer took a card into their account."""
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_CLAIMED
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    currency: str
+    balance_minor: int
+
+
 GiftCardEvent = (
     GiftCardBought
     | GiftCardRefunded
@@ -156,4 +181,6 @@ GiftCardEvent = (
     | GiftCardExpired
     | GiftCardExtended
     | GiftCardVoided
+    | GiftCardGiven
+    | GiftCardClaimed
 )

@@ -89,7 +89,7 @@ async def load_gift_cards(world: World, actor: Actor, ids: Sequence[GiftCardId])
 def may_see_card(actor: Actor, card: GiftCardRow | PreparedCard) -> bool:
     """Whether an actor may see a card at all."""
     return actor.kind is not ActorKind.CUSTOMER or any(
-        _is_own(actor, customer_id) for customer_id in (card.holder_id, card.buyer_id)
+        is_own(actor, customer_id) for customer_id in (card.holder_id, card.buyer_id)
     )
 
 
@@ -98,7 +98,7 @@ def shown_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | 
 
     The owner is the customer who has the card.
     """
-    if actor.kind is not ActorKind.CUSTOMER or not _is_own(actor, card.holder_id):
+    if actor.kind is not ActorKind.CUSTOMER or not is_own(actor, card.holder_id):
         return None
     return open_code(world, actor, card)
 
@@ -108,7 +108,8 @@ def open_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode:
     return world.codes.open(actor.tenant_id, card.id, card.code_sealed)
 
 
-def _is_own(actor: Actor, customer_id: CustomerId | None) -> bool:
+def is_own(actor: Actor, customer_id: CustomerId | None) -> bool:
+    """Whether an actor is this customer, or one into whom this customer was merged."""
     return customer_id is not None and (customer_id == actor.customer_id or customer_id in actor.former_ids)
 
 

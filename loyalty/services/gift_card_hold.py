@@ -282,7 +282,7 @@ async def _open_hold(
     world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
 ) -> tuple[Book, GiftCardRow, GiftCardHoldRow]:
     """Lock the card of a hold, and read the hold after that. Refusal: NotFound."""
-    if prepared is None or not _may_use(actor, prepared):
+    if prepared is None or prepared.card_id is None or not _may_use(actor, prepared):
         raise NotFound("hold", ("hold",))
     (book, _), card = await open_card(world, tx, actor, prepared, ("hold",))
     return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, or_, select, update
 
 from loyalty.rules.ids import CustomerId, CustomerMergeId
+from loyalty.storage.gift_card_gift_tables import gift_card_gifts
 from loyalty.storage.gift_card_tables import gift_cards
 from loyalty.storage.tables import accruals, customer_merges, customers, purchases
 from tenancy.database import Transaction
@@ -91,12 +92,23 @@ _CARDS = (
         holder_id=case((gift_cards.c.holder_id == _is_source, _target), else_=gift_cards.c.holder_id),
     )
 )
+_GIFTS = (
+    update(gift_card_gifts)
+    .where(
+        gift_card_gifts.c.tenant_id == tenant_parameter(),
+        or_(gift_card_gifts.c.giver_id == _is_source, gift_card_gifts.c.claimer_id == _is_source),
+    )
+    .values(
+        giver_id=case((gift_card_gifts.c.giver_id == _is_source, _target), else_=gift_card_gifts.c.giver_id),
+        claimer_id=case((gift_card_gifts.c.claimer_id == _is_source, _target), else_=gift_card_gifts.c.claimer_id),
+    )
+)
 _PURCHASES = (
     update(purchases)
     .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("source"))
     .values(customer_id=bindparam("target"))
-    # Gift cards travel along: one round trip for both.
-    .add_cte(_CARDS.cte("moved_cards"))
+    # Gift cards and gifts travel along: one round trip for all.
+    .add_cte(_CARDS.cte("moved_cards"), _GIFTS.cte("moved_gifts"))
 )
 
 

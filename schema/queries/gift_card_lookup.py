@@ -11,11 +11,10 @@ from loyalty.rules.gift_card_code import normalise_code
 from loyalty.rules.listing import OrderDirection
 from loyalty.services.customer import find_customer
 from loyalty.services.gift_card import look_up_gift_card
-from loyalty.services.gift_card_listing import count_gift_cards, list_gift_cards
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
-from schema.connections import Connection, Page, connection_by_time, window_of
+from schema.connections import Connection, Page
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
@@ -23,7 +22,8 @@ from schema.loaders import load_node
 from schema.mutations.payload import UserErrors
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.customer import CustomerBy, customer_key
-from schema.types.gift_card import GIFT_CARD_ORDER, GiftCard, tenant_now
+from schema.types.gift_card import GiftCard, tenant_now
+from schema.types.gift_card_listed import gift_card_page
 from schema.types.time_range import TimeRangeInput, span_of
 
 LISTED_BY = (Permission.GIFT_CARDS_READ, Permission.GIFT_CARDS_MANAGE, Permission.SELF_READ)
@@ -93,17 +93,7 @@ async def gift_cards(
 ) -> Connection[GiftCard]:
     """A page of cards."""
     wanted = await _filter(info, filter or GiftCardFilterInput())
-    world, actor = info.context.world, info.context.actor
-    window = window_of(info.context.seal, Page(first, after, last, before, direction), GIFT_CARD_ORDER)
-    found = await list_gift_cards(world, actor, wanted, window)
-    return connection_by_time(
-        info.context.seal,
-        window,
-        GIFT_CARD_ORDER,
-        found,
-        "issued_at",
-        count=lambda: count_gift_cards(world, actor, wanted),
-    )
+    return await gift_card_page(info, wanted, Page(first, after, last, before, direction))
 
 
 async def _filter(info: Info, given: GiftCardFilterInput) -> GiftCardFilter:

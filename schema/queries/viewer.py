@@ -39,6 +39,7 @@ _LOADERS = {
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",
+    "GiftCardGift": "gift_card_gifts",
     "GiftCard": "gift_cards",
     "GiftCardHold": "gift_card_holds",
     "GiftCardEntry": "gift_card_entries",

@@ -16,6 +16,7 @@ from loyalty.services.listing import list_holds, list_lots, list_purchases, list
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.entries import EntryFilter
+from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.lists import HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from permissions.actor import ActorKind
 from permissions.visibility import reads_contact, reads_internals
@@ -28,6 +29,9 @@ from schema.scalars import Locale, Points
 from schema.types.activity import ActivityFilter, activity_page
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.expiry import LOT_ORDER, ExpiringPoints, PointsLot, lot_states
+from schema.types.gift_card import GiftCard
+from schema.types.gift_card_gift import GiftCardGift
+from schema.types.gift_card_listed import gift_card_page
 from schema.types.ledger import LedgerEntry
 from schema.types.listed import listed_page
 from schema.types.money import Money
@@ -250,6 +254,27 @@ class Customer(Node):
         wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
         page = Page(first, after, last, before, direction)
         return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
+
+    @computed(description="The gift cards that the customer has, by when they were issued, by default newest first.")
+    async def gift_cards(
+        self,
+        info: Info,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[GiftCard]:
+        """A page."""
+        wanted = GiftCardFilter(holder_id=self.id)  # type: ignore[arg-type]
+        return await gift_card_page(info, wanted, Page(first, after, last, before, direction))
+
+    gifts_given: list[GiftCardGift] = loaded(
+        "gifts_of_givers",
+        "id",
+        many=True,
+        description="The gift cards that the customer has handed to somebody: the newest 100, newest first.",
+    )
 
     @computed(description="Points that the customer set aside at checkouts, by default newest first.")
     async def holds(

@@ -29,8 +29,10 @@ from schema.types.redemption import PurchaseKey
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
+    from schema.types.gift_card_gift import GiftCardGift
     from schema.types.gift_card_product import GiftCardProduct
 
+LazyGift = Annotated["GiftCardGift", strawberry.lazy("schema.types.gift_card_gift")]
 LazyProduct = Annotated["GiftCardProduct", strawberry.lazy("schema.types.gift_card_product")]
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
@@ -148,6 +150,13 @@ class GiftCard(Node):
         "id",
         many=True,
         description="What is set aside of it now, at most 100 holds, newest first; empty for who only has its code.",
+    )
+
+    gifts: list[LazyGift] = loaded(
+        "gifts_of_cards",
+        "id",
+        many=True,
+        description="To whom it was handed, the newest 100; customers see gifts that they gave or took.",
     )
 
     @computed(

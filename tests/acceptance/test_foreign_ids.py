@@ -37,6 +37,11 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(adjustment)": ("Adjustment", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(entry)": ("LedgerEntry", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(rule)": ("EarningRule", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(card)": ("GiftCard", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(card hold)": ("GiftCardHold", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(card entry)": ("GiftCardEntry", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(gift)": ("GiftCardGift", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "giftCard": ("GiftCard", "query($id: ID!) { giftCard(id: $id) { id } }", {}),
     "node(product)": ("GiftCardProduct", "query($id: ID!) { node(id: $id) { id } }", {}),
     "giftCardProduct": ("GiftCardProduct", "query($id: ID!) { giftCardProduct(id: $id) { id } }", {}),
     "node(tier)": ("Tier", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -64,6 +69,30 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
           activity(customer: {id: $id}) { nodes { id } }
         } }""",
         {},
+    ),
+    "giftCardHold": (
+        "GiftCard",
+        mutation("giftCardHold", "__typename"),
+        {"giftCard": {"id": "$id"}, "amount": money("1.00"), "idempotencyKey": "foreign"},
+    ),
+    **{
+        name: ("GiftCardHold", mutation(name, "__typename"), {"hold": "$id", "idempotencyKey": "foreign"})
+        for name in ("giftCardCapture", "giftCardRelease", "giftCardReturn")
+    },
+    "giftCardExtend": (
+        "GiftCard",
+        mutation("giftCardExtend", "__typename"),
+        {"giftCard": "$id", "expiresOn": "2099-12-31", "reason": "late", "idempotencyKey": "foreign"},
+    ),
+    "giftCardCancel": (
+        "GiftCard",
+        mutation("giftCardCancel", "__typename"),
+        {"giftCard": "$id", "idempotencyKey": "foreign"},
+    ),
+    "giftCardGive": (
+        "GiftCard",
+        mutation("giftCardGive", "__typename"),
+        {"giftCard": "$id", "recipientName": "Eva", "idempotencyKey": "foreign"},
     ),
     "giftCardProductUpdate": (
         "GiftCardProduct",
@@ -255,6 +284,23 @@ async def everything_once(business: Business) -> dict[str, str]:
     product = await business.manager.do(
         "giftCardProductCreate", "giftCardProduct { id }", name="Voucher", faceValue=money("25.00")
     )
+    card = await business.manager.do(
+        "giftCardIssue",
+        "giftCard { id cardEntries { id } }",
+        origin="MONEY",
+        amount=money("25.00"),
+        idempotencyKey="card",
+    )
+    card_hold = await business.manager.do(
+        "giftCardHold",
+        "giftCardHold { id }",
+        giftCard={"id": card["giftCard"]["id"]},
+        amount=money("1.00"),
+        idempotencyKey="card hold",
+    )
+    gift = await business.manager.do(
+        "giftCardGive", "gift { id }", giftCard=card["giftCard"]["id"], recipientName="Eva", idempotencyKey="gift"
+    )
     token = await business.owner.do("apiTokenCreate", "apiToken { id }", name="Till", permissions=["LOYALTY_READ"])
     client = await business.owner.do(
         "oauthClientCreate", "oauthClient { id }", name="Partner", permissions=["LOYALTY_READ"]
@@ -303,6 +349,10 @@ async def everything_once(business: Business) -> dict[str, str]:
         "Adjustment": adjusted["adjustment"]["id"],
         "LedgerEntry": found["customer"]["activity"]["nodes"][0]["id"],
         "EarningRule": rule["id"],
+        "GiftCard": card["giftCard"]["id"],
+        "GiftCardEntry": card["giftCard"]["cardEntries"][0]["id"],
+        "GiftCardHold": card_hold["giftCardHold"]["id"],
+        "GiftCardGift": gift["gift"]["id"],
         "GiftCardProduct": product["giftCardProduct"]["id"],
         "Tier": tier["tier"]["id"],
         "Job": tier["job"]["id"],

@@ -17,6 +17,7 @@ from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.events import EventKind
 from loyalty.rules.gift_card import GiftCardState
+from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
@@ -47,6 +48,7 @@ from loyalty.services.earning_rule import (
 from loyalty.services.event_log import last_position, list_events, poll_events
 from loyalty.services.gift_card import CardKey, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
+from loyalty.services.gift_card_gift import GiveRequest, claim_gift_card, give_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_listing import count_gift_cards, list_gift_cards
 from loyalty.services.gift_card_product import (
@@ -174,6 +176,9 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "gift_cards": ("gift_cards", "id"),
     "gift_card_holds": ("gift_card_holds", "id"),
     "gift_card_entries": ("gift_card_entries", "id"),
+    "gift_card_gifts": ("gift_card_gifts", "id"),
+    "gifts_of_cards": ("gift_cards", "id"),
+    "gifts_of_givers": ("customers", "id"),
     "gift_card_entries_of": ("gift_cards", "id"),
     "gift_card_holds_of": ("gift_cards", "id"),
     "audit_entries": ("audit_entries", "id"),
@@ -356,6 +361,10 @@ class Day:
         await hold_card(world, salon, sold.card.id, 100, "in the basket", minutes=1)
         await extend_card(world, salon, sold.card.id, last_day + timedelta(days=1), "card-1")
         await cancel_card(world, salon, nobodys.card.id, "card-2")
+        gift = GiveRequest(sold.card.id, Gift("Eva"), "card-1")
+        for _ in range(2):
+            await give_gift_card(world, salon.manager, gift)
+        await claim_gift_card(world, salon.manager, sold.code, CustomerKey(external_id="customer-153"), "card-1")
         wanted = GiftCardFilter(states=tuple(GiftCardState), at=datetime.now(UTC))
         for one in (GiftCardFilter(), wanted, GiftCardFilter(holder_id=sold.card.holder_id)):
             await list_gift_cards(world, salon.manager, one, Window(20))

@@ -382,6 +382,8 @@ class Life:
         await do(
             "giftCardExtend", giftCard=card, expiresOn="2099-12-31", reason="a good customer", idempotencyKey="more"
         )
+        await do("giftCardGive", giftCard=card, recipientName="Ben", message="For you", idempotencyKey="for ben")
+        await do("giftCardClaim", code=sold["code"], customer=ANNA, idempotencyKey="claimed")
         given = await do("giftCardIssue", origin="GOODWILL", amount=money("5.00"), idempotencyKey="given")
         offered = {"faceValue": money("5.00"), "purchasableWithPoints": True, "pointsCost": 1}
         product = await do("giftCardProductCreate", name="For a point", **offered)

@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import InternalError
 
+import loyalty.storage.gift_card_gift_tables
 import loyalty.storage.gift_card_guess_tables
 import loyalty.storage.gift_card_product_tables
 import loyalty.storage.tables  # noqa: F401 - declares the tables

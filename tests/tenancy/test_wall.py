@@ -50,6 +50,7 @@ APP_RIGHTS = {
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
     "former_valuations": GROWS_ONLY,
+    "gift_card_gifts": "INSERT, SELECT, UPDATE(claimed_at), UPDATE(claimer_id), UPDATE(giver_id)",
     "gift_card_guesses": "DELETE, INSERT, SELECT, UPDATE",
     "gift_card_product_versions": GROWS_ONLY,
     "gift_card_products": "INSERT, SELECT, UPDATE",

@@ -16,6 +16,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "apiTokenCreate": "api_tokens",
         "oauthClientCreate": "api_tokens",
         "giftCardHold": "gift_card_holds",
+        "giftCardGive": "gift_card_gifts",
     }.items()
 )
 """What operations with a key make anew each time."""
@@ -34,7 +35,7 @@ _MADE_BEFORE = " ".join(
         ("tierCreate", "tiers", "id"),
         ("tierUpdate", "jobs", "id"),
         ("tierDelete", "jobs", "id"),
-        *((operation, "gift_cards", "id") for operation in ("giftCardBuy", "giftCardIssue")),
+        *((operation, "gift_cards", "id") for operation in ("giftCardBuy", "giftCardIssue", "giftCardClaim")),
         *((operation, "gift_card_holds", "id") for operation in ("giftCardCapture", "giftCardRelease")),
         *(
             (operation, "gift_card_entries", "id")

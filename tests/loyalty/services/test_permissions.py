@@ -13,6 +13,7 @@ import pytest
 import loyalty.services
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.ids import (
     AccrualId,
     CustomerId,
@@ -89,6 +90,14 @@ from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_cancel import CancelRequest, cancel_gift_card
 from loyalty.services.gift_card_expiry import ExtendRequest, extend_gift_card
+from loyalty.services.gift_card_gift import (
+    GiveRequest,
+    claim_gift_card,
+    give_gift_card,
+    load_gifts,
+    load_gifts_of_cards,
+    load_gifts_of_givers,
+)
 from loyalty.services.gift_card_hold import (
     capture_gift_card,
     hold_gift_card,
@@ -371,6 +380,14 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         lambda w, a: buy_gift_card(w, a, BuyRequest(ANNA, GiftCardProductId(NOBODY), "key")),
     ),
     "issue_gift_card": ({O, M, I}, lambda w, a: issue_gift_card(w, a, issue_request(customer=None))),
+    "give_gift_card": (
+        {O, M, C, I},
+        lambda w, a: give_gift_card(w, a, GiveRequest(GiftCardId(NOBODY), Gift("Eva"), "key")),
+    ),
+    "claim_gift_card": ({O, M, C, I}, lambda w, a: claim_gift_card(w, a, new_code(), None, "key")),
+    "load_gifts": ({O, M, S, C, I}, lambda w, a: load_gifts(w, a, [])),
+    "load_gifts_of_cards": ({O, M, S, C, I}, lambda w, a: load_gifts_of_cards(w, a, [])),
+    "load_gifts_of_givers": ({O, M, S, C, I}, lambda w, a: load_gifts_of_givers(w, a, [])),
     "hold_gift_card": ({O, M, C, I}, lambda w, a: hold_gift_card(w, a, card_hold_request(GiftCardId(NOBODY), 1))),
     "capture_gift_card": ({O, M, I}, lambda w, a: capture_gift_card(w, a, GiftCardHoldId(NOBODY), None, "key")),
     "release_gift_card": ({O, M, C, I}, lambda w, a: release_gift_card(w, a, GiftCardHoldId(NOBODY), "key")),

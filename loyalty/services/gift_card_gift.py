@@ -1,0 +1,237 @@
+"""Hand gift cards to somebody, and claim them. A card that was given belongs to whoever has its code.
+
+The giver keeps the gift as a reference, and reads the code in the answer to hand it over.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.gift_cards import keep_card, open_card_book, tell_owner
+from loyalty.ledger.once import Booked, run_once
+from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
+from loyalty.rules.gift_card import GiftCardState, refuse_ended, state_at
+from loyalty.rules.gift_card_code import GiftCardCode
+from loyalty.rules.gift_card_errors import GiftCardEnded, GiftCardHasOwner
+from loyalty.rules.gift_card_events import GiftCardClaimed, GiftCardGiven
+from loyalty.rules.gift_card_gift import Gift, check_delivery, validate_gift
+from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
+from loyalty.rules.text import check_external_id
+from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.gift_card import CARD_READERS, find_card_of_code, is_own, open_card, open_code
+from loyalty.services.program import program_at
+from loyalty.services.world import World
+from loyalty.storage.gift_card_gifts import (
+    GiftRow,
+    read_gifts_by_id,
+    read_gifts_of_cards,
+    read_gifts_of_givers,
+)
+from loyalty.storage.gift_cards import GiftCardRow, PreparedCard, prepare_for_card, read_cards_by_id
+from loyalty.storage.idempotency import keyed_call
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require_any
+from tenancy.database import Transaction
+
+GIVE, CLAIM = "giftCardGive", "giftCardClaim"
+GIFT_READERS = (Permission.GIFT_CARDS_READ, Permission.GIFT_CARDS_MANAGE, Permission.SELF_READ)
+"""Any of these reads gifts; customers read those that they gave or took."""
+
+
+class GiveRequest(NamedTuple):
+    """A card to hand to somebody."""
+
+    card_id: GiftCardId
+    gift: Gift
+    idempotency_key: str
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        gift = self.gift
+        return fingerprint([self.card_id, gift.recipient_name, gift.recipient_email, gift.message, gift.deliver_on])
+
+
+class GivenCard(NamedTuple):
+    """A card that was handed over. The code is for the giver, who had the card; None for the team."""
+
+    gift: GiftRow
+    card: GiftCardRow
+    code: GiftCardCode | None
+    replayed: bool
+
+
+class ClaimedCard(NamedTuple):
+    """A card that somebody took."""
+
+    card: GiftCardRow
+    replayed: bool
+
+
+async def give_gift_card(world: World, actor: Actor, request: GiveRequest) -> GivenCard:
+    """Hand a card to somebody: it leaves its holder, and belongs to whoever has the code. The code stays the same.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (card, also one that a customer does not have), GiftCardEnded
+    (nothing of it can be spent any more). Nothing is written then.
+    """
+    require_any(actor, Permission.GIFT_CARDS_ISSUE, Permission.SELF_REDEEM)
+    refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",)), *validate_gift(request.gift)])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, GIVE, request.fingerprint()),
+        ask=partial(prepare_for_card, card_id=request.card_id),
+        decide=partial(_decide_give, world, actor, request),
+        replay=partial(_read_given, world, actor),
+    )
+
+
+async def claim_gift_card(
+    world: World, actor: Actor, code: GiftCardCode, customer: CustomerKey | None, idempotency_key: str
+) -> ClaimedCard:
+    """Take a card that belongs to nobody into a customer's account; customers take it into their own.
+
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (code, customer), TooManyWrongCodes, GiftCardEnded,
+    GiftCardHasOwner. Nothing is written then.
+    """
+    require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
+    refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
+    claimer_id = await _claimer(world, actor, customer)
+    card = await find_card_of_code(world, actor, code)
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, idempotency_key, CLAIM, fingerprint([card.id, claimer_id])),
+        ask=partial(prepare_for_card, card_id=card.id),
+        decide=partial(_decide_claim, world, actor, claimer_id),
+        replay=_read_claimed,
+    )
+
+
+async def load_gifts(world: World, actor: Actor, ids: Sequence[GiftCardGiftId]) -> dict[GiftCardGiftId, GiftRow]:
+    """The gifts among ``ids`` that the actor may see."""
+    if not _reads_gifts(actor):
+        return {}
+    found = await read_gifts_by_id(world.database.reading(actor.tenant_id), ids)
+    return {gift_id: gift for gift_id, gift in found.items() if may_see_gift(actor, gift)}
+
+
+async def load_gifts_of_cards(world: World, actor: Actor, ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftRow]]:
+    """The newest gifts of each card, as far as the actor may see them."""
+    if not _reads_gifts(actor):
+        return {}
+    found = await read_gifts_of_cards(world.database.reading(actor.tenant_id), ids)
+    return {card_id: [gift for gift in gifts if may_see_gift(actor, gift)] for card_id, gifts in found.items()}
+
+
+async def load_gifts_of_givers(
+    world: World, actor: Actor, ids: Sequence[CustomerId]
+) -> dict[CustomerId, list[GiftRow]]:
+    """The newest gifts of each giver, as far as the actor may see them."""
+    if not _reads_gifts(actor):
+        return {}
+    found = await read_gifts_of_givers(world.database.reading(actor.tenant_id), ids)
+    return {giver_id: [gift for gift in gifts if may_see_gift(actor, gift)] for giver_id, gifts in found.items()}
+
+
+def _reads_gifts(actor: Actor) -> bool:
+    """Whether an actor reads gifts; others see a card or a customer without them. Raises PermissionDenied."""
+    require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
+    return bool(actor.permissions.intersection(GIFT_READERS))
+
+
+def may_see_gift(actor: Actor, gift: GiftRow) -> bool:
+    """Whether an actor may see a gift: the team, who gave it, and who took it."""
+    return actor.kind is not ActorKind.CUSTOMER or any(
+        is_own(actor, customer_id) for customer_id in (gift.giver_id, gift.claimer_id)
+    )
+
+
+async def _decide_give(
+    world: World, actor: Actor, request: GiveRequest, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[GivenCard]:
+    if prepared is None or (actor.kind is ActorKind.CUSTOMER and not is_own(actor, prepared.holder_id)):
+        raise NotFound("gift card", ("gift_card",))
+    (book, _), card = await open_card(world, tx, actor, prepared)
+    today = book.now.astimezone(book.program.zone).date()
+    refuse_problems([check_delivery(request.gift.deliver_on, today)])
+    state = state_at(card.account, book.now)
+    if state is not GiftCardState.ACTIVE:
+        raise GiftCardEnded(state)
+    gift = _new_gift(card, request.gift, actor, book.now)
+    after = card._replace(holder_id=None)
+    book.posting.add(gift)
+    keep_card(book, after)
+    # Told of who had the card: the giver, whether they bought it or not.
+    tell_owner(book, card, GiftCardGiven, gift_id=gift.id)
+    code = open_code(world, actor, card) if actor.kind is ActorKind.CUSTOMER else None
+    return Booked(book, gift.id, lambda: GivenCard(gift, after, code, replayed=False))
+
+
+def _new_gift(card: GiftCardRow, gift: Gift, by: Actor, now: datetime) -> GiftRow:
+    return GiftRow(
+        id=GiftCardGiftId(uuid7()),
+        gift_card_id=card.id,
+        giver_id=card.holder_id,
+        claimer_id=None,
+        recipient_name=gift.recipient_name,
+        recipient_email=gift.recipient_email,
+        message=gift.message or None,
+        deliver_on=gift.deliver_on,
+        given_at=now,
+        claimed_at=None,
+        actor_kind=by.kind,
+        actor=by.display,
+    )
+
+
+async def _decide_claim(
+    world: World, actor: Actor, claimer_id: CustomerId, tx: Transaction, prepared: PreparedCard | None
+) -> Booked[ClaimedCard]:
+    program = await program_at(world, tx, prepared and prepared.config_version)
+    if prepared is None or prepared.card_id is None:
+        raise NotFound("gift card", ("code",))
+    owners = (prepared.buyer_id, prepared.holder_id, claimer_id)
+    book, cards = await open_card_book(world, tx, program, actor, owners, [prepared.card_id])
+    card = cards[prepared.card_id]
+    refuse_ended(card.account, book.now, ("code",))
+    if card.holder_id is not None:
+        raise GiftCardHasOwner
+    after = card._replace(holder_id=claimer_id)
+    keep_card(book, after)
+    gifts = (await read_gifts_of_cards(tx, [card.id]))[card.id]
+    if gifts and gifts[0].claimer_id is None:
+        book.posting.move(gifts[0]._replace(claimer_id=claimer_id, claimed_at=book.now))
+    tell_owner(book, after, GiftCardClaimed)
+    return Booked(book, card.id, lambda: ClaimedCard(after, replayed=False))
+
+
+async def _claimer(world: World, actor: Actor, customer: CustomerKey | None) -> CustomerId:
+    """Into whose account a card goes. Refusals: NotFound, InvalidInput."""
+    if actor.customer_id is not None and customer is None:
+        return actor.customer_id
+    if customer is None:
+        raise InvalidInput.one("customer", reason="must say whose card it becomes")
+    found = await find_customer(world, actor, customer, "customer")
+    if found is None:
+        raise NotFound("customer", ("customer",))
+    return found.id
+
+
+async def _read_given(world: World, actor: Actor, tx: Transaction, result_id: UUID) -> GivenCard:
+    """The answer to a card that was given before: the card as it is now. The giver reads the code again."""
+    gift_id = GiftCardGiftId(result_id)
+    gift = (await read_gifts_by_id(tx, [gift_id]))[gift_id]
+    card = (await read_cards_by_id(tx, [gift.gift_card_id]))[gift.gift_card_id]
+    code = open_code(world, actor, card) if is_own(actor, gift.giver_id) and gift.claimer_id is None else None
+    return GivenCard(gift, card, code, replayed=True)
+
+
+async def _read_claimed(tx: Transaction, result_id: UUID) -> ClaimedCard:
+    card_id = GiftCardId(result_id)
+    return ClaimedCard((await read_cards_by_id(tx, [card_id]))[card_id], replayed=True)
