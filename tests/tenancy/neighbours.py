@@ -6,14 +6,16 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.customer import CustomerProfile
+from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier
-from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, GiftCardHoldId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.customer_archive import archive_customer
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import tell_expiring
+from loyalty.services.gift_card_gift import GiveRequest, give_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_product import create_product
 from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
@@ -45,6 +47,7 @@ from tests.loyalty.services.builders import (
     service_item,
     set_redemption,
 )
+from tests.loyalty.services.gift_cards import hold_card, issue
 
 
 class Neighbour(NamedTuple):
@@ -60,6 +63,7 @@ class Neighbour(NamedTuple):
     job_id: JobId
     token_id: UUID
     token_sha256: str
+    card_hold_id: GiftCardHoldId
     client_id: UUID
 
 
@@ -105,6 +109,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await upsert_customers(world, salon.manager, [CustomerProfile("gone")])
     await archive_customer(world, salon.manager, CustomerKey(external_id="gone"), "moved away")
     await create_product(world, salon.manager, product())
+    sold = await issue(world, salon)
+    await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
+    card_held = await hold_card(world, salon, sold.card.id, 500)
     await limit_guesses(world, salon.integration, new_code(), known=False)
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
@@ -122,5 +129,6 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         job_id=silver.job.id,
         token_id=token.id,
         token_sha256=token_sha256,
+        card_hold_id=card_held.hold.id,
         client_id=client.client.id,
     )

@@ -209,17 +209,17 @@ async def _id_referred_to(world: World, tenant_id: TenantId, table: Table, colum
 
 def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]:
     """What else must differ in a second row, where a reference may stand only once."""
-    if table.name == "events":
-        return {"entry_id": None}
-    if table.name == "redemptions":
-        return {"hold_id": str(uuid4())}
-    if table.name == "opening_balances":
-        return {"named_id": str(ours.customer_id)}
-    if table.name == "customer_identifiers":
-        return {"value": str(uuid4())}
-    if table.name == "customer_merges":
-        return {"source_id": row["target_id"], "target_id": row["source_id"]}
-    return {}
+    apart: dict[str, dict[str, Any]] = {
+        "events": {"entry_id": None},
+        "redemptions": {"hold_id": str(uuid4())},
+        "opening_balances": {"named_id": str(ours.customer_id)},
+        "customer_identifiers": {"value": str(uuid4())},
+        "customer_merges": {"source_id": row.get("target_id"), "target_id": row.get("source_id")},
+        "gift_cards": {"code_hash": f"\\x{uuid4().hex * 2}"},
+        "gift_card_entries": {"kind": "RETURNED", "hold_id": str(ours.card_hold_id), "expires_at": None},
+        "gift_card_gifts": {"claimed_at": row.get("given_at"), "claimer_id": str(ours.customer_id)},
+    }
+    return apart.get(table.name, {})
 
 
 def _fresh(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,17 @@ import pytest
 
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, JobId, PurchaseId, RuleId, TierId, TokenId
+from loyalty.rules.ids import (
+    AdjustmentId,
+    CustomerId,
+    EntryId,
+    GiftCardHoldId,
+    JobId,
+    PurchaseId,
+    RuleId,
+    TierId,
+    TokenId,
+)
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.api_token import end_api_token, load_api_tokens
@@ -136,6 +146,7 @@ async def test_their_id_is_as_good_as_none(
         job_id=JobId(NOBODY),
         token_id=NOBODY,
         token_sha256="",
+        card_hold_id=GiftCardHoldId(NOBODY),
         client_id=NOBODY,
     )
     async with nothing_changes(ours.salon.tenant_id), nothing_changes(theirs.salon.tenant_id):
