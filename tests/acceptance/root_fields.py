@@ -51,6 +51,7 @@ MUTATIONS: dict[str, Json] = {
     "earningRuleCreate": {"name": "", "award": {"fixed": {"points": 1}}},
     "earningRuleUpdate": {"id": NOWHERE},
     "earningRuleDelete": {"id": NOWHERE},
+    "giftCardBuy": {"product": NOWHERE, "customer": {"externalId": "nobody"}, "idempotencyKey": "key"},
     "giftCardIssue": {"origin": "MONEY", "amount": money("0.00"), "idempotencyKey": "key"},
     "giftCardHold": {"giftCard": {"id": NOWHERE}, "amount": money("1.00"), "idempotencyKey": "key"},
     "giftCardCapture": {"hold": NOWHERE, "idempotencyKey": "key"},

@@ -52,6 +52,7 @@ MAY_USE = {
     "giftCard": EVERYBODY,
     "giftCards": EVERYBODY,
     "giftCardLookup": "owner manager customer integration",
+    "giftCardBuy": "owner manager customer integration",
     "giftCardIssue": "owner manager integration",
     "giftCardHold": "owner manager customer integration",
     "giftCardCapture": "owner manager integration",

@@ -27,6 +27,11 @@ ADJUSTED = "adjustment { points } replayed"
 HELD = "hold { id points state } replayed"
 CAPTURED = "redemption { id points } replayed"
 RETURNED = "returned { points } replayed"
+CARD = "giftCard { id pointsCost faceValue { amount } } replayed"
+CARD_HELD = "giftCardHold { id state } replayed"
+CARD_ENTRY = "entry { amount { amount } } replayed"
+CARD_EUROS, CARD_POINTS = 5, 20
+"""What a gift card of these tests is worth, and what it costs."""
 REFUNDED = "refund { points } replayed"
 
 
@@ -67,6 +72,7 @@ class Clerk:
         token: str,
         customers: Sequence[str],
         told: Acknowledged,
+        card_product: str,
     ) -> None:
         self._name = name
         self._servers = list(servers)
@@ -74,6 +80,8 @@ class Clerk:
         self._customers = customers
         self._told = told
         self._dice = random.Random(name)  # noqa: S311 - a life that can be lived again
+        self._card_product = card_product
+        self._cards: list[tuple[str, str]] = []
         self._asked = 0
         self._purchases: list[tuple[str, str, int, Json]] = []
         self._held: list[tuple[str, str, int]] = []
@@ -83,6 +91,7 @@ class Clerk:
     async def work(self, stop: asyncio.Event) -> None:
         """Do one thing after another until it is told to stop, and end what it has begun."""
         deeds = [self._buy] * 4 + [self._adjust] * 3 + [self._hold] * 2 + [self._end_hold] * 2
+        deeds += [self._buy_card, self._buy_card, self._spend_card, self._cancel_card]
         deeds += [self._cancel, self._refund, self._give_back]
         while not stop.is_set():
             await self._dice.choice(deeds)()
@@ -179,6 +188,43 @@ class Clerk:
         given = {"redemption": redemption, "idempotencyKey": self._key(), "points": part}
         await self._do("redemptionReturn", RETURNED, given, customer, +1, part)
 
+    async def _buy_card(self) -> None:
+        customer = self._dice.choice(self._customers)
+        given = {
+            "product": self._card_product,
+            "customer": {"externalId": customer},
+            "idempotencyKey": self._key(),
+        }
+        payload = await self._do("giftCardBuy", CARD, given, customer, -1, CARD_POINTS)
+        if payload is not None:
+            self._cards.append((payload["giftCard"]["id"], customer))
+
+    async def _spend_card(self) -> None:
+        """All of a card, of which a part comes back now and then; it is not touched again."""
+        if not self._cards:
+            return
+        card, customer = self._take(self._cards)
+        given: Json = {
+            "giftCard": {"id": card},
+            "amount": money(f"{CARD_EUROS}.00"),
+            "idempotencyKey": self._key(),
+        }
+        held = await self._do("giftCardHold", CARD_HELD, given, customer, 0)
+        assert held is not None
+        taken = {"hold": held["giftCardHold"]["id"], "idempotencyKey": self._key()}
+        await self._do("giftCardCapture", CARD_HELD, taken, customer, 0)
+        if self._dice.random() < 0.5:
+            back = {**taken, "amount": money("1.00"), "idempotencyKey": self._key()}
+            await self._do("giftCardReturn", CARD_ENTRY, back, customer, 0)
+
+    async def _cancel_card(self) -> None:
+        """A card that nobody has used: its points come back."""
+        if not self._cards:
+            return
+        card, customer = self._take(self._cards)
+        given = {"giftCard": card, "idempotencyKey": self._key()}
+        await self._do("giftCardCancel", f"giftCard {{ pointsCost }} {CARD_ENTRY}", given, customer, +1, CARD_POINTS)
+
     async def _do(
         self, operation: str, selection: str, given: Json, customer: str, sign: int, expected: int = 0
     ) -> Json | None:
@@ -222,6 +268,8 @@ class Clerk:
 
 def _points(payload: Json) -> int:
     """The points that an answer tells of, without their sign."""
+    if "giftCard" in payload:
+        return int(payload["giftCard"]["pointsCost"])
     names = ("accrual", "adjustment", "redemption", "returned", "refund")
     (told,) = (payload[name] for name in names if name in payload)
     return abs(int(told["points"]))

@@ -18,8 +18,8 @@ from runtime.postgres import EmbeddedPostgres
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.acceptance.business import Business, open_business
-from tests.acceptance.client import ONE_PER_EURO, Caller, create_rule, record
-from tests.faults.clerk import Acknowledged, Clerk
+from tests.acceptance.client import ONE_PER_EURO, Caller, create_rule, money, record
+from tests.faults.clerk import CARD_EUROS, CARD_POINTS, Acknowledged, Clerk
 from tests.faults.proxy import CALM, FaultProxy, Faults, Place
 from tests.fixtures.database import crash, server_of_its_own
 from tests.fixtures.server import Installation, ServerProcess, TreueProcess, installation_on
@@ -126,6 +126,19 @@ async def salon_at(site: Site) -> AsyncIterator[Business]:
     await app.close()
 
 
+async def offer_card(salon: Business) -> str:
+    """A gift card that points can buy; its id."""
+    offered = await salon.manager.do(
+        "giftCardProductCreate",
+        "giftCardProduct { id }",
+        name="Voucher",
+        faceValue=money(f"{CARD_EUROS}.00"),
+        purchasableWithPoints=True,
+        pointsCost=CARD_POINTS,
+    )
+    return str(offered["giftCardProduct"]["id"])
+
+
 async def break_everything(site: Site) -> None:
     """Kill and restart each process at each place, in the middle of its work; several times in a long run."""
     for _ in range(ROUNDS):
@@ -168,8 +181,9 @@ async def test_what_was_acknowledged_is_what_the_ledger_says(site: Site) -> None
     begun = time.monotonic()
     told = Acknowledged()
     async with salon_at(site) as salon:
+        card_product = await offer_card(salon)
         clerks = [
-            Clerk(f"clerk-{number}", list(site.servers.values()), str(salon.owner.token), CUSTOMERS, told)
+            Clerk(f"clerk-{number}", list(site.servers.values()), str(salon.owner.token), CUSTOMERS, told, card_product)
             for number in range(CLERKS)
         ]
         stop = asyncio.Event()
