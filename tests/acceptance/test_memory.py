@@ -20,8 +20,8 @@ WARM_UP = 200
 
 AT_ONCE = 20
 MEBIBYTE = 1_048_576
-MOST_GROWTH = 2 * DOCUMENT_CACHE_BYTES + 32 * MEBIBYTE
-"""The documents that are kept, as much again for what the allocator does not give back, and some garbage.
+MOST_GROWTH = 2 * DOCUMENT_CACHE_BYTES + 80 * MEBIBYTE
+"""The documents that are kept, as much again for what the allocator does not give back, and garbage.
 
 A server that keeps trees until the collector comes grows by twice as much.
 """

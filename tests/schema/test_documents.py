@@ -366,6 +366,25 @@ def test_the_weight_is_about_the_memory_that_a_document_takes() -> None:
     assert documents.kept_bytes < DOCUMENT_CACHE_BYTES
 
 
+MOST_OBJECTS_TO_LOOK_AT = 80_000
+"""Looking at one takes less than half a microsecond."""
+
+
+def test_what_is_kept_does_not_keep_the_garbage_collector_busy() -> None:
+    """One caller can fill the memory for documents; the collector then looks at all of it in one stretch."""
+    documents = Documents(CORE)
+    with without_collector():
+        before = len(gc.get_objects())
+        weight, number = -1, 0
+        while documents.kept_bytes > weight:
+            weight = documents.kept_bytes
+            documents.prepare(f"{{me{{a{number}:id {'id ' * 600}}}}}")
+            number += 1
+        objects = len(gc.get_objects()) - before
+    assert weight > DOCUMENT_CACHE_BYTES * 0.9
+    assert objects < MOST_OBJECTS_TO_LOOK_AT
+
+
 @pytest.mark.parametrize(
     "text",
     [
