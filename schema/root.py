@@ -103,6 +103,7 @@ class Query:
     gift_card_lookup = gift_card_lookups.gift_card_lookup
     gift_cards = gift_card_lookups.gift_cards
     report = report_queries.report
+    gift_card_report = report_queries.gift_card_report
     event_cursor = event_queries.event_cursor
     events = event_queries.events
     ledger_verification = verification_queries.ledger_verification

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import strawberry
 
+from loyalty.services.gift_card_report import get_gift_card_report
 from loyalty.services.report import get_report
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded
+from schema.types.gift_card_report import GiftCardReport
 from schema.types.node import shown
 from schema.types.report import Report
 
@@ -26,3 +28,16 @@ async def report(
 ) -> Report:
     """Sums over a covering index."""
     return shown(await get_report(info.context.world, info.context.actor, range.from_, range.to))  # type: ignore[no-any-return]
+
+
+@guarded(
+    Permission.LOYALTY_REPORT,
+    description="What happened to gift cards in a range of days, and what is owed for them at its end.",
+)
+async def gift_card_report(
+    info: Info,
+    range: Annotated[DateRangeInput, strawberry.argument(description="Which days.")],  # noqa: A002
+) -> GiftCardReport:
+    """Sums over the ledgers of all cards."""
+    world, actor = info.context.world, info.context.actor
+    return shown(await get_gift_card_report(world, actor, range.from_, range.to))  # type: ignore[no-any-return]

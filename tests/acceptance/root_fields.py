@@ -41,6 +41,7 @@ QUERIES: dict[str, str] = {
     "holds": "{ holds { nodes { id } } }",
     "redemptions": "{ redemptions { nodes { id } } }",
     "report": '{ report(range: {from: "2026-01-01", to: "2026-01-31"}) { pointsEarned } }',
+    "giftCardReport": '{ giftCardReport(range: {from: "2026-01-01", to: "2026-01-31"}) { endsAt } }',
     "checkoutQuote": '{ checkoutQuote(input: {subtotal: {amount: "10.00", currency: "EUR"}}) { total { amount } } }',
     "ledgerVerification": "{ ledgerVerification { sound } }",
 }

@@ -71,6 +71,7 @@ MAY_USE = {
     "job": "owner manager staff integration",
     "customers": "owner manager staff integration",
     "report": "owner manager staff",
+    "giftCardReport": "owner manager staff",
     "checkoutQuote": EVERYBODY,
     "ledgerVerification": "owner manager staff",
     "apiTokens": "owner",

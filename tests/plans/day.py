@@ -58,6 +58,7 @@ from loyalty.services.gift_card_product import (
     create_product,
     list_products,
 )
+from loyalty.services.gift_card_report import get_gift_card_report
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import advance_job
 from loyalty.services.listing import (
@@ -369,6 +370,7 @@ class Day:
         for one in (GiftCardFilter(), wanted, GiftCardFilter(holder_id=sold.card.holder_id)):
             await list_gift_cards(world, salon.manager, one, Window(20))
             await count_gift_cards(world, salon.manager, one)
+        await get_gift_card_report(world, salon.manager, last_day, last_day)
 
     async def look(self) -> None:
         """Everything that people look at, and every relation that a document may ask for."""

@@ -118,6 +118,7 @@ ARGUMENTS = {
     "customer": '(by: {externalId: "anna"})',
     "purchase": '(by: {key: {kind: ORDER, externalId: "order-1"}})',
     "report": '(range: {from: "2026-01-01", to: "2099-01-01"})',
+    "giftCardReport": '(range: {from: "2026-01-01", to: "2099-01-01"})',
     "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
     'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}})',
     "customers": "(having: ANY)",

@@ -122,6 +122,7 @@ from loyalty.services.gift_card_product import (
     load_products,
     load_products_of_cards,
 )
+from loyalty.services.gift_card_report import get_gift_card_report
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
@@ -259,6 +260,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_former_valuations": ({O, M, S, C, I}, lambda w, a: load_former_valuations(w, a, [AccrualId(NOBODY)])),
     "load_accruals": ({O, M, S, C, I}, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
     "load_accruals_by_id": ({O, M, S, C, I}, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
+    "get_gift_card_report": ({O, M, S}, lambda w, a: get_gift_card_report(w, a, DAY, DAY)),
     "get_report": ({O, M, S}, lambda w, a: get_report(w, a, DAY, DAY)),
     "get_verification": ({O, M, S}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.
