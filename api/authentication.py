@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from api.issuer import MAX_TOKEN_LENGTH, Claims, ClientClaim, InvalidToken, Issuer
+from api.oidc import StaffProviders, names_another_issuer
 from api.tokens import PREFIX, hash_token, is_token
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.network import is_within
@@ -47,10 +48,12 @@ class Authenticator:
         issuer: Issuer,
         read_token: Callable[[str], Awaitable[Actor | None]],
         read_standing: Callable[[Actor], Awaitable[Actor]],
+        providers: StaffProviders | None = None,
     ) -> None:
         self._issuer = issuer
         self._read_token = read_token
         self._read_standing = read_standing
+        self._providers = providers
 
     async def __call__(self, authorization: str | None, peer: str | None = None) -> Actor:
         """The actor of a credential that is sent from the address `peer`.
@@ -79,9 +82,30 @@ class Authenticator:
         try:
             claims = self._issuer.verify(token)
         except InvalidToken as refused:
-            log.info("a JWT was refused", reason=str(refused))
-            raise Unauthenticated("The token is not valid.") from None
+            if self._providers is not None and names_another_issuer(token):
+                return await self._actor_of_provider(self._providers, token)
+            raise _refused_jwt(refused) from None
         return await self._read_standing(actor_of_claims(claims))
+
+    async def _actor_of_provider(self, providers: StaffProviders, token: str) -> Actor:
+        """The actor of a token that a tenant's own provider signed. A provider that was set anew is read anew, once."""
+        try:
+            presented = await providers.actor_of(token)
+            try:
+                return await self._read_standing(presented)
+            except Unauthenticated:
+                providers.forget(presented)
+                again = await providers.actor_of(token)
+        except InvalidToken as refused:
+            raise _refused_jwt(refused) from None
+        if again.issuer == presented.issuer:
+            raise Unauthenticated("The token is not valid.")
+        return await self._read_standing(again)
+
+
+def _refused_jwt(refused: InvalidToken) -> Unauthenticated:
+    log.info("a JWT was refused", reason=str(refused))
+    return Unauthenticated("The token is not valid.")
 
 
 def actor_of_claims(claims: Claims) -> Actor:

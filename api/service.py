@@ -5,6 +5,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -20,12 +21,16 @@ from api.issuer import ClientClaim, Issuer
 from api.live import EventHub
 from api.oauth import PartnerDoor, oauth_routes
 from api.oauth_server import SignAccessToken
+from api.oidc import FoundIssuer, StaffProviders
+from api.oidc_fetch import fetch_document
+from api.oidc_keys import ProviderKeys
 from api.operation import OperationRequest
 from api.tokens import hash_token, is_token, make_token
 from loyalty.rules.ids import TenantId
 from loyalty.services.authentication import actor_of_client, actor_of_token, admit_actors, find_fallen
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.oauth_client import end_access_token
+from loyalty.services.oidc_issuer import find_oidc_issuer
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from permissions.actor import Actor
@@ -58,6 +63,7 @@ class Edge(NamedTuple):
     trusted_proxies: Sequence[str] = ()
     public_url: str = ""
     access_token_lifetime: timedelta = ACCESS_TOKEN_LIFETIME
+    private_providers: bool = False
 
 
 NO_EDGE = Edge()
@@ -75,7 +81,7 @@ def build_service(
 
     Its lifespan checks the database role, listens for events, and ends both.
     """
-    world = World(database, codes=codes)
+    world = World(database, codes=codes, private_providers=edge.private_providers)
     hub = EventHub(world)
 
     async def read_token(sha256: str) -> Actor | None:
@@ -101,7 +107,7 @@ def build_service(
         token = make_token(kind)
         return token.text, token.sha256
 
-    authenticate = Authenticator(issuer, read_token, read_standing)
+    authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
     services = Services(
         world, hub, customer_token_signer(issuer), new_secret, issuer.derive_key(CURSORS), hash_of_secret
     )
@@ -135,6 +141,17 @@ def build_service(
         more_routes=oauth_routes(door),
         lifespan=lifespan,
     )
+
+
+def staff_providers(world: World) -> StaffProviders:
+    """What reads the tokens of tenants' own identity providers."""
+
+    async def find(issuer: str, audience: str) -> FoundIssuer | None:
+        found = await find_oidc_issuer(world, issuer, audience)
+        return None if found is None else FoundIssuer(*found)
+
+    keys = ProviderKeys(partial(fetch_document, private=world.private_providers))
+    return StaffProviders(find, keys, world.clock)
 
 
 def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToken, edge: Edge) -> PartnerDoor:

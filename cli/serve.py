@@ -51,6 +51,7 @@ def serve(host: str | None, port: int | None) -> None:
             trusted_proxies=settings.trusted_proxies,
             public_url=settings.public_url or "",
             access_token_lifetime=timedelta(minutes=settings.access_token_minutes),
+            private_providers=settings.private_providers,
         )
         codes = local_code_keys(settings)
         app = build_service(database, local_issuer(settings), edge, codes=codes, planned=settings.plans)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
@@ -32,6 +33,13 @@ class SignedToken(NamedTuple):
     issued_at: datetime
 
 
+class IssuerMark(NamedTuple):
+    """The identity provider that a person of the team signed in at, as their tenant had set it then."""
+
+    id: UUID
+    version: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """The caller of one operation.
@@ -46,6 +54,8 @@ class Actor:
 
     A partner system proves itself with a secret, `secret_mark`, and may be held to `networks` in CIDR form. It has an
     API token, or an access token (`signed`) that an OAuth client got for its secret; `token_id` is either.
+
+    `issuer` is the tenant's own identity provider that a person signed in at.
 
     `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
     allows.
@@ -65,6 +75,7 @@ class Actor:
     maker_token_id: TokenId | None = None
     secret_mark: str | None = None
     networks: tuple[str, ...] | None = None
+    issuer: IssuerMark | None = None
     loyalty_enabled: bool = True
     allowed_origins: frozenset[str] = frozenset()
     origin: Origin | None = None

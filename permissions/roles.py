@@ -4,6 +4,7 @@ import enum
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from loyalty.rules.described_enum import DescribedEnum
 from permissions.catalog import LOYALTY_PERMISSIONS, Permission
 
 
@@ -20,6 +21,14 @@ class Role(enum.StrEnum):
     """Collects and spends points: only their own."""
     INTEGRATION = "INTEGRATION"
     """A booking system or shop: reads, records purchases, lets points and gift cards be spent, issues gift cards."""
+
+
+class TeamRole(DescribedEnum):
+    """The role of a person of the tenant's team. Each is a set of permissions."""
+
+    OWNER = "OWNER", "Runs the business: everything, credentials included."
+    MANAGER = "MANAGER", "Runs the loyalty program, but hands out no credentials."
+    STAFF = "STAFF", "Works at the counter: looks customers and reports up, changes nothing."
 
 
 CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})

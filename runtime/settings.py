@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     access_token_minutes: int = Field(
         default=60, ge=1, le=MAX_ACCESS_TOKEN_MINUTES, description="Lifetime of the access tokens of OAuth clients."
     )
+    private_providers: bool = Field(
+        default=False,
+        description="Let identity providers of staff be reached by plain HTTP and inside your network: for tests only.",
+    )
     issuer_key_file: Path | None = Field(
         default=None, description="Private key that signs our own tokens. Without it one is made under data_dir."
     )

@@ -31,6 +31,7 @@ from loyalty.rules.warning import WarningCode
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from permissions.actor import ActorKind
 from permissions.catalog import Permission
+from permissions.roles import TeamRole
 
 _GRAPHQL_NAMES: dict[type[DescribedEnum], str] = {
     LineKind: "PurchaseLineKind",
@@ -99,6 +100,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     PointsSign,
     ValidityKind,
     NothingReason,
+    TeamRole,
 )
 
 

@@ -70,6 +70,7 @@ from loyalty.services.listing import (
 )
 from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
 from loyalty.services.oauth_client import load_oauth_clients
+from loyalty.services.oidc_issuer import load_oidc_issuers
 from loyalty.services.opening_balance import load_opening_balances
 from loyalty.services.profile import load_consents
 from loyalty.services.program import check_program, get_program, get_tenant
@@ -101,6 +102,7 @@ from loyalty.storage.gift_card_products import GiftCardProductRow
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.oauth_clients import OAuthClientRow
+from loyalty.storage.oidc_issuers import OidcIssuerRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow
@@ -188,6 +190,7 @@ class Loaders:
         self._read_gift_cards(by_id)
         self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)
         self.oauth_clients: DataLoader[Any, OAuthClientRow | None] = by_id(load_oauth_clients)
+        self.oidc_issuers: DataLoader[Any, OidcIssuerRow | None] = by_id(load_oidc_issuers)
 
     def _read_gift_cards(self, by_id: Any) -> None:
         """Products, cards, and what belongs to a card."""

@@ -23,6 +23,7 @@ _WORDS = {
     "EarningRule": "earning rule",
     "ApiToken": "API token",
     "OauthClient": "OAuth client",
+    "OidcIssuer": "OIDC issuer",
     "GiftCard": "gift card",
     "GiftCardGift": "gift",
     "GiftCardHold": "hold",

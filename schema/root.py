@@ -37,6 +37,8 @@ from schema.mutations import (
     oauth_client_create,
     oauth_client_revoke,
     oauth_client_rotate_secret,
+    oidc_issuer_remove,
+    oidc_issuer_set,
     opening_balances_import,
     points_adjust,
     program_apply_preset,
@@ -86,6 +88,7 @@ class Query:
     oauth_clients = program_queries.oauth_clients
     tokens = program_queries.tokens
     audit_log = audit_queries.audit_log
+    oidc_issuers = program_queries.oidc_issuers
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key
@@ -159,6 +162,8 @@ class Mutation:
     oauth_client_create = oauth_client_create.oauth_client_create
     oauth_client_rotate_secret = oauth_client_rotate_secret.oauth_client_rotate_secret
     oauth_client_revoke = oauth_client_revoke.oauth_client_revoke
+    oidc_issuer_set = oidc_issuer_set.oidc_issuer_set
+    oidc_issuer_remove = oidc_issuer_remove.oidc_issuer_remove
     customer_token_create = customer_token_create.customer_token_create
     signed_tokens_revoke = signed_tokens_revoke.signed_tokens_revoke
 

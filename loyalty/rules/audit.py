@@ -16,6 +16,7 @@ class AuditSubject(DescribedEnum):
     GIFT_CARD_PRODUCT = "GIFT_CARD_PRODUCT", "A gift card product."
     API_TOKEN = "API_TOKEN", "An API token: made, with another secret, or ended."
     OAUTH_CLIENT = "OAUTH_CLIENT", "An OAuth client: made, with another secret, or ended."
+    OIDC_ISSUER = "OIDC_ISSUER", "An identity provider of the staff: set, with another mapping, or removed."
     SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
     SANDBOX_CLOCK = "SANDBOX_CLOCK", "The clock of a sandbox."

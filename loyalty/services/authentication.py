@@ -118,7 +118,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         return None
     if actor.kind is ActorKind.API_TOKEN:
         return _with_access_token(actor, standing, now)
-    if not _has_its_customer_and_maker(actor, standing, now):
+    if not _has_what_it_stands_on(actor, standing, now):
         return None
     _refuse_suspended(standing)
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
@@ -132,7 +132,10 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
     )
 
 
-def _has_its_customer_and_maker(actor: Actor, standing: Standing, now: datetime) -> bool:
+def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> bool:
+    """Whether the customer, the maker and the identity provider of a credential are still there."""
+    if actor.issuer is not None and actor.issuer.version != standing.issuer_version:
+        return False
     if actor.kind is ActorKind.CUSTOMER and (standing.customer_id is None or standing.archived):
         return False
     return actor.maker_token_id is None or (standing.maker is not None and is_live(standing.maker, now))

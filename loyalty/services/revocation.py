@@ -10,6 +10,7 @@ from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.credential import note_ended
 from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.oidc_issuer import remove_issuers_made_with
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
@@ -30,7 +31,7 @@ NAME_MAX_LENGTH = 255
 
 
 async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, revoked_by: str) -> list[ApiTokenRow]:
-    """End one signed token, and the customer tokens and API tokens that it made; returns the API tokens.
+    """End one signed token, with the customer tokens, API tokens and OIDC issuers that it made; returns the API tokens.
 
     Refusals: InvalidInput, NotFound (tenant). For operators: nobody's permission is asked.
     """
@@ -40,6 +41,7 @@ async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, 
         now = world.clock()
         by = system_actor(tenant_id, revoked_by)
         await _revoke(tx, by, Revocation("TOKEN", token_id), now)
+        await remove_issuers_made_with(tx, by, f"jwt:{token_id}", now)
         made = await revoke_made_tokens(tx, [f"jwt:{token_id}"], now)
         await note_ended(tx, by, now, made)
         return made

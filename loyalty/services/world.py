@@ -24,6 +24,8 @@ class World:
     programs: ProgramCache = field(default_factory=ProgramCache)
     codes: CodeKeys = NO_CODE_KEYS
     uses: LastUses = field(default_factory=LastUses)
+    private_providers: bool = False
+    """Whether identity providers may be reached by plain HTTP and at addresses that are not public."""
 
     def now(self, program: CompiledProgram) -> datetime:
         """Now, as the tenant's clock shows it: a sandbox may have advanced its own."""

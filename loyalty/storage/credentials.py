@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from loyalty.rules.ids import TokenId
-from loyalty.storage.tables import accounts, api_tokens, credential_revocations, customers, programs
+from loyalty.storage.tables import accounts, api_tokens, credential_revocations, customers, oidc_issuers, programs
 from permissions.actor import Actor, SignedToken, mark_of_secret, subject_of_token
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -75,6 +75,8 @@ class Standing(NamedTuple):
     """Of the tenant: the origins of browser pages that may call."""
     revoked: bool
     """Whether the signed token, or the signed token that made it, was revoked."""
+    issuer_version: int | None = None
+    """Of the identity provider, as its tenant has set it now."""
     archived: bool = False
     """Whether the customer is archived: then no token of the customer is good."""
 
@@ -128,6 +130,7 @@ _STANDING = (
         *_COLUMNS,
         *_MAKER_COLUMNS,
         _REVOKED.label("revoked"),
+        oidc_issuers.c.version.label("issuer_version"),
         _ARCHIVED.label("archived"),
     )
     .select_from(
@@ -143,6 +146,10 @@ _STANDING = (
         .outerjoin(
             _maker,
             and_(_maker.c.tenant_id == tenants.c.tenant_id, _maker.c.id == bindparam("maker_token_id")),
+        )
+        .outerjoin(
+            oidc_issuers,
+            and_(oidc_issuers.c.tenant_id == tenants.c.tenant_id, oidc_issuers.c.id == bindparam("issuer_id")),
         ),
     )
     .where(tenants.c.tenant_id == tenant_parameter())
@@ -154,6 +161,7 @@ _asked = record_set(
         ("token_id", Uuid()),
         ("customer_id", Uuid()),
         ("maker_token_id", Uuid()),
+        ("issuer_id", Uuid()),
         ("signed", JSONB()),
     ],
 )
@@ -252,6 +260,7 @@ async def read_standing(
     token_id: UUID | None = None,
     customer_id: UUID | None = None,
     maker_token_id: UUID | None = None,
+    issuer_id: UUID | None = None,
     signed: Sequence[SignedToken] = (),
 ) -> Standing | None:
     """The standing of a credential; None when the tenant does not exist."""
@@ -260,6 +269,7 @@ async def read_standing(
         token_id=token_id,
         customer_id=customer_id,
         maker_token_id=maker_token_id,
+        issuer_id=issuer_id,
         signed=_presented_rows(signed, maker_token_id),
     )
     return None if row is None else _standing(row)
@@ -275,6 +285,7 @@ def _standing(row: Row[Any]) -> Standing:
         maker=ApiTokenRow(*(getattr(row, column.name) for column in _MAKER_COLUMNS)) if row.maker_id else None,
         allowed_origins=frozenset(row.allowed_origins),
         revoked=row.revoked,
+        issuer_version=row.issuer_version,
         archived=row.archived,
     )
 
@@ -286,6 +297,7 @@ async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
         token_id=actor.token_id,
         customer_id=actor.customer_id,
         maker_token_id=actor.maker_token_id,
+        issuer_id=actor.issuer.id if actor.issuer else None,
         signed=actor.signed,
     )
 
@@ -298,6 +310,7 @@ async def read_standings(tx: Reads, actors: Sequence[Actor]) -> list[Standing | 
             "token_id": actor.token_id,
             "customer_id": actor.customer_id,
             "maker_token_id": actor.maker_token_id,
+            "issuer_id": actor.issuer.id if actor.issuer else None,
             "signed": _presented_rows(actor.signed, actor.maker_token_id),
         }
         for ordinal, actor in enumerate(actors)

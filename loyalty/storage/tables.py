@@ -920,3 +920,23 @@ credential_revocations = tenant_table(
     key=("scope", "name"),
     of_tenants=True,
 )
+
+oidc_issuers = tenant_table(
+    "oidc_issuers",
+    identifier("id"),
+    # Who signs and for whom, to the letter as the claims `iss` and `aud` say it.
+    key_text("issuer"),
+    key_text("audience"),
+    # Which claim tells roles, and what each of its values stands for: [{"value": ..., "role": ...}].
+    text_column("role_claim"),
+    document("roles"),
+    # Raised by each change: whoever signed in under another version signs in anew.
+    points("version"),
+    instant("created_at"),
+    instant("changed_at"),
+    text_column("changed_by"),
+    key_text("made_with"),
+    instant("removed_at", nullable=True),
+    unique("issuer", "audience"),
+    of_tenants=True,
+)

@@ -13,6 +13,7 @@ from loyalty.services.api_token import count_api_tokens, list_api_tokens, page_a
 from loyalty.services.catalog import count_catalog_items, list_catalog_items
 from loyalty.services.earning_rule import count_earning_rules, list_earning_rules
 from loyalty.services.oauth_client import list_oauth_clients
+from loyalty.services.oidc_issuer import list_oidc_issuers
 from loyalty.services.program import get_program
 from loyalty.storage.earning_rules import RulePlace
 from permissions.catalog import Permission
@@ -38,6 +39,7 @@ from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
 from schema.types.node import shown
 from schema.types.oauth_client import OauthClient
+from schema.types.oidc_issuer import OidcIssuer
 from schema.types.program import Program
 from schema.types.tier import Tier
 
@@ -192,3 +194,13 @@ async def tokens(
         "created_at",
         count=lambda: count_api_tokens(world, actor, wanted),
     )
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description="The identity providers that the tenant's staff sign in at, the oldest first.",
+    even_when_off=True,
+)
+async def oidc_issuers(info: Info) -> list[OidcIssuer]:
+    """There are at most 5."""
+    return shown(await list_oidc_issuers(info.context.world, info.context.actor))  # type: ignore[no-any-return]

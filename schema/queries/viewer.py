@@ -36,6 +36,7 @@ _LOADERS = {
     "Job": "jobs",
     "ApiToken": "api_tokens",
     "OauthClient": "oauth_clients",
+    "OidcIssuer": "oidc_issuers",
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",
@@ -55,6 +56,7 @@ _TEAM_ONLY = {
     "ApiToken": Permission.TOKENS_MANAGE,
     "OauthClient": Permission.TOKENS_MANAGE,
     "AuditEntry": Permission.AUDIT_READ,
+    "OidcIssuer": Permission.TOKENS_MANAGE,
 }
 
 

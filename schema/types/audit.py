@@ -31,6 +31,7 @@ _NODES = {
     AuditSubject.TIER: "Tier",
     AuditSubject.API_TOKEN: "ApiToken",
     AuditSubject.OAUTH_CLIENT: "OauthClient",
+    AuditSubject.OIDC_ISSUER: "OidcIssuer",
     AuditSubject.GIFT_CARD_PRODUCT: "GiftCardProduct",
     AuditSubject.CATALOG_ITEM: "CatalogItem",
 }

@@ -26,6 +26,11 @@ TIER = {"name": "Gold", "color": "#d4af37", "minPoints": 100}
 PRODUCT = {"name": "Voucher", "faceValue": money("25.00")}
 ITEM = {"kind": "SERVICE", "externalId": "cut", "name": "Haircut"}
 TOKEN = {"name": "Shop", "permissions": ["LOYALTY_READ"]}
+PROVIDER: Json = {
+    "issuer": "https://login.example.com",
+    "audience": "audit",
+    "roles": [{"value": "boss", "role": "OWNER"}],
+}
 
 Edit = Callable[[Business], Awaitable[Any]]
 
@@ -136,6 +141,13 @@ EDITS: dict[str, tuple[Edit, str, str, Changes]] = {
     "oauthClientCreate": expect(do("oauthClientCreate", TOKEN), "OAUTH_CLIENT", "CREATED", [("name", None, '"Shop"')]),
     "oauthClientRotateSecret": expect(
         do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRotateSecret"), "OAUTH_CLIENT", "CHANGED", []
+    ),
+    "oidcIssuerSet": expect(do("oidcIssuerSet", PROVIDER), "OIDC_ISSUER", "CREATED", []),
+    "oidcIssuerRemove": expect(
+        do_to("oidcIssuerSet", "oidcIssuer", {**PROVIDER, "audience": "removed"}, "oidcIssuerRemove"),
+        "OIDC_ISSUER",
+        "CHANGED",
+        [],
     ),
     "oauthClientRevoke": expect(
         do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRevoke"), "OAUTH_CLIENT", "CHANGED", []

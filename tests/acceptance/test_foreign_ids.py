@@ -53,6 +53,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(opening)": ("OpeningBalance", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(client)": ("OauthClient", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(issuer)": ("OidcIssuer", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(account)": ("PointsAccount", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(catalogue item)": ("CatalogItem", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(tenant)": ("Tenant", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -106,6 +107,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "tierDelete": ("Tier", mutation("tierDelete", "__typename"), {"id": "$id"}),
     "apiTokenRevoke": ("ApiToken", mutation("apiTokenRevoke", "__typename"), {"id": "$id"}),
     "apiTokenRotate": ("ApiToken", mutation("apiTokenRotate", "__typename"), {"id": "$id"}),
+    "oidcIssuerRemove": ("OidcIssuer", mutation("oidcIssuerRemove", "__typename"), {"id": "$id"}),
     "oauthClientRevoke": ("OauthClient", mutation("oauthClientRevoke", "__typename"), {"id": "$id"}),
     "oauthClientRotateSecret": ("OauthClient", mutation("oauthClientRotateSecret", "__typename"), {"id": "$id"}),
     "pointsAdjust": (
@@ -302,6 +304,13 @@ async def everything_once(business: Business) -> dict[str, str]:
         "giftCardGive", "gift { id }", giftCard=card["giftCard"]["id"], recipientName="Eva", idempotencyKey="gift"
     )
     token = await business.owner.do("apiTokenCreate", "apiToken { id }", name="Till", permissions=["LOYALTY_READ"])
+    provider = await business.owner.do(
+        "oidcIssuerSet",
+        "oidcIssuer { id }",
+        issuer="https://login.example.com",
+        audience=business.tenant_id.hex,
+        roles=[{"value": "owner", "role": "OWNER"}],
+    )
     client = await business.owner.do(
         "oauthClientCreate", "oauthClient { id }", name="Partner", permissions=["LOYALTY_READ"]
     )
@@ -365,6 +374,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         "CustomerMerge": merged["merge"]["id"],
         "ApiToken": token["apiToken"]["id"],
         "OauthClient": client["oauthClient"]["id"],
+        "OidcIssuer": provider["oidcIssuer"]["id"],
         "Tenant": found["viewer"]["tenant"]["id"],
         "Program": found["program"]["id"],
     }

@@ -76,6 +76,14 @@ from loyalty.services.oauth_client import (
     list_oauth_clients,
     load_oauth_clients,
 )
+from loyalty.services.oidc_issuer import (
+    OidcIssuerRequest,
+    RoleValue,
+    find_oidc_issuer,
+    list_oidc_issuers,
+    remove_oidc_issuer,
+    set_oidc_issuer,
+)
 from loyalty.services.profile import upsert_customers
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
@@ -107,6 +115,7 @@ from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import read_holds_moved_at, read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
+from permissions.roles import TeamRole
 from schema.loaders import Loaders
 from schema.node_ids import RowKey
 from tenancy.database import Database
@@ -174,6 +183,7 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "jobs": ("jobs", "id"),
     "api_tokens": ("api_tokens", "id"),
     "oauth_clients": ("api_tokens", "id"),
+    "oidc_issuers": ("oidc_issuers", "id"),
     "gift_cards": ("gift_cards", "id"),
     "gift_card_holds": ("gift_card_holds", "id"),
     "gift_card_entries": ("gift_card_entries", "id"),
@@ -220,7 +230,7 @@ class Day:
 
     async def configure(self) -> None:
         """Settings, rules, tiers, catalogue, tokens."""
-        world, manager, owner = self.world, self.salon.manager, self.salon.owner
+        world, manager = self.world, self.salon.manager
         await set_redemption(world, self.salon)
         await get_program(world, manager)
         made = await create_earning_rule(world, manager, one_point_per_euro())
@@ -246,6 +256,12 @@ class Day:
         renamed = CatalogChange(CatalogKind.SERVICE, "cut", {"name": "Haircut"})
         await upsert_catalog_items(world, manager, CatalogEdit([renamed], []))
         await list_catalog_items(world, manager, kind=None, window=Window(20))
+        await self.hand_out_credentials()
+        await self._read_audit_log(str(made.id))
+
+    async def hand_out_credentials(self) -> None:
+        """API tokens, OAuth clients, identity providers, and their ends."""
+        world, manager, owner = self.world, self.salon.manager, self.salon.owner
         await create_api_token(world, owner, ApiTokenRequest("till", frozenset({Permission.LOYALTY_READ})), "a" * 64)
         (token, *_) = await list_api_tokens(world, owner)
         replacing = ApiTokenRequest("till 2", frozenset({Permission.LOYALTY_READ}), replaces=token.id)
@@ -266,7 +282,12 @@ class Day:
         await list_oauth_clients(world, owner)
         await load_oauth_clients(world, owner, [partner.client.id])
         await end_oauth_client(world, owner, partner.client.id)
-        await self._read_audit_log(str(made.id))
+        sign_in = OidcIssuerRequest("https://login.example", "treue", "roles", [RoleValue("boss", TeamRole.OWNER)])
+        await set_oidc_issuer(world, owner, sign_in)
+        provider = await set_oidc_issuer(world, owner, sign_in)
+        assert await find_oidc_issuer(world, "https://login.example", "treue") is not None
+        await list_oidc_issuers(world, owner)
+        await remove_oidc_issuer(world, owner, provider.id)
 
     async def _read_audit_log(self, rule_id: str) -> None:
         """All of it, and what somebody did to a rule."""

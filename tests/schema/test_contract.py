@@ -201,6 +201,7 @@ NATURAL_KEYS = {
     "customersUpsert": "the external id of each customer",
     "openingBalancesImport": "the external id of each customer, once for ever",
     "purchasesRecord": "kind and external id of each purchase; an item may have a key besides",
+    "oidcIssuerSet": "issuer and audience; a retry sets what stands already",
 }
 """Mutations that create without a key of the whole call: what tells a retry from something new."""
 CREATES = ("Create", "Upsert", "Record", "Import", "Adjust", "Hold", "Capture", "Return", "Refund", "Merge", "Set")

@@ -4,6 +4,7 @@ The documents are made from the schema, so a new field is asked for without a li
 `Life`, and a new query with arguments one in `ARGUMENTS`; the test fails for one that is missing.
 """
 
+import secrets
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -351,6 +352,10 @@ class Life:
         token = await do("apiTokenCreate", name="Shop", permissions=["LOYALTY_READ"])
         await do("apiTokenRotate", id=token["apiToken"]["id"], overlapMinutes=5)
         await do("apiTokenRevoke", id=token["apiToken"]["id"])
+        maps = [{"value": "boss", "role": "OWNER"}]
+        provider = {"issuer": "https://login.example.com", "audience": secrets.token_hex(8), "roles": maps}
+        issuer = await do("oidcIssuerSet", **provider)
+        await do("oidcIssuerRemove", id=issuer["oidcIssuer"]["id"])
         client = await do(
             "oauthClientCreate", name="Partner", permissions=["LOYALTY_READ"], networks=["203.0.113.0/24"]
         )

@@ -71,6 +71,10 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(expired), UPDATE(expires_at), UPDATE(held), UPDATE(notice_at), UPDATE(remaining), "
         "UPDATE(state)"
     ),
+    "oidc_issuers": (
+        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(made_with), UPDATE(removed_at), "
+        "UPDATE(role_claim), UPDATE(roles), UPDATE(version)"
+    ),
     "opening_balances": GROWS_ONLY,
     "program_versions": GROWS_ONLY,
     "programs": "INSERT, SELECT, UPDATE",

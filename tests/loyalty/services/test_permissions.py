@@ -146,6 +146,13 @@ from loyalty.services.oauth_client import (
     list_oauth_clients,
     load_oauth_clients,
 )
+from loyalty.services.oidc_issuer import (
+    OidcIssuerRequest,
+    list_oidc_issuers,
+    load_oidc_issuers,
+    remove_oidc_issuer,
+    set_oidc_issuer,
+)
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.preset import PresetRequest, apply_program_preset
 from loyalty.services.profile import load_consents, upsert_customers
@@ -416,6 +423,10 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "end_oauth_client": ({O}, lambda w, a: end_oauth_client(w, a, NOBODY)),
     "change_client_secret": ({O}, lambda w, a: change_client_secret(w, a, SecretChange(NOBODY, 5), new_hash())),
     "list_oauth_clients": ({O}, list_oauth_clients),
+    "set_oidc_issuer": ({O}, lambda w, a: set_oidc_issuer(w, a, OidcIssuerRequest("", "", "", []))),
+    "remove_oidc_issuer": ({O}, lambda w, a: remove_oidc_issuer(w, a, NOBODY)),
+    "list_oidc_issuers": ({O}, list_oidc_issuers),
+    "load_oidc_issuers": ({O}, lambda w, a: load_oidc_issuers(w, a, [NOBODY])),
     "load_oauth_clients": ({O}, lambda w, a: load_oauth_clients(w, a, [NOBODY])),
     "page_api_tokens": ({O}, lambda w, a: page_api_tokens(w, a, TokenFilter(), PAGE)),
     "count_api_tokens": ({O}, lambda w, a: count_api_tokens(w, a, TokenFilter())),
@@ -445,6 +456,10 @@ WORKS_WHEN_OFF = {
     "end_oauth_client",
     "change_client_secret",
     "list_oauth_clients",
+    "set_oidc_issuer",
+    "remove_oidc_issuer",
+    "list_oidc_issuers",
+    "load_oidc_issuers",
     "load_oauth_clients",
     "check_program",
     "apply_program_preset",

@@ -1,0 +1,239 @@
+"""Tokens that a tenant's own identity provider has signed for its staff (OpenID Connect, RFC 7519, RFC 8725).
+
+Nothing of a token is believed before its signature: its issuer and audience only name the provider that a tenant has
+set, and that provider's keys decide. Keys, algorithms and addresses that a token brings along count nothing.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import hashlib
+import json
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from joserfc import jws
+from joserfc.errors import JoseError, SecurityWarning
+
+from api.issuer import ISSUER, LEEWAY, MAX_TOKEN_LENGTH, InvalidToken
+from api.oidc_keys import ProviderKeys, type_of_algorithm
+from loyalty.rules.ids import TenantId
+from loyalty.rules.text import is_storable
+from loyalty.storage.oidc_issuers import OidcIssuerRow
+from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind, IssuerMark, SignedToken
+from permissions.roles import ROLE_PERMISSIONS, Role
+
+ALGORITHMS = tuple(type_of_algorithm)
+HEADER_NAMES = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
+"""What a header may hold. Keys and addresses of keys are not among it, nor what must be understood (`crit`)."""
+
+TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+MAX_AUDIENCES = 4
+MAX_SUBJECT_LENGTH = 200
+MAX_ROLES = 200
+"""Values of the claim of roles that are looked at; a longer list is refused."""
+
+MAX_STAFF_LIFETIME = dt.timedelta(hours=24)
+MAX_REMEMBERED_ISSUERS = 10_000
+DISPLAY_CLAIMS = ("name", "preferred_username", "email")
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+
+
+class FoundIssuer(NamedTuple):
+    """The provider of a tenant."""
+
+    tenant_id: TenantId
+    row: OidcIssuerRow
+
+
+FindIssuer = Callable[[str, str], Awaitable[FoundIssuer | None]]
+"""Finds the provider that a tenant has set, by issuer and audience."""
+
+
+class StaffProviders:
+    """Turns the tokens of tenants' providers into actors. Their standing is read by the caller, as of any token."""
+
+    def __init__(self, find_issuer: FindIssuer, keys: ProviderKeys, clock: Callable[[], dt.datetime]) -> None:
+        self._find_issuer = find_issuer
+        self._keys = keys
+        self._clock = clock
+        self._known: OrderedDict[tuple[str, str], FoundIssuer] = OrderedDict()
+
+    async def actor_of(self, token: str) -> Actor:
+        """The actor that a token describes. Raises `InvalidToken`."""
+        header, claims = _read_parts(token)
+        found, audience = await self._provider_of(claims)
+        algorithm, key_id = header["alg"], header["kid"]
+        key = await self._keys.find(found.row.issuer, key_id, algorithm)
+        if key is None:
+            raise InvalidToken("no such key of the provider")
+        try:
+            with warnings.catch_warnings():
+                # The provider names its algorithm; the name EdDSA is old and means Ed25519 here.
+                warnings.simplefilter("ignore", SecurityWarning)
+                signed = jws.deserialize_compact(token, key, algorithms=[algorithm])
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise InvalidToken(f"not signed by the provider: {type(error).__name__}") from None
+        if signed.payload != _decode(token.split(".")[1]):
+            raise InvalidToken("read in two ways")
+        return self._read_actor(found, audience, claims, token)
+
+    def forget(self, actor: Actor) -> None:
+        """Read the provider of an actor anew next time."""
+        stale = [pair for pair, found in self._known.items() if actor.issuer and found.row.id == actor.issuer.id]
+        for pair in stale:
+            del self._known[pair]
+
+    async def _provider_of(self, claims: dict[str, Any]) -> tuple[FoundIssuer, str]:
+        """The only provider that issuer and audience name."""
+        issuer, audience = claims.get("iss"), claims.get("aud")
+        audiences = [audience] if isinstance(audience, str) else audience
+        if not isinstance(issuer, str) or not isinstance(audiences, list) or not 1 <= len(audiences) <= MAX_AUDIENCES:
+            raise InvalidToken("no issuer or audience")
+        found: list[tuple[FoundIssuer, str]] = []
+        for one in audiences:
+            if not isinstance(one, str) or len(one) > MAX_TOKEN_LENGTH or not is_storable(one + issuer):
+                raise InvalidToken("no audience")
+            provider = await self._find(issuer, one)
+            if provider is not None:
+                found.append((provider, one))
+        if len(found) != 1:
+            raise InvalidToken("no tenant has set this issuer and audience, or several have")
+        return found[0]
+
+    async def _find(self, issuer: str, audience: str) -> FoundIssuer | None:
+        pair = (issuer, audience)
+        known = self._known.get(pair)
+        if known is None:
+            known = await self._find_issuer(issuer, audience)
+            if known is None:
+                return None
+            self._known[pair] = known
+            if len(self._known) > MAX_REMEMBERED_ISSUERS:
+                self._known.popitem(last=False)
+        return known
+
+    def _read_actor(self, found: FoundIssuer, audience: str, claims: dict[str, Any], token: str) -> Actor:
+        if found.row.audience != audience or found.row.issuer != claims["iss"]:
+            raise InvalidToken("another issuer")
+        expires_at, issued_at = self._check_times(claims)
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or not is_storable(subject):
+            raise InvalidToken("no subject")
+        if "events" in claims:
+            raise InvalidToken("a security event, and no sign-in")
+        name = f"oidc:{found.row.id}:{subject}"
+        signed = SignedToken(f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}", name, issued_at)
+        return Actor(
+            kind=ActorKind.STAFF,
+            tenant_id=found.tenant_id,
+            subject=name,
+            permissions=frozenset().union(*(ROLE_PERMISSIONS[role] for role in _roles(found.row, claims))),
+            display=_display(claims, subject),
+            expires_at=expires_at,
+            signed=(signed,),
+            issuer=IssuerMark(found.row.id, found.row.version),
+        )
+
+    def _check_times(self, claims: dict[str, Any]) -> tuple[dt.datetime, dt.datetime]:
+        now = self._clock()
+        expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
+        if expires_at <= now:
+            raise InvalidToken("expired")
+        if issued_at > now + LEEWAY:
+            raise InvalidToken("issued in the future")
+        if "nbf" in claims and _instant(claims, "nbf") > now + LEEWAY:
+            raise InvalidToken("not valid yet")
+        if expires_at - issued_at > MAX_STAFF_LIFETIME:
+            raise InvalidToken("lives too long")
+        return expires_at, issued_at
+
+
+def names_another_issuer(token: str) -> bool:
+    """Whether a token says that somebody else than we issued it. That is all it says: nothing is believed yet."""
+    try:
+        return _read_parts(token)[1].get("iss") != ISSUER
+    except InvalidToken:
+        return False
+
+
+def _read_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token in the one form that is read, before anything of it is believed."""
+    parts = token.split(".")
+    if len(token) > MAX_TOKEN_LENGTH or len(parts) != 3 or not all(_BASE64URL.fullmatch(part) for part in parts):  # noqa: PLR2004
+        raise InvalidToken("not the form of a JWT")
+    header, claims = _object(parts[0]), _object(parts[1])
+    if header.keys() - HEADER_NAMES:
+        raise InvalidToken("a header that is not read")
+    if header.get("alg") not in ALGORITHMS:
+        raise InvalidToken("an algorithm that is not read")
+    key_id = header.get("kid")
+    if not isinstance(key_id, str) or not 1 <= len(key_id) <= 255:  # noqa: PLR2004 - as other texts of tokens
+        raise InvalidToken("no key id")
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower() not in TOKEN_TYPES:
+        raise InvalidToken("another type of token")
+    return header, claims
+
+
+def _object(part: str) -> dict[str, Any]:
+    """A JSON object in base64url, spelled in the only way, without a name that is there twice."""
+    try:
+        text = _decode(part)
+        if base64.urlsafe_b64encode(text).rstrip(b"=").decode() != part:
+            raise InvalidToken("not the only spelling of base64url")
+        read = json.loads(text.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
+    except (binascii.Error, ValueError, RecursionError):
+        raise InvalidToken("no JSON") from None
+    if not isinstance(read, dict):
+        raise InvalidToken("no JSON object")
+    return read
+
+
+def _decode(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise InvalidToken("a name that is there twice")
+    return read
+
+
+def _refuse_constant(_name: str) -> None:
+    raise InvalidToken("NaN or Infinity")
+
+
+def _roles(row: OidcIssuerRow, claims: dict[str, Any]) -> set[Role]:
+    """The roles that the provider's claim stands for in the tenant. Raises `InvalidToken` for none."""
+    said = claims.get(row.role_claim)
+    values = [said] if isinstance(said, str) else said
+    if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):
+        raise InvalidToken("no claim of roles")
+    roles = {Role(one["role"]) for one in row.roles if one["value"] in values}
+    if not roles:
+        raise InvalidToken("no role in this tenant")
+    return roles
+
+
+def _display(claims: dict[str, Any], subject: str) -> str:
+    for name in DISPLAY_CLAIMS:
+        value = claims.get(name)
+        if isinstance(value, str) and value.strip() and is_storable(value):
+            return value.strip()[:MAX_DISPLAY_LENGTH]
+    return subject[:MAX_DISPLAY_LENGTH]
+
+
+def _instant(claims: dict[str, Any], name: str) -> dt.datetime:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidToken(f"{name} is no number of seconds")
+    try:
+        return dt.datetime.fromtimestamp(value, dt.UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InvalidToken(f"{name} is no instant") from None

@@ -1,0 +1,145 @@
+"""The public keys of identity providers: found by discovery, kept for an hour, read anew when a key is unknown.
+
+An unknown key makes one request in a minute at most, whoever sends how many tokens.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+
+from api.oidc_fetch import FetchFailed
+
+DISCOVERY = "/.well-known/openid-configuration"
+KEYS_SECONDS = 3_600.0
+"""How long keys are kept before they are read anew."""
+
+UNKNOWN_KEY_SECONDS = 60.0
+"""How long after reading keys an unknown one does not make them be read again."""
+
+FAILURE_SECONDS = 10.0
+"""How long a provider that could not be read is not asked again."""
+
+MAX_KEYS = 50
+MAX_PROVIDERS = 1_000
+MIN_RSA_BITS = 2_048
+MAX_RSA_BITS = 8_192
+
+type_of_algorithm = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
+
+PublicKey = RSAKey | ECKey | OKPKey
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.oidc")
+
+
+@dataclass(slots=True)
+class _Provider:
+    """What is known of one provider."""
+
+    keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    read_at: float | None = None
+    failed_at: float | None = None
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class ProviderKeys:
+    """Keys of providers by their issuer. `fetch` reads the JSON object at an address, or raises `FetchFailed`."""
+
+    def __init__(
+        self, fetch: Callable[[str], Awaitable[dict[str, Any]]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._providers: OrderedDict[str, _Provider] = OrderedDict()
+
+    async def find(self, issuer: str, key_id: str, algorithm: str) -> PublicKey | None:
+        """The key with this id, for this algorithm; None when the provider has none, or cannot be read."""
+        provider = self._providers.setdefault(issuer, _Provider())
+        self._providers.move_to_end(issuer)
+        while len(self._providers) > MAX_PROVIDERS:
+            self._providers.popitem(last=False)
+        if self._is_due(provider, key_id):
+            async with provider.reading:
+                if self._is_due(provider, key_id):
+                    await self._read(provider, issuer)
+        found = provider.keys.get(key_id)
+        return None if found is None else _import(found, algorithm)
+
+    def _is_due(self, provider: _Provider, key_id: str) -> bool:
+        now = self._clock()
+        if provider.failed_at is not None and now - provider.failed_at < FAILURE_SECONDS:
+            return False
+        if provider.read_at is None:
+            return True
+        age = now - provider.read_at
+        return age >= KEYS_SECONDS or (key_id not in provider.keys and age >= UNKNOWN_KEY_SECONDS)
+
+    async def _discover(self, issuer: str) -> list[Any]:
+        """The keys that an issuer publishes now. Raises `FetchFailed`."""
+        described = await self._fetch(issuer.rstrip("/") + DISCOVERY)
+        if described.get("issuer") != issuer:
+            raise FetchFailed("discovery names another issuer")
+        address = described.get("jwks_uri")
+        if not isinstance(address, str):
+            raise FetchFailed("discovery names no keys")
+        keys = (await self._fetch(address)).get("keys")
+        if not isinstance(keys, list) or len(keys) > MAX_KEYS:
+            raise FetchFailed("no list of keys")
+        return keys
+
+    async def _read(self, provider: _Provider, issuer: str) -> None:
+        """Read discovery and keys. What was known stays when they cannot be had."""
+        try:
+            keys = await self._discover(issuer)
+        except FetchFailed as failed:
+            log.warning("the keys of an identity provider cannot be read", issuer=issuer, reason=str(failed))
+            provider.failed_at = self._clock()
+            if provider.read_at is not None and self._clock() - provider.read_at >= 2 * KEYS_SECONDS:
+                provider.keys, provider.read_at = {}, None
+            return
+        provider.keys = _by_id(keys)
+        provider.read_at, provider.failed_at = self._clock(), None
+
+
+def _by_id(keys: list[Any]) -> dict[str, dict[str, Any]]:
+    """Keys by their id. An id that stands for two keys stands for none."""
+    found: dict[str, dict[str, Any]] = {}
+    twice: set[str] = set()
+    for key in keys:
+        key_id = key.get("kid") if isinstance(key, dict) else None
+        if isinstance(key_id, str) and key_id:
+            twice |= {key_id} & found.keys()
+            found[key_id] = key
+    return {key_id: key for key_id, key in found.items() if key_id not in twice}
+
+
+def _import(key: dict[str, Any], algorithm: str) -> PublicKey | None:
+    """The key, when it is a public one that is meant for signatures with this algorithm."""
+    if not _is_meant_for(key, algorithm):
+        return None
+    try:
+        imported = JWKRegistry.import_key({name: value for name, value in key.items() if name in _PUBLIC})
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(imported, RSAKey):
+        return imported if MIN_RSA_BITS <= imported.public_key.key_size <= MAX_RSA_BITS else None
+    if isinstance(imported, ECKey | OKPKey) and imported.curve_name == _CURVES[algorithm]:
+        return imported
+    return None
+
+
+def _is_meant_for(key: dict[str, Any], algorithm: str) -> bool:
+    if key.get("kty") != type_of_algorithm.get(algorithm) or key.get("use", "sig") != "sig":
+        return False
+    operations = key.get("key_ops", ["verify"])
+    return key.get("alg", algorithm) == algorithm and isinstance(operations, list) and "verify" in operations
+
+
+_CURVES = {"ES256": "P-256", "EdDSA": "Ed25519"}
+_PUBLIC = frozenset({"kty", "n", "e", "crv", "x", "y"})

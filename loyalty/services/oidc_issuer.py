@@ -1,0 +1,188 @@
+"""A tenant's own identity providers: whose tokens its staff may sign in with, and what they may do then."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.ids import TenantId
+from loyalty.rules.provider_url import check_provider_url
+from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
+from loyalty.services.credential import lock_credentials
+from loyalty.services.program import locked_program
+from loyalty.services.world import World
+from loyalty.storage.documents import to_document
+from loyalty.storage.oidc_issuers import (
+    OidcIssuerRow,
+    change_issuer,
+    hash_of_pair,
+    insert_issuer,
+    read_issuer_of_pair,
+    read_issuers,
+    read_issuers_by_id,
+    remove_issuer,
+)
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission, join_names
+from permissions.policy import require
+from permissions.roles import ROLE_PERMISSIONS, Role, TeamRole
+from tenancy.database import Transaction
+from tenancy.retry import retry_transaction
+
+MAX_ISSUERS = 5
+MAX_ROLE_VALUES = 50
+AUDIENCE_MAX_LENGTH = 255
+CLAIM_MAX_LENGTH = 120
+VALUE_MAX_LENGTH = 255
+
+
+class RoleValue(NamedTuple):
+    """A value of the provider's claim, and the role that it stands for."""
+
+    value: str
+    role: TeamRole
+
+
+class OidcIssuerRequest(NamedTuple):
+    """A provider as a person of the team sets it."""
+
+    issuer: str
+    audience: str
+    role_claim: str
+    roles: Sequence[RoleValue]
+
+
+async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest) -> OidcIssuerRow:
+    """Set a provider, or give a known one another mapping. Only a person may: what a token set would outlive it.
+
+    Nobody maps a value to a role that may do more than they. An issuer and audience belong to one tenant, also after it
+    removed them. Refusals: InvalidInput, LimitReached.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    if actor.kind is not ActorKind.STAFF:
+        raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+    refuse_problems(_problems(world, actor, request))
+    now = world.clock()
+    row = OidcIssuerRow(
+        id=uuid7(),
+        issuer=request.issuer,
+        audience=request.audience,
+        role_claim=request.role_claim,
+        roles=[{"value": one.value, "role": one.role.name} for one in request.roles],
+        version=1,
+        created_at=now,
+        changed_at=now,
+        changed_by=actor.subject,
+        made_with=actor.credential,
+        removed_at=None,
+    )
+
+    async def work() -> OidcIssuerRow:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            await lock_credentials(tx, actor, now)
+            before = await read_issuer_of_pair(tx, row.issuer, row.audience)
+            kept = await _keep(tx, before, row)
+            await note_changes(tx, actor, now, [_audit_issuer(before, kept)])
+            return kept
+
+    return await retry_transaction(work)
+
+
+async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> OidcIssuerRow:
+    """Remove a provider: its tokens are refused from now on. Removing twice keeps the first moment.
+
+    Refusal: NotFound.
+    """
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        now = world.clock()
+        before = await read_issuers_by_id(tx, [issuer_id])
+        row = await remove_issuer(tx, issuer_id, now)
+        if row is None:
+            raise NotFound("OIDC issuer", ("id",))
+        await note_changes(tx, actor, now, [_audit_issuer(before.get(issuer_id, row), row)])
+    return row
+
+
+async def remove_issuers_made_with(tx: Transaction, by: Actor, credential: str, now: datetime) -> None:
+    """Remove the providers that a credential has set, which has just been revoked."""
+    for before in [one for one in await read_issuers(tx) if one.made_with == credential]:
+        row = await remove_issuer(tx, before.id, now)
+        if row is not None:
+            await note_changes(tx, by, now, [_audit_issuer(before, row)])
+
+
+async def list_oidc_issuers(world: World, actor: Actor) -> list[OidcIssuerRow]:
+    """The providers of the tenant, the oldest first."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await read_issuers(world.database.reading(actor.tenant_id))
+
+
+async def load_oidc_issuers(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:
+    """The providers among ``ids``."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await read_issuers_by_id(world.database.reading(actor.tenant_id), ids)
+
+
+async def find_oidc_issuer(world: World, issuer: str, audience: str) -> tuple[TenantId, OidcIssuerRow] | None:
+    """The only tenant that has set this issuer and audience, with its provider; None for nobody, or when removed.
+
+    Asked before anybody is known: it looks one hash up in the directory, and then within that tenant.
+    """
+    found = await world.database.tenant_of_token(hash_of_pair(issuer, audience))
+    if found is None:
+        return None
+    tenant_id, issuer_id = found
+    row = (await read_issuers_by_id(world.database.reading(tenant_id), [issuer_id])).get(issuer_id)
+    return None if row is None else (tenant_id, row)
+
+
+def _audit_issuer(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
+    """What happened to a provider, as the audit log tells it."""
+    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
+    return AuditedChange(AuditSubject.OIDC_ISSUER, str(after.id), after.issuer, *states)
+
+
+def _shown_in_audit(row: OidcIssuerRow) -> dict[str, Any]:
+    shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
+    roles = [f"{one['value']}: {one['role']}" for one in row.roles]
+    return {**{name: to_document(getattr(row, name)) for name in shown}, "roles": roles}
+
+
+async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
+    is_new = known is None or known.removed_at is not None
+    if is_new and len(await read_issuers(tx)) >= MAX_ISSUERS:
+        raise LimitReached("OIDC issuers", MAX_ISSUERS)
+    if known is not None:
+        return await change_issuer(tx, known.id, row)
+    if not await insert_issuer(tx, row):
+        reason = "is used with this issuer by another tenant; register an application of your own at the provider"
+        refuse_problems([Problem(("audience",), reason)])
+    return row
+
+
+def _problems(world: World, actor: Actor, request: OidcIssuerRequest) -> list[Problem | None]:
+    problems = [
+        check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
+        check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
+        check_text(request.role_claim, ("role_claim",), CLAIM_MAX_LENGTH),
+    ]
+    if not 1 <= len(request.roles) <= MAX_ROLE_VALUES:
+        return [*problems, Problem(("roles",), f"must have 1 to {MAX_ROLE_VALUES} entries")]
+    seen: set[str] = set()
+    for index, one in enumerate(request.roles):
+        place = ("roles", str(index))
+        problems.append(check_text(one.value, (*place, "value"), VALUE_MAX_LENGTH))
+        if one.value in seen:
+            problems.append(Problem((*place, "value"), "must not be there twice"))
+        seen.add(one.value)
+        if beyond := ROLE_PERMISSIONS[Role(one.role.name)] - actor.permissions:
+            reason = f"must not do more than you; you lack {join_names(beyond)}"
+            problems.append(Problem((*place, "role"), reason))
+    return problems

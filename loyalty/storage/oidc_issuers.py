@@ -1,0 +1,121 @@
+"""The identity providers that tenants have set for their staff."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from loyalty.storage.tables import oidc_issuers
+from tenancy.database import Transaction
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
+from tenancy.tables import token_directory
+
+
+class OidcIssuerRow(NamedTuple):
+    """A provider of a tenant: who issues, for whom, and which role each value of a claim stands for."""
+
+    id: UUID
+    issuer: str
+    audience: str
+    role_claim: str
+    roles: list[dict[str, str]]
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    changed_by: str
+    made_with: str
+    removed_at: datetime | None
+
+
+_COLUMNS = [oidc_issuers.c[name] for name in OidcIssuerRow._fields]
+_OURS = oidc_issuers.c.tenant_id == tenant_parameter()
+_LISTED = select(*_COLUMNS).where(_OURS, oidc_issuers.c.removed_at.is_(None)).order_by(oidc_issuers.c.id)
+_BY_IDS = select(*_COLUMNS).where(_OURS, among(oidc_issuers.c.id, "ids"), oidc_issuers.c.removed_at.is_(None))
+_BY_PAIR = select(*_COLUMNS).where(
+    _OURS, oidc_issuers.c.issuer == bindparam("issuer"), oidc_issuers.c.audience == bindparam("audience")
+)
+_INSERT = insert(oidc_issuers).values(
+    tenant_id=tenant_parameter(), **{name: bindparam(name) for name in OidcIssuerRow._fields if name != "removed_at"}
+)
+_CHANGE = (
+    update(oidc_issuers)
+    .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
+    .values(
+        role_claim=bindparam("new_claim"),
+        roles=bindparam("new_roles"),
+        version=oidc_issuers.c.version + 1,
+        changed_at=bindparam("now"),
+        changed_by=bindparam("actor"),
+        made_with=bindparam("credential"),
+        removed_at=None,
+    )
+    .returning(*_COLUMNS)
+)
+_REMOVE = (
+    update(oidc_issuers)
+    .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
+    .values(removed_at=func.coalesce(oidc_issuers.c.removed_at, bindparam("now")), version=oidc_issuers.c.version + 1)
+    .returning(*_COLUMNS)
+)
+_CLAIM_PAIR = (
+    upsert(token_directory)
+    .values(tenant_id=tenant_parameter(), sha256=bindparam("sha256"), token_id=bindparam("id"))
+    .on_conflict_do_nothing()
+    .execution_options(preserve_rowcount=True)
+)
+
+
+def hash_of_pair(issuer: str, audience: str) -> str:
+    """The name of an issuer and audience in the directory: 64 hexadecimal digits, as of a credential."""
+    return hashlib.sha256(f"oidc\n{len(issuer)}\n{issuer}\n{audience}".encode()).hexdigest()
+
+
+async def read_issuers(tx: Reads) -> list[OidcIssuerRow]:
+    """The providers of a tenant, the oldest first."""
+    return [OidcIssuerRow._make(row) for row in await tx.rows(_LISTED)]
+
+
+async def read_issuers_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:
+    """The providers among ``ids``."""
+    return {row.id: OidcIssuerRow._make(row) for row in await tx.rows(_BY_IDS, ids=list(ids))}
+
+
+async def read_issuer_of_pair(tx: Reads, issuer: str, audience: str) -> OidcIssuerRow | None:
+    """The provider with this issuer and audience, a removed one too."""
+    row = await tx.row(_BY_PAIR, issuer=issuer, audience=audience)
+    return OidcIssuerRow._make(row) if row else None
+
+
+async def insert_issuer(tx: Transaction, row: OidcIssuerRow) -> bool:
+    """Keep a new provider, and the way from issuer and audience to the tenant; False where another tenant has it."""
+    if not await tx.run(_CLAIM_PAIR, sha256=hash_of_pair(row.issuer, row.audience), id=row.id):
+        return False
+    kept = row._asdict()
+    del kept["removed_at"]
+    await tx.run(_INSERT, **kept)
+    return True
+
+
+async def change_issuer(tx: Transaction, issuer_id: UUID, row: OidcIssuerRow) -> OidcIssuerRow:
+    """Give a known provider another mapping, and bring it back when it was removed."""
+    (changed,) = await tx.rows(
+        _CHANGE,
+        issuer_row=issuer_id,
+        new_claim=row.role_claim,
+        new_roles=row.roles,
+        now=row.changed_at,
+        actor=row.changed_by,
+        credential=row.made_with,
+    )
+    return OidcIssuerRow._make(changed)
+
+
+async def remove_issuer(tx: Transaction, issuer_id: UUID, now: datetime) -> OidcIssuerRow | None:
+    """Remove a provider; the first moment counts. None when there is none."""
+    row = await tx.row(_REMOVE, issuer_row=issuer_id, now=now)
+    return OidcIssuerRow._make(row) if row else None

@@ -1,0 +1,72 @@
+"""``oidcIssuerSet``: the identity provider that a tenant's staff sign in at."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import strawberry
+
+from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
+from permissions.catalog import Permission
+from permissions.roles import TeamRole
+from schema.context import Info
+from schema.errors import answer_mutation
+from schema.guard import guarded
+from schema.mutations.payload import UserErrors, user_errors_field
+from schema.types.oidc_issuer import OidcIssuer
+
+
+@strawberry.input(description="A value of the provider's claim of roles, and the role that it stands for here.")
+class OidcRoleInput:
+    value: str = strawberry.field(description="The value, to the letter; 1 to 255 characters.")
+    role: TeamRole = strawberry.field(description="The role. It may do only what the caller may do too.")
+
+
+@strawberry.input(description="The provider. Setting the same issuer and audience again changes the mapping.")
+class OidcIssuerSetInput:
+    issuer: str = strawberry.field(
+        description="The claim `iss` of its tokens, to the letter: an https address that is public."
+    )
+    audience: str = strawberry.field(
+        description="The claim `aud` of its tokens: the id of your application at the provider; 1 to 255 characters. "
+        "An issuer and audience belong to one tenant."
+    )
+    role_claim: str = strawberry.field(
+        default="roles", description="The claim that tells roles: a text, or a list of texts. Default `roles`."
+    )
+    roles: list[OidcRoleInput] = strawberry.field(
+        description="What the values of the claim stand for; 1 to 50. Who has none of them is not let in."
+    )
+
+
+@strawberry.type(description="The provider as it is set now.")
+class OidcIssuerSetPayload:
+    user_errors: UserErrors = user_errors_field()
+    oidc_issuer: OidcIssuer | None = strawberry.field(default=None, description="The provider.")
+
+
+@guarded(
+    Permission.TOKENS_MANAGE,
+    description=(
+        "Let the tenant's staff sign in at an identity provider of their own (OpenID Connect): its ID tokens and JWT "
+        "access tokens are bearer tokens. Only a person of the team may. At most 5 are set."
+    ),
+    even_when_off=True,
+)
+async def oidc_issuer_set(
+    info: Info,
+    input: Annotated[OidcIssuerSetInput, strawberry.argument(description="The provider.")],  # noqa: A002
+) -> OidcIssuerSetPayload:
+    """Whoever signed in under the former mapping is mapped anew with the next request."""
+
+    async def work() -> Mapping[str, Any]:
+        request = OidcIssuerRequest(
+            input.issuer,
+            input.audience,
+            input.role_claim,
+            [RoleValue(one.value, one.role) for one in input.roles],
+        )
+        row = await set_oidc_issuer(info.context.world, info.context.actor, request)
+        info.context.loaders.clear()
+        return {"oidc_issuer": row}
+
+    return await answer_mutation(OidcIssuerSetPayload, work)

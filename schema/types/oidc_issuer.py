@@ -1,0 +1,38 @@
+"""Identity providers that a tenant's staff sign in at."""
+
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from loyalty.storage.oidc_issuers import OidcIssuerRow
+from permissions.roles import TeamRole
+from schema.fields import computed
+from schema.types.node import Node, node_id, reads
+
+
+@strawberry.type(description="A value of the provider's claim of roles, and the role that it stands for here.")
+class OidcRole:
+    value: str = strawberry.field(description="The value, to the letter.")
+    role: TeamRole = strawberry.field(description="The role.")
+
+
+@strawberry.type(
+    description="An identity provider (OpenID Connect) whose tokens the tenant's staff may send as bearer tokens."
+)
+class OidcIssuer(Node):
+    is_type_of = reads(OidcIssuerRow)
+
+    id: strawberry.ID = node_id("OidcIssuer")
+    issuer: str = strawberry.field(description="The claim `iss`, to the letter. Its keys are found by discovery.")
+    audience: str = strawberry.field(description="The claim `aud`: the tenant's application at the provider.")
+    role_claim: str = strawberry.field(description="The claim that tells roles: a text, or a list of texts.")
+    created_at: datetime = strawberry.field(description="When it was set first.")
+    changed_at: datetime = strawberry.field(description="When it was set last.")
+    changed_by: str = strawberry.field(description="Who set it last.")
+
+    @computed(description="What the values of the claim stand for. Who has none of them is not let in.")
+    def roles(self) -> list[OidcRole]:
+        """From the stored names of roles."""
+        row: Any = self
+        return [OidcRole(value=one["value"], role=TeamRole[one["role"]]) for one in row.roles]
