@@ -29,7 +29,7 @@ from tests.loyalty.services.builders import customer_actor, position_all_events
 from tests.schema.test_every_field import EUR, Asking, Life, Seen, new_secret
 
 NO_WORDS = {
-    *("externalId", "idempotencyKey", "item", "lineId", "origins"),
+    *("externalId", "idempotencyKey", "item", "lineId", "token"),
     *("email", "phone", "avatarUrl", "pictureUrl", "birthday", "type", "value"),
 }
 """Texts that name something, or have a form of their own: the life gives them."""
@@ -94,14 +94,25 @@ class WordyLife(Life):
         super().__init__(owner)
         self._schema = owner.schema
         self._number = 0
+        self._no_words: set[str] = set()
+        """Where a text must have a form: the mutation has refused a canary there, and is asked again without it."""
 
     async def do(self, name: str, /, **given: Any) -> Any:
         """Run a mutation with a canary in each of its texts."""
         assert self._schema.mutation_type is not None
         input_type = get_named_type(self._schema.mutation_type.fields[name].args["input"].type)
-        made = await super().do(name, **self._fill(input_type, given, name))
-        assert not self._owner.seen.problems, "a text that takes no free words belongs into NO_WORDS"
-        return made
+        problems = self._owner.seen.problems
+        while True:
+            made = await super().do(name, **self._fill(input_type, given, name))
+            if not problems:
+                return made
+            refused = {
+                ".".join([name, *(part for part in error["path"] if not part.isdigit())])
+                for error in (made or {}).get("userErrors", ())
+            }
+            assert refused - self._no_words, problems
+            self._no_words |= refused
+            problems.clear()
 
     def labels_of_conditions(self) -> list[str]:
         """The conditions of a rule that compare words."""
@@ -122,10 +133,15 @@ class WordyLife(Life):
                     filled[name] = self._fill(kind, given[name], f"{path}.{name}", of)
                 elif given.get(name):
                     filled[name] = [self._fill(kind, one, f"{path}.{name}", of) for one in given[name]]
-            elif kind.name == "String" and name not in NO_WORDS and not type_.is_one_of:
+            elif self._takes_words(type_, name, kind, path):
                 word = self._canary(f"{path}.{name}", of)
                 filled[name] = [word] if isinstance(get_nullable_type(field.type), GraphQLList) else word
         return filled
+
+    def _takes_words(self, type_: GraphQLInputObjectType, name: str, kind: Any, path: str) -> bool:
+        if type_.is_one_of or name in NO_WORDS or f"{path}.{name}" in self._no_words:
+            return False
+        return bool(kind.name == "String")
 
     def _canary(self, path: str, of: str) -> str:
         """A text that no other is like: names of tiers and rules must differ."""
@@ -182,7 +198,7 @@ async def test_a_customer_reads_no_word_that_is_for_the_team(
     for asking in (owner, customer):
         await asking.query_everything()
         await asking.follow_everything()
-    assert customer.heard.canaries == MAY_READ
+    assert sorted(customer.heard.canaries) == sorted(MAY_READ)
     assert owner.heard.canaries >= MAY_READ
     for place in ("earningRuleCreate.name", "pointsAdjust.internalNote", "purchaseRefund.reason", "the name of staff"):
         assert place in owner.heard.canaries, "the canary was not stored, so nothing was tried"
