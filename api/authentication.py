@@ -58,7 +58,7 @@ class Authenticator:
     async def __call__(self, authorization: str | None, peer: str | None = None) -> Actor:
         """The actor of a credential that is sent from the address `peer`.
 
-        Raises `Unauthenticated`, or `TenantSuspended` for one that stands otherwise.
+        Raises `Unauthenticated`, or `TenantNotActive` for one that stands otherwise.
         """
         actor = await self.actor_of(_bearer_credential(authorization))
         refuse_other_networks(actor, peer)

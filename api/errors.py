@@ -6,7 +6,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantNotActive
 from schema.masking import INTERNAL_MESSAGE, RETRY_AFTER_SECONDS, ErrorCode, retry_hint
 
 JSON = "application/json"
@@ -44,8 +44,8 @@ def unauthenticated(message: str, *, missing: bool) -> RequestRefused:
     return RequestRefused(401, ErrorCode.UNAUTHENTICATED, message, {"www-authenticate": challenge})
 
 
-def suspended(error: TenantSuspended) -> RequestRefused:
-    """403: the credential is right, but its tenant is suspended."""
+def not_active(error: TenantNotActive) -> RequestRefused:
+    """403: the credential is right, but its tenant is suspended or closed."""
     return RequestRefused(403, ErrorCode.FORBIDDEN, error.message, reason=error.code)
 
 

@@ -32,9 +32,9 @@ from api.errors import (
     RequestRefused,
     bad_request,
     error_response,
+    not_active,
     page_refused,
     request_id_of,
-    suspended,
     unauthenticated,
     unavailable,
 )
@@ -45,7 +45,7 @@ from api.peers import peer_of
 from api.requests import sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantNotActive
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
 from schema.masking import RETRY_AFTER_SECONDS, UNAVAILABLE_MESSAGE, ErrorCode
@@ -187,8 +187,8 @@ class GraphQLView(GraphQL[Any, None]):
             return await self.authenticate(headers[0] if headers else None, peer_of(request.scope))
         except Unauthenticated as refused:
             raise unauthenticated(str(refused), missing=refused.missing) from None
-        except TenantSuspended as refused:
-            raise suspended(refused) from None
+        except TenantNotActive as refused:
+            raise not_active(refused) from None
         except self.unavailable:
             raise unavailable(UNAVAILABLE_MESSAGE) from None
 

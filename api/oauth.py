@@ -33,7 +33,7 @@ from api.oauth_server import (
 )
 from api.peers import peer_of
 from api.tokens import hash_token, is_token
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantNotActive
 from permissions.actor import Actor
 from permissions.catalog import SELF_PERMISSIONS, Permission
 from schema.masking import RETRY_AFTER_SECONDS
@@ -56,7 +56,7 @@ class PartnerDoor(NamedTuple):
     """What the endpoints ask for.
 
     `find_client` finds the actor of an OAuth client by the SHA-256 of its secret; `find_bearer` that of any bearer
-    credential, or raises `Unauthenticated`; both may raise `TenantSuspended`. `revoke` ends an access token by its
+    credential, or raises `Unauthenticated`; both may raise `TenantNotActive`. `revoke` ends an access token by its
     actor. `public_url` is the address that clients call, empty for the one that each request names.
     """
 
@@ -152,8 +152,8 @@ async def _find_client(door: PartnerDoor, request: Request, parameters: dict[str
         refuse_other_networks(actor, peer_of(request.scope))
     except Unauthenticated:
         return None
-    except TenantSuspended:
-        raise UnauthorizedClientError(description="The tenant of this client is suspended.") from None
+    except TenantNotActive:
+        raise UnauthorizedClientError(description="The tenant of this client is suspended or closed.") from None
     return PartnerClient(actor, presented)
 
 
@@ -191,7 +191,7 @@ async def _find_token(door: PartnerDoor, client: PartnerClient | None, parameter
         return None
     try:
         actor = await door.find_bearer(token)
-    except (Unauthenticated, TenantSuspended):
+    except (Unauthenticated, TenantNotActive):
         return None
     return actor if actor.tenant_id == client.actor.tenant_id else None
 

@@ -34,7 +34,7 @@ from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import PageRefused, admit_page
 from api.peers import peer_of
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantClosed, TenantNotActive
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
 from schema.masking import READER_TOO_SLOW, ErrorCode, ReaderTooSlow, mask_errors, refusal
@@ -238,8 +238,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except Unauthenticated:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the credential is missing or not valid")
             return
-        except TenantSuspended:
-            await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant is suspended")
+        except TenantNotActive as refused:
+            state = "closed" if isinstance(refused, TenantClosed) else "suspended"
+            await self.close(CLOSE_FORBIDDEN, f"Forbidden: the tenant is {state}")
             return
         except Exception as error:
             if isinstance(error, (TimeoutError, *self.edge.unavailable)):

@@ -7,15 +7,15 @@ from typing import TypeVar
 
 import click
 
-from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.errors import InvalidInput, NotFound, TenantClosed
 from loyalty.rules.ids import TenantId
-from loyalty.services.tenant import provision_tenant, resume_tenant, suspend_tenant
+from loyalty.services.tenant import close_tenant, entitle_tenant, provision_tenant, resume_tenant, suspend_tenant
 from loyalty.services.world import World
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 from tenancy.database import Database
-from tenancy.provisioning import list_tenants
+from tenancy.provisioning import ListedTenant, list_tenants
 from tenancy.tables import ACTIVE
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @click.group()
 def tenant() -> None:
-    """Create, list, suspend and resume tenants."""
+    """Create, list, suspend, resume, close and entitle tenants."""
 
 
 @tenant.command()
@@ -38,7 +38,17 @@ def tenant() -> None:
     multiple=True,
     help="Origin whose browser pages may call, such as https://salon.example; may be given more than once.",
 )
-def create(name: str, currency: str, time_zone: str, locale: str, origins: tuple[str, ...], *, sandbox: bool) -> None:
+@click.option("--no-loyalty", is_flag=True, help="Do not grant the loyalty module yet.")
+def create(
+    name: str,
+    currency: str,
+    time_zone: str,
+    locale: str,
+    origins: tuple[str, ...],
+    *,
+    no_loyalty: bool,
+    sandbox: bool,
+) -> None:
     """Create a tenant with its first settings, and print its id."""
     with provided_database(load_settings(), prepare=True) as urls:
 
@@ -52,27 +62,35 @@ def create(name: str, currency: str, time_zone: str, locale: str, origins: tuple
                     locale=locale,
                     sandbox=sandbox,
                     allowed_origins=origins,
+                    loyalty_entitled=not no_loyalty,
                 )
             except InvalidInput as refusal:
                 raise SetupProblem(str(refusal)) from refusal
             return str(made.tenant_id)
 
-        click.echo(asyncio.run(_with_database(urls.owner, work)))
+        click.echo(asyncio.run(_with_database(urls.relay, work)))
 
 
 @tenant.command(name="list")
 def list_() -> None:
-    """List all tenants, oldest first: id and name, and SUSPENDED where access is refused."""
+    """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED."""
     with provided_database(load_settings()) as urls:
-        for tenant_id, name, state in asyncio.run(_with_database(urls.relay, list_tenants)):
-            click.echo(f"{tenant_id}  {name}" if state == ACTIVE else f"{tenant_id}  {name}  {state}")
+        for listed in asyncio.run(_with_database(urls.relay, list_tenants)):
+            click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
+
+
+def _remarks(tenant: ListedTenant) -> list[str]:
+    return [
+        *([] if tenant.state == ACTIVE else [tenant.state]),
+        *([] if tenant.loyalty_entitled else ["NOT ENTITLED"]),
+    ]
 
 
 @tenant.command()
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 def suspend(tenant_id: uuid.UUID) -> None:
     """Refuse every credential of a tenant until it is resumed. Points keep their dates meanwhile."""
-    _change_state(tenant_id, suspend_tenant)
+    _change(tenant_id, suspend_tenant)
     click.echo(f"{tenant_id} is suspended: its credentials are refused, and open sockets close within 5 seconds.")
 
 
@@ -80,21 +98,45 @@ def suspend(tenant_id: uuid.UUID) -> None:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 def resume(tenant_id: uuid.UUID) -> None:
     """Let the credentials of a suspended tenant work again."""
-    _change_state(tenant_id, resume_tenant)
+    _change(tenant_id, resume_tenant)
     click.echo(f"{tenant_id} is active: its credentials work again.")
 
 
-def _change_state(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[None]]) -> None:
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def close(tenant_id: uuid.UUID, *, yes: bool) -> None:
+    """Refuse every credential of a tenant for good. What it holds is kept, and nothing opens it again."""
+    if not yes:
+        click.confirm(f"{tenant_id} cannot be opened again. Close it?", abort=True)
+    _change(tenant_id, close_tenant)
+    click.echo(f"{tenant_id} is closed: its credentials are refused for good, and open sockets close within 5 seconds.")
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+@click.option("--loyalty/--no-loyalty", required=True, help="Grant the loyalty module, or take it back.")
+def entitle(tenant_id: uuid.UUID, *, loyalty: bool) -> None:
+    """Grant the loyalty module to a tenant, or take it back. Without it everything but credentials is refused."""
+
+    async def change(world: World, changed_id: TenantId) -> ListedTenant:
+        return await entitle_tenant(world, changed_id, loyalty=loyalty)
+
+    _change(tenant_id, change)
+    click.echo(f"{tenant_id} is {'entitled' if loyalty else 'not entitled'} to loyalty.")
+
+
+def _change(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[ListedTenant]]) -> None:
     async def work(database: Database) -> None:
         try:
             await change(World(database), TenantId(tenant_id))
         except NotFound as refusal:
             raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
+        except TenantClosed as refusal:
+            raise SetupProblem(f"{tenant_id} is closed for good.") from refusal
 
     with provided_database(load_settings()) as urls:
-        if not urls.owner:
-            raise SetupProblem("TREUE_OWNER_URL must be set as well: only the owner of the tables can change a tenant.")
-        asyncio.run(_with_database(urls.owner, work))
+        asyncio.run(_with_database(urls.relay, work))
 
 
 async def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:

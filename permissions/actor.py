@@ -57,6 +57,8 @@ class Actor:
 
     `issuer` is the tenant's own identity provider that a person signed in at.
 
+    `loyalty_entitled` tells whether the platform grants the module, `loyalty_enabled` whether it is on as well.
+
     `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
     allows.
     """
@@ -77,6 +79,7 @@ class Actor:
     networks: tuple[str, ...] | None = None
     issuer: IssuerMark | None = None
     loyalty_enabled: bool = True
+    loyalty_entitled: bool = True
     allowed_origins: frozenset[str] = frozenset()
     origin: Origin | None = None
 

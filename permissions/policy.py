@@ -1,8 +1,9 @@
 """The question every service asks first: whether this actor may do that."""
 
-from loyalty.rules.errors import FeatureDisabled, PermissionDenied
+from loyalty.rules.errors import FeatureDisabled, NotEntitled, PermissionDenied
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
+from permissions.roles import CREDENTIAL_PERMISSIONS
 
 LOYALTY = "LOYALTY"
 READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
@@ -23,9 +24,14 @@ def require(actor: Actor, permission: Permission, *, even_when_off: bool = False
 
 
 def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = False) -> None:
-    """Like `require`, satisfied by any one of the permissions; the first is the one a refusal names."""
+    """Like `require`, satisfied by any one of the permissions; the first is the one a refusal names.
+
+    Raises `NotEntitled` for everything but credentials where the platform does not grant the module.
+    """
     if not actor.permissions.intersection(permissions):
         raise PermissionDenied(permissions[0].name)
+    if not (actor.loyalty_entitled or CREDENTIAL_PERMISSIONS.issuperset(permissions)):
+        raise NotEntitled(LOYALTY)
     if not (actor.loyalty_enabled or even_when_off or _reads_as_team(actor, permissions)):
         raise FeatureDisabled(LOYALTY)
 

@@ -12,7 +12,7 @@ from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules import errors as refusals
 from loyalty.rules import purchase_errors as purchase_refusals
-from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
+from loyalty.rules.errors import FeatureDisabled, LoyaltyError, NotEntitled, PermissionDenied, TenantNotActive
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.reassignment import ReassignmentObstacle
 from loyalty.rules.redemption import HoldState
@@ -288,7 +288,7 @@ async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitabl
     """
     try:
         return payload(**await work(), user_errors=[])
-    except (PermissionDenied, FeatureDisabled, TenantSuspended):
+    except (PermissionDenied, FeatureDisabled, NotEntitled, TenantNotActive):
         raise
     except LoyaltyError as refusal:
         return payload(user_errors=user_errors(refusal))

@@ -21,8 +21,9 @@ from loyalty.rules.errors import (
     FeatureDisabled,
     InvalidInput,
     LoyaltyError,
+    NotEntitled,
     PermissionDenied,
-    TenantSuspended,
+    TenantNotActive,
 )
 from loyalty.rules.gift_card_errors import TooManyWrongCodes
 from schema.node_ids import encode_id
@@ -164,12 +165,12 @@ def _classify_other(error: GraphQLError, *, about_the_request: bool) -> _Shown:
 
 
 def _classify_refusal(cause: LoyaltyError) -> _Shown:
-    if isinstance(cause, PermissionDenied):
-        return _Shown(ErrorCode.FORBIDDEN, cause.message)
-    if isinstance(cause, TenantSuspended):
-        return _Shown(ErrorCode.FORBIDDEN, cause.message, {"reason": cause.code})
-    if isinstance(cause, FeatureDisabled):
-        return _Shown(ErrorCode.FEATURE_DISABLED, cause.message)
+    if isinstance(cause, PermissionDenied | TenantNotActive):
+        reason = {} if isinstance(cause, PermissionDenied) else {"reason": cause.code}
+        return _Shown(ErrorCode.FORBIDDEN, cause.message, reason)
+    if isinstance(cause, FeatureDisabled | NotEntitled):
+        reason = {} if isinstance(cause, FeatureDisabled) else {"reason": cause.code}
+        return _Shown(ErrorCode.FEATURE_DISABLED, cause.message, reason)
     if isinstance(cause, InvalidInput):
         return _classify_invalid_input(cause)
     if isinstance(cause, TooManyWrongCodes):

@@ -1,10 +1,11 @@
-"""Create tenants, suspend and resume them.
+"""Create tenants, suspend, resume and close them, and grant them the loyalty module.
 
-Runs as the owner of the tables, inside the tenant: the application role cannot do it.
+Runs as the relay role, or as the owner of the tables, inside the tenant: the application role cannot do it. The relay
+role reads nothing that tenants hold.
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loyalty.rules.ids import TenantId
 from tenancy.database import Database, Transaction
 from tenancy.table import tenant_parameter
-from tenancy.tables import ACTIVE, tenants
+from tenancy.tables import ACTIVE, CLOSED, tenants
 
 _INSERT = insert(tenants).values(
     tenant_id=tenant_parameter(),
@@ -25,9 +26,28 @@ _INSERT = insert(tenants).values(
     sandbox=bindparam("sandbox"),
     clock_advance_seconds=0,
     allowed_origins=bindparam("allowed_origins"),
+    loyalty_entitled=bindparam("loyalty_entitled"),
 )
-_LIST = select(tenants.c.tenant_id, tenants.c.name, tenants.c.state).order_by(tenants.c.created_at)
-_SET_STATE = update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(state=bindparam("new_state"))
+_LISTED = (
+    tenants.c.tenant_id,
+    tenants.c.name,
+    tenants.c.state,
+    tenants.c.loyalty_entitled,
+    tenants.c.sandbox,
+    tenants.c.created_at,
+)
+_LIST = select(*_LISTED).order_by(tenants.c.created_at, tenants.c.tenant_id)
+_ONE = select(*_LISTED).where(tenants.c.tenant_id == tenant_parameter())
+_SET_STATE = (
+    update(tenants)
+    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
+    .values(state=bindparam("new_state"))
+)
+_ENTITLE = (
+    update(tenants)
+    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
+    .values(loyalty_entitled=bindparam("entitled"))
+)
 
 
 class NewTenant(NamedTuple):
@@ -40,6 +60,7 @@ class NewTenant(NamedTuple):
     locale: str
     sandbox: bool = False
     allowed_origins: tuple[str, ...] = ()
+    loyalty_entitled: bool = True
 
 
 class ListedTenant(NamedTuple):
@@ -48,6 +69,9 @@ class ListedTenant(NamedTuple):
     tenant_id: TenantId
     name: str
     state: str
+    loyalty_entitled: bool
+    sandbox: bool
+    created_at: datetime
 
 
 async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> None:
@@ -61,12 +85,24 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> No
         now=now,
         sandbox=tenant.sandbox,
         allowed_origins=list(tenant.allowed_origins),
+        loyalty_entitled=tenant.loyalty_entitled,
     )
 
 
 async def set_tenant_state(tx: Transaction, state: str) -> bool:
-    """Let a tenant be ACTIVE or SUSPENDED; tells whether there is such a tenant."""
+    """Let a tenant be ACTIVE, SUSPENDED or CLOSED; tells whether there is one that is not closed."""
     return await tx.run(_SET_STATE, new_state=state) > 0
+
+
+async def set_entitlement(tx: Transaction, *, entitled: bool) -> bool:
+    """Grant the loyalty module, or take it back; tells whether there is a tenant that is not closed."""
+    return await tx.run(_ENTITLE, entitled=entitled) > 0
+
+
+async def read_listed_tenant(tx: Transaction) -> ListedTenant | None:
+    """The tenant of the transaction, as the list of all tenants shows it."""
+    row = await tx.row(_ONE)
+    return None if row is None else _listed(row)
 
 
 async def list_tenants(relay: Database) -> list[ListedTenant]:
@@ -76,4 +112,8 @@ async def list_tenants(relay: Database) -> list[ListedTenant]:
 
 
 async def _list(connection: AsyncConnection) -> list[ListedTenant]:
-    return [ListedTenant(TenantId(row.tenant_id), row.name, row.state) for row in await connection.execute(_LIST)]
+    return [_listed(row) for row in await connection.execute(_LIST)]
+
+
+def _listed(row: Any) -> ListedTenant:
+    return ListedTenant(TenantId(row.tenant_id), row.name, row.state, row.loyalty_entitled, row.sandbox, row.created_at)

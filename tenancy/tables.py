@@ -4,8 +4,8 @@ from sqlalchemy import BigInteger, Boolean, Column, Table, Text, Uuid
 
 from tenancy.table import check, document, instant, metadata, one_of, text_column
 
-ACTIVE, SUSPENDED = "ACTIVE", "SUSPENDED"
-TENANT_STATES = (ACTIVE, SUSPENDED)
+ACTIVE, SUSPENDED, CLOSED = "ACTIVE", "SUSPENDED", "CLOSED"
+TENANT_STATES = (ACTIVE, SUSPENDED, CLOSED)
 
 tenants = Table(
     "tenants",
@@ -22,6 +22,8 @@ tenants = Table(
     Column("clock_advance_seconds", BigInteger, nullable=False),
     # The origins of browser pages that may call, as JSON texts.
     document("allowed_origins"),
+    # Whether the platform grants the loyalty module; whether it is on is the setting of the program.
+    Column("loyalty_entitled", Boolean, nullable=False),
     one_of("state", TENANT_STATES),
     check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
     check("allowed_origins", "jsonb_typeof(allowed_origins) = 'array'"),

@@ -336,13 +336,36 @@ class PermissionDenied(LoyaltyError):
         self.permission = permission
 
 
-class TenantSuspended(LoyaltyError):
+class TenantNotActive(LoyaltyError):
+    """No credential of the tenant is let in."""
+
+
+class TenantSuspended(TenantNotActive):
     """All credentials of the tenant are refused until an operator resumes it."""
 
     code: ClassVar[str] = "TENANT_SUSPENDED"
 
     def __init__(self) -> None:
         super().__init__("This tenant is suspended. Its credentials are refused until it is resumed.")
+
+
+class TenantClosed(TenantNotActive):
+    """All credentials of the tenant are refused for good. What it held is kept."""
+
+    code: ClassVar[str] = "TENANT_CLOSED"
+
+    def __init__(self) -> None:
+        super().__init__("This tenant is closed. Its credentials are refused for good.")
+
+
+class NotEntitled(LoyaltyError):
+    """The platform does not grant the feature to this tenant, which therefore cannot switch it on."""
+
+    code: ClassVar[str] = "NOT_ENTITLED"
+
+    def __init__(self, feature: str) -> None:
+        super().__init__(f"The platform does not grant the feature {feature} to this tenant.")
+        self.feature = feature
 
 
 class FeatureDisabled(LoyaltyError):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantClosed, TenantNotActive, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.world import World
 from loyalty.storage.credentials import (
@@ -18,11 +18,11 @@ from loyalty.storage.credentials import (
 )
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import known_grants
-from tenancy.tables import ACTIVE
+from tenancy.tables import ACTIVE, CLOSED
 
 
 async def actor_of_token(world: World, sha256: str) -> Actor | None:
-    """The actor behind an API token; None when it is unknown, revoked or expired. Raises TenantSuspended."""
+    """The actor behind an API token; None when it is unknown, revoked or expired. Raises TenantNotActive."""
     return await _actor_of_secret(world, sha256, TOKEN)
 
 
@@ -51,7 +51,7 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
     """The actor as it stands now; None when its tenant, credential or customer is gone, revoked or expired.
 
     A credential ends with the one that made it. A customer's credential rests while the
-    customer is archived. Raises TenantSuspended for a credential that stands otherwise.
+    customer is archived. Raises TenantNotActive for a credential that stands otherwise.
     """
     tx = world.database.reading(actor.tenant_id)
     standing = await read_standing_of(tx, actor)
@@ -60,7 +60,7 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
 
 async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
-) -> list[Actor | TenantSuspended | None]:
+) -> list[Actor | TenantNotActive | None]:
     """What `refresh_actor` says of each of a tenant's actors, in their order, asked in one statement."""
     standings, now = await _read_standings(world, tenant_id, actors)
     return [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
@@ -68,7 +68,7 @@ async def refresh_actors(
 
 async def admit_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
-) -> list[Actor | TenantSuspended | None]:
+) -> list[Actor | TenantNotActive | None]:
     """The same as `refresh_actors` for actors who have just come with a request: notes that their clients were used."""
     standings, now = await _read_standings(world, tenant_id, actors)
     judged = [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
@@ -85,25 +85,27 @@ async def _read_standings(
     return standings, world.clock()
 
 
-def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | TenantSuspended | None:
+def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | TenantNotActive | None:
     try:
         return judge_actor(actor, standing, now)
-    except TenantSuspended as suspended:
-        return suspended
+    except TenantNotActive as refused:
+        return refused
 
 
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
     """Those of a tenant's actors whose open connections have to end, asked for in one statement.
 
-    Their credential does not stand any more, the tenant does not allow the origin of their page any more, or their
-    customer was merged: then they have to connect again, to be followed as the target.
+    Their credential does not stand any more, the tenant has lost the module, or it does not allow the origin of their
+    page any more. Or their customer was merged: then they have to connect again, to be followed as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}
 
 
-def _may_stay(actor: Actor, now: Actor | TenantSuspended | None) -> bool:
+def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
     if not isinstance(now, Actor) or now.customer_id != actor.customer_id:
+        return False
+    if actor.loyalty_entitled and not now.loyalty_entitled:
         return False
     return replace(now, origin=actor.origin).comes_from_allowed_page
 
@@ -120,7 +122,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         return _with_access_token(actor, standing, now)
     if not _has_what_it_stands_on(actor, standing, now):
         return None
-    _refuse_suspended(standing)
+    _refuse_inactive(standing)
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
     former_ids = frozenset(CustomerId(former) for former in standing.former_ids)
     return replace(
@@ -128,6 +130,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         customer_id=customer_id,
         former_ids=former_ids,
         loyalty_enabled=standing.loyalty_enabled,
+        loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,
     )
 
@@ -160,7 +163,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
     token = standing.token
     if token is None or token.kind != kind or not is_live(token, now) or not _is_its_secret(token, mark, now):
         return None
-    _refuse_suspended(standing)
+    _refuse_inactive(standing)
     return Actor(
         kind=ActorKind.API_TOKEN,
         tenant_id=tenant_id,
@@ -173,6 +176,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
         secret_mark=mark,
         networks=None if token.networks is None else tuple(token.networks),
         loyalty_enabled=standing.loyalty_enabled,
+        loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,
     )
 
@@ -186,9 +190,9 @@ def _is_its_secret(token: ApiTokenRow, mark: str | None, now: datetime) -> bool:
     return mark == token.former_secret_mark and token.former_ends_at is not None and token.former_ends_at > now
 
 
-def _refuse_suspended(standing: Standing) -> None:
+def _refuse_inactive(standing: Standing) -> None:
     if standing.tenant_state != ACTIVE:
-        raise TenantSuspended
+        raise TenantClosed if standing.tenant_state == CLOSED else TenantSuspended
 
 
 def is_live(token: ApiTokenRow, now: datetime) -> bool:

@@ -1,10 +1,10 @@
-"""What `treue tenant` does as the owner's role: create a tenant with its first program, suspend and resume it."""
+"""What the platform does with tenants: create one with its first program, suspend, resume and close it, entitle it."""
 
 from collections.abc import Sequence
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.errors import NotFound, Problem, refuse_problems
+from loyalty.rules.errors import NotFound, Problem, TenantClosed, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import is_currency
 from loyalty.rules.origins import check_origins
@@ -13,8 +13,16 @@ from loyalty.rules.text import check_text
 from loyalty.rules.zones import is_locale, is_time_zone
 from loyalty.services.world import World
 from loyalty.storage.programs import create_program
-from tenancy.provisioning import NewTenant, insert_tenant, set_tenant_state
-from tenancy.tables import ACTIVE, SUSPENDED
+from tenancy.database import Transaction
+from tenancy.provisioning import (
+    ListedTenant,
+    NewTenant,
+    insert_tenant,
+    read_listed_tenant,
+    set_entitlement,
+    set_tenant_state,
+)
+from tenancy.tables import ACTIVE, CLOSED, SUSPENDED
 
 NAME_MAX_LENGTH = 120
 
@@ -28,6 +36,7 @@ async def provision_tenant(
     locale: str,
     sandbox: bool = False,
     allowed_origins: Sequence[str] = (),
+    loyalty_entitled: bool = True,
 ) -> NewTenant:
     """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field."""
     origins, wrong_origins = check_origins(allowed_origins, ("allowed_origins",))
@@ -40,7 +49,7 @@ async def provision_tenant(
             *wrong_origins,
         ],
     )
-    tenant = NewTenant(TenantId(uuid7()), name, currency, time_zone, locale, sandbox, tuple(origins))
+    tenant = NewTenant(TenantId(uuid7()), name, currency, time_zone, locale, sandbox, tuple(origins), loyalty_entitled)
     now = world.clock()
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
         await insert_tenant(tx, tenant, now)
@@ -48,20 +57,57 @@ async def provision_tenant(
     return tenant
 
 
-async def suspend_tenant(world: World, tenant_id: TenantId) -> None:
-    """Refuse every credential of a tenant from now on; suspending twice is no error. Refusal: NotFound.
+async def suspend_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+    """Refuse every credential of a tenant from now on; suspending twice is no error.
 
     Only access stops. Points mature and expire on their dates, and holds end in time, as customers were told.
+    Refusals: NotFound, TenantClosed.
     """
-    await _set_state(world, tenant_id, SUSPENDED)
+    return await _set_state(world, tenant_id, SUSPENDED)
 
 
-async def resume_tenant(world: World, tenant_id: TenantId) -> None:
-    """Let the credentials of a suspended tenant work again, all that still stand. Refusal: NotFound."""
-    await _set_state(world, tenant_id, ACTIVE)
+async def resume_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+    """Let the credentials of a suspended tenant work again, all that still stand.
+
+    Refusals: NotFound, TenantClosed.
+    """
+    return await _set_state(world, tenant_id, ACTIVE)
 
 
-async def _set_state(world: World, tenant_id: TenantId, state: str) -> None:
+async def close_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+    """Refuse every credential of a tenant for good; closing twice is no error. What it holds is kept.
+
+    Refusal: NotFound.
+    """
     async with world.database.tenant_transaction(tenant_id) as tx:
-        if not await set_tenant_state(tx, state):
-            raise NotFound("tenant")
+        await set_tenant_state(tx, CLOSED)
+        return await _listed(tx)
+
+
+async def entitle_tenant(world: World, tenant_id: TenantId, *, loyalty: bool) -> ListedTenant:
+    """Grant the loyalty module to a tenant, or take it back.
+
+    Without it everything but credentials is refused; the tenant's own switch stays as it is, and so does what the
+    tenant holds. Refusals: NotFound, TenantClosed.
+    """
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        return await _changed(tx, await set_entitlement(tx, entitled=loyalty))
+
+
+async def _set_state(world: World, tenant_id: TenantId, state: str) -> ListedTenant:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        return await _changed(tx, await set_tenant_state(tx, state))
+
+
+async def _changed(tx: Transaction, was_changed: bool) -> ListedTenant:  # noqa: FBT001 - said by the statement
+    tenant = await _listed(tx)
+    if not was_changed:
+        raise TenantClosed
+    return tenant
+
+
+async def _listed(tx: Transaction) -> ListedTenant:
+    tenant = await read_listed_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    return tenant

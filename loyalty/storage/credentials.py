@@ -65,6 +65,8 @@ class Standing(NamedTuple):
 
     tenant_state: str
     loyalty_enabled: bool
+    """Whether the program is on, and granted."""
+    loyalty_entitled: bool
     token: ApiTokenRow | None
     customer_id: UUID | None
     former_ids: frozenset[UUID]
@@ -120,7 +122,8 @@ _STANDING = (
     select(
         tenants.c.state,
         tenants.c.allowed_origins,
-        func.coalesce(programs.c.enabled, False).label("loyalty_enabled"),
+        and_(func.coalesce(programs.c.enabled, False), tenants.c.loyalty_entitled).label("loyalty_enabled"),
+        tenants.c.loyalty_entitled,
         # A credential of a merged customer stands for the target.
         _become.label("customer_id"),
         select(func.array_agg(_former.c.id))
@@ -279,6 +282,7 @@ def _standing(row: Row[Any]) -> Standing:
     return Standing(
         tenant_state=row.state,
         loyalty_enabled=row.loyalty_enabled,
+        loyalty_entitled=row.loyalty_entitled,
         token=ApiTokenRow(*(getattr(row, column.name) for column in _COLUMNS)) if row.id else None,
         customer_id=row.customer_id,
         former_ids=frozenset(row.former_ids or ()),

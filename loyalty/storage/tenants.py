@@ -26,6 +26,8 @@ class TenantRow(NamedTuple):
     """How far the clock of a sandbox is ahead; nothing for every other tenant."""
     allowed_origins: list[str]
     """The origins of browser pages that may call."""
+    loyalty_entitled: bool
+    """Whether the platform grants the loyalty module."""
 
 
 _TENANT = select(
@@ -37,6 +39,7 @@ _TENANT = select(
     tenants.c.sandbox,
     tenants.c.clock_advance_seconds,
     tenants.c.allowed_origins,
+    tenants.c.loyalty_entitled,
 ).where(tenants.c.tenant_id == tenant_parameter())
 
 _ADVANCE = (

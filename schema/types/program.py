@@ -44,6 +44,9 @@ class Tenant(Node):
     locale: Locale = strawberry.field(
         description="The language of the business.", deprecation_reason=replaced_by("defaultLocale")
     )
+    loyalty_entitled: bool = strawberry.field(
+        description="Whether the platform grants the loyalty module; `program.enabled` tells whether it is on as well."
+    )
     sandbox: bool = strawberry.field(description="Whether it is there to try things in, with a clock of its own.")
 
     @computed(description="What the tenant's clock shows: the real time, or further in a sandbox.")

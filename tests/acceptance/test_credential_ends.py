@@ -7,11 +7,16 @@ from typing import Any
 
 import orjson
 import pytest
+from strawberry.types import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
 
+from loyalty.rules.errors import TenantClosed
 from loyalty.services.revocation import revoke_signed_token
-from loyalty.services.tenant import resume_tenant, suspend_tenant
+from loyalty.services.tenant import close_tenant, entitle_tenant, resume_tenant, suspend_tenant
 from loyalty.services.world import World
-from permissions.roles import Role
+from permissions.roles import CREDENTIAL_PERMISSIONS, Role
+from schema.guard import REQUIRES
+from schema.root import Mutation, Query, Subscription
 from tenancy.database import Database
 from tests.acceptance.business import Business
 from tests.acceptance.client import POINTS_CHANGED, Caller, code_of, record
@@ -189,3 +194,71 @@ async def test_every_credential_of_a_suspended_tenant_is_refused_until_it_is_res
         "API_TOKEN",
         "CUSTOMER",
     ]
+
+
+def always_granted() -> set[str]:
+    """Fields about who is calling and about credentials; `node` asks for the permission of each object."""
+    fields = {
+        to_camel_case(field.python_name): field.metadata[REQUIRES]
+        for root in (Query, Mutation, Subscription)
+        for field in get_object_definition(root, strict=True).fields
+    }
+    about_credentials = {name for name, needed in fields.items() if CREDENTIAL_PERMISSIONS.issuperset(needed)}
+    return about_credentials - {"customerTokenCreate"}
+
+
+def _is_feature_disabled(answer: dict[str, Any]) -> bool:
+    """Whether the whole operation was refused for the module."""
+    return [error["extensions"]["code"] for error in answer.get("errors", ())] == ["FEATURE_DISABLED"]
+
+
+async def test_without_the_entitlement_everything_but_credentials_is_refused(
+    salon: Business, owner_database: Database
+) -> None:
+    """BK-110: the platform grants the module. The switch of the tenant cannot bring it back, its data stays."""
+    await record(salon.integration, "order-1")
+    anna = await salon.customer()
+    world = World(owner_database)
+
+    async def take_back() -> object:
+        return await entitle_tenant(world, salon.tenant_id, loyalty=False)
+
+    code, seconds = await is_closed_with(anna, take_back)
+    assert (code, seconds < CLOSED_WITHIN_SECONDS) == (4403, True)
+    async with salon.unchanged():
+        granted = {
+            name
+            for name, (document, variables) in OPERATIONS.items()
+            if not _is_feature_disabled(await salon.owner.answer(document, **variables))
+        }
+        assert granted == always_granted()
+        for document in (
+            "{ program { id } }",
+            "mutation { programUpdate(input: {enabled: true}) { userErrors { code } } }",
+        ):
+            refused = await salon.owner.answer(document)
+            assert refused["errors"][0]["extensions"]["reason"] == "NOT_ENTITLED"
+    assert (await salon.owner.get("{ viewer { tenant { loyaltyEntitled } } }"))["tenant"] == {"loyaltyEntitled": False}
+    assert await salon.owner.get("{ apiTokens { name } }") == [{"name": "Booking system"}]
+    await entitle_tenant(world, salon.tenant_id, loyalty=True)
+    assert (await anna.get("{ me { externalId } }")) == ANNA
+
+
+async def test_a_closed_tenant_lets_nobody_in_again(salon: Business, owner_database: Database) -> None:
+    await record(salon.integration, "order-1")
+    anna = await salon.customer()
+    world = World(owner_database)
+
+    async def close() -> object:
+        return await close_tenant(world, salon.tenant_id)
+
+    code, seconds = await is_closed_with(anna, close)
+    assert (code, seconds < CLOSED_WITHIN_SECONDS) == (4403, True)
+    for caller in (salon.owner, salon.integration, anna):
+        refused = await caller.answer(WHO)
+        assert refused["errors"][0]["extensions"] == {"code": "FORBIDDEN", "reason": "TENANT_CLOSED"}
+        async with open_socket(caller) as socket:
+            await read_to_the_end(socket)
+            assert (socket.close_code, socket.close_reason) == (4403, "Forbidden: the tenant is closed")
+    with pytest.raises(TenantClosed):
+        await resume_tenant(world, salon.tenant_id)

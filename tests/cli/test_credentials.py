@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.issuer import Issuer
-from loyalty.rules.errors import TenantSuspended
+from loyalty.rules.errors import TenantClosed, TenantSuspended
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.authentication import actor_of_token, refresh_actor
 from loyalty.services.world import World
@@ -80,6 +80,32 @@ async def test_a_tenant_is_suspended_shown_as_such_and_resumed(world: World, sal
     assert (resumed.returncode, resumed.stdout.split(":")[0]) == (0, f"{tenant} is active"), resumed.stderr
     assert await refresh_actor(world, salon.owner) == salon.owner
     assert f"{tenant}  Salon\n" in operator.run("tenant", "list").stdout
+
+
+async def test_a_tenant_is_entitled_and_closed_for_good(world: World, salon: Salon, operator: Operator) -> None:
+    """Neither takes the owner's password of the database."""
+    tenant = str(salon.tenant_id)
+    assert operator.run("tenant", "entitle", tenant, "--no-loyalty").returncode == 0
+    assert f"{tenant}  Salon  NOT ENTITLED\n" in operator.run("tenant", "list").stdout
+    standing = await refresh_actor(world, salon.owner)
+    assert standing is not None
+    assert (standing.loyalty_entitled, standing.loyalty_enabled) == (False, False)
+    assert operator.run("tenant", "entitle", tenant, "--loyalty").returncode == 0
+    assert await refresh_actor(world, salon.owner) == salon.owner
+    unsure = operator.run("tenant", "close", tenant, given="n\n")
+    assert unsure.returncode == 1
+    assert await refresh_actor(world, salon.owner) == salon.owner
+    closed = operator.run("tenant", "close", tenant, "--yes")
+    assert (closed.returncode, closed.stdout.split(":")[0]) == (0, f"{tenant} is closed"), closed.stderr
+    with pytest.raises(TenantClosed):
+        await refresh_actor(world, salon.owner)
+    assert f"{tenant}  Salon  CLOSED\n" in operator.run("tenant", "list").stdout
+    for again in (["resume"], ["suspend"], ["entitle", "--loyalty"]):
+        refused = operator.run("tenant", *again, tenant)
+        assert (refused.returncode, "closed for good" in refused.stderr) == (1, True)
+    assert operator.run("tenant", "close", tenant, "--yes").returncode == 0
+    unknown = operator.run("tenant", "close", "01890000-0000-7000-8000-00000000dead", "--yes")
+    assert (unknown.returncode, "There is no tenant" in unknown.stderr) == (1, True)
 
 
 async def test_one_token_is_revoked_with_the_api_tokens_it_made(world: World, salon: Salon, operator: Operator) -> None:

@@ -24,7 +24,14 @@ from graphql import (
 import schema
 from loyalty.rules import errors as refusals
 from loyalty.rules import gift_card_errors, purchase_errors
-from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied, TenantSuspended
+from loyalty.rules.errors import (
+    FeatureDisabled,
+    LoyaltyError,
+    NotEntitled,
+    PermissionDenied,
+    TenantClosed,
+    TenantSuspended,
+)
 from permissions.catalog import Permission
 from schema.enums import CLOSED
 from schema.errors import USER_ERROR_TYPES
@@ -170,7 +177,7 @@ def leaves(kind: type[LoyaltyError]) -> set[type[LoyaltyError]]:
 
 
 def test_every_refusal_has_its_type_and_its_code(graphql_schema: GraphQLSchema) -> None:
-    told = leaves(LoyaltyError) - {PermissionDenied, FeatureDisabled, TenantSuspended}
+    told = leaves(LoyaltyError) - {PermissionDenied, FeatureDisabled, NotEntitled, TenantSuspended, TenantClosed}
     assert {error.__name__ for error in told} == {shown.__name__ for shown in USER_ERROR_TYPES}
     assert {error.code for error in told} == {code.name for code in UserErrorCode}
     interface = graphql_schema.type_map["UserError"]

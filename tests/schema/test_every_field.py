@@ -28,8 +28,9 @@ from loyalty.rules.errors import (
     AmbiguousCustomer,
     CustomerCandidate,
     FeatureDisabled,
+    NotEntitled,
     PermissionDenied,
-    TenantSuspended,
+    TenantNotActive,
 )
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import CustomerKey, find_customer
@@ -51,7 +52,7 @@ from tests.loyalty.services.builders import NOBODY, customer_actor, position_all
 UNSEEN = {"LedgerDifference", "CustomerCandidate"}
 """What a sound ledger and a clear name do not show: the second belongs to a refusal, all of which are asked below."""
 
-ASIDE = (FeatureDisabled, PermissionDenied, TenantSuspended)
+ASIDE = (FeatureDisabled, NotEntitled, PermissionDenied, TenantNotActive)
 """Errors of a whole operation, which are no types."""
 
 EUR = "EUR"

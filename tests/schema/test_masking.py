@@ -16,6 +16,7 @@ from loyalty.rules.errors import (
     InsufficientPoints,
     InvalidInput,
     LoyaltyError,
+    NotEntitled,
     NotFound,
     PermissionDenied,
     Problem,
@@ -39,6 +40,7 @@ class Busy(LoyaltyError):
 FAILURES: dict[str, Exception] = {
     "denied": PermissionDenied("LOYALTY_READ"),
     "disabled": FeatureDisabled("loyalty"),
+    "not_entitled": NotEntitled("loyalty"),
     "invalid": InvalidInput([Problem(("min_points",), "must be positive"), Problem(("name",), "is blank")]),
     "missing": NotFound("customer"),
     "conflict": IdempotencyConflict("k"),
@@ -132,6 +134,7 @@ SCHEMA = build_schema(Query, Mutation, Subscription, unavailable=(DatabaseGone,)
 EXPECTED = [
     ("denied", "FORBIDDEN", "The permission LOYALTY_READ is missing."),
     ("disabled", "FEATURE_DISABLED", "The feature loyalty is switched off."),
+    ("not_entitled", "FEATURE_DISABLED", "The platform does not grant the feature loyalty to this tenant."),
     ("invalid", "BAD_USER_INPUT", "minPoints: must be positive; name: is blank"),
     ("missing", "BAD_USER_INPUT", "There is no such customer."),
     ("conflict", "BAD_USER_INPUT", "This idempotency key was used before with another input."),

@@ -21,6 +21,7 @@ from loyalty.rules.errors import (
     LimitReached,
     LoyaltyError,
     NotASandbox,
+    NotEntitled,
     NotFound,
     NothingToDiscount,
     OpeningBalanceExists,
@@ -32,6 +33,7 @@ from loyalty.rules.errors import (
     RefundExceedsPurchase,
     Refused,
     ReturnExceedsRedemption,
+    TenantClosed,
     TenantSuspended,
     VersionConflict,
     refuse_problems,
@@ -104,6 +106,8 @@ EVERY_ERROR = [
     (GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, "It is short."), "GIFT_CARD_CODE_MISTYPED", ("code",)),
     (PermissionDenied("LOYALTY_MANAGE"), "FORBIDDEN", ()),
     (TenantSuspended(), "TENANT_SUSPENDED", ()),
+    (TenantClosed(), "TENANT_CLOSED", ()),
+    (NotEntitled("loyalty"), "NOT_ENTITLED", ()),
     (FeatureDisabled("loyalty"), "FEATURE_DISABLED", ()),
 ]
 
