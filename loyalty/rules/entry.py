@@ -66,7 +66,10 @@ CHAINED_FIELDS = (
     "actor_kind",
     "actor",
 )
-"""What the hash of an entry covers, in this order: all that the entry says."""
+"""What the hash of an entry covers, in this order: with CHAINED_TEXTS all that the entry says."""
+
+CHAINED_TEXTS = ("actor_name", "reason")
+"""What entries of a later release say besides. An entry that says neither has the hash that it always had."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -76,11 +79,19 @@ def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
     """Return the SHA-256 (FIPS 180-4) that chains an entry to the one before it.
 
     It is taken over the 32 bytes `before` and the CHAINED_FIELDS as UTF-8 text with `|` between them: ids in lower-case
-    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC. Who changes, drops or inserts an entry
-    has to change every later hash of that customer, and the one that the account keeps.
+    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC. Where one of the CHAINED_TEXTS is said,
+    the SHA-256 of each stands before that in hexadecimal, or `-` for none, with `|` behind it. Who changes, drops or
+    inserts an entry has to change every later hash of that customer, and the one that the account keeps.
     """
     text = "|".join([_chained_text(entry[name]) for name in CHAINED_FIELDS])
+    said = [entry[name] for name in CHAINED_TEXTS]
+    if any(one is not None for one in said):
+        text = "".join(f"{_hash_text(one)}|" for one in said) + text
     return hashlib.sha256(before + text.encode()).digest()
+
+
+def _hash_text(text: str | None) -> str:
+    return "-" if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _chained_text(value: Any) -> str:

@@ -27,22 +27,30 @@ _JOINED_ELSEWHERE = quote(
 """The kinds that a source of their own joins with their causes."""
 
 
+def _hash_text(column: str) -> str:
+    """As `entry_hash` in the rules puts a text into the hash of an entry."""
+    return f"coalesce(encode(sha256(convert_to({column}, 'UTF8')), 'hex'), '-'), '|'"
+
+
 SOURCES: Sequence[Source] = (
     # Every entry with the one before it.
     Source(
-        """
+        f"""
         SELECT e.id, e.customer_id, e.sequence, e.balance_after, e.hash,
                row_number() OVER before AS number,
                coalesce(lag(e.balance_after) OVER before, 0) + e.points AS so_far,
                sha256(coalesce(lag(e.hash) OVER before, decode(repeat('00', 32), 'hex'))
-                      || convert_to(concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points,
+                      || convert_to(CASE WHEN num_nonnulls(e.actor_name, e.reason) > 0
+                                         THEN concat({_hash_text("e.actor_name")}, {_hash_text("e.reason")})
+                                         ELSE '' END
+                      || concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points,
                              e.balance_after, e.reference_kind, e.reference_id, e.cause_id, e.phase,
                              (extract(epoch FROM e.occurred_at) * 1000000)::bigint, e.actor_kind, e.actor), 'UTF8')
                ) AS due
         FROM entries e
         WHERE e.tenant_id = :current_tenant AND e.customer_id BETWEEN :first_customer AND :last_customer
         WINDOW before AS (PARTITION BY e.customer_id ORDER BY e.sequence)
-        """,
+        """,  # noqa: S608 - the only parts are columns of this file
         {
             "entries are numbered from 1 without a gap, and the account knows the last number": Broken(
                 "sequence <> number", "id, customer_id, sequence, number"

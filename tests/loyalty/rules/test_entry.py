@@ -9,6 +9,7 @@ import pytest
 from loyalty.rules.entry import (
     CHAIN_START,
     CHAINED_FIELDS,
+    CHAINED_TEXTS,
     DisplayColor,
     EntryKind,
     entry_hash,
@@ -30,6 +31,8 @@ ENTRY: dict[str, Any] = {
     "occurred_at": NOON,
     "actor_kind": "STAFF",
     "actor": "staff:mara",
+    "actor_name": None,
+    "reason": None,
 }
 TEXT = (
     "0190a000-0000-7000-8000-000000000001|0190a000-0000-7000-8000-000000000002|7|EARNED|250|1250|PURCHASE|"
@@ -49,6 +52,8 @@ OTHERWISE: dict[str, Any] = {
     "occurred_at": NOON + timedelta(microseconds=1),
     "actor_kind": "SYSTEM",
     "actor": "staff:mara ",
+    "actor_name": "Mara",
+    "reason": "a gift",
 }
 
 
@@ -90,7 +95,7 @@ def test_the_hash_of_an_entry_is_what_sha256sum_says(before: bytes, expected: st
 
 def test_the_hash_covers_every_field_and_the_entry_before() -> None:
     """F-36: change anything, and it is another hash."""
-    assert set(OTHERWISE) == set(CHAINED_FIELDS)
+    assert set(OTHERWISE) == {*CHAINED_FIELDS, *CHAINED_TEXTS}
     hashes = {entry_hash(CHAIN_START, {**ENTRY, field: value}) for field, value in OTHERWISE.items()}
     assert len(hashes | {entry_hash(CHAIN_START, ENTRY), entry_hash(bytes([1]) * 32, ENTRY)}) == len(OTHERWISE) + 2
 
@@ -100,6 +105,15 @@ def test_a_bar_in_a_name_cannot_make_two_entries_alike() -> None:
     one = {**ENTRY, "actor_kind": "STAFF", "actor": "a|b"}
     assert entry_hash(CHAIN_START, one) != entry_hash(CHAIN_START, {**one, "actor": "b|a"})
     assert re.fullmatch(r"[A-Z_]+", str(one["actor_kind"]))
+
+
+def test_texts_of_a_later_release_stand_apart() -> None:
+    """An entry that says neither has the hash of before; a name is no reason, and an empty text is not none."""
+    said = [(None, None), ("Mara", None), (None, "Mara"), ("Mara", "Mara"), ("", None), (None, "")]
+    hashes = [entry_hash(CHAIN_START, {**ENTRY, "actor_name": name, "reason": reason}) for name, reason in said]
+    assert len(set(hashes)) == len(said)
+    name = hashlib.sha256(b"Mara").hexdigest()
+    assert hashes[1] == hashlib.sha256(CHAIN_START + f"{name}|-|{TEXT}".encode()).digest()
 
 
 def test_the_instant_counts_and_not_the_zone_it_is_written_in() -> None:
