@@ -85,6 +85,7 @@ from loyalty.services.redemption import load_holds, load_redemptions, load_redem
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
+from loyalty.storage.accruals import AccrualRow, FormerValuationRow
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.audit import AuditRow
 from loyalty.storage.consents import ConsentRow
@@ -100,6 +101,7 @@ from loyalty.storage.gift_card_gifts import GiftRow
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_card_products import GiftCardProductRow
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
+from loyalty.storage.holds import HoldRow
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.oauth_clients import OAuthClientRow
 from loyalty.storage.oidc_issuers import OidcIssuerRow
@@ -107,8 +109,9 @@ from loyalty.storage.opening_balances import OpeningBalanceRow
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.purchase_relations import PurchaseFactRow
-from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow
-from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.redemptions import RedemptionRow
+from loyalty.storage.refunds import RefundRow
 from loyalty.storage.tenants import TenantRow
 from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor

@@ -23,6 +23,7 @@ from loyalty.ledger.statements import (
     save_purchases,
     see_checkouts,
 )
+from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
@@ -33,10 +34,12 @@ from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_card_product_tables import gift_card_products
 from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
+from loyalty.storage.holds import HoldRow
 from loyalty.storage.idempotency import IdempotencyKeyRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, RefundRow
-from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.redemptions import RedemptionRow, ReturnRow
+from loyalty.storage.refunds import RefundRow
 from loyalty.storage.tables import (
     accounts,
     accruals,

@@ -8,7 +8,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.revaluation import post_points_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.redemptions import read_abandoned_holds, read_held_lots, read_holds_by_id
+from loyalty.storage.holds import read_abandoned_holds, read_held_lots, read_holds_by_id
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
 

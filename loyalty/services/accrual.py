@@ -25,8 +25,9 @@ from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
 from loyalty.rules.standing import counted_in, is_reviewed_since
 from loyalty.rules.tiers import Tier, TierChangeCause
+from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.documents import from_optional, read_formula, read_lines, to_document
-from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
 
 Moved = tuple[AccrualRow, TierChangeRow | None]

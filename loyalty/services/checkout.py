@@ -39,7 +39,7 @@ from loyalty.services.world import World
 from loyalty.storage.checkouts import read_checkout_points
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
-from loyalty.storage.redemptions import Prepared, prepare_for_customer, prepare_to_hold
+from loyalty.storage.redemption_preparation import Prepared, prepare_for_customer, prepare_to_hold
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_running

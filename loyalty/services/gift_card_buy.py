@@ -23,7 +23,7 @@ from loyalty.services.gift_card_issue import CardTerms, IssuedCard, issue_card, 
 from loyalty.services.program import program_at
 from loyalty.services.world import World
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.redemptions import Prepared
+from loyalty.storage.redemption_preparation import Prepared
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any

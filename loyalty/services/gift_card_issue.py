@@ -35,7 +35,7 @@ from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.gift_card_products import read_product_sales
 from loyalty.storage.gift_cards import GiftCardRow, read_cards_by_id
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.redemptions import Prepared, prepare_for_nobody
+from loyalty.storage.redemption_preparation import Prepared, prepare_for_nobody
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require

@@ -27,14 +27,8 @@ from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.storage.documents import to_document
-from loyalty.storage.redemptions import (
-    HoldRow,
-    PartOfLot,
-    RedemptionRow,
-    UnpaidDebit,
-    read_held_lots,
-    read_unpaid_debits,
-)
+from loyalty.storage.holds import HoldRow, PartOfLot, UnpaidDebit, read_held_lots, read_unpaid_debits
+from loyalty.storage.redemptions import RedemptionRow
 from tenancy.database import Transaction
 
 

@@ -10,6 +10,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.expiry import LotRow
+from loyalty.storage.holds import HoldRow
 from loyalty.storage.lists import (
     AdjustmentFilter,
     HoldFilter,
@@ -38,7 +39,7 @@ from loyalty.storage.purchase_relations import (
     read_redemptions_of,
 )
 from loyalty.storage.purchases import PurchaseRow
-from loyalty.storage.redemptions import HoldRow, RedemptionRow
+from loyalty.storage.redemptions import RedemptionRow
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor
 from permissions.catalog import Permission

@@ -7,7 +7,7 @@ from loyalty.services.accrual import mature
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.purchases import AccrualRow, read_accruals_by_id, read_due_accruals
+from loyalty.storage.accruals import AccrualRow, read_accruals_by_id, read_due_accruals
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
 

@@ -18,13 +18,11 @@ from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.services.hold import end_hold, lower_hold, spend_hold
 from loyalty.services.redemption_return import give_back_for, give_redemption_back
 from loyalty.storage.accounts import LockedCustomer
+from loyalty.storage.holds import HoldRow, read_holds_by_id, read_holds_moved_at
 from loyalty.storage.points_paid import PaidWithPoints, PayingHold, PurchaseKey, read_paid_with_points
 from loyalty.storage.redemptions import (
-    HoldRow,
     RedemptionRow,
     ReturnRow,
-    read_holds_by_id,
-    read_holds_moved_at,
     read_redemptions_by_id,
     read_redemptions_of_holds,
     read_returns_made_at,

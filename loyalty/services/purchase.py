@@ -22,24 +22,19 @@ from loyalty.services.purchase_judgement import convert_to_program_currency, jud
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.world import World
-from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.purchase_relations import MAX_RELATED
-from loyalty.storage.purchases import (
+from loyalty.storage.accruals import (
     AccrualRow,
     FormerValuationRow,
-    KnownPurchase,
-    PurchaseRow,
-    RefundRow,
-    WantedPurchase,
-    prepare_recording,
     read_accruals,
     read_accruals_by_id,
     read_former_valuations,
-    read_purchase_by_key,
-    read_purchases_by_id,
-    read_refunds,
 )
+from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.purchase_preparation import KnownPurchase, WantedPurchase, prepare_recording
+from loyalty.storage.purchase_relations import MAX_RELATED
+from loyalty.storage.purchases import PurchaseRow, read_purchase_by_key, read_purchases_by_id
+from loyalty.storage.refunds import RefundRow, read_refunds
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission

@@ -30,9 +30,12 @@ from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurch
 from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
 from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer
+from loyalty.storage.accruals import read_accruals_by_id
 from loyalty.storage.documents import to_document
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
-from loyalty.storage.purchases import KnownPurchase, PurchaseRow, facts_document, read_accruals_by_id, read_refunds
+from loyalty.storage.purchase_preparation import KnownPurchase
+from loyalty.storage.purchases import PurchaseRow, facts_document
+from loyalty.storage.refunds import read_refunds
 from permissions.actor import Actor
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead

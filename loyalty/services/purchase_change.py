@@ -6,8 +6,9 @@ from loyalty.ledger.book import Book
 from loyalty.ledger.rows import PurchaseFact
 from loyalty.rules.ids import PurchaseId
 from loyalty.services.fingerprint import fingerprint
+from loyalty.storage.accruals import AccrualRow, read_accruals
 from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_accruals
+from loyalty.storage.purchases import PurchaseRow
 from tenancy.database import Transaction
 
 

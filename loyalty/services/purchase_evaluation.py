@@ -8,7 +8,9 @@ from loyalty.services.accrual import accrue, facts_of
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.purchases import read_due_evaluations, read_purchases_by_id, read_refunds
+from loyalty.storage.purchase_valuations import read_due_evaluations
+from loyalty.storage.purchases import read_purchases_by_id
+from loyalty.storage.refunds import read_refunds
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
 

@@ -20,7 +20,8 @@ from loyalty.services.accrual import facts_of
 from loyalty.services.purchase_recording import PurchaseRecording, mark_state
 from loyalty.services.revaluation import can_be_revalued
 from loyalty.storage.documents import from_optional
-from loyalty.storage.purchases import KnownPurchase, PurchaseRow, told_times
+from loyalty.storage.purchase_preparation import KnownPurchase
+from loyalty.storage.purchases import PurchaseRow, told_times
 from permissions.policy import LOYALTY
 
 

@@ -44,13 +44,15 @@ from loyalty.services.purchase_change import PurchaseName, read_current_accrual,
 from loyalty.services.purchase_key import settle_name
 from loyalty.services.revaluation import FrozenRules, read_frozen_rules
 from loyalty.services.world import World
+from loyalty.storage.accruals import AccrualRow, read_accruals
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import NO_CALL, keyed_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_accruals, read_purchases_by_id, read_refunds
-from loyalty.storage.redemptions import Prepared, prepare_for_purchase
+from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id
+from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
+from loyalty.storage.refunds import read_refunds
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require

@@ -11,8 +11,9 @@ from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.quantity import quantity_document
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.points_paid import NOTHING_SETTLED, SettledPoints
+from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.purchases import AccrualRow, PurchaseRow
+from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
 
 

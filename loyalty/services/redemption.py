@@ -49,16 +49,12 @@ from loyalty.services.redemption_return import give_redemption_back
 from loyalty.services.revaluation import post_points_paid
 from loyalty.services.world import World
 from loyalty.storage.checkouts import CheckoutLots, read_checkout_lots
+from loyalty.storage.holds import HoldRow, read_hold_with_purchase, read_holds_by_id
 from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
+from loyalty.storage.redemption_preparation import Prepared, prepare_for_hold, prepare_for_redemption
 from loyalty.storage.redemptions import (
-    HoldRow,
-    Prepared,
     RedemptionRow,
-    prepare_for_hold,
-    prepare_for_redemption,
-    read_hold_with_purchase,
-    read_holds_by_id,
     read_redemption_to_return,
     read_redemptions_by_id,
     read_redemptions_of_holds,

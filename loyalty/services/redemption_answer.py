@@ -6,14 +6,8 @@ from uuid import UUID
 from loyalty.ledger.book import Book
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId, RedemptionReturnId
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.redemptions import (
-    HoldRow,
-    RedemptionRow,
-    ReturnRow,
-    read_holds_by_id,
-    read_redemptions_by_id,
-    read_returns_by_id,
-)
+from loyalty.storage.holds import HoldRow, read_holds_by_id
+from loyalty.storage.redemptions import RedemptionRow, ReturnRow, read_redemptions_by_id, read_returns_by_id
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 

@@ -19,16 +19,9 @@ from loyalty.rules.redemption import HoldState, RestorePolicy, give_back, share
 from loyalty.rules.refund_points import owed_part
 from loyalty.services.hold import end_hold
 from loyalty.storage.entries import EntryRow
+from loyalty.storage.holds import HoldRow, PartOfLot, read_active_holds_for
 from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.redemptions import (
-    HoldRow,
-    PartOfLot,
-    RedemptionRow,
-    ReturnRow,
-    read_active_holds_for,
-    read_redemptions_by,
-    read_taken_lots,
-)
+from loyalty.storage.redemptions import RedemptionRow, ReturnRow, read_redemptions_by, read_taken_lots
 from tenancy.database import Transaction
 
 

@@ -37,20 +37,13 @@ from loyalty.services.purchase_change import PurchaseName, read_current_accrual,
 from loyalty.services.purchase_key import settle_name
 from loyalty.services.refund_points import RefundedPoints, give_points_of_refund_back, left_to_do, read_points_of_refund
 from loyalty.services.world import World
+from loyalty.storage.accruals import AccrualRow, read_accruals, read_accruals_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.purchases import (
-    AccrualRow,
-    PurchaseRow,
-    RefundRow,
-    read_accruals,
-    read_accruals_by_id,
-    read_purchases_by_id,
-    read_refunds,
-    read_refunds_by_id,
-)
-from loyalty.storage.redemptions import Prepared, prepare_for_purchase
+from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id
+from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
+from loyalty.storage.refunds import RefundRow, read_refunds, read_refunds_by_id
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission

@@ -16,18 +16,17 @@ from loyalty.rules.redemption import HoldState, share
 from loyalty.rules.refund_points import GivenBack, ReturnPoints, choose_returns, share_of_refund
 from loyalty.services.hold import end_hold, lower_hold
 from loyalty.services.redemption_return import give_back_for, give_redemption_back
+from loyalty.storage.holds import HoldRow, read_holds_by_id, read_holds_moved_at
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey, read_paid_with_points
-from loyalty.storage.purchases import PurchaseRow, RefundRow
+from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.redemptions import (
-    HoldRow,
     RedemptionRow,
     ReturnRow,
-    read_holds_by_id,
-    read_holds_moved_at,
     read_redemptions_by_id,
     read_redemptions_for,
     read_returns_made_at,
 )
+from loyalty.storage.refunds import RefundRow
 from tenancy.database import Transaction
 
 

@@ -39,9 +39,12 @@ from loyalty.services.accrual import (
     refundable,
     take_points_back,
 )
+from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.documents import from_optional
 from loyalty.storage.frozen_program import read_former_programs
-from loyalty.storage.purchases import AccrualRow, PurchaseRow, read_evaluated_purchases, read_refunds
+from loyalty.storage.purchase_valuations import read_evaluated_purchases
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
 
 VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at"})

@@ -18,10 +18,11 @@ from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.expiry import LotRow
+from loyalty.storage.holds import HoldRow, hold_row
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
-from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
+from loyalty.storage.redemptions import RedemptionRow, redemption_row
 from loyalty.storage.tables import adjustments, holds, lots, purchases, redemptions
 from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.reading import Reads

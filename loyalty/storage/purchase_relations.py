@@ -9,9 +9,10 @@ from sqlalchemy import Select, Text, Uuid, bindparam, select, true
 from loyalty.rules.ids import PurchaseId
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.entries import EntryRow
+from loyalty.storage.holds import HoldRow, hold_row
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
-from loyalty.storage.redemptions import HoldRow, RedemptionRow, hold_row, redemption_row
+from loyalty.storage.redemptions import RedemptionRow, redemption_row
 from loyalty.storage.tables import accruals, entries, holds, purchase_facts, purchases, redemptions
 from tenancy.reading import Reads
 from tenancy.table import record_set, tenant_parameter

@@ -16,7 +16,7 @@ from loyalty.rules.nothing_earned import (
 )
 from loyalty.rules.nothing_earned import WhyNothing as Why
 from loyalty.rules.purchase import PurchaseStatus
-from loyalty.storage.purchases import AccrualRow
+from loyalty.storage.accruals import AccrualRow
 from permissions.catalog import Permission
 from permissions.policy import allows
 from schema.context import Info

@@ -15,8 +15,10 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.quantity import quantity_from_document
+from loyalty.storage.accruals import AccrualRow, FormerValuationRow
 from loyalty.storage.documents import read_lines
-from loyalty.storage.purchases import AccrualRow, FormerValuationRow, PurchaseRow, RefundRow
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.refunds import RefundRow
 from loyalty.storage.window import TimePlace
 from permissions.actor import ActorKind
 from permissions.catalog import Permission

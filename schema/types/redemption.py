@@ -11,8 +11,9 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
 from loyalty.services.checkout import Quote
+from loyalty.storage.holds import HoldRow
 from loyalty.storage.points_paid import PurchaseKey as Key
-from loyalty.storage.redemptions import HoldRow, RedemptionRow, ReturnRow
+from loyalty.storage.redemptions import RedemptionRow, ReturnRow
 from permissions.actor import ActorKind
 from schema.context import Info
 from schema.enums import publish_enum

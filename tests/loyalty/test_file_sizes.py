@@ -7,8 +7,6 @@ import loyalty
 MAX_LINES = 400
 FOLDERS = ("api", "cli", "execution", "loyalty", "permissions", "runtime", "schema", "tenancy", "worker")
 TOO_LONG = {
-    "loyalty/storage/purchases.py": "purchases, accruals and refunds: to be one file for each",
-    "loyalty/storage/redemptions.py": "holds, redemptions and what is asked before the lock: to be one file for each",
     "loyalty/storage/tables.py": "every table: to be one file for each noun",
     "runtime/postgres.py": "the embedded server: to be apart from how one is found",
 }

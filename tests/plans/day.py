@@ -108,11 +108,12 @@ from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify
 from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
+from loyalty.storage.holds import read_holds_moved_at
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
-from loyalty.storage.redemptions import read_holds_moved_at, read_redemptions_for, read_returns_made_at
+from loyalty.storage.redemptions import read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from permissions.roles import TeamRole

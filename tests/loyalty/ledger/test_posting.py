@@ -17,7 +17,7 @@ from loyalty.rules.ids import LotId
 from loyalty.rules.lots import LotState
 from loyalty.rules.redemption import HoldState
 from loyalty.services.world import World
-from loyalty.storage.redemptions import HoldRow, read_holds_by_id
+from loyalty.storage.holds import HoldRow, read_holds_by_id
 from loyalty.storage.tables import expiry_notices, hold_lots, holds
 from tenancy.retry import StaleRead
 from tests.fixtures.snapshots import NothingChanges

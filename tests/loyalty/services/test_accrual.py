@@ -23,9 +23,9 @@ from loyalty.services.purchase import load_accruals, record_purchases
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
+from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.customers import CustomerRow
 from loyalty.storage.entries import EntryFilter, EntryRow
-from loyalty.storage.purchases import AccrualRow
 from loyalty.storage.window import Window
 from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck

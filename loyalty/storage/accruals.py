@@ -1,0 +1,200 @@
+"""Accruals: what each purchase gives, as it was valued, and how it was valued before."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    bindparam,
+    func,
+    select,
+)
+
+from loyalty.rules.accrual import AccrualPolicy, AccrualState, Revalue
+from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
+from loyalty.storage.documents import from_document
+from loyalty.storage.tables import (
+    accruals,
+    former_valuations,
+)
+from tenancy.database import Transaction
+from tenancy.reading import Reads
+from tenancy.table import INSTANT, among, tenant_parameter
+
+MAX_FORMER_VALUATIONS = 100
+"""So many former valuations of an accrual can be read, the newest; all are kept."""
+
+
+class AccrualRow(NamedTuple):
+    """What a purchase earned, with the explanation line by line."""
+
+    id: AccrualId
+    purchase_id: PurchaseId
+    customer_id: CustomerId
+    generation: int
+    state: AccrualState
+    points: int
+    voided_points: int
+    reversed_points: int
+    currency: str
+    breakdown: list[dict[str, Any]]
+    policy: AccrualPolicy
+    program_version: int
+    evaluated_at: datetime
+    matures_at: datetime | None
+    matured_at: datetime | None
+    raised_standing: int | None = None
+    """How far its points raised the standing, as far as they were not taken back; None where nobody counted."""
+    earned_points: int = 0
+    """What it was credited with, all entries together."""
+    taken_points: int = 0
+    """What was taken of that, all entries together."""
+    valuation: int = 1
+    points_paid_minor: int | None = None
+    """How much of the purchase was paid with points at the newest valuation."""
+    frozen: dict[str, Any] | None = None
+    """What later valuations take from the evaluation; see ``loyalty.services.revaluation``."""
+    config_version: int = 0
+
+    @property
+    def lost_points(self) -> int:
+        """What was lost of them, while they were pending or after they were credited."""
+        return self.voided_points + self.reversed_points
+
+    @property
+    def outstanding_points(self) -> int:
+        """What is left of them."""
+        return self.points - self.lost_points
+
+
+class FormerValuationRow(NamedTuple):
+    """What an accrual was worth before its purchase changed."""
+
+    accrual_id: AccrualId
+    customer_id: CustomerId
+    currency: str
+    number: int
+    points: int
+    breakdown: list[dict[str, Any]]
+    replaced_at: datetime
+
+
+_accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name != "tenant_id"]
+
+
+_ACCRUALS = (
+    select(*_accrual_columns)
+    .where(
+        accruals.c.tenant_id == tenant_parameter(),
+        among(accruals.c.purchase_id, "ids"),
+    )
+    .order_by(accruals.c.generation)
+)
+
+
+_ACCRUALS_BY_ID = select(*_accrual_columns).where(
+    accruals.c.tenant_id == tenant_parameter(),
+    among(accruals.c.id, "ids"),
+)
+
+
+_DUE = (
+    select(*_accrual_columns)
+    .where(
+        accruals.c.tenant_id == tenant_parameter(),
+        accruals.c.state == AccrualState.PENDING,
+        accruals.c.matures_at <= bindparam("now", type_=INSTANT),
+    )
+    .order_by(accruals.c.matures_at, accruals.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+_of_accruals = among(former_valuations.c.accrual_id, "accruals")
+
+
+_NUMBER_FROM_NEWEST = func.row_number().over(
+    partition_by=former_valuations.c.accrual_id, order_by=former_valuations.c.number.desc()
+)
+
+
+_FORMER_VALUATIONS = (
+    select(
+        former_valuations.c.accrual_id,
+        accruals.c.customer_id,
+        accruals.c.currency,
+        former_valuations.c.number,
+        former_valuations.c.points,
+        former_valuations.c.breakdown,
+        former_valuations.c.replaced_at,
+        _NUMBER_FROM_NEWEST.label("place"),
+    )
+    .join_from(
+        former_valuations,
+        accruals,
+        (accruals.c.tenant_id == former_valuations.c.tenant_id) & (accruals.c.id == former_valuations.c.accrual_id),
+    )
+    .where(former_valuations.c.tenant_id == tenant_parameter(), _of_accruals)
+    .subquery("former")
+)
+
+
+_NEWEST_VALUATIONS = (
+    select(*(_FORMER_VALUATIONS.c[name] for name in FormerValuationRow._fields))
+    .where(_FORMER_VALUATIONS.c.place <= MAX_FORMER_VALUATIONS)
+    .order_by(_FORMER_VALUATIONS.c.accrual_id, _FORMER_VALUATIONS.c.number.desc())
+)
+
+
+async def read_former_valuations(
+    tx: Reads, accrual_ids: Sequence[AccrualId]
+) -> dict[AccrualId, list[FormerValuationRow]]:
+    """The former valuations of each accrual, newest first, at most ``MAX_FORMER_VALUATIONS``."""
+    found: dict[AccrualId, list[FormerValuationRow]] = {accrual_id: [] for accrual_id in accrual_ids}
+    for row in await tx.rows(_NEWEST_VALUATIONS, accruals=list(accrual_ids)):
+        found[row.accrual_id].append(FormerValuationRow._make(row))
+    return found
+
+
+async def read_accruals(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, AccrualRow]:
+    """The newest accrual of each purchase; one that never earned is absent."""
+    return {row.accrual_purchase_id: accrual_row(row) for row in await tx.rows(_ACCRUALS, ids=list(purchase_ids))}
+
+
+async def read_accruals_by_id(tx: Reads, ids: Sequence[AccrualId]) -> dict[AccrualId, AccrualRow]:
+    """The accruals among ``ids``."""
+    return {row.accrual_id: accrual_row(row) for row in await tx.rows(_ACCRUALS_BY_ID, ids=list(ids))}
+
+
+async def read_due_accruals(tx: Transaction, now: datetime, limit: int) -> list[AccrualRow]:
+    """Pending accruals that are due, those that are due longest first."""
+    return [accrual_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
+
+
+def accrual_row(row: Any) -> AccrualRow:
+    """An accrual from columns labelled ``accrual_…``."""
+    return AccrualRow(
+        id=row.accrual_id,
+        purchase_id=row.accrual_purchase_id,
+        customer_id=row.accrual_customer_id,
+        generation=row.accrual_generation,
+        state=AccrualState(row.accrual_state),
+        points=row.accrual_points,
+        voided_points=row.accrual_voided_points,
+        reversed_points=row.accrual_reversed_points,
+        currency=row.accrual_currency,
+        breakdown=row.accrual_breakdown,
+        # What was evaluated before purchases could be valued anew stays as it was told.
+        policy=from_document(AccrualPolicy, {"revalue": Revalue.NEVER, **row.accrual_policy}),
+        program_version=row.accrual_program_version,
+        evaluated_at=row.accrual_evaluated_at,
+        matures_at=row.accrual_matures_at,
+        matured_at=row.accrual_matured_at,
+        raised_standing=row.accrual_raised_standing,
+        earned_points=row.accrual_earned_points,
+        taken_points=row.accrual_taken_points,
+        valuation=row.accrual_valuation,
+        points_paid_minor=row.accrual_points_paid_minor,
+        frozen=row.accrual_frozen,
+        config_version=row.accrual_config_version,
+    )

@@ -1,0 +1,289 @@
+"""What a recording of purchases must know before it locks anything, read at once for a whole batch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Text,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.storage.accruals import AccrualRow, accrual_row
+from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
+from loyalty.storage.purchase_locks import share_purchase
+from loyalty.storage.purchases import PurchaseRow, purchase_row
+from loyalty.storage.tables import (
+    accruals,
+    checkouts,
+    customers,
+    programs,
+    purchase_facts,
+    purchase_refunds,
+    purchases,
+)
+from tenancy.database import Transaction
+from tenancy.table import record_set, tenant_parameter
+
+MAX_STATES_COMPARED = 100
+"""With so many earlier states of a purchase a report is compared, to see whether it returns to one of them."""
+
+
+class KnownFact(NamedTuple):
+    """A report that was recorded before."""
+
+    version: int
+    fingerprint: str
+    recorded_at: datetime
+
+
+class KnownPurchase(NamedTuple):
+    """What is already recorded about one requested purchase."""
+
+    purchase: PurchaseRow | None
+    is_theirs: bool
+    """Whether it belongs to the customer who is named, or to the target of that customer's merge."""
+    customer_category: str | None
+    """The category of the customer who is named, as it is before this request."""
+    accrual: AccrualRow | None
+    fact: KnownFact | None
+    """The newest fact with the same fingerprint as the report."""
+    keyed: KnownFact | None
+    """The fact with the same idempotency key as the report."""
+    earlier_states: tuple[str, ...]
+    """The marks of what was known after earlier reports of this status or the present one, ``MAX_STATES_COMPARED``."""
+    paid: PaidWithPoints
+    """What points pay of it, read before any lock."""
+    checkout_version: int
+    """How often points were set aside for it; holds from before this was counted are not."""
+    was_refunded: bool
+    """Whether it has a refund, if only one of a line that cost nothing."""
+
+
+class RecordingContext(NamedTuple):
+    """What a recording must know before it locks anything, in the order of the request."""
+
+    config_version: int
+    known: list[KnownPurchase]
+
+
+_wanted = record_set(
+    "wanted",
+    [
+        ("ordinal", Integer()),
+        ("kind", Text()),
+        ("external_id", Text()),
+        ("fingerprint", Text()),
+        ("former_fingerprint", Text()),
+        ("report_key", Text()),
+        ("client", Text()),
+        ("status", Text()),
+        ("customer", Text()),
+    ],
+)
+
+
+def look_up(
+    name: str, columns: Sequence[Any], *conditions: ColumnElement[bool], table: Any = None
+) -> LateralFromClause:
+    """One row of a table for each row before it, by an index: the planner must never hash a whole table for a batch."""
+    of_table = columns[0].table if table is None else table
+    return select(*columns).where(*conditions).limit(1).correlate_except(of_table).lateral(name)
+
+
+_purchase = look_up(
+    "purchase",
+    [column for column in purchases.c if column.name != "tenant_id"],
+    purchases.c.tenant_id == tenant_parameter(),
+    purchases.c.kind == _wanted.c.kind,
+    purchases.c.external_id == _wanted.c.external_id,
+)
+
+
+_target = customers.alias("target")
+
+
+# CASE and not coalesce: under row-level security an index serves only what is leakproof.
+_target_id = case((customers.c.merged_into.is_(None), customers.c.id), else_=customers.c.merged_into)
+
+
+_customer = (
+    select(_target.c.id, _target.c.category)
+    .select_from(
+        customers.join(
+            _target,
+            (_target.c.tenant_id == tenant_parameter()) & (_target.c.id == _target_id),
+        )
+    )
+    .where(customers.c.tenant_id == tenant_parameter(), customers.c.external_id == _wanted.c.customer)
+    .limit(1)
+    .correlate_except(customers, _target)
+    .lateral("customer")
+)
+
+
+_FACT_COLUMNS = [purchase_facts.c[name] for name in KnownFact._fields]
+
+
+_OF_PURCHASE = (
+    purchase_facts.c.tenant_id == tenant_parameter(),
+    purchase_facts.c.purchase_id == _purchase.c.id,
+)
+
+
+_fact = (
+    select(*_FACT_COLUMNS)
+    .where(
+        *_OF_PURCHASE,
+        or_(
+            purchase_facts.c.fingerprint == _wanted.c.fingerprint,
+            # The first release took null for absent, so it gave both the same fingerprint.
+            and_(
+                purchase_facts.c.fingerprint == _wanted.c.former_fingerprint,
+                purchase_facts.c.state_mark.is_(None),
+            ),
+        ),
+    )
+    .order_by(purchase_facts.c.version.desc())
+    .limit(1)
+    .correlate_except(purchase_facts)
+    .lateral("fact")
+)
+
+
+_keyed = look_up(
+    "keyed",
+    _FACT_COLUMNS,
+    *_OF_PURCHASE,
+    purchase_facts.c.report_key == _wanted.c.report_key,
+    purchase_facts.c.report_client == _wanted.c.client,
+)
+
+
+_states = (
+    select(purchase_facts.c.state_mark)
+    .where(
+        *_OF_PURCHASE,
+        # A purchase keeps its status where only how it began is told.
+        purchase_facts.c.status.in_([_wanted.c.status, _purchase.c.status]),
+        purchase_facts.c.state_mark.is_not(None),
+        purchase_facts.c.version < _purchase.c.version,
+    )
+    .order_by(purchase_facts.c.version.desc())
+    .limit(MAX_STATES_COMPARED)
+    .correlate_except(purchase_facts)
+    .lateral("states")
+)
+
+
+_accrual = look_up(
+    "accrual",
+    [column for column in accruals.c if column.name != "tenant_id"],
+    accruals.c.tenant_id == tenant_parameter(),
+    accruals.c.purchase_id == _purchase.c.id,
+    accruals.c.generation == _purchase.c.generation,
+)
+
+
+_checkout = look_up(
+    "checkout",
+    [checkouts.c.version],
+    checkouts.c.tenant_id == tenant_parameter(),
+    checkouts.c.purchase_kind == _wanted.c.kind,
+    checkouts.c.purchase_external_id == _wanted.c.external_id,
+)
+
+
+_first_refund = look_up(
+    "first_refund",
+    [purchase_refunds.c.number],
+    purchase_refunds.c.tenant_id == tenant_parameter(),
+    purchase_refunds.c.purchase_id == _purchase.c.id,
+    purchase_refunds.c.number == literal(1),
+)
+
+
+_PREPARE = (
+    select(
+        programs.c.config_version,
+        share_purchase(_wanted.c.kind, _wanted.c.external_id),
+        func.coalesce(_customer.c.id == _purchase.c.customer_id, false()).label("is_theirs"),
+        _customer.c.category.label("customer_category"),
+        *(column.label(f"fact_{column.name}") for column in _fact.c),
+        *(column.label(f"keyed_{column.name}") for column in _keyed.c),
+        select(func.array_agg(_states.c.state_mark)).select_from(_states).scalar_subquery().label("earlier_states"),
+        paying_holds(_wanted.c.kind, _wanted.c.external_id),
+        paying_redemptions(_wanted.c.kind, _wanted.c.external_id),
+        func.coalesce(_checkout.c.version, 0).label("checkout_version"),
+        _first_refund.c.number.is_not(None).label("was_refunded"),
+        *(column.label(f"purchase_{column.name}") for column in _purchase.c),
+        *(column.label(f"accrual_{column.name}") for column in _accrual.c),
+    )
+    .select_from(
+        programs.join(_wanted, true())
+        .outerjoin(_purchase, true())
+        .outerjoin(_customer, true())
+        .outerjoin(_fact, true())
+        .outerjoin(_keyed, true())
+        .outerjoin(_checkout, true())
+        .outerjoin(_first_refund, true())
+        .outerjoin(_accrual, true()),
+    )
+    .where(programs.c.tenant_id == tenant_parameter())
+    .order_by(_wanted.c.ordinal)
+)
+
+
+class WantedPurchase(NamedTuple):
+    """The natural key of a purchase, and what tells whether the report about it was recorded before."""
+
+    kind: PurchaseKind
+    external_id: str
+    fingerprint: str
+    former_fingerprint: str
+    """The fingerprint that the first release gave the same report."""
+    report_key: str | None
+    client: str
+    """Whose key it is: a key belongs to one client."""
+    status: PurchaseStatus
+    customer: str
+    """The external id of whose it is said to be."""
+
+
+async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -> RecordingContext | None:
+    """What is known about the purchases, and which configuration is in force; None while there is no program."""
+    keys = [{"ordinal": ordinal, **one._asdict()} for ordinal, one in enumerate(wanted)]
+    rows = await tx.rows(_PREPARE, wanted=keys)
+    if not rows:
+        return None
+    return RecordingContext(config_version=rows[0].config_version, known=[_known(row) for row in rows])
+
+
+def _known(row: Any) -> KnownPurchase:
+    return KnownPurchase(
+        purchase=purchase_row(row) if row.purchase_id else None,
+        is_theirs=row.is_theirs,
+        customer_category=row.customer_category,
+        accrual=accrual_row(row) if row.accrual_id else None,
+        fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
+        keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
+        earlier_states=tuple(row.earlier_states or ()),
+        paid=paid_with_points(row),
+        checkout_version=row.checkout_version,
+        was_refunded=row.was_refunded,
+    )
+
+
+def _fact_of(version: int | None, fingerprint: str, recorded_at: datetime) -> KnownFact | None:
+    return None if version is None else KnownFact(version, fingerprint, recorded_at)
