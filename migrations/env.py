@@ -4,10 +4,6 @@ from alembic import context
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-import loyalty.storage.gift_card_gift_tables
-import loyalty.storage.gift_card_guess_tables
-import loyalty.storage.gift_card_product_tables
-import loyalty.storage.gift_card_tables
 import loyalty.storage.tables  # noqa: F401 - declares the tables that revisions are compared with
 from tenancy.database import sqlalchemy_url
 from tenancy.table import metadata

@@ -28,11 +28,8 @@ from loyalty.storage.adjustments import AdjustmentRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.documents import to_document
-from loyalty.storage.gift_card_gift_tables import gift_card_gifts
 from loyalty.storage.gift_card_gifts import GiftRow
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
-from loyalty.storage.gift_card_product_tables import gift_card_products
-from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.holds import HoldRow
 from loyalty.storage.idempotency import IdempotencyKeyRow
@@ -57,6 +54,11 @@ from loyalty.storage.tables import (
     events,
     expiry_notices,
     former_valuations,
+    gift_card_entries,
+    gift_card_gifts,
+    gift_card_holds,
+    gift_card_products,
+    gift_cards,
     hold_lots,
     holds,
     idempotency_keys,

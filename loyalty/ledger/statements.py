@@ -6,9 +6,16 @@ from sqlalchemy import Table, and_, delete, func, literal, literal_column, or_, 
 
 from loyalty.ledger import rows
 from loyalty.rules.lots import LotState
-from loyalty.storage.gift_card_product_tables import gift_card_products
 from loyalty.storage.purchases import PurchaseRow
-from loyalty.storage.tables import checkouts, customer_identifiers, customers, idempotency_keys, lots, purchases
+from loyalty.storage.tables import (
+    checkouts,
+    customer_identifiers,
+    customers,
+    gift_card_products,
+    idempotency_keys,
+    lots,
+    purchases,
+)
 from tenancy.table import INSTANT, insert_rows, record_set, rows_parameter, tenant_parameter
 
 

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, or_, select, update
 
 from loyalty.rules.ids import CustomerId, CustomerMergeId
-from loyalty.storage.gift_card_gift_tables import gift_card_gifts
-from loyalty.storage.gift_card_tables import gift_cards
-from loyalty.storage.tables import accruals, customer_merges, customers, purchases
+from loyalty.storage.tables import accruals, customer_merges, customers, gift_card_gifts, gift_cards, purchases
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.retry import StaleRead

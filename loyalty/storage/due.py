@@ -14,8 +14,7 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.ids import TenantId
 from loyalty.rules.lots import LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.gift_card_tables import gift_card_holds, gift_cards
-from loyalty.storage.tables import accounts, accruals, holds, lots, purchases
+from loyalty.storage.tables import accounts, accruals, gift_card_holds, gift_cards, holds, lots, purchases
 from tenancy.table import INSTANT
 from tenancy.tables import tenants
 

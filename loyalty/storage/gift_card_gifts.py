@@ -8,7 +8,7 @@ from sqlalchemy import Uuid, bindparam, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
-from loyalty.storage.gift_card_gift_tables import gift_card_gifts
+from loyalty.storage.tables import gift_card_gifts
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 

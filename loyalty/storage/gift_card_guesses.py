@@ -7,7 +7,7 @@ from sqlalchemy import Integer, Text, all_, bindparam, case, delete, func, liter
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from loyalty.rules.gift_card_guess import Guesses
-from loyalty.storage.gift_card_guess_tables import gift_card_guesses as guesses
+from loyalty.storage.tables import gift_card_guesses as guesses
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, tenant_parameter
 

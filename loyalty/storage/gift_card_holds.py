@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, select
 from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.gift_card_tables import gift_card_holds, gift_cards
 from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
 from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.tables import gift_card_holds, gift_cards
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, tenant_parameter

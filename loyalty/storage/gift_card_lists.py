@@ -12,7 +12,6 @@ from loyalty.rules.gift_card import GiftCardOrigin, GiftCardState
 from loyalty.rules.ids import CustomerId, GiftCardId
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.gift_card_holds import HOLD_COLUMNS, GiftCardHoldRow, card_hold_row
-from loyalty.storage.gift_card_tables import gift_card_entries, gift_card_holds, gift_cards
 from loyalty.storage.gift_cards import (
     CARD_COLUMNS,
     ENTRY_COLUMNS,
@@ -22,6 +21,7 @@ from loyalty.storage.gift_cards import (
     card_row,
 )
 from loyalty.storage.narrowed import Narrowed
+from loyalty.storage.tables import gift_card_entries, gift_card_holds, gift_cards
 from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter

@@ -13,9 +13,8 @@ from loyalty.rules.money import Money
 from loyalty.rules.search import fold_text
 from loyalty.storage.catalog import folded
 from loyalty.storage.documents import from_document, to_document
-from loyalty.storage.gift_card_product_tables import gift_card_product_versions, gift_card_products
-from loyalty.storage.gift_card_tables import gift_cards
 from loyalty.storage.narrowed import Narrowed
+from loyalty.storage.tables import gift_card_product_versions, gift_card_products, gift_cards
 from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.database import Transaction
 from tenancy.reading import Reads

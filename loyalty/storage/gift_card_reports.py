@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, func, select
 
 from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.gift_card_report import CardLiability, CardMoves, CardSales
-from loyalty.storage.gift_card_tables import gift_card_entries, gift_cards
+from loyalty.storage.tables import gift_card_entries, gift_cards
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter
 

@@ -10,9 +10,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId, GiftCardProductId
-from loyalty.storage.gift_card_tables import gift_card_entries, gift_cards
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
-from loyalty.storage.tables import programs
+from loyalty.storage.tables import gift_card_entries, gift_cards, programs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, among_these, tenant_parameter

@@ -32,9 +32,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.exc import InternalError
 
-import loyalty.storage.gift_card_gift_tables
-import loyalty.storage.gift_card_guess_tables
-import loyalty.storage.gift_card_product_tables
 import loyalty.storage.tables  # noqa: F401 - declares the tables
 from loyalty.rules.money import Money
 from loyalty.services.earning_rule import create_earning_rule

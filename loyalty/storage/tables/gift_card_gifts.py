@@ -3,7 +3,6 @@
 from sqlalchemy import Column, Date
 from sqlalchemy import text as sql
 
-import loyalty.storage.gift_card_tables  # noqa: F401 - declares the cards
 from tenancy.table import check, identifier, index, instant, references, tenant_table, text_column
 
 gift_card_gifts = tenant_table(

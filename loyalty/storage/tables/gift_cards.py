@@ -7,10 +7,9 @@ sum, provable from its entries at any moment. Its code stands here hashed and en
 from sqlalchemy import Column, Computed, Integer, LargeBinary
 from sqlalchemy import text as sql
 
-import loyalty.storage.gift_card_product_tables  # noqa: F401 - declares tables that these refer to
 from loyalty.rules.gift_card import ADDS, MOVES_NOTHING, GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.storage.tables import HOLD_STATES
+from loyalty.storage.tables.checkouts import HOLD_STATES
 from tenancy.table import (
     INSTANT,
     amount,

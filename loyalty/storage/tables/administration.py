@@ -1,0 +1,115 @@
+"""Credentials, identity providers, the audit log, and the jobs that run beside."""
+
+from sqlalchemy import Column, Integer
+from sqlalchemy import text as sql
+
+from tenancy.table import (
+    document,
+    identifier,
+    index,
+    instant,
+    key_text,
+    one_of,
+    points,
+    tenant_table,
+    text_column,
+    unique,
+)
+
+JOB_STATES = ("WAITING", "RUNNING", "DONE", "FAILED")
+
+jobs = tenant_table(
+    "jobs",
+    identifier("id"),
+    text_column("kind"),
+    key_text("state"),
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    identifier("cursor", nullable=True),
+    text_column("problem", nullable=True),
+    instant("created_at"),
+    instant("updated_at"),
+    one_of("state", JOB_STATES),
+    index("jobs_due_idx", "created_at", where=sql("state IN ('WAITING', 'RUNNING')")),
+    of_tenants=True,
+)
+
+audit_entries = tenant_table(
+    "audit_entries",
+    identifier("id"),
+    text_column("subject"),
+    # The subject's own id, or its key where it has none.
+    text_column("subject_id"),
+    # What people called it then.
+    text_column("subject_name"),
+    text_column("action"),
+    # A list of [field, before, after].
+    document("changes"),
+    instant("happened_at"),
+    text_column("actor_kind"),
+    text_column("actor_subject"),
+    text_column("actor"),
+    one_of("action", ("CREATED", "CHANGED", "DELETED")),
+    index("audit_entries_time_idx", "happened_at", "id"),
+    index("audit_entries_subject_idx", "subject", "subject_id", "happened_at", "id"),
+)
+
+api_tokens = tenant_table(
+    "api_tokens",
+    identifier("id"),
+    text_column("name"),
+    document("permissions"),
+    instant("created_at"),
+    text_column("created_by"),
+    instant("expires_at", nullable=True),
+    instant("revoked_at", nullable=True),
+    instant("last_used_at", nullable=True),
+    # The credential that made it (`Actor.credential`): what an API token made ends with it.
+    key_text("made_with", nullable=True),
+    # The first of the tokens that replaced one another: they share its idempotency keys. Empty for the first itself.
+    identifier("client_id", nullable=True),
+    # TOKEN: its secret is sent with every request. CLIENT: its secret buys short access tokens (OAuth 2.0).
+    key_text("kind"),
+    # The networks in CIDR form that it may be used from; empty for everywhere.
+    document("networks", nullable=True),
+    # The beginning of the hash of its secret, and of the one before, which works until `former_ends_at`.
+    key_text("secret_mark"),
+    key_text("former_secret_mark", nullable=True),
+    instant("former_ends_at", nullable=True),
+    # The credential that changed the secret last, and so knows it: the token ends with it, too.
+    key_text("rotated_with", nullable=True),
+    one_of("kind", ("TOKEN", "CLIENT")),
+    of_tenants=True,
+)
+
+credential_revocations = tenant_table(
+    "credential_revocations",
+    # TOKEN: one signed token, by its id. SUBJECT: every token of a person or customer that was issued until then.
+    key_text("scope"),
+    key_text("name"),
+    instant("revoked_at"),
+    text_column("revoked_by"),
+    one_of("scope", ("TOKEN", "SUBJECT")),
+    key=("scope", "name"),
+    of_tenants=True,
+)
+
+oidc_issuers = tenant_table(
+    "oidc_issuers",
+    identifier("id"),
+    # Who signs and for whom, to the letter as the claims `iss` and `aud` say it.
+    key_text("issuer"),
+    key_text("audience"),
+    # Which claim tells roles, and what each of its values stands for: [{"value": ..., "role": ...}].
+    text_column("role_claim"),
+    document("roles"),
+    # Raised by each change: whoever signed in under another version signs in anew.
+    points("version"),
+    instant("created_at"),
+    instant("changed_at"),
+    text_column("changed_by"),
+    key_text("made_with"),
+    instant("removed_at", nullable=True),
+    unique("issuer", "audience"),
+    of_tenants=True,
+)
