@@ -13,7 +13,7 @@ from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.rules.ids import TenantId
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.world import World
-from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.roles import Role
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem

@@ -87,9 +87,9 @@ from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, FormerValuationRow
 from loyalty.storage.adjustments import AdjustmentRow
+from loyalty.storage.api_tokens import ApiTokenRow
 from loyalty.storage.audit import AuditRow
 from loyalty.storage.consents import ConsentRow
-from loyalty.storage.credentials import ApiTokenRow
 from loyalty.storage.customer_archivings import ArchivingRow
 from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow, PointsRow

@@ -23,7 +23,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter, narrow_tokens, read_token_page
-from loyalty.storage.credentials import (
+from loyalty.storage.api_tokens import (
     CLIENT,
     TOKEN,
     ApiTokenRow,

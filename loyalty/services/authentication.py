@@ -7,15 +7,8 @@ from datetime import datetime
 from loyalty.rules.errors import TenantClosed, TenantNotActive, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.world import World
-from loyalty.storage.credentials import (
-    CLIENT,
-    TOKEN,
-    ApiTokenRow,
-    Standing,
-    read_standing,
-    read_standing_of,
-    read_standings,
-)
+from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow
+from loyalty.storage.credentials import Standing, read_standing, read_standing_of, read_standings
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import known_grants
 from tenancy.tables import ACTIVE, CLOSED

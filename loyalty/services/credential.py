@@ -15,7 +15,8 @@ from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.credentials import CLIENT, ApiTokenRow, read_api_tokens, read_standing_of
+from loyalty.storage.api_tokens import CLIENT, ApiTokenRow, read_api_tokens
+from loyalty.storage.credentials import read_standing_of
 from loyalty.storage.documents import to_document
 from permissions.actor import Actor, ActorKind, mark_of_secret
 from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants

@@ -7,7 +7,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from loyalty.rules.ids import TenantId, TokenId
-from loyalty.storage.credentials import mark_used
+from loyalty.storage.api_tokens import mark_used
 from tenancy.database import Database
 
 LAST_USED_STEP = timedelta(minutes=1)

@@ -23,7 +23,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.revocation import revoke_signed_token
 from loyalty.services.world import World
-from loyalty.storage.credentials import (
+from loyalty.storage.api_tokens import (
     CLIENT,
     ApiTokenRow,
     insert_api_token,

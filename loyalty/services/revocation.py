@@ -13,14 +13,8 @@ from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.oidc_issuer import remove_issuers_made_with
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.credentials import (
-    ApiTokenRow,
-    Revocation,
-    read_api_tokens_by_id,
-    read_standing,
-    revoke_made_tokens,
-    revoke_signed,
-)
+from loyalty.storage.api_tokens import ApiTokenRow, read_api_tokens_by_id, revoke_made_tokens
+from loyalty.storage.credentials import Revocation, read_standing, revoke_signed
 from permissions.actor import Actor, subject_of_token, system_actor
 from permissions.catalog import Permission
 from permissions.policy import allows, require

@@ -15,13 +15,7 @@ from loyalty.services.creation import Once, call_once
 from loyalty.services.credential import audit_credential, lock_credentials, problem_of_taking_over
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import World
-from loyalty.storage.credentials import (
-    CLIENT,
-    TOKEN,
-    ApiTokenRow,
-    change_secret,
-    read_api_tokens_by_id,
-)
+from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, change_secret, read_api_tokens_by_id
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
 from permissions.actor import Actor
 from permissions.catalog import Permission

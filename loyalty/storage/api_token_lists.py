@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
-from loyalty.storage.credentials import TOKEN, ApiTokenRow
+from loyalty.storage.api_tokens import TOKEN, ApiTokenRow
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import api_tokens
 from loyalty.storage.window import Keyset, TimePlace, Window

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.api_tokens import ApiTokenRow
 
 
 class OAuthClientRow(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from loyalty.storage.api_token_lists import TokenFilter
-from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.api_tokens import ApiTokenRow
 from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission, known_grants
 from schema.connections import Order, time_order

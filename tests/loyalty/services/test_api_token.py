@@ -22,7 +22,7 @@ from loyalty.services.api_token import (
 )
 from loyalty.services.authentication import actor_of_token
 from loyalty.services.world import World
-from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from tests.fixtures.snapshots import NothingChanges, snapshot

@@ -17,7 +17,7 @@ from loyalty.services.last_use import LAST_USED_STEP
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.tenant import resume_tenant, suspend_tenant
 from loyalty.services.world import World
-from loyalty.storage.credentials import ApiTokenRow
+from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.roles import Role
