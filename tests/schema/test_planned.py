@@ -257,12 +257,14 @@ class Alike:
             return len(one) == len(other) and all(map(self.compare, one, other))
         if one == other or not (isinstance(one, str) and isinstance(other, str)):
             return bool(one == other) and type(one) is type(other)
-        if INSTANT.fullmatch(one) and INSTANT.fullmatch(other):
+        if any(form.fullmatch(one) and form.fullmatch(other) for form in (INSTANT, CARD_CODE)):
             return True
         return len(one) == len(other) > 20 and self._partners.setdefault(one, other) == other
 
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+CARD_CODE = re.compile(r"[0-9A-Z]{6}-[0-9A-Z]{6}-[0-9A-Z]{6}")
+"""Of a gift card; each is another one."""
 
 
 async def test_a_bug_of_the_executor_is_internal_and_no_mutation_runs_twice(monkeypatch: pytest.MonkeyPatch) -> None:

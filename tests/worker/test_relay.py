@@ -39,6 +39,8 @@ WHOLE_TABLES = {"tenants", "events", "event_positions", "jobs"}
 TIMES_AND_STATES = {
     "accounts": {"tenant_id", "tier_review_at"},
     "accruals": {"tenant_id", "state", "matures_at"},
+    "gift_card_holds": {"tenant_id", "state", "expires_at"},
+    "gift_cards": {"tenant_id", "due_at"},
     "holds": {"tenant_id", "state", "expires_at"},
     "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
