@@ -50,11 +50,12 @@ def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
     click.echo("Starting the database ...")
     with provided_database(settings, prepare=True) as urls:
         upgrade(urls.owner)
-        with _processes(settings, port, stop) as running:
-            from cli.demo_shown import banner, show, write_environment
-            from cli.demo_tenants import provided_businesses
+        from cli.demo_shown import banner, show, write_environment
+        from cli.demo_tenants import provided_businesses
 
-            tenants = asyncio.run(provided_businesses(urls, settings))
+        # The history lies in the past, so a worker would end the holds in it before they are captured.
+        tenants = asyncio.run(provided_businesses(urls, settings))
+        with _processes(settings, port, stop) as running:
             _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
             shown = asyncio.run(show(urls, settings, tenants[0]))
             environment = write_environment(settings, port, shown.credentials)

@@ -344,6 +344,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         lot = await tx.row(text("SELECT id FROM lots WHERE tenant_id = :current_tenant ORDER BY id LIMIT 1"))
     own_item = {"kind": "SERVICE", "externalId": f"cut of {business.tenant_id}", "name": "Cut"}
     item = await business.manager.do("catalogItemsUpsert", "items { id }", items=[own_item])
+    audited = await business.owner.get("{ auditLog(first: 1) { nodes { id } } }")
     found = await business.owner.ask(
         """query($by: CustomerBy!) {
           viewer { tenant { id } } program { id }
@@ -375,6 +376,7 @@ async def everything_once(business: Business) -> dict[str, str]:
         "ApiToken": token["apiToken"]["id"],
         "OauthClient": client["oauthClient"]["id"],
         "OidcIssuer": provider["oidcIssuer"]["id"],
+        "AuditEntry": audited["nodes"][0]["id"],
         "Tenant": found["viewer"]["tenant"]["id"],
         "Program": found["program"]["id"],
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 
+from cli.demo_tenants import STATE_FILE
 from tests.cli.test_serve import data_dir  # noqa: F401 - a fixture
 
 START_SECONDS = 400
@@ -74,13 +75,13 @@ def ask(sourced: dict[str, str], document: str, **variables: Any) -> Any:
 def test_the_demo_starts_whatever_was_done_to_it(data_dir: Path) -> None:  # noqa: F811
     """Stopped in the middle of its first start; then without tiers and rules, and switched off."""
     with demo(data_dir) as process:
-        wait_for(process, "Starting the database")
-        while not (data_dir / "log" / "server.log").exists():
-            assert process.poll() is None
+        wait_for(process, "Salon Lindenhof")
         end(process)
     with demo(data_dir) as process:
         first = wait_for(process, "Ctrl-C stops everything")
         assert "Treue is running" in first
+        written, started = ((data_dir / name).stat().st_mtime_ns for name in (STATE_FILE, "log"))
+        assert written <= started, "the worker would end the holds of the past before they are captured"
         sourced = environment_of(data_dir)
         history = ask(
             sourced,

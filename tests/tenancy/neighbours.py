@@ -19,6 +19,7 @@ from loyalty.services.gift_card_gift import GiveRequest, give_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_product import create_product
 from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
+from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
 from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.tenant import provision_tenant
@@ -28,6 +29,7 @@ from loyalty.storage.entries import EntryFilter
 from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.window import Window
 from permissions.catalog import Permission
+from permissions.roles import TeamRole
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import (
@@ -110,6 +112,10 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await archive_customer(world, salon.manager, CustomerKey(external_id="gone"), "moved away")
     await create_product(world, salon.manager, product())
     sold = await issue(world, salon)
+    sign_in = OidcIssuerRequest(
+        f"https://{salon.tenant_id}.example", "treue", "roles", [RoleValue("boss", TeamRole.OWNER)]
+    )
+    await set_oidc_issuer(world, salon.owner, sign_in)
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)
     await limit_guesses(world, salon.integration, new_code(), known=False)

@@ -81,7 +81,7 @@ SOURCES: Sequence[Source] = (
                 "sequence IS DISTINCT FROM last", "id, sequence, last"
             ),
             "a gift card knows the hash of its last entry": Broken("chain IS DISTINCT FROM last_hash", "id, sequence"),
-            "a gift card is the sum of its entries, and has neither less than nothing nor more than its face value": (
+            "a gift card is the sum of its entries, and has between nothing and its face value": (
                 Broken(
                     "balance_minor IS DISTINCT FROM entered OR balance_minor NOT BETWEEN 0 AND face_minor",
                     "id, face_minor, balance_minor, entered",

@@ -27,12 +27,30 @@ from loyalty.rules.events import (
     TierUpgraded,
     event_payload,
 )
+from loyalty.rules.gift_card_events import (
+    GiftCardBought,
+    GiftCardClaimed,
+    GiftCardEvent,
+    GiftCardExpired,
+    GiftCardExtended,
+    GiftCardGiven,
+    GiftCardHeld,
+    GiftCardIssued,
+    GiftCardRefunded,
+    GiftCardReleased,
+    GiftCardReturned,
+    GiftCardSpent,
+    GiftCardVoided,
+)
 from loyalty.rules.ids import (
     AccrualId,
     AdjustmentId,
     CustomerId,
     CustomerMergeId,
     EntryId,
+    GiftCardGiftId,
+    GiftCardHoldId,
+    GiftCardId,
     HoldId,
     LotId,
     OpeningBalanceId,
@@ -44,7 +62,8 @@ from loyalty.rules.tiers import TierChangeCause
 
 CUSTOMER = CustomerId(UUID(int=1))
 SILVER, GOLD = TierId(UUID(int=2)), TierId(UUID(int=3))
-EVENTS: list[Event] = [
+CARD, CARD_HOLD, GIFT = GiftCardId(UUID(int=15)), GiftCardHoldId(UUID(int=16)), GiftCardGiftId(UUID(int=17))
+EVENTS: list[Event | GiftCardEvent] = [
     PointsEarned(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10, 110),
     PointsPending(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
     PointsVoided(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
@@ -64,12 +83,24 @@ EVENTS: list[Event] = [
     TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
     CustomerArchived(CUSTOMER, UUID(int=13), ArchiveCause.CALL),
     CustomerUnarchived(CUSTOMER, UUID(int=14), ArchiveCause.PURCHASE),
+    GiftCardBought(CUSTOMER, EntryId(UUID(int=4)), CARD, -500, 90),
+    GiftCardRefunded(CUSTOMER, EntryId(UUID(int=4)), CARD, 500, 590),
+    GiftCardIssued(CUSTOMER, CARD, 5_000, "EUR", 5_000),
+    GiftCardHeld(CUSTOMER, CARD, CARD_HOLD, 2_000, "EUR", 5_000),
+    GiftCardReleased(CUSTOMER, CARD, CARD_HOLD, 500, "EUR", 5_000),
+    GiftCardSpent(CUSTOMER, CARD, CARD_HOLD, -1_500, "EUR", 3_500),
+    GiftCardReturned(CUSTOMER, CARD, CARD_HOLD, 500, "EUR", 4_000),
+    GiftCardExpired(CUSTOMER, CARD, -4_000, "EUR", 0),
+    GiftCardExtended(CUSTOMER, CARD, 4_000, "EUR", 4_000, "2099-12-31T23:00:00+00:00"),
+    GiftCardVoided(CUSTOMER, CARD, -4_000, "EUR", 0),
+    GiftCardGiven(CUSTOMER, CARD, GIFT, "EUR", 4_000),
+    GiftCardClaimed(CUSTOMER, CARD, "EUR", 4_000),
 ]
 UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_payload_is_plain_json_with_every_field(event: Event) -> None:
+def test_a_payload_is_plain_json_with_every_field(event: Event | GiftCardEvent) -> None:
     stored = json.loads(json.dumps(event_payload(event)))
     assert stored.keys() == {field.name for field in fields(event)}
     assert all(value is None or type(value) in (bool, int, str) for value in stored.values())
@@ -99,6 +130,18 @@ def test_events_are_named_for_what_happened() -> None:
         "tier.downgraded",
         "customer.archived",
         "customer.unarchived",
+        "gift_card.bought",
+        "gift_card.refunded",
+        "gift_card.issued",
+        "gift_card.held",
+        "gift_card.released",
+        "gift_card.spent",
+        "gift_card.returned",
+        "gift_card.expired",
+        "gift_card.extended",
+        "gift_card.voided",
+        "gift_card.given",
+        "gift_card.claimed",
     }
 
 
