@@ -39,7 +39,7 @@ class FieldChange(NamedTuple):
 
 
 class AuditedChange(NamedTuple):
-    """What somebody did to a part of the configuration: the part's state before and after, as JSON objects.
+    """What somebody did to a part of the configuration: the part's state before and after, by field.
 
     ``before`` is None for what is new, ``after`` for what is gone. ``name`` is what people call the part.
     """
@@ -47,8 +47,8 @@ class AuditedChange(NamedTuple):
     subject: AuditSubject
     subject_id: str
     name: str
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    before: Any
+    after: Any
 
     @property
     def action(self) -> AuditAction:

@@ -13,7 +13,7 @@ from loyalty.services.creation import Once, call_once
 from loyalty.services.credential import (
     NAME_MAX_LENGTH,
     Wanted,
-    audit_credential,
+    describe_credential,
     lock_credentials,
     new_credential,
     note_ended,
@@ -115,7 +115,7 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha25
         if row is None:
             raise NotFound("API token", path)
         ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(token_id))], now)
-        await note_changes(tx, actor, now, [audit_credential(before[row.id], row)])
+        await note_changes(tx, actor, now, [describe_credential(before[row.id], row)])
         await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
     return EndedToken(
         row,
@@ -164,7 +164,7 @@ async def _create(
         if replaces is not None:
             row = row._replace(client_id=await _client_of(tx, replaces))
         await insert_api_token(tx, row, sha256)
-        await note_changes(tx, actor, row.created_at, [audit_credential(None, row)])
+        await note_changes(tx, actor, row.created_at, [describe_credential(None, row)])
         await once.keep(tx, row.id, row.created_at)
     return CreatedToken(row, replayed=False)
 

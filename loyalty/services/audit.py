@@ -1,12 +1,13 @@
 """The audit log: services note what they change, and who may read it reads it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.audit import AuditAction, AuditedChange, compare_states
+from loyalty.rules.audit import AuditAction, AuditedChange, AuditSubject, compare_states
 from loyalty.services.world import World
 from loyalty.storage.audit import (
     AuditFilter,
@@ -31,7 +32,7 @@ async def note_changes(tx: Transaction, by: Actor, at: datetime, changes: Sequen
     """
     rows = []
     for one in changes:
-        differing = compare_states(one.before, one.after)
+        differing = compare_states(to_document(one.before), to_document(one.after))
         if not differing and one.action is AuditAction.CHANGED:
             continue
         rows.append(
@@ -41,7 +42,7 @@ async def note_changes(tx: Transaction, by: Actor, at: datetime, changes: Sequen
                 subject_id=one.subject_id,
                 subject_name=one.name,
                 action=one.action,
-                changes=[to_document(tuple(field)) for field in differing],
+                changes=differing,
                 happened_at=at,
                 actor_kind=by.kind,
                 actor_subject=by.subject,
@@ -50,6 +51,34 @@ async def note_changes(tx: Transaction, by: Actor, at: datetime, changes: Sequen
         )
     if rows:
         await insert_audit_entries(tx, rows)
+
+
+class NamedPart(Protocol):
+    """A row of a part of the configuration."""
+
+    @property
+    def id(self) -> UUID:
+        """Its own id."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+
+Part = TypeVar("Part", bound=NamedPart)
+
+
+def describe_change(
+    subject: AuditSubject, show: Callable[[Part], object], before: Part | None, after: Part | None
+) -> AuditedChange:
+    """Return what happens to a part; ``show`` returns what of it the log tells. One of the two rows is there."""
+    known = after or before
+    if known is None:
+        raise ValueError("nothing changes")
+    states = (None if row is None else show(row) for row in (before, after))
+    return AuditedChange(subject, str(known.id), known.name, *states)
 
 
 async def list_audit_entries(

@@ -25,7 +25,6 @@ from loyalty.storage.catalog import (
     read_items_by_key,
     save_items,
 )
-from loyalty.storage.documents import to_document
 from loyalty.storage.frozen_program import keep_former_items, keep_removed_items
 from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
@@ -95,7 +94,7 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
                 await save_items(tx, items, world.clock())
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))
-            await note_changes(tx, actor, world.clock(), _audited(former, touched, items))
+            await note_changes(tx, actor, world.clock(), _describe_changes(former, touched, items))
             await touch_config(tx)
             await once.keep(tx, actor.tenant_id, world.clock())
         return KeptCatalog(items, replayed=False)
@@ -115,7 +114,7 @@ async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
     return edit._replace(items=items, removals=removals)
 
 
-def _audited(
+def _describe_changes(
     former: Mapping[CatalogPlace, CatalogItem], touched: Sequence[CatalogPlace], items: Sequence[CatalogItem]
 ) -> list[AuditedChange]:
     """What a call does to each item that it touches; an item that is removed and given again is changed."""
@@ -124,7 +123,7 @@ def _audited(
     for key in dict.fromkeys(touched):
         known = now.get(key) or former.get(key)
         if known is not None:
-            states = (None if one is None else _shown_in_audit(one) for one in (former.get(key), now.get(key)))
+            states = (None if one is None else item_values(one) for one in (former.get(key), now.get(key)))
             name = known.name or known.external_id
             changes.append(AuditedChange(AuditSubject.CATALOG_ITEM, audit_id(key), name, *states))
     return changes
@@ -133,10 +132,6 @@ def _audited(
 def audit_id(key: CatalogPlace) -> str:
     """What the audit log calls an item of the catalogue, which has no id of its own."""
     return f"{key.kind}:{key.external_id}"
-
-
-def _shown_in_audit(item: CatalogItem) -> dict[str, Any]:
-    return {name: to_document(value) for name, value in item_values(item).items()}
 
 
 async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:

@@ -11,13 +11,12 @@ from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse
 from loyalty.rules.ids import TokenId
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
-from loyalty.services.audit import note_changes
+from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, ApiTokenRow, read_api_tokens
 from loyalty.storage.credentials import read_standing_of
-from loyalty.storage.documents import to_document
 from permissions.actor import Actor, ActorKind, mark_of_secret
 from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
 from tenancy.database import Transaction
@@ -81,19 +80,18 @@ async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None
 
 async def note_ended(tx: Transaction, by: Actor, now: datetime, ended: Sequence[ApiTokenRow]) -> None:
     """Tell the audit log of credentials that end now."""
-    await note_changes(tx, by, now, [audit_credential(row._replace(revoked_at=None), row) for row in ended])
+    await note_changes(tx, by, now, [describe_credential(row._replace(revoked_at=None), row) for row in ended])
 
 
-def audit_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> AuditedChange:
+def describe_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> AuditedChange:
     """What happened to an API token or an OAuth client, as the audit log tells it: nothing of its secrets."""
     subject = AuditSubject.OAUTH_CLIENT if after.kind == CLIENT else AuditSubject.API_TOKEN
-    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
-    return AuditedChange(subject, str(after.id), after.name, *states)
+    return describe_change(subject, _show_credential, before, after)
 
 
-def _shown_in_audit(row: ApiTokenRow) -> dict[str, Any]:
+def _show_credential(row: ApiTokenRow) -> dict[str, Any]:
     shown = ("name", "permissions", "networks", "expires_at", "revoked_at", "made_with", "former_ends_at")
-    return {name: to_document(getattr(row, name)) for name in shown}
+    return {name: getattr(row, name) for name in shown}
 
 
 async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.audit import AuditSubject
 from loyalty.rules.earning import CatalogKind, EarningRule, validate_rule
 from loyalty.rules.errors import LimitReached, NotFound, VersionConflict, refuse_problems
 from loyalty.rules.ids import RuleId
-from loyalty.services.audit import note_changes
+from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program, program_in_force
 from loyalty.services.world import World
-from loyalty.storage.documents import to_document
 from loyalty.storage.earning_rule_versions import RuleVersionRow, read_rule_versions
 from loyalty.storage.earning_rules import (
     EarningRuleRow,
@@ -99,7 +99,7 @@ async def add_rule(world: World, tx: Transaction, by: Actor, draft: EarningRule)
         updated_at=now,
     )
     await insert_rule(tx, row, by)
-    await note_changes(tx, by, now, [_audited(None, row)])
+    await note_changes(tx, by, now, [_describe_change(None, row)])
     await touch_config(tx)
     return row
 
@@ -139,7 +139,7 @@ async def update_earning_rule(
                 updated_at=world.clock(),
             )
             await update_rule(tx, row, actor)
-            await note_changes(tx, actor, row.updated_at, [_audited(stored, row)])
+            await note_changes(tx, actor, row.updated_at, [_describe_change(stored, row)])
             await touch_config(tx)
         return row
 
@@ -157,7 +157,7 @@ async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> Ru
             if stored is None:
                 raise NotFound("earning rule", ("id",))
             await delete_rule(tx, rule_id, now)
-            await note_changes(tx, actor, now, [_audited(stored, None)])
+            await note_changes(tx, actor, now, [_describe_change(stored, None)])
             await touch_config(tx)
         return rule_id
 
@@ -200,15 +200,7 @@ async def load_catalog_names(world: World, actor: Actor) -> CatalogNames:
     return (await program_in_force(world, tx, even_when_off=True)).names
 
 
-def _audited(before: EarningRuleRow | None, after: EarningRuleRow | None) -> AuditedChange:
-    known: Any = after or before
-    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
-    return AuditedChange(AuditSubject.EARNING_RULE, str(known.id), known.name, *states)
-
-
-def _shown_in_audit(row: EarningRuleRow) -> dict[str, Any]:
-    said = rule_definition(row).items()
-    return {name: value if isinstance(value, dict) else to_document(value) for name, value in said}
+_describe_change = partial(describe_change, AuditSubject.EARNING_RULE, rule_definition)
 
 
 def _identity(draft: EarningRule) -> list[Any]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.audit import AuditSubject
 from loyalty.rules.errors import (
     CurrencyMismatch,
     InvalidInput,
@@ -18,7 +19,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.gift_card_product import GiftCardProduct, validate_last_day, validate_product
 from loyalty.rules.ids import GiftCardProductId
-from loyalty.services.audit import note_changes
+from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program, program_in_force
@@ -85,7 +86,7 @@ async def create_product(world: World, actor: Actor, draft: GiftCardProduct, key
                 raise LimitReached("gift card products", MAX_PRODUCTS)
             row = _new_row(world, program, draft)
             await insert_product(tx, row, actor.subject)
-            await note_changes(tx, actor, row.updated_at, [_audited(None, row)])
+            await note_changes(tx, actor, row.updated_at, [_describe_change(None, row)])
             await once.keep(tx, row.id, world.clock())
             return KeptProduct(row, replayed=False)
 
@@ -121,7 +122,7 @@ async def change_product(
                 refuse_problems(validate_last_day(after.validity, _today(world, program)))
             row = stored.defined(after)._replace(version=stored.version + 1, updated_at=world.clock())
             await update_product(tx, row, actor.subject)
-            await note_changes(tx, actor, row.updated_at, [_audited(stored, row)])
+            await note_changes(tx, actor, row.updated_at, [_describe_change(stored, row)])
         return row
 
     return await retry_transaction(edit)
@@ -144,7 +145,7 @@ async def archive_product(
             now = world.clock()
             row = stored._replace(version=stored.version + 1, active=False, archived_at=now, updated_at=now)
             await update_product(tx, row, actor.subject)
-            await note_changes(tx, actor, now, [_audited(stored, row)])
+            await note_changes(tx, actor, now, [_describe_change(stored, row)])
         return row
 
     return await retry_transaction(archive)
@@ -182,13 +183,11 @@ async def load_products_of_cards(
     return await read_products_by_id(world.database.reading(actor.tenant_id), ids)
 
 
-def _audited(before: GiftCardProductRow | None, after: GiftCardProductRow) -> AuditedChange:
-    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
-    return AuditedChange(AuditSubject.GIFT_CARD_PRODUCT, str(after.id), after.name, *states)
-
-
-def _shown_in_audit(row: GiftCardProductRow) -> dict[str, Any]:
+def _show_product(row: GiftCardProductRow) -> dict[str, Any]:
     return {name: value for name, value in to_document(row.definition).items() if name != "id"}
+
+
+_describe_change = partial(describe_change, AuditSubject.GIFT_CARD_PRODUCT, _show_product)
 
 
 def _seen_by(actor: Actor, wanted: GiftCardProductFilter) -> GiftCardProductFilter:

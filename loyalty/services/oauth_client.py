@@ -13,7 +13,7 @@ from loyalty.services.creation import Once, call_once
 from loyalty.services.credential import (
     NAME_MAX_LENGTH,
     Wanted,
-    audit_credential,
+    describe_credential,
     lock_credentials,
     new_credential,
     note_ended,
@@ -94,7 +94,7 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
         if row is None:
             raise NotFound("OAuth client", ("id",))
         ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(client_id))], now)
-        await note_changes(tx, actor, now, [audit_credential(before[row.id], row)])
+        await note_changes(tx, actor, now, [describe_credential(before[row.id], row)])
         await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
     return client_row(row)
 
@@ -127,6 +127,6 @@ async def _create(world: World, actor: Actor, row: ApiTokenRow, sha256: str, onc
             return CreatedClient(client_row((await read_api_tokens_by_id(tx, [made], CLIENT))[made]), replayed=True)
         await refuse_too_many(tx, CLIENT, row.created_at, "OAuth clients", MAX_CLIENTS)
         await insert_api_token(tx, row, sha256)
-        await note_changes(tx, actor, row.created_at, [audit_credential(None, row)])
+        await note_changes(tx, actor, row.created_at, [describe_credential(None, row)])
         await once.keep(tx, row.id, row.created_at)
     return CreatedClient(client_row(row), replayed=False)

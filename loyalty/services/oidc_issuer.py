@@ -16,7 +16,6 @@ from loyalty.services.audit import note_changes
 from loyalty.services.credential import lock_credentials
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.documents import to_document
 from loyalty.storage.oidc_issuers import (
     OidcIssuerRow,
     change_issuer,
@@ -87,7 +86,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             await lock_credentials(tx, actor, now)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
             kept = await _keep(tx, before, row)
-            await note_changes(tx, actor, now, [_audit_issuer(before, kept)])
+            await note_changes(tx, actor, now, [_describe_change(before, kept)])
             return kept
 
     return await retry_transaction(work)
@@ -106,7 +105,7 @@ async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> Oid
         row = await remove_issuer(tx, issuer_id, now)
         if row is None:
             raise NotFound("OIDC issuer", ("id",))
-        await note_changes(tx, actor, now, [_audit_issuer(before.get(issuer_id, row), row)])
+        await note_changes(tx, actor, now, [_describe_change(before.get(issuer_id, row), row)])
     return row
 
 
@@ -115,7 +114,7 @@ async def remove_issuers_made_with(tx: Transaction, by: Actor, credential: str, 
     for before in [one for one in await read_issuers(tx) if one.made_with == credential]:
         row = await remove_issuer(tx, before.id, now)
         if row is not None:
-            await note_changes(tx, by, now, [_audit_issuer(before, row)])
+            await note_changes(tx, by, now, [_describe_change(before, row)])
 
 
 async def list_oidc_issuers(world: World, actor: Actor) -> list[OidcIssuerRow]:
@@ -143,16 +142,16 @@ async def find_oidc_issuer(world: World, issuer: str, audience: str) -> tuple[Te
     return None if row is None else (tenant_id, row)
 
 
-def _audit_issuer(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
+def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
     """What happened to a provider, as the audit log tells it."""
-    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
+    states = (None if row is None else _show_issuer(row) for row in (before, after))
     return AuditedChange(AuditSubject.OIDC_ISSUER, str(after.id), after.issuer, *states)
 
 
-def _shown_in_audit(row: OidcIssuerRow) -> dict[str, Any]:
+def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
     shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
     roles = [f"{one['value']}: {one['role']}" for one in row.roles]
-    return {**{name: to_document(getattr(row, name)) for name in shown}, "roles": roles}
+    return {**{name: getattr(row, name) for name in shown}, "roles": roles}
 
 
 async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:

@@ -14,7 +14,6 @@ from loyalty.rules.program_checks import CheckedProgram, ProgramCheck
 from loyalty.rules.program_checks import check_program as find_checks
 from loyalty.services.audit import note_changes
 from loyalty.services.world import World
-from loyalty.storage.documents import to_document
 from loyalty.storage.jobs import RETIER, JobRow, start_job
 from loyalty.storage.programs import (
     ProgramRow,
@@ -94,8 +93,8 @@ async def change_settings(world: World, tx: Transaction, by: Actor, edit: Progra
         return ChangedProgram(program, None)
     now, version = world.clock(), program.version + 1
     await save_program(tx, settings, version, now, by.subject)
-    before, after = to_document(program.settings), to_document(settings)
-    await note_changes(tx, by, now, [AuditedChange(AuditSubject.PROGRAM, "program", "Program", before, after)])
+    change = AuditedChange(AuditSubject.PROGRAM, "program", "Program", program.settings, settings)
+    await note_changes(tx, by, now, [change])
     same = settings.tiering == program.settings.tiering
     job = None if same else await start_job(tx, JobId(uuid7()), RETIER, now)
     changed = program._replace(

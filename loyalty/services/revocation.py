@@ -99,7 +99,6 @@ async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> 
 
 async def _revoke(tx: Transaction, by: Actor, revocation: Revocation, now: datetime) -> None:
     await revoke_signed(tx, revocation, now, by.subject)
-    before: dict[str, str | None] = {"of": revocation.scope, "revoked_until": None}
-    after = {**before, "revoked_until": now.isoformat()}
+    before, after = ({"of": revocation.scope, "revoked_until": moment} for moment in (None, now))
     change = AuditedChange(AuditSubject.SIGNED_TOKENS, revocation.name, revocation.name, before, after)
     await note_changes(tx, by, now, [change])

@@ -12,7 +12,7 @@ from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import audit_credential, lock_credentials, problem_of_taking_over
+from loyalty.services.credential import describe_credential, lock_credentials, problem_of_taking_over
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, change_secret, read_api_tokens_by_id
@@ -96,6 +96,6 @@ async def _change(
             raise InvalidInput.one("id", reason=problem)
         ends_at = now + timedelta(minutes=change.overlap_minutes)
         changed = await change_secret(tx, row.id, sha256, ends_at, actor.credential)
-        await note_changes(tx, actor, now, [audit_credential(row, changed)])
+        await note_changes(tx, actor, now, [describe_credential(row, changed)])
         await once.keep(tx, row.id, now)
     return changed, False

@@ -1,16 +1,17 @@
 """Tiers: create, change, delete; every change puts every customer where they belong, in the background."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
-from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.audit import AuditSubject
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
 from loyalty.rules.money import Ratio
 from loyalty.rules.tiers import normal_color, validate_tier
-from loyalty.services.audit import note_changes
+from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
@@ -93,7 +94,7 @@ async def create_tier(
         await refuse_duplicate_tier(tx, tier)
         now = world.clock()
         await insert_tier(tx, tier, now)
-        await note_changes(tx, actor, now, [_audited(None, tier)])
+        await note_changes(tx, actor, now, [_describe_change(None, tier)])
         return tier
 
     return await _edit_tiers(world, actor, once, create)
@@ -122,7 +123,7 @@ async def change_tier(
         tier = changed._replace(color=normal_color(changed.color))
         await refuse_duplicate_tier(tx, tier)
         await update_tier(tx, tier, now)
-        await note_changes(tx, actor, now, [_audited(stored, tier)])
+        await note_changes(tx, actor, now, [_describe_change(stored, tier)])
         return tier
 
     return await _edit_tiers(world, actor, once, update, tier_id)
@@ -136,7 +137,7 @@ async def remove_tier(world: World, actor: Actor, tier_id: TierId, *, key: str |
     async def remove(tx: Transaction) -> TierRow:
         tier, now = await _tier_in_force(tx, tier_id), world.clock()
         await delete_tier(tx, tier_id, now)
-        await note_changes(tx, actor, now, [_audited(tier, None)])
+        await note_changes(tx, actor, now, [_describe_change(tier, None)])
         return tier
 
     return await _edit_tiers(world, actor, once, remove, tier_id)
@@ -169,15 +170,12 @@ async def _edit_tiers(
     return await retry_transaction(run)
 
 
-def _audited(before: TierRow | None, after: TierRow | None) -> AuditedChange:
-    known: Any = after or before
-    states = (None if row is None else _shown_in_audit(row) for row in (before, after))
-    return AuditedChange(AuditSubject.TIER, str(known.id), known.name, *states)
-
-
-def _shown_in_audit(tier: TierRow) -> dict[str, Any]:
+def _show_tier(tier: TierRow) -> dict[str, Any]:
     factor = None if tier.factor is None else [tier.factor.numerator, tier.factor.denominator]
     return {"name": tier.name, "color": tier.color, "min_points": tier.min_points, "factor": factor}
+
+
+_describe_change = partial(describe_change, AuditSubject.TIER, _show_tier)
 
 
 async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:

@@ -52,7 +52,7 @@ _BY_IDS = _ENTRIES.where(among(audit_entries.c.id, "ids"))
 
 async def insert_audit_entries(tx: Transaction, rows: Sequence[AuditRow]) -> None:
     """Add entries to the log, in the transaction that makes the changes."""
-    await tx.run(_INSERT, audited=[row._asdict() for row in rows])
+    await tx.run(_INSERT, audited=[row._asdict() | {"changes": [list(one) for one in row.changes]} for row in rows])
 
 
 async def read_audit_page(tx: Reads, wanted: AuditFilter, window: Window[TimePlace]) -> list[AuditRow]:

@@ -85,6 +85,8 @@ def to_document(value: Any) -> Json:
     """Return a value as a JSON document. Raises TypeError for what has no form there."""
     if is_dataclass(value) and not isinstance(value, type):
         return _object_of(value)
+    if isinstance(value, Mapping):
+        return {name: to_document(one) for name, one in value.items()}
     if isinstance(value, tuple | list | frozenset):
         ordered = sorted(value, key=_place) if isinstance(value, frozenset) else value
         return [to_document(one) for one in ordered]
