@@ -18,7 +18,7 @@ from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, ApiTokenRow, read_api_tokens
 from loyalty.storage.credentials import read_standing_of
 from permissions.actor import Actor, ActorKind, mark_of_secret
-from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, to_grants
+from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, known_grants, to_grants
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
@@ -104,7 +104,7 @@ def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
     """Why the actor must not learn a secret of this credential, or None: it would hold more than its own."""
     if row.id == actor.token_id:
         return None
-    if beyond := frozenset(Permission(grant) for grant in row.permissions if grant in _NAMES) - actor.permissions:
+    if beyond := known_grants(row.permissions) - actor.permissions:
         return f"must hold no more than you; you lack {join_names(beyond)}"
     if actor.networks is not None and not are_within(row.networks or ("0.0.0.0/0", "::/0"), actor.networks):
         return "must be held to your networks"
@@ -112,9 +112,6 @@ def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
     if latest is not None and (row.expires_at is None or row.expires_at > latest):
         return f"must end at {latest.isoformat()} at the latest, when you do"
     return None
-
-
-_NAMES = frozenset(permission.value for permission in Permission)
 
 
 def latest_end(actor: Actor) -> datetime | None:
