@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.entry import CHAIN_START
 from loyalty.rules.errors import InsufficientPoints, LimitReached
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.points import MAX_POINTS

@@ -1,10 +1,10 @@
 """What kinds of ledger entries and colours there are, and the hash that chains entries."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from loyalty.rules.chain import chain_hash, chain_text
 from loyalty.rules.described_enum import DescribedEnum
 
 
@@ -48,9 +48,6 @@ class DisplayColor(DescribedEnum):
 
 # ── the chain ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-CHAIN_START = bytes(32)
-"""What stands before a customer's first entry."""
-
 CHAINED_FIELDS = (
     "id",
     "customer_id",
@@ -71,28 +68,20 @@ CHAINED_FIELDS = (
 CHAINED_TEXTS = ("actor_name", "reason")
 """What entries of a later release say besides. An entry that says neither has the hash that it always had."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
 
 def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
-    """Return the SHA-256 (FIPS 180-4) that chains an entry to the one before it.
+    """Return the hash that chains an entry to the one before it.
 
-    It is taken over the 32 bytes `before` and the CHAINED_FIELDS as UTF-8 text with `|` between them: ids in lower-case
-    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC. Where one of the CHAINED_TEXTS is said,
-    the SHA-256 of each stands before that in hexadecimal, or `-` for none, with `|` behind it. Who changes, drops or
-    inserts an entry has to change every later hash of that customer, and the one that the account keeps.
+    It covers the CHAINED_FIELDS. Where one of the CHAINED_TEXTS is said, the SHA-256 of each stands before that in
+    hexadecimal, or `-` for none, with `|` behind it. Who changes, drops or inserts an entry has to change every later
+    hash of that customer, and the one that the account keeps.
     """
-    text = "|".join([_chained_text(entry[name]) for name in CHAINED_FIELDS])
+    text = chain_text(entry, CHAINED_FIELDS)
     said = [entry[name] for name in CHAINED_TEXTS]
     if any(one is not None for one in said):
         text = "".join(f"{_hash_text(one)}|" for one in said) + text
-    return hashlib.sha256(before + text.encode()).digest()
+    return chain_hash(before, text)
 
 
 def _hash_text(text: str | None) -> str:
     return "-" if text is None else hashlib.sha256(text.encode()).hexdigest()
-
-
-def _chained_text(value: Any) -> str:
-    return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)

@@ -5,14 +5,13 @@ of the balance, but cannot be spent twice. A card whose time is over, or that wa
 instant, whatever its balance is.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
+from loyalty.rules.chain import CHAIN_START, chain_hash, chain_text
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.entry import CHAIN_START
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, GiftCardInUse
 from loyalty.rules.money import Money
 
@@ -175,21 +174,7 @@ CHAINED_FIELDS = (
 )
 """What the hash of an entry of a card covers, in this order: all that the entry says."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
 
 def card_entry_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
-    """Return the SHA-256 (FIPS 180-4) that chains an entry of a card to the one before it.
-
-    It is taken over the 32 bytes `before` and the CHAINED_FIELDS as UTF-8 text with `|` between them: ids in lower-case
-    hexadecimal with hyphens, instants as whole microseconds since 1970 in UTC, nothing for what an entry lacks.
-    """
-    text = "|".join(_chained_text(entry[name]) for name in CHAINED_FIELDS)
-    return hashlib.sha256(before + text.encode()).digest()
-
-
-def _chained_text(value: Any) -> str:
-    if value is None:
-        return ""
-    return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)
+    """Return the hash that chains an entry of a card to the one before it. It covers the CHAINED_FIELDS."""
+    return chain_hash(before, chain_text(entry, CHAINED_FIELDS))

@@ -13,7 +13,7 @@ from loyalty.ledger.gift_cards import enter_card, tell_owner
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ProductSale
-from loyalty.rules.entry import CHAIN_START
+from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
 from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, default_last_day, move

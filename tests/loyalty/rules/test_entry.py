@@ -6,14 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from loyalty.rules.entry import (
-    CHAIN_START,
-    CHAINED_FIELDS,
-    CHAINED_TEXTS,
-    DisplayColor,
-    EntryKind,
-    entry_hash,
-)
+from loyalty.rules.chain import CHAIN_START
+from loyalty.rules.entry import CHAINED_FIELDS, CHAINED_TEXTS, DisplayColor, EntryKind, entry_hash
 from loyalty.rules.entry_kinds import display_color, entry_color
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, 123, tzinfo=UTC)

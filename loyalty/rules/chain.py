@@ -1,0 +1,32 @@
+"""The hash that chains the entries of one account: each covers what its entry says, and the hash of the one before."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+CHAIN_START = bytes(32)
+"""What stands before the first entry of an account."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def chain_hash(before: bytes, text: str) -> bytes:
+    """Return the SHA-256 (FIPS 180-4) over the 32 bytes `before` and a text in UTF-8."""
+    return hashlib.sha256(before + text.encode()).digest()
+
+
+def chain_text(entry: Mapping[str, Any], fields: Iterable[str]) -> str:
+    """Return some fields of an entry as the hash covers them, with `|` between them.
+
+    Ids are in lower-case hexadecimal with hyphens, instants whole microseconds since 1970 in UTC; nothing stands for
+    what an entry lacks.
+    """
+    return "|".join([_field_text(entry[name]) for name in fields])
+
+
+def _field_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str((value - _EPOCH) // _MICROSECOND) if isinstance(value, datetime) else str(value)
