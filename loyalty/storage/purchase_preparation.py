@@ -4,19 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Text,
-    and_,
-    case,
-    false,
-    func,
-    literal,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Integer, Text, and_, case, false, func, or_, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
@@ -24,15 +12,8 @@ from loyalty.storage.accruals import AccrualRow, accrual_row
 from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
 from loyalty.storage.purchase_locks import share_purchase
 from loyalty.storage.purchases import PurchaseRow, purchase_row
-from loyalty.storage.tables import (
-    accruals,
-    checkouts,
-    customers,
-    programs,
-    purchase_facts,
-    purchase_refunds,
-    purchases,
-)
+from loyalty.storage.refunds import was_refunded
+from loyalty.storage.tables import accruals, checkouts, customers, programs, purchase_facts, purchases
 from tenancy.database import Transaction
 from tenancy.table import record_set, tenant_parameter
 
@@ -205,15 +186,6 @@ _checkout = look_up(
 )
 
 
-_first_refund = look_up(
-    "first_refund",
-    [purchase_refunds.c.number],
-    purchase_refunds.c.tenant_id == tenant_parameter(),
-    purchase_refunds.c.purchase_id == _purchase.c.id,
-    purchase_refunds.c.number == literal(1),
-)
-
-
 _PREPARE = (
     select(
         programs.c.config_version,
@@ -226,7 +198,7 @@ _PREPARE = (
         paying_holds(_wanted.c.kind, _wanted.c.external_id),
         paying_redemptions(_wanted.c.kind, _wanted.c.external_id),
         func.coalesce(_checkout.c.version, 0).label("checkout_version"),
-        _first_refund.c.number.is_not(None).label("was_refunded"),
+        was_refunded(_purchase.c.id),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
         *(column.label(f"accrual_{column.name}") for column in _accrual.c),
     )
@@ -237,7 +209,6 @@ _PREPARE = (
         .outerjoin(_fact, true())
         .outerjoin(_keyed, true())
         .outerjoin(_checkout, true())
-        .outerjoin(_first_refund, true())
         .outerjoin(_accrual, true()),
     )
     .where(programs.c.tenant_id == tenant_parameter())

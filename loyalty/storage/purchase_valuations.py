@@ -4,17 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Text,
-    bindparam,
-    cast,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, cast, func, literal, select, true
 
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
@@ -22,14 +12,8 @@ from loyalty.storage.accruals import AccrualRow, accrual_row
 from loyalty.storage.points_paid import given_back
 from loyalty.storage.purchase_preparation import look_up
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
-from loyalty.storage.tables import (
-    accruals,
-    holds,
-    purchase_refunds,
-    purchases,
-    redemption_returns,
-    redemptions,
-)
+from loyalty.storage.refunds import was_refunded
+from loyalty.storage.tables import accruals, holds, purchases, redemption_returns, redemptions
 from tenancy.database import Transaction
 from tenancy.table import INSTANT, record_set, tenant_parameter
 
@@ -66,24 +50,11 @@ def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any])
     return cast(parts[0] + parts[1] - parts[2] + refunded_minor, BigInteger)
 
 
-def _was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether a purchase has a refund; of units that cost nothing, no money tells.
-
-    It is looked up and not asked by EXISTS, which PostgreSQL may answer by reading the first refunds of all purchases.
-    """
-    first = select(purchase_refunds.c.number).where(
-        purchase_refunds.c.tenant_id == tenant_parameter(),
-        purchase_refunds.c.purchase_id == purchase_id,
-        purchase_refunds.c.number == literal(1),
-    )
-    return first.limit(1).scalar_subquery().is_not(None)
-
-
 _DUE_EVALUATIONS = (
     select(
         *purchase_columns,
         _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"),
-        _was_refunded(purchases.c.id).label("was_refunded"),
+        was_refunded(purchases.c.id),
     )
     .where(
         purchases.c.tenant_id == tenant_parameter(),
@@ -117,7 +88,7 @@ _of_purchase = look_up(
 
 _EVALUATED = select(
     _paid_with_points(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
-    _was_refunded(_of_key.c.id).label("was_refunded"),
+    was_refunded(_of_key.c.id),
     *(column.label(f"purchase_{column.name}") for column in _of_key.c),
     *(column.label(f"accrual_{column.name}") for column in _of_purchase.c),
 ).select_from(_keys.join(_of_key, true()).join(_of_purchase, true()))

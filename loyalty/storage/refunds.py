@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    select,
-)
+from sqlalchemy import ColumnElement, literal, select
 
 from loyalty.rules.ids import CustomerId, PurchaseId, PurchaseRefundId
 from loyalty.rules.quantity import quantity_from_document
 from loyalty.rules.refund import LineRefund, Refund
-from loyalty.storage.tables import (
-    purchase_refunds,
-)
+from loyalty.storage.tables import purchase_refunds
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -69,6 +65,19 @@ _REFUNDS_BY_ID = select(*_REFUND_COLUMNS).where(
     purchase_refunds.c.tenant_id == tenant_parameter(),
     among(purchase_refunds.c.id, "ids"),
 )
+
+
+def was_refunded(purchase_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a purchase has a refund; of units that cost nothing, no money tells.
+
+    It is looked up and not asked by EXISTS, which PostgreSQL may answer by reading the first refunds of all purchases.
+    """
+    first = select(purchase_refunds.c.number).where(
+        purchase_refunds.c.tenant_id == tenant_parameter(),
+        purchase_refunds.c.purchase_id == purchase_id,
+        purchase_refunds.c.number == literal(1),
+    )
+    return first.limit(1).scalar_subquery().is_not(None).label("was_refunded")
 
 
 async def read_refunds(tx: Reads, purchase_ids: Sequence[PurchaseId]) -> dict[PurchaseId, list[RefundRow]]:
