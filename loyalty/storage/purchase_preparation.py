@@ -75,12 +75,9 @@ _wanted = record_set(
 )
 
 
-def look_up(
-    name: str, columns: Sequence[Any], *conditions: ColumnElement[bool], table: Any = None
-) -> LateralFromClause:
+def look_up(name: str, columns: Sequence[Any], *conditions: ColumnElement[bool]) -> LateralFromClause:
     """One row of a table for each row before it, by an index: the planner must never hash a whole table for a batch."""
-    of_table = columns[0].table if table is None else table
-    return select(*columns).where(*conditions).limit(1).correlate_except(of_table).lateral(name)
+    return select(*columns).where(*conditions).limit(1).correlate_except(columns[0].table).lateral(name)
 
 
 _purchase = look_up(
