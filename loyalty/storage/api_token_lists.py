@@ -31,8 +31,7 @@ _TOKENS = select(*(api_tokens.c[name] for name in ApiTokenRow._fields)).where(
 def narrow_tokens(wanted: TokenFilter, now: datetime) -> Narrowed:
     """API tokens by when they were made."""
     rows = Narrowed(_TOKENS, _TOKENS_BY_TIME)
-    if wanted.live is not None:
-        rows.keep(f"live_{wanted.live}", _is_live if wanted.live else lambda: ~_is_live(), live_at=now)
+    rows.keep_if("live", _is_live, wanted.live, live_at=now)
     if wanted.search is not None:
         rows.keep("search", lambda: has_text(api_tokens.c.name, "search"), search=wanted.search)
     return rows

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, or_, select
+from sqlalchemy import select
 
 from loyalty.rules.audit import AuditAction, AuditSubject, FieldChange
 from loyalty.storage.narrowed import Narrowed
@@ -72,17 +72,12 @@ async def read_audit_entries_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID,
 
 def _narrow(wanted: AuditFilter) -> Narrowed:
     known, rows = audit_entries.c, Narrowed(_ENTRIES, _BY_TIME)
-    rows.among(known.subject, wanted.subjects)
-    rows.equal(known.subject_id, wanted.subject_id)
-    rows.among(known.action, wanted.actions)
-    rows.within(known.happened_at, wanted.start_at, wanted.end_at)
-    if wanted.actor is not None:
-        rows.keep("actor", _made_by_actor, actor=wanted.actor)
+    rows.keep_among(known.subject, wanted.subjects)
+    rows.keep_equal(known.subject_id, wanted.subject_id)
+    rows.keep_among(known.action, wanted.actions)
+    rows.keep_within(known.happened_at, wanted.start_at, wanted.end_at)
+    rows.keep_any_equal("actor", (known.actor, known.actor_subject), wanted.actor)
     return rows
-
-
-def _made_by_actor() -> ColumnElement[bool]:
-    return or_(*(name == bindparam("actor") for name in (audit_entries.c.actor, audit_entries.c.actor_subject)))
 
 
 def _row(row: Any) -> AuditRow:

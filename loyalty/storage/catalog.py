@@ -132,7 +132,7 @@ _folded_name = folded(catalog_items.c.name)
 
 def _narrow_items(wanted: CatalogFilter) -> Narrowed:
     rows = Narrowed(_LISTED, _BY_KEY)
-    rows.equal(catalog_items.c.kind, wanted.kind)
+    rows.keep_equal(catalog_items.c.kind, wanted.kind)
     if wanted.search is not None:
         rows.keep("search", _is_found, searched=fold_text(wanted.search), prefix=tidy_text(wanted.search))
     return rows

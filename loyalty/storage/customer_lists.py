@@ -102,14 +102,13 @@ def _narrow(statement: Select[Any], order: Keyset, wanted: CustomerFilter) -> Na
     """Narrow a statement over customers and their accounts."""
     rows = Narrowed(statement, order)
     rows.keep("whole", lambda: and_(customers.c.merged_into.is_(None), ~accounts.c.closed))
-    is_archived = accounts.c.archived_at.is_not(None)
-    rows.keep(f"archived_{wanted.archived}", lambda: is_archived if wanted.archived else ~is_archived)
+    rows.keep_if("archived", lambda: accounts.c.archived_at.is_not(None), wanted.archived)
     if wanted.having is not PointsFilter.ANY:
         rows.keep(f"having_{wanted.having}", _HAVING[wanted.having])
     _keep_found(rows, wanted)
     _keep_known(rows, wanted)
     if wanted.created is not None:
-        rows.within(customers.c.created_at, *wanted.created)
+        rows.keep_within(customers.c.created_at, *wanted.created)
     if wanted.last_purchase is not None:
         _keep_last_purchase(rows, wanted.last_purchase)
     return rows
@@ -127,13 +126,11 @@ def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
 
 def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
     """Keep customers by what is known about them."""
-    rows.equal(accounts.c.tier_id, wanted.tier_id)
-    rows.equal(customers.c.locale, wanted.locale)
-    rows.among(customers.c.external_id, wanted.external_ids)
-    rows.among(customers.c.category, wanted.categories)
-    if wanted.marketing_consent is not None:
-        agreed = customers.c.marketing_consent.is_(True)
-        rows.keep(f"consent_{wanted.marketing_consent}", lambda: agreed if wanted.marketing_consent else ~agreed)
+    rows.keep_equal(accounts.c.tier_id, wanted.tier_id)
+    rows.keep_equal(customers.c.locale, wanted.locale)
+    rows.keep_among(customers.c.external_id, wanted.external_ids)
+    rows.keep_among(customers.c.category, wanted.categories)
+    rows.keep_if("consent", lambda: customers.c.marketing_consent.is_(True), wanted.marketing_consent)
     if wanted.birthdays is not None:
         first, last = wanted.birthdays
         wraps = last < first

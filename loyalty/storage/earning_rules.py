@@ -96,8 +96,7 @@ async def count_rules_listed(tx: Reads, *, active: bool | None) -> int:
 
 def _narrow_rules(*, active: bool | None) -> Narrowed:
     rows = Narrowed(_LISTED, _BY_PRIORITY)
-    if active is not None:
-        rows.keep("active" if active else "paused", lambda: earning_rules.c.active.is_(active))
+    rows.keep_if("active", lambda: earning_rules.c.active.is_(True), active)
     return rows
 
 

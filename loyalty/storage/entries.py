@@ -75,12 +75,12 @@ _HAS_NOTE = (
 def narrow_entries(wanted: EntryFilter) -> Narrowed:
     """Entries by when they happened."""
     known, rows = entries.c, Narrowed(_ENTRIES, _BY_TIME)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.among(known.kind, wanted.kinds)
-    rows.within(known.occurred_at, wanted.start_at, wanted.end_at)
-    rows.equal(known.reference_id, wanted.reference_id)
-    rows.signed(known.points, wanted.sign)
-    rows.equal(known.actor, wanted.actor)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_among(known.kind, wanted.kinds)
+    rows.keep_within(known.occurred_at, wanted.start_at, wanted.end_at)
+    rows.keep_equal(known.reference_id, wanted.reference_id)
+    rows.keep_sign(known.points, wanted.sign)
+    rows.keep_equal(known.actor, wanted.actor)
     if wanted.note is not None:
         rows.keep("note", lambda: _HAS_NOTE, note=wanted.note)
     return rows

@@ -49,10 +49,10 @@ _BY_ISSUING = Keyset((gift_cards.c.issued_at, gift_cards.c.id), descending=True)
 def narrow_cards(wanted: GiftCardFilter) -> Narrowed:
     """Cards by when they were issued."""
     known, rows = gift_cards.c, Narrowed(_CARDS, _BY_ISSUING)
-    rows.equal(known.holder_id, wanted.holder_id)
-    rows.equal(known.buyer_id, wanted.buyer_id)
-    rows.among(known.origin, wanted.origins)
-    rows.within(known.issued_at, wanted.start_at, wanted.end_at)
+    rows.keep_equal(known.holder_id, wanted.holder_id)
+    rows.keep_equal(known.buyer_id, wanted.buyer_id)
+    rows.keep_among(known.origin, wanted.origins)
+    rows.keep_within(known.issued_at, wanted.start_at, wanted.end_at)
     if wanted.states is not None:
         states = sorted(set(wanted.states))
         rows.keep(f"states_{'_'.join(states)}", partial(_in_states, tuple(states)), at=wanted.at)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, insert, select, update
@@ -143,14 +142,10 @@ _INSERT_VERSION = insert(gift_card_product_versions).values(
 def _narrow_products(wanted: GiftCardProductFilter) -> Narrowed:
     """Products by when they were made."""
     rows = Narrowed(_ALL, _BY_CREATION)
-    for name in ("active", "purchasable_with_points"):
-        value = getattr(wanted, name)
-        if value is not None:
-            column = gift_card_products.c[name]
-            rows.keep(f"{name}_{value}", partial(column.is_, value))
-    if wanted.archived is not None:
-        at = gift_card_products.c.archived_at
-        rows.keep(f"archived_{wanted.archived}", lambda: at.is_not(None) if wanted.archived else at.is_(None))
+    known = gift_card_products.c
+    rows.keep_if("active", lambda: known.active.is_(True), wanted.active)
+    rows.keep_if("for_points", lambda: known.purchasable_with_points.is_(True), wanted.purchasable_with_points)
+    rows.keep_if("archived", lambda: known.archived_at.is_not(None), wanted.archived)
     if wanted.offered:
         rows.keep("offered", lambda: _OFFERED)
     if wanted.search is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, Table, or_, select
 
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.ids import CustomerId
@@ -100,31 +100,26 @@ _BY_OPENING = Keyset((lots.c.opened_at, lots.c.id), descending=True)
 def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
     """Purchases by when they were first recorded."""
     known, rows = purchases.c, Narrowed(_PURCHASES, _BY_RECORDING)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.equal(known.kind, wanted.kind)
-    rows.among(known.status, wanted.statuses)
-    rows.among(known.external_id, wanted.external_ids)
-    rows.starting(known.external_id, wanted.search)
-    rows.within(known.recorded_at, wanted.start_at, wanted.end_at)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_equal(known.kind, wanted.kind)
+    rows.keep_among(known.status, wanted.statuses)
+    rows.keep_among(known.external_id, wanted.external_ids)
+    rows.keep_starting(known.external_id, wanted.search)
+    rows.keep_within(known.recorded_at, wanted.start_at, wanted.end_at)
     return rows
 
 
 def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
     """Adjustments by when they were made."""
     known, rows = adjustments.c, Narrowed(_ADJUSTMENTS, _BY_ADJUSTING)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.among(known.reason, wanted.reasons)
-    rows.within(known.created_at, wanted.start_at, wanted.end_at)
-    rows.signed(known.points, wanted.sign)
-    if wanted.actor is not None:
-        rows.keep("actor", _made_by_actor, actor=wanted.actor)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_among(known.reason, wanted.reasons)
+    rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.keep_sign(known.points, wanted.sign)
+    rows.keep_any_equal("actor", (known.actor, known.actor_subject), wanted.actor)
     if wanted.note is not None:
         rows.keep("note", _has_note, note=wanted.note)
     return rows
-
-
-def _made_by_actor() -> ColumnElement[bool]:
-    return or_(*(name == bindparam("actor") for name in (adjustments.c.actor, adjustments.c.actor_subject)))
 
 
 def _has_note() -> ColumnElement[bool]:
@@ -135,29 +130,29 @@ def _has_note() -> ColumnElement[bool]:
 def narrow_holds(wanted: HoldFilter) -> Narrowed:
     """Holds by when the points were set aside."""
     known, rows = holds.c, Narrowed(_HOLDS, _BY_HOLDING)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.among(known.state, wanted.states)
-    rows.of_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
-    rows.within(known.created_at, wanted.start_at, wanted.end_at)
-    rows.equal(known.actor, wanted.actor)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_among(known.state, wanted.states)
+    rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
+    rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.keep_equal(known.actor, wanted.actor)
     return rows
 
 
 def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
     """Redemptions by when the points were spent."""
     known, rows = redemptions.c, Narrowed(_REDEMPTIONS, _BY_REDEEMING)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.of_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
-    rows.within(known.redeemed_at, wanted.start_at, wanted.end_at)
-    rows.equal(known.actor, wanted.actor)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
+    rows.keep_within(known.redeemed_at, wanted.start_at, wanted.end_at)
+    rows.keep_equal(known.actor, wanted.actor)
     return rows
 
 
 def narrow_lots(wanted: LotFilter) -> Narrowed:
     """Lots by when they came."""
     known, rows = lots.c, Narrowed(_LOTS, _BY_OPENING)
-    rows.equal(known.customer_id, wanted.customer_id)
-    rows.among(known.state, wanted.states)
+    rows.keep_equal(known.customer_id, wanted.customer_id)
+    rows.keep_among(known.state, wanted.states)
     return rows
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, tuple_
 
 from loyalty.rules.listing import PointsSign
 from loyalty.storage.points_paid import PurchaseKey
@@ -37,25 +37,41 @@ class Narrowed:
         self._steps[step] = condition
         self._parameters |= parameters
 
-    def equal(self, column: ColumnElement[Any], value: object) -> None:
+    def keep_if(
+        self,
+        step: str,
+        condition: Callable[[], ColumnElement[bool]],
+        wanted: bool | None,  # noqa: FBT001 - a value of a filter
+        **parameters: object,
+    ) -> None:
+        """Keep rows for which a condition holds, or those for which it does not; None keeps all."""
+        if wanted is not None:
+            self.keep(step if wanted else f"not_{step}", condition if wanted else lambda: ~condition(), **parameters)
+
+    def keep_equal(self, column: ColumnElement[Any], value: object) -> None:
         """Keep rows with this value; None keeps all."""
         if value is not None:
             name = f"is_{column.key}"
             self.keep(name, lambda: column == bindparam(name), **{name: value})
 
-    def among(self, column: ColumnElement[Any], values: Sequence[Any] | None) -> None:
+    def keep_any_equal(self, step: str, columns: Sequence[ColumnElement[Any]], value: object) -> None:
+        """Keep rows that have this value in one of the columns; None keeps all."""
+        if value is not None:
+            self.keep(step, lambda: or_(*(column == bindparam(step) for column in columns)), **{step: value})
+
+    def keep_among(self, column: ColumnElement[Any], values: Sequence[Any] | None) -> None:
         """Keep rows with one of these values; None keeps all."""
         if values is not None:
             name = f"in_{column.key}"
             self.keep(name, lambda: among(column, name), **{name: list(values)})
 
-    def starting(self, column: ColumnElement[Any], prefix: str | None) -> None:
+    def keep_starting(self, column: ColumnElement[Any], prefix: str | None) -> None:
         """Keep rows whose text begins with a prefix; an index serves this operator behind row-level security."""
         if prefix is not None:
             name = f"prefix_{column.key}"
             self.keep(name, lambda: starts_with(column, name), **{name: prefix})
 
-    def within(self, column: ColumnElement[Any], start_at: datetime | None, end_at: datetime | None) -> None:
+    def keep_within(self, column: ColumnElement[Any], start_at: datetime | None, end_at: datetime | None) -> None:
         """Keep rows of a span of time, its end left out."""
         start, end = f"start_{column.key}", f"end_{column.key}"
         if start_at is not None:
@@ -63,16 +79,18 @@ class Narrowed:
         if end_at is not None:
             self.keep(end, lambda: column < bindparam(end, type_=INSTANT), **{end: end_at})
 
-    def signed(self, points: ColumnElement[Any], sign: PointsSign | None) -> None:
+    def keep_sign(self, points: ColumnElement[Any], sign: PointsSign | None) -> None:
         """Keep rows that add points, or that take some."""
         if sign is not None:
             self.keep(f"points_{sign}", lambda: points > 0 if sign is PointsSign.POSITIVE else points < 0)
 
-    def of_purchase(self, kind: ColumnElement[Any], external_id: ColumnElement[Any], named: PurchaseKey | None) -> None:
+    def keep_purchase(
+        self, kind: ColumnElement[Any], external_id: ColumnElement[Any], named: PurchaseKey | None
+    ) -> None:
         """Keep rows that name a purchase."""
         if named is not None:
-            self.equal(kind, named.kind)
-            self.equal(external_id, named.external_id)
+            self.keep_equal(kind, named.kind)
+            self.keep_equal(external_id, named.external_id)
 
     async def read(self, tx: Reads, window: Window[Any]) -> Sequence[Any]:
         """Read a window of what is left, in the order of the list."""
