@@ -9,7 +9,8 @@ import pytest
 from psycopg.rows import TupleRow
 
 from loyalty.ledger.proof.asking import INVARIANTS
-from loyalty.rules.chain import CHAIN_START, entry_hash
+from loyalty.rules.chain import CHAIN_START
+from loyalty.rules.entry import entry_hash
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
