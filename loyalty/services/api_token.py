@@ -6,7 +6,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.errors import NotFound, refuse_problems
-from loyalty.rules.ids import TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
@@ -14,13 +13,12 @@ from loyalty.services.credential import (
     NAME_MAX_LENGTH,
     Wanted,
     describe_credential,
+    end_credential,
     lock_credentials,
     new_credential,
-    note_ended,
     refuse_too_many,
 )
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter, narrow_tokens, read_token_page
 from loyalty.storage.api_tokens import (
@@ -30,12 +28,10 @@ from loyalty.storage.api_tokens import (
     insert_api_token,
     read_api_tokens,
     read_api_tokens_by_id,
-    revoke_api_token,
-    revoke_made_tokens,
 )
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
 from loyalty.storage.window import TimePlace, Window
-from permissions.actor import Actor, subject_of_token
+from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
@@ -107,20 +103,11 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha25
         token_id = found[1] if found is not None and found[0] == actor.tenant_id else None
     if token_id is None:
         raise NotFound("API token", path)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
-        now = world.clock()
-        before = await read_api_tokens_by_id(tx, [token_id])
-        row = await revoke_api_token(tx, token_id, now)
-        if row is None:
-            raise NotFound("API token", path)
-        ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(token_id))], now)
-        await note_changes(tx, actor, now, [describe_credential(before[row.id], row)])
-        await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
+    ended = await end_credential(world, actor, token_id, TOKEN, path)
     return EndedToken(
-        row,
-        [one for one in ended if one.kind == TOKEN and one.id != row.id],
-        [client_row(one) for one in ended if one.kind == CLIENT],
+        ended.row,
+        [one for one in ended.made if one.kind == TOKEN],
+        [client_row(one) for one in ended.made if one.kind == CLIENT],
     )
 
 

@@ -1,13 +1,17 @@
-"""What making any credential of a partner system asks: nobody gives more than they hold, in any respect."""
+"""Credentials of partner systems, API tokens and OAuth clients alike: how they are made and how they end.
+
+Nobody gives more than they hold, in any respect.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
@@ -15,14 +19,23 @@ from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.authentication import is_live, judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.api_tokens import CLIENT, ApiTokenRow, read_api_tokens
+from loyalty.storage.api_tokens import (
+    CLIENT,
+    TOKEN,
+    ApiTokenRow,
+    read_api_tokens,
+    read_api_tokens_by_id,
+    revoke_api_token,
+    revoke_made_tokens,
+)
 from loyalty.storage.credentials import read_standing_of
-from permissions.actor import Actor, ActorKind, mark_of_secret
+from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, known_grants, to_grants
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
 NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
+NAME_OF_KIND = {TOKEN: "API token", CLIENT: "OAuth client"}
 
 
 class Wanted(NamedTuple):
@@ -32,6 +45,13 @@ class Wanted(NamedTuple):
     permissions: frozenset[Permission]
     expires_at: datetime | None
     networks: Sequence[str] | None
+
+
+class EndedCredential(NamedTuple):
+    """A credential that was revoked, and the credentials that it had made, which ended with it."""
+
+    row: ApiTokenRow
+    made: list[ApiTokenRow]
 
 
 def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256: str) -> ApiTokenRow:
@@ -78,9 +98,30 @@ async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None
         raise PermissionDenied(Permission.TOKENS_MANAGE.name)
 
 
-async def note_ended(tx: Transaction, by: Actor, now: datetime, ended: Sequence[ApiTokenRow]) -> None:
-    """Tell the audit log of credentials that end now."""
+async def end_credential(
+    world: World, by: Actor, credential_id: UUID, kind: str, path: tuple[str, ...] = ("id",)
+) -> EndedCredential:
+    """Revoke a credential and what it made. Revoking twice keeps the first moment.
+
+    ``path`` is the field of the request that names the credential. Refusal: NotFound.
+    """
+    async with world.database.tenant_transaction(by.tenant_id) as tx:
+        await locked_program(tx, even_when_off=True)
+        now = world.clock()
+        before = await read_api_tokens_by_id(tx, [credential_id], kind)
+        row = await revoke_api_token(tx, credential_id, now, kind)
+        if row is None:
+            raise NotFound(NAME_OF_KIND[kind], path)
+        await note_changes(tx, by, now, [describe_credential(before[row.id], row)])
+        made = await end_made_credentials(tx, by, subject_of_token(TokenId(row.id)), now)
+    return EndedCredential(row, made)
+
+
+async def end_made_credentials(tx: Transaction, by: Actor, maker: str, now: datetime) -> list[ApiTokenRow]:
+    """End the live credentials that a credential made, and what those made, to the last."""
+    ended = await revoke_made_tokens(tx, [maker], now)
     await note_changes(tx, by, now, [describe_credential(row._replace(revoked_at=None), row) for row in ended])
+    return ended
 
 
 def describe_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> AuditedChange:

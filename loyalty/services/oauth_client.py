@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from loyalty.rules.errors import NotFound, Problem, refuse_problems
+from loyalty.rules.errors import Problem, refuse_problems
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
@@ -14,13 +14,12 @@ from loyalty.services.credential import (
     NAME_MAX_LENGTH,
     Wanted,
     describe_credential,
+    end_credential,
     lock_credentials,
     new_credential,
-    note_ended,
     refuse_too_many,
 )
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
 from loyalty.services.revocation import revoke_signed_token
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import (
@@ -29,8 +28,6 @@ from loyalty.storage.api_tokens import (
     insert_api_token,
     read_api_tokens,
     read_api_tokens_by_id,
-    revoke_api_token,
-    revoke_made_tokens,
 )
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
 from permissions.actor import Actor, subject_of_token
@@ -86,17 +83,7 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
     Refusal: NotFound.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
-        now = world.clock()
-        before = await read_api_tokens_by_id(tx, [client_id], CLIENT)
-        row = await revoke_api_token(tx, client_id, now, CLIENT)
-        if row is None:
-            raise NotFound("OAuth client", ("id",))
-        ended = await revoke_made_tokens(tx, [subject_of_token(TokenId(client_id))], now)
-        await note_changes(tx, actor, now, [describe_credential(before[row.id], row)])
-        await note_ended(tx, actor, now, [one for one in ended if one.id != row.id])
-    return client_row(row)
+    return client_row((await end_credential(world, actor, client_id, CLIENT)).row)
 
 
 async def list_oauth_clients(world: World, actor: Actor) -> list[OAuthClientRow]:

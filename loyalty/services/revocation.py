@@ -8,12 +8,12 @@ from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
-from loyalty.services.credential import note_ended
+from loyalty.services.credential import end_made_credentials
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.oidc_issuer import remove_issuers_made_with
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.api_tokens import ApiTokenRow, read_api_tokens_by_id, revoke_made_tokens
+from loyalty.storage.api_tokens import ApiTokenRow, read_api_tokens_by_id
 from loyalty.storage.credentials import Revocation, read_standing, revoke_signed
 from permissions.actor import Actor, subject_of_token, system_actor
 from permissions.catalog import Permission
@@ -36,9 +36,7 @@ async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, 
         by = system_actor(tenant_id, revoked_by)
         await _revoke(tx, by, Revocation("TOKEN", token_id), now)
         await remove_issuers_made_with(tx, by, f"jwt:{token_id}", now)
-        made = await revoke_made_tokens(tx, [f"jwt:{token_id}"], now)
-        await note_ended(tx, by, now, made)
-        return made
+        return await end_made_credentials(tx, by, f"jwt:{token_id}", now)
 
 
 async def revoke_subject(world: World, tenant_id: TenantId, subject: str, revoked_by: str) -> datetime:
