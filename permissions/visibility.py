@@ -19,7 +19,7 @@ def reads_contact(actor: Actor, customer_id: CustomerId) -> bool:
     return allows(actor, Permission.LOYALTY_READ) or is_the_customer(actor, customer_id)
 
 
-def is_the_customer(actor: Actor, customer_id: CustomerId) -> bool:
-    """Whether the actor is this customer, or a customer into whom this one was merged."""
-    is_own = customer_id == actor.customer_id or customer_id in actor.former_ids
+def is_the_customer(actor: Actor, customer_id: CustomerId | None) -> bool:
+    """Whether the actor is this customer, or a customer into whom this one was merged; nobody is None."""
+    is_own = customer_id is not None and (customer_id == actor.customer_id or customer_id in actor.former_ids)
     return actor.kind is ActorKind.CUSTOMER and is_own

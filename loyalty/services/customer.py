@@ -26,6 +26,7 @@ from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
+from permissions.visibility import is_the_customer
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 
@@ -213,9 +214,12 @@ async def resolve_shared_name(tx: Reads, name: SharedName, *path: str) -> Custom
     return candidates[0].id if candidates else None
 
 
-def may_see_customer(actor: Actor, customer_id: CustomerId) -> bool:
-    """Whether an actor may see something of this customer: customers see only themselves, and who they were before."""
-    return actor.kind is not ActorKind.CUSTOMER or customer_id == actor.customer_id or customer_id in actor.former_ids
+def may_see_customer(actor: Actor, customer_id: CustomerId | None) -> bool:
+    """Whether an actor may see something of this customer: customers see only themselves, and who they were before.
+
+    What belongs to nobody (None) only others than customers see.
+    """
+    return actor.kind is not ActorKind.CUSTOMER or is_the_customer(actor, customer_id)
 
 
 def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:

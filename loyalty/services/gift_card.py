@@ -7,7 +7,8 @@ from uuid import UUID
 from loyalty.ledger.gift_cards import CardBook, open_card_book
 from loyalty.rules.errors import NotFound
 from loyalty.rules.gift_card_code import GiftCardCode, normalise_code
-from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardId
+from loyalty.rules.ids import GiftCardEntryId, GiftCardId
+from loyalty.services.customer import may_see_customer
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.program import program_at
 from loyalty.services.world import World
@@ -19,9 +20,10 @@ from loyalty.storage.gift_cards import (
     read_card_entries_by_id,
     read_cards_by_id,
 )
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require_any
+from permissions.visibility import is_the_customer
 from tenancy.database import Transaction
 
 CARD_READERS = (
@@ -86,31 +88,24 @@ async def load_gift_cards(world: World, actor: Actor, ids: Sequence[GiftCardId])
     return {card_id: card for card_id, card in found.items() if may_see_card(actor, card)}
 
 
-def may_see_card(actor: Actor, card: GiftCardRow | PreparedCard) -> bool:
+def may_see_card(actor: Actor, card: GiftCardRow) -> bool:
     """Whether an actor may see a card at all."""
-    return actor.kind is not ActorKind.CUSTOMER or any(
-        is_own(actor, customer_id) for customer_id in (card.holder_id, card.buyer_id)
-    )
+    return may_see_customer(actor, card.holder_id) or may_see_customer(actor, card.buyer_id)
+
+
+def may_use_card(actor: Actor, card: PreparedCard) -> bool:
+    """Whether an actor may spend or give a card without its code: a customer only one that they have."""
+    return may_see_customer(actor, card.holder_id)
 
 
 def shown_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | None:
-    """The code of a card for its owner; None for everybody else, who sees how it ends.
-
-    The owner is the customer who has the card.
-    """
-    if actor.kind is not ActorKind.CUSTOMER or not is_own(actor, card.holder_id):
-        return None
-    return open_code(world, actor, card)
+    """The code of a card for its holder; None for everybody else, who sees how it ends."""
+    return open_code(world, actor, card) if is_the_customer(actor, card.holder_id) else None
 
 
 def open_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode:
     """The code of a card, for the payload of the call that made it."""
     return world.codes.open(actor.tenant_id, card.id, card.code_sealed)
-
-
-def is_own(actor: Actor, customer_id: CustomerId | None) -> bool:
-    """Whether an actor is this customer, or one into whom this customer was merged."""
-    return customer_id is not None and (customer_id == actor.customer_id or customer_id in actor.former_ids)
 
 
 # ── what every operation begins with ─────────────────────────────────────────────────────────────────────────────

@@ -21,9 +21,9 @@ from loyalty.rules.gift_card_events import GiftCardClaimed, GiftCardGiven
 from loyalty.rules.gift_card_gift import Gift, check_delivery, validate_gift
 from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
 from loyalty.rules.text import check_external_id
-from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.customer import CustomerKey, find_customer, may_see_customer
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.gift_card import CARD_READERS, find_card_of_code, is_own, open_card, open_code
+from loyalty.services.gift_card import CARD_READERS, find_card_of_code, may_use_card, open_card, open_code
 from loyalty.services.program import program_at
 from loyalty.services.world import World
 from loyalty.storage.gift_card_gifts import (
@@ -37,6 +37,7 @@ from loyalty.storage.idempotency import keyed_call
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require_any
+from permissions.visibility import is_the_customer
 from tenancy.database import Transaction
 
 GIVE, CLAIM = "giftCardGive", "giftCardClaim"
@@ -147,15 +148,13 @@ def _reads_gifts(actor: Actor) -> bool:
 
 def may_see_gift(actor: Actor, gift: GiftRow) -> bool:
     """Whether an actor may see a gift: the team, who gave it, and who took it."""
-    return actor.kind is not ActorKind.CUSTOMER or any(
-        is_own(actor, customer_id) for customer_id in (gift.giver_id, gift.claimer_id)
-    )
+    return may_see_customer(actor, gift.giver_id) or may_see_customer(actor, gift.claimer_id)
 
 
 async def _decide_give(
     world: World, actor: Actor, request: GiveRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[GivenCard]:
-    if prepared is None or (actor.kind is ActorKind.CUSTOMER and not is_own(actor, prepared.holder_id)):
+    if prepared is None or not may_use_card(actor, prepared):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
     today = book.now.astimezone(book.program.zone).date()
@@ -228,7 +227,7 @@ async def _read_given(world: World, actor: Actor, tx: Transaction, result_id: UU
     gift_id = GiftCardGiftId(result_id)
     gift = (await read_gifts_by_id(tx, [gift_id]))[gift_id]
     card = (await read_cards_by_id(tx, [gift.gift_card_id]))[gift.gift_card_id]
-    code = open_code(world, actor, card) if is_own(actor, gift.giver_id) and gift.claimer_id is None else None
+    code = open_code(world, actor, card) if is_the_customer(actor, gift.giver_id) and gift.claimer_id is None else None
     return GivenCard(gift, card, code, replayed=True)
 
 

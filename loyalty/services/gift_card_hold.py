@@ -22,7 +22,7 @@ from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 from loyalty.rules.redemption import MAX_HOLD_MINUTES, HoldState
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
-from loyalty.services.gift_card import CardKey, find_card_of_code, may_see_card, open_card
+from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card
 from loyalty.services.world import World
 from loyalty.storage.gift_card_holds import GiftCardHoldRow, prepare_for_card_hold, read_card_holds_by_id
 from loyalty.storage.gift_cards import (
@@ -35,7 +35,7 @@ from loyalty.storage.gift_cards import (
 )
 from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.points_paid import PurchaseKey
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 from tenancy.database import Transaction
@@ -172,7 +172,7 @@ def end_card_hold(book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: H
 async def _decide_hold(
     world: World, actor: Actor, request: CardHoldRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[HeldCard]:
-    if prepared is None or not (request.card.code or _may_use(actor, prepared)):
+    if prepared is None or not (request.card.code or may_use_card(actor, prepared)):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
     _refuse_currency(card, request.amount)
@@ -282,17 +282,10 @@ async def _open_hold(
     world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
 ) -> tuple[Book, GiftCardRow, GiftCardHoldRow]:
     """Lock the card of a hold, and read the hold after that. Refusal: NotFound."""
-    if prepared is None or prepared.card_id is None or not _may_use(actor, prepared):
+    if prepared is None or prepared.card_id is None or not may_use_card(actor, prepared):
         raise NotFound("hold", ("hold",))
     (book, _), card = await open_card(world, tx, actor, prepared, ("hold",))
     return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
-
-
-def _may_use(actor: Actor, prepared: PreparedCard) -> bool:
-    """Whether an actor may spend a card without its code: a customer only one that they have."""
-    if actor.kind is not ActorKind.CUSTOMER:
-        return True
-    return may_see_card(actor, prepared._replace(buyer_id=prepared.holder_id))
 
 
 # ── answers that were given before ───────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from loyalty.rules.ids import CustomerId
 from loyalty.storage.gift_card_gifts import GiftRow
 from permissions.visibility import is_the_customer, reads_internals
 from schema.context import Info
@@ -45,6 +44,5 @@ class GiftCardGift(Node):
     def recipient_email(self, info: Info) -> str | None:
         """The receiver's own address, which is nobody else's business."""
         row: Any = self
-        giver_id: CustomerId | None = row.giver_id
-        gave = giver_id is not None and is_the_customer(info.context.actor, giver_id)
+        gave = is_the_customer(info.context.actor, row.giver_id)
         return row.recipient_email if gave or reads_internals(info.context.actor) else None
