@@ -12,9 +12,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.ids import CustomerId
-from loyalty.rules.lots import Lot
+from loyalty.rules.lots import Lot, LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.lots import LOT_COLUMNS, lot_of
+from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import (
     PURCHASE_COLUMNS,
     VERSION,
@@ -104,7 +104,11 @@ _held_for_it = (
     .group_by(hold_lots.c.lot_id)
     .subquery("held_for_it")
 )
-_OPEN_LOTS = (lots.c.tenant_id == tenant_parameter(), lots.c.customer_id == _customer, lots.c.state == literal("OPEN"))
+_OPEN_LOTS = (
+    lots.c.tenant_id == tenant_parameter(),
+    lots.c.customer_id == _customer,
+    lots.c.state == literal(LotState.OPEN),
+)
 _is_spendable = or_(lots.c.expires_at.is_(None), lots.c.expires_at > _now)
 _may_pay = and_(_is_spendable, lots.c.cause_id.in_(_EARNED_WITH).is_not(true()))
 
@@ -123,10 +127,9 @@ def _add_up() -> Any:
 
 
 def _rank() -> Any:
-    order = (lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
     counted = func.sum(lots.c.remaining).filter(_may_pay)
     # What the lots before this one have: points are taken from it only where these do not suffice.
-    before = counted.over(order_by=order, rows=(None, -1))
+    before = counted.over(order_by=spending_order(lots.c), rows=(None, -1))
     return (
         select(
             *LOT_COLUMNS,
@@ -163,7 +166,7 @@ _CHECKOUT_LOTS = _with_purchase(
     [*_ranked.c, func.array(_EARNED_WITH.scalar_subquery(), type_=ARRAY(Uuid)).label("earned_with")],
     _ranked,
     or_(and_(~_ranked.c.is_spendable, _ranked.c.remaining > 0), _ranked.c.before < _wanted),
-).order_by(_ranked.c.expires_at.asc().nulls_last(), _ranked.c.opened_at, _ranked.c.id)
+).order_by(*spending_order(_ranked.c))
 
 
 async def read_checkout_points(

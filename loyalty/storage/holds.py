@@ -17,7 +17,7 @@ from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.checkouts import join_purchase
-from loyalty.storage.lots import LOT_COLUMNS, lot_of
+from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import (
     PURCHASE_COLUMNS,
     VERSION,
@@ -131,7 +131,7 @@ _HELD = (
         hold_lots.c.points > hold_lots.c.lowered_points,
     )
     # What would expire first pays a debt first.
-    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
+    .order_by(*spending_order(lots.c))
 )
 
 

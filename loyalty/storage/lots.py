@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import literal, select
+from sqlalchemy import ColumnElement, literal, select
 
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, LotState
@@ -14,6 +14,13 @@ from tenancy.table import among, tenant_parameter
 
 _LOT_NAMES = tuple(item.name for item in fields(Lot))
 LOT_COLUMNS = [lots.c[name] for name in ("customer_id", *_LOT_NAMES)]
+
+
+def spending_order(columns: Any) -> tuple[ColumnElement[Any], ...]:
+    """The order in which lots are spent: what expires first, then what is oldest."""
+    return columns.expires_at.asc().nulls_last(), columns.opened_at, columns.id
+
+
 _OPEN_LOTS = (
     select(*LOT_COLUMNS)
     .where(
@@ -21,7 +28,7 @@ _OPEN_LOTS = (
         among(lots.c.customer_id, "customers"),
         lots.c.state == literal(LotState.OPEN),
     )
-    .order_by(lots.c.expires_at.asc().nulls_last(), lots.c.opened_at, lots.c.id)
+    .order_by(*spending_order(lots.c))
 )
 
 
