@@ -11,8 +11,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.rows import ChangedLot, LotAllocation, OpenedLot, PutOff
 from loyalty.ledger.sheet import Sheet
-from loyalty.rules.errors import InvalidInput
-from loyalty.rules.expiry import LAST_EXPIRY_DAY, ExpiryPolicy, end_of_day, expires_at, inactivity_days, next_notice_at
+from loyalty.rules.expiry import ExpiryPolicy, end_of_day, end_of_last_day, expires_at, inactivity_days, next_notice_at
 from loyalty.rules.ids import CustomerId, EntryId, LotId
 from loyalty.rules.lots import Lot, Parcel, is_spendable
 from loyalty.rules.zones import begin_of_day
@@ -83,9 +82,7 @@ class Lots:
         """
         if last_day is None:
             return self.parcel(points, earned_on=earned_on)
-        if not self._now.astimezone(self._zone).date() <= last_day <= LAST_EXPIRY_DAY:
-            raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
-        expiry = end_of_day(last_day, self._zone)
+        expiry = end_of_last_day(last_day, self._now, self._zone)
         return Parcel(points, expiry, self.next_notice_at(expiry), opened_at=self._begin_of(earned_on))
 
     def _begin_of(self, earned_on: date | None) -> datetime | None:

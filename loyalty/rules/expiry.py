@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import Problem
+from loyalty.rules.errors import InvalidInput, Problem
 from loyalty.rules.zones import begin_of_day
 
 MAX_MONTHS = 120
@@ -86,6 +86,16 @@ def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime |
 def end_of_day(day: date, zone: ZoneInfo) -> datetime:
     """Return the first instant after a local day, in aware UTC."""
     return begin_of_day(day + ONE_DAY, zone)
+
+
+def end_of_last_day(last_day: date, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return when something expires that somebody lets live until the end of a local day.
+
+    Refusal: InvalidInput for a day that is over, or too far away.
+    """
+    if not now.astimezone(zone).date() <= last_day <= LAST_EXPIRY_DAY:
+        raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
+    return end_of_day(last_day, zone)
 
 
 def last_day_before(expiry: datetime, zone: ZoneInfo) -> date:

@@ -7,16 +7,13 @@ instant, whatever its balance is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from loyalty.rules.chain import CHAIN_START, chain_hash, chain_text
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, GiftCardInUse
 from loyalty.rules.money import Money
-
-DEFAULT_VALID_YEARS = 3
-"""Years after the year of issue at whose end a card expires, unless it says otherwise. A default, not legal advice."""
 
 
 class GiftCardOrigin(DescribedEnum):
@@ -75,11 +72,6 @@ class CardAccount:
     def free_minor(self) -> int:
         """The part of the balance that is not held."""
         return self.balance_minor - self.held_minor
-
-
-def default_last_day(issued_on: date) -> date:
-    """Return the last day of a card that says nothing else: the last of the third year after that of its issue."""
-    return date(issued_on.year + DEFAULT_VALID_YEARS, 12, 31)
 
 
 def is_expired(account: CardAccount, at: datetime) -> bool:

@@ -33,7 +33,7 @@ MAX_STOCK = 1_000_000
 MAX_CARDS_PER_CUSTOMER = 1_000
 
 DEFAULT_VALID_YEARS = 3
-"""Years after the year of issue, at whose end a card expires where its product says nothing. A default, not advice."""
+"""Years after the year of issue, at whose end a card expires where nothing is said. A default, not advice."""
 
 
 class ValidityKind(DescribedEnum):

@@ -15,11 +15,11 @@ from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ProductSale
 from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
-from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, default_last_day, move
+from loyalty.rules.expiry import end_of_last_day
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, move
 from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
 from loyalty.rules.gift_card_events import GiftCardIssued
-from loyalty.rules.gift_card_product import GiftCardProduct, expiry_of, refuse_sale
+from loyalty.rules.gift_card_product import DEFAULT_VALIDITY, GiftCardProduct, expiry_of, refuse_sale
 from loyalty.rules.ids import CustomerId, GiftCardId, GiftCardProductId
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 from loyalty.rules.text import check_external_id, check_note
@@ -129,14 +129,14 @@ async def _decide(
         raise NotFound("customer", ("customer",))
     _refuse_currencies(program, {"amount": request.face, "price": request.price})
     book = await open_book(world, tx, program, actor, [] if customer_id is None else [customer_id])
-    face, expires_at = request.face, None
+    face, expires_at = request.face, expiry_of(DEFAULT_VALIDITY, book.now, book.program.zone)
     if request.product_id is not None:
         product, expires_at = await sell_product(tx, book, request.product_id, customer_id, request.origin)
         face = product.face
     if face is None:
         raise InvalidInput.one("amount", reason=_ONE_OF_TWO)
-    if request.product_id is None or request.expires_on is not None:
-        expires_at = _expiry(book, request.expires_on)
+    if request.expires_on is not None:
+        expires_at = end_of_last_day(request.expires_on, book.now, book.program.zone)
     terms = CardTerms(
         origin=request.origin,
         face=face,
@@ -215,15 +215,6 @@ async def read_issued(world: World, by: Actor, tx: Transaction, result_id: UUID)
 
 def _customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
     return None if customer_id is None else book.customer(customer_id)
-
-
-def _expiry(book: Book, last_day: date | None) -> datetime:
-    today = book.now.astimezone(book.program.zone).date()
-    if last_day is None:
-        last_day = default_last_day(today)
-    elif not today <= last_day <= LAST_EXPIRY_DAY:
-        raise InvalidInput.one("expires_on", reason="must be today or later, where the tenant is")
-    return end_of_day(last_day, book.program.zone)
 
 
 def _refuse_issue(request: IssueRequest) -> None:
