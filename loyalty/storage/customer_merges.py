@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, case, or_, select, update
+from sqlalchemy import Table, Update, bindparam, case, or_, select, update
 
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.storage.tables import accruals, customer_merges, customers, gift_card_gifts, gift_cards, purchases
@@ -77,36 +77,29 @@ _ACCRUALS = (
     )
     .values(customer_id=bindparam("target"))
 )
-_is_source = bindparam("source", type_=gift_cards.c.buyer_id.type)
-_target = bindparam("target", type_=gift_cards.c.buyer_id.type)
-_CARDS = (
-    update(gift_cards)
-    .where(
-        gift_cards.c.tenant_id == tenant_parameter(),
-        or_(gift_cards.c.buyer_id == _is_source, gift_cards.c.holder_id == _is_source),
+_source_id = bindparam("source", type_=customers.c.id.type)
+_target_id = bindparam("target", type_=customers.c.id.type)
+
+
+def _move(table: Table, *names: str) -> Update:
+    """Let columns of a table that name the source name the target."""
+    columns = [table.c[name] for name in names]
+    return (
+        update(table)
+        .where(table.c.tenant_id == tenant_parameter(), or_(*(column == _source_id for column in columns)))
+        .values({column.name: case((column == _source_id, _target_id), else_=column) for column in columns})
     )
-    .values(
-        buyer_id=case((gift_cards.c.buyer_id == _is_source, _target), else_=gift_cards.c.buyer_id),
-        holder_id=case((gift_cards.c.holder_id == _is_source, _target), else_=gift_cards.c.holder_id),
-    )
-)
-_GIFTS = (
-    update(gift_card_gifts)
-    .where(
-        gift_card_gifts.c.tenant_id == tenant_parameter(),
-        or_(gift_card_gifts.c.giver_id == _is_source, gift_card_gifts.c.claimer_id == _is_source),
-    )
-    .values(
-        giver_id=case((gift_card_gifts.c.giver_id == _is_source, _target), else_=gift_card_gifts.c.giver_id),
-        claimer_id=case((gift_card_gifts.c.claimer_id == _is_source, _target), else_=gift_card_gifts.c.claimer_id),
-    )
-)
+
+
 _PURCHASES = (
     update(purchases)
     .where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == bindparam("source"))
     .values(customer_id=bindparam("target"))
     # Gift cards and gifts travel along: one round trip for all.
-    .add_cte(_CARDS.cte("moved_cards"), _GIFTS.cte("moved_gifts"))
+    .add_cte(
+        _move(gift_cards, "buyer_id", "holder_id").cte("moved_cards"),
+        _move(gift_card_gifts, "giver_id", "claimer_id").cte("moved_gifts"),
+    )
 )
 
 
