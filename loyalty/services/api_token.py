@@ -101,9 +101,9 @@ async def end_api_token(world: World, actor: Actor, token_id: UUID | None, sha25
     if sha256 is not None:
         found = await world.database.tenant_of_token(sha256)
         token_id = found[1] if found is not None and found[0] == actor.tenant_id else None
-    if token_id is None:
+    ended = None if token_id is None else await end_credential(world, actor, token_id, TOKEN)
+    if ended is None:
         raise NotFound("API token", path)
-    ended = await end_credential(world, actor, token_id, TOKEN, path)
     return EndedToken(
         ended.row,
         [one for one in ended.made if one.kind == TOKEN],

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
@@ -21,7 +21,6 @@ from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import (
     CLIENT,
-    TOKEN,
     ApiTokenRow,
     read_api_tokens,
     read_api_tokens_by_id,
@@ -35,7 +34,6 @@ from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
 NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
-NAME_OF_KIND = {TOKEN: "API token", CLIENT: "OAuth client"}
 
 
 class Wanted(NamedTuple):
@@ -98,20 +96,15 @@ async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None
         raise PermissionDenied(Permission.TOKENS_MANAGE.name)
 
 
-async def end_credential(
-    world: World, by: Actor, credential_id: UUID, kind: str, path: tuple[str, ...] = ("id",)
-) -> EndedCredential:
-    """Revoke a credential and what it made. Revoking twice keeps the first moment.
-
-    ``path`` is the field of the request that names the credential. Refusal: NotFound.
-    """
+async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str) -> EndedCredential | None:
+    """Revoke a credential and what it made. Revoking twice keeps the first moment. None when there is none."""
     async with world.database.tenant_transaction(by.tenant_id) as tx:
         await locked_program(tx, even_when_off=True)
         now = world.clock()
         before = await read_api_tokens_by_id(tx, [credential_id], kind)
         row = await revoke_api_token(tx, credential_id, now, kind)
         if row is None:
-            raise NotFound(NAME_OF_KIND[kind], path)
+            return None
         await note_changes(tx, by, now, [describe_credential(before[row.id], row)])
         made = await end_made_credentials(tx, by, subject_of_token(TokenId(row.id)), now)
     return EndedCredential(row, made)

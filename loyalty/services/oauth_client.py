@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from loyalty.rules.errors import Problem, refuse_problems
+from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
@@ -83,7 +83,10 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
     Refusal: NotFound.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    return client_row((await end_credential(world, actor, client_id, CLIENT)).row)
+    ended = await end_credential(world, actor, client_id, CLIENT)
+    if ended is None:
+        raise NotFound("OAuth client", ("id",))
+    return client_row(ended.row)
 
 
 async def list_oauth_clients(world: World, actor: Actor) -> list[OAuthClientRow]:

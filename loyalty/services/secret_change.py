@@ -12,7 +12,7 @@ from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live
 from loyalty.services.creation import Once, call_once
-from loyalty.services.credential import NAME_OF_KIND, describe_credential, lock_credentials, problem_of_taking_over
+from loyalty.services.credential import describe_credential, lock_credentials, problem_of_taking_over
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, change_secret, read_api_tokens_by_id
@@ -87,7 +87,7 @@ async def _change(
         await lock_credentials(tx, actor, now)
         row = (await read_api_tokens_by_id(tx, [change.id], kind)).get(change.id)
         if row is None:
-            raise NotFound(NAME_OF_KIND[kind], ("id",))
+            raise NotFound("API token" if kind == TOKEN else "OAuth client", ("id",))
         if await once.find_made(tx) is not None:
             return row, True
         if not is_live(row, now):
