@@ -6,7 +6,7 @@ import strawberry
 
 from loyalty.rules.listing import OrderDirection
 from loyalty.services.gift_card_product import READERS, count_products_of_list, list_products
-from schema.connections import Connection, Page, connection_by_time, window_of
+from schema.connections import Connection, Page
 from schema.context import Info
 from schema.guard import guarded
 from schema.loaders import load_node
@@ -17,6 +17,7 @@ from schema.types.gift_card_product import (
     GiftCardProductFilterInput,
     product_filter,
 )
+from schema.types.listed import listed_page
 
 
 @guarded(
@@ -35,17 +36,9 @@ async def gift_card_products(
     before: Before = None,
 ) -> Connection[GiftCardProduct]:
     """A page of products."""
-    world, actor, seal = info.context.world, info.context.actor, info.context.seal
-    wanted = product_filter(filter)
-    window = window_of(seal, Page(first, after, last, before, direction), GIFT_CARD_PRODUCT_ORDER)
-    found = await list_products(world, actor, wanted, window)
-    return connection_by_time(
-        seal,
-        window,
-        GIFT_CARD_PRODUCT_ORDER,
-        found,
-        "created_at",
-        count=lambda: count_products_of_list(world, actor, wanted),
+    wanted, page = product_filter(filter), Page(first, after, last, before, direction)
+    return await listed_page(
+        info, GIFT_CARD_PRODUCT_ORDER, page, list_products, wanted, "created_at", count_products_of_list
     )
 
 

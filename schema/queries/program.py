@@ -21,7 +21,6 @@ from schema.connections import (
     Connection,
     Order,
     Page,
-    connection_by_time,
     connection_of,
     id_value,
     whole_value,
@@ -37,6 +36,7 @@ from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.catalog import CATALOG_ORDER, CatalogItem, CatalogItemBy, catalog_place
 from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
+from schema.types.listed import listed_page
 from schema.types.node import shown
 from schema.types.oauth_client import OauthClient
 from schema.types.oidc_issuer import OidcIssuer
@@ -182,18 +182,8 @@ async def tokens(
     before: Before = None,
 ) -> Connection[ApiToken]:
     """A page of API tokens."""
-    world, actor = info.context.world, info.context.actor
-    wanted = token_filter(filter)
-    window = window_of(info.context.seal, Page(first, after, last, before, direction), TOKEN_ORDER)
-    found = await page_api_tokens(world, actor, wanted, window)
-    return connection_by_time(
-        info.context.seal,
-        window,
-        TOKEN_ORDER,
-        found,
-        "created_at",
-        count=lambda: count_api_tokens(world, actor, wanted),
-    )
+    wanted, page = token_filter(filter), Page(first, after, last, before, direction)
+    return await listed_page(info, TOKEN_ORDER, page, page_api_tokens, wanted, "created_at", count_api_tokens)
 
 
 @guarded(

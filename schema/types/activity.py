@@ -12,10 +12,11 @@ from loyalty.rules.listing import PointsSign
 from loyalty.rules.text import check_text
 from loyalty.services.customer import count_activity, list_activity
 from loyalty.storage.entries import EntryFilter
-from schema.connections import Connection, Page, connection_by_time, window_of
+from schema.connections import Connection, Page
 from schema.context import Info
 from schema.node_ids import decode_id
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry
+from schema.types.listed import listed_page
 from schema.types.time_range import TimeRangeInput, span_of
 
 TEXT_FILTER_MAX_LENGTH = 200
@@ -60,17 +61,7 @@ async def activity_page(
     """A page of entries, narrowed by what was given besides."""
     if given is not None:
         wanted = _narrow(wanted, given)
-    window = window_of(info.context.seal, page, ENTRY_ORDER)
-    world, actor = info.context.world, info.context.actor
-    found = await list_activity(world, actor, wanted, window)
-    return connection_by_time(
-        info.context.seal,
-        window,
-        ENTRY_ORDER,
-        found,
-        "occurred_at",
-        count=lambda: count_activity(world, actor, wanted),
-    )
+    return await listed_page(info, ENTRY_ORDER, page, list_activity, wanted, "occurred_at", count_activity)
 
 
 def _narrow(wanted: EntryFilter, given: ActivityFilterInput) -> EntryFilter:

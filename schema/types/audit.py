@@ -16,11 +16,12 @@ from loyalty.storage.audit import AuditFilter, AuditRow
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.window import TimePlace
 from permissions.actor import ActorKind
-from schema.connections import Connection, Order, Page, connection_by_time, time_order, window_of
+from schema.connections import Connection, Order, Page, time_order
 from schema.context import Info
 from schema.fields import computed
 from schema.node_ids import RowKey, decode_id, encode_id, encode_key
 from schema.types.activity import check_text_filters
+from schema.types.listed import listed_page
 from schema.types.node import Node, node_id, reads
 from schema.types.time_range import TimeRangeInput, span_of
 
@@ -118,17 +119,7 @@ class AuditFilterInput:
 async def audit_page(info: Info, given: AuditFilterInput | None, page: Page) -> Connection[AuditEntry]:
     """A page of the log. Refusals: InvalidInput, NotFound (subject)."""
     wanted = AuditFilter() if given is None else _filter(given)
-    world, actor = info.context.world, info.context.actor
-    window = window_of(info.context.seal, page, AUDIT_ORDER)
-    found = await list_audit_entries(world, actor, wanted, window)
-    return connection_by_time(
-        info.context.seal,
-        window,
-        AUDIT_ORDER,
-        found,
-        "happened_at",
-        count=lambda: count_audit_entries(world, actor, wanted),
-    )
+    return await listed_page(info, AUDIT_ORDER, page, list_audit_entries, wanted, "happened_at", count_audit_entries)
 
 
 def _filter(given: AuditFilterInput) -> AuditFilter:
