@@ -164,25 +164,16 @@ _REVOKE_SIGNED = _revocation.on_conflict_do_update(
 )
 
 
-async def read_standing(
-    tx: Reads,
-    *,
-    token_id: UUID | None = None,
-    customer_id: UUID | None = None,
-    maker_token_id: UUID | None = None,
-    issuer_id: UUID | None = None,
-    signed: Sequence[SignedToken] = (),
-) -> Standing | None:
-    """The standing of a credential; None when the tenant does not exist."""
-    row = await tx.row(
-        _STANDING,
-        token_id=token_id,
-        customer_id=customer_id,
-        maker_token_id=maker_token_id,
-        issuer_id=issuer_id,
-        signed=_presented_rows(signed, maker_token_id),
-    )
-    return None if row is None else _standing(row)
+async def read_standing(tx: Reads, *, token_id: UUID | None = None, customer_id: UUID | None = None) -> Standing | None:
+    """The standing of an API token, OAuth client or customer by its id; None when the tenant does not exist."""
+    asked: dict[str, Any] = {
+        "token_id": token_id,
+        "customer_id": customer_id,
+        "maker_token_id": None,
+        "issuer_id": None,
+        "signed": [],
+    }
+    return await _read(tx, asked)
 
 
 def _standing(row: Row[Any]) -> Standing:
@@ -203,31 +194,30 @@ def _standing(row: Row[Any]) -> Standing:
 
 async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
     """The standing of an actor's credential; None when the tenant does not exist."""
-    return await read_standing(
-        tx,
-        token_id=actor.token_id,
-        customer_id=actor.customer_id,
-        maker_token_id=actor.maker_token_id,
-        issuer_id=actor.issuer.id if actor.issuer else None,
-        signed=actor.signed,
-    )
+    return await _read(tx, _collect_parameters(actor))
 
 
 async def read_standings(tx: Reads, actors: Sequence[Actor]) -> list[Standing | None]:
     """The standings of many actors of one tenant, in their order, in one statement."""
-    asked = [
-        {
-            "ordinal": ordinal,
-            "token_id": actor.token_id,
-            "customer_id": actor.customer_id,
-            "maker_token_id": actor.maker_token_id,
-            "issuer_id": actor.issuer.id if actor.issuer else None,
-            "signed": _presented_rows(actor.signed, actor.maker_token_id),
-        }
-        for ordinal, actor in enumerate(actors)
-    ]
+    asked = [{"ordinal": ordinal, **_collect_parameters(actor)} for ordinal, actor in enumerate(actors)]
     found = {row.ordinal: _standing(row) for row in await tx.rows(_STANDINGS, asked=asked)}
     return [found.get(ordinal) for ordinal in range(len(actors))]
+
+
+async def _read(tx: Reads, asked: dict[str, Any]) -> Standing | None:
+    row = await tx.row(_STANDING, **asked)
+    return None if row is None else _standing(row)
+
+
+def _collect_parameters(actor: Actor) -> dict[str, Any]:
+    """The parameters of the question about an actor's credential."""
+    return {
+        "token_id": actor.token_id,
+        "customer_id": actor.customer_id,
+        "maker_token_id": actor.maker_token_id,
+        "issuer_id": actor.issuer.id if actor.issuer else None,
+        "signed": _presented_rows(actor.signed, actor.maker_token_id),
+    }
 
 
 async def revoke_signed(tx: Transaction, revocation: Revocation, now: datetime, revoked_by: str) -> None:
