@@ -6,7 +6,7 @@ several purchases of one customer in one batch follow one another exactly as if 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -70,6 +70,11 @@ class Book:
     def now(self) -> datetime:
         """The time of all that is booked."""
         return self._sheet.now
+
+    @property
+    def today(self) -> date:
+        """The local day of the tenant on which all of this is booked."""
+        return self.now.astimezone(self.program.zone).date()
 
     @property
     def posting(self) -> Posting:

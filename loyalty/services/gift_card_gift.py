@@ -157,8 +157,7 @@ async def _decide_give(
     if prepared is None or not may_use_card(actor, prepared):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
-    today = book.now.astimezone(book.program.zone).date()
-    refuse_problems([check_delivery(request.gift.deliver_on, today)])
+    refuse_problems([check_delivery(request.gift.deliver_on, book.today)])
     state = state_at(card.account, book.now)
     if state is not GiftCardState.ACTIVE:
         raise GiftCardEnded(state)

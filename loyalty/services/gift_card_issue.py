@@ -163,9 +163,8 @@ async def sell_product(
     limit of a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
     """
     stored, sales = await read_product_sales(tx, product_id, customer_id)
-    today = book.now.astimezone(book.program.zone).date()
     counts = origin is not GiftCardOrigin.GOODWILL
-    product = refuse_sale(sales, today, for_points=origin is GiftCardOrigin.POINTS, counts_for_customer=counts)
+    product = refuse_sale(sales, book.today, for_points=origin is GiftCardOrigin.POINTS, counts_for_customer=counts)
     book.posting.add(ProductSale(product_id, 1, stored.version if stored else None))
     return product, expiry_of(product.validity, book.now, book.program.zone)
 

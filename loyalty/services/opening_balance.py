@@ -209,7 +209,7 @@ def _book(book: Book, customer_id: CustomerId, named_id: CustomerId, opening: Op
 
 def _parcel(book: Book, opening: Opening) -> Parcel:
     """The points as a parcel; InvalidInput for a day to come, and for points that would have expired already."""
-    if opening.earned_on is not None and opening.earned_on > book.now.astimezone(book.program.zone).date():
+    if opening.earned_on is not None and opening.earned_on > book.today:
         raise InvalidInput.one("earned_on", reason="must not be in the future, where the tenant is")
     parcel = book.lots.parcel_until(max(0, opening.numbers.points), opening.expires_on, opening.earned_on)
     if parcel.expires_at is not None and parcel.expires_at <= book.now and opening.numbers.points > 0:
