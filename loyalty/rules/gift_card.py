@@ -12,8 +12,9 @@ from typing import Any
 
 from loyalty.rules.chain import CHAIN_START, chain_hash, chain_text
 from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.errors import Problem
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, GiftCardInUse
-from loyalty.rules.money import Money
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 
 
 class GiftCardOrigin(DescribedEnum):
@@ -72,6 +73,13 @@ class CardAccount:
     def free_minor(self) -> int:
         """The part of the balance that is not held."""
         return self.balance_minor - self.held_minor
+
+
+def check_amount(amount: Money) -> Problem | None:
+    """Return what is wrong with an amount that a card is to be issued with, or moved by; or None."""
+    if 1 <= amount.amount_minor <= MAX_AMOUNT_MINOR:
+        return None
+    return Problem(("amount", "amount"), "must be more than 0")
 
 
 def is_expired(account: CardAccount, at: datetime) -> bool:

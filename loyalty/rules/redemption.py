@@ -236,6 +236,13 @@ def validate_redemption(policy: RedemptionPolicy, currency: str) -> list[Problem
     return [problem for problem in _problems(policy, currency) if problem is not None]
 
 
+def check_hold_minutes(minutes: int | None, path: tuple[str, ...] = ("time_to_live",)) -> Problem | None:
+    """Return what is wrong with how long a hold lives, of points or of a gift card; None is the program's default."""
+    if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES:
+        return None
+    return Problem(path, "must be between PT1M and P7D")
+
+
 def _limit(
     policy: RedemptionPolicy, spendable: int, total_minor: int, within: int, room_points: int | None
 ) -> DiscountLimit:
@@ -267,8 +274,7 @@ def _problems(policy: RedemptionPolicy, currency: str) -> Iterator[Problem | Non
         yield check_points(most, ("redemption", "max_points_per_redemption"))
         if most < least:
             yield Problem(("redemption", "max_points_per_redemption"), "must not be below the minimum")
-    if not 1 <= policy.hold_minutes <= MAX_HOLD_MINUTES:
-        yield Problem(("redemption", "hold_time_to_live"), "must be between PT1M and P7D")
+    yield check_hold_minutes(policy.hold_minutes, ("redemption", "hold_time_to_live"))
     if not 1 <= policy.restore_grace_days <= MAX_GRACE_DAYS:
         yield Problem(("redemption", "restore_grace_days"), f"must be between 1 and {MAX_GRACE_DAYS}")
 

@@ -13,13 +13,13 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
 from loyalty.ledger.once import Booked, Unchanged, run_once
-from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, Problem, refuse_problems
-from loyalty.rules.gift_card import GiftCardEntryKind, free_held, move, refuse_ended, set_aside
+from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held, move, refuse_ended, set_aside
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, ReturnExceedsSpending
 from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftCardReturned, GiftCardSpent
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
-from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
-from loyalty.rules.redemption import MAX_HOLD_MINUTES, HoldState
+from loyalty.rules.money import Money
+from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card
@@ -311,27 +311,18 @@ async def _read_card(tx: Transaction, card_id: GiftCardId) -> GiftCardRow:
 
 
 def _refuse_hold(request: CardHoldRequest) -> None:
-    minutes, purchase = request.minutes, request.purchase
+    purchase = request.purchase
     _refuse_key_and_amount(request.idempotency_key, request.amount)
     refuse_problems(
         [
             None if purchase is None else check_external_id(purchase.external_id, ("purchase", "external_id")),
-            None
-            if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
-            else Problem(("time_to_live",), "must be between PT1M and P7D"),
+            check_hold_minutes(request.minutes),
         ]
     )
 
 
 def _refuse_key_and_amount(key: str, amount: Money | None) -> None:
-    refuse_problems(
-        [
-            check_external_id(key, ("idempotency_key",)),
-            None
-            if amount is None or 1 <= amount.amount_minor <= MAX_AMOUNT_MINOR
-            else Problem(("amount", "amount"), "must be more than 0"),
-        ]
-    )
+    refuse_problems([check_external_id(key, ("idempotency_key",)), None if amount is None else check_amount(amount)])
 
 
 def _refuse_currency(card: GiftCardRow, amount: Money) -> None:

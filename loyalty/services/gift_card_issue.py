@@ -16,7 +16,7 @@ from loyalty.ledger.rows import ProductSale
 from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.expiry import end_of_last_day
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, move
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, check_amount, move
 from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
 from loyalty.rules.gift_card_events import GiftCardIssued
 from loyalty.rules.gift_card_product import DEFAULT_VALIDITY, GiftCardProduct, expiry_of, refuse_sale
@@ -223,9 +223,7 @@ def _refuse_issue(request: IssueRequest) -> None:
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             Problem(("origin",), "must be MONEY or GOODWILL") if request.origin is GiftCardOrigin.POINTS else None,
             Problem(("amount",), _ONE_OF_TWO) if (face is None) == (request.product_id is None) else None,
-            None
-            if face is None or 1 <= face.amount_minor <= MAX_AMOUNT_MINOR
-            else Problem(("amount", "amount"), "must be more than 0"),
+            None if face is None else check_amount(face),
             Problem(("price",), "is only for cards that were sold for MONEY")
             if price is not None and request.origin is not GiftCardOrigin.MONEY
             else None,

@@ -21,7 +21,7 @@ from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
 from loyalty.rules.lots import Lot, allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.points_paid import fit_hold
-from loyalty.rules.redemption import MAX_HOLD_MINUTES, Application, HoldState, apply_points
+from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import (
     payable_minor,
@@ -78,15 +78,13 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     request = request._replace(checkout=await settle_checkout(world, actor, request.checkout))
     refuse_checkout(request.checkout)
-    minutes, purchase = request.minutes, request.checkout.purchase
+    purchase = request.checkout.purchase
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
             check_points(request.points),
             None if purchase is not None else Problem(("purchase",), "must be given"),
-            None
-            if minutes is None or 1 <= minutes <= MAX_HOLD_MINUTES
-            else Problem(("time_to_live",), "must be between PT1M and P7D"),
+            check_hold_minutes(request.minutes),
         ],
     )
     call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint())
