@@ -116,13 +116,17 @@ def known_grants(grants: Iterable[str]) -> frozenset[Permission]:
     return permissions
 
 
+def sort_permissions(permissions: Iterable[Permission]) -> list[Permission]:
+    """Permissions in the order of the catalogue."""
+    wanted = frozenset(permissions)
+    return [permission for permission in Permission if permission in wanted]
+
+
 def to_grants(permissions: Iterable[Permission]) -> tuple[str, ...]:
     """The wire names of permissions, in catalogue order, never the coarse one."""
-    wanted = frozenset(permissions)
-    return tuple(permission.value for permission in Permission if permission in wanted)
+    return tuple(permission.value for permission in sort_permissions(permissions))
 
 
 def join_names(permissions: Iterable[Permission]) -> str:
     """The names that GraphQL shows of permissions, for a sentence, in catalogue order."""
-    wanted = frozenset(permissions)
-    return ", ".join(permission.name for permission in Permission if permission in wanted)
+    return ", ".join(permission.name for permission in sort_permissions(permissions))

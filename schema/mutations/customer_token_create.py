@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
-from permissions.catalog import Permission
+from permissions.catalog import Permission, sort_permissions
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
@@ -77,7 +77,7 @@ async def customer_token_create(
         return {
             "customer": grant.customer,
             "token": token,
-            "permissions": sorted(grant.permissions, key=list(Permission).index),
+            "permissions": sort_permissions(grant.permissions),
             "expires_at": expires_at,
             "replayed": grant.replayed,
         }

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.rules.errors import InvalidInput
 from loyalty.services.customer import get_me
 from loyalty.services.program import get_program, get_tenant
-from permissions.catalog import Permission
+from permissions.catalog import Permission, sort_permissions
 from permissions.policy import allows
 from schema.context import Info
 from schema.guard import guarded
@@ -68,7 +68,7 @@ async def viewer(info: Info) -> Viewer:
         kind=actor.kind,
         name=actor.display,
         tenant=shown(await get_tenant(info.context.world, actor)),
-        permissions=sorted(actor.permissions, key=list(Permission).index),
+        permissions=sort_permissions(actor.permissions),
         customer=shown(await _customer(info)),
     )
 

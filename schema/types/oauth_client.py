@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from loyalty.storage.oauth_clients import OAuthClientRow
-from permissions.catalog import Permission, known_grants
+from permissions.catalog import Permission, known_grants, sort_permissions
 from schema.fields import computed
 from schema.types.api_token import former_secret_field
 from schema.types.node import Node, node_id, reads
@@ -43,4 +43,4 @@ class OauthClient(Node):
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
         row: Any = self
-        return sorted(known_grants(row.permissions), key=list(Permission).index)
+        return sort_permissions(known_grants(row.permissions))
