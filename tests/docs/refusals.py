@@ -7,6 +7,7 @@ the table may name a refusal that a mutation reaches only in theory; it leaves n
 import ast
 import importlib
 import inspect
+import symtable
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -44,7 +45,8 @@ def functions() -> dict[str, Function]:
     """Every function and method of ours, by module and name."""
     found: dict[str, Function] = {}
     methods: defaultdict[str, set[str]] = defaultdict(set)
-    trees = {_module_of(path): ast.parse(path.read_text("utf-8")) for package in PACKAGES for path in _files(package)}
+    texts = {_module_of(path): path.read_text("utf-8") for package in PACKAGES for path in _files(package)}
+    trees = {module: ast.parse(text) for module, text in texts.items()}
     for module, tree in trees.items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and module.startswith(WITH_METHODS):
@@ -52,10 +54,12 @@ def functions() -> dict[str, Function]:
                     if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
                         methods[method.name].add(f"{module}.{node.name}.{method.name}")
     for module, tree in trees.items():
-        names = _names_of(module, tree)
+        names, own = _names_of(module, tree), _own_names(texts[module])
         for node in tree.body:
             for name, body in _bodies(node):
-                found[f"{module}.{name}"] = _read(body, names, methods)
+                hidden = own.get(body.lineno, set())
+                seen = {one: whole for one, whole in names.items() if one not in hidden}
+                found[f"{module}.{name}"] = _read(body, seen, methods)
     return found
 
 
@@ -108,7 +112,7 @@ def _module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def _bodies(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
+def _bodies(node: ast.stmt) -> Iterator[tuple[str, ast.stmt | ast.expr]]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name, node
     elif isinstance(node, ast.ClassDef):
@@ -130,6 +134,27 @@ def _names_of(module: str, tree: ast.Module) -> dict[str, str]:
         if isinstance(top, ast.ClassDef):
             names[top.name] = f"{module}.{top.name}"
     return names
+
+
+def _own_names(text: str) -> dict[int, set[str]]:
+    """The names of parameters and variables of each function, by the line of the function.
+
+    In it they do not stand for what its module has by that name. A name that it also takes from its module is left out.
+    """
+    found: dict[int, set[str]] = {}
+    for top in symtable.symtable(text, "module", "exec").get_children():
+        for table in (top, *top.get_children()):
+            tables = list(_tables_of(table))
+            symbols = [symbol for one in tables for symbol in one.get_symbols()]
+            taken = {symbol.get_name() for symbol in symbols if symbol.is_global()}
+            found.setdefault(table.get_lineno(), {symbol.get_name() for symbol in symbols if symbol.is_local()} - taken)
+    return found
+
+
+def _tables_of(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _tables_of(child)
 
 
 def _read(body: ast.AST, names: dict[str, str], methods: defaultdict[str, set[str]]) -> Function:

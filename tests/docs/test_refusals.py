@@ -39,6 +39,8 @@ def test_nothing_is_found_that_cannot_be() -> None:
     by_name = dict(mutations())
     assert "ActiveHolds" not in refusals_of(by_name["customerUnarchive"])
     assert "DuplicateName" not in refusals_of(by_name["pointsAdjust"])
+    # A parameter or a variable may have the name of a function: `refund` of a request is not `refund` of an accrual.
+    assert "InsufficientPoints" not in refusals_of(by_name["tierCreate"])
 
 
 def test_what_a_use_case_says_that_it_refuses_is_found() -> None:
