@@ -90,6 +90,14 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
     return await _find_visible(world, actor, key, path)
 
 
+async def require_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
+    """The same customer; NotFound when there is none."""
+    found = await find_customer(world, actor, key, *path)
+    if found is None:
+        raise NotFound("customer", path)
+    return found
+
+
 async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
     """The customer whom a system signs in, which need not read customers otherwise.
 

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import NotFound
 from loyalty.rules.gift_card import GiftCardOrigin, GiftCardState
 from loyalty.rules.gift_card_code import normalise_code
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import OrderDirection
-from loyalty.services.customer import find_customer
+from loyalty.services.customer import require_customer
 from loyalty.services.gift_card import look_up_gift_card
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from permissions.actor import ActorKind
@@ -108,11 +108,8 @@ async def _filter(info: Info, given: GiftCardFilterInput) -> GiftCardFilter:
     return GiftCardFilter(holder_id, buyer_id, given.origins, given.states, at, start_at, end_at)
 
 
-async def _customer(info: Info, by: CustomerBy | None, field: str) -> Any:
+async def _customer(info: Info, by: CustomerBy | None, field: str) -> CustomerId | None:
     if by is None:
         return None
     path = ("filter", field)
-    found = await find_customer(info.context.world, info.context.actor, customer_key(by, *path), *path)
-    if found is None:
-        raise NotFound("customer", path)
-    return found.id
+    return (await require_customer(info.context.world, info.context.actor, customer_key(by, *path), *path)).id

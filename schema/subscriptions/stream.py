@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
-from loyalty.services.customer import find_customer
+from loyalty.services.customer import require_customer
 from loyalty.storage.events import EventRow
 from schema.connections import place_of
 from schema.context import EVENT_ORDER, Info
@@ -48,7 +48,4 @@ async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     actor = info.context.actor
     if by is None:
         return actor.customer_id
-    found = await find_customer(info.context.world, actor, customer_key(by, "customer"), "customer")
-    if found is None:
-        raise NotFound("customer", ("customer",))
-    return found.id
+    return (await require_customer(info.context.world, actor, customer_key(by, "customer"), "customer")).id

@@ -3,13 +3,13 @@
 import strawberry
 
 from loyalty.rules.adjustment import AdjustmentReason
-from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import PointsSign
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_text, is_storable
-from loyalty.services.customer import find_customer
+from loyalty.services.customer import require_customer
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.services.purchase_key import settle_keys
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
@@ -132,10 +132,8 @@ async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     actor = info.context.actor
     if by is None:
         return actor.customer_id if actor.kind is ActorKind.CUSTOMER else None
-    found = await find_customer(info.context.world, actor, customer_key(by, "filter", "customer"), "filter", "customer")
-    if found is None:
-        raise NotFound("customer", ("filter", "customer"))
-    return found.id
+    path = ("filter", "customer")
+    return (await require_customer(info.context.world, actor, customer_key(by, *path), *path)).id
 
 
 async def _purchase(info: Info, given: PurchaseKeyInput | None) -> PurchaseKey | None:

@@ -6,11 +6,10 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.errors import NotFound
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
-from loyalty.services.customer import find_customer
+from loyalty.services.customer import require_customer
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -79,11 +78,8 @@ class Report:
             end_at=row.ends_at,
         )
         if customer is not None:
-            found = await find_customer(
-                info.context.world, info.context.actor, customer_key(customer, "customer"), "customer"
-            )
-            if found is None:
-                raise NotFound("customer", ("customer",))
+            key = customer_key(customer, "customer")
+            found = await require_customer(info.context.world, info.context.actor, key, "customer")
             wanted = wanted._replace(customer_id=found.id)
         return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
 
