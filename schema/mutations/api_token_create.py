@@ -11,7 +11,7 @@ from permissions.catalog import Permission
 from schema.context import API_TOKEN, Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, secret_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken, networks_field
 
@@ -39,11 +39,7 @@ class ApiTokenCreateInput:
 class ApiTokenCreatePayload:
     user_errors: UserErrors = user_errors_field()
     api_token: ApiToken | None = strawberry.field(default=None, description="The token.")
-    secret: str | None = strawberry.field(
-        default=None,
-        description="The bearer credential. Keep it now or never: only its hash is stored, so a retry is answered "
-        "with null.",
-    )
+    secret: str | None = secret_field("bearer credential")
     replayed: bool | None = replayed_field()
 
 

@@ -10,21 +10,15 @@ from permissions.catalog import Permission
 from schema.context import API_TOKEN, Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, secret_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.api_token import ApiToken
-
-DEFAULT_OVERLAP_MINUTES = 1_440
+from schema.types.api_token import ApiToken, overlap_field
 
 
 @strawberry.input(description="Whose secret to change.")
 class ApiTokenRotateInput:
     id: strawberry.ID = strawberry.field(description="The token.")
-    overlap_minutes: int = strawberry.field(
-        default=DEFAULT_OVERLAP_MINUTES,
-        description="How long the present secret goes on working: 0 to 10,080 minutes; default 1,440, which is a day. "
-        "0 ends it at once.",
-    )
+    overlap_minutes: int = overlap_field()
     idempotency_key: str | None = optional_key_field()
 
 
@@ -32,11 +26,7 @@ class ApiTokenRotateInput:
 class ApiTokenRotatePayload:
     user_errors: UserErrors = user_errors_field()
     api_token: ApiToken | None = strawberry.field(default=None, description="The token.")
-    secret: str | None = strawberry.field(
-        default=None,
-        description="The bearer credential. Keep it now or never: only its hash is stored, so a retry is answered "
-        "with null.",
-    )
+    secret: str | None = secret_field("bearer credential")
     replayed: bool | None = replayed_field()
 
 

@@ -11,7 +11,7 @@ from permissions.catalog import Permission
 from schema.context import CLIENT_SECRET, Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, secret_field, user_errors_field
 from schema.types.api_token import networks_field
 from schema.types.oauth_client import OauthClient
 
@@ -34,11 +34,7 @@ class OauthClientCreateInput:
 class OauthClientCreatePayload:
     user_errors: UserErrors = user_errors_field()
     oauth_client: OauthClient | None = strawberry.field(default=None, description="The client.")
-    secret: str | None = strawberry.field(
-        default=None,
-        description="The `client_secret`. Keep it now or never: only its hash is stored, so a retry is answered with "
-        "null.",
-    )
+    secret: str | None = secret_field("`client_secret`")
     replayed: bool | None = replayed_field()
 
 

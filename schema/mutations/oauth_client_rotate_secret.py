@@ -10,21 +10,16 @@ from permissions.catalog import Permission
 from schema.context import CLIENT_SECRET, Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
+from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, secret_field, user_errors_field
 from schema.node_ids import row_id_of
+from schema.types.api_token import overlap_field
 from schema.types.oauth_client import OauthClient
-
-DEFAULT_OVERLAP_MINUTES = 1_440
 
 
 @strawberry.input(description="Whose secret to change.")
 class OauthClientRotateSecretInput:
     id: strawberry.ID = strawberry.field(description="The client.")
-    overlap_minutes: int = strawberry.field(
-        default=DEFAULT_OVERLAP_MINUTES,
-        description="How long the present secret goes on working: 0 to 10,080 minutes; default 1,440, which is a day. "
-        "0 ends it at once.",
-    )
+    overlap_minutes: int = overlap_field()
     idempotency_key: str | None = optional_key_field()
 
 
@@ -32,11 +27,7 @@ class OauthClientRotateSecretInput:
 class OauthClientRotateSecretPayload:
     user_errors: UserErrors = user_errors_field()
     oauth_client: OauthClient | None = strawberry.field(default=None, description="The client.")
-    secret: str | None = strawberry.field(
-        default=None,
-        description="The new `client_secret`. Keep it now or never: only its hash is stored, so a retry is answered "
-        "with null.",
-    )
+    secret: str | None = secret_field("new `client_secret`")
     replayed: bool | None = replayed_field()
 
 

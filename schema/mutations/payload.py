@@ -30,4 +30,12 @@ def replayed_field() -> Any:
     )
 
 
+def secret_field(name: str) -> Any:
+    """Declare the ``secret`` of a new credential, or of one with another secret."""
+    return strawberry.field(
+        default=None,
+        description=f"The {name}. Keep it now or never: only its hash is stored, so a retry is answered with null.",
+    )
+
+
 UserErrors = list[UserError]

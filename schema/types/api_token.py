@@ -14,6 +14,8 @@ from schema.fields import computed, shows
 from schema.types.activity import check_text_filters
 from schema.types.node import Node, node_id, reads
 
+DEFAULT_OVERLAP_MINUTES = 1_440
+
 
 def networks_field() -> Any:
     """The networks of a new credential."""
@@ -23,6 +25,15 @@ def networks_field() -> Any:
             "The networks that it may be used from, as `203.0.113.0/24` or `2001:db8::/32`; 1 to 20. Null: from "
             "everywhere, or from the networks of the token that makes it."
         ),
+    )
+
+
+def overlap_field() -> Any:
+    """The ``overlapMinutes`` of a mutation that changes a secret."""
+    return strawberry.field(
+        default=DEFAULT_OVERLAP_MINUTES,
+        description="How long the present secret goes on working: 0 to 10,080 minutes; default 1,440, which is a day. "
+        "0 ends it at once.",
     )
 
 
