@@ -77,24 +77,23 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
     async def save() -> KeptCatalog:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             program = await locked_program(tx, even_when_off=True)
-            if await once.find_made(tx) is not None:
-                edit = await _settle_items(tx, given)
-                known = {_key(item): item for item in await read_items_by_key(tx, [_key(one) for one in edit.items])}
-                return KeptCatalog([known[_key(one)] for one in edit.items if _key(one) in known], replayed=True)
+            made = await once.find_made(tx)
             edit = await _settle_items(tx, given)
-            until = program.config_version + 1
             touched = [*edit.removals, *(_key(one) for one in edit.items)]
-            former = {_key(item): item for item in await read_items_by_key(tx, touched)}
+            stored = {_key(item): item for item in await read_items_by_key(tx, touched)}
+            if made is not None:
+                return KeptCatalog([stored[_key(one)] for one in edit.items if _key(one) in stored], replayed=True)
+            until = program.config_version + 1
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)
-            items = await _changed_items(tx, edit.items)
+            items = _change_items({key: stored[key] for key in stored.keys() - edit.removals}, edit.items)
             if items:
                 await keep_former_items(tx, items, until)
                 await save_items(tx, items, world.clock())
             if await count_items(tx) > MAX_ITEMS:
                 raise LimitReached("catalogue items", MAX_ITEMS, ("items",))
-            await note_changes(tx, actor, world.clock(), _describe_changes(former, touched, items))
+            await note_changes(tx, actor, world.clock(), _describe_changes(stored, touched, items))
             await touch_config(tx)
             await once.keep(tx, actor.tenant_id, world.clock())
         return KeptCatalog(items, replayed=False)
@@ -134,10 +133,10 @@ def audit_id(key: CatalogPlace) -> str:
     return f"{key.kind}:{key.external_id}"
 
 
-async def _changed_items(tx: Transaction, given: Sequence[CatalogItem | CatalogChange]) -> Sequence[CatalogItem]:
-    """The items as they will be stored; InvalidInput with everything that is wrong with any of them."""
-    keys = [_key(one) for one in given if isinstance(one, CatalogChange)]
-    known = {_key(item): item for item in await read_items_by_key(tx, keys)} if keys else {}
+def _change_items(
+    known: Mapping[CatalogPlace, CatalogItem], given: Sequence[CatalogItem | CatalogChange]
+) -> Sequence[CatalogItem]:
+    """Return the items as they will be stored; InvalidInput with everything that is wrong with any of them."""
     items: list[CatalogItem] = []
     problems: list[Problem] = []
     for position, one in enumerate(given):
