@@ -5,9 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import GiftCardProductId
-from loyalty.services.customer import CustomerKey
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from permissions.catalog import Permission
 from schema.context import Info
@@ -15,7 +13,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.customer import Customer, CustomerBy, payer_key
 from schema.types.gift_card import GiftCard, code_field, issued_payload
 
 
@@ -52,7 +50,7 @@ async def gift_card_buy(
 
     async def work() -> Mapping[str, Any]:
         request = BuyRequest(
-            customer=_whose(info, input),
+            customer=payer_key(info, input.customer),
             product_id=GiftCardProductId(row_id_of(input.product, "GiftCardProduct", "product")),
             idempotency_key=input.idempotency_key,
         )
@@ -61,11 +59,3 @@ async def gift_card_buy(
         return issued_payload(bought)
 
     return await answer_mutation(GiftCardBuyPayload, work)
-
-
-def _whose(info: Info, given: GiftCardBuyInput) -> CustomerKey:
-    if given.customer is not None:
-        return customer_key(given.customer, "customer")
-    if info.context.actor.customer_id is None:
-        raise NotFound("customer", ("customer",))
-    return CustomerKey(id=info.context.actor.customer_id)

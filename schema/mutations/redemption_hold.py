@@ -6,9 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.durations import parse_minutes
-from loyalty.rules.errors import NotFound
 from loyalty.rules.redemption import CaptureOn
-from loyalty.services.customer import CustomerKey
 from loyalty.services.hold import HoldRequest
 from loyalty.services.redemption import hold_points
 from permissions.catalog import Permission
@@ -19,7 +17,7 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Duration, Points
 from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
-from schema.types.customer import Customer, CustomerBy, customer_key
+from schema.types.customer import Customer, CustomerBy, payer_key
 from schema.types.redemption import Hold
 
 
@@ -75,7 +73,7 @@ async def redemption_hold(
 
     async def work() -> Mapping[str, Any]:
         request = HoldRequest(
-            customer=_whose(info, input),
+            customer=payer_key(info, input.customer),
             points=int(input.points),
             checkout=checkout_of(input, input.purchase),
             minutes=parse_minutes(input.time_to_live, ("time_to_live",)) if input.time_to_live else None,
@@ -88,11 +86,3 @@ async def redemption_hold(
         return held._asdict()
 
     return await answer_mutation(RedemptionHoldPayload, work)
-
-
-def _whose(info: Info, given: RedemptionHoldInput) -> CustomerKey:
-    if given.customer is not None:
-        return customer_key(given.customer, "customer")
-    if info.context.actor.customer_id is None:
-        raise NotFound("customer", ("customer",))
-    return CustomerKey(id=info.context.actor.customer_id)

@@ -12,7 +12,7 @@ from schema.context import Info
 from schema.guard import guarded
 from schema.scalars import Points
 from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
-from schema.types.customer import CustomerBy, customer_key
+from schema.types.customer import CustomerBy, payer_key
 from schema.types.redemption import CheckoutQuote, quote_of
 
 NOBODY = CustomerKey(external_id="")
@@ -48,15 +48,13 @@ async def checkout_quote(
     wanted = None if input.points is None else int(input.points)
     context = info.context
     quote = await quote_checkout(
-        context.world, context.actor, _whose(info, input), checkout_of(input, input.purchase), wanted
+        context.world, context.actor, _payer(info, input), checkout_of(input, input.purchase), wanted
     )
     return quote_of(quote)
 
 
-def _whose(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
-    if given.customer is None:
-        return CustomerKey(id=info.context.actor.customer_id) if info.context.actor.customer_id else NOBODY
+def _payer(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
     try:
-        return customer_key(given.customer, "customer")
+        return payer_key(info, given.customer)
     except NotFound:
         return NOBODY

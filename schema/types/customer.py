@@ -346,6 +346,15 @@ class CustomerBy:
     )
 
 
+def payer_key(info: Info, by: CustomerBy | None) -> CustomerKey:
+    """Whose points pay: the customer who is named, else the caller. Refusal: NotFound, also where nobody is meant."""
+    if by is not None:
+        return customer_key(by, "customer")
+    if info.context.actor.customer_id is None:
+        raise NotFound("customer", ("customer",))
+    return CustomerKey(id=info.context.actor.customer_id)
+
+
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
     """The key behind the input; NotFound for an id that is not a customer's, and for texts that nobody can have."""
     if by.id:
