@@ -103,13 +103,9 @@ def build_service(
     async def ready() -> None:
         await refuse_unsafe_role(database)
 
-    def new_secret(kind: str) -> tuple[str, str]:
-        token = make_token(kind)
-        return token.text, token.sha256
-
     authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
     services = Services(
-        world, hub, customer_token_signer(issuer), new_secret, issuer.derive_key(CURSORS), hash_of_secret
+        world, hub, customer_token_signer(issuer), make_secret, issuer.derive_key(CURSORS), hash_of_secret
     )
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)
 
@@ -248,6 +244,12 @@ def access_token_signer(issuer: Issuer) -> SignAccessToken:
         ).text
 
     return sign
+
+
+def make_secret(kind: str) -> tuple[str, str]:
+    """A new secret of a credential, and the SHA-256 by which it is found."""
+    token = make_token(kind)
+    return token.text, token.sha256
 
 
 def hash_of_secret(text: str) -> str | None:

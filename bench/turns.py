@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from api.server import settle_memory
-from api.service import UNAVAILABLE, customer_token_signer, hash_of_secret
-from api.tokens import make_token
+from api.service import UNAVAILABLE, customer_token_signer, hash_of_secret, make_secret
 from bench.service import Service
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.money import Money
@@ -105,7 +104,7 @@ async def tell_stretches(service: Service) -> None:
     await _record(service)
     schema = treue_schema(UNAVAILABLE)
     services = Services(
-        service.world, _NoFeed(), customer_token_signer(service.issuer), _make_secret, b"bench", hash_of_secret
+        service.world, _NoFeed(), customer_token_signer(service.issuer), make_secret, b"bench", hash_of_secret
     )
     documents = dict(_valid_documents(schema))
     stopwatch = _Stopwatch(asyncio.get_running_loop())
@@ -162,8 +161,3 @@ async def _record(service: Service) -> None:
     ]
     for start in range(0, len(recordings), 1_000):
         await record_purchases(service.world, service.manager, recordings[start : start + 1_000])
-
-
-def _make_secret(kind: str) -> tuple[str, str]:
-    token = make_token(kind)
-    return token.text, token.sha256

@@ -14,7 +14,7 @@ import pytest
 from graphql import GraphQLInputObjectType, GraphQLList, get_named_type, get_nullable_type
 
 from api.issuer import Issuer
-from api.service import customer_token_signer, hash_of_secret
+from api.service import customer_token_signer, hash_of_secret, make_secret
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.tenant import provision_tenant
@@ -26,7 +26,7 @@ from schema.root import treue_schema
 from tenancy.database import Database
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import customer_actor, position_all_events
-from tests.schema.test_every_field import EUR, Asking, Life, Seen, new_secret
+from tests.schema.test_every_field import EUR, Asking, Life, Seen
 
 NO_WORDS = {
     *("externalId", "idempotencyKey", "item", "lineId", "token"),
@@ -186,7 +186,7 @@ async def test_a_customer_reads_no_word_that_is_for_the_team(
     world: World, wordy_salon: Salon, relay_database: Database, tmp_path: Path
 ) -> None:
     signer = customer_token_signer(Issuer.generate(tmp_path / "key.pem"))
-    services = Services(world, OwnLog(world), signer, new_secret, b"key", hash_of_secret)
+    services = Services(world, OwnLog(world), signer, make_secret, b"key", hash_of_secret)
     owner = Listening(services, wordy_salon.owner)
     life = WordyLife(owner)
     await life.set_up()

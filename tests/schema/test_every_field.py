@@ -22,8 +22,7 @@ from graphql import (
 )
 
 from api.issuer import Issuer
-from api.service import customer_token_signer, hash_of_secret
-from api.tokens import make_token
+from api.service import customer_token_signer, hash_of_secret, make_secret
 from loyalty.rules.errors import (
     AmbiguousCustomer,
     CustomerCandidate,
@@ -418,7 +417,7 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     )
     salon, treue = salon_of(tenant), treue_schema()
     signer = customer_token_signer(Issuer.generate(tmp_path / "key.pem"))
-    services = Services(world, WholeLog(world), signer, new_secret, b"key", hash_of_secret)
+    services = Services(world, WholeLog(world), signer, make_secret, b"key", hash_of_secret)
     owner = Asking(treue, services, salon.owner)
     life = Life(owner)
     for part in (life.set_up, life.earn, life.spend, life.move):
@@ -440,12 +439,6 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     objects = {name for name, type_ in schema.type_map.items() if isinstance(type_, GraphQLObjectType)}
     shown = {name for name in objects if not name.startswith("__")} - roots - errors
     assert shown - owner.seen.types - customer.seen.types == UNSEEN
-
-
-def new_secret(kind: str) -> tuple[str, str]:
-    """A secret and its hash, as the service makes them."""
-    token = make_token(kind)
-    return token.text, token.sha256
 
 
 class Nobody:

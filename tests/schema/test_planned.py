@@ -17,7 +17,7 @@ from graphql import OperationType
 from strawberry.types import ExecutionResult
 
 from api.issuer import Issuer
-from api.service import customer_token_signer, hash_of_secret
+from api.service import customer_token_signer, hash_of_secret, make_secret
 from execution.plans import PLANNED_FIELD_BYTES, Plan, Planner
 from execution.selections import Selection
 from loyalty.services.customer import CustomerKey, find_customer
@@ -32,7 +32,7 @@ from tenancy.database import Database
 from tests.fixtures.tenants import salon_of
 from tests.loyalty.services.builders import customer_actor, position_all_events
 from tests.schema.random_documents import Operation, Pool, fill_variables, write_operation
-from tests.schema.test_every_field import ANNA, Asking, Life, Nobody, WholeLog, asked, new_secret
+from tests.schema.test_every_field import ANNA, Asking, Life, Nobody, WholeLog, asked
 from tests.schema.written_operations import find_written_operations
 from tests.soak import SEED, SOAK
 
@@ -60,7 +60,7 @@ async def business(
     )
     salon = salon_of(tenant)
     signer = customer_token_signer(Issuer.generate(folder / "key.pem"))
-    services = Services(world, WholeLog(world), signer, new_secret, b"key", hash_of_secret)
+    services = Services(world, WholeLog(world), signer, make_secret, b"key", hash_of_secret)
     asking = Asking(treue_schema(), services, salon.owner)
     life = Life(asking)
     for part in (life.set_up, life.earn, life.spend, life.move):
@@ -221,7 +221,7 @@ async def test_mutations_and_events_say_and_do_the_same(
 ) -> None:
     """Two tenants live the same life, one by plans: every payload and every event."""
     signer = customer_token_signer(Issuer.generate(tmp_path / "key.pem"))
-    services = Services(world, WholeLog(world), signer, new_secret, b"key", hash_of_secret)
+    services = Services(world, WholeLog(world), signer, make_secret, b"key", hash_of_secret)
     lives = []
     for planned in (True, False):
         tenant = await provision_tenant(
