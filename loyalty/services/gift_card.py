@@ -6,7 +6,7 @@ from uuid import UUID
 
 from loyalty.ledger.gift_cards import CardBook, open_card_book
 from loyalty.rules.errors import NotFound
-from loyalty.rules.gift_card_code import GiftCardCode, normalise_code
+from loyalty.rules.gift_card_code import GiftCardCode
 from loyalty.rules.ids import GiftCardEntryId, GiftCardId
 from loyalty.services.customer import may_see_customer
 from loyalty.services.gift_card_guess import limit_guesses
@@ -49,13 +49,6 @@ class MovedCard(NamedTuple):
     card: GiftCardRow
     entry: GiftCardEntryRow
     replayed: bool
-
-
-def card_key(card_id: UUID | None, code: str | None, path: tuple[str, ...] = ("code",)) -> CardKey:
-    """The card that a caller names. Refusal: GiftCardCodeMistyped."""
-    if code is not None:
-        return CardKey(code=normalise_code(code, path))
-    return CardKey(id=None if card_id is None else GiftCardId(card_id))
 
 
 async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> GiftCardRow:

@@ -22,7 +22,7 @@ from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
-from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card
+from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card, read_moved_card
 from loyalty.services.world import World
 from loyalty.storage.gift_card_holds import GiftCardHoldRow, prepare_for_card_hold, read_card_holds_by_id
 from loyalty.storage.gift_cards import (
@@ -30,7 +30,6 @@ from loyalty.storage.gift_cards import (
     GiftCardRow,
     PreparedCard,
     prepare_for_card,
-    read_card_entries_by_id,
     read_cards_by_id,
 )
 from loyalty.storage.idempotency import keyed_call
@@ -294,17 +293,14 @@ async def _open_hold(
 async def _read_held(tx: Transaction, result_id: UUID) -> HeldCard:
     hold_id = GiftCardHoldId(result_id)
     hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
-    return HeldCard(hold, await _read_card(tx, hold.gift_card_id), replayed=True)
+    card = (await read_cards_by_id(tx, [hold.gift_card_id]))[hold.gift_card_id]
+    return HeldCard(hold, card, replayed=True)
 
 
 async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedCard:
-    (entry,) = (await read_card_entries_by_id(tx, [result_id])).values()  # type: ignore[list-item]
-    held = await _read_held(tx, entry.hold_id)  # type: ignore[arg-type]
-    return ReturnedCard(entry, held.hold, held.card, replayed=True)
-
-
-async def _read_card(tx: Transaction, card_id: GiftCardId) -> GiftCardRow:
-    return (await read_cards_by_id(tx, [card_id]))[card_id]
+    moved = await read_moved_card(tx, result_id)
+    hold_id = GiftCardHoldId(moved.entry.hold_id)  # type: ignore[arg-type]
+    return ReturnedCard(moved.entry, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], moved.card, replayed=True)
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -95,11 +95,6 @@ class PreparedCard(NamedTuple):
     buyer_id: CustomerId | None
     holder_id: CustomerId | None
 
-    @property
-    def owner_id(self) -> CustomerId | None:
-        """Whom events about the card are told of."""
-        return self.holder_id or self.buyer_id
-
 
 CARD_COLUMNS = [gift_cards.c[name] for name in GiftCardRow._fields]
 ENTRY_COLUMNS = [gift_card_entries.c[name] for name in GiftCardEntryRow._fields]

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, GiftCardState, spendable_minor, state_at
-from loyalty.rules.gift_card_code import group_code
+from loyalty.rules.gift_card_code import group_code, normalise_code
+from loyalty.rules.ids import GiftCardId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.redemption import HoldState
-from loyalty.services.gift_card import CardKey, MovedCard, card_key, shown_code
+from loyalty.services.gift_card import CardKey, MovedCard, shown_code
 from loyalty.services.gift_card_hold import HeldCard, ReturnedCard
 from loyalty.services.gift_card_issue import IssuedCard
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
@@ -221,8 +222,8 @@ class GiftCardBy:
 def gift_card_key(by: GiftCardBy, *path: str) -> CardKey:
     """The card behind the input. Refusals: NotFound for an id that is no card's, GiftCardCodeMistyped."""
     if by.code:
-        return card_key(None, by.code, (*path, "code"))
-    return card_key(row_id_of(by.id or "", "GiftCard", *path), None)
+        return CardKey(code=normalise_code(by.code, (*path, "code")))
+    return CardKey(id=GiftCardId(row_id_of(by.id or "", "GiftCard", *path)))
 
 
 def code_field() -> Any:
