@@ -1,9 +1,10 @@
 """The audit log over HTTP: every change of the configuration leaves an entry that says who changed what."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from strawberry.utils.str_converters import to_camel_case
 
 from permissions.catalog import Permission
 from schema.guard import REQUIRES
@@ -67,95 +68,99 @@ def do_to(made_by: str, noun: str, draft: Json, operation: str, **given: object)
 Changes = list[tuple[str, str | None, str | None]]
 
 
-def expect(edit: Edit, subject: str, action: str, changes: Changes) -> tuple[Edit, str, str, Changes]:
+class Tried(NamedTuple):
     """An edit, and some of what its entry tells."""
-    return edit, subject, action, changes
+
+    edit: Edit
+    subject: str
+    action: str
+    changes: Changes
 
 
-EDITS: dict[str, tuple[Edit, str, str, Changes]] = {
-    "programUpdate": expect(
+EDITS: dict[str, Tried] = {
+    "programUpdate": Tried(
         do("programUpdate", {"noticeDays": [7, 1]}), "PROGRAM", "CHANGED", [("noticeDays", "[30,7,1]", "[7,1]")]
     ),
-    "programApplyPreset": expect(
+    "programApplyPreset": Tried(
         do("programApplyPreset", {"preset": "SHOP", "expectedVersion": 1}), "PROGRAM", "CHANGED", []
     ),
-    "earningRuleCreate": expect(
+    "earningRuleCreate": Tried(
         do("earningRuleCreate", RULE),
         "EARNING_RULE",
         "CREATED",
         [("award.points", None, "2"), ("name", None, '"Two points"')],
     ),
-    "earningRuleUpdate": expect(
+    "earningRuleUpdate": Tried(
         do_to("earningRuleCreate", "earningRule", RULE, "earningRuleUpdate", active=False),
         "EARNING_RULE",
         "CHANGED",
         [("active", "true", "false"), ("version", "1", "2")],
     ),
-    "earningRuleDelete": expect(
+    "earningRuleDelete": Tried(
         do_to("earningRuleCreate", "earningRule", RULE, "earningRuleDelete"),
         "EARNING_RULE",
         "DELETED",
         [("name", '"Two points"', None)],
     ),
-    "tierCreate": expect(do("tierCreate", TIER), "TIER", "CREATED", [("minPoints", None, "100")]),
-    "tierUpdate": expect(
+    "tierCreate": Tried(do("tierCreate", TIER), "TIER", "CREATED", [("minPoints", None, "100")]),
+    "tierUpdate": Tried(
         do_to("tierCreate", "tier", TIER, "tierUpdate", minPoints=200), "TIER", "CHANGED", [("minPoints", "100", "200")]
     ),
-    "tierDelete": expect(
+    "tierDelete": Tried(
         do_to("tierCreate", "tier", TIER, "tierDelete"), "TIER", "DELETED", [("minPoints", "100", None)]
     ),
-    "catalogItemsUpsert": expect(
+    "catalogItemsUpsert": Tried(
         do("catalogItemsUpsert", {"items": [ITEM]}), "CATALOG_ITEM", "CREATED", [("name", None, '"Haircut"')]
     ),
-    "giftCardProductCreate": expect(
+    "giftCardProductCreate": Tried(
         do("giftCardProductCreate", PRODUCT), "GIFT_CARD_PRODUCT", "CREATED", [("name", None, '"Voucher"')]
     ),
-    "giftCardProductUpdate": expect(
+    "giftCardProductUpdate": Tried(
         do_to("giftCardProductCreate", "giftCardProduct", PRODUCT, "giftCardProductUpdate", name="Gift"),
         "GIFT_CARD_PRODUCT",
         "CHANGED",
         [("name", '"Voucher"', '"Gift"')],
     ),
-    "giftCardProductArchive": expect(
+    "giftCardProductArchive": Tried(
         do_to("giftCardProductCreate", "giftCardProduct", PRODUCT, "giftCardProductArchive"),
         "GIFT_CARD_PRODUCT",
         "CHANGED",
         [("archived", "false", "true")],
     ),
-    "allowedOriginsSet": expect(
+    "allowedOriginsSet": Tried(
         do("allowedOriginsSet", {"origins": ["https://salon.example"]}),
         "ALLOWED_ORIGINS",
         "CHANGED",
         [("origins", "[]", '["https://salon.example"]')],
     ),
-    "apiTokenCreate": expect(
+    "apiTokenCreate": Tried(
         do("apiTokenCreate", TOKEN),
         "API_TOKEN",
         "CREATED",
         [("permissions", None, '["loyalty:read"]')],
     ),
-    "apiTokenRevoke": (do_to("apiTokenCreate", "apiToken", TOKEN, "apiTokenRevoke"), "API_TOKEN", "CHANGED", []),
-    "apiTokenRotate": expect(
+    "apiTokenRevoke": Tried(do_to("apiTokenCreate", "apiToken", TOKEN, "apiTokenRevoke"), "API_TOKEN", "CHANGED", []),
+    "apiTokenRotate": Tried(
         do_to("apiTokenCreate", "apiToken", TOKEN, "apiTokenRotate", overlapMinutes=0), "API_TOKEN", "CHANGED", []
     ),
-    "oauthClientCreate": expect(do("oauthClientCreate", TOKEN), "OAUTH_CLIENT", "CREATED", [("name", None, '"Shop"')]),
-    "oauthClientRotateSecret": expect(
+    "oauthClientCreate": Tried(do("oauthClientCreate", TOKEN), "OAUTH_CLIENT", "CREATED", [("name", None, '"Shop"')]),
+    "oauthClientRotateSecret": Tried(
         do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRotateSecret"), "OAUTH_CLIENT", "CHANGED", []
     ),
-    "oidcIssuerSet": expect(do("oidcIssuerSet", PROVIDER), "OIDC_ISSUER", "CREATED", []),
-    "oidcIssuerRemove": expect(
+    "oidcIssuerSet": Tried(do("oidcIssuerSet", PROVIDER), "OIDC_ISSUER", "CREATED", []),
+    "oidcIssuerRemove": Tried(
         do_to("oidcIssuerSet", "oidcIssuer", {**PROVIDER, "audience": "removed"}, "oidcIssuerRemove"),
         "OIDC_ISSUER",
         "CHANGED",
         [],
     ),
-    "oauthClientRevoke": expect(
+    "oauthClientRevoke": Tried(
         do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRevoke"), "OAUTH_CLIENT", "CHANGED", []
     ),
-    "signedTokensRevoke": expect(
+    "signedTokensRevoke": Tried(
         do("signedTokensRevoke", {"of": {"subject": "staff:left"}}), "SIGNED_TOKENS", "CHANGED", []
     ),
-    "sandboxClockAdvance": expect(
+    "sandboxClockAdvance": Tried(
         do("sandboxClockAdvance", {"by": "PT2H", "idempotencyKey": "two hours"}),
         "SANDBOX_CLOCK",
         "CHANGED",
@@ -167,9 +172,7 @@ EDITS: dict[str, tuple[Edit, str, str, Changes]] = {
 def test_every_mutation_of_the_configuration_is_tried() -> None:
     definition: Any = treue_schema().get_type_by_name("Mutation")
     names = {
-        field.python_name.split("_")[0] + "".join(part.title() for part in field.python_name.split("_")[1:])
-        for field in definition.fields
-        if CONFIGURE & set(field.metadata[REQUIRES])
+        to_camel_case(field.python_name) for field in definition.fields if CONFIGURE & set(field.metadata[REQUIRES])
     }
     assert names - WITH_A_HISTORY == set(EDITS)
 
