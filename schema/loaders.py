@@ -6,36 +6,17 @@ of a failed field, and a cancelled future would take the other positions with it
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 
 import strawberry
 from strawberry.dataloader import DataLoader
 
 from execution.resolvers import RESOLVE_ALL
-from loyalty.rules.accrual import AccrualPolicy
-from loyalty.rules.earning import CatalogItem
+from loyalty.rules.catalog import CatalogItem
 from loyalty.rules.ids import (
-    AccrualId,
-    AdjustmentId,
     CustomerId,
-    CustomerMergeId,
-    EntryId,
-    GiftCardEntryId,
-    GiftCardGiftId,
-    GiftCardHoldId,
-    GiftCardId,
-    GiftCardProductId,
-    HoldId,
-    JobId,
-    LotId,
-    OpeningBalanceId,
-    PurchaseId,
-    RedemptionId,
-    RuleId,
-    TierId,
 )
-from loyalty.rules.nothing_earned import PausedRule
-from loyalty.rules.program_checks import ProgramCheck
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.audit import load_audit_entries
@@ -49,7 +30,7 @@ from loyalty.services.customer import (
 )
 from loyalty.services.customer_archive import load_archivings
 from loyalty.services.customer_merge import load_merges
-from loyalty.services.earning_rule import CatalogNames, load_catalog_names, load_earning_rules, load_rule_versions
+from loyalty.services.earning_rule import load_catalog_names, load_earning_rules, load_rule_versions
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.gift_card import load_gift_cards
 from loyalty.services.gift_card_gift import load_gifts, load_gifts_of_cards, load_gifts_of_givers
@@ -85,35 +66,7 @@ from loyalty.services.redemption import load_holds, load_redemptions, load_redem
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
-from loyalty.storage.accruals import AccrualRow, FormerValuationRow
-from loyalty.storage.adjustments import AdjustmentRow
-from loyalty.storage.api_tokens import ApiTokenRow
-from loyalty.storage.audit import AuditRow
-from loyalty.storage.consents import ConsentRow
-from loyalty.storage.customer_archivings import ArchivingRow
-from loyalty.storage.customer_merges import MergeRow
 from loyalty.storage.customers import CustomerRow, PointsRow
-from loyalty.storage.earning_rule_versions import RuleVersionRow
-from loyalty.storage.earning_rules import EarningRuleRow
-from loyalty.storage.entries import EntryRow
-from loyalty.storage.expiry import ExpiringRow, LotRow
-from loyalty.storage.gift_card_gifts import GiftRow
-from loyalty.storage.gift_card_holds import GiftCardHoldRow
-from loyalty.storage.gift_card_products import GiftCardProductRow
-from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
-from loyalty.storage.holds import HoldRow
-from loyalty.storage.jobs import JobRow
-from loyalty.storage.oauth_clients import OAuthClientRow
-from loyalty.storage.oidc_issuers import OidcIssuerRow
-from loyalty.storage.opening_balances import OpeningBalanceRow
-from loyalty.storage.points_paid import PurchaseKey
-from loyalty.storage.programs import ProgramRow
-from loyalty.storage.purchase_relations import PurchaseFactRow
-from loyalty.storage.purchases import PurchaseRow
-from loyalty.storage.redemptions import RedemptionRow
-from loyalty.storage.refunds import RefundRow
-from loyalty.storage.tenants import TenantRow
-from loyalty.storage.tiers import TierChangeRow, TierRow
 from permissions.actor import Actor
 from schema.node_ids import RowKey, decode_id
 
@@ -124,91 +77,122 @@ MAX_BATCH = 500
 """Keys of one statement; a page has 100 rows, so a batch is more than one page only in nested lists."""
 
 
+def load_by_key(
+    load: Callable[[World, Actor, Sequence[K]], Awaitable[Mapping[K, V]]],
+) -> "cached_property[DataLoader[K, V | None]]":
+    """A loader of what belongs to each key; None for a key that leads nowhere."""
+
+    def make(loaders: "Loaders") -> DataLoader[K, V | None]:
+        async def batch(keys: list[K]) -> Sequence[V | None]:
+            found = await load(loaders.world, loaders.actor, keys)
+            return [found.get(key) for key in keys]
+
+        return DataLoader(batch, max_batch_size=MAX_BATCH)
+
+    return cached_property(make)
+
+
+def load_once(read: Callable[[World, Actor], Awaitable[V]]) -> "cached_property[DataLoader[None, V]]":
+    """A loader of what a tenant has once; its key is None."""
+
+    def make(loaders: "Loaders") -> DataLoader[None, V]:
+        async def batch(keys: list[None]) -> Sequence[V]:
+            return [await read(loaders.world, loaders.actor)] * len(keys)
+
+        return DataLoader(batch)
+
+    return cached_property(make)
+
+
 class Loaders:
-    """The loaders of one operation. They read as its actor, so they find what the actor may see and nothing else."""
+    """The loaders of one operation. They read as its actor, so they find what the actor may see and nothing else.
 
-    def __init__(self, world: World, actor: Actor) -> None:  # noqa: PLR0915 - one statement for each loader
-        def by_id(load: Callable[[World, Actor, Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
-            async def batch(keys: list[K]) -> Sequence[V | None]:
-                found = await load(world, actor, keys)
-                return [found.get(key) for key in keys]
+    Each is made when it is asked for: an operation uses few of them.
+    """
 
-            return DataLoader(batch, max_batch_size=MAX_BATCH)
+    def __init__(self, world: World, actor: Actor) -> None:
+        self.world = world
+        self.actor = actor
 
-        def once(read: Callable[[World, Actor], Awaitable[V]]) -> DataLoader[None, V]:
-            async def batch(keys: list[None]) -> Sequence[V]:
-                return [await read(world, actor)] * len(keys)
+    accrual_policy = load_once(get_accrual_policy)
+    paused_rules = load_once(list_paused_rules)
+    program_checks = load_once(check_program)
+    program = load_once(get_program)
+    tenant = load_once(get_tenant)
+    customers = load_by_key(load_customers)
+    catalog_items: cached_property[DataLoader[RowKey, CatalogItem | None]] = load_by_key(load_catalog_items)
+    customers_by_external_id = load_by_key(load_customers_by_external_id)
+    gift_card_gifts = load_by_key(load_gifts)
+    gifts_of_cards = load_by_key(load_gifts_of_cards)
+    gifts_of_givers = load_by_key(load_gifts_of_givers)
+    purchases = load_by_key(load_purchases)
+    accruals = load_by_key(load_accruals)
+    accruals_by_id = load_by_key(load_accruals_by_id)
+    former_valuations = load_by_key(load_former_valuations)
+    adjustments = load_by_key(load_adjustments)
+    expiry_schedules = load_by_key(load_expiry_schedules)
+    lots = load_by_key(load_lots)
+    merges = load_by_key(load_merges)
+    opening_balances = load_by_key(load_opening_balances)
+    refunds = load_by_key(load_refunds)
+    purchases_by_key = load_by_key(load_purchases_by_key)
+    purchase_histories = load_by_key(load_purchase_histories)
+    purchase_entries = load_by_key(load_purchase_entries)
+    holds_for = load_by_key(load_holds_for)
+    redemptions_for = load_by_key(load_redemptions_for)
+    holds = load_by_key(load_holds)
+    redemptions = load_by_key(load_redemptions)
+    redemptions_of_holds = load_by_key(load_redemptions_of_holds)
+    entries = load_by_key(load_entries)
+    tiers = load_by_key(load_tiers)
+    archivings = load_by_key(load_archivings)
+    consents = load_by_key(load_consents)
+    tier_histories = load_by_key(load_tier_histories)
+    tier_counts = load_by_key(load_tier_counts)
+    earning_rules = load_by_key(load_earning_rules)
+    rule_versions = load_by_key(load_rule_versions)
+    jobs = load_by_key(load_jobs)
+    audit_entries = load_by_key(load_audit_entries)
+    api_tokens = load_by_key(load_api_tokens)
+    catalog_names = load_once(load_catalog_names)
+    oauth_clients = load_by_key(load_oauth_clients)
+    oidc_issuers = load_by_key(load_oidc_issuers)
+    gift_card_products = load_by_key(load_products)
+    products_of_cards = load_by_key(load_products_of_cards)
+    gift_cards = load_by_key(load_gift_cards)
+    gift_card_holds = load_by_key(load_card_holds)
+    gift_card_entries = load_by_key(load_card_entries)
+    gift_card_entries_of = load_by_key(load_card_entries_of)
+    gift_card_holds_of = load_by_key(load_active_holds_of)
 
-            return DataLoader(batch)
+    @cached_property
+    def points_accounts(self) -> DataLoader[CustomerId, PointsRow | None]:
+        """Accounts come with their customers."""
 
-        async def accounts(keys: list[CustomerId]) -> Sequence[PointsRow | None]:
+        async def batch(keys: list[CustomerId]) -> Sequence[PointsRow | None]:
             found = await asyncio.gather(*(self.customers.load(key) for key in keys))
             return [row.points if row else None for row in found]
 
-        async def named_customers(keys: list[CustomerKey]) -> Sequence[CustomerRow | None]:
-            return await asyncio.gather(*(find_customer(world, actor, key, "customer") for key in keys))
+        return DataLoader(batch)
 
-        self.accrual_policy: DataLoader[None, AccrualPolicy] = once(get_accrual_policy)
-        self.paused_rules: DataLoader[None, list[PausedRule]] = once(list_paused_rules)
-        self.program_checks: DataLoader[None, list[ProgramCheck]] = once(check_program)
-        self.program: DataLoader[None, ProgramRow] = once(get_program)
-        self.tenant: DataLoader[None, TenantRow] = once(get_tenant)
-        self.customers: DataLoader[CustomerId, CustomerRow | None] = by_id(load_customers)
-        self.points_accounts: DataLoader[CustomerId, PointsRow | None] = DataLoader(accounts)
-        self.catalog_items: DataLoader[RowKey, CatalogItem | None] = by_id(load_catalog_items)
-        self.customers_by_external_id: DataLoader[str, CustomerRow | None] = by_id(load_customers_by_external_id)
-        self.customers_by_key: DataLoader[CustomerKey, CustomerRow | None] = DataLoader(named_customers)
-        self.gift_card_gifts: DataLoader[GiftCardGiftId, GiftRow | None] = by_id(load_gifts)
-        self.gifts_of_cards: DataLoader[GiftCardId, list[GiftRow] | None] = by_id(load_gifts_of_cards)
-        self.gifts_of_givers: DataLoader[CustomerId, list[GiftRow] | None] = by_id(load_gifts_of_givers)
-        self.purchases: DataLoader[PurchaseId, PurchaseRow | None] = by_id(load_purchases)
-        self.accruals: DataLoader[PurchaseId, AccrualRow | None] = by_id(load_accruals)
-        self.accruals_by_id: DataLoader[AccrualId, AccrualRow | None] = by_id(load_accruals_by_id)
-        self.former_valuations: DataLoader[AccrualId, list[FormerValuationRow] | None] = by_id(load_former_valuations)
-        self.adjustments: DataLoader[AdjustmentId, AdjustmentRow | None] = by_id(load_adjustments)
-        self.expiry_schedules: DataLoader[CustomerId, list[ExpiringRow] | None] = by_id(load_expiry_schedules)
-        self.lots: DataLoader[LotId, LotRow | None] = by_id(load_lots)
-        self.merges: DataLoader[CustomerMergeId, MergeRow | None] = by_id(load_merges)
-        self.opening_balances: DataLoader[OpeningBalanceId, OpeningBalanceRow | None] = by_id(load_opening_balances)
-        self.refunds: DataLoader[PurchaseId, list[RefundRow] | None] = by_id(load_refunds)
-        self.purchases_by_key: DataLoader[PurchaseKey, PurchaseRow | None] = by_id(load_purchases_by_key)
-        self.purchase_histories: DataLoader[PurchaseId, list[PurchaseFactRow] | None] = by_id(load_purchase_histories)
-        self.purchase_entries: DataLoader[PurchaseId, list[EntryRow] | None] = by_id(load_purchase_entries)
-        self.holds_for: DataLoader[PurchaseKey, list[HoldRow] | None] = by_id(load_holds_for)
-        self.redemptions_for: DataLoader[PurchaseKey, list[RedemptionRow] | None] = by_id(load_redemptions_for)
-        self.holds: DataLoader[HoldId, HoldRow | None] = by_id(load_holds)
-        self.redemptions: DataLoader[RedemptionId, RedemptionRow | None] = by_id(load_redemptions)
-        self.redemptions_of_holds: DataLoader[HoldId, RedemptionRow | None] = by_id(load_redemptions_of_holds)
-        self.entries: DataLoader[EntryId, EntryRow | None] = by_id(load_entries)
-        self.tiers: DataLoader[TierId, TierRow | None] = by_id(load_tiers)
-        self.archivings: DataLoader[CustomerId, list[ArchivingRow] | None] = by_id(load_archivings)
-        self.consents: DataLoader[CustomerId, list[ConsentRow] | None] = by_id(load_consents)
-        self.tier_histories: DataLoader[CustomerId, list[TierChangeRow] | None] = by_id(load_tier_histories)
-        self.tier_counts: DataLoader[TierId, int | None] = by_id(load_tier_counts)
-        self.earning_rules: DataLoader[RuleId, EarningRuleRow | None] = by_id(load_earning_rules)
-        self.rule_versions: DataLoader[RuleId, list[RuleVersionRow] | None] = by_id(load_rule_versions)
-        self.jobs: DataLoader[JobId, JobRow | None] = by_id(load_jobs)
-        self.audit_entries: DataLoader[Any, AuditRow | None] = by_id(load_audit_entries)
-        self.api_tokens: DataLoader[Any, ApiTokenRow | None] = by_id(load_api_tokens)
-        self._read_gift_cards(by_id)
-        self.catalog_names: DataLoader[None, CatalogNames] = once(load_catalog_names)
-        self.oauth_clients: DataLoader[Any, OAuthClientRow | None] = by_id(load_oauth_clients)
-        self.oidc_issuers: DataLoader[Any, OidcIssuerRow | None] = by_id(load_oidc_issuers)
+    @cached_property
+    def customers_by_key(self) -> DataLoader[CustomerKey, CustomerRow | None]:
+        """Customers by what a caller names them by."""
 
-    def _read_gift_cards(self, by_id: Any) -> None:
-        """Products, cards, and what belongs to a card."""
-        self.gift_card_products: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products)
-        self.products_of_cards: DataLoader[GiftCardProductId, GiftCardProductRow | None] = by_id(load_products_of_cards)
-        self.gift_cards: DataLoader[GiftCardId, GiftCardRow | None] = by_id(load_gift_cards)
-        self.gift_card_holds: DataLoader[GiftCardHoldId, GiftCardHoldRow | None] = by_id(load_card_holds)
-        self.gift_card_entries: DataLoader[GiftCardEntryId, GiftCardEntryRow | None] = by_id(load_card_entries)
-        self.gift_card_entries_of: DataLoader[GiftCardId, list[GiftCardEntryRow] | None] = by_id(load_card_entries_of)
-        self.gift_card_holds_of: DataLoader[GiftCardId, list[GiftCardHoldRow] | None] = by_id(load_active_holds_of)
+        async def batch(keys: list[CustomerKey]) -> Sequence[CustomerRow | None]:
+            return await asyncio.gather(*(find_customer(self.world, self.actor, key, "customer") for key in keys))
+
+        return DataLoader(batch)
 
     def clear(self) -> None:
         """Forget what was loaded: after a mutation, and before each event of a subscription."""
-        for loader in vars(self).values():
-            loader.clear_all()
+        for made in vars(self).values():
+            if isinstance(made, DataLoader):
+                made.clear_all()
+
+
+LOADERS = tuple(name for name, made in vars(Loaders).items() if isinstance(made, cached_property))
+"""The names of all loaders."""
 
 
 def loaded(loader: str, key: str, *, description: str, many: bool = False) -> Any:

@@ -117,7 +117,7 @@ from loyalty.storage.redemptions import read_redemptions_for, read_returns_made_
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
 from permissions.roles import TeamRole
-from schema.loaders import Loaders
+from schema.loaders import LOADERS, Loaders
 from schema.node_ids import RowKey
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
@@ -476,8 +476,8 @@ class Day:
 
     async def _load_relations(self) -> None:
         loaders = Loaders(self.world, self.salon.owner)
-        for name, loader in vars(loaders).items():
-            await loader.load_many(await self._keys(name))
+        for name in LOADERS:
+            await getattr(loaders, name).load_many(await self._keys(name))
 
     async def _keys(self, loader: str) -> Sequence[Any]:
         """Keys that a loader may be asked for: of five rows, where it loads many."""
