@@ -42,7 +42,7 @@ from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import ORIGIN_NOT_ALLOWED, PageRefused, admit_page, answer_preflight, is_preflight
 from api.peers import peer_of
-from api.requests import sane_operation_name
+from api.requests import note_actor, sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
 from loyalty.rules.errors import TenantNotActive
@@ -162,7 +162,7 @@ class GraphQLView(GraphQL[Any, None]):
         if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
             raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
         actor = await self._authenticate(request)
-        self.note_actor(request.scope, actor)
+        note_actor(request.scope, actor)
         try:
             actor = admit_page(actor, request.headers, request.scope, self.allowed_origins)
         except PageRefused as refused:
@@ -191,11 +191,6 @@ class GraphQLView(GraphQL[Any, None]):
             raise not_active(refused) from None
         except self.unavailable:
             raise unavailable(UNAVAILABLE_MESSAGE) from None
-
-    def note_actor(self, scope: Scope, actor: Actor) -> None:
-        """Remember for the access log who called."""
-        scope["state"]["tenant"] = str(actor.tenant_id)
-        scope["state"]["actor_kind"] = actor.kind.value
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         """The operation in the body. Raises `RequestRefused`."""

@@ -32,6 +32,7 @@ from api.oauth_server import (
     refused_client,
 )
 from api.peers import peer_of
+from api.requests import note_actor
 from api.tokens import hash_token, is_token
 from loyalty.rules.errors import TenantNotActive
 from permissions.actor import Actor
@@ -119,8 +120,7 @@ async def _serve(
         log.warning("the authorization server cannot answer", reason=type(error).__name__)
         return _unavailable()
     if client is not None:
-        request.scope["state"]["tenant"] = str(client.actor.tenant_id)
-        request.scope["state"]["actor_kind"] = client.actor.kind.value
+        note_actor(request.scope, client.actor)
     return response
 
 

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 
 from api.errors import error_response, internal
+from permissions.actor import Actor
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
@@ -43,8 +44,14 @@ def sane_operation_name(name: str | None) -> str | None:
     return name if name is not None and _OPERATION_NAME.fullmatch(name) else None
 
 
+def note_actor(scope: Scope, actor: Actor) -> None:
+    """Remember for the access log who called."""
+    scope["state"]["tenant"] = str(actor.tenant_id)
+    scope["state"]["actor_kind"] = actor.kind.value
+
+
 class RequestLog:
-    """The outermost layer: gives ids, writes one line for each request, and answers 500 when something broke."""
+    """Gives ids, writes one line for each request, and answers 500 when something broke."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

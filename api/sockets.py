@@ -34,6 +34,7 @@ from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import PageRefused, admit_page
 from api.peers import peer_of
+from api.requests import note_actor
 from loyalty.rules.errors import TenantClosed, TenantNotActive
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
@@ -230,7 +231,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         try:
             async with asyncio.timeout(AUTHENTICATION_SECONDS), self.edge.introductions:
                 actor = await self._authenticate(self._authorization(message.get("payload") or {}))
-            self.edge.note_actor(self._socket_scope, actor)
+            note_actor(self._socket_scope, actor)
             self.actor = admit_page(actor, self._headers, self._socket_scope, self.edge.allowed_origins)
         except PageRefused:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant does not allow the origin of this page")
