@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
@@ -13,6 +14,7 @@ from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
+from loyalty.services.tidy_keys import tidy_keys
 from loyalty.services.world import World
 from loyalty.storage.catalog import (
     CatalogFilter,
@@ -32,6 +34,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.database import Transaction
+from tenancy.reading import Reads
 from tenancy.retry import retry_transaction
 
 Key = TypeVar("Key", bound=tuple[str, str])
@@ -80,7 +83,7 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
             made = await once.find_made(tx)
             edit = await _settle_items(tx, given)
             touched = [*edit.removals, *(_key(one) for one in edit.items)]
-            stored = {_key(item): item for item in await read_items_by_key(tx, touched)}
+            stored = await _read_kept(tx, touched)
             if made is not None:
                 return KeptCatalog([stored[_key(one)] for one in edit.items if _key(one) in stored], replayed=True)
             until = program.config_version + 1
@@ -102,15 +105,15 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
 
 
 async def _settle_items(tx: Transaction, edit: CatalogEdit) -> CatalogEdit:
-    """The edit with tidy ids; one that is not tidy stays where an earlier release kept such an item."""
-    keys = [*(_key(one) for one in edit.items), *edit.removals]
-    untidy = [key for key in dict.fromkeys(keys) if tidy_id(key.external_id) != key.external_id]
-    if not untidy:
-        return edit
-    kept = {_key(item) for item in await read_items_by_key(tx, untidy)}
-    items = [one if _key(one) in kept else replace(one, external_id=tidy_id(one.external_id)) for one in edit.items]
-    removals = [key if key in kept else CatalogPlace(key.kind, tidy_id(key.external_id)) for key in edit.removals]
-    return edit._replace(items=items, removals=removals)
+    """Return the edit with the keys of its items as they are kept; see ``tidy_keys``."""
+    keys = await tidy_keys([*map(_key, edit.items), *edit.removals], partial(_read_kept, tx))
+    count = len(edit.items)
+    items = [replace(one, external_id=key.external_id) for one, key in zip(edit.items, keys[:count], strict=True)]
+    return edit._replace(items=items, removals=keys[count:])
+
+
+async def _read_kept(tx: Reads, keys: Sequence[CatalogPlace]) -> dict[CatalogPlace, CatalogItem]:
+    return {_key(item): item for item in await read_items_by_key(tx, keys)}
 
 
 def _describe_changes(
@@ -172,10 +175,10 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
     """The items that have one of these keys: kind, external id."""
     require(actor, Permission.LOYALTY_READ)
     tx = world.database.reading(actor.tenant_id)
-    names = {key: [CatalogPlace(*key), CatalogPlace(key[0], tidy_id(key[1]))] for key in keys}
-    items = await read_items_by_key(tx, list(dict.fromkeys(name for both in names.values() for name in both)))
-    found = {_key(item): item for item in items}
-    return {key: found[name] for key, both in names.items() for name in reversed(both) if name in found}
+    places = {key: (CatalogPlace(*key), CatalogPlace(key[0], tidy_id(key[1]))) for key in keys}
+    kept = await _read_kept(tx, [place for both in places.values() for place in both])
+    found = {key: kept.get(as_sent) or kept.get(tidy) for key, (as_sent, tidy) in places.items()}
+    return {key: item for key, item in found.items() if item is not None}
 
 
 def _identity(one: CatalogItem | CatalogChange) -> list[Any]:

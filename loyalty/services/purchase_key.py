@@ -1,9 +1,10 @@
-"""How purchases are named: by tidy ids; what an earlier release kept as it was sent stays findable."""
+"""How purchases are named: by an id or by a key, in which every id is tidy."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from loyalty.rules.text import tidy_id
 from loyalty.services.purchase_change import PurchaseName
+from loyalty.services.tidy_keys import tidy_keys
 from loyalty.services.world import World
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_relations import read_purchases_by_keys
@@ -11,16 +12,9 @@ from permissions.actor import Actor
 
 
 async def settle_keys(world: World, actor: Actor, keys: Sequence[PurchaseKey]) -> list[PurchaseKey]:
-    """Return the keys with tidy ids; one that is not tidy stays as it is where such a purchase is recorded.
-
-    Tidy keys, and that are nearly all, take no statement.
-    """
-    tidied = [PurchaseKey(key.kind, tidy_id(key.external_id)) for key in keys]
-    changed = [key for key, tidy in zip(keys, tidied, strict=True) if key != tidy]
-    if not changed:
-        return tidied
-    recorded = await read_purchases_by_keys(world.database.reading(actor.tenant_id), list(dict.fromkeys(changed)))
-    return [key if key in recorded else tidy for key, tidy in zip(keys, tidied, strict=True)]
+    """Return the keys of purchases as they are recorded; see ``tidy_keys``."""
+    tx = world.database.reading(actor.tenant_id)
+    return await tidy_keys(keys, partial(read_purchases_by_keys, tx))
 
 
 async def settle_name(world: World, actor: Actor, name: PurchaseName) -> PurchaseName:

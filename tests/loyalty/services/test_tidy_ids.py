@@ -8,7 +8,7 @@ from loyalty.rules.catalog import CatalogChange, CatalogItem, CatalogKind
 from loyalty.rules.earning import Conditions, FixedAward
 from loyalty.rules.purchase import PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import BY_LINE_ID, LineRefund
-from loyalty.services import catalog, purchase_key
+from loyalty.services import catalog, tidy_keys
 from loyalty.services.catalog import CatalogEdit, load_catalog_items, upsert_catalog_items
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.listing import load_purchases_by_key
@@ -31,7 +31,7 @@ def former(monkeypatch: pytest.MonkeyPatch) -> Any:
     """How ids were kept before: as they were sent."""
 
     def keep_as_sent() -> None:
-        monkeypatch.setattr(purchase_key, "tidy_id", lambda value: value)
+        monkeypatch.setattr(tidy_keys, "tidy_id", lambda value: value)
         monkeypatch.setattr(catalog, "tidy_id", lambda value: value)
 
     return keep_as_sent

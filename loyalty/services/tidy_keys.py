@@ -1,0 +1,23 @@
+"""Keys with an id of the caller: the id is tidy. One that an earlier release kept as it was sent is still found."""
+
+from collections.abc import Awaitable, Callable, Container, Sequence
+from typing import TypeVar
+
+from loyalty.rules.text import tidy_id
+from loyalty.storage.catalog import CatalogPlace
+from loyalty.storage.points_paid import PurchaseKey
+
+Key = TypeVar("Key", PurchaseKey, CatalogPlace)
+
+
+async def tidy_keys(keys: Sequence[Key], find_kept: Callable[[Sequence[Key]], Awaitable[Container[Key]]]) -> list[Key]:
+    """Return the keys with tidy ids; one that is not tidy stays as it is where ``find_kept`` finds it.
+
+    Tidy keys, and that are nearly all, take no statement.
+    """
+    tidied = [key._replace(external_id=tidy_id(key.external_id)) for key in keys]
+    untidy = [key for key, tidy in zip(keys, tidied, strict=True) if key != tidy]
+    if not untidy:
+        return tidied
+    kept = await find_kept(list(dict.fromkeys(untidy)))
+    return [key if key in kept else tidy for key, tidy in zip(keys, tidied, strict=True)]
