@@ -6,14 +6,13 @@ at any moment.
 """
 
 from loyalty.storage.tables.administration import (
-    JOB_STATES,
     api_tokens,
     audit_entries,
     credential_revocations,
     jobs,
     oidc_issuers,
 )
-from loyalty.storage.tables.checkouts import HOLD_STATES, checkouts, hold_lots, holds, redemption_returns, redemptions
+from loyalty.storage.tables.checkouts import checkouts, hold_lots, holds, redemption_returns, redemptions
 from loyalty.storage.tables.customers import (
     accounts,
     customer_archivings,
@@ -52,8 +51,6 @@ from loyalty.storage.tables.program import (
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
 
 __all__ = [
-    "HOLD_STATES",
-    "JOB_STATES",
     "accounts",
     "accruals",
     "adjustments",

@@ -3,6 +3,8 @@
 from sqlalchemy import Column, Integer
 from sqlalchemy import text as sql
 
+from loyalty.rules.audit import AuditAction
+from loyalty.rules.job import JobState
 from tenancy.table import (
     document,
     identifier,
@@ -16,8 +18,6 @@ from tenancy.table import (
     unique,
 )
 
-JOB_STATES = ("WAITING", "RUNNING", "DONE", "FAILED")
-
 jobs = tenant_table(
     "jobs",
     identifier("id"),
@@ -29,7 +29,7 @@ jobs = tenant_table(
     text_column("problem", nullable=True),
     instant("created_at"),
     instant("updated_at"),
-    one_of("state", JOB_STATES),
+    one_of("state", tuple(JobState)),
     index("jobs_due_idx", "created_at", where=sql("state IN ('WAITING', 'RUNNING')")),
     of_tenants=True,
 )
@@ -49,7 +49,7 @@ audit_entries = tenant_table(
     text_column("actor_kind"),
     text_column("actor_subject"),
     text_column("actor"),
-    one_of("action", ("CREATED", "CHANGED", "DELETED")),
+    one_of("action", tuple(AuditAction)),
     index("audit_entries_time_idx", "happened_at", "id"),
     index("audit_entries_subject_idx", "subject", "subject_id", "happened_at", "id"),
 )

@@ -4,7 +4,7 @@ from sqlalchemy import Column, Integer
 from sqlalchemy import text as sql
 
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.redemption import CaptureOn
+from loyalty.rules.redemption import CaptureOn, HoldState
 from tenancy.table import (
     amount,
     check,
@@ -20,8 +20,6 @@ from tenancy.table import (
     text_column,
     unique,
 )
-
-HOLD_STATES = ("ACTIVE", "CAPTURED", "RELEASED", "EXPIRED")
 
 checkouts = tenant_table(
     "checkouts",
@@ -68,7 +66,7 @@ holds = tenant_table(
     text_column("ended_actor_kind", nullable=True),
     text_column("ended_actor", nullable=True),
     references("customer_id", "customers"),
-    one_of("state", HOLD_STATES),
+    one_of("state", tuple(HoldState)),
     one_of("capture_on", tuple(CaptureOn)),
     check("lowered_points", "lowered_points BETWEEN 0 AND points - 1"),
     check("lowered_at", "(lowered_points > 0) = (lowered_at IS NOT NULL)"),

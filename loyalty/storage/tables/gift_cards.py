@@ -9,7 +9,7 @@ from sqlalchemy import text as sql
 
 from loyalty.rules.gift_card import ADDS, MOVES_NOTHING, GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.storage.tables.checkouts import HOLD_STATES
+from loyalty.rules.redemption import HoldState
 from tenancy.table import (
     INSTANT,
     amount,
@@ -103,7 +103,7 @@ gift_card_holds = tenant_table(
     text_column("actor_kind"),
     text_column("actor"),
     references("gift_card_id", "gift_cards"),
-    one_of("state", HOLD_STATES),
+    one_of("state", tuple(HoldState)),
     one_of("purchase_kind", tuple(PurchaseKind)),
     check("amount_minor", "amount_minor > 0 AND captured_minor BETWEEN 0 AND amount_minor"),
     check("captured", "(state = 'CAPTURED') = (captured_minor > 0)"),
