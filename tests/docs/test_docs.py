@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
@@ -31,6 +32,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 POSTED_BODY = re.compile(r"-d '(\{.*?\})'(?:\n|$)")
 LIMIT_ROW = re.compile(r"^\| `(?P<module>[a-z_.]+)\.(?P<name>[A-Z_]+)` \| (?P<value>[0-9.,]+) \|", re.MULTILINE)
+GLOSSARY_ROW = re.compile(r"^\| ([^|]+) \|", re.MULTILINE)
 SETTING_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 SETTING_NAME = re.compile(r"\b(?:TREUE_[A-Z_]+[A-Z]|DATABASE_URL)\b")
 MAKE_TARGET = re.compile(r"^([a-z-]+):.*## ", re.MULTILINE)
@@ -227,6 +229,12 @@ def test_operations_in_python_snippets_are_valid(snippet: Snippet) -> None:
     compile(snippet.code, name_of(snippet.page), "exec")
     for document in re.findall(r'"""(.*?)"""', snippet.code, re.DOTALL):
         assert problems_of(document) == []
+
+
+def test_the_glossary_explains_each_word_once() -> None:
+    words = GLOSSARY_ROW.findall((ROOT / "docs/glossary.md").read_text("utf-8"))
+    assert "gift card" in words
+    assert [word for word, times in Counter(words).items() if times > 1] == []
 
 
 def test_the_permission_matrix_is_the_real_one() -> None:
