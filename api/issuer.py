@@ -194,7 +194,9 @@ class Issuer:
             raise InvalidToken("another issuer")
         if claims.get("aud") != self._audience:
             raise InvalidToken("another audience")
-        expires_at = self._check_times(claims)
+        if "nbf" not in claims:
+            raise InvalidToken("nbf is missing")
+        expires_at, issued_at = check_times(claims, self._clock(), MAX_LIFETIME)
         client = _client(claims)
         role = _role(claims, client)
         subject = _text(claims, "sub")
@@ -208,30 +210,32 @@ class Issuer:
             expires_at=expires_at,
             token_id=_text(claims, "jti"),
             grants=_grants(claims),
-            issued_at=_instant(claims, "iat"),
+            issued_at=issued_at,
             maker=_maker(claims),
             maker_token_id=_maker_token_id(claims),
             client=client,
         )
 
-    def _check_times(self, claims: dict[str, Any]) -> dt.datetime:
-        now = self._clock()
-        expires_at = _instant(claims, "exp")
-        if expires_at <= now:
-            raise InvalidToken("expired")
-        if _instant(claims, "nbf") > now + LEEWAY:
-            raise InvalidToken("not valid yet")
-        issued_at = _instant(claims, "iat")
-        if issued_at > now + LEEWAY:
-            raise InvalidToken("issued in the future")
-        if expires_at - issued_at > MAX_LIFETIME:
-            raise InvalidToken("lives too long")
-        return expires_at
-
 
 def _last_second(issued_at: int, lifetime: dt.timedelta, ends_by: dt.datetime | None) -> int:
     end = issued_at + max(1, int(lifetime.total_seconds()))
     return end if ends_by is None else min(end, int(ends_by.timestamp()))
+
+
+def check_times(
+    claims: dict[str, Any], now: dt.datetime, max_lifetime: dt.timedelta
+) -> tuple[dt.datetime, dt.datetime]:
+    """The end and the beginning of a token that is valid now. Raises `InvalidToken`."""
+    expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
+    if expires_at <= now:
+        raise InvalidToken("expired")
+    if "nbf" in claims and _instant(claims, "nbf") > now + LEEWAY:
+        raise InvalidToken("not valid yet")
+    if issued_at > now + LEEWAY:
+        raise InvalidToken("issued in the future")
+    if expires_at - issued_at > max_lifetime:
+        raise InvalidToken("lives too long")
+    return expires_at, issued_at
 
 
 def _instant(claims: dict[str, Any], name: str) -> dt.datetime:

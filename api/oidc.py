@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 
-from api.issuer import ISSUER, LEEWAY, MAX_TOKEN_LENGTH, InvalidToken
+from api.issuer import ISSUER, MAX_TOKEN_LENGTH, InvalidToken, check_times
 from api.oidc_keys import ProviderKeys, type_of_algorithm
 from loyalty.rules.ids import TenantId
 from loyalty.rules.text import is_storable
@@ -120,7 +120,7 @@ class StaffProviders:
     def _read_actor(self, found: FoundIssuer, audience: str, claims: dict[str, Any], token: str) -> Actor:
         if found.row.audience != audience or found.row.issuer != claims["iss"]:
             raise InvalidToken("another issuer")
-        expires_at, issued_at = self._check_times(claims)
+        expires_at, issued_at = check_times(claims, self._clock(), MAX_STAFF_LIFETIME)
         subject = claims.get("sub")
         if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or not is_storable(subject):
             raise InvalidToken("no subject")
@@ -138,19 +138,6 @@ class StaffProviders:
             signed=(signed,),
             issuer=IssuerMark(found.row.id, found.row.version),
         )
-
-    def _check_times(self, claims: dict[str, Any]) -> tuple[dt.datetime, dt.datetime]:
-        now = self._clock()
-        expires_at, issued_at = _instant(claims, "exp"), _instant(claims, "iat")
-        if expires_at <= now:
-            raise InvalidToken("expired")
-        if issued_at > now + LEEWAY:
-            raise InvalidToken("issued in the future")
-        if "nbf" in claims and _instant(claims, "nbf") > now + LEEWAY:
-            raise InvalidToken("not valid yet")
-        if expires_at - issued_at > MAX_STAFF_LIFETIME:
-            raise InvalidToken("lives too long")
-        return expires_at, issued_at
 
 
 def names_another_issuer(token: str) -> bool:
@@ -227,13 +214,3 @@ def _display(claims: dict[str, Any], subject: str) -> str:
         if isinstance(value, str) and value.strip() and is_storable(value):
             return value.strip()[:MAX_DISPLAY_LENGTH]
     return subject[:MAX_DISPLAY_LENGTH]
-
-
-def _instant(claims: dict[str, Any], name: str) -> dt.datetime:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidToken(f"{name} is no number of seconds")
-    try:
-        return dt.datetime.fromtimestamp(value, dt.UTC)
-    except (ValueError, OverflowError, OSError):
-        raise InvalidToken(f"{name} is no instant") from None
