@@ -185,7 +185,7 @@ async def read_product_sales(
 
 
 async def lock_product(tx: Transaction, product_id: GiftCardProductId) -> GiftCardProductRow | None:
-    """A product, locked for an edit or for a sale: sales of one product come one after the other."""
+    """A product, locked for an edit. A sale takes no lock: its posting counts it where the version is the same."""
     row = await tx.row(_LOCK, id=product_id)
     return _row(row) if row else None
 
