@@ -7,6 +7,7 @@ sum, provable from its entries at any moment. Its code stands here hashed and en
 from sqlalchemy import Column, Computed, Integer, LargeBinary
 from sqlalchemy import text as sql
 
+from loyalty.rules.entry_kinds import quote
 from loyalty.rules.gift_card import ADDS, MOVES_NOTHING, GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
@@ -26,9 +27,6 @@ from tenancy.table import (
     text_column,
     unique,
 )
-
-_ADDS = ", ".join(f"'{kind}'" for kind in ADDS)
-_MOVES_NOTHING = ", ".join(f"'{kind}'" for kind in MOVES_NOTHING)
 
 gift_cards = tenant_table(
     "gift_cards",
@@ -138,8 +136,8 @@ gift_card_entries = tenant_table(
     references("hold_id", "gift_card_holds"),
     unique("gift_card_id", "sequence"),
     one_of("kind", tuple(GiftCardEntryKind)),
-    check("amount_minor", f"CASE WHEN kind IN ({_ADDS}) THEN amount_minor >= 0 ELSE amount_minor <= 0 END"),
-    check("moves", f"amount_minor <> 0 OR kind IN ({_MOVES_NOTHING})"),
+    check("amount_minor", f"CASE WHEN kind IN ({quote(ADDS)}) THEN amount_minor >= 0 ELSE amount_minor <= 0 END"),
+    check("moves", f"amount_minor <> 0 OR kind IN ({quote(MOVES_NOTHING)})"),
     check("balance_after_minor", "balance_after_minor >= 0"),
     check("hold", "(kind IN ('SPENT', 'RETURNED')) = (hold_id IS NOT NULL)"),
     check("expires_at", "expires_at IS NULL OR kind IN ('ISSUED', 'EXTENDED')"),
