@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -27,12 +27,7 @@ from tenancy.database import Database
 from tests.fixtures.snapshots import snapshot
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOON, customer_actor
-
-
-def at(world: World, moment: datetime) -> World:
-    """The world at a moment."""
-    return replace(world, clock=lambda: moment)
+from tests.loyalty.services.builders import NOON, at, customer_actor
 
 
 def somebody(salon: Salon) -> Actor:

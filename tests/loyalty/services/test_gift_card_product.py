@@ -33,7 +33,7 @@ from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.window import Window
 from tests.fixtures.snapshots import NothingChanges, snapshot
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOBODY, customer_actor, known_customer, product
+from tests.loyalty.services.builders import NOBODY, at, customer_actor, known_customer, product
 
 PAGE: Window[Any] = Window(100)
 EVERYTHING = GiftCardProductFilter(archived=None)
@@ -165,7 +165,7 @@ async def test_a_fixed_day_that_passed_meanwhile_does_not_stop_other_changes(wor
     """The day is looked at when somebody sets it; a sale looks at it anew."""
     last = Validity(ValidityKind.FIXED_DAY, last_day=date(2030, 6, 30))
     before, after = (
-        World(world.database, clock=lambda moment=moment: moment, programs=world.programs)  # type: ignore[misc]
+        at(world, moment)
         for moment in (datetime(2030, 6, 30, 21, 59, tzinfo=UTC), datetime(2030, 6, 30, 22, 0, tzinfo=UTC))
     )
     row = (await create_product(before, salon.manager, product(validity=last))).product

@@ -1,6 +1,5 @@
 """The report of gift cards: what was sold, what was spent, what was lost, and what is owed."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,7 +14,7 @@ from loyalty.services.gift_card_expiry import expire_due_cards
 from loyalty.services.gift_card_report import get_gift_card_report
 from loyalty.services.world import World
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOON, known_customer
+from tests.loyalty.services.builders import NOON, at, known_customer
 from tests.loyalty.services.gift_cards import (
     cancel_card,
     capture_card,
@@ -38,8 +37,8 @@ async def figures(world: World, salon: Salon, *, first: int = 0, last: int = 0) 
 
 async def test_everything_that_was_issued_is_spent_lost_void_or_owed(world: World, salon: Salon) -> None:
     """In every range from the beginning on, whatever happened."""
-    today = replace(world, clock=lambda: NOON)
-    tomorrow = replace(world, clock=lambda: NOON + timedelta(days=1))
+    today = at(world, NOON)
+    tomorrow = at(world, NOON + timedelta(days=1))
     await known_customer(today, salon)
     spent = await issue(today, salon, 5_000, "a", price=euros(4_500), expires_on=DAY)
     void = await issue(today, salon, 2_000, "b", customer=None)
@@ -72,7 +71,7 @@ async def test_everything_that_was_issued_is_spent_lost_void_or_owed(world: Worl
 
 
 async def test_without_cards_there_are_no_figures(world: World, salon: Salon, other_salon: Salon) -> None:
-    today = replace(world, clock=lambda: NOON)
+    today = at(world, NOON)
     await issue(today, other_salon, customer=None)
     assert (await get_gift_card_report(today, salon.staff, DAY, DAY)).figures == []
 
