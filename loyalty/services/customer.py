@@ -90,7 +90,7 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
     return await _find_visible(world, actor, key, path)
 
 
-async def require_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
+async def get_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
     """The same customer; NotFound when there is none."""
     found = await find_customer(world, actor, key, *path)
     if found is None:

@@ -9,7 +9,7 @@ from loyalty.rules.gift_card import GiftCardOrigin, GiftCardState
 from loyalty.rules.gift_card_code import normalise_code
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import OrderDirection
-from loyalty.services.customer import require_customer
+from loyalty.services.customer import get_customer
 from loyalty.services.gift_card import look_up_gift_card
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from permissions.actor import ActorKind
@@ -112,4 +112,4 @@ async def _customer(info: Info, by: CustomerBy | None, field: str) -> CustomerId
     if by is None:
         return None
     path = ("filter", field)
-    return (await require_customer(info.context.world, info.context.actor, customer_key(by, *path), *path)).id
+    return (await get_customer(info.context.world, info.context.actor, customer_key(by, *path), *path)).id

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
-from loyalty.services.customer import require_customer
+from loyalty.services.customer import get_customer
 from loyalty.storage.events import EventRow
 from schema.connections import place_of
 from schema.context import EVENT_ORDER, Info
@@ -48,4 +48,4 @@ async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     actor = info.context.actor
     if by is None:
         return actor.customer_id
-    return (await require_customer(info.context.world, actor, customer_key(by, "customer"), "customer")).id
+    return (await get_customer(info.context.world, actor, customer_key(by, "customer"), "customer")).id

@@ -9,7 +9,7 @@ from loyalty.rules.listing import PointsSign
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_text, is_storable
-from loyalty.services.customer import require_customer
+from loyalty.services.customer import get_customer
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.services.purchase_key import settle_keys
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, PurchaseFilter, RedemptionFilter
@@ -133,7 +133,7 @@ async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | No
     if by is None:
         return actor.customer_id if actor.kind is ActorKind.CUSTOMER else None
     path = ("filter", "customer")
-    return (await require_customer(info.context.world, actor, customer_key(by, *path), *path)).id
+    return (await get_customer(info.context.world, actor, customer_key(by, *path), *path)).id
 
 
 async def _purchase(info: Info, given: PurchaseKeyInput | None) -> PurchaseKey | None:

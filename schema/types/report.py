@@ -9,7 +9,7 @@ from loyalty.rules.entry import EntryKind
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
-from loyalty.services.customer import require_customer
+from loyalty.services.customer import get_customer
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -79,7 +79,7 @@ class Report:
         )
         if customer is not None:
             key = customer_key(customer, "customer")
-            found = await require_customer(info.context.world, info.context.actor, key, "customer")
+            found = await get_customer(info.context.world, info.context.actor, key, "customer")
             wanted = wanted._replace(customer_id=found.id)
         return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
 
