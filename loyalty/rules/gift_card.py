@@ -107,17 +107,18 @@ def set_aside(account: CardAccount, amount_minor: int, at: datetime) -> CardAcco
     if amount_minor > account.free_minor:
         available, required = (Money(minor, account.currency) for minor in (account.free_minor, amount_minor))
         raise GiftCardBalanceTooLow(available, required)
-    return _checked(replace(account, held_minor=account.held_minor + amount_minor))
+    return _ensure_covered(replace(account, held_minor=account.held_minor + amount_minor))
 
 
 def free_held(account: CardAccount, amount_minor: int) -> CardAccount:
     """End a hold without spending it. ValueError when so much is not held."""
-    return _checked(replace(account, held_minor=account.held_minor - amount_minor))
+    return _ensure_covered(replace(account, held_minor=account.held_minor - amount_minor))
 
 
 def move(account: CardAccount, amount_minor: int) -> CardAccount:
     """Change the balance by a signed amount, as the next entry says. ValueError when less than is held would remain."""
-    return _checked(replace(account, balance_minor=account.balance_minor + amount_minor, sequence=account.sequence + 1))
+    balance_minor = account.balance_minor + amount_minor
+    return _ensure_covered(replace(account, balance_minor=balance_minor, sequence=account.sequence + 1))
 
 
 def extend(account: CardAccount, expires_at: datetime, lost_minor: int) -> CardAccount:
@@ -148,7 +149,8 @@ def refuse_ended(account: CardAccount, at: datetime, path: tuple[str, ...] = ("g
         raise GiftCardEnded(state, path)
 
 
-def _checked(account: CardAccount) -> CardAccount:
+def _ensure_covered(account: CardAccount) -> CardAccount:
+    """Return an account whose balance covers what is held. ValueError for any other."""
     if not 0 <= account.held_minor <= account.balance_minor:
         message = "more than the card has"
         raise ValueError(message)

@@ -91,7 +91,7 @@ def may_use_card(actor: Actor, card: PreparedCard) -> bool:
     return may_see_customer(actor, card.holder_id)
 
 
-def shown_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | None:
+def reveal_code(world: World, actor: Actor, card: GiftCardRow) -> GiftCardCode | None:
     """The code of a card for its holder; None for everybody else, who sees how it ends."""
     return open_code(world, actor, card) if is_the_customer(actor, card.holder_id) else None
 

@@ -102,7 +102,7 @@ async def claim_gift_card(
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
-    claimer_id = await _claimer(world, actor, customer)
+    claimer_id = await _find_claimer(world, actor, customer)
     card = await find_card_of_code(world, actor, code)
     return await run_once(
         world.database,
@@ -209,7 +209,7 @@ async def _decide_claim(
     return Booked(book, card.id, lambda: ClaimedCard(after, replayed=False))
 
 
-async def _claimer(world: World, actor: Actor, customer: CustomerKey | None) -> CustomerId:
+async def _find_claimer(world: World, actor: Actor, customer: CustomerKey | None) -> CustomerId:
     """Into whose account a card goes. Refusals: NotFound, InvalidInput."""
     if actor.customer_id is not None and customer is None:
         return actor.customer_id

@@ -83,7 +83,7 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_hold(request)
-    card_id = await _named_card(world, actor, request.card)
+    card_id = await _find_card(world, actor, request.card)
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -268,7 +268,7 @@ async def _decide_return(
     return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False))
 
 
-async def _named_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
+async def _find_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
     """Which card a caller names. Refusals: NotFound, TooManyWrongCodes."""
     if key.code is not None:
         return (await find_card_of_code(world, actor, key.code, ("gift_card", "code"))).id

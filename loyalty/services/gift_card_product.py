@@ -109,7 +109,7 @@ async def change_product(
     async def edit() -> GiftCardProductRow:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             program = (await program_in_force(world, tx, even_when_off=True)).row
-            stored = await _locked(tx, product_id, expected_version)
+            stored = await _lock(tx, product_id, expected_version)
             if stored.archived_at is not None:
                 raise InvalidInput.one("id", reason="must not name an archived product")
             before = stored.definition
@@ -120,7 +120,7 @@ async def change_product(
             _refuse_currency(program, after)
             if after.validity != before.validity:
                 refuse_problems(validate_last_day(after.validity, _today(world, program)))
-            row = stored.defined(after)._replace(version=stored.version + 1, updated_at=world.clock())
+            row = stored.with_definition(after)._replace(version=stored.version + 1, updated_at=world.clock())
             await update_product(tx, row, actor.subject)
             await note_changes(tx, actor, row.updated_at, [_describe_change(stored, row)])
         return row
@@ -139,7 +139,7 @@ async def archive_product(
 
     async def archive() -> GiftCardProductRow:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            stored = await _locked(tx, product_id, expected_version)
+            stored = await _lock(tx, product_id, expected_version)
             if stored.archived_at is not None:
                 return stored
             now = world.clock()
@@ -156,13 +156,13 @@ async def list_products(
 ) -> list[GiftCardProductRow]:
     """A page of products, by default newest first; customers find what is offered to them."""
     require_any(actor, *READERS)
-    return await read_product_page(world.database.reading(actor.tenant_id), _seen_by(actor, wanted), window)
+    return await read_product_page(world.database.reading(actor.tenant_id), _narrow_for(actor, wanted), window)
 
 
 async def count_products_of_list(world: World, actor: Actor, wanted: GiftCardProductFilter) -> int:
     """How many products a list has, up to the ceiling of counts."""
     require_any(actor, *READERS)
-    return await count_products_listed(world.database.reading(actor.tenant_id), _seen_by(actor, wanted))
+    return await count_products_listed(world.database.reading(actor.tenant_id), _narrow_for(actor, wanted))
 
 
 async def load_products(
@@ -190,11 +190,11 @@ def _show_product(row: GiftCardProductRow) -> dict[str, Any]:
 _describe_change = partial(describe_change, AuditSubject.GIFT_CARD_PRODUCT, _show_product)
 
 
-def _seen_by(actor: Actor, wanted: GiftCardProductFilter) -> GiftCardProductFilter:
+def _narrow_for(actor: Actor, wanted: GiftCardProductFilter) -> GiftCardProductFilter:
     return wanted._replace(offered=wanted.offered or actor.kind is ActorKind.CUSTOMER)
 
 
-async def _locked(tx: Transaction, product_id: GiftCardProductId, expected_version: int | None) -> GiftCardProductRow:
+async def _lock(tx: Transaction, product_id: GiftCardProductId, expected_version: int | None) -> GiftCardProductRow:
     stored = await lock_product(tx, product_id)
     if stored is None:
         raise NotFound("gift card product", ("id",))

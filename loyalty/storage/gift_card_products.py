@@ -68,7 +68,7 @@ class GiftCardProductRow(NamedTuple):
             archived=self.archived_at is not None,
         )
 
-    def defined(self, product: GiftCardProduct) -> "GiftCardProductRow":
+    def with_definition(self, product: GiftCardProduct) -> "GiftCardProductRow":
         """The row with everything that a change can change."""
         return self._replace(
             name=product.name,

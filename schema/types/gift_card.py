@@ -10,7 +10,7 @@ from loyalty.rules.gift_card_code import group_code, normalise_code
 from loyalty.rules.ids import GiftCardId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.redemption import HoldState
-from loyalty.services.gift_card import CardKey, MovedCard, shown_code
+from loyalty.services.gift_card import CardKey, MovedCard, reveal_code
 from loyalty.services.gift_card_hold import HeldCard, ReturnedCard
 from loyalty.services.gift_card_issue import IssuedCard
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
@@ -65,12 +65,12 @@ class GiftCardEntry(Node):
     @computed(description="Signed.")
     def amount(self) -> Money:
         """In the currency of the card."""
-        return _shown(_row(self), _row(self).amount_minor)
+        return _money(_row(self), _row(self).amount_minor)
 
     @computed(description="The sum of all entries of the card up to this one.")
     def card_balance_after(self) -> Money:
         """In the currency of the card."""
-        return _shown(_row(self), _row(self).balance_after_minor)
+        return _money(_row(self), _row(self).balance_after_minor)
 
     @computed(description="Why, as the caller put it; null for customers.")
     def note(self, info: Info) -> str | None:
@@ -97,17 +97,17 @@ class GiftCardHold(Node):
     @computed(description="How much was set aside.")
     def amount(self) -> Money:
         """In the currency of the card."""
-        return _shown(_row(self), _row(self).amount_minor)
+        return _money(_row(self), _row(self).amount_minor)
 
     @computed(description="How much of it was spent; the rest went back.")
     def captured_amount(self) -> Money:
         """In the currency of the card."""
-        return _shown(_row(self), _row(self).captured_minor)
+        return _money(_row(self), _row(self).captured_minor)
 
     @computed(description="How much of what was spent came back since.")
     def returned_amount(self) -> Money:
         """In the currency of the card."""
-        return _shown(_row(self), _row(self).returned_minor)
+        return _money(_row(self), _row(self).returned_minor)
 
     @computed(description="The purchase that it is to pay for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
@@ -166,7 +166,7 @@ class GiftCard(Node):
     )
     def code(self, info: Info) -> str | None:
         """Decrypted when it is asked for."""
-        code = shown_code(info.context.world, info.context.actor, _row(self))
+        code = reveal_code(info.context.world, info.context.actor, _row(self))
         return None if code is None else group_code(code)
 
     @computed(description="Whether it can be spent. More states may come.")
@@ -177,28 +177,28 @@ class GiftCard(Node):
     @computed(description="What it was worth when it was issued.")
     def face_value(self) -> Money:
         """In the currency of the program."""
-        return _shown(_row(self), _row(self).face_minor)
+        return _money(_row(self), _row(self).face_minor)
 
     @computed(description="The sum of its entries: what is left of it, held money included.")
     def balance(self) -> Money:
         """In the currency of the program."""
-        return _shown(_row(self), _row(self).balance_minor)
+        return _money(_row(self), _row(self).balance_minor)
 
     @computed(description="What is set aside at checkouts.")
     def held_amount(self) -> Money:
         """In the currency of the program."""
-        return _shown(_row(self), _row(self).held_minor)
+        return _money(_row(self), _row(self).held_minor)
 
     @computed(description="What can be spent at this very instant: nothing of a card that is expired or void.")
     async def spendable_amount(self, info: Info) -> Money:
         """Of the balance, less what is held."""
-        return _shown(_row(self), spendable_minor(_row(self).account, await tenant_now(info)))
+        return _money(_row(self), spendable_minor(_row(self).account, await tenant_now(info)))
 
     @computed(description="What was paid for it, where the sale told; null for everybody but the team.")
     def price(self, info: Info) -> Money | None:
         """For the team only."""
         row = _row(self)
-        return _shown(row, row.price_minor) if row.price_minor is not None and _is_team(info) else None
+        return _money(row, row.price_minor) if row.price_minor is not None and _is_team(info) else None
 
     @computed(description="The sale in the caller's own system; null for everybody but the team.")
     def sale_reference(self, info: Info) -> str | None:
@@ -271,7 +271,7 @@ async def tenant_now(info: Info) -> datetime:
     return info.context.world.clock() + tenant.clock_advance  # type: ignore[no-any-return]
 
 
-def _shown(row: Any, minor: int) -> Money:
+def _money(row: Any, minor: int) -> Money:
     return shown(Amount(minor, row.currency))  # type: ignore[no-any-return]
 
 

@@ -17,7 +17,7 @@ from loyalty.rules.gift_card_errors import (
 from loyalty.rules.ids import CustomerId, GiftCardProductId
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.customer import CustomerKey, list_activity
-from loyalty.services.gift_card import shown_code
+from loyalty.services.gift_card import reveal_code
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_issue import IssuedCard, issue_gift_card
 from loyalty.services.gift_card_product import change_product, create_product
@@ -76,7 +76,7 @@ async def test_points_are_burnt_and_the_card_is_there(world: World, salon: Salon
     )
     assert bought.customer is not None
     assert bought.customer.points.available == 200
-    assert shown_code(world, anna, bought.card) == bought.code
+    assert reveal_code(world, anna, bought.card) == bought.code
     entry = (await _entries(world, salon, anna_id))[0]
     assert (entry.kind, entry.points, entry.reference_id) == (EntryKind.GIFT_CARD, -500, bought.card.id)
     again = await buy_gift_card(world, anna, request)

@@ -13,7 +13,7 @@ from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.gift_card_guess import MAX_WRONG_CODES_OF_CUSTOMER
 from loyalty.rules.ids import CustomerId, GiftCardId
 from loyalty.services.customer import CustomerKey
-from loyalty.services.gift_card import load_gift_cards, shown_code
+from loyalty.services.gift_card import load_gift_cards, reveal_code
 from loyalty.services.gift_card_gift import (
     ClaimedCard,
     GivenCard,
@@ -69,7 +69,7 @@ async def test_a_card_goes_from_one_customer_to_another(
     anna, eva = await customer(world, salon, "anna"), await customer(world, salon, "eva")
     issued = await issue(world, salon)
     card_id = issued.card.id
-    assert shown_code(world, anna, issued.card) == issued.code
+    assert reveal_code(world, anna, issued.card) == issued.code
     given = await give(world, anna, card_id)
     assert (given.code, given.card.holder_id, given.replayed) == (issued.code, None, False)
     assert (given.gift.giver_id, given.gift.recipient_name, given.gift.deliver_on) == (
@@ -77,11 +77,11 @@ async def test_a_card_goes_from_one_customer_to_another(
         "Eva",
         date(2099, 5, 17),
     )
-    assert shown_code(world, anna, given.card) is None, "only who has the card reads the code"
+    assert reveal_code(world, anna, given.card) is None, "only who has the card reads the code"
     assert await cards_of(world, anna) == []
     claimed = await claim(world, eva, issued.code)
     assert claimed.card.holder_id == eva.customer_id
-    assert shown_code(world, eva, claimed.card) == issued.code
+    assert reveal_code(world, eva, claimed.card) == issued.code
     assert await cards_of(world, eva) == [card_id]
     (kept,) = (await load_gifts_of_givers(world, anna, [anna.customer_id or CustomerId(card_id)])).values()
     assert [(gift.id, gift.claimer_id) for gift in kept] == [(given.gift.id, eva.customer_id)]

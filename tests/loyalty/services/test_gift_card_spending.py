@@ -16,7 +16,7 @@ from loyalty.rules.gift_card_errors import (
 from loyalty.rules.gift_card_guess import MAX_WRONG_CODES_OF_CUSTOMER
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState
-from loyalty.services.gift_card import CardKey, load_gift_cards, look_up_gift_card, shown_code
+from loyalty.services.gift_card import CardKey, load_gift_cards, look_up_gift_card, reveal_code
 from loyalty.services.gift_card_hold import hold_gift_card, release_gift_card
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import new_code
@@ -62,8 +62,8 @@ async def test_only_who_has_the_card_sees_its_code(world: World, salon: Salon) -
     anna_id, ben_id = await known_customer(world, salon), await known_customer(world, salon, "ben")
     issued = await issue(world, salon)
     anna, ben = customer_actor(salon.tenant_id, anna_id), customer_actor(salon.tenant_id, ben_id)
-    assert shown_code(world, anna, issued.card) == issued.code
-    assert shown_code(world, salon.manager, issued.card) is None
+    assert reveal_code(world, anna, issued.card) == issued.code
+    assert reveal_code(world, salon.manager, issued.card) is None
     assert await load_gift_cards(world, ben, [issued.card.id]) == {}
     assert set(await load_gift_cards(world, anna, [issued.card.id])) == {issued.card.id}
 

@@ -9,7 +9,7 @@ from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardState, spendable_
 from loyalty.rules.gift_card_errors import GiftCardEnded
 from loyalty.rules.ids import GiftCardId
 from loyalty.rules.redemption import HoldState
-from loyalty.services.gift_card import load_gift_cards, shown_code
+from loyalty.services.gift_card import load_gift_cards, reveal_code
 from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_card_holds
 from loyalty.services.gift_card_listing import load_card_entries_of, load_card_holds
 from loyalty.services.world import World
@@ -151,7 +151,7 @@ async def test_a_merge_takes_the_cards_along(world: World, salon: Salon, ledger_
     await merge(world, salon, "anna", "ben", "merge-1")
     moved = await _card(world, salon, issued.card.id)
     assert (moved.buyer_id, moved.holder_id) == (ben_id, ben_id)
-    assert shown_code(world, customer_actor(salon.tenant_id, ben_id), moved) == issued.code
+    assert reveal_code(world, customer_actor(salon.tenant_id, ben_id), moved) == issued.code
     assert (await capture_card(world, salon, held.hold.id)).card.balance_minor == 4_000
     assert state_at(moved.account, datetime.now(UTC)) is GiftCardState.ACTIVE
     await ledger_is_sound(salon.tenant_id)
