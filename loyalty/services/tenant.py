@@ -81,7 +81,7 @@ async def close_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
     """
     async with world.database.tenant_transaction(tenant_id) as tx:
         await set_tenant_state(tx, CLOSED)
-        return await _listed(tx)
+        return await _find(tx)
 
 
 async def entitle_tenant(world: World, tenant_id: TenantId, *, loyalty: bool) -> ListedTenant:
@@ -91,22 +91,24 @@ async def entitle_tenant(world: World, tenant_id: TenantId, *, loyalty: bool) ->
     tenant holds. Refusals: NotFound, TenantClosed.
     """
     async with world.database.tenant_transaction(tenant_id) as tx:
-        return await _changed(tx, await set_entitlement(tx, entitled=loyalty))
+        await set_entitlement(tx, entitled=loyalty)
+        return await _find_open(tx)
 
 
 async def _set_state(world: World, tenant_id: TenantId, state: str) -> ListedTenant:
     async with world.database.tenant_transaction(tenant_id) as tx:
-        return await _changed(tx, await set_tenant_state(tx, state))
+        await set_tenant_state(tx, state)
+        return await _find_open(tx)
 
 
-async def _changed(tx: Transaction, was_changed: bool) -> ListedTenant:  # noqa: FBT001 - said by the statement
-    tenant = await _listed(tx)
-    if not was_changed:
+async def _find_open(tx: Transaction) -> ListedTenant:
+    tenant = await _find(tx)
+    if tenant.state == CLOSED:
         raise TenantClosed
     return tenant
 
 
-async def _listed(tx: Transaction) -> ListedTenant:
+async def _find(tx: Transaction) -> ListedTenant:
     tenant = await read_listed_tenant(tx)
     if tenant is None:
         raise NotFound("tenant")
