@@ -43,16 +43,16 @@ async def explain_purchase(info: Info, purchase: Any) -> list[WhyNothing]:
     if accrual is None or accrual.generation != purchase.generation:
         policy = await load(info, "accrual_policy", None)
         seen = UnearnedPurchase(purchase.status, purchase.ends_at or purchase.starts_at)
-        return [_shown(explain_unevaluated(policy, seen))]
+        return [_show_reason(explain_unevaluated(policy, seen))]
     evaluated = UnearnedAccrual(
         accrual.state, accrual.points, accrual.policy, accrual.matures_at, accrual.evaluated_at, accrual.breakdown
     )
     found = explain_accrual(evaluated, [] if accrual.points else await load(info, "paused_rules", None))
     reads_rules = allows(info.context.actor, Permission.LOYALTY_READ)
-    return [_shown(one) for one in (found if reads_rules else hide_rules(found))]
+    return [_show_reason(one) for one in (found if reads_rules else hide_rules(found))]
 
 
-def _shown(why: Why) -> WhyNothing:
+def _show_reason(why: Why) -> WhyNothing:
     return WhyNothing(
         reason_code=why.reason,
         message=why.message,
