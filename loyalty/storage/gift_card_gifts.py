@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Uuid, bindparam, func, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import select
 
 from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
+from loyalty.storage.newest import read_newest, select_newest
 from loyalty.storage.tables import gift_card_gifts
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -35,23 +35,8 @@ class GiftRow(NamedTuple):
 
 _COLUMNS = [gift_card_gifts.c[name] for name in GiftRow._fields]
 _BY_IDS = select(*_COLUMNS).where(gift_card_gifts.c.tenant_id == tenant_parameter(), among(gift_card_gifts.c.id, "ids"))
-_wanted = func.unnest(bindparam("wanted", type_=ARRAY(Uuid))).table_valued("id", name="wanted").render_derived()
-
-
-def _newest(column: str) -> Any:
-    """The newest gifts of each card or giver that is wanted."""
-    newest = (
-        select(*_COLUMNS)
-        .where(gift_card_gifts.c.tenant_id == tenant_parameter(), gift_card_gifts.c[column] == _wanted.c.id)
-        .order_by(gift_card_gifts.c.given_at.desc(), gift_card_gifts.c.id.desc())
-        .limit(MAX_GIFTS)
-        .correlate(_wanted)
-        .lateral("newest")
-    )
-    return select(*newest.c).join_from(_wanted, newest, true())
-
-
-_OF_CARDS, _OF_GIVERS = _newest("gift_card_id"), _newest("giver_id")
+_OF_CARDS = select_newest(_COLUMNS, "gift_card_id", ("given_at", "id"), MAX_GIFTS)
+_OF_GIVERS = select_newest(_COLUMNS, "giver_id", ("given_at", "id"), MAX_GIFTS)
 
 
 async def read_gifts_by_id(tx: Reads, ids: Sequence[GiftCardGiftId]) -> dict[GiftCardGiftId, GiftRow]:
@@ -61,15 +46,9 @@ async def read_gifts_by_id(tx: Reads, ids: Sequence[GiftCardGiftId]) -> dict[Gif
 
 async def read_gifts_of_cards(tx: Reads, card_ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftRow]]:
     """The newest gifts of each card, newest first."""
-    found: dict[GiftCardId, list[GiftRow]] = {card_id: [] for card_id in card_ids}
-    for row in await tx.rows(_OF_CARDS, wanted=list(card_ids)):
-        found[row.gift_card_id].append(GiftRow._make(row))
-    return found
+    return await read_newest(tx, _OF_CARDS, "gift_card_id", card_ids, GiftRow._make)
 
 
 async def read_gifts_of_givers(tx: Reads, giver_ids: Sequence[CustomerId]) -> dict[CustomerId, list[GiftRow]]:
     """The newest gifts of each giver, newest first."""
-    found: dict[CustomerId, list[GiftRow]] = {giver_id: [] for giver_id in giver_ids}
-    for row in await tx.rows(_OF_GIVERS, wanted=list(giver_ids)):
-        found[row.giver_id].append(GiftRow._make(row))
-    return found
+    return await read_newest(tx, _OF_GIVERS, "giver_id", giver_ids, GiftRow._make)

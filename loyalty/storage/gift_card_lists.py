@@ -5,8 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select, true
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
 from loyalty.rules.gift_card import GiftCardOrigin, GiftCardState
 from loyalty.rules.ids import CustomerId, GiftCardId
@@ -21,7 +20,8 @@ from loyalty.storage.gift_cards import (
     card_row,
 )
 from loyalty.storage.narrowed import Narrowed
-from loyalty.storage.tables import gift_card_entries, gift_card_holds, gift_cards
+from loyalty.storage.newest import read_newest, select_newest
+from loyalty.storage.tables import gift_card_holds, gift_cards
 from loyalty.storage.window import Keyset, TimePlace, Window
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter
@@ -71,29 +71,14 @@ def _in_states(states: Sequence[GiftCardState]) -> ColumnElement[bool]:
     return or_(*(conditions[state] for state in states))
 
 
-_wanted = func.unnest(bindparam("cards", type_=ARRAY(Uuid))).table_valued("id", name="wanted").render_derived()
-_newest_entries = (
-    select(*ENTRY_COLUMNS)
-    .where(gift_card_entries.c.tenant_id == tenant_parameter(), gift_card_entries.c.gift_card_id == _wanted.c.id)
-    .order_by(gift_card_entries.c.sequence.desc())
-    .limit(MAX_OF_A_CARD)
-    .correlate(_wanted)
-    .lateral("newest")
+_ENTRIES_OF = select_newest(ENTRY_COLUMNS, "gift_card_id", ("sequence",), MAX_OF_A_CARD)
+_HOLDS_OF = select_newest(
+    HOLD_COLUMNS,
+    "gift_card_id",
+    ("created_at", "id"),
+    MAX_OF_A_CARD,
+    gift_card_holds.c.state == HoldState.ACTIVE,
 )
-_ENTRIES_OF = select(*_newest_entries.c).join_from(_wanted, _newest_entries, true())
-_newest_holds = (
-    select(*HOLD_COLUMNS)
-    .where(
-        gift_card_holds.c.tenant_id == tenant_parameter(),
-        gift_card_holds.c.gift_card_id == _wanted.c.id,
-        gift_card_holds.c.state == HoldState.ACTIVE,
-    )
-    .order_by(gift_card_holds.c.created_at.desc(), gift_card_holds.c.id.desc())
-    .limit(MAX_OF_A_CARD)
-    .correlate(_wanted)
-    .lateral("newest")
-)
-_HOLDS_OF = select(*_newest_holds.c).join_from(_wanted, _newest_holds, true())
 
 
 async def read_card_page(tx: Reads, wanted: GiftCardFilter, window: Window[TimePlace]) -> list[GiftCardRow]:
@@ -103,17 +88,11 @@ async def read_card_page(tx: Reads, wanted: GiftCardFilter, window: Window[TimeP
 
 async def read_entries_of_cards(tx: Reads, card_ids: Sequence[GiftCardId]) -> dict[GiftCardId, list[GiftCardEntryRow]]:
     """The newest entries of each card, newest first."""
-    found: dict[GiftCardId, list[GiftCardEntryRow]] = {card_id: [] for card_id in card_ids}
-    for row in await tx.rows(_ENTRIES_OF, cards=list(card_ids)):
-        found[GiftCardId(row.gift_card_id)].append(card_entry_row(row))
-    return found
+    return await read_newest(tx, _ENTRIES_OF, "gift_card_id", card_ids, card_entry_row)
 
 
 async def read_active_holds_of_cards(
     tx: Reads, card_ids: Sequence[GiftCardId]
 ) -> dict[GiftCardId, list[GiftCardHoldRow]]:
     """The newest active holds of each card, newest first."""
-    found: dict[GiftCardId, list[GiftCardHoldRow]] = {card_id: [] for card_id in card_ids}
-    for row in await tx.rows(_HOLDS_OF, cards=list(card_ids)):
-        found[GiftCardId(row.gift_card_id)].append(card_hold_row(row))
-    return found
+    return await read_newest(tx, _HOLDS_OF, "gift_card_id", card_ids, card_hold_row)
