@@ -3,12 +3,10 @@
 from datetime import date, datetime
 from typing import NamedTuple
 
-from loyalty.rules.errors import NotFound
 from loyalty.rules.gift_card_report import GiftCardFigures, gift_card_figures
-from loyalty.rules.report import day_range
+from loyalty.services.report import read_day_range
 from loyalty.services.world import World
 from loyalty.storage.gift_card_reports import sum_card_liability, sum_card_moves, sum_card_sales
-from loyalty.storage.tenants import read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -27,10 +25,7 @@ async def get_gift_card_report(world: World, actor: Actor, first_day: date, last
     """The report of a range of the tenant's local days, both included. Refusal: InvalidInput."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
-    start_at, end_at = day_range(first_day, last_day, tenant.time_zone)
+    start_at, end_at = await read_day_range(tx, first_day, last_day)
     figures = gift_card_figures(
         await sum_card_sales(tx, start_at, end_at),
         await sum_card_moves(tx, start_at, end_at),

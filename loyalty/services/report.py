@@ -16,6 +16,7 @@ from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
 from tenancy.multiplexer import Lane
+from tenancy.reading import Reads
 
 _TAKES_AWAY = frozenset({ReportFigure.REVERSED, ReportFigure.REDEEMED, ReportFigure.EXPIRED})
 """The figures of entries below zero: a report shows them as positive numbers."""
@@ -42,10 +43,7 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
     """The report of a range of the tenant's local days, both included. Refusals: InvalidInput, LimitReached."""
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
-    start_at, end_at = day_range(first_day, last_day, tenant.time_zone)
+    start_at, end_at = await read_day_range(tx, first_day, last_day)
     sums = {kind: row.points for kind, row in (await sum_by_kind(tx, start_at, end_at)).items()}
     active = await count_active_customers(tx, start_at, end_at)
     if any(abs(points) > MAX_POINTS for points in sums.values()):
@@ -67,6 +65,14 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         expired=figures[ReportFigure.EXPIRED],
         adjusted=figures[ReportFigure.ADJUSTED],
     )
+
+
+async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[datetime, datetime]:
+    """When a range of the tenant's local days begins, and the first instant after it. Refusal: InvalidInput."""
+    tenant = await read_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    return day_range(first_day, last_day, tenant.time_zone)
 
 
 def _figures(sums: Mapping[str, int]) -> dict[ReportFigure, int]:
