@@ -15,6 +15,7 @@ from tenancy.database import Database
 from tests.acceptance.business import Business
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, Caller, code_of, record
 from tests.acceptance.test_credential_ends import is_closed_with
+from tests.acceptance.test_credentials import open_socket, read_to_the_end
 from tests.fixtures.server import HOST, ServerProcess
 
 WHO = "{ viewer { kind name permissions } }"
@@ -314,12 +315,8 @@ async def test_a_credential_is_held_to_its_networks(salon: Business) -> None:
     assert (await is_closed_with_at_once(till)) == 4403
     access = await inside.caller(salon)
     assert (await access.get(WHO))["name"] == "Partner"
-    installation = salon.installation
     settings = {"TREUE_TRUSTED_PROXIES": '["127.0.0.0/8"]', "TREUE_PUBLIC_URL": "https://points.example/"}
-    proxied = ServerProcess({**installation.environment_with(None), **settings}, installation.folder / "proxied.log")
-    proxied.start()
-    try:
-        await proxied.ready()
+    async with salon.installation.serve_apart("proxied", settings) as proxied:
         body = orjson.dumps({"query": WHO})
         for token, address, works in (
             (till.token, "203.0.113.9", True),
@@ -341,14 +338,10 @@ async def test_a_credential_is_held_to_its_networks(salon: Business) -> None:
             url = f"http://{HOST}:{proxied.port}/.well-known/oauth-authorization-server"
             described = (await http.get(url, headers={"host": "evil.example"})).json()
         assert described["token_endpoint"] == "https://points.example/oauth/token"
-    finally:
-        proxied.stop()
 
 
 async def is_closed_with_at_once(caller: Caller) -> int | None:
     """How a socket is closed that is not let in."""
-    from tests.acceptance.test_credentials import open_socket, read_to_the_end  # noqa: PLC0415
-
     async with open_socket(caller) as socket:
         await read_to_the_end(socket)
         code: int | None = socket.close_code

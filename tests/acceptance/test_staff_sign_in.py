@@ -7,7 +7,6 @@ import secrets
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -101,17 +100,10 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-async def server(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+async def server(installation: Installation) -> AsyncIterator[ServerProcess]:
     """A server that may reach providers on this machine."""
-    settings = {"TREUE_PRIVATE_PROVIDERS": "true"}
-    log: Path = tmp_path_factory.mktemp("server") / "server.log"
-    running = ServerProcess({**installation.environment_with(None), **settings}, log)
-    running.start()
-    try:
-        await running.ready()
+    async with installation.serve_apart("providers", {"TREUE_PRIVATE_PROVIDERS": "true"}) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
