@@ -55,8 +55,7 @@ class EndedCredential(NamedTuple):
 def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256: str) -> ApiTokenRow:
     """The row of a credential that the actor may make. Refusal: InvalidInput."""
     now = world.clock()
-    networks = None if wanted.networks is None else read_networks(wanted.networks, ("networks",))
-    wrong_networks = networks if isinstance(networks, Problem) else _problem_of_networks(actor, networks)
+    networks, wrong_networks = _choose_networks(actor, wanted.networks)
     refuse_problems(
         [
             check_text(wanted.name, ("name",), NAME_MAX_LENGTH),
@@ -65,7 +64,6 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
             wrong_networks,
         ]
     )
-    held = actor.networks if networks is None or isinstance(networks, Problem) else networks
     return ApiTokenRow(
         id=TokenId(uuid7()),
         name=wanted.name,
@@ -78,7 +76,7 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
         made_with=actor.credential,
         client_id=None,
         kind=kind,
-        networks=None if held is None else list(held),
+        networks=None if networks is None else list(networks),
         secret_mark=mark_of_secret(sha256),
         former_secret_mark=None,
         former_ends_at=None,
@@ -153,10 +151,16 @@ def latest_end(actor: Actor) -> datetime | None:
     return actor.expires_at if actor.kind is ActorKind.API_TOKEN else None
 
 
-def _problem_of_networks(actor: Actor, networks: tuple[str, ...] | None) -> Problem | None:
-    if networks is not None and actor.networks is not None and not are_within(networks, actor.networks):
-        return Problem(("networks",), f"must lie in your own, which are {', '.join(actor.networks)}")
-    return None
+def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[str, ...] | None, Problem | None]:
+    """The networks of what the actor makes, by itself its own, and what is wrong with the wanted ones."""
+    if wanted is None:
+        return actor.networks, None
+    networks = read_networks(wanted, ("networks",))
+    if isinstance(networks, Problem):
+        return None, networks
+    if actor.networks is not None and not are_within(networks, actor.networks):
+        return None, Problem(("networks",), f"must lie in your own, which are {', '.join(actor.networks)}")
+    return networks, None
 
 
 def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:

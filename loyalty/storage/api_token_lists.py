@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
-from loyalty.storage.api_tokens import TOKEN, ApiTokenRow
+from loyalty.storage.api_tokens import TOKEN, TOKEN_COLUMNS, ApiTokenRow
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import api_tokens
 from loyalty.storage.window import Keyset, TimePlace, Window
@@ -23,9 +23,7 @@ class TokenFilter(NamedTuple):
 
 
 _TOKENS_BY_TIME = Keyset((api_tokens.c.created_at, api_tokens.c.id), descending=True)
-_TOKENS = select(*(api_tokens.c[name] for name in ApiTokenRow._fields)).where(
-    api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.kind == TOKEN
-)
+_TOKENS = select(*TOKEN_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.kind == TOKEN)
 
 
 def narrow_tokens(wanted: TokenFilter, now: datetime) -> Narrowed:
