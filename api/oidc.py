@@ -13,15 +13,15 @@ import re
 import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 
 from api.issuer import ISSUER, MAX_TOKEN_LENGTH, InvalidToken, check_times
 from api.oidc_keys import ProviderKeys, type_of_algorithm
-from loyalty.rules.ids import TenantId
 from loyalty.rules.text import is_storable
+from loyalty.services.oidc_issuer import FoundIssuer
 from loyalty.storage.oidc_issuers import OidcIssuerRow
 from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind, IssuerMark, SignedToken
 from permissions.roles import ROLE_PERMISSIONS, Role
@@ -41,13 +41,6 @@ MAX_REMEMBERED_ISSUERS = 10_000
 DISPLAY_CLAIMS = ("name", "preferred_username", "email")
 
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-
-
-class FoundIssuer(NamedTuple):
-    """The provider of a tenant."""
-
-    tenant_id: TenantId
-    row: OidcIssuerRow
 
 
 FindIssuer = Callable[[str, str], Awaitable[FoundIssuer | None]]

@@ -21,7 +21,7 @@ from api.issuer import ClientClaim, Issuer
 from api.live import EventHub
 from api.oauth import PartnerDoor, oauth_routes
 from api.oauth_server import SignAccessToken
-from api.oidc import FoundIssuer, StaffProviders
+from api.oidc import StaffProviders
 from api.oidc_fetch import fetch_document
 from api.oidc_keys import ProviderKeys
 from api.operation import OperationRequest
@@ -141,27 +141,19 @@ def build_service(
 
 def staff_providers(world: World) -> StaffProviders:
     """What reads the tokens of tenants' own identity providers."""
-
-    async def find(issuer: str, audience: str) -> FoundIssuer | None:
-        found = await find_oidc_issuer(world, issuer, audience)
-        return None if found is None else FoundIssuer(*found)
-
     keys = ProviderKeys(partial(fetch_document, private=world.private_providers))
-    return StaffProviders(find, keys, world.clock)
+    return StaffProviders(partial(find_oidc_issuer, world), keys, world.clock)
 
 
 def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToken, edge: Edge) -> PartnerDoor:
     """What the OAuth endpoints ask for."""
-
-    async def find_client(sha256: str) -> Actor | None:
-        return await actor_of_client(world, sha256)
 
     async def revoke(actor: Actor) -> None:
         if actor.token_id is not None:
             await end_access_token(world, actor.tenant_id, actor.token_id, actor.signed[0].id)
 
     return PartnerDoor(
-        find_client=find_client,
+        find_client=partial(actor_of_client, world),
         find_bearer=authenticate.actor_of,
         revoke=revoke,
         sign=sign,

@@ -56,6 +56,13 @@ class OidcIssuerRequest(NamedTuple):
     roles: Sequence[RoleValue]
 
 
+class FoundIssuer(NamedTuple):
+    """A provider, and the only tenant that has set it."""
+
+    tenant_id: TenantId
+    row: OidcIssuerRow
+
+
 async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest) -> OidcIssuerRow:
     """Set a provider, or give a known one another mapping. Only a person may: what a token set would outlive it.
 
@@ -129,8 +136,8 @@ async def load_oidc_issuers(world: World, actor: Actor, ids: Sequence[UUID]) -> 
     return await read_issuers_by_id(world.database.reading(actor.tenant_id), ids)
 
 
-async def find_oidc_issuer(world: World, issuer: str, audience: str) -> tuple[TenantId, OidcIssuerRow] | None:
-    """The only tenant that has set this issuer and audience, with its provider; None for nobody, or when removed.
+async def find_oidc_issuer(world: World, issuer: str, audience: str) -> FoundIssuer | None:
+    """The provider with this issuer and audience; None when no tenant has set it, or when it was removed.
 
     Asked before anybody is known: it looks one hash up in the directory, and then within that tenant.
     """
@@ -139,7 +146,7 @@ async def find_oidc_issuer(world: World, issuer: str, audience: str) -> tuple[Te
         return None
     tenant_id, issuer_id = found
     row = (await read_issuers_by_id(world.database.reading(tenant_id), [issuer_id])).get(issuer_id)
-    return None if row is None else (tenant_id, row)
+    return None if row is None else FoundIssuer(tenant_id, row)
 
 
 def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
