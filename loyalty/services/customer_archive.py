@@ -10,6 +10,7 @@ from loyalty.rules.errors import refuse_problems
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.text import check_note
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.profile import PROFILE_READERS
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customer_archivings import ArchivingRow, read_archivings
@@ -47,11 +48,7 @@ async def load_archivings(
     world: World, actor: Actor, ids: Sequence[CustomerId]
 ) -> dict[CustomerId, list[ArchivingRow]]:
     """The last ``MAX_ARCHIVINGS`` rows of each customer's archive history, newest first."""
-    require_any(
-        actor,
-        *(Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.LOYALTY_MANAGE),
-        *(Permission.PURCHASES_RECORD, Permission.SELF_READ),
-    )
+    require_any(actor, *PROFILE_READERS)
     visible = [customer_id for customer_id in ids if may_see_customer(actor, customer_id)]
     return await read_archivings(world.database.reading(actor.tenant_id), visible, MAX_ARCHIVINGS)
 

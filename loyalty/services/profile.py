@@ -54,13 +54,14 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
     return await attempt_batch(partial(_upsert, world, actor, profiles), refused)
 
 
-_READERS = (
+PROFILE_READERS = (
     Permission.LOYALTY_READ,
     Permission.LOYALTY_REPORT,
     Permission.LOYALTY_MANAGE,
     Permission.PURCHASES_RECORD,
     Permission.SELF_READ,
 )
+"""Who may get a customer in an answer: readers of customers, and callers whose mutations answer with one."""
 
 
 async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -> dict[CustomerId, list[ConsentRow]]:
@@ -68,7 +69,7 @@ async def load_consents(world: World, actor: Actor, ids: Sequence[CustomerId]) -
 
     A caller who only reports purchases may select them in a payload, and gets none, as with the telephone number.
     """
-    require_any(actor, *_READERS)
+    require_any(actor, *PROFILE_READERS)
     readable = [customer_id for customer_id in ids if reads_contact(actor, customer_id)]
     if not readable:
         return {}
