@@ -1,4 +1,4 @@
-"""Archive customers and bring them back: archived ones are left out of lists and search, and keep their points."""
+"""Archive customers and bring them back. An archived customer keeps the points, and is left out of lists and search."""
 
 from collections.abc import Callable, Sequence
 

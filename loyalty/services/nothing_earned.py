@@ -26,7 +26,7 @@ async def get_accrual_policy(world: World, actor: Actor) -> AccrualPolicy:
 
 
 async def list_paused_rules(world: World, actor: Actor) -> list[PausedRule]:
-    """When which rule was paused; nothing for who may not read rules."""
+    """When each rule was paused. A caller who may not read rules gets nothing."""
     require_any(actor, *_READERS)
     if not allows(actor, Permission.LOYALTY_READ):
         return []

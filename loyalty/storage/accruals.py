@@ -4,19 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    bindparam,
-    func,
-    select,
-)
+from sqlalchemy import bindparam, func, select
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, Revalue
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
 from loyalty.storage.documents import from_document
-from loyalty.storage.tables import (
-    accruals,
-    former_valuations,
-)
+from loyalty.storage.tables import accruals, former_valuations
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, tenant_parameter

@@ -50,7 +50,7 @@ _HISTORY = (
 async def read_archivings(
     tx: Reads, customer_ids: Sequence[CustomerId], limit: int
 ) -> dict[CustomerId, list[ArchivingRow]]:
-    """The last archivings of each customer, newest first; who has none is absent."""
+    """The last archivings of each customer, newest first. A customer without any is absent."""
     found: dict[CustomerId, list[ArchivingRow]] = {}
     for row in await tx.rows(_HISTORY, ids=list(customer_ids), limit=limit):
         found.setdefault(row.customer_id, []).append(ArchivingRow._make(row))

@@ -78,7 +78,7 @@ _PAUSED = (
 
 
 async def read_paused_rules(tx: Reads) -> list[PausedRule]:
-    """From when to when which rule was paused."""
+    """When each rule was paused: from which edit to which."""
     return [PausedRule._make(row) for row in await tx.rows(_PAUSED)]
 
 

@@ -7,11 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, select
 
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.ids import (
-    CustomerId,
-    EntryId,
-    HoldId,
-)
+from loyalty.rules.ids import CustomerId, EntryId, HoldId
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
@@ -28,13 +24,7 @@ from loyalty.storage.points_paid import (
     paying_redemptions,
     read_terms,
 )
-from loyalty.storage.tables import (
-    allocations,
-    entries,
-    hold_lots,
-    holds,
-    lots,
-)
+from loyalty.storage.tables import allocations, entries, hold_lots, holds, lots
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, tenant_parameter

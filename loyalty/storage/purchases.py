@@ -1,22 +1,17 @@
-"""Purchases, the facts they came from, and the accruals that explain their points."""
+"""Purchases as they are known now, and the facts of a report as they are stored."""
 
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    bindparam,
-    select,
-)
+from sqlalchemy import bindparam, select
 
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
 from loyalty.storage.documents import to_document
-from loyalty.storage.tables import (
-    purchases,
-)
+from loyalty.storage.tables import purchases
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 

@@ -5,25 +5,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Text, bindparam, func, null, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
-from loyalty.rules.ids import (
-    CustomerId,
-    HoldId,
-    PurchaseId,
-    RedemptionId,
-)
+from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, RedemptionId
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
-from loyalty.storage.points_paid import (
-    PurchaseKey,
-)
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.shared_names import conditions_of
-from loyalty.storage.tables import (
-    customers,
-    holds,
-    programs,
-    purchases,
-    redemptions,
-)
+from loyalty.storage.tables import customers, holds, programs, purchases, redemptions
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import tenant_parameter

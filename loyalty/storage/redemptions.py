@@ -6,23 +6,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
 
-from loyalty.rules.ids import (
-    CustomerId,
-    GiftCardId,
-    HoldId,
-    RedemptionId,
-    RedemptionReturnId,
-)
+from loyalty.rules.ids import CustomerId, GiftCardId, HoldId, RedemptionId, RedemptionReturnId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.storage.holds import PartOfLot
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
-from loyalty.storage.points_paid import (
-    REFUNDED_TABLES,
-    PurchaseKey,
-    given_back,
-    of_refunds,
-    sum_of,
-)
+from loyalty.storage.points_paid import REFUNDED_TABLES, PurchaseKey, given_back, of_refunds, sum_of
 from loyalty.storage.tables import (
     allocations,
     customers,
