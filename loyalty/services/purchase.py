@@ -191,6 +191,7 @@ def _build_wanted(actor: Actor, recording: PurchaseRecording, mark: str) -> Want
         recording.report.external_id,
         mark,
         recording.former_fingerprint(),
+        recording.first_fingerprint(),
         recording.idempotency_key,
         actor.client,
         recording.status,

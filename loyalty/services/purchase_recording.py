@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.exchange import format_rate
-from loyalty.rules.purchase import PurchaseFacts, PurchaseLine, PurchaseStatus
+from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.quantity import quantity_document
 from loyalty.services.fingerprint import fingerprint, money_identity
@@ -33,8 +33,12 @@ class PurchaseRecording(NamedTuple):
         return fingerprint(self._identity(), taken_away=self.report.taken_away() or None)
 
     def former_fingerprint(self) -> str:
-        """The fingerprint that the first release gave it, which took null for absent."""
+        """The fingerprint that release 0.1.0 gave it, which took null for absent."""
         return fingerprint(self._identity())
+
+    def first_fingerprint(self) -> str:
+        """The fingerprint that the server gave it before lines had kinds and points paid for purchases."""
+        return fingerprint([_identify_first_report(self.report), self.status, self.customer.external_id])
 
     def _identity(self) -> list[Any]:
         return [identify_report(self.report), self.status, self.customer.external_id]
@@ -57,7 +61,7 @@ RecordingResult = RecordedPurchase | LoyaltyError
 def identify_report(report: PurchaseReport) -> dict[str, Any]:
     """What identifies a report; a field that is added later stands here only when it is given.
 
-    What was not sent stands here as the first release wrote it, which had no way to leave a field out.
+    What was not sent stands here as release 0.1.0 wrote it, which had no way to leave a field out.
     """
     given = report.given()
     total = given.get("total")
@@ -76,6 +80,16 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
         "points_paid_minor": 0,
         **({} if report.exchange_rate is None else {"exchange_rate": format_rate(report.exchange_rate)}),
     }
+
+
+def _identify_first_report(report: PurchaseReport) -> dict[str, Any]:
+    """What identified a report at revision 0001: lines of no special kind, and nothing about points."""
+    identity = identify_report(report)
+    del identity["points_paid_minor"]
+    for line in identity["lines"]:
+        if line["kind"] is LineKind.ITEM:
+            del line["kind"]
+    return identity
 
 
 def mark_state(facts: PurchaseFacts, status: PurchaseStatus) -> str:

@@ -67,6 +67,7 @@ _wanted = record_set(
         ("external_id", Text()),
         ("fingerprint", Text()),
         ("former_fingerprint", Text()),
+        ("first_fingerprint", Text()),
         ("report_key", Text()),
         ("client", Text()),
         ("status", Text()),
@@ -126,9 +127,9 @@ _fact = (
         *_OF_PURCHASE,
         or_(
             purchase_facts.c.fingerprint == _wanted.c.fingerprint,
-            # The first release took null for absent, so it gave both the same fingerprint.
+            # Earlier releases took null for absent, so they gave both the same fingerprint.
             and_(
-                purchase_facts.c.fingerprint == _wanted.c.former_fingerprint,
+                purchase_facts.c.fingerprint.in_([_wanted.c.former_fingerprint, _wanted.c.first_fingerprint]),
                 purchase_facts.c.state_mark.is_(None),
             ),
         ),
@@ -220,7 +221,9 @@ class WantedPurchase(NamedTuple):
     external_id: str
     fingerprint: str
     former_fingerprint: str
-    """The fingerprint that the first release gave the same report."""
+    """The fingerprint that release 0.1.0 gave the same report."""
+    first_fingerprint: str
+    """The fingerprint that the server gave the same report at revision 0001."""
     report_key: str | None
     client: str
     """Whose key it is: a key belongs to one client."""

@@ -1,4 +1,4 @@
-"""1,000 requests as clients of the first release sent them, the same in every run and on every version of Python."""
+"""Requests as clients of earlier releases sent them, the same in every run and on every version of Python."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 NUMBER = 1_000
 _KINDS = (LineKind.ITEM, LineKind.SHIPPING, LineKind.GIFT_CARD)
-"""The kinds of lines that the first release knew."""
+"""The kinds of lines that release 0.1.0 knew."""
 
 _START = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ class _Dice:
 
 
 def golden_requests() -> Iterator[Request]:
-    """Yield the requests in their order: every kind in turn."""
+    """Yield requests of release 0.1.0 in their order: every kind in turn."""
     makers = (_recording, _adjustment, _merge, _hold, _refund, _tier_lock)
     dice = _Dice(2026)
     for number in range(NUMBER):
@@ -76,6 +76,10 @@ def _recording(dice: _Dice) -> PurchaseRecording:
         )
         for quantity, price in [(1 + dice.below(4), dice.below(9_000)) for _ in range(dice.below(4))]
     )
+    return _report(dice, lines)
+
+
+def _report(dice: _Dice, lines: tuple[PurchaseLine, ...]) -> PurchaseRecording:
     facts = PurchaseFacts(
         dice.pick(PurchaseKind.APPOINTMENT, PurchaseKind.CLASS, PurchaseKind.ORDER),
         f"purchase-{dice.below(10_000)}",
@@ -91,6 +95,28 @@ def _recording(dice: _Dice) -> PurchaseRecording:
     )
     status = dice.pick(PurchaseStatus.CREATED, PurchaseStatus.PAID, PurchaseStatus.COMPLETED, PurchaseStatus.CANCELLED)
     return PurchaseRecording(PurchaseReport.of(facts), status, CustomerProfile(f"customer-{dice.below(100)}"))
+
+
+def golden_first_reports() -> Iterator[PurchaseRecording]:
+    """Yield reports of purchases as they were sent before lines had kinds."""
+    dice = _Dice(1)
+    for _ in range(NUMBER):
+        yield _first_report(dice)
+
+
+def _first_report(dice: _Dice) -> PurchaseRecording:
+    lines = tuple(
+        PurchaseLine(
+            dice.pick(None, f"item-{dice.below(50)}"),
+            dice.pick(None, "hair"),
+            quantity,
+            price,
+            dice.below(price + 1),
+            dice.below(90),
+        )
+        for quantity, price in [(1 + dice.below(4), dice.below(9_000)) for _ in range(dice.below(4))]
+    )
+    return _report(dice, lines)
 
 
 def _adjustment(dice: _Dice) -> AdjustmentRequest:
