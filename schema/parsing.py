@@ -51,6 +51,16 @@ _TOKEN = re.compile(
 
 _NEW_LINE = re.compile(r"\r\n|[\n\r]")
 
+_PLAIN_TOKEN = re.compile(
+    r"([ \t,\n\r\ufeff]*)"
+    r"(?:([A-Za-z_][A-Za-z0-9_]*)"
+    r"|([!$&():=@\[\]{|}]|\.\.\.)"
+    r'|"([^"\\\n\r\ud800-\udfff]+)")'
+)
+"""What stands between tokens, then a name, a sign, or a text without escapes: nearly all of a document."""
+
+_SIGNS = {kind.value: kind for kind in TokenKind if kind.value in {*"!$&():=@[]{|}", "..."}}
+
 
 class Place(Location):
     """Where a node begins and ends, without the tokens there."""
@@ -98,6 +108,24 @@ class DocumentLexer(Lexer):
             token = self.read_next_token(token.end)
         self._following = token
         return token
+
+    def read_next_token(self, start: int) -> Token:
+        """The token at or after this place. What is not plain is read by graphql-core, character by character."""
+        body = self.source.body
+        found = _PLAIN_TOKEN.match(body, start)
+        if found is None:
+            return super().read_next_token(start)
+        begin, end = found.end(1), found.end()
+        if begin > start:
+            for line_end in _NEW_LINE.finditer(body, start, begin):
+                self.line += 1
+                self.line_start = line_end.end()
+        _, name, sign, text = found.groups()
+        if name is not None:
+            return self.create_token(TokenKind.NAME, begin, end, name)
+        if sign is not None:
+            return self.create_token(_SIGNS[sign], begin, end)
+        return self.create_token(TokenKind.STRING, begin, end, text)
 
 
 class DocumentParser(Parser):
