@@ -8,8 +8,8 @@ import asyncio
 import structlog
 
 from loyalty.rules.ids import TenantId
-from loyalty.services.sweep import NOTHING_SWEPT, Swept
-from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.sweep import NOTHING_SWEPT, Sweep, Swept
+from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.due import read_due_tenants
 from tenancy.database import Database
@@ -41,25 +41,25 @@ async def sweep_round(world: World, relay: Database, outages: Outages) -> int:
     time, by tenant.
     """
     total = 0
-    for name in TENANT_SWEEPS:
+    for one in SWEEPS:
         async with relay.engine.connect() as connection:
-            tenants = await read_due_tenants(connection, name, world.clock(), TENANTS_AT_ONCE)
+            tenants = await read_due_tenants(connection, one.due, world.clock(), TENANTS_AT_ONCE)
         for tenant_id in tenants:
-            swept = await _sweep_tenant(name, world, tenant_id, outages)
+            swept = await _sweep_tenant(one, world, tenant_id, outages)
             total += swept.done
             if swept.late:
-                log.warning("swept late", sweep=name, tenant=str(tenant_id), late=swept.late)
+                log.warning("swept late", sweep=one.name, tenant=str(tenant_id), late=swept.late)
     return total
 
 
-async def _sweep_tenant(name: str, world: World, tenant_id: TenantId, outages: Outages) -> Swept:
-    key = (name, tenant_id)
+async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, outages: Outages) -> Swept:
+    key = (one.name, tenant_id)
     try:
-        swept = await TENANT_SWEEPS[name](world, tenant_id)
+        swept = await one.work(world, tenant_id)
     except Exception as error:
         if is_away(error):
             raise
-        outages.setdefault(key, Outage(f"{name} of {tenant_id}")).failed(error)
+        outages.setdefault(key, Outage(f"{one.name} of {tenant_id}")).failed(error)
         return NOTHING_SWEPT
     if key in outages:
         outages.pop(key).over()

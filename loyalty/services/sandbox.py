@@ -10,7 +10,7 @@ from loyalty.rules.text import check_external_id
 from loyalty.services.audit import note_changes
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
-from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.idempotency import keep_key, keyed_call, read_replayed_result
 from loyalty.storage.programs import touch_config
@@ -77,6 +77,6 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
 async def _sweep_until_idle(world: World, tenant_id: TenantId) -> None:
     """Sweep until nothing is due; what is left after so many batches is the worker's."""
     for _ in range(MAX_BATCHES):
-        swept = [await sweep(world, tenant_id) for sweep in TENANT_SWEEPS.values()]
+        swept = [await sweep.work(world, tenant_id) for sweep in SWEEPS]
         if not any(one.done for one in swept):
             return

@@ -1,25 +1,28 @@
-"""All that time alone makes due in a tenant, in the order in which it happens when several are."""
+"""The registry of sweeps: all that time alone makes due in a tenant, in the order in which it happens."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Sequence
 
-from loyalty.rules.ids import TenantId
 from loyalty.services.abandoned_hold import free_abandoned_holds
 from loyalty.services.expiry import expire_due, tell_expiring
 from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_card_holds
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase_evaluation import evaluate_due
-from loyalty.services.sweep import Swept
+from loyalty.services.sweep import Sweep
 from loyalty.services.tier_review import review_due
-from loyalty.services.world import World
+from loyalty.storage.due import due_by
 
-TENANT_SWEEPS: Mapping[str, Callable[[World, TenantId], Awaitable[Swept]]] = {
-    "evaluation": evaluate_due,
-    "maturing": mature_due,
-    "holds": free_abandoned_holds,
-    "notices": tell_expiring,
-    "expiry": expire_due,
-    "gift_card_holds": free_abandoned_card_holds,
-    "gift_card_expiry": expire_due_cards,
-    "tiers": review_due,
-}
-"""Each does one batch; the worker and a sandbox call them until nothing is left to do."""
+SWEEPS: Sequence[Sweep] = (
+    Sweep("evaluation", due_by("purchases_evaluates_at_idx"), evaluate_due),
+    Sweep("maturing", due_by("accruals_matures_at_idx"), mature_due),
+    Sweep("holds", due_by("holds_expires_at_idx"), free_abandoned_holds),
+    Sweep("notices", due_by("lots_notice_at_idx"), tell_expiring),
+    # Where all points whose time is over are held, nothing can expire yet.
+    Sweep("expiry", due_by("lots_due_at_idx"), expire_due),
+    Sweep("gift_card_holds", due_by("gift_card_holds_expires_at_idx"), free_abandoned_card_holds),
+    # Where all that is left of the cards whose time is over is held, nothing can expire yet.
+    Sweep("gift_card_expiry", due_by("gift_cards_due_at_idx"), expire_due_cards),
+    Sweep("tiers", due_by("accounts_tier_review_at_idx"), review_due),
+)
+"""The worker and a sandbox call each until nothing is left to do."""
+
+SWEEP_BY_NAME = {sweep.name: sweep for sweep in SWEEPS}

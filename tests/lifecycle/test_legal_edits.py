@@ -61,7 +61,7 @@ from loyalty.services.redemption import capture_hold, hold_points, release_hold,
 from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
 from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.tenant import provision_tenant
-from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
 from loyalty.services.world import World
@@ -440,8 +440,8 @@ class Business:
             while await advance_job(self.then, self.salon.tenant_id, job.id):
                 pass
         self.jobs = []
-        for sweep in TENANT_SWEEPS.values():
-            while (await sweep(self.then, self.salon.tenant_id)).done:
+        for sweep in SWEEPS:
+            while (await sweep.work(self.then, self.salon.tenant_id)).done:
                 pass
 
 

@@ -43,7 +43,7 @@ from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording
 from loyalty.services.redemption import capture_hold, hold_points, release_hold, return_redemption
 from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
-from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.tenant_sweeps import SWEEP_BY_NAME, SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.points_paid import PurchaseKey
 from runtime.roles import DatabaseUrls
@@ -348,12 +348,12 @@ class Life(RuleBasedStateMachine):
         self.model.now += by
         self._count("pass_time")
 
-    @rule(name=st.sampled_from(list(TENANT_SWEEPS)))
+    @rule(name=st.sampled_from(list(SWEEP_BY_NAME)))
     def sweep(self, name: str) -> None:
         """One of the worker's sweeps comes by."""
 
         async def come_by() -> None:
-            await TENANT_SWEEPS[name](self._now, self.salon.tenant_id)
+            await SWEEP_BY_NAME[name].work(self._now, self.salon.tenant_id)
 
         self._both("sweep", getattr(self.model, SWEPT.get(name, "do_nothing")), come_by)
 
@@ -378,7 +378,7 @@ class Life(RuleBasedStateMachine):
     async def _sweep_all(self) -> None:
         done = 1
         while done:
-            done = sum([(await sweep(self._now, self.salon.tenant_id)).done for sweep in TENANT_SWEEPS.values()])
+            done = sum([(await sweep.work(self._now, self.salon.tenant_id)).done for sweep in SWEEPS])
 
     def _key(self) -> str:
         self.asked += 1

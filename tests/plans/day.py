@@ -94,7 +94,7 @@ from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
-from loyalty.services.tenant_sweeps import TENANT_SWEEPS
+from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
 from loyalty.services.world import World
@@ -509,13 +509,13 @@ class Day:
     async def sweep(self) -> None:
         """What time alone makes due, looked for across tenants, and done in this one."""
         now = datetime.now(UTC)
-        for name, work in TENANT_SWEEPS.items():
+        for one in SWEEPS:
             async with self.relay.engine.connect() as connection:
                 for moment in (now, now + LATER):
-                    await read_due_tenants(connection, name, moment, 100)
-            if name in {"holds", "gift_card_holds", "gift_card_expiry", "notices", "expiry", "tiers"}:
-                await work(at(self.world, now + LATER), self.salon.tenant_id)
-            await work(self.world, self.salon.tenant_id)
+                    await read_due_tenants(connection, one.due, moment, 100)
+            if one.name in {"holds", "gift_card_holds", "gift_card_expiry", "notices", "expiry", "tiers"}:
+                await one.work(at(self.world, now + LATER), self.salon.tenant_id)
+            await one.work(self.world, self.salon.tenant_id)
         async with self.relay.engine.connect() as connection:
             await read_due_jobs(connection, 100)
         await list_tenants(self.relay)

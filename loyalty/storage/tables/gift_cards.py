@@ -16,6 +16,7 @@ from tenancy.table import (
     amount,
     check,
     digest,
+    due_index,
     identifier,
     index,
     instant,
@@ -79,6 +80,7 @@ gift_cards = tenant_table(
     # What was sold of a product: a cancelled card goes back into the stock.
     index("gift_cards_sold_idx", "product_id", "buyer_id", where=sql("voided_at IS NULL AND product_id IS NOT NULL")),
     index("gift_cards_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
+    due_index("gift_cards_due_at_idx", "due_at"),
     of_tenants=True,
 )
 
@@ -109,6 +111,7 @@ gift_card_holds = tenant_table(
     check("ended", "(state = 'ACTIVE') = (ended_at IS NULL)"),
     check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
     index("gift_card_holds_active_idx", "expires_at", "id", where=sql("state = 'ACTIVE'")),
+    due_index("gift_card_holds_expires_at_idx", "expires_at", where="state = 'ACTIVE'"),
     index("gift_card_holds_card_idx", "gift_card_id", "created_at", "id"),
     index("gift_card_holds_purchase_idx", "purchase_kind", "purchase_external_id"),
 )

@@ -12,6 +12,7 @@ from tenancy.table import (
     check,
     digest,
     document,
+    due_index,
     identifier,
     index,
     instant,
@@ -90,6 +91,8 @@ lots = tenant_table(
     index("lots_entry_idx", "entry_id"),
     index("lots_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
     index("lots_notice_idx", "notice_at", "id", where=sql("state = 'OPEN' AND notice_at IS NOT NULL")),
+    due_index("lots_due_at_idx", "due_at"),
+    due_index("lots_notice_at_idx", "notice_at", where="state = 'OPEN' AND notice_at IS NOT NULL"),
 )
 
 expiry_notices = tenant_table(

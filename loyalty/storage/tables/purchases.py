@@ -10,6 +10,7 @@ from tenancy.table import (
     amount,
     check,
     document,
+    due_index,
     identifier,
     index,
     instant,
@@ -60,6 +61,7 @@ purchases = tenant_table(
     index("purchases_customer_idx", "customer_id", "recorded_at", "id"),
     index("purchases_recorded_idx", "recorded_at", "id"),
     index("purchases_evaluation_idx", "evaluates_at", "id", where=sql("evaluates_at IS NOT NULL")),
+    due_index("purchases_evaluates_at_idx", "evaluates_at"),
 )
 
 purchase_facts = tenant_table(
@@ -162,6 +164,7 @@ accruals = tenant_table(
     check("voided_points", "voided_points BETWEEN 0 AND points"),
     check("reversed_points", "reversed_points BETWEEN 0 AND points - voided_points"),
     index("accruals_due_idx", "matures_at", "id", where=sql("state = 'PENDING'")),
+    due_index("accruals_matures_at_idx", "matures_at", where="state = 'PENDING'"),
 )
 
 former_valuations = tenant_table(

@@ -25,7 +25,7 @@ from loyalty.services.purchase import record_purchases
 from loyalty.services.purchase_recording import RecordedPurchase
 from loyalty.services.redemption import release_hold
 from loyalty.services.world import World
-from loyalty.storage.due import read_due_tenants
+from loyalty.storage.due import due_by, read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import read_events
 from loyalty.storage.window import Window
@@ -551,7 +551,7 @@ async def test_where_all_that_is_due_is_held_the_worker_is_not_called(
 
 async def is_due(relay: Database, salon: Salon, now: datetime) -> bool:
     async with relay.engine.connect() as connection:
-        return salon.tenant_id in await read_due_tenants(connection, "expiry", now, 10_000)
+        return salon.tenant_id in await read_due_tenants(connection, due_by("lots_due_at_idx"), now, 10_000)
 
 
 async def test_sweeps_meet_everything_else_that_moves_points(

@@ -13,7 +13,7 @@ from loyalty.services.gift_card import load_gift_cards, reveal_code
 from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_card_holds
 from loyalty.services.gift_card_listing import load_card_entries_of, load_card_holds
 from loyalty.services.world import World
-from loyalty.storage.due import read_due_tenants
+from loyalty.storage.due import due_by, read_due_tenants
 from loyalty.storage.gift_cards import GiftCardRow
 from tenancy.database import Database
 from tests.fixtures.invariants import LedgerCheck
@@ -73,7 +73,7 @@ async def test_what_is_held_outlives_the_card_and_what_comes_back_of_it_is_lost(
     before, after = at(world, OVER - timedelta(minutes=1)), at(world, OVER + timedelta(minutes=1))
     held = await hold_card(before, salon, card.id, 3_000, minutes=60)
     async with relay_database.engine.connect() as connection:
-        assert salon.tenant_id in await read_due_tenants(connection, "gift_card_expiry", OVER, 10_000)
+        assert salon.tenant_id in await read_due_tenants(connection, due_by("gift_cards_due_at_idx"), OVER, 10_000)
     assert (await expire_due_cards(after, salon.tenant_id)).done == 1
     assert (await expire_due_cards(after, salon.tenant_id)).done == 0
     assert (await _card(world, salon, card.id)).balance_minor == 3_000
@@ -132,7 +132,9 @@ async def test_an_abandoned_hold_ends_by_itself(
     third = await hold_card(world, salon, card.id, 500, "third", minutes=60)
     later = at(world, datetime.now(UTC) + timedelta(minutes=5))
     async with relay_database.engine.connect() as connection:
-        assert salon.tenant_id in await read_due_tenants(connection, "gift_card_holds", later.clock(), 10_000)
+        assert salon.tenant_id in await read_due_tenants(
+            connection, due_by("gift_card_holds_expires_at_idx"), later.clock(), 10_000
+        )
     assert (await free_abandoned_card_holds(later, salon.tenant_id)).done == 2
     assert (await free_abandoned_card_holds(later, salon.tenant_id)).done == 0
     ids = [one.hold.id for one in (first, second, third)]
