@@ -1,15 +1,13 @@
 """Live events: each process listens once, reads a tenant's new events once, and hands them to all its followers.
 
-A log is read when a hint (NOTIFY) says that it has grown. Nothing rests on hints alone: the relay sends one each second
-so that their absence is noticed, and then logs are looked at in turns. No transaction is open while anybody waits, what
-a follower may leave unread is bounded, and a tenant that nobody follows costs nothing.
+A log is read when it has grown. A hint (NOTIFY) says so at once. Nothing rests on hints: each second one statement asks
+how far all followed logs reach. No transaction is open while anybody waits. What a follower may leave unread is
+bounded, and a tenant that nobody follows costs nothing.
 """
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from itertools import islice
 from typing import Any
 
 import psycopg
@@ -17,7 +15,14 @@ import structlog
 
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId, TenantId
-from loyalty.services.event_log import MAX_EVENTS_AT_ONCE, EventPage, last_position, list_events, read_log
+from loyalty.services.event_log import (
+    MAX_EVENTS_AT_ONCE,
+    EventPage,
+    last_position,
+    last_positions,
+    list_events,
+    read_log,
+)
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from schema.masking import ReaderTooSlow
@@ -31,13 +36,7 @@ MAX_BACKLOG = 1_000
 PATIENCE_SECONDS = 5.0
 """How long a follower whose backlog is full may take for half of it; so long the others of its tenant wait once."""
 POLL_SECONDS = 1.0
-"""How often logs are looked at without a hint, some of them each time."""
-SILENCE_SECONDS = 5.0
-"""After so long without any hint there may be growth that nobody hints at: the relay sends a hint each second."""
-LOGS_IN_SILENCE = 20
-"""Logs that are looked at each time while no hints come; hundreds at a time would cost a fifth of a core."""
-ROUND_SECONDS = 60.0
-"""How long it takes to look at all logs once while hints come, whatever the hints say."""
+"""How often it is asked how far the followed logs reach: an event whose hint is lost comes so late at most."""
 READS_AT_ONCE = 4
 """Logs read at the same time, so that followers never take all connections from the requests."""
 STOP_SECONDS = 5.0
@@ -132,7 +131,6 @@ class EventHub:
         self._asking: dict[TenantId, asyncio.Task[int]] = {}
         self._listener: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
-        self._heard_at = -math.inf
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._reading = Outage("event reader")
         self._stopped = False
@@ -209,7 +207,7 @@ class EventHub:
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
             if self._poller is None:
-                self._poller = asyncio.create_task(self._look_without_hints(), name="event poller")
+                self._poller = asyncio.create_task(self._ask_each_second(), name="event poller")
         elif shared.position > position:
             return None
         follower = Follower(shared, position, self._max_backlog)
@@ -283,15 +281,21 @@ class EventHub:
             if len(events) < MAX_EVENTS_AT_ONCE:
                 await shared.woken.wait()
 
-    async def _look_without_hints(self) -> None:
-        """Wake logs in turns, as long as there are any: each once in a round, and more of them while no hints come."""
+    async def _ask_each_second(self) -> None:
+        """Wake the logs that have grown, whatever the hints say, as long as any log is followed."""
+        rest = POLL_SECONDS
         while True:
-            await asyncio.sleep(POLL_SECONDS)
-            silent = asyncio.get_running_loop().time() - self._heard_at > SILENCE_SECONDS
-            share = math.ceil(len(self._logs) * POLL_SECONDS / ROUND_SECONDS)
-            for tenant_id in list(islice(self._logs, max(share, LOGS_IN_SILENCE if silent else 0))):
-                shared = self._logs[tenant_id] = self._logs.pop(tenant_id)
-                shared.woken.set()
+            await asyncio.sleep(rest)
+            try:
+                async with self._reads:
+                    reached = await last_positions(self._world, list(self._logs))
+            except Exception as error:  # noqa: BLE001 - without it a lost hint would be a lost event
+                rest = self._reading.failed(error)
+            else:
+                rest = POLL_SECONDS
+                self._reading.over()
+                for tenant_id, position in reached.items():
+                    self._wake(tenant_id, position)
 
     async def _hand_out(self, shared: SharedLog, events: list[EventRow]) -> None:
         for event in events:
@@ -326,7 +330,6 @@ class EventHub:
             try:
                 await self._take_hints(outage)
             except Exception as error:  # noqa: BLE001 - without hints events would come late
-                self._heard_at = -math.inf
                 await asyncio.sleep(outage.failed(error))
 
     async def _take_hints(self, outage: Outage) -> None:
@@ -335,26 +338,26 @@ class EventHub:
         ) as connection:
             await connection.execute(f"LISTEN {CHANNEL}".encode())
             outage.over()
-            # Hints may have been missed meanwhile.
-            for shared in self._logs.values():
-                shared.woken.set()
             while True:
                 async for hint in connection.notifies(timeout=LISTENER_CHECK_SECONDS):
-                    self._heard_at = asyncio.get_running_loop().time()
-                    self._wake(hint.payload)
+                    self._take_hint(hint.payload)
                 async with asyncio.timeout(LISTENER_ANSWER_SECONDS):
                     await connection.execute("SELECT 1")
 
-    def _wake(self, payload: str) -> None:
+    def _take_hint(self, payload: str) -> None:
         try:
             hints = decode_hints(payload)
         except ValueError:
             log.warning("a hint was not understood", payload_size_count=len(payload))
             return
         for tenant_id, position in hints:
-            shared = self._logs.get(tenant_id)
-            if shared is not None and position > shared.position:
-                shared.woken.set()
+            self._wake(tenant_id, position)
+
+    def _wake(self, tenant_id: TenantId, position: int) -> None:
+        """Let a log be read that reaches so far, if somebody follows it and it was not read so far."""
+        shared = self._logs.get(tenant_id)
+        if shared is not None and position > shared.position:
+            shared.woken.set()
 
 
 def _take_exception(task: asyncio.Task[int]) -> None:

@@ -3,7 +3,7 @@
     make bench-sweeps                         2,000 tenants, one of them with 500,000 open lots
     make bench-sweeps ARGS="--tenants 10000 --lots 1000000"
 
-Nothing is due, as in most seconds. Times are those that PostgreSQL itself measures (EXPLAIN ANALYZE), the best of several.
+Nothing is due, as in most seconds. PostgreSQL measures the times itself (EXPLAIN ANALYZE); the best of several counts.
 """
 
 import argparse

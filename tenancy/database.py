@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
-from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer
-from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
+from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer, name_followed
+from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.reading import Reader, Reads
 from tenancy.statements import to_json
 from tenancy.table import TENANT_PARAMETER
@@ -61,6 +61,9 @@ class Pooler(StrEnum):
 
 _ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
 _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
+_FOLLOW = select(
+    func.set_config(FOLLOWED_SETTING, bindparam("followed"), True), func.set_config(TENANT_SETTING, NO_TENANT, True)
+)
 _LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where(
     token_directory.c.sha256 == bindparam("sha256"),
 )
@@ -202,6 +205,19 @@ class Database:
         if len(self._ways) > MAX_REMEMBERED_TOKENS:
             self._ways.popitem(last=False)
         return way
+
+    async def ask_of_followed(
+        self, tenant_ids: Sequence[TenantId], statement: Executable, **parameters: Any
+    ) -> Sequence[Any]:
+        """Run one statement about the logs of many tenants; its rows.
+
+        It sees how far the logs of these tenants reach, and nothing else of any tenant.
+        """
+        if self.multiplexer is not None:
+            return await self.multiplexer.ask_of_followed(tenant_ids, statement, parameters)
+        async with _begin(self.engine) as connection:
+            await connection.execute(_FOLLOW, {"followed": name_followed(tenant_ids)})
+            return (await connection.execute(statement, parameters)).all()
 
     def forget_token(self, sha256: str) -> None:
         """Look the way of a token up anew next time: where it led, there is no token."""

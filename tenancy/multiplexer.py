@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NoAnswer
 from tenancy.pipeline import Pipeline, Question, Request
-from tenancy.policies import CREDENTIAL_SETTING, TENANT_SETTING
+from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.statements import compile_statement, wrap_error
 
 READ_CONNECTIONS = 3
@@ -59,6 +59,15 @@ def _enter_with(setting: str) -> Any:
 
 _ENTER = _enter_with(TENANT_SETTING)
 _PRESENT = _enter_with(CREDENTIAL_SETTING)
+_FOLLOW = _enter_with(FOLLOWED_SETTING).add_columns(
+    func.set_config(literal_column(f"'{TENANT_SETTING}'"), literal_column(f"'{NO_TENANT}'"), literal_column("true"))
+)
+
+
+def name_followed(tenant_ids: Sequence[TenantId]) -> str:
+    """The value of the setting that names the tenants whose logs are followed."""
+    return ",".join(map(str, tenant_ids))
+
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
@@ -95,6 +104,13 @@ class Multiplexer:
     async def ask_with_credential(self, sha256: str, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
         """Run a statement for the owner of a credential, outside of every tenant; its rows."""
         (rows,) = await self._ask(_PRESENT, sha256, Lane.FAST, [(statement, parameters)])
+        return rows
+
+    async def ask_of_followed(
+        self, tenant_ids: Sequence[TenantId], statement: Executable, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        """Run a statement about the logs of these tenants, outside of every tenant; its rows."""
+        (rows,) = await self._ask(_FOLLOW, name_followed(tenant_ids), Lane.FAST, [(statement, parameters)])
         return rows
 
     async def _ask(

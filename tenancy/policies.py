@@ -9,8 +9,12 @@ RELAY = "treue_relay"
 
 TENANT_SETTING = "app.tenant_id"
 CREDENTIAL_SETTING = "app.credential_sha256"
+FOLLOWED_SETTING = "app.followed_tenants"
+NO_TENANT = "00000000-0000-0000-0000-000000000000"
+"""Where a statement is about no single tenant: the wall must have something to compare, and nothing is equal to it."""
 
 _OF_TENANT = f"tenant_id = current_setting('{TENANT_SETTING}')::uuid"
+_OF_FOLLOWED = f"tenant_id = ANY (string_to_array(current_setting('{FOLLOWED_SETTING}', true), ',')::uuid[])"
 _OF_CREDENTIAL = f"sha256 = current_setting('{CREDENTIAL_SETTING}', true)"
 
 
@@ -33,6 +37,14 @@ def visible_to_relay(table: str, *, rights: str) -> list[str]:
         f"CREATE POLICY relay_sees_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)",
         f"GRANT {rights} ON {table} TO {RELAY}",
     ]
+
+
+def visible_to_followers(table: str) -> list[str]:
+    """Let the application read rows of the tenants that a transaction names, and of no others.
+
+    For how far logs reach: a process asks once for all logs that its subscriptions follow.
+    """
+    return [f"CREATE POLICY followed_logs ON {table} FOR SELECT TO {APP} USING ({_OF_FOLLOWED})"]
 
 
 def wall_of_directory(table: str) -> list[str]:

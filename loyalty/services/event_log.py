@@ -1,11 +1,19 @@
 """The tenant's log of events, from any position."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import may_see_customer
 from loyalty.services.world import World
-from loyalty.storage.events import EventFilter, EventRow, read_event_page, read_events, read_last_position
+from loyalty.storage.events import (
+    EventFilter,
+    EventRow,
+    read_event_page,
+    read_events,
+    read_last_position,
+    read_last_positions,
+)
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
@@ -13,6 +21,9 @@ from permissions.policy import require, require_any
 MAX_EVENTS_AT_ONCE = 500
 MAX_POSITIONS_AT_ONCE = 5_000
 """How far one page of a poll looks: a filter that fits nothing there answers with an empty page and where to go on."""
+
+MAX_LOGS_ASKED_AT_ONCE = 5_000
+"""Logs of which one statement asks how far they reach."""
 
 
 class EventPage(NamedTuple):
@@ -49,6 +60,14 @@ async def last_position(world: World, tenant_id: TenantId) -> int:
     """The position of the newest event, 0 when there is none."""
     tx = world.database.reading(tenant_id)
     return await read_last_position(tx)
+
+
+async def last_positions(world: World, tenant_ids: Sequence[TenantId]) -> dict[TenantId, int]:
+    """The positions of the newest events of many tenants, in one statement for ``MAX_LOGS_ASKED_AT_ONCE`` of them."""
+    found: dict[TenantId, int] = {}
+    for start in range(0, len(tenant_ids), MAX_LOGS_ASKED_AT_ONCE):
+        found |= await read_last_positions(world.database, tenant_ids[start : start + MAX_LOGS_ASKED_AT_ONCE])
+    return found
 
 
 async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:

@@ -27,13 +27,13 @@ class NoDueIndex(TypeError):
 
 
 class Due:
-    """What becomes due in a table: its rows of an index that begins with their time and goes on with the tenant."""
+    """What becomes due in a table: its rows of an index that begins with their time and the tenant."""
 
     def __init__(self, index: Index) -> None:
         """Raises NoDueIndex."""
         names = [column.name for column in index.columns]
-        if len(names) != 2 or index.columns[0].type is not INSTANT or names[1] != "tenant_id":  # noqa: PLR2004 - both
-            raise NoDueIndex(f"{index.name} sorts by {', '.join(names)}: it must be (time, tenant_id)")
+        if index.columns[0].type is not INSTANT or names[1:2] != ["tenant_id"]:
+            raise NoDueIndex(f"{index.name} sorts by {', '.join(names)}: it must begin with a time and the tenant")
         self.index = index
         self.table = index.columns[0].table
         self._at = index.columns[0]

@@ -27,7 +27,8 @@ WAITING = (
 def upgrade() -> None:
     """Apply."""
     for name, table, at, where in WAITING:
-        op.create_index(name, table, [at, "tenant_id"], postgresql_where=sa.text(where))
+        key = "customer_id" if table == "accounts" else "id"
+        op.create_index(name, table, [at, "tenant_id", key], postgresql_where=sa.text(where))
     op.create_index(
         "tenants_ahead_idx", "tenants", ["tenant_id"], postgresql_where=sa.text("clock_advance_seconds > 0")
     )

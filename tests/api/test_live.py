@@ -2,24 +2,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
-import psycopg
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
-from api.live import LISTENER_NAME, LOGS_IN_SILENCE, EventHub
+from api.live import LISTENER_NAME, POLL_SECONDS, EventHub
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
-from loyalty.storage.events import CHANNEL, EventRow, decode_hints
+from loyalty.storage.events import CHANNEL, EventRow
 from runtime.roles import DatabaseUrls
 from schema.masking import ReaderTooSlow
 from tenancy.database import Database
 from tests.fixtures.live import GENEROUS_SECONDS, buy, end_sessions, happen, numbers_of, relaying, until
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from worker.relay import HEARTBEAT_SECONDS, relay_batch
+from worker.relay import relay_batch
 
 Events = AsyncGenerator[EventRow, None]
 
@@ -332,61 +331,53 @@ async def following_many(hub: EventHub) -> AsyncIterator[None]:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def count_looks(statements: StatementLog, seconds: float) -> int:
-    """How often logs are read within some time."""
-    with statements() as sent:
-        await asyncio.sleep(seconds)
-    return len([statement for statement in sent if "events.position >" in statement])
+async def until_read(statements: StatementLog) -> None:
+    """Wait until the first look at every log is over."""
+    reads = 1
+    while reads:
+        with statements() as sent:
+            await asyncio.sleep(0.3)
+        reads = sum("events.position >" in statement for statement in sent)
 
 
-async def test_many_followed_logs_in_which_nothing_happens_are_not_asked_each_second(
-    relay_database: Database, hub: EventHub, statements: StatementLog
-) -> None:
-    """The relay says each second that it is there. Before, 300 logs that were read each second took 22 % of a core."""
-    async with relaying(relay_database), following_many(hub):
-        await asyncio.sleep(2 * HEARTBEAT_SECONDS)
-        await until_idle(statements)
-        assert await count_looks(statements, 3.0) < MANY_LOGS / 4
-
-
-async def test_many_followed_logs_are_looked_at_in_turns_while_no_hints_come(
+async def test_all_followed_logs_are_asked_about_in_one_statement_each_second(
     world: World, statements: StatementLog
 ) -> None:
+    """Also where no hint ever comes. Before, 300 logs that were read each second took 22 % of a core."""
     deaf = EventHub(world)
     async with following_many(deaf):
-        await until_idle(statements)
-        assert 0 < await count_looks(statements, 2.0) < MANY_LOGS
+        await until_read(statements)
+        with statements() as sent:
+            await asyncio.sleep(3 * POLL_SECONDS)
+        assert {statement.count("event_positions.tenant_id = ANY") for statement in sent} == {1}
+        assert 1 < len(sent) < 3 + 2
     await deaf.stop()
 
 
-async def until_idle(statements: StatementLog) -> None:
-    """Wait until the first look at every log is over."""
-    while await count_looks(statements, 0.3) > LOGS_IN_SILENCE:
-        pass
-
-
-async def test_the_last_log_of_many_gets_its_turn_without_any_hint(
-    world: World, salon: Salon, customer: CustomerId, relay_database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_each_of_many_logs_that_grow_is_read_without_any_hint(
+    world: World,
+    salon: Salon,
+    other_salon: Salon,
+    customer: CustomerId,
+    relay_database: Database,
+    statements: StatementLog,
 ) -> None:
-    monkeypatch.setattr("api.live.POLL_SECONDS", 0.05)
+    """Those that do not grow are not read again."""
     deaf = EventHub(world)
-    async with following_many(deaf), taking(deaf, salon, 2) as taken:
-        for number in (1, 2):
-            await happen(world, salon, customer, [number])
+    (stranger,) = await buy(world, other_salon, 1)
+    async with following_many(deaf), taking(deaf, salon, 2) as ours, taking(deaf, other_salon, 1) as theirs:
+        await until_read(statements)
+        with statements() as sent:
+            await happen(world, salon, customer, [1])
+            await happen(world, other_salon, stranger, [3])
             await relay_all(relay_database)
-            await asyncio.sleep(0.5)
-    assert numbers_of(await taken) == [1, 2]
+            await until(theirs.done)
+            await happen(world, salon, customer, [2])
+            await relay_all(relay_database)
+            await until(ours.done)
+    assert (numbers_of(await ours), numbers_of(await theirs)) == ([1, 2], [3])
+    assert len([statement for statement in sent if "events.position >" in statement]) < 2 * 3
     await deaf.stop()
-
-
-async def test_the_relay_says_that_it_is_there_when_nothing_happens(
-    relay_database: Database, database_urls: DatabaseUrls
-) -> None:
-    async with await psycopg.AsyncConnection.connect(database_urls.app, autocommit=True) as connection:
-        await connection.execute(f"LISTEN {CHANNEL}".encode())
-        async with relaying(relay_database):
-            payloads = [hint.payload async for hint in connection.notifies(timeout=GENEROUS_SECONDS, stop_after=2)]
-    assert [decode_hints(payload) for payload in payloads] == [[], []]
 
 
 async def test_a_crowd_that_begins_to_follow_one_tenant_costs_a_few_statements(

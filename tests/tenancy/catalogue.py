@@ -33,6 +33,11 @@ RELAY_TABLES = (
 )
 """What the relay sees across tenants: who there is, the outbox, and where work is due."""
 
+_FOLLOWED = (
+    "followed_logs for r to treue_app using "
+    "(tenant_id = ANY ((string_to_array(current_setting('app.followed_tenants'::text, true), ','::text))::uuid[]))"
+)
+
 _DIRECTORY_POLICIES = [
     f"credential_wall for r to public using {_OF_CREDENTIAL}",
     f"tenant_wall for a to public with check {_OF_TENANT}",
@@ -144,6 +149,8 @@ def _policy_gaps(connection: Connection) -> Iterator[str]:
 def _expected_policies(table: str) -> list[str]:
     if table == "token_directory":
         return _DIRECTORY_POLICIES
+    if table == "event_positions":
+        return [_FOLLOWED, _RELAY, _WALL]
     return [_RELAY, _WALL] if table in RELAY_TABLES else [_WALL]
 
 

@@ -19,6 +19,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.ids import TenantId
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.world import World
+from loyalty.storage.events import read_last_positions
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database, enter_tenant
 from tenancy.table import metadata
@@ -110,6 +111,22 @@ async def test_aggregates_and_joins_see_no_further(world: World, ours: Neighbour
     async with inside(world.database, ours.salon.tenant_id) as connection:
         assert (await connection.execute(asked)).one() == (1, str(ours.salon.tenant_id))
     assert theirs.customer_id != ours.customer_id
+
+
+async def test_whoever_follows_logs_sees_how_far_they_reach_and_nothing_else(
+    world: World, ours: Neighbour, theirs: Neighbour
+) -> None:
+    """F-39: a process asks about many logs at once: only those it names answer, and only with their positions."""
+    stranger = [one.salon.tenant_id for one in (ours, theirs)]
+    for named in ([], stranger[:1], stranger):
+        found = await read_last_positions(world.database, named)
+        assert set(found) == set(named)
+        assert all(found.values())
+    for table in TABLES:
+        if table.name != "event_positions":
+            assert await world.database.ask_of_followed(stranger, text(f"SELECT 1 FROM {table.name}")) == []
+    with pytest.raises(DBAPIError, match=r"read-only|permission denied"):
+        await world.database.ask_of_followed(stranger, text("UPDATE event_positions SET last_position = 0"))
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -168,7 +168,7 @@ accounts = tenant_table(
     index("accounts_archived_idx", "customer_id", where=sql("archived_at IS NOT NULL")),
     index("accounts_tier_idx", "tier_id"),
     index("accounts_tier_review_idx", "tier_review_at", where=sql("tier_review_at IS NOT NULL")),
-    due_index("accounts_tier_review_at_idx", "tier_review_at"),
+    due_index("accounts_tier_review_at_idx", "tier_review_at", key="customer_id"),
     key=("customer_id",),
 )
 
