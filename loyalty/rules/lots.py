@@ -3,7 +3,7 @@
 What expires soonest goes first, what never expires goes last, and among equals the oldest goes first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -78,6 +78,36 @@ def soonest_first(parcels: Iterable[Parcel]) -> list[Parcel]:
     return sorted(parcels, key=lambda parcel: parcel.expires_at or _NEVER)
 
 
+def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
+    """Return one parcel for all that expire together, in the order in which each expiry came first."""
+    merged: dict[tuple[datetime | None, int | None], Parcel] = {}
+    for parcel in parcels:
+        key = (parcel.expires_at, parcel.inactivity_days)
+        before = merged.get(key)
+        merged[key] = parcel if before is None else replace(parcel, points=parcel.points + before.points)
+    return list(merged.values())
+
+
+def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
+    """Return parcels without so many points, which go from those that expire soonest."""
+    left = []
+    for parcel in soonest_first(parcels):
+        gone = min(points, parcel.points)
+        points -= gone
+        if parcel.points > gone:
+            left.append(replace(parcel, points=parcel.points - gone))
+    return left
+
+
+def fit_parcels(parcels: Sequence[Parcel], points: int) -> list[Parcel]:
+    """Return parcels that hold so many points: what is too much expires soonest, what is missing expires last."""
+    surplus = sum(parcel.points for parcel in parcels) - points
+    fitted = drop_soonest(parcels, max(0, surplus))
+    if surplus < 0:
+        fitted[-1] = replace(fitted[-1], points=fitted[-1].points - surplus)
+    return fitted
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """How many points a debit takes from one lot; always positive."""
@@ -141,6 +171,14 @@ def allocate(lots: Iterable[Lot], points: int) -> tuple[Allocation, ...]:
     if missing:
         raise InsufficientPoints(available=points - missing, required=points)
     return tuple(taken)
+
+
+def allocate_own_first(lots: Sequence[Lot], cause_id: UUID, points: int) -> tuple[Allocation, ...]:
+    """Take points from the lots that a cause has opened, and only what they lack from the others, in their order."""
+    own = [lot for lot in lots if lot.cause_id == cause_id]
+    others = [lot for lot in lots if lot.cause_id != cause_id]
+    from_own = min(points, sum(lot.remaining for lot in own))
+    return (*allocate(own, from_own), *allocate(others, points - from_own))
 
 
 def _check_lot(lot: Lot) -> Lot:

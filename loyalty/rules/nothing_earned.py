@@ -1,13 +1,12 @@
 """Why a purchase has given no points to spend: it waits, it was called off, or what became of each rule."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import NamedTuple
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.evaluation import Outcome
+from loyalty.rules.evaluation import EvaluationLine, Outcome
 from loyalty.rules.ids import RuleId
 from loyalty.rules.purchase import ENDED, PurchaseStatus
 
@@ -68,7 +67,7 @@ class UnearnedAccrual(NamedTuple):
     policy: AccrualPolicy
     matures_at: datetime | None
     evaluated_at: datetime
-    breakdown: Sequence[Mapping[str, Any]]
+    lines: Sequence[EvaluationLine]
 
 
 _STATUS_OF_EVALUATION = {
@@ -110,7 +109,7 @@ def explain_accrual(accrual: UnearnedAccrual, paused: Sequence[PausedRule]) -> l
     """Return why an evaluated purchase has given no points to spend; nothing where it has given some."""
     if accrual.points:
         return list(_explain_points(accrual))
-    found = [*_explain_lines(accrual.breakdown), *_explain_paused(paused, accrual.evaluated_at)]
+    found = [*_explain_lines(accrual.lines), *_explain_paused(paused, accrual.evaluated_at)]
     return found or [WhyNothing(NothingReason.NO_RULE, "There was no earning rule when it was evaluated.")]
 
 
@@ -136,17 +135,16 @@ def _explain_points(accrual: UnearnedAccrual) -> Iterator[WhyNothing]:
         yield WhyNothing(NothingReason.POINTS_PENDING, f"It earned {accrual.points} points; {when}.", waits_for, until)
 
 
-def _explain_lines(breakdown: Sequence[Mapping[str, Any]]) -> Iterator[WhyNothing]:
-    for line in breakdown:
-        reason = _REASON_OF_OUTCOME.get(Outcome(line["outcome"]))
+def _explain_lines(lines: Sequence[EvaluationLine]) -> Iterator[WhyNothing]:
+    for line in lines:
+        reason = _REASON_OF_OUTCOME.get(line.outcome)
         if reason is not None:
-            rule_id = None if line["rule_id"] is None else RuleId(UUID(line["rule_id"]))
             yield WhyNothing(
                 reason,
-                line["explanation"],
-                rule_id=rule_id,
-                rule_name=line["rule_name"],
-                failed_condition=line["failed_condition"],
+                line.explanation,
+                rule_id=line.rule_id,
+                rule_name=line.rule_name,
+                failed_condition=line.failed_condition,
             )
 
 

@@ -94,6 +94,19 @@ def is_reviewed_since(policy: TierPolicy, at: datetime, now: datetime, zone: Zon
     return policy.downgrade is Downgrade.AT_WINDOW_END and at < _last_review_at(policy, now, zone)
 
 
+def measure_fall(
+    policy: TierPolicy, points: int, raised: int | None, came_at: datetime | None, now: datetime, zone: ZoneInfo
+) -> int:
+    """Return by how much the standing falls at most when points are taken back: by what they had raised it.
+
+    `raised` is None where nobody counted, and `came_at` is when the points came. A review since then has put the
+    standing on what was reached with all of the points, so it falls by all that are taken.
+    """
+    if raised is None or came_at is None or is_reviewed_since(policy, came_at, now, zone):
+        return points
+    return min(points, raised)
+
+
 def turn_windows(policy: TierPolicy, account: Account, now: datetime, zone: ZoneInfo) -> Account:
     """Return the account as time alone has made it: a lock is over, windows have turned, the standing was reviewed."""
     if account.tier_locked_until is not None and account.tier_locked_until <= now:

@@ -1,9 +1,9 @@
 """Pending points become spendable at their time: each once, in order, however many workers look."""
 
+from loyalty.ledger.accruals import mature
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
-from loyalty.services.accrual import mature
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World

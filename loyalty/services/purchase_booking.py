@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.accruals import accrue, follow
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
@@ -14,6 +15,7 @@ from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
+from loyalty.rules.accrual_steps import CREDITED, takes_credited_points
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
@@ -22,7 +24,6 @@ from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus, next_ge
 from loyalty.rules.purchase_report import AppliedReport, moment_of
 from loyalty.rules.refund import Refund, Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.accrual import CREDITED, accrue, follow, takes_back
 from loyalty.services.batch import LateRefusals, yield_slices
 from loyalty.services.points_paid import Payable, profiles_of_payers, read_payments, settle_points
 from loyalty.services.profile import open_customers
@@ -237,7 +238,8 @@ def _is_credited(item: RecordingItem) -> bool:
 
 
 def _takes_back(item: RecordingItem) -> bool:
-    return takes_back(item.known.accrual, item.status)
+    accrual = item.known.accrual
+    return accrual is not None and takes_credited_points(accrual.policy, accrual.state, item.status)
 
 
 def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:

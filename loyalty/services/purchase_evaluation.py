@@ -1,15 +1,15 @@
 """Purchases whose service has ended are evaluated by themselves."""
 
+from loyalty.ledger.accruals import accrue
 from loyalty.ledger.book import open_book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
 from loyalty.rules.purchase_report import moment_of
-from loyalty.services.accrual import accrue, facts_of
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.purchase_valuations import read_due_evaluations
-from loyalty.storage.purchases import read_purchases_by_id
+from loyalty.storage.purchases import facts_of, read_purchases_by_id
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction

@@ -16,12 +16,11 @@ from loyalty.rules.purchase import ENDED, reactivates
 from loyalty.rules.purchase_report import KnownFacts, PurchaseReport, check_not_ahead
 from loyalty.rules.report_exchange import convert_report
 from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
-from loyalty.services.accrual import facts_of
 from loyalty.services.purchase_recording import PurchaseRecording, mark_state
 from loyalty.services.revaluation import can_be_revalued
 from loyalty.storage.documents import from_optional
 from loyalty.storage.purchase_preparation import KnownPurchase
-from loyalty.storage.purchases import PurchaseRow, told_times
+from loyalty.storage.purchases import PurchaseRow, facts_of, told_times
 from permissions.policy import LOYALTY
 
 

@@ -12,16 +12,17 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.accruals import credit_points, forfeit
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, run_once
 from loyalty.rules.account import add_pending
 from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual_steps import CREDITED
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.earning import evaluate
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.events import PointsPending
-from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId, CustomerId
 from loyalty.rules.lots import Parcel
 from loyalty.rules.points_paid import sum_paid
@@ -29,14 +30,6 @@ from loyalty.rules.purchase import ENDED
 from loyalty.rules.reassignment import count_in_window, refuse_reassignment, refuse_used_points
 from loyalty.rules.standing import counted_in
 from loyalty.rules.text import check_external_id, check_note
-from loyalty.services.accrual import (
-    CREDITED,
-    breakdown_of,
-    credit_points,
-    facts_of,
-    forfeit,
-    frozen_document,
-)
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
@@ -44,13 +37,12 @@ from loyalty.services.purchase_change import PurchaseName, read_current_accrual,
 from loyalty.services.purchase_key import settle_name
 from loyalty.services.revaluation import FrozenRules, read_frozen_rules
 from loyalty.services.world import World
-from loyalty.storage.accruals import AccrualRow, read_accruals
+from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document, read_accruals
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import NO_CALL, keyed_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
-from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id
+from loyalty.storage.purchases import PurchaseRow, facts_of, read_purchases_by_id
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import Actor
@@ -223,20 +215,16 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
     evaluation = evaluate(frozen.rules, facts, moment, tier)
     return former._replace(
         points=evaluation.points,
-        breakdown=breakdown_of(evaluation, frozen.expiry),
+        breakdown=breakdown_document(evaluation, frozen.expiry),
         points_paid_minor=0,
-        frozen=frozen_document(facts, moment, tier),
+        frozen=frozen_document(facts.customer_category, moment, tier),
     )
 
 
 def _parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
     """The points as old as they were for the source, so that they expire on the same day."""
     earned_on = (accrual.matured_at or book.now).astimezone(book.program.zone).date()
-    return [
-        book.lots.parcel(line["points"], from_optional(ExpiryPolicy, line.get("expiry")), earned_on)
-        for line in accrual.breakdown
-        if line["points"] > 0
-    ]
+    return [book.lots.parcel(line.points, line.expiry, earned_on) for line in accrual.lines if line.points > 0]
 
 
 def _save(

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.accruals import mature, refund
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, Unchanged, run_once
 from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual_steps import CREDITED
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
 from loyalty.rules.exchange import Exchange, convert_minor
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseRefundId
@@ -30,7 +32,6 @@ from loyalty.rules.refund import (
 from loyalty.rules.refund_points import ReturnPoints
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.services.accrual import CREDITED, mature, refund, refundable
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
@@ -41,7 +42,7 @@ from loyalty.storage.accruals import AccrualRow, read_accruals, read_accruals_by
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id
+from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id, refundable
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import RefundRow, read_refunds, read_refunds_by_id
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes

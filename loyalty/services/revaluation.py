@@ -13,37 +13,34 @@ from uuid import UUID
 
 import orjson
 
+from loyalty.ledger.accruals import Moved, credit_points, follow, kept_points, take_points_back
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram, earning_policy
 from loyalty.ledger.rows import FormerValuation
 from loyalty.rules.account import add_pending, remove_pending
 from loyalty.rules.accrual import AccrualState, Revalue, matures_at_after
+from loyalty.rules.accrual_steps import (
+    CREDITED,
+    correct_credited,
+    find_gain,
+    split_by_expiry,
+    state_of_credited,
+    state_of_pending,
+)
 from loyalty.rules.earning import CompiledRules, compile_rules, evaluate
 from loyalty.rules.events import PointsPending, PointsVoided
 from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId, RuleId, TierId
-from loyalty.rules.lots import Parcel, soonest_first
+from loyalty.rules.lots import Parcel, fit_parcels
 from loyalty.rules.money import Ratio
 from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseKind, PurchaseStatus
 from loyalty.rules.refund import Refund
 from loyalty.rules.tiers import Tier
-from loyalty.services.accrual import (
-    CREDITED,
-    Moved,
-    breakdown_of,
-    credit_points,
-    facts_of,
-    follow,
-    kept_points,
-    refundable,
-    take_points_back,
-)
-from loyalty.storage.accruals import AccrualRow
-from loyalty.storage.documents import from_optional
+from loyalty.storage.accruals import AccrualRow, breakdown_document
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.purchase_valuations import read_evaluated_purchases
-from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.purchases import PurchaseRow, facts_of, refundable
 from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
 
@@ -110,7 +107,7 @@ def revalue(
     evaluation = evaluate(frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _tier(stored["tier"]))
     valued = accrual._replace(
         points=evaluation.points,
-        breakdown=breakdown_of(evaluation, frozen.expiry),
+        breakdown=breakdown_document(evaluation, frozen.expiry),
         valuation=accrual.valuation + 1,
         points_paid_minor=facts.points_paid_minor,
     )
@@ -174,7 +171,7 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
     elif more < 0:
         book.keep(remove_pending(book.account(customer_id), -more))
         book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more))
-    state = AccrualState.VOIDED if valued.points and gone == valued.points else AccrualState.PENDING
+    state = state_of_pending(valued.points, gone) if valued.points else AccrualState.PENDING
     promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
     book.posting.move(promised_anew, seen=accrual)
     return promised_anew, None
@@ -182,53 +179,26 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
 
 def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
     """Add to what was credited, or take of it, until it is what the accrual is worth now."""
-    voided = min(accrual.voided_points, gone)
-    valued = valued._replace(voided_points=voided, reversed_points=gone - voided)
     outstanding = accrual.outstanding_points
-    more = valued.points - gone - outstanding
-    change = None
-    if more > 0:
-        # What CLAMP has forgotten was never taken, so it need not be given.
-        forgotten = accrual.earned_points - accrual.taken_points - outstanding
-        if more > forgotten:
-            parcels = _added_parcels(book, accrual, valued, more - forgotten)
-            valued, change = credit_points(book, valued, more - forgotten, parcels)
-    elif more < 0:
-        valued, change = take_points_back(book, valued, -more)
-    corrected = valued._replace(state=_state_of(valued))
+    forgotten = accrual.earned_points - accrual.taken_points - outstanding
+    correction = correct_credited(valued.points, gone, accrual.voided_points, outstanding, forgotten)
+    valued, change = valued._replace(voided_points=correction.voided, reversed_points=correction.reversed), None
+    if correction.added:
+        parcels = _added_parcels(book, accrual, valued, correction.added)
+        valued, change = credit_points(book, valued, correction.added, parcels)
+    elif correction.taken:
+        valued, change = take_points_back(book, valued, correction.taken)
+    state = state_of_credited(valued.points, valued.voided_points, valued.reversed_points)
+    corrected = valued._replace(state=state)
     book.posting.move(corrected, seen=accrual)
     return corrected, change
 
 
-def _state_of(accrual: AccrualRow) -> AccrualState:
-    if not accrual.reversed_points:
-        return AccrualState.AVAILABLE
-    whole = accrual.reversed_points == accrual.points - accrual.voided_points
-    return AccrualState.REVERSED if whole else AccrualState.PARTIALLY_REVERSED
-
-
 def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
     """Points that come in addition, with the expiry of the rules that give more than before."""
-    gained: dict[bytes, int] = {}
-    for sign, lines in ((1, after.breakdown), (-1, before.breakdown)):
-        for line in lines:
-            if line["points"]:
-                key = orjson.dumps(line.get("expiry"), option=orjson.OPT_SORT_KEYS)
-                gained[key] = gained.get(key, 0) + sign * line["points"]
-    given = [
-        book.lots.parcel(more, from_optional(ExpiryPolicy, orjson.loads(key)))
-        for key, more in gained.items()
-        if more > 0
-    ] or [book.lots.parcel(points)]
-    parcels, surplus = [], sum(parcel.points for parcel in given) - points
-    for parcel in soonest_first(given):
-        less = min(max(surplus, 0), parcel.points)
-        surplus -= less
-        if parcel.points > less:
-            parcels.append(replace(parcel, points=parcel.points - less))
-    if surplus < 0:
-        parcels[-1] = replace(parcels[-1], points=parcels[-1].points - surplus)
-    return parcels
+    gain = find_gain(split_by_expiry(before.lines), split_by_expiry(after.lines))
+    given = [book.lots.parcel(more, expiry) for expiry, more in gain.items()]
+    return fit_parcels(given or [book.lots.parcel(points)], points)
 
 
 def _keep_former(book: Book, accrual: AccrualRow) -> None:
@@ -259,7 +229,11 @@ def _tier(stored: dict[str, Any] | None) -> Tier | None:
 
 def _rule_versions(accrual: AccrualRow) -> list[tuple[RuleId, int]]:
     """The rules that an accrual was evaluated with: each has a line, whether it gave points or not."""
-    return [(RuleId(UUID(line["rule_id"])), line["rule_version"]) for line in accrual.breakdown if line["rule_id"]]
+    return [
+        (line.rule_id, line.rule_version)
+        for line in accrual.lines
+        if line.rule_id is not None and line.rule_version is not None
+    ]
 
 
 def _item_names(facts: PurchaseFacts) -> list[str]:

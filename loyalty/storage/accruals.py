@@ -1,14 +1,18 @@
 """Accruals: what each purchase gives, as it was valued, and how it was valued before."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, Revalue
+from loyalty.rules.evaluation import Evaluation, EvaluationLine
+from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseId
-from loyalty.storage.documents import from_document
+from loyalty.rules.tiers import Tier
+from loyalty.storage.documents import from_document, read_evaluation, to_document
 from loyalty.storage.tables import accruals, former_valuations
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -46,8 +50,13 @@ class AccrualRow(NamedTuple):
     points_paid_minor: int | None = None
     """How much of the purchase was paid with points at the newest valuation."""
     frozen: dict[str, Any] | None = None
-    """What later valuations take from the evaluation; see ``loyalty.services.revaluation``."""
+    """What later valuations take from the evaluation; see ``frozen_document``."""
     config_version: int = 0
+
+    @property
+    def lines(self) -> tuple[EvaluationLine, ...]:
+        """What each rule gave and why."""
+        return read_evaluation(self.breakdown)
 
     @property
     def lost_points(self) -> int:
@@ -70,6 +79,11 @@ class FormerValuationRow(NamedTuple):
     points: int
     breakdown: list[dict[str, Any]]
     replaced_at: datetime
+
+    @property
+    def lines(self) -> tuple[EvaluationLine, ...]:
+        """What each rule had given and why."""
+        return read_evaluation(self.breakdown)
 
 
 _accrual_columns = [column.label(f"accrual_{column.name}") for column in accruals.c if column.name != "tenant_id"]
@@ -191,3 +205,26 @@ def accrual_row(row: Any) -> AccrualRow:
         frozen=row.accrual_frozen,
         config_version=row.accrual_config_version,
     )
+
+
+def frozen_document(customer_category: str | None, moment: datetime, tier: Tier | None) -> dict[str, Any]:
+    """What later valuations take from an evaluation, as it is stored."""
+    factor = tier.factor if tier else None
+    return {
+        "moment": moment.isoformat(),
+        "customer_category": customer_category,
+        "tier": tier
+        and {
+            "id": str(tier.id),
+            "name": tier.name,
+            "numerator": factor and factor.numerator,
+            "denominator": factor and factor.denominator,
+        },
+    }
+
+
+def breakdown_document(evaluation: Evaluation, expiry: ExpiryPolicy) -> list[dict[str, Any]]:
+    """The lines of an evaluation, as they are stored; ``expiry`` is for lines whose rule says nothing about it."""
+    return [
+        to_document(replace(line, expiry=(line.expiry or expiry) if line.points else None)) for line in evaluation.lines
+    ]

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, 
 from uuid import UUID
 
 from loyalty.rules.earning_rule import Award, Conditions, FixedAward, MultiplierAward, PerAmountAward, PerUnitAward
+from loyalty.rules.evaluation import EvaluationLine
 from loyalty.rules.exchange import Exchange, format_rate, parse_rate
 from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinesFormula, UnitsFormula
 from loyalty.rules.money import PointValue
@@ -125,6 +126,11 @@ def read_formula(stored: Json) -> Formula | None:
     return formula
 
 
+def read_evaluation(stored: Json) -> tuple[EvaluationLine, ...]:
+    """Return the lines of an evaluation, as an accrual keeps them."""
+    return tuple(from_document(EvaluationLine, line) for line in stored)
+
+
 def read_lines(stored: Json) -> tuple[PurchaseLine, ...]:
     """Return the lines of a purchase."""
     return tuple(from_document(PurchaseLine, line) for line in stored)
@@ -173,12 +179,16 @@ def _reader_of(kind: Any) -> Callable[[Json], Any]:
 def _reader_of_union(kinds: tuple[Any, ...]) -> Callable[[Json], Any]:
     some = tuple(kind for kind in kinds if kind is not types.NoneType)
     if Fraction in some:
-        return quantity_from_document
+        return _read_optional_quantity if types.NoneType in kinds else quantity_from_document
     if len(some) > 1:
         readers = {SHAPES[kind].kind: _reader_of(kind) for kind in some}
         return lambda stored: None if stored is None else readers[stored[KIND]](stored)
     read = _reader_of(some[0])
     return lambda stored: None if stored is None else read(stored)
+
+
+def _read_optional_quantity(stored: Json) -> Any:
+    return None if stored is None else quantity_from_document(stored)
 
 
 def _reader_of_object(kind: type) -> Callable[[Json], Any]:

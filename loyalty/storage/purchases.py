@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
+from loyalty.rules.exchange import Exchange
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
-from loyalty.storage.documents import to_document
+from loyalty.rules.refund import Refundable
+from loyalty.storage.documents import from_optional, read_lines, to_document
 from loyalty.storage.tables import purchases
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -112,4 +114,29 @@ def purchase_row(row: Any) -> PurchaseRow:
         evaluates_at=row.purchase_evaluates_at,
         recorded_at=row.purchase_recorded_at,
         updated_at=row.purchase_updated_at,
+    )
+
+
+def refundable(purchase: PurchaseRow) -> Refundable:
+    """A purchase as refunds see it."""
+    lines = read_lines(purchase.lines)
+    return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
+
+
+def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int) -> PurchaseFacts:
+    """The facts of a purchase as rules see them."""
+    return PurchaseFacts(
+        kind=purchase.kind,
+        external_id=purchase.external_id,
+        total=purchase.total,
+        lines=read_lines(purchase.lines),
+        location=purchase.location,
+        staff=purchase.staff,
+        booked_at=purchase.booked_at,
+        starts_at=purchase.starts_at,
+        ends_at=purchase.ends_at,
+        customer_category=customer_category,
+        occurred_at=purchase.occurred_at,
+        points_paid_minor=points_paid_minor,
+        exchange=from_optional(Exchange, purchase.exchange),
     )

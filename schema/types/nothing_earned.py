@@ -45,7 +45,7 @@ async def explain_purchase(info: Info, purchase: Any) -> list[WhyNothing]:
         seen = UnearnedPurchase(purchase.status, purchase.ends_at or purchase.starts_at)
         return [_show_reason(explain_unevaluated(policy, seen))]
     evaluated = UnearnedAccrual(
-        accrual.state, accrual.points, accrual.policy, accrual.matures_at, accrual.evaluated_at, accrual.breakdown
+        accrual.state, accrual.points, accrual.policy, accrual.matures_at, accrual.evaluated_at, accrual.lines
     )
     found = explain_accrual(evaluated, [] if accrual.points else await load(info, "paused_rules", None))
     reads_rules = allows(info.context.actor, Permission.LOYALTY_READ)

@@ -1,5 +1,6 @@
 """Purchases, and the accruals that explain their points."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from fractions import Fraction
@@ -10,6 +11,7 @@ import strawberry
 
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.earning import ConditionKind, Outcome
+from loyalty.rules.evaluation import EvaluationLine
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
@@ -110,13 +112,13 @@ class Accrual(Node):
     def rule_lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
-        return _lines_for(info, row.breakdown, row.currency)
+        return _lines_for(info, row.lines, row.currency)
 
     @computed(description=RULE_LINES, deprecation_reason=replaced_by("ruleLines"))
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
         row: Any = self
-        return _lines_for(info, row.breakdown, row.currency)
+        return _lines_for(info, row.lines, row.currency)
 
     @computed(description="What it was worth before the purchase changed, newest first, at most 100.")
     async def former_valuations(self, info: Info) -> list[FormerValuation]:
@@ -128,7 +130,7 @@ class Accrual(Node):
                 number=one.number,
                 points=Points(one.points),
                 replaced_at=one.replaced_at,
-                lines=_lines_for(info, one.breakdown, one.currency),
+                lines=_lines_for(info, one.lines, one.currency),
             )
             for one in found or ()
         ]
@@ -341,26 +343,25 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
     )
 
 
-def _lines_for(info: Info, breakdown: list[dict[str, Any]], currency: str) -> list[AccrualLine]:
+def _lines_for(info: Info, lines: Sequence[EvaluationLine], currency: str) -> list[AccrualLine]:
     """The lines of a valuation, as far as the actor may see the rules behind them."""
     if allows(info.context.actor, Permission.LOYALTY_READ):
-        return [_line(stored, currency) for stored in breakdown]
-    given = [_line(stored, currency) for stored in breakdown if stored["outcome"] == Outcome.APPLIED]
+        return [_line(one, currency) for one in lines]
+    given = [_line(one, currency) for one in lines if one.outcome is Outcome.APPLIED]
     return [replace(line, rule_id=None, rule_name=None, rule_version=None) for line in given]
 
 
-def _line(stored: dict[str, Any], currency: str) -> AccrualLine:
-    failed, basis = stored["failed_condition"], stored["basis_minor"]
+def _line(one: EvaluationLine, currency: str) -> AccrualLine:
     return AccrualLine(
-        outcome=Outcome(stored["outcome"]),
-        points=Points(stored["points"]),
-        explanation=stored["explanation"],
-        failed_condition=ConditionKind(failed) if failed else None,
-        units=None if stored["units"] is None else _quantity(quantity_from_document(stored["units"])),
-        basis=None if basis is None else shown(Amount(basis, currency)),
-        rule_id=encode_id("EarningRule", stored["rule_id"]) if stored["rule_id"] else None,
-        rule_name=stored["rule_name"],
-        rule_version=stored["rule_version"],
+        outcome=one.outcome,
+        points=Points(one.points),
+        explanation=one.explanation,
+        failed_condition=ConditionKind(one.failed_condition) if one.failed_condition else None,
+        units=None if one.units is None else _quantity(one.units),
+        basis=None if one.basis_minor is None else shown(Amount(one.basis_minor, currency)),
+        rule_id=encode_id("EarningRule", one.rule_id) if one.rule_id else None,
+        rule_name=one.rule_name,
+        rule_version=one.rule_version,
     )
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -5,7 +6,17 @@ import pytest
 
 from loyalty.rules.errors import InsufficientPoints
 from loyalty.rules.ids import LotId
-from loyalty.rules.lots import Allocation, Lot, allocate, is_spendable
+from loyalty.rules.lots import (
+    Allocation,
+    Lot,
+    Parcel,
+    allocate,
+    allocate_own_first,
+    drop_soonest,
+    fit_parcels,
+    is_spendable,
+    merge_parcels,
+)
 from tests.loyalty.rules.builders import NOW
 
 DAY = timedelta(days=1)
@@ -67,3 +78,38 @@ def test_expired_means_unspendable_at_that_very_instant(
 ) -> None:
     """PB-13, F-24: one second before, at and after."""
     assert is_spendable(lot(1, 5, expires_at), NOW) is spendable
+
+
+SOON, LATE, EVER = Parcel(5, NOW + DAY), Parcel(7, NOW + 2 * DAY), Parcel(3)
+
+
+@pytest.mark.parametrize(
+    ("points", "left"),
+    [
+        (0, [SOON, LATE, EVER]),
+        (2, [Parcel(3, NOW + DAY), LATE, EVER]),
+        (5, [LATE, EVER]),
+        (13, [Parcel(2)]),
+        (15, []),
+    ],
+)
+def test_drops_what_expires_soonest(points: int, left: list[Parcel]) -> None:
+    assert drop_soonest([EVER, LATE, SOON], points) == left
+
+
+def test_fits_parcels_to_points() -> None:
+    assert fit_parcels([LATE, SOON], 9) == [Parcel(2, NOW + DAY), LATE]
+    assert fit_parcels([LATE, SOON], 12) == [SOON, LATE]
+    assert fit_parcels([LATE, SOON], 20) == [SOON, Parcel(15, NOW + 2 * DAY)]
+
+
+def test_merges_what_expires_together() -> None:
+    idle = Parcel(1, NOW + DAY, inactivity_days=30)
+    assert merge_parcels([SOON, EVER, SOON, idle]) == [Parcel(10, NOW + DAY), EVER, idle]
+
+
+def test_takes_from_the_lots_of_a_cause_first() -> None:
+    cause = UUID(int=9)
+    lots = [lot(1, 10, NOW + DAY), replace(lot(2, 4), cause_id=cause), lot(3, 10)]
+    assert allocate_own_first(lots, cause, 3) == taken((2, 3))
+    assert allocate_own_first(lots, cause, 16) == taken((2, 4), (1, 10), (3, 2))

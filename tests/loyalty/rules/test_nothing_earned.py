@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, EvaluateOn, MatureOn
-from loyalty.rules.evaluation import Outcome
+from loyalty.rules.evaluation import EvaluationLine, Outcome
 from loyalty.rules.ids import RuleId
 from loyalty.rules.nothing_earned import (
     NothingReason,
@@ -25,20 +25,14 @@ RULE = RuleId(UUID(int=1))
 DAY = timedelta(days=1)
 
 
-def line(outcome: Outcome, explanation: str, failed: str | None = None) -> dict[str, Any]:
-    """A stored line of a rule that gave nothing."""
-    return {
-        "rule_id": str(RULE),
-        "rule_name": "Ten",
-        "outcome": outcome,
-        "explanation": explanation,
-        "failed_condition": failed,
-    }
+def line(outcome: Outcome, explanation: str, failed: str | None = None) -> EvaluationLine:
+    """The line of a rule that gave nothing."""
+    return EvaluationLine(RULE, "Ten", 1, outcome, 0, explanation, failed)
 
 
 def accrual(points: int = 0, state: AccrualState = AccrualState.AVAILABLE, **details: Any) -> UnearnedAccrual:
     """An accrual that was evaluated at noon."""
-    seen = {"policy": AccrualPolicy(), "matures_at": None, "evaluated_at": NOON, "breakdown": []} | details
+    seen = {"policy": AccrualPolicy(), "matures_at": None, "evaluated_at": NOON, "lines": []} | details
     return UnearnedAccrual(state, points, **seen)
 
 
@@ -85,12 +79,12 @@ def test_says_nothing_where_points_were_given_and_that_all_were_lost() -> None:
 
 
 def test_names_every_rule_that_gave_nothing() -> None:
-    breakdown = [
+    lines = [
         line(Outcome.NOT_MATCHED, "Not matched: the location is not Graz.", "LOCATIONS"),
         line(Outcome.NOT_STACKED, "Not counted."),
         line(Outcome.NOTHING_TO_COUNT, "Nothing to count."),
     ]
-    found = explain_accrual(accrual(breakdown=breakdown), [])
+    found = explain_accrual(accrual(lines=lines), [])
     assert [(one.reason, one.message, one.failed_condition) for one in found] == [
         ("RULE_NOT_MATCHED", "Not matched: the location is not Graz.", "LOCATIONS"),
         ("RULE_NOT_STACKED", "Not counted.", None),
@@ -115,7 +109,7 @@ def test_names_the_rules_that_were_paused_just_then() -> None:
 
 
 def test_who_may_not_read_rules_reads_none() -> None:
-    found = explain_accrual(accrual(breakdown=[line(Outcome.NOT_MATCHED, "No.", "STAFF")] * 2), [])
+    found = explain_accrual(accrual(lines=[line(Outcome.NOT_MATCHED, "No.", "STAFF")] * 2), [])
     assert [(one.reason, one.rule_name, one.failed_condition) for one in hide_rules(found)] == [
         ("NOTHING_MATCHED", None, None)
     ]

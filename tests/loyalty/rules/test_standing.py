@@ -13,6 +13,7 @@ from loyalty.rules.standing import (
     count_qualifying,
     counted_in,
     measure,
+    measure_fall,
     measure_standing,
     next_start,
     previous_start,
@@ -263,3 +264,20 @@ def test_grace_ends_before_the_window_does(window: Period, most: int) -> None:
     for days in (-1, most + 1):
         (problem,) = validate_tiering(TierPolicy(WINDOW, window, grace_days=days))
         assert problem.path == ("tiering", "grace_days")
+
+
+@pytest.mark.parametrize(
+    ("raised", "came_at", "fall"),
+    [
+        (6, NOW, 6),
+        (20, NOW, 10),
+        # Nobody counted, or a review has passed since: all that is taken counts.
+        (None, NOW, 10),
+        (6, None, 10),
+        (6, JANUARY - MOMENT, 10),
+        (6, JANUARY, 6),
+    ],
+)
+def test_a_standing_falls_by_what_points_had_raised_it(raised: int | None, came_at: datetime | None, fall: int) -> None:
+    policy = by_window(downgrade=Downgrade.AT_WINDOW_END)
+    assert measure_fall(policy, 10, raised, came_at, NOW, BERLIN) == fall

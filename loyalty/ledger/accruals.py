@@ -1,0 +1,231 @@
+"""The books of an accrual: evaluated once, pending until it matures, credited, voided or taken back.
+
+What an accrual may do is decided by the policy it was evaluated under, not by today's settings. The decisions are those
+of `loyalty.rules.accrual_steps`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from uuid_utils.compat import uuid7
+
+from loyalty.ledger.book import Book
+from loyalty.rules.account import add_pending, credit, remove_pending, take_back
+from loyalty.rules.accrual import AccrualState, matures_at, takes_refunds
+from loyalty.rules.accrual_steps import (
+    CREDITED,
+    AccrualStep,
+    begin_state,
+    follow_report,
+    state_of_pending,
+    state_of_reversed,
+)
+from loyalty.rules.earning import evaluate
+from loyalty.rules.entry import EntryKind
+from loyalty.rules.entry_kinds import cause_entry
+from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, PointsVoided
+from loyalty.rules.ids import AccrualId
+from loyalty.rules.lots import Parcel, allocate_own_first, drop_soonest, merge_parcels
+from loyalty.rules.purchase import PurchaseFacts
+from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
+from loyalty.rules.standing import counted_in, measure_fall
+from loyalty.rules.tiers import TierChangeCause
+from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document
+from loyalty.storage.purchases import PurchaseRow, refundable
+from loyalty.storage.tiers import TierChangeRow
+
+Moved = tuple[AccrualRow, TierChangeRow | None]
+"""An accrual after a step, and the change of the tier that follows it."""
+
+
+def accrue(
+    book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime, refunds: Sequence[Refund] = ()
+) -> Moved:
+    """Evaluate the rules for a purchase, freeze the result, and credit it or promise it for later.
+
+    Windows and weekdays of rules, and the delay until maturity, count from the ``moment`` that the report tells. What
+    was refunded before the evaluation never earns.
+    """
+    accrual = _evaluate(book, purchase, facts, moment)
+    kept = kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
+    state = begin_state(accrual.points, kept, accrual.matures_at, book.now)
+    accrual = accrual._replace(state=state, voided_points=accrual.points - kept)
+    change = None
+    if state is AccrualState.AVAILABLE:
+        accrual = accrual._replace(matured_at=book.now)
+        if kept:
+            accrual, change = credit_points(book, accrual, kept, build_parcels(book, accrual))
+    elif state is AccrualState.PENDING:
+        book.keep(add_pending(book.account(accrual.customer_id), kept))
+        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, kept))
+    book.posting.add(accrual)
+    return accrual, change
+
+
+def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: datetime) -> AccrualRow:
+    """What the rules in force give for a purchase, as an accrual that nothing was done with yet."""
+    settings = book.program.row.settings
+    tier = book.program.tier(book.account(purchase.customer_id).tier_id)
+    evaluation = evaluate(book.program.rules, facts, moment, tier)
+    return AccrualRow(
+        id=AccrualId(uuid7()),
+        purchase_id=purchase.id,
+        customer_id=purchase.customer_id,
+        generation=purchase.generation,
+        state=AccrualState.EVALUATED,
+        points=evaluation.points,
+        voided_points=0,
+        reversed_points=0,
+        currency=evaluation.currency,
+        breakdown=breakdown_document(evaluation, settings.expiry),
+        policy=settings.accrual,
+        program_version=book.program.row.version,
+        evaluated_at=book.now,
+        matures_at=matures_at(settings.accrual, facts, purchase.status, moment),
+        matured_at=None,
+        raised_standing=0,
+        points_paid_minor=facts.points_paid_minor,
+        frozen=frozen_document(facts.customer_category, moment, tier),
+        config_version=book.program.row.config_version,
+    )
+
+
+def follow(
+    book: Book,
+    accrual: AccrualRow,
+    purchase: PurchaseRow,
+    facts: PurchaseFacts,
+    moment: datetime,
+    *,
+    end_changed: bool,
+) -> Moved:
+    """Book what an accrual does after a report about its purchase: see ``follow_report``.
+
+    The book must know the customer's open lots when credited points are taken back.
+    """
+    told = (facts, purchase.status)
+    step, due_at = follow_report(
+        accrual.policy, accrual.state, accrual.matures_at, told, moment, book.now, end_changed=end_changed
+    )
+    match step:
+        case AccrualStep.FORFEIT:
+            return forfeit(book, accrual)
+        case AccrualStep.MATURE:
+            return mature(book, accrual._replace(matures_at=due_at))
+        case AccrualStep.WAIT:
+            moved = accrual._replace(matures_at=due_at)
+            book.posting.move(moved, seen=accrual)
+            return moved, None
+        case AccrualStep.NOTHING:
+            return accrual, None
+
+
+def mature(book: Book, accrual: AccrualRow) -> Moved:
+    """Keep the promise: pending points become spendable, with everything that earning does."""
+    points, change = accrual.points - accrual.voided_points, None
+    matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
+    if points:
+        book.keep(remove_pending(book.account(accrual.customer_id), points))
+        matured, change = credit_points(book, matured, points, build_parcels(book, matured))
+    book.posting.move(matured, seen=accrual)
+    return matured, change
+
+
+def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
+    """Take what all refunds of a purchase together take, less what was taken before: pending or credited points.
+
+    The book must know the customer's open lots when credited points are taken back.
+    """
+    if accrual.state is not AccrualState.PENDING and accrual.state not in CREDITED:
+        return accrual, None
+    points = max(0, accrual.outstanding_points - kept_points(accrual, purchase, refunds))
+    if not points:
+        return accrual, None
+    return _void(book, accrual, points) if accrual.state is AccrualState.PENDING else _reverse(book, accrual, points)
+
+
+def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
+    """What an accrual keeps of its points after these refunds, by the formulas and the policy frozen in it."""
+    if not takes_refunds(accrual.policy):
+        return accrual.points
+    formulas = [formula_or_fixed(line.points, line.formula) for line in accrual.lines if line.points]
+    return points_kept(formulas, left_of(purchase, refunds), accrual.policy.refund)
+
+
+def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
+    """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation."""
+    customer_id = accrual.customer_id
+    stood = book.account(customer_id).standing
+    earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
+    book.lots.keep_alive(customer_id)
+    phase = f"EARN-{accrual.valuation}" if accrual.earned_points else "EARN"
+    cause = cause_entry(EntryKind.EARNED, accrual.purchase_id, accrual.id, phase)
+    entry = book.credit(customer_id, points, earned, cause, parcels)
+    available = earned.account.available
+    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
+    raised = max(0, book.account(customer_id).standing - stood)
+    change = book.tiers.change(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
+    if accrual.raised_standing is not None:
+        accrual = accrual._replace(raised_standing=accrual.raised_standing + raised)
+    return accrual._replace(earned_points=accrual.earned_points + points), change
+
+
+def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
+    """One parcel for each expiry that the rules gave; what was voided is gone from what would expire first."""
+    given = [book.lots.parcel(line.points, line.expiry) for line in accrual.lines if line.points]
+    return drop_soonest(merge_parcels(given), accrual.voided_points)
+
+
+def forfeit(book: Book, accrual: AccrualRow) -> Moved:
+    """Take back all that an accrual still gives: pending points are voided, credited ones are taken back."""
+    if accrual.state is AccrualState.PENDING:
+        return _void(book, accrual, accrual.outstanding_points)
+    if accrual.state not in CREDITED:
+        return accrual, None
+    return _reverse(book, accrual, accrual.outstanding_points)
+
+
+def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take a promise back, or a part of it."""
+    if points:
+        book.keep(remove_pending(book.account(accrual.customer_id), points))
+        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
+    voided_points = accrual.voided_points + points
+    state = state_of_pending(accrual.points, voided_points)
+    voided = accrual._replace(state=state, voided_points=voided_points)
+    book.posting.move(voided, seen=accrual)
+    return voided, None
+
+
+def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take credited points back, or a part of them."""
+    reversed_points = accrual.reversed_points + points
+    state = state_of_reversed(accrual.points, accrual.voided_points, reversed_points)
+    taken, change = take_points_back(book, accrual, points) if points else (accrual, None)
+    reversed_ = taken._replace(state=state, reversed_points=reversed_points)
+    book.posting.move(reversed_, seen=accrual)
+    return reversed_, change
+
+
+def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take credited points of an accrual back, as its debt policy says; the book must know the open lots."""
+    customer_id = accrual.customer_id
+    account = book.account(customer_id)
+    policy, zone = book.program.row.settings.tiering, book.program.zone
+    counted = counted_in(policy, account, accrual.matured_at, zone)
+    taken = take_back(account, points, overdraft=accrual.policy.debt, counted_in=counted)
+    if not taken.points_taken:
+        # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.
+        return accrual, None
+    fall = measure_fall(policy, taken.points_taken, accrual.raised_standing, accrual.matured_at, book.now, zone)
+    book.tiers.spare(customer_id, taken.points_taken - fall)
+    phase = f"REVERSE-T{accrual.taken_points}"
+    cause = cause_entry(EntryKind.EARN_REVERSED, accrual.purchase_id, accrual.id, phase)
+    allocations = allocate_own_first(book.lots.spendable(customer_id), accrual.id, taken.from_lots)
+    entry = book.debit(customer_id, taken, allocations, cause)
+    available = book.account(customer_id).available
+    book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
+    change = book.tiers.change(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
+    if accrual.raised_standing is not None:
+        accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))
+    return accrual._replace(taken_points=accrual.taken_points + taken.points_taken), change
