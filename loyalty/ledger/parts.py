@@ -199,7 +199,7 @@ move_part(
     holds,
     (
         *("state", "captured_points", "ended_at", "lowered_points", "lowered_at", "discount_minor"),
-        *("ended_actor_kind", "ended_actor"),
+        *("ended_actor_kind", "ended_actor", "ended_reason"),
     ),
     name="hold_moves",
     seen=("state", "lowered_points"),
@@ -229,7 +229,10 @@ move_part(
 move_part(
     GiftCardHoldRow,
     gift_card_holds,
-    ("state", "captured_minor", "returned_minor", "ended_at"),
+    (
+        *("state", "captured_minor", "returned_minor", "ended_at"),
+        *("ended_actor_kind", "ended_actor", "ended_reason"),
+    ),
     name="gift_card_hold_moves",
 )
 move_part(GiftRow, gift_card_gifts, ("claimer_id", "claimed_at"), name="gift_moves")

@@ -115,19 +115,22 @@ async def capture_gift_card(
     )
 
 
-async def release_gift_card(world: World, actor: Actor, hold_id: GiftCardHoldId, idempotency_key: str) -> HeldCard:
-    """End a hold without spending it; one that ended so before is answered as it is.
+async def release_gift_card(
+    world: World, actor: Actor, hold_id: GiftCardHoldId, idempotency_key: str, reason: str | None = None
+) -> HeldCard:
+    """End a hold without spending it; one that ended so before is answered as it is, and its reason stays.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_key_and_amount(idempotency_key, None)
+    refuse_problems([check_note(reason, ("reason",))])
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id])),
+        keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason)),
         ask=partial(prepare_for_card_hold, hold_id=hold_id),
-        decide=partial(_decide_release, world, actor, hold_id),
+        decide=partial(_decide_release, world, actor, hold_id, reason),
         replay=_read_held,
     )
 
@@ -154,15 +157,23 @@ async def return_to_gift_card(
     )
 
 
-def end_card_hold(book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState) -> HeldCard:
+def end_card_hold(
+    book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState, reason: str | None = None
+) -> HeldCard:
     """Book that all of an active hold can be spent again, or expires where the time of its card is over."""
-    ended = hold._replace(state=state, ended_at=book.now)
+    ended = _end(book, hold, state)._replace(ended_reason=reason)
     book.posting.move(ended)
     after = card.with_account(free_held(card.account, hold.amount_minor))
     tell_owner(book, after, GiftCardReleased, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
     return HeldCard(ended, after, replayed=False)
+
+
+def _end(book: Book, hold: GiftCardHoldRow, state: HoldState) -> GiftCardHoldRow:
+    """Return a hold as it ended now, by the caller."""
+    by = book.actor
+    return hold._replace(state=state, ended_at=book.now, ended_actor_kind=by.kind, ended_actor=by.display)
 
 
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -216,7 +227,7 @@ async def _decide_capture(
     amount_minor = _wanted_minor(card, wanted, hold.amount_minor)
     if amount_minor > hold.amount_minor:
         raise GiftCardBalanceTooLow(Money(hold.amount_minor, card.currency), Money(amount_minor, card.currency))
-    captured = hold._replace(state=HoldState.CAPTURED, captured_minor=amount_minor, ended_at=book.now)
+    captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=amount_minor)
     book.posting.move(captured)
     spent = move(free_held(card.account, hold.amount_minor), -amount_minor)
     after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent, hold_id=hold.id)
@@ -227,14 +238,19 @@ async def _decide_capture(
 
 
 async def _decide_release(
-    world: World, actor: Actor, hold_id: GiftCardHoldId, tx: Transaction, prepared: PreparedCard | None
+    world: World,
+    actor: Actor,
+    hold_id: GiftCardHoldId,
+    reason: str | None,
+    tx: Transaction,
+    prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
     book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
     if hold.state is HoldState.CAPTURED:
         raise HoldEnded(hold.state)
     if hold.state is not HoldState.ACTIVE:
         return Unchanged(HeldCard(hold, card, replayed=True))
-    ended = end_card_hold(book, card, hold, HoldState.RELEASED)
+    ended = end_card_hold(book, card, hold, HoldState.RELEASED, reason or None)
     return Booked(book, hold.id, lambda: ended)
 
 

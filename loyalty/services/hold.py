@@ -111,12 +111,17 @@ async def lower_hold(tx: Transaction, book: Book, hold: HoldRow, kept: PointsPai
 
 
 async def end_hold(
-    tx: Transaction, book: Book, hold: HoldRow, state: HoldState, parts: Sequence[PartOfLot] | None = None
+    tx: Transaction,
+    book: Book,
+    hold: HoldRow,
+    state: HoldState,
+    parts: Sequence[PartOfLot] | None = None,
+    reason: str | None = None,
 ) -> HoldRow:
-    """Book that all of a hold goes back to the customer."""
+    """Book that all of a hold goes back to the customer, and why, where the caller said so."""
     parts = await _bring_held_lots(tx, book, hold, parts)
     await _put_back(tx, book, hold, {part.lot.id: part.points for part in parts})
-    return _end(book, hold, state, captured_points=0)
+    return _end(book, hold, state, captured_points=0, reason=reason)
 
 
 def discount_of(hold: HoldRow, points: int) -> int:
@@ -207,13 +212,14 @@ def _pay(unpaid: list[UnpaidDebit], points: int) -> Iterator[UnpaidDebit]:
         yield debit._replace(points=part)
 
 
-def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int) -> HoldRow:
+def _end(book: Book, hold: HoldRow, state: HoldState, *, captured_points: int, reason: str | None = None) -> HoldRow:
     ended = hold._replace(
         state=state,
         captured_points=captured_points,
         ended_at=book.now,
         ended_actor_kind=book.actor.kind,
         ended_actor=book.actor.display,
+        ended_reason=reason,
     )
     book.posting.move(ended, seen=hold)
     return ended

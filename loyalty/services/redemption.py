@@ -119,20 +119,23 @@ async def capture_hold(
     )
 
 
-async def release_hold(world: World, actor: Actor, hold_id: HoldId, idempotency_key: str) -> HeldPoints:
-    """Give held points back; a hold that gave them back before is answered as it is.
+async def release_hold(
+    world: World, actor: Actor, hold_id: HoldId, idempotency_key: str, reason: str | None = None
+) -> HeldPoints:
+    """Give held points back; a hold that gave them back before is answered as it is, and its reason stays.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded (captured).
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     _refuse_key_and_points(idempotency_key, None)
-    call = keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id]))
+    refuse_problems([check_note(reason, ("reason",))])
+    call = keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason))
     return await run_once(
         world.database,
         actor.tenant_id,
         call,
         ask=partial(prepare_for_hold, hold_id=hold_id),
-        decide=partial(_decide_release, world, actor, hold_id),
+        decide=partial(_decide_release, world, actor, hold_id, reason),
         replay=read_held,
     )
 
@@ -257,7 +260,7 @@ async def _decide_capture(
 
 
 async def _decide_release(
-    world: World, actor: Actor, hold_id: HoldId, tx: Transaction, prepared: Prepared | None
+    world: World, actor: Actor, hold_id: HoldId, reason: str | None, tx: Transaction, prepared: Prepared | None
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
@@ -266,7 +269,7 @@ async def _decide_release(
     if hold.state is not HoldState.ACTIVE:
         # The owner of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
-    ended = await end_hold(tx, book, hold, HoldState.RELEASED)
+    ended = await end_hold(tx, book, hold, HoldState.RELEASED, reason=reason or None)
     return Booked(book, hold.id, partial(answer_held, book, ended), _post_for(hold))
 
 

@@ -35,6 +35,9 @@ class GiftCardHoldRow(NamedTuple):
     ended_at: datetime | None
     actor_kind: str
     actor: str
+    ended_actor_kind: str | None = None
+    ended_actor: str | None = None
+    ended_reason: str | None = None
 
     @property
     def purchase(self) -> PurchaseKey | None:

@@ -55,6 +55,7 @@ class HoldRow(NamedTuple):
     actor: str
     ended_actor_kind: str | None = None
     ended_actor: str | None = None
+    ended_reason: str | None = None
 
     @property
     def left_points(self) -> int:

@@ -16,11 +16,14 @@ from schema.node_ids import row_id_of
 from schema.types.gift_card import GiftCard, GiftCardHold, held_payload
 
 
-@strawberry.input(description="Which hold.")
+@strawberry.input(description="Which hold, and why it ends.")
 class GiftCardReleaseInput:
     hold: strawberry.ID = strawberry.field(description="A hold of a gift card that was not captured.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for the team only (`GiftCardHold.endedReason`); at most 500 characters."
     )
 
 
@@ -45,7 +48,13 @@ async def gift_card_release(
 
     async def work() -> Mapping[str, Any]:
         hold_id = GiftCardHoldId(row_id_of(input.hold, "GiftCardHold", "hold"))
-        released = await release_gift_card(info.context.world, info.context.actor, hold_id, input.idempotency_key)
+        released = await release_gift_card(
+            info.context.world,
+            info.context.actor,
+            hold_id,
+            input.idempotency_key,
+            input.reason,
+        )
         info.context.loaders.clear()
         return held_payload(released)
 

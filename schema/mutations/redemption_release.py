@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.ids import HoldId
 from loyalty.services.redemption import release_hold
 from permissions.catalog import Permission
 from schema.context import Info
@@ -16,11 +17,14 @@ from schema.types.customer import Customer
 from schema.types.redemption import Hold
 
 
-@strawberry.input(description="Which hold.")
+@strawberry.input(description="Which hold, and why it ends.")
 class RedemptionReleaseInput:
     hold: strawberry.ID = strawberry.field(description="A hold that was not captured.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
+    )
+    reason: str | None = strawberry.field(
+        default=None, description="Why, for the team only (`Hold.endedReason`); at most 500 characters."
     )
 
 
@@ -47,7 +51,13 @@ async def redemption_release(
 
     async def work() -> Mapping[str, Any]:
         hold_id = row_id_of(input.hold, "Hold", "hold")
-        released = await release_hold(info.context.world, info.context.actor, hold_id, input.idempotency_key)  # type: ignore[arg-type]
+        released = await release_hold(
+            info.context.world,
+            info.context.actor,
+            HoldId(hold_id),
+            input.idempotency_key,
+            input.reason,
+        )
         info.context.loaders.clear()
         return released._asdict()
 

@@ -16,6 +16,7 @@ from loyalty.services.gift_card_issue import IssuedCard
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.window import TimePlace
+from permissions.actor import ActorKind
 from permissions.visibility import reads_internals
 from schema.connections import Order, time_order
 from schema.context import Info
@@ -27,6 +28,7 @@ from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
 from schema.types.redemption import PurchaseKey
+from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -93,6 +95,11 @@ class GiftCardHold(Node):
     created_at: datetime = strawberry.field(description="When it was set aside.")
     holds_until: datetime = shows("expires_at", description="When it ends by itself.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
+    actor: str = actor_name("actor", did="set it aside")
+    actor_kind: ActorKind = actor_kind(did="set it aside")
+    ended_by: str | None = known_actor_name("ended_actor", "ended_actor_kind", did="captured or released it")
+    ended_by_kind: ActorKind | None = known_actor_kind("ended_actor_kind", did="captured or released it")
+    ended_reason: str | None = internal_text("ended_reason", "Why it was released, as the caller put it.")
 
     @computed(description="How much was set aside.")
     def amount(self) -> Money:

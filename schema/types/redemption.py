@@ -23,7 +23,7 @@ from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, shown
-from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
+from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 from schema.user_error import UserError
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class Hold(Node):
     actor_kind: ActorKind = actor_kind(did="set them aside")
     ended_by: str | None = known_actor_name("ended_actor", "ended_actor_kind", did="captured or released it")
     ended_by_kind: ActorKind | None = known_actor_kind("ended_actor_kind", did="captured or released it")
+    ended_reason: str | None = internal_text("ended_reason", "Why it was released, as the caller put it.")
     redemption: Redemption | None = loaded(
         "redemptions_of_holds", "id", description="What it became when it was captured."
     )

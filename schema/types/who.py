@@ -1,4 +1,4 @@
-"""Who did something: the team reads names, everybody else only what sort of caller it was."""
+"""Who did something and why: the team reads names and reasons, everybody else only what sort of caller it was."""
 
 from typing import Any
 
@@ -50,6 +50,15 @@ def known_actor_kind(attribute: str, *, did: str) -> Any:
         return None if known is None else _show_kind(info, known)
 
     return computed(description=_KIND.format(did) + _MAY_BE_NULL)(kind)
+
+
+def internal_text(attribute: str, meaning: str) -> Any:
+    """Declare a text of a row that the team alone reads."""
+
+    def text(self: Any, info: Info) -> str | None:
+        return getattr(self, attribute) if reads_internals(info.context.actor) else None
+
+    return computed(description=f"{meaning} Null for everybody but the team.")(text)
 
 
 def _show_name(info: Info, row: Any, attributes: tuple[str, ...], kind: str) -> str:

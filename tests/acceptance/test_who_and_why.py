@@ -88,6 +88,75 @@ async def test_every_entry_says_who_and_why(salon: Business) -> None:
     assert [(one["actor"], one["actorKind"]) for one in facts] == [(manager, "STAFF"), (integration, "API_TOKEN")]
 
 
+async def test_a_released_hold_says_who_ended_it_and_why(salon: Business) -> None:
+    """Points and money of gift cards alike; the first reason stays, and customers read none."""
+    await create_rule(salon.manager, "Ten", 100)
+    await salon.manager.do("programUpdate", "program { version }", redemption={"enabled": True})
+    await record(salon.integration, "order-1", "100.00")
+    basket = {"kind": "ORDER", "externalId": "basket"}
+    held = await salon.integration.do(
+        "redemptionHold",
+        "hold { id endedReason }",
+        customer={"externalId": "anna"},
+        points=20,
+        subtotal=money("50.00"),
+        purchase=basket,
+        idempotencyKey="hold",
+    )
+    assert held["hold"]["endedReason"] is None
+    (refused,) = await salon.manager.refusals(
+        "redemptionRelease", hold=held["hold"]["id"], reason="x" * 501, idempotencyKey="long"
+    )
+    assert (refused["code"], refused["path"]) == ("INVALID_INPUT", ["reason"])
+    for key, reason in (("release", "She pays cash"), ("later", "another reason")):
+        released = await salon.manager.do(
+            "redemptionRelease",
+            "hold { state endedBy endedReason }",
+            hold=held["hold"]["id"],
+            reason=reason,
+            idempotencyKey=key,
+        )
+        assert released["hold"] == {"state": "RELEASED", "endedBy": "The manager", "endedReason": "She pays cash"}
+    (conflict,) = await salon.manager.refusals(
+        "redemptionRelease", hold=held["hold"]["id"], reason="not what was sent", idempotencyKey="release"
+    )
+    assert conflict["code"] == "IDEMPOTENCY_CONFLICT"
+    own = "{ viewer { customer { holds { nodes { endedBy endedReason } } } } }"
+    anna = await salon.customer("anna")
+    assert (await anna.get(own))["customer"]["holds"]["nodes"] == [{"endedBy": "STAFF", "endedReason": None}]
+
+    sold = await salon.manager.do(
+        "giftCardIssue", "giftCard { id }", origin="MONEY", amount=money("50.00"), idempotencyKey="sold"
+    )
+    card = {"id": sold["giftCard"]["id"]}
+    shown = "giftCardHold { id state actor actorKind endedBy endedByKind endedReason }"
+    set_aside = await salon.integration.do(
+        "giftCardHold", shown, giftCard=card, amount=money("10.00"), purchase=basket, idempotencyKey="card"
+    )
+    hold = set_aside["giftCardHold"]
+    assert (hold["actorKind"], hold["endedBy"], hold["endedByKind"], hold["endedReason"]) == ("API_TOKEN", *[None] * 3)
+    let_go = await salon.manager.do(
+        "giftCardRelease", shown, hold=hold["id"], reason="Wrong card", idempotencyKey="let go"
+    )
+    assert let_go["giftCardHold"] == {
+        **hold,
+        "state": "RELEASED",
+        "endedBy": "The manager",
+        "endedByKind": "STAFF",
+        "endedReason": "Wrong card",
+    }
+    again = await salon.integration.do(
+        "giftCardHold", "giftCardHold { id }", giftCard=card, amount=money("10.00"), idempotencyKey="again"
+    )
+    spent = await salon.manager.do(
+        "giftCardCapture",
+        "giftCardHold { endedBy endedReason }",
+        hold=again["giftCardHold"]["id"],
+        idempotencyKey="spent",
+    )
+    assert spent["giftCardHold"] == {"endedBy": "The manager", "endedReason": None}
+
+
 async def test_a_rule_tells_its_history(salon: Business) -> None:
     rule = await create_rule(salon.manager, "Ten", 10)
     edits: list[Json] = [{"active": False}, {"name": "Twenty", "award": {"fixed": {"points": 20}}, "active": True}]

@@ -324,7 +324,7 @@ class Life:
             held = {"customer": ANNA, "subtotal": money("50.00"), "points": 20, "idempotencyKey": key}
             purchase_key = {"kind": "ORDER", "externalId": key}
             holds[key] = (await do("redemptionHold", purchase=purchase_key, **held))["hold"]["id"]
-        await do("redemptionRelease", hold=holds["released"], idempotencyKey="released")
+        await do("redemptionRelease", hold=holds["released"], reason="cash", idempotencyKey="released")
         captured = await do("redemptionCapture", hold=holds["paid"], idempotencyKey="paid")
         back = {"redemption": captured["redemption"]["id"], "points": 5, "reason": "back"}
         await do("redemptionReturn", idempotencyKey="back", **back)
@@ -388,7 +388,7 @@ class Life:
         for key in ("released", "in the basket"):
             held = await do("giftCardHold", giftCard={"id": card}, amount=money("1.00"), idempotencyKey=key)
             if key == "released":
-                await do("giftCardRelease", hold=held["giftCardHold"]["id"], idempotencyKey=key)
+                await do("giftCardRelease", hold=held["giftCardHold"]["id"], reason="cash", idempotencyKey=key)
         await do(
             "giftCardExtend", giftCard=card, expiresOn="2099-12-31", reason="a good customer", idempotencyKey="more"
         )

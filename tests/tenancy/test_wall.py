@@ -65,7 +65,8 @@ APP_RIGHTS = {
     "gift_card_products": "INSERT, SELECT, UPDATE",
     "gift_card_entries": GROWS_ONLY,
     "gift_card_holds": (
-        "INSERT, SELECT, UPDATE(captured_minor), UPDATE(ended_at), UPDATE(returned_minor), UPDATE(state)"
+        "INSERT, SELECT, UPDATE(captured_minor), UPDATE(ended_actor), UPDATE(ended_actor_kind), UPDATE(ended_at), "
+        "UPDATE(ended_reason), UPDATE(returned_minor), UPDATE(state)"
     ),
     "gift_cards": (
         "INSERT, SELECT, UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(expires_at), "
@@ -73,7 +74,8 @@ APP_RIGHTS = {
     ),
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
-    "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(lowered_at), UPDATE(lowered_points), UPDATE(state)",
+    "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(ended_reason), UPDATE(lowered_at), "
+    "UPDATE(lowered_points), UPDATE(state)",
     "idempotency_keys": GROWS_ONLY,
     "jobs": "INSERT, SELECT, UPDATE",
     "lots": (

@@ -66,6 +66,8 @@ holds = tenant_table(
     # Who has captured or released it; null while it is active, and before it was kept.
     text_column("ended_actor_kind", nullable=True),
     text_column("ended_actor", nullable=True),
+    # Why it was released, as the caller put it.
+    text_column("ended_reason", nullable=True),
     references("customer_id", "customers"),
     one_of("state", tuple(HoldState)),
     one_of("capture_on", tuple(CaptureOn)),

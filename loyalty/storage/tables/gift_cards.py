@@ -102,6 +102,10 @@ gift_card_holds = tenant_table(
     instant("ended_at", nullable=True),
     text_column("actor_kind"),
     text_column("actor"),
+    # Who has captured or released it, and why it was released; null while it is active, and before it was kept.
+    text_column("ended_actor_kind", nullable=True),
+    text_column("ended_actor", nullable=True),
+    text_column("ended_reason", nullable=True),
     references("gift_card_id", "gift_cards"),
     one_of("state", tuple(HoldState)),
     one_of("purchase_kind", tuple(PurchaseKind)),
