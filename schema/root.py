@@ -60,6 +60,7 @@ from schema.mutations import (
 )
 from schema.queries import audit as audit_queries
 from schema.queries import checkout_quote as checkout_queries
+from schema.queries import credential as credential_queries
 from schema.queries import customer as customer_queries
 from schema.queries import event as event_queries
 from schema.queries import gift_card as gift_card_queries
@@ -84,11 +85,11 @@ class Query:
     catalog_items = program_queries.catalog_items
     catalog_item = program_queries.catalog_item
     job = program_queries.job
-    api_tokens = program_queries.api_tokens
-    oauth_clients = program_queries.oauth_clients
-    tokens = program_queries.tokens
+    api_tokens = credential_queries.api_tokens
+    oauth_clients = credential_queries.oauth_clients
+    tokens = credential_queries.tokens
     audit_log = audit_queries.audit_log
-    oidc_issuers = program_queries.oidc_issuers
+    oidc_issuers = credential_queries.oidc_issuers
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key

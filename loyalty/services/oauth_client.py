@@ -22,14 +22,15 @@ from loyalty.services.credential import (
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.revocation import revoke_signed_token
 from loyalty.services.world import World
+from loyalty.storage.api_token_lists import TokenFilter, narrow_tokens, read_token_page
 from loyalty.storage.api_tokens import (
     CLIENT,
     ApiTokenRow,
     insert_api_token,
-    read_api_tokens,
     read_api_tokens_by_id,
 )
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, subject_of_token
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -89,11 +90,19 @@ async def end_oauth_client(world: World, actor: Actor, client_id: UUID) -> OAuth
     return client_row(ended.row)
 
 
-async def list_oauth_clients(world: World, actor: Actor) -> list[OAuthClientRow]:
-    """All clients, newest first, ended ones too."""
+async def page_oauth_clients(
+    world: World, actor: Actor, wanted: TokenFilter, window: Window[TimePlace]
+) -> list[OAuthClientRow]:
+    """A page of clients, the newest first, ended ones too."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     tx = world.database.reading(actor.tenant_id)
-    return [client_row(row) for row in await read_api_tokens(tx, CLIENT)]
+    return [client_row(row) for row in await read_token_page(tx, wanted, world.clock(), window, CLIENT)]
+
+
+async def count_oauth_clients(world: World, actor: Actor, wanted: TokenFilter) -> int:
+    """How many clients a list has, up to the ceiling of counts."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await narrow_tokens(wanted, world.clock(), CLIENT).count(world.database.reading(actor.tenant_id))
 
 
 async def load_oauth_clients(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OAuthClientRow]:

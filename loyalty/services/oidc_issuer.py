@@ -21,11 +21,13 @@ from loyalty.storage.oidc_issuers import (
     change_issuer,
     hash_of_pair,
     insert_issuer,
+    list_issuers,
     read_issuer_of_pair,
     read_issuers,
     read_issuers_by_id,
     remove_issuer,
 )
+from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission, join_names
 from permissions.policy import require
@@ -124,10 +126,17 @@ async def remove_issuers_made_with(tx: Transaction, by: Actor, credential: str, 
             await note_changes(tx, by, now, [_describe_change(before, row)])
 
 
-async def list_oidc_issuers(world: World, actor: Actor) -> list[OidcIssuerRow]:
-    """The providers of the tenant, the oldest first."""
+async def page_oidc_issuers(world: World, actor: Actor, _: None, window: Window[TimePlace]) -> list[OidcIssuerRow]:
+    """A page of the tenant's providers, the oldest first."""
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    return await read_issuers(world.database.reading(actor.tenant_id))
+    rows = await list_issuers().read(world.database.reading(actor.tenant_id), window)
+    return [OidcIssuerRow._make(row) for row in rows]
+
+
+async def count_oidc_issuers(world: World, actor: Actor, _: None) -> int:
+    """How many providers the tenant has."""
+    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
+    return await list_issuers().count(world.database.reading(actor.tenant_id))
 
 
 async def load_oidc_issuers(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, OidcIssuerRow]:

@@ -1,11 +1,11 @@
-"""Lists of API tokens, by when they were made."""
+"""Lists of API tokens and of OAuth clients, by when they were made."""
 
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 
-from loyalty.storage.api_tokens import TOKEN, TOKEN_COLUMNS, ApiTokenRow
+from loyalty.storage.api_tokens import CLIENT, TOKEN, TOKEN_COLUMNS, ApiTokenRow
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import api_tokens
 from loyalty.storage.window import Keyset, TimePlace, Window
@@ -14,21 +14,24 @@ from tenancy.table import INSTANT, tenant_parameter
 
 
 class TokenFilter(NamedTuple):
-    """What a list of API tokens is narrowed to; None is no limit."""
+    """What a list of API tokens, or of OAuth clients, is narrowed to; None is no limit."""
 
     live: bool | None = None
-    """Only tokens that work, or only tokens that have ended."""
+    """Only credentials that work, or only credentials that have ended."""
     search: str | None = None
     """A text that stands in the name, without regard to case."""
 
 
 _TOKENS_BY_TIME = Keyset((api_tokens.c.created_at, api_tokens.c.id), descending=True)
-_TOKENS = select(*TOKEN_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.kind == TOKEN)
+_OF_KIND = {
+    kind: select(*TOKEN_COLUMNS).where(api_tokens.c.tenant_id == tenant_parameter(), api_tokens.c.kind == kind)
+    for kind in (TOKEN, CLIENT)
+}
 
 
-def narrow_tokens(wanted: TokenFilter, now: datetime) -> Narrowed:
-    """API tokens by when they were made."""
-    rows = Narrowed(_TOKENS, _TOKENS_BY_TIME)
+def narrow_tokens(wanted: TokenFilter, now: datetime, kind: str = TOKEN) -> Narrowed:
+    """API tokens, or OAuth clients, by when they were made."""
+    rows = Narrowed(_OF_KIND[kind], _TOKENS_BY_TIME)
     rows.keep_if("live", _is_live, wanted.live, live_at=now)
     if wanted.search is not None:
         rows.keep("search", lambda: has_text(api_tokens.c.name, "search"), search=wanted.search)
@@ -42,7 +45,7 @@ def _is_live() -> ColumnElement[bool]:
 
 
 async def read_token_page(
-    tx: Reads, wanted: TokenFilter, now: datetime, window: Window[TimePlace]
+    tx: Reads, wanted: TokenFilter, now: datetime, window: Window[TimePlace], kind: str = TOKEN
 ) -> list[ApiTokenRow]:
-    """A page of API tokens, the newest first unless the window says otherwise."""
-    return [ApiTokenRow._make(row) for row in await narrow_tokens(wanted, now).read(tx, window)]
+    """A page of API tokens, or of OAuth clients, the newest first unless the window says otherwise."""
+    return [ApiTokenRow._make(row) for row in await narrow_tokens(wanted, now, kind).read(tx, window)]

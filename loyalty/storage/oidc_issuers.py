@@ -9,7 +9,9 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import oidc_issuers
+from loyalty.storage.window import Keyset
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -34,7 +36,9 @@ class OidcIssuerRow(NamedTuple):
 
 _COLUMNS = [oidc_issuers.c[name] for name in OidcIssuerRow._fields]
 _OURS = oidc_issuers.c.tenant_id == tenant_parameter()
-_LISTED = select(*_COLUMNS).where(_OURS, oidc_issuers.c.removed_at.is_(None)).order_by(oidc_issuers.c.id)
+_SET = select(*_COLUMNS).where(_OURS, oidc_issuers.c.removed_at.is_(None))
+_ISSUERS_BY_TIME = Keyset((oidc_issuers.c.created_at, oidc_issuers.c.id), descending=False)
+_LISTED = _SET.order_by(oidc_issuers.c.id)
 _BY_IDS = select(*_COLUMNS).where(_OURS, among(oidc_issuers.c.id, "ids"), oidc_issuers.c.removed_at.is_(None))
 _BY_PAIR = select(*_COLUMNS).where(
     _OURS, oidc_issuers.c.issuer == bindparam("issuer"), oidc_issuers.c.audience == bindparam("audience")
@@ -73,6 +77,11 @@ _CLAIM_PAIR = (
 def hash_of_pair(issuer: str, audience: str) -> str:
     """The name of an issuer and audience in the directory: 64 hexadecimal digits, as of a credential."""
     return hashlib.sha256(f"oidc\n{len(issuer)}\n{issuer}\n{audience}".encode()).hexdigest()
+
+
+def list_issuers() -> Narrowed:
+    """The providers of a tenant by when they were set first."""
+    return Narrowed(_SET, _ISSUERS_BY_TIME)
 
 
 async def read_issuers(tx: Reads) -> list[OidcIssuerRow]:

@@ -6,14 +6,10 @@ import strawberry
 
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import check_text, is_storable
 from loyalty.services import tier as tier_service
-from loyalty.services.api_token import count_api_tokens, list_api_tokens, page_api_tokens
 from loyalty.services.catalog import count_catalog_items, list_catalog_items
 from loyalty.services.earning_rule import count_earning_rules, list_earning_rules
-from loyalty.services.oauth_client import list_oauth_clients
-from loyalty.services.oidc_issuer import list_oidc_issuers
 from loyalty.services.program import get_program
 from loyalty.storage.earning_rules import RulePlace
 from permissions.catalog import Permission
@@ -27,19 +23,14 @@ from schema.connections import (
     window_of,
 )
 from schema.context import Info
-from schema.fields import OLD_NAMES_GO_AFTER
 from schema.guard import guarded
 from schema.loaders import load, load_node
 from schema.node_ids import RowKey
-from schema.types.api_token import TOKEN_ORDER, ApiToken, TokenFilterInput, token_filter
-from schema.types.arguments import After, Before, First, Last, NewestFirst
+from schema.types.arguments import After, Before, First, Last
 from schema.types.catalog import CATALOG_ORDER, CatalogItem, CatalogItemBy, catalog_place
 from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
-from schema.types.listed import listed_page
 from schema.types.node import shown
-from schema.types.oauth_client import OauthClient
-from schema.types.oidc_issuer import OidcIssuer
 from schema.types.program import Program
 from schema.types.tier import Tier
 
@@ -144,53 +135,3 @@ async def job(
 ) -> Job | None:
     """How far it is."""
     return await load_node(info, id, "Job", "jobs")  # type: ignore[no-any-return]
-
-
-@guarded(
-    Permission.TOKENS_MANAGE,
-    description="All API tokens, newest first, ended ones too. Their secrets are nowhere.",
-    even_when_off=True,
-    deprecation_reason=f"Use `tokens`, a list with pages. Goes after {OLD_NAMES_GO_AFTER}.",
-)
-async def api_tokens(info: Info) -> list[ApiToken]:
-    """There are at most 200 that have not ended."""
-    return shown(await list_api_tokens(info.context.world, info.context.actor))  # type: ignore[no-any-return]
-
-
-@guarded(
-    Permission.TOKENS_MANAGE,
-    description="All OAuth clients, newest first, ended ones too. Their secrets are nowhere.",
-    even_when_off=True,
-)
-async def oauth_clients(info: Info) -> list[OauthClient]:
-    """There are at most 200 that have not ended."""
-    return shown(await list_oauth_clients(info.context.world, info.context.actor))  # type: ignore[no-any-return]
-
-
-@guarded(
-    Permission.TOKENS_MANAGE,
-    description="API tokens by when they were made, by default newest first. Their secrets are nowhere.",
-    even_when_off=True,
-)
-async def tokens(
-    info: Info,
-    filter: Annotated[TokenFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
-    direction: NewestFirst = OrderDirection.DESCENDING,
-    first: First = None,
-    after: After = None,
-    last: Last = None,
-    before: Before = None,
-) -> Connection[ApiToken]:
-    """A page of API tokens."""
-    wanted, page = token_filter(filter), Page(first, after, last, before, direction)
-    return await listed_page(info, TOKEN_ORDER, page, page_api_tokens, wanted, "created_at", count_api_tokens)
-
-
-@guarded(
-    Permission.TOKENS_MANAGE,
-    description="The identity providers that the tenant's staff sign in at, the oldest first.",
-    even_when_off=True,
-)
-async def oidc_issuers(info: Info) -> list[OidcIssuer]:
-    """There are at most 5."""
-    return shown(await list_oidc_issuers(info.context.world, info.context.actor))  # type: ignore[no-any-return]

@@ -68,14 +68,14 @@ class ApiToken(Node):
         return sort_permissions(known_grants(row.permissions))
 
 
-@strawberry.input(description="Which API tokens; everything that is given must hold.")
+@strawberry.input(description="Which API tokens or OAuth clients; everything that is given must hold.")
 class TokenFilterInput:
     live: bool | None = strawberry.field(
-        default=None, description="Only tokens that work, or only tokens that have expired or were revoked."
+        default=None, description="Only those that work, or only those that have expired or were revoked."
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Only tokens with this text in their name, without regard to case: 1 to 200 characters.",
+        description="Only those with this text in their name, without regard to case: 1 to 200 characters.",
     )
 
 

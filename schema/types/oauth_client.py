@@ -6,10 +6,14 @@ from typing import Any
 import strawberry
 
 from loyalty.storage.oauth_clients import OAuthClientRow
+from loyalty.storage.window import TimePlace
 from permissions.catalog import Permission, known_grants, sort_permissions
+from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.types.api_token import former_secret_field
 from schema.types.node import Node, node_id, reads
+
+CLIENT_ORDER: Order[TimePlace] = time_order("clients")
 
 
 @strawberry.type(

@@ -6,9 +6,13 @@ from typing import Any
 import strawberry
 
 from loyalty.storage.oidc_issuers import OidcIssuerRow
+from loyalty.storage.window import TimePlace
 from permissions.roles import TeamRole
+from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.types.node import Node, node_id, reads
+
+ISSUER_ORDER: Order[TimePlace] = time_order("identity providers")
 
 
 @strawberry.type(description="A value of the provider's claim of roles, and the role that it stands for here.")

@@ -87,7 +87,10 @@ async def test_an_independent_client_gets_a_token_and_uses_it(salon: Business, m
         "name": "Partner",
         "permissions": ["LOYALTY_READ", "PURCHASES_RECORD"],
     }
-    (shown,) = await salon.owner.get("{ oauthClients { clientId name permissions networks revokedAt } }")
+    listed = await salon.owner.get(
+        "{ oauthClients { totalCount nodes { clientId name permissions networks revokedAt } } }"
+    )
+    (shown,) = listed["nodes"]
     assert shown["clientId"] == shop.client_id
 
 

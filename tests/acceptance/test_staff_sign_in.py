@@ -338,7 +338,7 @@ async def test_removing_and_changing_a_provider_takes_effect_at_once(stage: Stag
     code, seconds = await is_closed_with(mara, remove)
     assert (code, seconds < 5) == (4403, True)
     assert code_of(await mara.answer(WHO)) == "UNAUTHENTICATED"
-    assert await owner.get("{ oidcIssuers { id } }") == []
+    assert await owner.get("{ oidcIssuers { totalCount nodes { id } } }") == {"totalCount": 0, "nodes": []}
     back = await set_up(owner, stage.provider, stage.audience)
     assert back["oidcIssuer"]["id"] == stage.issuer_id
     assert (await mara.get(WHO))["name"] == "Mara"

@@ -71,16 +71,18 @@ from loyalty.services.listing import (
 )
 from loyalty.services.oauth_client import (
     OAuthClientRequest,
+    count_oauth_clients,
     create_oauth_client,
     end_oauth_client,
-    list_oauth_clients,
     load_oauth_clients,
+    page_oauth_clients,
 )
 from loyalty.services.oidc_issuer import (
     OidcIssuerRequest,
     RoleValue,
+    count_oidc_issuers,
     find_oidc_issuer,
-    list_oidc_issuers,
+    page_oidc_issuers,
     remove_oidc_issuer,
     set_oidc_issuer,
 )
@@ -98,6 +100,7 @@ from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
 from loyalty.services.world import World
+from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.audit import AuditFilter
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customer_lists import CustomerFilter
@@ -280,14 +283,16 @@ class Day:
         partner = await create_oauth_client(world, owner, OAuthClientRequest("partner", reading), "d" * 64)
         await change_client_secret(world, owner, SecretChange(partner.client.id, 5), "e" * 64)
         assert await actor_of_client(world, "e" * 64) is not None
-        await list_oauth_clients(world, owner)
+        await page_oauth_clients(world, owner, TokenFilter(live=True), Window(20))
+        await count_oauth_clients(world, owner, TokenFilter())
         await load_oauth_clients(world, owner, [partner.client.id])
         await end_oauth_client(world, owner, partner.client.id)
         sign_in = OidcIssuerRequest("https://login.example", "treue", "roles", [RoleValue("boss", TeamRole.OWNER)])
         await set_oidc_issuer(world, owner, sign_in)
         provider = await set_oidc_issuer(world, owner, sign_in)
         assert await find_oidc_issuer(world, "https://login.example", "treue") is not None
-        await list_oidc_issuers(world, owner)
+        await page_oidc_issuers(world, owner, None, Window(20))
+        await count_oidc_issuers(world, owner, None)
         await remove_oidc_issuer(world, owner, provider.id)
 
     async def _read_audit_log(self, rule_id: str) -> None:

@@ -16,12 +16,14 @@ from loyalty.services.oauth_client import (
     create_oauth_client,
     end_access_token,
     end_oauth_client,
-    list_oauth_clients,
     load_oauth_clients,
+    page_oauth_clients,
 )
 from loyalty.services.secret_change import MAX_OVERLAP_MINUTES, SecretChange, change_client_secret, change_token_secret
 from loyalty.services.world import World
+from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.oauth_clients import OAuthClientRow
+from loyalty.storage.window import Window
 from permissions.actor import Actor, SignedToken
 from permissions.catalog import Permission
 from tests.fixtures.snapshots import NothingChanges
@@ -51,7 +53,7 @@ async def access_token_of(world: World, sha256: str, now: datetime = NOON) -> Ac
 async def test_a_client_is_listed_without_its_secret_and_apart_from_api_tokens(world: World, salon: Salon) -> None:
     made = await make(at(world, NOON), salon.owner, networks=["203.0.113.0/24"])
     token = await create_api_token(world, salon.owner, ApiTokenRequest("Till", RECORDING), new_hash())
-    assert await list_oauth_clients(world, salon.owner) == [made]
+    assert await page_oauth_clients(world, salon.owner, TokenFilter(), Window(20)) == [made]
     assert [one.id for one in await list_api_tokens(world, salon.owner)] == [token.id]
     assert await load_oauth_clients(world, salon.owner, [made.id, token.id, NOBODY]) == {made.id: made}
     assert made.networks == ["203.0.113.0/24"]
