@@ -1,14 +1,15 @@
 """Let a value that is no GraphQL for its type harm its own item of a batch only.
 
 Such a value is a wrong one of an enum, null, or a number for a text. GraphQL refuses the whole request for it. So
-when the variables of a request cannot be read, the items of its batches are looked through: what is wrong becomes an
-`UnreadableValue` in its place, and the batch refuses that item with its path. Names of fields that are unknown still
-refuse the whole: they are mistakes of the program that sends.
+items are read here, before graphql-core reads the other variables: what is wrong becomes an `UnreadableValue` in its
+place, and the batch refuses that item with its path. Names of fields that are unknown still refuse the whole: they are
+mistakes of the program that sends. Reading the largest batch takes 0.2 s, so it gives way after each slice.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -20,11 +21,16 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     OperationDefinitionNode,
+    Undefined,
+    coerce_input_value,
     get_named_type,
     is_required_input_field,
     type_from_ast,
 )
+from graphql.execution.values import VariableValues
+from graphql.utilities.coerce_input_value import coerce_default_value
 
+from schema.masking import MAX_ERRORS
 from schema.scalars import UnreadableValue
 
 ITEMS = "items"
@@ -32,23 +38,84 @@ ITEMS = "items"
 INPUT = "input"
 """The only argument of a mutation: paths in its ``userErrors`` begin below it."""
 
+SLICE_ITEMS = 20
+"""Items that are read in one turn of the event loop, a few milliseconds."""
+
 MAX_VALUES_NAMED = 12
 """Of an enum with more values, the refusal names none."""
 
 
-def mark_unreadable_items(
+class ReadVariables(dict[str, Any]):
+    """The variables as they were sent, and what was read of them already: the items of batches."""
+
+    def __init__(self, sent: Mapping[str, Any], batches: Mapping[str, "_Batch"]) -> None:
+        super().__init__(sent)
+        self._batches = batches
+
+    @property
+    def unread(self) -> dict[str, Any]:
+        """What graphql-core is to read: the rest, with what it has to refuse in its place."""
+        return {**self, **{name: batch.put(self[name], batch.unread) for name, batch in self._batches.items()}}
+
+    def complete(self, values: VariableValues) -> None:
+        """Put the items into the values that graphql-core has read of the rest."""
+        for name, batch in self._batches.items():
+            values.coerced[name] = batch.put(values.coerced[name], batch.items)
+            values.sources[name] = values.sources[name]._replace(value=self[name])
+
+
+class _Batch(NamedTuple):
+    """The items of a variable: those that were read, and what graphql-core is to find in their place."""
+
+    is_list: bool
+    """Whether the variable is the list, or the input that holds it."""
+    items: list[Any]
+    unread: list[Any]
+
+    def put(self, value: Any, items: list[Any]) -> Any:
+        """The value of the variable with other items."""
+        return items if self.is_list else {**value, ITEMS: items}
+
+
+class RefusedItem(Exception):
+    """An item names a field that does not exist, or not one field of a @oneOf input: it cannot be marked."""
+
+
+async def read_batches(
     schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return the variables with everything marked that is wrong inside items of batches; None when nothing is."""
+) -> Mapping[str, Any]:
+    """Read the items of batches in the variables, each once and some in a turn of the event loop.
+
+    What is wrong in an item is marked. The variables themselves come back where they hold no batch.
+    """
+    batches: dict[str, _Batch] = {}
     operation = _find_operation(document, operation_name)
-    if operation is None:
-        return None
-    marked = dict(variables)
-    for definition in operation.variable_definitions or ():
-        name, type_ = definition.variable.name.value, type_from_ast(schema, definition.type)
-        if name in marked:
-            marked[name] = _mark_batch(schema, type_, marked[name])
-    return marked if any(marked[name] is not variables[name] for name in marked) else None
+    for definition in operation.variable_definitions or () if operation is not None else ():
+        name = definition.variable.name.value
+        found = _find_batch(schema, type_from_ast(schema, definition.type), variables.get(name))
+        if found is not None:
+            item_type, items, is_list = found
+            batches[name] = await _read_items(item_type, items, is_list=is_list)
+    return ReadVariables(variables, batches) if batches else variables
+
+
+async def _read_items(item_type: Any, items: list[Any], *, is_list: bool) -> _Batch:
+    """Where an item is refused, graphql-core finds all refused ones in their places, and says what is wrong."""
+    read: list[Any] = []
+    refused: dict[int, Any] = {}
+    for number, item in enumerate(items, 1):
+        try:
+            read.append(read_item(item_type, item))
+        except RefusedItem:
+            refused[number - 1] = item
+            if len(refused) > MAX_ERRORS:
+                break
+        if number % SLICE_ITEMS == 0:
+            await asyncio.sleep(0)
+    if not refused:
+        return _Batch(is_list, read, [])
+    filling = _stand_in(item_type, "")
+    return _Batch(is_list, [], [refused.get(index, filling) for index in range(max(refused) + 1)])
 
 
 def let_marks_pass(schema: GraphQLSchema) -> None:
@@ -87,64 +154,67 @@ def _batches(schema: GraphQLSchema) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(inputs), frozenset(items)
 
 
-def _mark_batch(schema: GraphQLSchema, type_: Any, value: Any) -> Any:
+def _find_batch(schema: GraphQLSchema, type_: Any, value: Any) -> tuple[Any, list[Any], bool] | None:
+    """The type of the items and the items, where a variable is a batch or the input of one; and which of both it is."""
     inputs, items = _batches(schema)
     type_ = _nullable(type_)
     if isinstance(type_, GraphQLList) and isinstance(value, list) and get_named_type(type_).name in items:
-        return _mark_list(type_.of_type, value)
-    if (
-        isinstance(type_, GraphQLInputObjectType)
-        and type_.name in inputs
-        and isinstance(value, dict)
-        and ITEMS in value
-    ):
-        batch = _mark_batch(schema, type_.fields[ITEMS].type, value[ITEMS])
-        return value if batch is value[ITEMS] else {**value, ITEMS: batch}
-    return value
+        return type_.of_type, value, True
+    if isinstance(type_, GraphQLInputObjectType) and type_.name in inputs and isinstance(value, dict):
+        within = _find_batch(schema, type_.fields[ITEMS].type, value.get(ITEMS))
+        return None if within is None else (*within[:2], False)
+    return None
 
 
-def _mark(type_: Any, value: Any) -> Any:
-    """The value itself when all of it can be read."""
+def read_item(type_: Any, value: Any) -> Any:
+    """What graphql-core's `coerce_input_value` makes of a value, with everything marked that it would not take.
+
+    Raises `RefusedItem`.
+    """
     if isinstance(type_, GraphQLNonNull):
-        return _stand_in(type_, "must not be null") if value is None else _mark(type_.of_type, value)
+        return _read_stand_in(type_, "must not be null") if value is None else read_item(type_.of_type, value)
     if value is None:
         return None
     if isinstance(type_, GraphQLList):
-        return _mark_list(type_.of_type, value)
+        return [read_item(type_.of_type, item) for item in (value if isinstance(value, list) else [value])]
     if isinstance(type_, GraphQLInputObjectType):
-        return _mark_object(type_, value)
-    reason = _why_unreadable(type_, value)
-    return value if reason is None else UnreadableValue(value, reason)
-
-
-def _mark_list(item_type: Any, value: Any) -> Any:
-    if not isinstance(value, list):
-        return _mark(item_type, value)
-    marked = [_mark(item_type, item) for item in value]
-    return marked if any(new is not old for new, old in zip(marked, value, strict=True)) else value
-
-
-def _mark_object(type_: GraphQLInputObjectType, value: Any) -> Any:
-    if not isinstance(value, dict):
-        return _stand_in(type_, "must be an object")
-    marked = {
-        name: _mark(type_.fields[name].type, given) if name in type_.fields else given for name, given in value.items()
-    }
-    for name, field in type_.fields.items():
-        if name not in value and is_required_input_field(field):
-            marked[name] = _stand_in(field.type, "must be given")
-    same = len(marked) == len(value) and all(marked[name] is value[name] for name in value)
-    return value if same else marked
-
-
-def _why_unreadable(type_: Any, value: Any) -> str | None:
+        return _read_object(type_, value)
     try:
-        type_.coerce_input_value(value)
+        return type_.coerce_input_value(value)
     except GraphQLError as error:
-        if isinstance(type_, GraphQLEnumType):
-            return _why_no_value_of(type_)
-        return f"is no {type_.name}: {error.message}"
-    return None
+        return UnreadableValue(value, _why_unreadable(type_, error))
+
+
+def _read_object(type_: GraphQLInputObjectType, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return _read_stand_in(type_, "must be an object")
+    fields = type_.fields
+    if not value.keys() <= fields.keys():
+        raise RefusedItem
+    if type_.is_one_of and (len(value) != 1 or None in value.values()):
+        raise RefusedItem
+    read: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in value:
+            read[field.out_name or name] = read_item(field.type, value[name])
+        elif is_required_input_field(field):
+            read[field.out_name or name] = _read_stand_in(field.type, "must be given")
+        elif (default := coerce_default_value(field)) is not Undefined:
+            read[field.out_name or name] = default
+    try:
+        return type_.out_type(read)
+    except GraphQLError:  # strawberry asks here whether a @oneOf input has one field
+        raise RefusedItem from None
+
+
+def _read_stand_in(type_: Any, reason: str) -> Any:
+    return coerce_input_value(_stand_in(type_, reason), type_)
+
+
+def _why_unreadable(type_: Any, error: GraphQLError) -> str:
+    if isinstance(type_, GraphQLEnumType):
+        return _why_no_value_of(type_)
+    return f"is no {type_.name}: {error.message}"
 
 
 def _why_no_value_of(type_: GraphQLEnumType) -> str:

@@ -32,7 +32,7 @@ from strawberry.types.graphql import OperationType
 
 from execution.plans import Planner, Plans
 from schema.batch_inputs import prepare_inputs
-from schema.batch_items import let_marks_pass, mark_unreadable_items
+from schema.batch_items import ReadVariables, let_marks_pass, read_batches
 from schema.columns import COLUMNS
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
@@ -61,6 +61,7 @@ class OperationContext(Protocol):
 _SIGNATURE_OF_BUILD = signature(StrawberryGraphQLCoreExecutionContext.build)
 _PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_errors")
 """Where graphql-core passes the number of errors that it reports for variables."""
+_PLACE_OF_VARIABLES = list(_SIGNATURE_OF_BUILD.parameters).index("raw_variable_values")
 
 
 class _Execution(StrawberryGraphQLCoreExecutionContext):
@@ -80,18 +81,17 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
         else:
             values["max_coercion_errors"] = MAX_ERRORS - 1
+        place = _PLACE_OF_VARIABLES
+        variables = args[place] if len(args) > place else values.get("raw_variable_values")
+        if isinstance(variables, ReadVariables):
+            named = _SIGNATURE_OF_BUILD.bind(*args, **values)
+            named.arguments["raw_variable_values"] = variables.unread
+            args, values = named.args, named.kwargs
         schema, document = args[:2]
         execution: Any = super().build(*args, **values)
-        if isinstance(execution, list):
-            named = _SIGNATURE_OF_BUILD.bind(*args, **values)
-            given = named.arguments
-            variables = given.get("raw_variable_values") or {}
-            # One bad item of a batch harms no other: what is wrong in items is marked, and then the rest may be read.
-            marked = mark_unreadable_items(schema, document, given.get("operation_name"), variables)
-            if marked is not None:
-                given["raw_variable_values"] = marked
-                execution = super().build(*named.args, **named.kwargs)
         if isinstance(execution, _Execution):
+            if isinstance(variables, ReadVariables):
+                variables.complete(execution.variable_values)
             execution.plans = schema._strawberry_schema.documents.find_plans(document)  # noqa: SLF001
         return execution
 
@@ -129,6 +129,11 @@ class ExecutableSchema(strawberry.Schema):
         if document is not None:
             _require_operation_type(context)
         if not errors:
+            if document is not None and context.variables:
+                context.variables = cast(
+                    "dict[str, Any]",
+                    await read_batches(self._schema, document, context.operation_name, context.variables),
+                )
             return None
         context.pre_execution_errors = errors
         return PreExecutionError(data=None, errors=errors)
