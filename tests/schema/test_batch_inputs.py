@@ -188,7 +188,7 @@ async def test_each_value_of_a_batch_is_read_once(monkeypatch: pytest.MonkeyPatc
 
     def note(value: object) -> int:
         read.append(value)
-        return GraphQLInt.parse_value(value)
+        return int(GraphQLInt.parse_value(value))
 
     schema = build_schema(Query, Mutation)._schema  # noqa: SLF001 - strawberry has no other way to it
     monkeypatch.setattr(schema.type_map["Int"], "coerce_input_value", note)
