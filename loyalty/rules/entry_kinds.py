@@ -65,6 +65,10 @@ class KindRow:
     tier_cause: TierChangeCause | None = None
     qualifies: Qualifies = Qualifies.NEVER
     figure: ReportFigure | None = None
+    cause_table: str | None = None
+    """The table in which the proof looks its cause up; None where the proof reads causes and entries together."""
+    about_column: str = "id"
+    """The column of that table which holds the id of what the entry is about."""
     leaves_debt: bool = True
     """Whether one below zero may take more than the lots have."""
 
@@ -135,6 +139,8 @@ KINDS = {
             lots=LotEffect.GIVES_BACK,
             tier_cause=TierChangeCause.REDEMPTION,
             figure=ReportFigure.RETURNED,
+            cause_table="redemption_returns",
+            about_column="redemption_id",
         ),
         KindRow(
             EntryKind.EXPIRED,
@@ -152,6 +158,7 @@ KINDS = {
             reference=ReferenceKind.OPENING_BALANCE,
             event=EventKind.POINTS_OPENED,
             tier_cause=TierChangeCause.OPENING,
+            cause_table="opening_balances",
         ),
         KindRow(
             EntryKind.MERGED,
@@ -161,6 +168,7 @@ KINDS = {
             event=EventKind.POINTS_MERGED,
             lots=LotEffect.MOVES,
             tier_cause=TierChangeCause.MERGE,
+            cause_table="customer_merges",
         ),
         KindRow(
             EntryKind.GIFT_CARD,

@@ -49,6 +49,10 @@ INTERNAL_LIMITS = {"api.graphql.MAX_DISCARDED_BYTES"}
 COMPOSE_ONLY = {"TREUE_POSTGRES_PASSWORD"}
 
 
+COUNTED = re.compile(r"\b[0-9][0-9,]* (?:passed|skipped|tests|invariants|mutations|permissions|revisions)\b")
+"""Numbers that change with most commits: nobody would keep a copy of them true."""
+
+
 class Snippet(NamedTuple):
     """A piece of code of a page."""
 
@@ -229,6 +233,11 @@ def test_operations_in_python_snippets_are_valid(snippet: Snippet) -> None:
     compile(snippet.code, name_of(snippet.page), "exec")
     for document in re.findall(r'"""(.*?)"""', snippet.code, re.DOTALL):
         assert problems_of(document) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_copies_a_number_that_changes_with_the_code(page: Path) -> None:
+    assert COUNTED.findall(page.read_text("utf-8")) == []
 
 
 def test_the_glossary_explains_each_word_once() -> None:

@@ -12,13 +12,17 @@ from loyalty.ledger.proof import (
     adjustments,
     customers,
     entries,
+    events,
     facts,
     gift_cards,
     keys,
     lots,
+    opening_balances,
     points_paid,
+    programs,
     purchases,
     redemptions,
+    refunds,
     tiers,
 )
 from loyalty.ledger.proof.question import Broken, Source
@@ -45,6 +49,11 @@ _ASKED_ONCE = {
     **tiers.QUESTIONS,
     **keys.QUESTIONS,
     **points_paid.QUESTIONS,
+    **purchases.QUESTIONS,
+    **refunds.QUESTIONS,
+    **opening_balances.QUESTIONS,
+    **events.QUESTIONS,
+    **programs.QUESTIONS,
     **gift_cards.QUESTIONS,
 }
 _SLICED = tuple(

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
-from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, LotEffect, quote
 
 _PHASE_OF_KIND = " ".join(f"WHEN '{kind}' THEN {row.phase_condition()}" for kind, row in KINDS.items() if row.reference)
@@ -18,13 +17,16 @@ _GIVES_BACK = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect
 
 _MOVES = quote(kind for kind, row in KINDS.items() if row.lots is LotEffect.MOVES)
 
-_JOINED_ELSEWHERE = quote(
-    (
-        *(EntryKind.EARNED, EntryKind.EARN_REVERSED, EntryKind.ADJUSTED),
-        *(EntryKind.REDEEMED, EntryKind.EXPIRED, EntryKind.GIFT_CARD, EntryKind.GIFT_CARD_RETURNED),
-    )
-)
+_READ_WITH_CAUSES = quote(kind for kind, row in KINDS.items() if row.reference and row.cause_table is None)
 """The kinds that a source of their own joins with their causes."""
+
+_CAUSES = " UNION ALL ".join(
+    f"SELECT id, '{kind}' AS kind, '{row.reference}' AS about_kind, {row.about_column} AS about FROM {row.cause_table}"  # noqa: S608 - made of constants
+    " WHERE tenant_id = :current_tenant"
+    for kind, row in KINDS.items()
+    if row.cause_table
+)
+"""What caused entries of the other kinds, with what such an entry is about."""
 
 
 def _hash_text(column: str) -> str:
@@ -140,16 +142,9 @@ SOURCES: Sequence[Source] = (
         f"""
         SELECT e.id, e.kind, e.cause_id, e.reference_kind, e.reference_id, c.id AS found, c.about_kind, c.about
         FROM entries e
-        LEFT JOIN (
-            SELECT id, 'REDEMPTION_RETURNED' AS kind, 'REDEMPTION' AS about_kind, redemption_id AS about
-            FROM redemption_returns WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'OPENING', 'OPENING_BALANCE', id FROM opening_balances
-            WHERE tenant_id = :current_tenant
-            UNION ALL SELECT id, 'MERGED', 'CUSTOMER_MERGE', id FROM customer_merges
-            WHERE tenant_id = :current_tenant
-        ) c ON c.id = e.cause_id AND c.kind = e.kind
+        LEFT JOIN ({_CAUSES}) c ON c.id = e.cause_id AND c.kind = e.kind
         WHERE e.tenant_id = :current_tenant
-          AND e.kind NOT IN ({_JOINED_ELSEWHERE})
+          AND e.kind NOT IN ({_READ_WITH_CAUSES})
         """,  # noqa: S608 - made of constants
         {
             "every entry has a cause": Broken("found IS NULL", "id, kind, cause_id"),

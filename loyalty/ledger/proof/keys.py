@@ -60,5 +60,30 @@ QUESTIONS: Mapping[str, str] = {
           AND NOT CASE WHEN m.operation = k.operation THEN true
                   ELSE CASE k.operation {_MADE_BEFORE} {_REASSIGNED} ELSE false END END
     """,  # noqa: S608 - made of constants
+    "what is made under a key has its key": """
+        SELECT m.id, m.operation FROM (
+            SELECT id, 'pointsAdjust' AS operation FROM adjustments WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'redemptionHold' FROM holds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'purchaseRefund' FROM purchase_refunds WHERE tenant_id = :current_tenant
+            UNION ALL SELECT id, 'customerMerge' FROM customer_merges WHERE tenant_id = :current_tenant
+            -- A payment may capture a hold too.
+            UNION ALL SELECT r.id, 'redemptionCapture' FROM redemptions r
+            JOIN holds h ON h.tenant_id = :current_tenant AND h.id = r.hold_id
+            WHERE r.tenant_id = :current_tenant AND h.capture_on = 'CALL'
+            -- Reports and refunds give points back too, at the very moment that they are recorded.
+            UNION ALL SELECT t.id, 'redemptionReturn' FROM redemption_returns t
+            JOIN redemptions r ON r.tenant_id = :current_tenant AND r.id = t.redemption_id
+            WHERE t.tenant_id = :current_tenant AND NOT EXISTS (
+                SELECT FROM purchases p
+                JOIN purchase_facts f ON f.tenant_id = :current_tenant AND f.purchase_id = p.id
+                WHERE p.tenant_id = :current_tenant AND p.kind = r.purchase_kind
+                  AND p.external_id = r.purchase_external_id AND f.recorded_at = t.returned_at)
+            UNION ALL SELECT (facts->'reassignment'->>'id')::uuid, 'purchaseReassign' FROM purchase_facts
+                      WHERE tenant_id = :current_tenant AND facts ? 'reassignment'
+        ) m
+        LEFT JOIN idempotency_keys k ON k.tenant_id = :current_tenant AND k.result_id = m.id
+             AND k.operation = m.operation
+        WHERE k.key IS NULL
+    """,
 }
 """Asked once of the whole tenant: each finds rows that break it."""

@@ -1,6 +1,6 @@
 """Purchases, their facts and their refunds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
 
@@ -48,3 +48,18 @@ SOURCES: Sequence[Source] = (
         },
     ),
 )
+
+QUESTIONS: Mapping[str, str] = {
+    # A purchase that was called off since may have come back as somebody else's, in a later generation.
+    "a purchase belongs to the customer that it was moved to last": """
+        SELECT p.id, p.customer_id, m.target_id
+        FROM (SELECT DISTINCT ON (purchase_id) purchase_id, (facts->'reassignment'->>'target_id')::uuid AS target_id,
+                     (facts->'reassignment'->>'generation')::integer AS generation
+              FROM purchase_facts WHERE tenant_id = :current_tenant AND facts ? 'reassignment'
+              ORDER BY purchase_id, version DESC) m
+        JOIN purchases p ON p.tenant_id = :current_tenant AND p.id = m.purchase_id AND p.generation = m.generation
+        LEFT JOIN customers c ON c.tenant_id = :current_tenant AND c.id = m.target_id
+        WHERE p.customer_id IS DISTINCT FROM coalesce(c.merged_into, c.id)
+    """,
+}
+"""Each finds rows that break it."""

@@ -1,5 +1,6 @@
 """Every kind of entry is described once, and nobody keeps a list of kinds beside it."""
 
+import ast
 import re
 from collections import Counter
 from dataclasses import fields, is_dataclass
@@ -86,3 +87,36 @@ def test_nobody_lists_kinds_a_second_time() -> None:
         for match in listed.finditer(path.read_text())
     ]
     assert found == []
+
+
+def test_nobody_collects_kinds_a_second_time() -> None:
+    """A closed list of members would forget the next kind, as a list of texts would."""
+    found = [
+        f"{path.relative_to(SOURCES)}:{node.lineno}"
+        for folder in ("loyalty", "schema", "api", "worker", "cli")
+        for path in (SOURCES / folder).rglob("*.py")
+        if path.name != "entry_kinds.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Tuple | ast.List | ast.Set | ast.Dict) and _count_kinds(node) > 1
+    ]
+    assert found == []
+
+
+def _count_kinds(node: ast.Tuple | ast.List | ast.Set | ast.Dict) -> int:
+    members = node.keys if isinstance(node, ast.Dict) else node.elts
+    return sum(isinstance(one, ast.Attribute) and ast.unparse(one.value) == "EntryKind" for one in members)
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ("(EntryKind.EARNED, EntryKind.EXPIRED)", 2),
+        ("{EntryKind.EARNED: 1, EntryKind.EXPIRED: 2}", 2),
+        ("[EntryKind.EARNED, ReferenceKind.LOT]", 1),
+    ],
+)
+def test_a_second_list_of_kinds_is_noticed(source: str, kinds: int) -> None:
+    (statement,) = ast.parse(source).body
+    assert isinstance(statement, ast.Expr)
+    assert isinstance(statement.value, ast.Tuple | ast.List | ast.Dict)
+    assert _count_kinds(statement.value) == kinds
