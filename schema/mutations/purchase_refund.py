@@ -114,7 +114,9 @@ async def purchase_refund(
         return {
             "refund": refund_of(refunded.refund, refunded.purchase.total.currency),
             "split": RefundSplit(
-                money=shown(split.money), points=Points(split.points), points_value=shown(split.points_value)
+                money=shown(Money, split.money),
+                points=Points(split.points),
+                points_value=shown(Money, split.points_value),
             ),
             "returns": [return_of(row, refunded.purchase.total.currency) for row in refunded.points.returns],
             "holds": list(refunded.points.holds),

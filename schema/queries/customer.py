@@ -25,7 +25,7 @@ from schema.types.checkout import PurchaseBy, PurchaseKeyInput
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.customer_filter import CustomerFilterInput, narrow_filter
 from schema.types.ledger import Adjustment
-from schema.types.node import shown
+from schema.types.node import shown_found
 from schema.types.purchase import Purchase
 from schema.types.tier import known_tier_id
 
@@ -136,7 +136,7 @@ async def customer(
         key = customer_key(by)
     except NotFound:
         return None
-    return shown(await find_customer(info.context.world, info.context.actor, key, "by"))  # type: ignore[no-any-return]
+    return shown_found(Customer, await find_customer(info.context.world, info.context.actor, key, "by"))
 
 
 @guarded(
@@ -152,7 +152,8 @@ async def purchase(
         if not is_storable(by.key.external_id):
             return None
         key = (by.key.kind, by.key.external_id)
-        return shown(await find_purchase(info.context.world, info.context.actor, purchase_id=None, key=key))  # type: ignore[no-any-return]
+        found = await find_purchase(info.context.world, info.context.actor, purchase_id=None, key=key)
+        return shown_found(Purchase, found)
     return await load_node(info, by.id or "", "Purchase", "purchases")  # type: ignore[no-any-return]
 
 

@@ -15,8 +15,8 @@ from schema.guard import guarded
 from schema.loaders import load
 from schema.node_ids import decode_id
 from schema.types.customer import Customer
-from schema.types.node import Node, shown
-from schema.types.program import Viewer
+from schema.types.node import Node, shown, shown_found
+from schema.types.program import Tenant, Viewer
 
 MAX_NODES = 100
 
@@ -67,9 +67,9 @@ async def viewer(info: Info) -> Viewer:
     return Viewer(
         kind=actor.kind,
         name=actor.display,
-        tenant=shown(await get_tenant(info.context.world, actor)),
+        tenant=shown(Tenant, await get_tenant(info.context.world, actor)),
         permissions=sort_permissions(actor.permissions),
-        customer=shown(await _customer(info)),
+        customer=shown_found(Customer, await _customer(info)),
     )
 
 
@@ -80,7 +80,7 @@ async def viewer(info: Info) -> Viewer:
 )
 async def me(info: Info) -> Customer | None:
     """The customer behind the credential."""
-    return shown(await get_me(info.context.world, info.context.actor))  # type: ignore[no-any-return]
+    return shown_found(Customer, await get_me(info.context.world, info.context.actor))
 
 
 @guarded(description="An object by its global id; null when there is none, or not for this caller.")
@@ -89,7 +89,7 @@ async def node(
     id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002 - Relay's name
 ) -> Node | None:
     """One object."""
-    return shown(await _node(info, id))  # type: ignore[no-any-return]
+    return shown_found(Node, await _node(info, id))
 
 
 @guarded(description="Objects by their global ids, in the same order; null where there is none.")
@@ -100,7 +100,7 @@ async def nodes(
     """Several objects, each kind in one statement."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
-    return shown(await asyncio.gather(*(_node(info, one) for one in ids)))  # type: ignore[no-any-return]
+    return [shown_found(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]
 
 
 async def _node(info: Info, text: str) -> Any:

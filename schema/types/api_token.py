@@ -12,7 +12,7 @@ from permissions.catalog import Permission, known_grants, sort_permissions
 from schema.connections import Order, time_order
 from schema.fields import computed, shows
 from schema.types.activity import check_text_filters
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 DEFAULT_OVERLAP_MINUTES = 1_440
 
@@ -64,7 +64,7 @@ class ApiToken(Node):
     @computed(description="What it may do.")
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
-        row: Any = self
+        row = row_of(ApiTokenRow, self)
         return sort_permissions(known_grants(row.permissions))
 
 

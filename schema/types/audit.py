@@ -22,7 +22,7 @@ from schema.fields import computed
 from schema.node_ids import RowKey, decode_id, encode_id, encode_key
 from schema.types.activity import check_text_filters
 from schema.types.listed import listed_page
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 from schema.types.time_range import TimeRangeInput, span_of
 
 AUDIT_ORDER: Order[TimePlace] = time_order("audit")
@@ -49,19 +49,19 @@ class AuditChange:
     )
     def field(self) -> str:
         """As clients spell names."""
-        row: Any = self
+        row = row_of(FieldChange, self)
         return ".".join(to_camel_case(part) for part in row.field.split("."))
 
     @computed(description="Its value before, as JSON; null where it had none.")
     def before(self) -> str | None:
         """JSON's null is no value."""
-        row: Any = self
+        row = row_of(FieldChange, self)
         return _json(row.before)
 
     @computed(description="Its value after, as JSON; null where it has none any more.")
     def after(self) -> str | None:
         """JSON's null is no value."""
-        row: Any = self
+        row = row_of(FieldChange, self)
         return _json(row.after)
 
 
@@ -86,7 +86,7 @@ class AuditEntry(Node):
     @computed(description="What sort of caller did it.")
     def actor_kind(self) -> ActorKind:
         """Stored by its name."""
-        row: Any = self
+        row = row_of(AuditRow, self)
         return ActorKind(row.actor_kind)
 
     @computed(
@@ -95,7 +95,7 @@ class AuditEntry(Node):
     )
     def subject_id(self) -> strawberry.ID | None:
         """Made of what the log holds."""
-        row: Any = self
+        row = row_of(AuditRow, self)
         return _global_id(row)
 
 

@@ -1,6 +1,6 @@
 """The tenant's catalogue of names, kept by its own system."""
 
-from typing import Any, cast
+from typing import Any
 
 import strawberry
 
@@ -19,7 +19,7 @@ from schema.mutations.given import given_fields
 from schema.node_ids import encode_key
 from schema.scalars import Points, TimeZone
 from schema.types.money import Money, MoneyInput, minor_in
-from schema.types.node import Node, reads, shown
+from schema.types.node import Node, reads, row_of, shown
 
 
 @strawberry.type(description="So many points for every so much money.")
@@ -61,12 +61,12 @@ class CatalogItem(Node):
     @computed(description="Its own rate, in place of the rates of rules; null for those.")
     async def rate(self, info: Info) -> EarningRate | None:
         """In the program's currency."""
-        row: Any = self
+        row = row_of(Item, self)
         if row.rate is None:
             return None
         tenant = await load(info, "tenant", None)
         return EarningRate(
-            points=Points(row.rate.points), per=cast("Money", shown(Amount(row.rate.per_minor, tenant.currency)))
+            points=Points(row.rate.points), per=shown(Money, Amount(row.rate.per_minor, tenant.currency))
         )
 
 

@@ -3,6 +3,7 @@
 import strawberry
 
 from loyalty.rules.errors import NotFound
+from loyalty.rules.ids import PurchaseId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.text import is_storable
 from loyalty.services.checkout import Checkout
@@ -30,7 +31,7 @@ def purchase_name(by: PurchaseBy, *path: str) -> PurchaseName:
         if not is_storable(by.key.external_id):
             raise NotFound("purchase", path)
         return PurchaseName(key=PurchaseKey(by.key.kind, by.key.external_id))
-    return PurchaseName(id=row_id_of(by.id or "", "Purchase", *path))  # type: ignore[arg-type]
+    return PurchaseName(id=PurchaseId(row_id_of(by.id or "", "Purchase", *path)))
 
 
 @strawberry.input(description="What is to be paid.")

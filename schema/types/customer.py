@@ -9,6 +9,7 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import tidy_phone
 from loyalty.rules.errors import NotFound
 from loyalty.rules.identifier import Identifier, tidy_identifier
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey
@@ -35,7 +36,7 @@ from schema.types.gift_card_listed import gift_card_page
 from schema.types.ledger import LedgerEntry
 from schema.types.listed import listed_page
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
 from schema.types.purchase import PURCHASE_ORDER, Purchase
 from schema.types.redemption import Hold, Redemption
@@ -81,18 +82,20 @@ class CustomerArchiving:
     @computed(description="What somebody who asked for it noted; null for customers, and for who reads reports only.")
     def note(self, info: Info) -> str | None:
         """For the team only."""
-        row: Any = self
+        row = row_of(ArchivingRow, self)
         return row.note if reads_internals(info.context.actor) else None
 
     @computed(description="The purchase that brought the customer back; null for every other cause.")
     async def purchase(self, info: Info) -> Purchase | None:
         """Loaded for all rows at once."""
-        return await _caused_by(info, self, ArchiveCause.PURCHASE, "purchases")  # type: ignore[no-any-return]
+        found: Purchase | None = await _caused_by(info, self, ArchiveCause.PURCHASE, "purchases")
+        return found
 
     @computed(description="The hold that brought the customer back; null for every other cause.")
     async def hold(self, info: Info) -> Hold | None:
         """Loaded for all rows at once."""
-        return await _caused_by(info, self, ArchiveCause.HOLD, "holds")  # type: ignore[no-any-return]
+        found: Hold | None = await _caused_by(info, self, ArchiveCause.HOLD, "holds")
+        return found
 
     actor: str = actor_name("actor")
     actor_kind: ActorKind = actor_kind()
@@ -151,19 +154,19 @@ class Customer(Node):
     @computed(description="In small letters; null for who reads reports only.")
     def email(self, info: Info) -> str | None:
         """For the team, and for the customer."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return row.email if reads_contact(info.context.actor, row.id) else None
 
     @computed(description="A picture of the customer; null for who reads reports only.")
     def avatar_url(self, info: Info) -> str | None:
         """For the team, and for the customer."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return row.avatar_url if reads_contact(info.context.actor, row.id) else None
 
     @computed(description="The tenant's own category, a condition of earning rules; null for customers.")
     def category(self, info: Info) -> str | None:
         """For the team only."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return row.category if reads_internals(info.context.actor) else None
 
     @computed(description="Whether the customer has agreed to marketing; false when never asked.")
@@ -174,7 +177,7 @@ class Customer(Node):
     @computed(description="The telephone number; null for who may read no customers, such as a bookkeeper.")
     def phone(self, info: Info) -> str | None:
         """For the team, and for the customer."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return row.phone if reads_contact(info.context.actor, row.id) else None
 
     @computed(
@@ -183,20 +186,20 @@ class Customer(Node):
     )
     def birthday(self, info: Info) -> str | None:
         """For the team, and for the customer."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return row.birthday if reads_contact(info.context.actor, row.id) else None
 
     @computed(description="Card numbers and the like, at most 20; read as `phone` is, and empty for others.")
     def identifiers(self, info: Info) -> list[CustomerIdentifier]:
         """For the team, and for the customer."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         readable = row.identifiers if reads_contact(info.context.actor, row.id) else ()
         return [CustomerIdentifier(type=one.type, value=one.value) for one in readable]
 
     @computed(description="The team's own marks, at most 50; empty for customers and for who reads reports only.")
     def tags(self, info: Info) -> list[str]:
         """For the team only."""
-        row: Any = self
+        row = row_of(CustomerRow, self)
         return list(row.tags) if reads_internals(info.context.actor) else []
 
     archived_at: datetime | None = strawberry.field(
@@ -237,7 +240,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[LedgerEntry]:
         """A page of the ledger."""
-        wanted = EntryFilter(customer_id=self.id)  # type: ignore[arg-type]
+        wanted = EntryFilter(customer_id=row_of(CustomerRow, self).id)
         return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
 
     @computed(description="The customer's purchases by when they were first recorded, by default newest first.")
@@ -251,7 +254,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[Purchase]:
         """A page."""
-        wanted = PurchaseFilter(customer_id=self.id)  # type: ignore[arg-type]
+        wanted = PurchaseFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
         return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
 
@@ -266,7 +269,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[GiftCard]:
         """A page."""
-        wanted = GiftCardFilter(holder_id=self.id)  # type: ignore[arg-type]
+        wanted = GiftCardFilter(holder_id=row_of(CustomerRow, self).id)
         return await gift_card_page(info, wanted, Page(first, after, last, before, direction))
 
     gifts_given: list[GiftCardGift] = loaded(
@@ -287,7 +290,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[Hold]:
         """A page."""
-        wanted = HoldFilter(customer_id=self.id)  # type: ignore[arg-type]
+        wanted = HoldFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
         return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
 
@@ -302,7 +305,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[Redemption]:
         """A page."""
-        wanted = RedemptionFilter(customer_id=self.id)  # type: ignore[arg-type]
+        wanted = RedemptionFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
         return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")
 
@@ -321,7 +324,7 @@ class Customer(Node):
         before: Before = None,
     ) -> Connection[PointsLot]:
         """A page."""
-        wanted = LotFilter(customer_id=self.id, states=lot_states(open))  # type: ignore[arg-type]
+        wanted = LotFilter(customer_id=row_of(CustomerRow, self).id, states=lot_states(open))
         page = Page(first, after, last, before, direction)
         return await listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")
 
@@ -358,7 +361,7 @@ def payer_key(info: Info, by: CustomerBy | None) -> CustomerKey:
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
     """The key behind the input; NotFound for an id that is not a customer's, and for texts that nobody can have."""
     if by.id:
-        return CustomerKey(id=row_id_of(by.id, "Customer", *path))  # type: ignore[arg-type]
+        return CustomerKey(id=CustomerId(row_id_of(by.id, "Customer", *path)))
     if by.external_id:
         return CustomerKey(external_id=searchable(by.external_id, *path))
     if by.email:

@@ -13,6 +13,7 @@ from loyalty.rules.money import format_factor, parse_factor
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.text import tidy_id
 from loyalty.storage.earning_rules import EarningRuleRow
+from loyalty.storage.tenants import TenantRow
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import load, loaded
@@ -120,11 +121,13 @@ async def award_of(info: Info, row: Any) -> EarningAward:
     """The award of a rule or of a version of one, with amounts in the program's currency."""
     award = row.award
     if isinstance(award, earning.PerAmountAward):
-        per = shown(Amount(award.per_minor, await _currency(info)))
+        per = shown(Money, Amount(award.per_minor, await _currency(info)))
         return PerAmountAward(points=Points(award.points), per=per, rounding=award.rounding)
     if isinstance(award, earning.MultiplierAward):
         return MultiplierAward(factor=Decimal(format_factor(award.factor)))
-    return shown(award)  # type: ignore[no-any-return]
+    if isinstance(award, earning.FixedAward):
+        return shown(FixedAward, award)
+    return shown(PerUnitAward, award)
 
 
 async def conditions_of(info: Info, row: Any) -> EarningConditions:
@@ -133,7 +136,7 @@ async def conditions_of(info: Info, row: Any) -> EarningConditions:
     currency = await _currency(info)
 
     def money(minor: int | None) -> Money | None:
-        return None if minor is None else shown(Amount(minor, currency))
+        return None if minor is None else shown(Money, Amount(minor, currency))
 
     return EarningConditions(
         service_categories=sorted(conditions.service_categories),
@@ -265,5 +268,5 @@ def conditions_from(given: EarningConditionsInput | None, currency: str) -> Cond
 
 
 async def _currency(info: Info) -> str:
-    tenant = await load(info, "tenant", None)
-    return tenant.currency  # type: ignore[no-any-return]
+    tenant: TenantRow = await load(info, "tenant", None)
+    return tenant.currency

@@ -1,7 +1,6 @@
 """The history of an earning rule: what it said, who changed what, and when."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 from strawberry.utils.str_converters import to_camel_case
@@ -12,7 +11,7 @@ from schema.context import Info
 from schema.fields import computed, shows
 from schema.types.earning_rule import EarningAward, EarningConditions, award_of, conditions_of, summary_of
 from schema.types.expiry import ExpiryPolicy
-from schema.types.node import reads
+from schema.types.node import reads, row_of
 from schema.types.who import known_actor_kind, known_actor_name
 
 
@@ -34,7 +33,7 @@ class EarningRuleVersion:
     @computed(description="What this edit changed: names of fields of this type. Empty for the first version.")
     def changed_fields(self) -> list[str]:
         """Compared with the version before."""
-        row: Any = self
+        row = row_of(RuleVersionRow, self)
         return [to_camel_case(name) for name in row.changed]
 
     @computed(description="What it gave.")

@@ -79,7 +79,7 @@ class Event:
         row = cast("LoggedEventRow", self)
         if row.amount_minor is None or row.currency is None:
             return None
-        return shown(Amount(row.amount_minor, row.currency))  # type: ignore[no-any-return]
+        return shown(Money, Amount(row.amount_minor, row.currency))
 
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def account(self, info: strawberry.Info) -> PointsAccount:

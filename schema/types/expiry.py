@@ -15,7 +15,7 @@ from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.loaders import loaded
 from schema.scalars import Points
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -137,7 +137,7 @@ class PointsLot(Node):
     @computed(description="How many came in.")
     def points(self) -> Points:
         """The lot's size."""
-        row: Any = self
+        row = row_of(LotRow, self)
         return Points(row.original)
 
 

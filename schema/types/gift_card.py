@@ -15,6 +15,7 @@ from loyalty.services.gift_card_hold import HeldCard, ReturnedCard
 from loyalty.services.gift_card_issue import IssuedCard
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
+from loyalty.storage.tenants import TenantRow
 from loyalty.storage.window import TimePlace
 from permissions.actor import ActorKind
 from permissions.visibility import reads_internals
@@ -274,12 +275,12 @@ def returned_payload(returned: ReturnedCard) -> dict[str, Any]:
 
 async def tenant_now(info: Info) -> datetime:
     """Now, as the tenant's clock shows it."""
-    tenant = await load(info, "tenant", None)
-    return info.context.world.clock() + tenant.clock_advance  # type: ignore[no-any-return]
+    tenant: TenantRow = await load(info, "tenant", None)
+    return info.context.world.clock() + tenant.clock_advance
 
 
 def _money(row: Any, minor: int) -> Money:
-    return shown(Amount(minor, row.currency))  # type: ignore[no-any-return]
+    return shown(Money, Amount(minor, row.currency))
 
 
 def _is_team(info: Info) -> bool:

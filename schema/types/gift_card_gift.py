@@ -1,7 +1,7 @@
 """Gift cards that were handed to somebody."""
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
@@ -10,7 +10,7 @@ from permissions.visibility import is_the_customer, reads_internals
 from schema.context import Info
 from schema.fields import computed
 from schema.loaders import loaded
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -43,6 +43,6 @@ class GiftCardGift(Node):
     @computed(description="How to reach the receiver; null for none, and for everybody but the team and the giver.")
     def recipient_email(self, info: Info) -> str | None:
         """The receiver's own address, which is nobody else's business."""
-        row: Any = self
+        row = row_of(GiftRow, self)
         gave = is_the_customer(info.context.actor, row.giver_id)
         return row.recipient_email if gave or reads_internals(info.context.actor) else None

@@ -19,7 +19,7 @@ from schema.loaders import load
 from schema.scalars import Points
 from schema.types.customer import CustomerBy, customer_key
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 SEARCH_MAX_LENGTH = 200
 GIFT_CARD_PRODUCT_ORDER: Order[TimePlace] = time_order("gift_card_products")
@@ -52,7 +52,7 @@ class GiftCardValidity:
     @computed(description="FIXED_DAY: the last day on which cards can be spent.")
     def last_day(self) -> date | None:
         """Of this kind only."""
-        row: Any = self
+        row = row_of(Validity, self)
         return row.last_day if row.kind is ValidityKind.FIXED_DAY else None
 
     @computed(description="END_OF_YEAR_AFTER_YEARS: so many years after the year of issue; 0 for that year.")
@@ -90,7 +90,7 @@ class GiftCardProduct(Node):
     )
     def stock(self, info: Info) -> int | None:
         """For the team only."""
-        row: Any = self
+        row = row_of(GiftCardProductRow, self)
         return None if info.context.actor.kind is ActorKind.CUSTOMER else row.stock
 
     @computed(

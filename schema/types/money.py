@@ -7,6 +7,7 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.money import format_amount, parse_amount
 from schema.fields import computed
 from schema.scalars import CurrencyCode, Decimal
+from schema.types.node import row_of
 
 
 @strawberry.type(description="An amount of money.")
@@ -16,7 +17,8 @@ class Money:
     @computed(description="Exact, with as many decimals as the currency has.")
     def amount(self) -> Decimal:
         """Reads ``loyalty.rules.money.Money``."""
-        return Decimal(format_amount(self.amount_minor, self.currency))  # type: ignore[attr-defined]
+        amount = row_of(Amount, self)
+        return Decimal(format_amount(amount.amount_minor, amount.currency))
 
 
 @strawberry.input(description="An amount of money; not more decimals than the currency has.")

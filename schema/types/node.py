@@ -1,10 +1,17 @@
 """Objects with an opaque global id, and how a type says which rows it reads."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import strawberry
 
 from schema.node_ids import encode_id
+
+ROWS: dict[Callable[..., bool], type] = {}
+"""The rows that types read, by the function that tells GraphQL so."""
+
+Row = TypeVar("Row")
+Shape = TypeVar("Shape")
 
 
 @strawberry.interface(description="An object with a global id. More types may come.")
@@ -18,7 +25,13 @@ def reads(row: type) -> Any:
     def is_type_of(cls: type, value: Any, _info: Any) -> bool:
         return isinstance(value, (row, cls))
 
+    ROWS[is_type_of] = row
     return classmethod(is_type_of)
+
+
+def row_of(_kind: type[Row], shape: object) -> Row:
+    """Return what ``self`` is within the fields of a type: the row that the type reads, of this kind."""
+    return cast("Row", shape)
 
 
 def node_id(type_name: str, attribute: str = "id") -> Any:
@@ -30,6 +43,16 @@ def node_id(type_name: str, attribute: str = "id") -> Any:
     return strawberry.field(resolver=resolve, description="Opaque; the same for as long as the object exists.")
 
 
-def shown(row: Any) -> Any:
-    """Hand a row to GraphQL as the type that reads it. The type checker cannot know; the schema's tests do."""
-    return row
+def shown(_shape: type[Shape], row: object) -> Shape:
+    """Hand a row to GraphQL as the type that reads it. A test compares the fields of each type with its row."""
+    return cast("Shape", row)
+
+
+def shown_found(_shape: type[Shape], row: object | None) -> Shape | None:
+    """Hand a row that may be missing to GraphQL as the type that reads it."""
+    return cast("Shape | None", row)
+
+
+def shown_rows(_shape: type[Shape], rows: object) -> list[Shape]:
+    """Hand a list of rows to GraphQL as the type that reads them."""
+    return cast("list[Shape]", rows)

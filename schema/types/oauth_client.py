@@ -1,7 +1,6 @@
 """OAuth clients as the tenant sees them: everything but the secrets."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
@@ -11,7 +10,7 @@ from permissions.catalog import Permission, known_grants, sort_permissions
 from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.types.api_token import former_secret_field
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 CLIENT_ORDER: Order[TimePlace] = time_order("clients")
 
@@ -40,11 +39,11 @@ class OauthClient(Node):
     @computed(description="The `client_id` that it sends to `/oauth/token`.")
     def client_id(self) -> str:
         """Its own id, as a UUID."""
-        row: Any = self
+        row = row_of(OAuthClientRow, self)
         return str(row.id)
 
     @computed(description="What its access tokens may do at most; each is one scope.")
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
-        row: Any = self
+        row = row_of(OAuthClientRow, self)
         return sort_permissions(known_grants(row.permissions))

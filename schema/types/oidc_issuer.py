@@ -1,7 +1,6 @@
 """Identity providers that a tenant's staff sign in at."""
 
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
@@ -10,7 +9,7 @@ from loyalty.storage.window import TimePlace
 from permissions.roles import TeamRole
 from schema.connections import Order, time_order
 from schema.fields import computed
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 
 ISSUER_ORDER: Order[TimePlace] = time_order("identity providers")
 
@@ -38,5 +37,5 @@ class OidcIssuer(Node):
     @computed(description="What the values of the claim stand for. Who has none of them is not let in.")
     def roles(self) -> list[OidcRole]:
         """From the stored names of roles."""
-        row: Any = self
+        row = row_of(OidcIssuerRow, self)
         return [OidcRole(value=one["value"], role=TeamRole[one["role"]]) for one in row.roles]

@@ -12,6 +12,7 @@ from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.expiry import Period
 from loyalty.rules.money import Money as Amount
+from loyalty.rules.program import ProgramSettings
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountMethod, RestorePolicy
@@ -29,7 +30,7 @@ from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, shown
+from schema.types.node import Node, node_id, reads, row_of, shown
 
 
 @strawberry.type(description="A business on the platform.")
@@ -52,8 +53,8 @@ class Tenant(Node):
     @computed(description="What the tenant's clock shows: the real time, or further in a sandbox.")
     def now(self, info: Info) -> datetime:
         """The process's clock, and how far the sandbox is ahead."""
-        row: Any = self
-        return info.context.world.clock() + row.clock_advance  # type: ignore[no-any-return]
+        row = row_of(TenantRow, self)
+        return info.context.world.clock() + row.clock_advance
 
     @computed(
         description="The origins of browser pages that may call, as `allowedOriginsSet` keeps them. Null for who does "
@@ -61,7 +62,7 @@ class Tenant(Node):
     )
     def allowed_origins(self, info: Info) -> list[str] | None:
         """For the team alone."""
-        row: Any = self
+        row = row_of(TenantRow, self)
         return row.allowed_origins if reads_internals(info.context.actor) else None
 
 
@@ -117,7 +118,7 @@ class RedemptionPolicy:
         minor, percent = policy.max_discount_amount_minor, policy.max_discount_percent
         if minor is None and percent is None:
             return None
-        amount = None if minor is None else shown(Amount(minor, policy.point_value.money.currency))
+        amount = None if minor is None else shown(Money, Amount(minor, policy.point_value.money.currency))
         return DiscountCap(amount=amount, percent=percent)
 
 
@@ -143,52 +144,54 @@ class AccrualPolicy:
     @computed(description="The status at which the rules are evaluated.")
     def evaluate_on(self) -> EvaluateOn:
         """From the accrual policy."""
-        return _accrual(self).evaluate_on  # type: ignore[no-any-return]
+        return row_of(ProgramSettings, self).accrual.evaluate_on
 
     @computed(description="From which moment the delay runs until points can be spent.")
     def mature_on(self) -> MatureOn:
         """From the accrual policy."""
-        return _accrual(self).mature_on  # type: ignore[no-any-return]
+        return row_of(ProgramSettings, self).accrual.mature_on
 
     @computed(description="How long after that moment points can be spent.")
     def mature_delay(self) -> Duration:
         """From the accrual policy."""
-        return Duration(format_minutes(_accrual(self).delay_minutes))
+        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.delay_minutes))
 
     @computed(description="Whether a purchase that changes after its evaluation is valued anew.")
     def revalue(self) -> Revalue:
         """From the accrual policy."""
-        return _accrual(self).revalue  # type: ignore[no-any-return]
+        return row_of(ProgramSettings, self).accrual.revalue
 
     @computed(description="How long ago a report may have come about to count from then.")
     def latest_report(self) -> Duration:
         """From the policy's minutes."""
-        return Duration(format_minutes(_accrual(self).latest_report_minutes))
+        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.latest_report_minutes))
 
     @computed(description="How late the service may be before it raises an alarm, for the team; null for customers.")
     def mature_slack(self, info: Info) -> Duration | None:
         """From the accrual policy, for the team only."""
-        return Duration(format_minutes(_accrual(self).slack_minutes)) if reads_internals(info.context.actor) else None
+        if not reads_internals(info.context.actor):
+            return None
+        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.slack_minutes))
 
     @computed(description="The statuses that void pending points and take credited ones back.")
     def forfeit_on(self) -> list[PurchaseStatus]:
         """From the accrual policy, in the order of the enum."""
-        return sorted(_accrual(self).forfeit_on, key=list(PurchaseStatus).index)
+        return sorted(row_of(ProgramSettings, self).accrual.forfeit_on, key=list(PurchaseStatus).index)
 
     @computed(description="What happens when points that are taken back were spent already.")
     def debt(self) -> Overdraft:
         """From the accrual policy."""
-        return _accrual(self).debt  # type: ignore[no-any-return]
+        return row_of(ProgramSettings, self).accrual.debt
 
     @computed(description="What a refund in parts takes, if REFUNDED is among `forfeitOn`.")
     def refund(self) -> RefundPolicy:
         """From the accrual policy."""
-        return _accrual(self).refund  # type: ignore[no-any-return]
+        return row_of(ProgramSettings, self).accrual.refund
 
     @computed(description="Which money earns.")
     def basis(self) -> EarningBasis:
         """From the settings."""
-        return self.basis  # type: ignore[no-any-return]
+        return shown(EarningBasis, row_of(ProgramSettings, self).basis)
 
 
 @strawberry.type(description="How tiers are reached and lost. All but `basis` do nothing with LIFETIME_EARNED.")
@@ -220,12 +223,12 @@ class Program(Node):
     @computed(description="Whether the program runs. Off, nothing is earned, redeemed or shown.")
     def enabled(self) -> bool:
         """From the settings."""
-        return _settings(self).enabled  # type: ignore[no-any-return]
+        return row_of(ProgramRow, self).settings.enabled
 
     @computed(description="How purchases are turned into points.")
     def accrual_policy(self) -> AccrualPolicy:
         """From the settings."""
-        return shown(_settings(self))  # type: ignore[no-any-return]
+        return shown(AccrualPolicy, row_of(ProgramRow, self).settings)
 
     @computed(
         description="What the program still lacks, also while it is off; empty for one that earns and pays, and for "
@@ -238,17 +241,17 @@ class Program(Node):
     @computed(description="When points expire, unless their rule says otherwise.")
     def expiry_policy(self) -> ExpiryPolicy:
         """From the settings."""
-        return shown(_settings(self).expiry)  # type: ignore[no-any-return]
+        return shown(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
 
     @computed(description="How points become a discount at checkout.")
     def redemption_policy(self) -> RedemptionPolicy:
         """From the settings."""
-        return shown(_settings(self).redemption)  # type: ignore[no-any-return]
+        return shown(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)
 
     @computed(description="How purchases are turned into points.", deprecation_reason=replaced_by("accrualPolicy"))
     def accrual(self) -> AccrualPolicy:
         """From the settings."""
-        return shown(_settings(self))  # type: ignore[no-any-return]
+        return shown(AccrualPolicy, row_of(ProgramRow, self).settings)
 
     @computed(
         description="When points expire, unless their rule says otherwise.",
@@ -256,29 +259,21 @@ class Program(Node):
     )
     def expiry(self) -> ExpiryPolicy:
         """From the settings."""
-        return shown(_settings(self).expiry)  # type: ignore[no-any-return]
+        return shown(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
 
     @computed(description="How many days before the expiry of points their owner is told.")
     def notice_days(self) -> list[int]:
         """From the settings, most days first."""
-        return sorted(_settings(self).notice_days, reverse=True)
+        return sorted(row_of(ProgramRow, self).settings.notice_days, reverse=True)
 
     @computed(description="How tiers are reached and lost.")
     def tiering(self) -> TierPolicy:
         """From the settings."""
-        return shown(_settings(self).tiering)  # type: ignore[no-any-return]
+        return shown(TierPolicy, row_of(ProgramRow, self).settings.tiering)
 
     @computed(
         description="How points become a discount at checkout.", deprecation_reason=replaced_by("redemptionPolicy")
     )
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
-        return shown(_settings(self).redemption)  # type: ignore[no-any-return]
-
-
-def _accrual(root: Any) -> Any:
-    return root.accrual
-
-
-def _settings(root: Any) -> Any:
-    return root.settings
+        return shown(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)

@@ -34,7 +34,7 @@ from schema.node_ids import encode_id
 from schema.scalars import Decimal, Points, Quantity
 from schema.types.arguments import After, Before, First, Last
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, shown
+from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
 from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
@@ -111,19 +111,19 @@ class Accrual(Node):
     @computed(description=RULE_LINES)
     def rule_lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
-        row: Any = self
+        row = row_of(AccrualRow, self)
         return _lines_for(info, row.lines, row.currency)
 
     @computed(description=RULE_LINES, deprecation_reason=replaced_by("ruleLines"))
     def lines(self, info: Info) -> list[AccrualLine]:
         """From the stored breakdown."""
-        row: Any = self
+        row = row_of(AccrualRow, self)
         return _lines_for(info, row.lines, row.currency)
 
     @computed(description="What it was worth before the purchase changed, newest first, at most 100.")
     async def former_valuations(self, info: Info) -> list[FormerValuation]:
         """Loaded for all accruals at once."""
-        row: Any = self
+        row = row_of(AccrualRow, self)
         found: list[FormerValuationRow] | None = await load(info, "former_valuations", row.id)
         return [
             FormerValuation(
@@ -263,22 +263,22 @@ class Purchase(Node):
     @computed(description="How the total was told, if in another currency than the program's; else null.")
     def exchange(self) -> PurchaseExchange | None:
         """Frozen with the first report."""
-        row: Any = self
+        row = row_of(PurchaseRow, self)
         if row.exchange is None or row.exchange["total_minor"] is None:
             return None
         told = Amount(row.exchange["total_minor"], row.exchange["currency"])
-        return PurchaseExchange(total=cast("Money", shown(told)), rate=Decimal(row.exchange["rate"]))
+        return PurchaseExchange(total=shown(Money, told), rate=Decimal(row.exchange["rate"]))
 
     @computed(description="How much of the total was refunded so far.")
     def refunded(self) -> Money:
         """In the currency of the total."""
-        row: Any = self
-        return shown(Amount(row.refunded_minor, row.total.currency))  # type: ignore[no-any-return]
+        row = row_of(PurchaseRow, self)
+        return shown(Money, Amount(row.refunded_minor, row.total.currency))
 
     @computed(description="Its newest 100 refunds, in the order they came.")
     async def refunds(self, info: Info) -> list[PurchaseRefund]:
         """Loaded for all purchases at once."""
-        row: Any = self
+        row = row_of(PurchaseRow, self)
         found: list[RefundRow] | None = await load(info, "refunds", row.id)
         return [refund_of(one, row.total.currency) for one in found or ()]
 
@@ -309,7 +309,7 @@ class Purchase(Node):
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
-        row: Any = self
+        row = row_of(PurchaseRow, self)
         return [_purchase_line(line, row.total.currency) for line in read_lines(row.lines)]
 
 
@@ -320,7 +320,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
     """A refund in the currency of its purchase."""
 
     def money(minor: int) -> Money:
-        return shown(Amount(minor, currency))  # type: ignore[no-any-return]
+        return shown(Money, Amount(minor, currency))
 
     return PurchaseRefund(
         number=row.number,
@@ -358,7 +358,7 @@ def _line(one: EvaluationLine, currency: str) -> AccrualLine:
         explanation=one.explanation,
         failed_condition=ConditionKind(one.failed_condition) if one.failed_condition else None,
         units=None if one.units is None else _quantity(one.units),
-        basis=None if one.basis_minor is None else shown(Amount(one.basis_minor, currency)),
+        basis=None if one.basis_minor is None else shown(Money, Amount(one.basis_minor, currency)),
         rule_id=encode_id("EarningRule", one.rule_id) if one.rule_id else None,
         rule_name=one.rule_name,
         rule_version=one.rule_version,
@@ -371,7 +371,7 @@ def _quantity(quantity: int | Fraction) -> Quantity:
 
 def _purchase_line(line: Line, currency: str) -> PurchaseLine:
     def money(minor: int) -> Money:
-        return shown(Amount(minor, currency))  # type: ignore[no-any-return]
+        return shown(Money, Amount(minor, currency))
 
     return PurchaseLine(
         kind=line.kind,

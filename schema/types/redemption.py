@@ -101,7 +101,8 @@ class PurchaseKey:
     @computed(description="The purchase itself; null until it is recorded, and for whom it is none of their business.")
     async def recorded(self, info: Info) -> LazyPurchase | None:
         """Loaded for all keys at once."""
-        return await load(info, "purchases_by_key", Key(self.kind, self.external_id))  # type: ignore[no-any-return]
+        found: LazyPurchase | None = await load(info, "purchases_by_key", Key(self.kind, self.external_id))
+        return found
 
 
 @strawberry.type(description="Points that were spent at a checkout.")
@@ -185,7 +186,7 @@ def quote_of(quote: Quote) -> CheckoutQuote:
     off_minor = loyalty.discount.amount_minor if loyalty else 0
 
     def line(kind: PriceLineKind, minor: int) -> PriceLine:
-        return PriceLine(kind=kind, amount=shown(Amount(minor, currency)))
+        return PriceLine(kind=kind, amount=shown(Money, Amount(minor, currency)))
 
     lines = [line(PriceLineKind.SUBTOTAL, checkout.subtotal.amount_minor)]
     if checkout.discounts_minor:
@@ -193,14 +194,14 @@ def quote_of(quote: Quote) -> CheckoutQuote:
     if off_minor:
         lines.append(line(PriceLineKind.LOYALTY_DISCOUNT, -off_minor))
     return CheckoutQuote(
-        subtotal=shown(checkout.subtotal),
+        subtotal=shown(Money, checkout.subtotal),
         lines=lines,
-        total=shown(Amount(checkout.total_minor - off_minor, currency)),
+        total=shown(Money, Amount(checkout.total_minor - off_minor, currency)),
         loyalty=None
         if loyalty is None
         else LoyaltyQuote(
             balance=Points(loyalty.balance),
-            balance_value=shown(loyalty.balance_value),
+            balance_value=shown(Money, loyalty.balance_value),
             method=loyalty.method,
             points=Points(loyalty.points),
             points_reason=loyalty.reason,
@@ -208,9 +209,9 @@ def quote_of(quote: Quote) -> CheckoutQuote:
             step=Points(loyalty.step),
             limited_by=loyalty.limited_by,
             held_points=Points(loyalty.held_points),
-            discount=shown(loyalty.discount),
+            discount=shown(Money, loyalty.discount),
             max_points=Points(loyalty.max_points),
-            max_discount=shown(loyalty.max_discount),
+            max_discount=shown(Money, loyalty.max_discount),
             redeemable=loyalty.max_points > 0,
             refusal=user_errors(loyalty.refusal)[0] if loyalty.refusal else None,
         ),
@@ -236,7 +237,7 @@ def return_of(row: ReturnRow, currency: str) -> ShownReturn:
 
 
 def _discount(root: Any) -> Money:
-    return shown(Amount(root.discount_minor, root.currency))  # type: ignore[no-any-return]
+    return shown(Money, Amount(root.discount_minor, root.currency))
 
 
 def _purchase(root: Any) -> PurchaseKey | None:

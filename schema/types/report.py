@@ -55,7 +55,7 @@ class Report:
     @computed(description="Gross sums by what moved the points.")
     def movements(self) -> Movements:
         """Read with the report."""
-        return shown(self)  # type: ignore[no-any-return]
+        return shown(Movements, self)
 
     @computed(description="The activity log: every change of a balance in the range, newest first.")
     async def activity(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways

@@ -22,7 +22,7 @@ from schema.fields import computed
 from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Color, Decimal, Points
-from schema.types.node import Node, node_id, reads
+from schema.types.node import Node, node_id, reads, row_of
 from schema.types.who import known_actor_kind
 
 MAX_TIER_IDS = 100
@@ -40,7 +40,7 @@ class Tier(Node):
     @computed(description="Multiplies the points that rules give to its customers, rounded down; 1 for no benefit.")
     def earning_factor(self) -> Decimal:
         """The benefit of the tier."""
-        row: Any = self
+        row = row_of(TierRow, self)
         return Decimal("1" if row.factor is None else format_factor(row.factor))
 
     @computed(description="How many customers stand in the tier; null for customers, who may not know.")
@@ -76,13 +76,13 @@ class TierChange:
     @computed(description="The points that the tier stood on just then.")
     def qualifying_points(self) -> Points:
         """As they were."""
-        row: Any = self
+        row = row_of(TierChangeRow, self)
         return Points(row.qualifying)
 
     @computed(description="What somebody who set it by hand has noted; null for customers.")
     def note(self, info: Info) -> str | None:
         """For the team only."""
-        row: Any = self
+        row = row_of(TierChangeRow, self)
         return row.note if reads_internals(info.context.actor) else None
 
     @computed(
@@ -91,7 +91,7 @@ class TierChange:
     )
     def actor(self, info: Info) -> str | None:
         """For the team only."""
-        row: Any = self
+        row = row_of(TierChangeRow, self)
         return (row.actor_name or row.actor) if reads_internals(info.context.actor) else None
 
     actor_kind: ActorKind | None = known_actor_kind("actor_kind", did="changed it")
