@@ -18,6 +18,7 @@ from loyalty.rules.gift_card_product import ValidityKind
 from loyalty.rules.job import JobKind, JobState
 from loyalty.rules.listing import OrderDirection, PointsSign
 from loyalty.rules.nothing_earned import NothingReason
+from loyalty.rules.payments import PaymentKind
 from loyalty.rules.presets import Preset
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
@@ -54,6 +55,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     TaxBasis,
     RefundPolicy,
     LineKind,
+    PaymentKind,
     ExpiryKind,
     Period,
     Preset,

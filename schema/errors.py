@@ -91,6 +91,21 @@ class AmbiguousReport(UserError):
     send: list[str] = strawberry.field(description="The fields that can tell, each by itself.")
 
 
+@strawberry.type(
+    description="What a report tells, what was told before, and what points and gift cards pay is more than the total."
+)
+class PaymentsExceedTotal(UserError):
+    total_amount: Money = strawberry.field(description="The total of the purchase with this report.")
+    paid_amount: Money = strawberry.field(description="What all payments are together.")
+
+
+@strawberry.type(
+    description="The hold or redemption that a payment names pays for another purchase, or for none, or does not exist."
+)
+class PaymentOfAnotherPurchase(UserError):
+    """Shows ``loyalty.rules.purchase_errors.PaymentOfAnotherPurchase``."""
+
+
 @strawberry.type(description="Fewer points are available than the request takes.")
 class InsufficientPoints(UserError):
     available: Points = strawberry.field(description="How many are available.")
@@ -230,6 +245,8 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
         ("current_status", "requested_status", "current", "requested"),
     ),
     purchase_refusals.AmbiguousReport: (AmbiguousReport, ("current_status", "send")),
+    purchase_refusals.PaymentsExceedTotal: (PaymentsExceedTotal, ("total_amount", "paid_amount")),
+    purchase_refusals.PaymentOfAnotherPurchase: (PaymentOfAnotherPurchase, ()),
     refusals.InsufficientPoints: (InsufficientPoints, ("available", "required")),
     refusals.RedemptionDisabled: (RedemptionDisabled, ()),
     refusals.BelowMinimum: (BelowMinimum, ("what", "required", "actual")),

@@ -28,6 +28,11 @@ class UserErrorCode(DescribedEnum):
     PURCHASE_NOT_REASSIGNABLE = "PURCHASE_NOT_REASSIGNABLE", "The purchase cannot move to another customer any more."
     RETURN_EXCEEDS_REDEMPTION = "RETURN_EXCEEDS_REDEMPTION", "More points than are left to give back."
     REFUND_EXCEEDS_PURCHASE = "REFUND_EXCEEDS_PURCHASE", "More is to be refunded than is left."
+    PAYMENTS_EXCEED_TOTAL = "PAYMENTS_EXCEED_TOTAL", "More is told and known to be paid for a purchase than its total."
+    PAYMENT_OF_ANOTHER_PURCHASE = (
+        "PAYMENT_OF_ANOTHER_PURCHASE",
+        "A payment names a hold or redemption that does not pay for this purchase.",
+    )
     REPORT_BELOW_REFUNDS = (
         "REPORT_BELOW_REFUNDS",
         "A report makes a purchase smaller than what was refunded of it.",

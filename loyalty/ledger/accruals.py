@@ -85,6 +85,7 @@ def _evaluate(book: Book, purchase: PurchaseRow, facts: PurchaseFacts, moment: d
         matured_at=None,
         raised_standing=0,
         points_paid_minor=facts.points_paid_minor,
+        cards_paid_minor=facts.cards_paid_minor,
         frozen=frozen_document(facts.customer_category, moment, tier),
         config_version=book.program.row.config_version,
     )

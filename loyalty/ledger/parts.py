@@ -22,6 +22,7 @@ from loyalty.ledger.statements import (
     save_labels,
     save_purchases,
     see_checkouts,
+    see_unrecorded,
 )
 from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.adjustments import AdjustmentRow
@@ -187,6 +188,7 @@ move_part(
     (
         *("state", "points", "voided_points", "reversed_points", "matures_at", "matured_at", "raised_standing"),
         *("earned_points", "taken_points", "valuation", "points_paid_minor", "breakdown"),
+        "cards_paid_minor",
     ),
     name="accrual_moves",
     seen=("state",),
@@ -194,6 +196,7 @@ move_part(
 move_part(PurchaseRow, purchases, ("evaluates_at",), name="purchase_moves", seen=("evaluates_at",))
 add_part(rows.CheckoutVersion, checkouts, statement=save_checkouts(), counted=True)
 add_part(rows.SeenCheckout, checkouts, statement=see_checkouts(), name="seen_checkouts", counted=True)
+add_part(rows.UnrecordedPurchase, checkouts, statement=see_unrecorded(), name="unrecorded_purchases", counted=True)
 move_part(
     HoldRow,
     holds,

@@ -188,6 +188,7 @@ class FormerValuation(NamedTuple):
     points: int
     breakdown: list[dict[str, Any]]
     points_paid_minor: int | None
+    cards_paid_minor: int | None
     replaced_at: datetime
     replaced_by: str
 
@@ -207,6 +208,13 @@ class SeenCheckout(NamedTuple):
     purchase_kind: PurchaseKind
     purchase_external_id: str
     version: int
+
+
+class UnrecordedPurchase(NamedTuple):
+    """A purchase that was not recorded when the decision was made. Nothing is written."""
+
+    purchase_kind: PurchaseKind
+    purchase_external_id: str
 
 
 class ProductSale(NamedTuple):

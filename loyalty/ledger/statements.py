@@ -62,6 +62,22 @@ def see_checkouts() -> Any:
     return select(seen.c.version).where(func.coalesce(now, 0) == seen.c.version)
 
 
+def see_unrecorded() -> Any:
+    """Find the purchases that are still not recorded."""
+    seen = rows_parameter(checkouts, "unrecorded_purchases", rows.UnrecordedPurchase._fields)
+    recorded: Any = (
+        select(literal_column("1"))
+        .select_from(purchases)
+        .where(
+            purchases.c.tenant_id == tenant_parameter(),
+            purchases.c.kind == seen.c.purchase_kind,
+            purchases.c.external_id == seen.c.purchase_external_id,
+        )
+        .correlate(seen)
+    )
+    return select(seen.c.purchase_kind).where(~recorded.exists())
+
+
 def count_sold() -> Any:
     """Count cards that were sold or cancelled of products.
 

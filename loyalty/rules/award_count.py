@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from loyalty.rules.basis import LineBasis
+from loyalty.rules.basis import EarningShare, LineBasis
 from loyalty.rules.counted_lines import CountedLine
 from loyalty.rules.earning_rule import FixedAward, PerAmountAward, PerUnitAward
 from loyalty.rules.exchange import Exchange, format_rate
@@ -27,20 +27,19 @@ _ROUNDING_WORDS = {
     Rounding.HALF_UP: "rounded to the nearest",
     Rounding.CEIL: "rounded up",
 }
-_NOT_WITH_POINTS = "not paid with points"
 
 
 class Counted(NamedTuple):
     """What an award counts: some lines of a purchase, and what belongs to no line (`order.rest_minor`).
 
     `has_lines` tells whether the purchase has lines at all. `share` is the share of the total that was not paid with
-    points, as numerator and denominator. `earns_nothing` says that the catalogue keeps an item from earning.
+    points or gift cards. `earns_nothing` says that the catalogue keeps an item from earning.
     """
 
     lines: Sequence[CountedLine]
     order: OrderTotal
     has_lines: bool
-    share: tuple[int, int]
+    share: EarningShare
     earns_nothing: bool
     currency: str
     exchange: Exchange | None = None
@@ -84,23 +83,23 @@ def basis_minor_of(order: OrderTotal, lines: Iterable[CountedLine]) -> int:
 
 
 def _count_fixed(award: FixedAward, counted: Counted) -> Count:
-    """Count a fixed award: whole, unless nothing of the purchase takes part or points paid for a part of it."""
+    """Count a fixed award: whole, unless nothing of the purchase takes part, or points or cards paid a part of it."""
     lines, rest_minor = counted.lines, counted.order.rest_minor
     if counted.has_lines and not lines and not rest_minor:
         return Count(0, "0 points: nothing that was bought takes part in the program.", FixedFormula(0))
-    numerator, denominator = counted.share
+    numerator, denominator, _ = counted.share
     points = divide(award.points * numerator, denominator, Rounding.FLOOR)
     parts = _parts([(line.position, line.amount_minor) for line in lines])
     if lines and not parts and not rest_minor:
         # Nothing was paid for these lines, so their quantities say how much of them goes back.
         parts = _parts([(line.position, scale_quantity(line.quantity)) for line in lines])
     formula = FixedFormula(award.points, numerator, denominator, parts, rest_minor)
-    said = "" if numerator == denominator else f", of {award.points} for the part that was {_NOT_WITH_POINTS}"
+    said = "" if counted.share.is_whole else f", of {award.points} for the part that was {_say_unpaid(counted)}"
     return Count(points, f"{_say_points(points)} for the purchase{said}.", formula)
 
 
 def _count_amount(award: PerAmountAward, counted: Counted) -> Count:
-    order, (numerator, denominator) = counted.order, counted.share
+    order, (numerator, denominator, _) = counted.order, counted.share
     by_rule = [line for line in counted.lines if line.points_per_unit is None and line.rate is None]
     own, scale = _unit_parts([(line.position, line.quantity, line.points_per_unit or 0) for line in counted.lines])
     rated = tuple(
@@ -160,7 +159,7 @@ def _say_amount(award: PerAmountAward, counted: Counted, basis_minor: int, by_ow
 
 
 def _count_units(award: PerUnitAward, counted: Counted) -> Count:
-    numerator, denominator = counted.share
+    numerator, denominator, _ = counted.share
     enrolled = [line for line in counted.lines if line.enrolled]
     units = simplify_quantity(sum([line.quantity for line in enrolled]))
     parts, scale = _unit_parts(
@@ -199,8 +198,11 @@ def _parts(values: Iterable[tuple[int, int]]) -> tuple[LinePart, ...]:
 
 
 def _say_share(counted: Counted) -> str:
-    numerator, denominator = counted.share
-    return "" if numerator == denominator else f", for the part that was {_NOT_WITH_POINTS}"
+    return "" if counted.share.is_whole else f", for the part that was {_say_unpaid(counted)}"
+
+
+def _say_unpaid(counted: Counted) -> str:
+    return f"not paid with {counted.share.paid_with}"
 
 
 def _say_points(points: int) -> str:

@@ -1,4 +1,4 @@
-"""Which part of a purchase's money earns: with or without tax, discounts, shipping, gift cards and what points paid."""
+"""Which part of a purchase's money earns: with or without tax, discounts, shipping, gift cards, what points paid."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,8 +20,9 @@ class BasisPolicy:
     """What counts of an amount (C-24, C-25).
 
     `after_discount` counts what is paid for a line, otherwise its price before its own discount; the discount of the
-    whole order never earns. Lines of shipping and of gift cards can be left out, and so can the share of the total that
-    was paid with points. Both hold for every award.
+    whole order never earns. Lines of shipping can be left out, and so can the share of the total that was paid with
+    points. `exclude_gift_cards` leaves out gift cards on both ways: lines that sell them, and the share of the total
+    that they paid. All of it holds for every award.
     """
 
     tax: TaxBasis = TaxBasis.INCLUDED
@@ -69,9 +70,25 @@ def line_basis(policy: BasisPolicy, line: PurchaseLine) -> LineBasis:
     return LineBasis(price_minor - counted_minor, counted_minor)
 
 
-def share_not_paid_with_points(policy: BasisPolicy, facts: PurchaseFacts) -> tuple[int, int]:
-    """Return which share of the total earns, as numerator and denominator: without what points paid."""
+class EarningShare(NamedTuple):
+    """Which share of the total earns; `paid_with` says in words what is left out of it, where something is."""
+
+    numerator: int = 1
+    denominator: int = 1
+    paid_with: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.numerator == self.denominator
+
+
+def earning_share(policy: BasisPolicy, facts: PurchaseFacts) -> EarningShare:
+    """Return which share of the total earns: without what points and gift cards paid, as far as the policy says so."""
     total_minor = facts.total.amount_minor
-    if not policy.exclude_points_paid or not facts.points_paid_minor or not total_minor:
-        return (1, 1)
-    return (max(0, total_minor - facts.points_paid_minor), total_minor)
+    points_minor = facts.points_paid_minor if policy.exclude_points_paid else 0
+    cards_minor = facts.cards_paid_minor if policy.exclude_gift_cards else 0
+    if not total_minor or not (points_minor or cards_minor):
+        return EarningShare()
+    named = [word for word, minor in (("points", points_minor), ("gift cards", cards_minor)) if minor]
+    return EarningShare(max(0, total_minor - points_minor - cards_minor), total_minor, " or ".join(named))

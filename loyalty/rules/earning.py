@@ -11,7 +11,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from loyalty.rules.award_count import NOTHING_TO_MULTIPLY, Count, Counted, basis_minor_of, count_award, count_bonus
-from loyalty.rules.basis import share_not_paid_with_points
+from loyalty.rules.basis import EarningShare, earning_share
 from loyalty.rules.catalog import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.condition_summary import Names, condition_summary
 from loyalty.rules.counted_lines import CatalogIndex, CountedLine, CountedLines, count_lines, index_catalog
@@ -102,14 +102,14 @@ class _Case(NamedTuple):
     """One purchase as the conditions see it.
 
     `sold` are the lines that take part. `order.rest_minor` belongs to no line; it is 0 where that does not take part.
-    `share` is the share of the total that was not paid with points, as far as that part earns nothing.
+    `share` is the share of the total that was not paid with points or gift cards, as far as these parts earn nothing.
     """
 
     facts: PurchaseFacts
     sold: CountedLines
     takes_part: bool
     order: OrderTotal
-    share: tuple[int, int]
+    share: EarningShare
     window_at: datetime
     weekday: Weekday
     currency: str
@@ -243,7 +243,7 @@ def _case_of(compiled: CompiledRules, facts: PurchaseFacts, evaluated_at: dateti
         sold=sold,
         takes_part=takes_part,
         order=order,
-        share=share_not_paid_with_points(policy.basis, facts),
+        share=earning_share(policy.basis, facts),
         window_at=window_at,
         weekday=WEEKDAYS[weekday_at.astimezone(zone).weekday()],
         currency=policy.currency,

@@ -13,6 +13,7 @@ from loyalty.rules.errors import Problem
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, is_currency
+from loyalty.rules.payments import Payment, check_payments
 from loyalty.rules.quantity import QUANTITY_MAX_DECIMALS, SCALE, Quantity
 from loyalty.rules.rounding import Rounding, divide
 from loyalty.rules.text import check_external_id
@@ -111,9 +112,10 @@ class PurchaseFacts:
     """All that is told about a purchase. Names are external ids, instants are aware UTC.
 
     `occurred_at` is when the newest report came about in the caller's system, as far as it told. Conditions of rules do
-    not look at it. `points_paid_minor` is how much of the total was paid with
-    points, as far as holds and redemptions name the purchase. All amounts are in the program's currency; `exchange`
-    says how the total was told, if in another one.
+    not look at it. `payments` are those that reports told. `points_paid_minor` and `cards_paid_minor` are how much of
+    the total was paid with points and with gift cards, as far as holds and redemptions name the purchase, and as far as
+    the payments tell more. All amounts are in the program's currency; `exchange` says how the total was told, if in
+    another one.
     """
 
     kind: PurchaseKind
@@ -129,6 +131,8 @@ class PurchaseFacts:
     occurred_at: datetime | None = None
     points_paid_minor: int = 0
     exchange: Exchange | None = None
+    payments: tuple[Payment, ...] = ()
+    cards_paid_minor: int = 0
 
 
 _RANKS = {
@@ -200,6 +204,7 @@ def _fact_problems(facts: PurchaseFacts) -> Iterator[Problem | None]:
         for position, line in enumerate(facts.lines):
             yield from _line_problems(line, ("lines", str(position)))
         yield from _line_id_problems(facts.lines)
+    yield from check_payments(facts.payments)
     for name in ("location", "staff", "customer_category"):
         yield _check_optional_id(getattr(facts, name), (name,))
     yield from _instant_problems(facts)

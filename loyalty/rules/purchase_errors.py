@@ -30,6 +30,30 @@ class ReportBelowRefunds(Refused):
         self.refunded_amount = refunded
 
 
+class PaymentsExceedTotal(Refused):
+    """What is told and known to have paid for a purchase is more than its total."""
+
+    code: ClassVar[str] = "PAYMENTS_EXCEED_TOTAL"
+
+    def __init__(self, total: Money, paid: Money, path: tuple[str, ...] = ("payments",)) -> None:
+        super().__init__(
+            f"The total is {total}, and payments of {paid} are known with this report: those it tells, those told "
+            "before, and what points and gift cards pay. Send all payments as they are now.",
+            path,
+        )
+        self.total_amount = total
+        self.paid_amount = paid
+
+
+class PaymentOfAnotherPurchase(Refused):
+    """The hold or redemption that a payment names is not one of this purchase, or of no purchase at all."""
+
+    code: ClassVar[str] = "PAYMENT_OF_ANOTHER_PURCHASE"
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        super().__init__("The hold or redemption that this payment names does not pay for this purchase.", path)
+
+
 class StatusRunsBackwards(Refused):
     """The purchase has gone further already; the reported status is older and changes nothing."""
 

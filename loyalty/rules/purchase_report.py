@@ -14,13 +14,14 @@ from loyalty.rules.absent import ABSENT, Given
 from loyalty.rules.errors import InvalidInput, Problem
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.money import Money, Ratio
+from loyalty.rules.payments import Payment
 from loyalty.rules.purchase import PURCHASE_MAX_LINES, PurchaseFacts, PurchaseKind, PurchaseLine, validate_facts
 from loyalty.rules.purchase_lines import align_lines
 
 MAX_AHEAD = timedelta(hours=1)
 """How far `occurred_at` may lie beyond our clock: callers' clocks are not all right."""
 
-TOLD_FIELDS = ("total", "lines", "location", "staff", "booked_at", "starts_at", "ends_at")
+TOLD_FIELDS = ("total", "lines", "location", "staff", "booked_at", "starts_at", "ends_at", "payments")
 """The facts that a report may tell or leave out."""
 
 
@@ -29,8 +30,8 @@ class PurchaseReport:
     """What one report tells about a purchase. A field that is ABSENT was not sent; `total` cannot be taken away.
 
     `occurred_at` is when what is reported came about in the caller's system. `line_currency` is that of the amounts of
-    its lines. `exchange_rate` is what one unit of that currency is worth in the program's; once it has converted the
-    report, `exchange` says how the total was told.
+    its lines and payments. `exchange_rate` is what one unit of that currency is worth in the program's; once it has
+    converted the report, `exchange` says how the total was told.
     """
 
     kind: PurchaseKind
@@ -42,6 +43,7 @@ class PurchaseReport:
     booked_at: Given[datetime | None] = ABSENT
     starts_at: Given[datetime | None] = ABSENT
     ends_at: Given[datetime | None] = ABSENT
+    payments: Given[tuple[Payment, ...]] = ABSENT
     occurred_at: datetime | None = None
     line_currency: str | None = None
     exchange_rate: Ratio | None = None
@@ -119,6 +121,8 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
     if "lines" in given:
         # Refunds and formulas name lines by their position, so they keep the order in which they are known.
         given["lines"] = _align(known, given["lines"] or ())
+    if "payments" in given:
+        given["payments"] = given["payments"] or ()
     exchange = _exchange_after(report, before.exchange) if "total" in given else before.exchange
     after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
     if problem := _order_problem(report, after):

@@ -3,12 +3,14 @@
 The first rate of a purchase is frozen: later reports in that currency may leave it out, and no other is taken.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from loyalty.rules.absent import ABSENT
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput
 from loyalty.rules.exchange import Exchange, convert_minor, format_rate
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, Ratio
+from loyalty.rules.payments import Payment
 from loyalty.rules.purchase import PurchaseLine
 from loyalty.rules.purchase_report import PurchaseReport
 
@@ -33,6 +35,8 @@ def convert_report(report: PurchaseReport, currency: str, known: Exchange | None
         changes["lines"] = tuple(
             _convert_line(line, rate, source, currency, position) for position, line in enumerate(report.lines)
         )
+    if report.payments is not ABSENT:
+        changes["payments"] = _convert_payments(report.payments, rate, source, currency)
     return replace(report, **changes)  # type: ignore[arg-type]
 
 
@@ -43,9 +47,16 @@ def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange
         raise InvalidInput.one("exchange_rate", reason=reason)
     rate = frozen or report.exchange_rate
     if rate is None:
-        path = ("total",) if report.total is not ABSENT else ("lines", "0", "unit_price")
+        path = _first_amount(report)
         raise CurrencyMismatch(currency, source, (*path, "currency"), hint="or send exchangeRate")
     return rate
+
+
+def _first_amount(report: PurchaseReport) -> tuple[str, ...]:
+    """Which amount of a report tells its currency."""
+    if report.total is not ABSENT:
+        return ("total",)
+    return ("lines", "0", "unit_price") if report.lines not in (ABSENT, ()) else ("payments", "0", "amount")
 
 
 def _refuse_idle_rate(report: PurchaseReport, known: Exchange | None) -> None:
@@ -72,6 +83,17 @@ def _convert_line(line: PurchaseLine, rate: Ratio, source: str, currency: str, p
     converted = replace(converted, discount_minor=min(discount_minor, converted.price_minor))
     tax_minor = convert_minor(line.tax_minor, rate, source, currency)
     return replace(converted, tax_minor=min(tax_minor, converted.amount_minor))
+
+
+def _convert_payments(payments: Sequence[Payment], rate: Ratio, source: str, currency: str) -> tuple[Payment, ...]:
+    """Payments with their amounts converted; rounding never makes their sum larger than the sum converted."""
+    converted, told_minor, so_far_minor = [], 0, 0
+    for position, payment in enumerate(payments):
+        told_minor += payment.amount_minor
+        reached_minor = _convert(told_minor, rate, source, currency, ("payments", str(position), "amount"))
+        converted.append(replace(payment, amount_minor=reached_minor - so_far_minor))
+        so_far_minor = reached_minor
+    return tuple(converted)
 
 
 def _convert(amount_minor: int, rate: Ratio, source: str, currency: str, path: tuple[str, ...]) -> int:

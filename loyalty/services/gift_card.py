@@ -111,12 +111,14 @@ async def open_card(
     prepared: PreparedCard | None,
     path: tuple[str, ...] = ("gift_card",),
 ) -> tuple[CardBook, GiftCardRow]:
-    """Lock a card and the accounts of who bought and who has it. Refusal: NotFound, also for an unknown code."""
+    """Lock a card, and before it the accounts of who bought it, who has it, and whose purchase it pays for.
+
+    Refusal: NotFound, also for an unknown code.
+    """
     program = await program_at(world, tx, prepared and prepared.config_version)
     if prepared is None or prepared.card_id is None:
         raise NotFound("gift card", path)
-    owners = (prepared.buyer_id, prepared.holder_id)
-    opened = await open_card_book(world, tx, program, by, owners, [prepared.card_id])
+    opened = await open_card_book(world, tx, program, by, prepared.customer_ids, [prepared.card_id])
     return opened, opened.cards[prepared.card_id]
 
 

@@ -3,6 +3,7 @@
 Everything happens under the lock of the card; a hold leaves ACTIVE once, and is read after that lock.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
-from loyalty.ledger.once import Booked, Unchanged, run_once
+from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
+from loyalty.ledger.rows import CheckoutVersion, UnrecordedPurchase
 from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held, move, refuse_ended, set_aside
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, ReturnExceedsSpending
@@ -23,16 +25,24 @@ from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card, read_moved_card
+from loyalty.services.purchase_key import settle_keys
+from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.world import World
-from loyalty.storage.gift_card_holds import GiftCardHoldRow, prepare_for_card_hold, read_card_holds_by_id
+from loyalty.storage.cards_paid import PurchaseOfCard
+from loyalty.storage.gift_card_holds import (
+    GiftCardHoldRow,
+    prepare_for_card_hold,
+    read_card_holds_by_id,
+)
 from loyalty.storage.gift_cards import (
     GiftCardEntryRow,
     GiftCardRow,
     PreparedCard,
     prepare_for_card,
+    prepare_to_hold_card,
     read_cards_by_id,
 )
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import KeyedCall, keyed_call
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -41,6 +51,9 @@ from tenancy.database import Transaction
 
 HOLD, CAPTURE = "giftCardHold", "giftCardCapture"
 RELEASE, RETURN = "giftCardRelease", "giftCardReturn"
+
+AskForCard = Callable[[Transaction, KeyedCall], Awaitable[PreparedCard | None]]
+Write = Callable[[Transaction, Book], Awaitable[None]]
 
 
 class CardHoldRequest(NamedTuple):
@@ -84,11 +97,14 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_hold(request)
     card_id = await _find_card(world, actor, request.card)
+    call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id))
+    if request.purchase is not None:
+        request = request._replace(purchase=(await settle_keys(world, actor, [request.purchase]))[0])
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id)),
-        ask=partial(prepare_for_card, card_id=card_id),
+        call,
+        ask=_ask_to_hold(request, card_id),
         decide=partial(_decide_hold, world, actor, request),
         replay=_read_held,
     )
@@ -157,6 +173,21 @@ async def return_to_gift_card(
     )
 
 
+def change_paid(book: Book, hold: GiftCardHoldRow, purchase: PurchaseOfCard) -> Write:
+    """Book that a hold changes what cards pay of its purchase, and return how the book is written.
+
+    A purchase that is recorded may be valued anew. One that was recorded since it was looked for makes all run again.
+    """
+    key = hold.purchase
+    if key is None:
+        return post_book
+    book.posting.add(CheckoutVersion(key.kind, key.external_id, purchase.version + 1, book.now))
+    if purchase.customer_id is not None:
+        return partial(post_cards_paid, keys=[key])
+    book.posting.add(UnrecordedPurchase(key.kind, key.external_id))
+    return post_book
+
+
 def end_card_hold(
     book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState, reason: str | None = None
 ) -> HeldCard:
@@ -208,7 +239,8 @@ async def _decide_hold(
     book.posting.add(hold)
     keep_card(book, held)
     tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=amount_minor)
-    return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False))
+    write = change_paid(book, hold, prepared.purchase)
+    return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False), write)
 
 
 async def _decide_capture(
@@ -219,7 +251,7 @@ async def _decide_capture(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard]:
-    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if hold.state is not HoldState.ACTIVE:
         raise HoldEnded(hold.state)
     if hold.expires_at <= book.now:
@@ -234,7 +266,9 @@ async def _decide_capture(
     tell_owner(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
-    return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False))
+    # What was set aside counts as paid, so a capture of all of it changes nothing for the purchase.
+    write = post_book if amount_minor == hold.amount_minor else change_paid(book, hold, purchase)
+    return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False), write)
 
 
 async def _decide_release(
@@ -245,13 +279,13 @@ async def _decide_release(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
-    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     if hold.state is HoldState.CAPTURED:
         raise HoldEnded(hold.state)
     if hold.state is not HoldState.ACTIVE:
         return Unchanged(HeldCard(hold, card, replayed=True))
     ended = end_card_hold(book, card, hold, HoldState.RELEASED, reason or None)
-    return Booked(book, hold.id, lambda: ended)
+    return Booked(book, hold.id, lambda: ended, change_paid(book, hold, purchase))
 
 
 async def _decide_return(
@@ -263,7 +297,7 @@ async def _decide_return(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
-    book, card, hold = await _open_hold(world, tx, actor, hold_id, prepared)
+    book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
     refuse_ended(card.account, book.now, ("hold",))
     returnable = hold.captured_minor - hold.returned_minor
     amount_minor = _wanted_minor(card, wanted, returnable)
@@ -281,7 +315,8 @@ async def _decide_return(
     )
     keep_card(book, after)
     tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=amount_minor)
-    return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False))
+    write = change_paid(book, hold, purchase)
+    return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False), write)
 
 
 async def _find_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
@@ -295,12 +330,18 @@ async def _find_card(world: World, actor: Actor, key: CardKey) -> GiftCardId:
 
 async def _open_hold(
     world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
-) -> tuple[Book, GiftCardRow, GiftCardHoldRow]:
-    """Lock the card of a hold, and read the hold after that. Refusal: NotFound."""
+) -> tuple[Book, GiftCardRow, GiftCardHoldRow, PurchaseOfCard]:
+    """Lock the card of a hold, and read the hold after that; also what is known of its purchase. Refusal: NotFound."""
     if prepared is None or prepared.card_id is None or not may_use_card(actor, prepared):
         raise NotFound("hold", ("hold",))
     (book, _), card = await open_card(world, tx, actor, prepared, ("hold",))
-    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
+    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], prepared.purchase
+
+
+def _ask_to_hold(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:
+    if request.purchase is None:
+        return partial(prepare_for_card, card_id=card_id)
+    return partial(prepare_to_hold_card, card_id=card_id, purchase=request.purchase)
 
 
 # ── answers that were given before ───────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""Book reports of purchases: the next version, what points pay of it, and what it earns."""
+"""Book reports of purchases: the next version, what points and gift cards pay of it, and what it earns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,13 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.rules.paid_facts import count_paid
 from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus, next_generation, reactivates
 from loyalty.rules.purchase_report import AppliedReport, moment_of
 from loyalty.rules.refund import Refund, Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.batch import LateRefusals, yield_slices
+from loyalty.services.payments import read_named_payments, refuse_above_total, refuse_named_payments
 from loyalty.services.points_paid import Payable, profiles_of_payers, read_payments, settle_points
 from loyalty.services.profile import open_customers
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, mark_state
@@ -82,6 +84,7 @@ async def book_items(
     opened = await open_customers(tx, profiles, world.now(program))
     await _refuse_stale_accruals(tx, items)
     paid = await read_payments(tx, paying, opened)
+    named = await read_named_payments(tx, [item.news for item in items.values()])
     # The time is taken under the locks: the entries of one account are in the order of their time.
     book = Book(program, actor, world.now(program))
     await _load_lots_to_take_back(tx, book, items, opened)
@@ -103,6 +106,7 @@ async def book_items(
         draft = PurchaseDraft(item, facts, customer_id, refunds.get(position, ()), frozen.get(position))
         try:
             _refuse_below_refunds(draft)
+            refuse_named_payments(item.news, named)
             if item.status in ENDED and position in paid:
                 booked[position] = await _call_off(tx, book, draft, paid[position])
             else:
@@ -141,17 +145,26 @@ async def _book_settled(
     They follow the report first, so that what the purchase earns is valued as it is after that.
     """
     item, key = draft.item, _key_of(draft.item)
+    # No hold may have changed what pays since that was read.
+    book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
     if paid is None:
-        # Nobody may have begun to pay since that was read.
-        book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
-        return _book(book, draft)
+        return _book(book, _count_paid(draft, 0))
     total_minor = draft.facts.total.amount_minor
     purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
     settled, left = await settle_points(tx, book, purchase, paid)
     # What went back for a refund had paid for the refunded part, which is still among the facts.
     paid_minor = left.discount_minor + paid.given_back.discount_minor
-    draft = replace(draft, facts=replace(draft.facts, points_paid_minor=paid_minor))
-    return _book(book, draft)._replace(settled=settled)
+    return _book(book, _count_paid(draft, paid_minor))._replace(settled=settled)
+
+
+def _count_paid(draft: PurchaseDraft, points_minor: int) -> PurchaseDraft:
+    """The draft with what points and cards pay. Refuses payments that are more than the total, where they are told."""
+    cards, refunded_minor = draft.item.known.cards, draft.before.refunded_minor if draft.before else 0
+    told = draft.item.news.changed
+    if not {"total", "payments"}.isdisjoint(told):
+        path = ("payments",) if "payments" in told else ("total",)
+        refuse_above_total(draft.facts, points_minor, cards, path)
+    return replace(draft, facts=count_paid(draft.facts, points_minor, cards, refunded_minor))
 
 
 async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: PaidWithPoints) -> RecordedPurchase:
@@ -230,7 +243,8 @@ def _is_revalued(item: RecordingItem) -> bool:
         return False
     changed = not VALUED_FACTS.isdisjoint(item.news.changed) or reactivates(before.status, item.status)
     # What points pay may follow the report; where nothing comes of it, the valuation stays.
-    return changed or bool(accrual.points_paid_minor) or bool(item.known.paid.owner_ids)
+    is_paid = bool(item.known.paid.owner_ids) or bool(item.known.cards.gross_minor)
+    return changed or is_paid or bool(accrual.points_paid_minor) or bool(accrual.cards_paid_minor)
 
 
 def _is_credited(item: RecordingItem) -> bool:
@@ -300,6 +314,7 @@ def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
         currency=facts.total.currency,
         lines=to_document(facts.lines),
         exchange=to_document(facts.exchange),
+        payments=to_document(facts.payments) or None,
         location=facts.location,
         staff=facts.staff,
         booked_at=facts.booked_at,

@@ -9,7 +9,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.purchase_valuations import read_due_evaluations
-from loyalty.storage.purchases import facts_of, read_purchases_by_id
+from loyalty.storage.purchases import facts_paid
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
@@ -33,13 +33,14 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
             return NOTHING_SWEPT
         buyers = [one.purchase.customer_id for one in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
-        # Read again under the locks: what was called off meanwhile is not evaluated any more.
-        now = await read_purchases_by_id(tx, [one.purchase.id for one in seen])
-        due = [one for one in seen if now[one.purchase.id] == one.purchase]
+        # Read again under the locks: meanwhile a purchase may have been called off, or somebody has paid for it.
+        now = {one.purchase.id: one for one in await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)}
+        again = [now.get(one.purchase.id) for one in seen]
+        due = [one for one, before in zip(again, seen, strict=True) if one and one.purchase == before.purchase]
         refunds = await read_refunds(tx, [one.purchase.id for one in due if one.was_refunded])
-        for purchase, points_paid_minor, _ in due:
+        for purchase, points_paid_minor, cards, _ in due:
             category = book.accounts.profile(purchase.customer_id).category
-            facts = facts_of(purchase, category, points_paid_minor)
+            facts = facts_paid(purchase, category, points_paid_minor, cards)
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
             accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])

@@ -72,7 +72,7 @@ def known_state(known: KnownPurchase, purchase: PurchaseRow, now: datetime) -> K
 
     A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
     """
-    facts = facts_of(purchase, None, 0)
+    facts = facts_of(purchase, None)
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
     keeps_positions = known.was_refunded or (known.accrual is not None and not can_be_revalued(known.accrual))

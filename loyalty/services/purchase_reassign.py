@@ -38,11 +38,12 @@ from loyalty.services.purchase_key import settle_name
 from loyalty.services.revaluation import FrozenRules, read_frozen_rules
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document, read_accruals
+from loyalty.storage.cards_paid import read_paid_with_cards
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import NO_CALL, keyed_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
-from loyalty.storage.purchases import PurchaseRow, facts_of, read_purchases_by_id
+from loyalty.storage.purchases import PurchaseRow, facts_paid, read_purchases_by_id
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import Actor
@@ -208,7 +209,10 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
     stored = former.frozen
     if stored is None:
         return former
-    facts = facts_of(purchase, book.accounts.profile(purchase.customer_id).category, 0)
+    category = book.accounts.profile(purchase.customer_id).category
+    # Points that pay for it stand in the way of a reassignment; gift cards do not.
+    cards = await read_paid_with_cards(tx, PurchaseKey(purchase.kind, purchase.external_id))
+    facts = facts_paid(purchase, category, 0, cards)
     frozen: FrozenRules = (await read_frozen_rules(tx, book.program, [(former, facts)]))[former.id]
     tier = book.program.tier(book.account(purchase.customer_id).tier_id)
     moment = datetime.fromisoformat(stored["moment"])
@@ -216,7 +220,8 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
     return former._replace(
         points=evaluation.points,
         breakdown=breakdown_document(evaluation, frozen.expiry),
-        points_paid_minor=0,
+        points_paid_minor=facts.points_paid_minor,
+        cards_paid_minor=facts.cards_paid_minor,
         frozen=frozen_document(facts.customer_category, moment, tier),
     )
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.exchange import format_rate
+from loyalty.rules.payments import Payment
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.quantity import quantity_document
@@ -79,6 +80,7 @@ def identify_report(report: PurchaseReport) -> dict[str, Any]:
         "occurred_at": report.occurred_at,
         "points_paid_minor": 0,
         **({} if report.exchange_rate is None else {"exchange_rate": format_rate(report.exchange_rate)}),
+        **({"payments": [_payment_identity(one) for one in given["payments"]]} if given.get("payments") else {}),
     }
 
 
@@ -95,6 +97,10 @@ def _identify_first_report(report: PurchaseReport) -> dict[str, Any]:
 def mark_state(facts: PurchaseFacts, status: PurchaseStatus) -> str:
     """What identifies what is known after a report, whenever it came about."""
     return fingerprint([identify_report(PurchaseReport.of(replace(facts, occurred_at=None))), status])
+
+
+def _payment_identity(payment: Payment) -> dict[str, Any]:
+    return {"kind": payment.kind, "amount_minor": payment.amount_minor, "reference": payment.reference}
 
 
 def _line_identity(line: PurchaseLine) -> dict[str, Any]:

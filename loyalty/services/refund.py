@@ -1,6 +1,6 @@
 """Refund a purchase, whole or in parts, and let points mature by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.accruals import mature, refund
 from loyalty.ledger.book import Book, bring_open_lots, open_book
-from loyalty.ledger.once import Booked, Unchanged, run_once
+from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
 from loyalty.rules.accrual import AccrualState
 from loyalty.rules.accrual_steps import CREDITED
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
@@ -37,11 +37,13 @@ from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
 from loyalty.services.purchase_key import settle_name
 from loyalty.services.refund_points import RefundedPoints, give_points_of_refund_back, left_to_do, read_points_of_refund
+from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, read_accruals, read_accruals_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
 from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id, refundable
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import RefundRow, read_refunds, read_refunds_by_id
@@ -206,7 +208,14 @@ async def _decide_refund(
         customer = book.customer(purchase.customer_id)
         return RefundedPurchase(row, split, after, accrual, customer, change, False, points)
 
-    return Booked(book, row.id, answer)
+    return Booked(book, row.id, answer, _write_refund(purchase, accrual))
+
+
+def _write_refund(purchase: PurchaseRow, accrual: AccrualRow | None) -> Callable[[Transaction, Book], Awaitable[None]]:
+    """How a refund is written: where gift cards paid, they may have paid for another part of what is left now."""
+    if accrual is None or not accrual.cards_paid_minor:
+        return post_book
+    return partial(post_cards_paid, keys=[PurchaseKey(purchase.kind, purchase.external_id)])
 
 
 async def _decide_maturing(

@@ -40,11 +40,12 @@ from loyalty.rules.tiers import Tier
 from loyalty.storage.accruals import AccrualRow, breakdown_document
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.purchase_valuations import read_evaluated_purchases
-from loyalty.storage.purchases import PurchaseRow, facts_of, refundable
+from loyalty.storage.purchases import PurchaseRow, facts_paid, refundable
 from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
+from tenancy.retry import StaleRead
 
-VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at"})
+VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at", "payments"})
 """The facts that rules look at."""
 
 
@@ -110,6 +111,7 @@ def revalue(
         breakdown=breakdown_document(evaluation, frozen.expiry),
         valuation=accrual.valuation + 1,
         points_paid_minor=facts.points_paid_minor,
+        cards_paid_minor=facts.cards_paid_minor,
     )
     kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
     # What refunds leave may change with lines for which no rule gives points.
@@ -131,33 +133,56 @@ def revalue(
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
     """Write what changes how much of purchases is paid with points, and value those anew that were evaluated already.
 
-    The same transaction writes both, under the lock of the customer who pays.
+    The same transaction writes both, under the lock of the customer who pays. What somebody else's points pay of a
+    purchase changes nothing of it.
     """
+    await _post_paid(tx, book, keys, own_only=True)
+
+
+async def post_cards_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
+    """The same for what gift cards pay. Raises StaleRead for a purchase whose customer is not locked."""
+    await _post_paid(tx, book, keys, own_only=False)
+
+
+async def _post_paid(
+    tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]], *, own_only: bool
+) -> None:
     await post(tx, book.finish())
     named = [(kind, external_id) for kind, external_id in keys if kind is not None and external_id is not None]
     if not named:
         return
+    found = [
+        one for one in await read_evaluated_purchases(tx, named) if may_be_revalued(one.accrual, one.purchase.status)
+    ]
+    facts = {
+        one.purchase.id: facts_paid(one.purchase, None, one.points_paid_minor, one.cards)
+        for one in found
+        if not own_only or one.purchase.customer_id in book.accounts
+    }
     changed = [
-        one
-        for one in await read_evaluated_purchases(tx, named)
-        if may_be_revalued(one.accrual, one.purchase.status)
-        and one.accrual.points_paid_minor != one.points_paid_minor
-        and one.purchase.customer_id in book.accounts
+        one for one in found if one.purchase.id in facts and _is_paid_otherwise(one.accrual, facts[one.purchase.id])
     ]
     if not changed:
         return
+    if any(one.purchase.customer_id not in book.accounts for one in changed):
+        raise StaleRead
     book.begin_posting()
     owners = {one.purchase.customer_id for one in changed if one.accrual.state in CREDITED}
     if owners:
         await bring_open_lots(tx, book, list(owners))
     refunds = await read_refunds(tx, [one.purchase.id for one in changed if one.was_refunded])
-    facts = {one.purchase.id: facts_of(one.purchase, None, one.points_paid_minor) for one in changed}
     frozen = await read_frozen_rules(tx, book.program, [(one.accrual, facts[one.purchase.id]) for one in changed])
-    for purchase, accrual, _, _ in changed:
+    for purchase, accrual, _, _, _ in changed:
         told = [row.refund for row in refunds.get(purchase.id, ())]
         valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
         follow(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
     await post(tx, book.finish())
+
+
+def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
+    """Whether points or cards pay for another part of a purchase than its newest valuation took."""
+    valued = (accrual.points_paid_minor, accrual.cards_paid_minor or 0)
+    return valued != (facts.points_paid_minor, facts.cards_paid_minor)
 
 
 def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
@@ -209,6 +234,7 @@ def _keep_former(book: Book, accrual: AccrualRow) -> None:
             points=accrual.points,
             breakdown=accrual.breakdown,
             points_paid_minor=accrual.points_paid_minor,
+            cards_paid_minor=accrual.cards_paid_minor,
             replaced_at=book.now,
             replaced_by=book.actor.subject,
         )
@@ -217,7 +243,9 @@ def _keep_former(book: Book, accrual: AccrualRow) -> None:
 
 def _valuation_content(accrual: AccrualRow) -> bytes:
     """All that a valuation says, however it was read."""
-    return orjson.dumps([accrual.points, accrual.points_paid_minor, accrual.breakdown], option=orjson.OPT_SORT_KEYS)
+    # What was valued before cards counted took them as no payment.
+    said = [accrual.points, accrual.points_paid_minor, accrual.cards_paid_minor or 0, accrual.breakdown]
+    return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 
 def _tier(stored: dict[str, Any] | None) -> Tier | None:

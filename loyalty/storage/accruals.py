@@ -49,6 +49,8 @@ class AccrualRow(NamedTuple):
     valuation: int = 1
     points_paid_minor: int | None = None
     """How much of the purchase was paid with points at the newest valuation."""
+    cards_paid_minor: int | None = None
+    """How much of it was paid with gift cards then; None where nobody counted."""
     frozen: dict[str, Any] | None = None
     """What later valuations take from the evaluation; see ``frozen_document``."""
     config_version: int = 0
@@ -202,6 +204,7 @@ def accrual_row(row: Any) -> AccrualRow:
         taken_points=row.accrual_taken_points,
         valuation=row.accrual_valuation,
         points_paid_minor=row.accrual_points_paid_minor,
+        cards_paid_minor=row.accrual_cards_paid_minor,
         frozen=row.accrual_frozen,
         config_version=row.accrual_config_version,
     )

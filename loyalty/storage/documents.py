@@ -20,6 +20,7 @@ from loyalty.rules.evaluation import EvaluationLine
 from loyalty.rules.exchange import Exchange, format_rate, parse_rate
 from loyalty.rules.formula import AmountFormula, FactorFormula, FixedFormula, Formula, LinesFormula, UnitsFormula
 from loyalty.rules.money import PointValue
+from loyalty.rules.payments import Payment
 from loyalty.rules.purchase import PurchaseLine
 from loyalty.rules.quantity import quantity_document, quantity_from_document
 
@@ -59,6 +60,7 @@ SHAPES: Mapping[type, Shape] = {
     FactorFormula: Shape(kind="FACTOR"),
     PointValue: Shape(flat=frozenset({"money"})),
     Conditions: Shape(sparse=_EXCEPTED),
+    Payment: Shape(sparse=frozenset({"reference", "names"})),
     PurchaseLine: Shape(sparse=frozenset({"line_id"})),
     Exchange: Shape(texts={"rate": (format_rate, parse_rate)}),
 }
@@ -134,6 +136,11 @@ def read_evaluation(stored: Json) -> tuple[EvaluationLine, ...]:
 def read_lines(stored: Json) -> tuple[PurchaseLine, ...]:
     """Return the lines of a purchase."""
     return tuple(from_document(PurchaseLine, line) for line in stored)
+
+
+def read_payments(stored: Json) -> tuple[Payment, ...]:
+    """Return the payments that were told of a purchase; none where nothing is stored."""
+    return tuple(from_document(Payment, payment) for payment in stored or ())
 
 
 def _object_of(value: Any) -> dict[str, Json]:

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, case, select
+from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
+from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
 from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
 from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_holds, gift_cards
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -53,6 +56,13 @@ class AbandonedHold(NamedTuple):
     id: GiftCardHoldId
     gift_card_id: GiftCardId
     owner_id: CustomerId | None
+    purchase: PurchaseOfCard
+
+
+def _take_its_purchase(hold: Any) -> ColumnElement[Any]:
+    """Take the lock of the purchase that a hold names, if it names one."""
+    lock = take_purchase(hold.purchase_kind, hold.purchase_external_id)
+    return case((hold.purchase_kind.is_not(None), lock)).label("purchase_lock")
 
 
 HOLD_COLUMNS = [gift_card_holds.c[name] for name in GiftCardHoldRow._fields]
@@ -62,13 +72,23 @@ _of_its_card = (gift_cards.c.tenant_id == gift_card_holds.c.tenant_id) & (
 _HOLDS_BY_ID = select(*HOLD_COLUMNS).where(
     gift_card_holds.c.tenant_id == tenant_parameter(), among(gift_card_holds.c.id, "ids")
 )
+_ITS_PURCHASE = purchase_of_card(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id)
 _PREPARE_BY_HOLD = prepare_statement(
     (gift_card_holds.c.tenant_id == tenant_parameter()) & (gift_card_holds.c.id == bindparam("hold")),
     gift_cards.join(gift_card_holds, _of_its_card),
+    [*_ITS_PURCHASE, _take_its_purchase(gift_card_holds.c)],
 )
 # A hold changes only under the lock of its card, so it is read after that lock.
 _ABANDONED = (
-    select(gift_card_holds.c.id, gift_card_holds.c.gift_card_id, gift_cards.c.buyer_id, gift_cards.c.holder_id)
+    select(
+        gift_card_holds.c.id,
+        gift_card_holds.c.gift_card_id,
+        gift_cards.c.buyer_id,
+        gift_cards.c.holder_id,
+        gift_card_holds.c.purchase_kind,
+        gift_card_holds.c.purchase_external_id,
+        *_ITS_PURCHASE,
+    )
     .join_from(gift_card_holds, gift_cards, _of_its_card)
     .where(
         gift_card_holds.c.tenant_id == tenant_parameter(),
@@ -78,12 +98,19 @@ _ABANDONED = (
     )
     .order_by(gift_card_holds.c.expires_at, gift_card_holds.c.id)
     .limit(bindparam("limit"))
+    .subquery("abandoned")
 )
+# Only the purchases of these holds are locked.
+_ABANDONED_LOCKED = select(_ABANDONED, _take_its_purchase(_ABANDONED.c)).order_by(_ABANDONED.c.id)
 
 
 async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftCardHoldId) -> PreparedCard | None:
-    """For an operation about a hold; None without a program."""
-    return prepared_card(await tx.row(_PREPARE_BY_HOLD, **call.parameters, hold=hold_id))
+    """For an operation about a hold, and wait until nobody records its purchase; None without a program."""
+    row = await tx.row(_PREPARE_BY_HOLD, **call.parameters, hold=hold_id)
+    prepared = prepared_card(row)
+    if prepared is None or prepared.card_id is None:
+        return prepared
+    return prepared._replace(purchase=read_purchase_of_card(row))
 
 
 async def read_card_holds_by_id(tx: Reads, ids: Sequence[GiftCardHoldId]) -> dict[GiftCardHoldId, GiftCardHoldRow]:
@@ -92,9 +119,12 @@ async def read_card_holds_by_id(tx: Reads, ids: Sequence[GiftCardHoldId]) -> dic
 
 
 async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:
-    """Active holds of cards whose time is over, those that waited longest first."""
-    found = await tx.rows(_ABANDONED, now=now, limit=limit)
-    return [AbandonedHold(row.id, row.gift_card_id, row.holder_id or row.buyer_id) for row in found]
+    """Active holds of cards whose time is over, those that waited longest first, and the locks of their purchases."""
+    found = await tx.rows(_ABANDONED_LOCKED, now=now, limit=limit)
+    return [
+        AbandonedHold(row.id, row.gift_card_id, row.holder_id or row.buyer_id, read_purchase_of_card(row))
+        for row in found
+    ]
 
 
 def card_hold_row(row: Any) -> GiftCardHoldRow:

@@ -5,12 +5,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, func, select, true
+from sqlalchemy import BigInteger, Text, bindparam, func, select, true
 from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, GiftCardOrigin
 from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId, GiftCardProductId
+from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
 from loyalty.storage.idempotency import KEPT_FOR_CALL, KeptKey, KeyedCall
+from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_entries, gift_cards, programs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -94,6 +97,13 @@ class PreparedCard(NamedTuple):
     card_id: GiftCardId | None
     buyer_id: CustomerId | None
     holder_id: CustomerId | None
+    purchase: PurchaseOfCard = PurchaseOfCard()
+    """The purchase that the operation is about, if it is about one."""
+
+    @property
+    def customer_ids(self) -> tuple[CustomerId | None, ...]:
+        """Whose accounts are locked before the card: who bought it, who has it, and whose purchase it pays for."""
+        return (self.buyer_id, self.holder_id, self.purchase.customer_id)
 
 
 CARD_COLUMNS = [gift_cards.c[name] for name in GiftCardRow._fields]
@@ -119,11 +129,14 @@ _LOST = select(func.coalesce(-func.sum(gift_card_entries.c.amount_minor), 0).cas
 _LOCK = _CARDS_BY_ID.order_by(gift_cards.c.id).with_for_update()
 
 
-def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards) -> Any:
-    """Read the key of a call, the version of the program, and which card is meant, if there is one."""
+def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards, more: Sequence[Any] = ()) -> Any:
+    """Read the key of a call, the version of the program, and which card is meant, if there is one.
+
+    ``more`` are columns beside those of the card.
+    """
     kept = KEPT_FOR_CALL.subquery("kept")
     card = (
-        select(gift_cards.c.id, gift_cards.c.buyer_id, gift_cards.c.holder_id)
+        select(gift_cards.c.id, gift_cards.c.buyer_id, gift_cards.c.holder_id, *more)
         .select_from(tables)
         .where(gift_cards.c.tenant_id == tenant_parameter(), condition)
         .limit(1)
@@ -137,11 +150,25 @@ def prepare_statement(condition: ColumnElement[bool], tables: Any = gift_cards) 
 
 
 _PREPARE_BY_ID = prepare_statement(gift_cards.c.id == bindparam("card"))
+_kind, _external_id = bindparam("purchase_kind", type_=Text()), bindparam("purchase_id", type_=Text())
+_PREPARE_TO_HOLD = _PREPARE_BY_ID.add_columns(
+    take_purchase(_kind, _external_id), *purchase_of_card(_kind, _external_id)
+)
 
 
 async def prepare_for_card(tx: Transaction, call: KeyedCall, card_id: GiftCardId) -> PreparedCard | None:
     """For an operation about a card that is named by its id; None without a program."""
     return prepared_card(await tx.row(_PREPARE_BY_ID, **call.parameters, card=card_id))
+
+
+async def prepare_to_hold_card(
+    tx: Transaction, call: KeyedCall, card_id: GiftCardId, purchase: PurchaseKey
+) -> PreparedCard | None:
+    """The same for a new hold, and wait until nobody else begins with its purchase."""
+    named = {"purchase_kind": purchase.kind, "purchase_id": purchase.external_id}
+    row = await tx.row(_PREPARE_TO_HOLD, **call.parameters, **named, card=card_id)
+    prepared = prepared_card(row)
+    return prepared and prepared._replace(purchase=read_purchase_of_card(row))
 
 
 def prepared_card(row: Any) -> PreparedCard | None:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Integer, Text, and_, case, false, func, or_, select, true
 from sqlalchemy.sql.selectable import LateralFromClause
 
+from loyalty.rules.payments import PaidWithCards
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.storage.accruals import AccrualRow, accrual_row
+from loyalty.storage.cards_paid import cards_paid, paid_with_cards
 from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
 from loyalty.storage.purchase_locks import share_purchase
 from loyalty.storage.purchases import PurchaseRow, purchase_row
@@ -46,8 +48,10 @@ class KnownPurchase(NamedTuple):
     """The marks of what was known after earlier reports of this status or the present one, ``MAX_STATES_COMPARED``."""
     paid: PaidWithPoints
     """What points pay of it, read before any lock."""
+    cards: PaidWithCards
+    """What gift cards pay of it, as long as its checkout has this version."""
     checkout_version: int
-    """How often points were set aside for it; holds from before this was counted are not."""
+    """How often what pays for it was changed by a hold; holds from before this was counted are not."""
     was_refunded: bool
     """Whether it has a refund, if only one of a line that cost nothing."""
 
@@ -195,6 +199,7 @@ _PREPARE = (
         select(func.array_agg(_states.c.state_mark)).select_from(_states).scalar_subquery().label("earlier_states"),
         paying_holds(_wanted.c.kind, _wanted.c.external_id),
         paying_redemptions(_wanted.c.kind, _wanted.c.external_id),
+        cards_paid(_wanted.c.kind, _wanted.c.external_id),
         func.coalesce(_checkout.c.version, 0).label("checkout_version"),
         was_refunded(_purchase.c.id),
         *(column.label(f"purchase_{column.name}") for column in _purchase.c),
@@ -251,6 +256,7 @@ def _known(row: Any) -> KnownPurchase:
         keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
         earlier_states=tuple(row.earlier_states or ()),
         paid=paid_with_points(row),
+        cards=paid_with_cards(row),
         checkout_version=row.checkout_version,
         was_refunded=row.was_refunded,
     )

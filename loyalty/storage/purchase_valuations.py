@@ -1,4 +1,4 @@
-"""Purchases that are to be valued, or valued anew, with what points pay of them."""
+"""Purchases that are to be valued, or valued anew, with what points and gift cards pay of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, cast, func, literal, select, true
 
+from loyalty.rules.payments import PaidWithCards
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.accruals import AccrualRow, accrual_row
+from loyalty.storage.cards_paid import cards_paid, paid_with_cards
 from loyalty.storage.points_paid import given_back
 from loyalty.storage.purchase_preparation import look_up
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
@@ -54,6 +56,7 @@ _DUE_EVALUATIONS = (
     select(
         *purchase_columns,
         _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"),
+        cards_paid(purchases.c.kind, purchases.c.external_id),
         was_refunded(purchases.c.id),
     )
     .where(
@@ -88,6 +91,7 @@ _of_purchase = look_up(
 
 _EVALUATED = select(
     _paid_with_points(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
+    cards_paid(_keys.c.kind, _keys.c.external_id),
     was_refunded(_of_key.c.id),
     *(column.label(f"purchase_{column.name}") for column in _of_key.c),
     *(column.label(f"accrual_{column.name}") for column in _of_purchase.c),
@@ -95,19 +99,21 @@ _EVALUATED = select(
 
 
 class EvaluatedPurchase(NamedTuple):
-    """A purchase that was evaluated, with what it earned and how much of it is paid with points now."""
+    """A purchase that was evaluated, with what it earned and how much of it is paid with points and cards now."""
 
     purchase: PurchaseRow
     accrual: AccrualRow
     points_paid_minor: int
+    cards: PaidWithCards
     was_refunded: bool
 
 
 class DueEvaluation(NamedTuple):
-    """A purchase whose rules are due to be evaluated, and how much of it is paid with points now."""
+    """A purchase whose rules are due to be evaluated, and how much of it is paid with points and cards now."""
 
     purchase: PurchaseRow
     points_paid_minor: int
+    cards: PaidWithCards
     was_refunded: bool
 
 
@@ -118,11 +124,16 @@ async def read_evaluated_purchases(
     wanted = [{"kind": kind, "external_id": external_id} for kind, external_id in set(keys)]
     rows = await tx.rows(_EVALUATED, keys=wanted)
     return [
-        EvaluatedPurchase(purchase_row(row), accrual_row(row), row.points_paid_minor, row.was_refunded) for row in rows
+        EvaluatedPurchase(
+            purchase_row(row), accrual_row(row), row.points_paid_minor, paid_with_cards(row), row.was_refunded
+        )
+        for row in rows
     ]
 
 
 async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> list[DueEvaluation]:
     """Purchases whose rules are due to be evaluated."""
     rows = await tx.rows(_DUE_EVALUATIONS, now=now, limit=limit)
-    return [DueEvaluation(purchase_row(row), row.points_paid_minor, row.was_refunded) for row in rows]
+    return [
+        DueEvaluation(purchase_row(row), row.points_paid_minor, paid_with_cards(row), row.was_refunded) for row in rows
+    ]

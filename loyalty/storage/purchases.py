@@ -10,9 +10,11 @@ from sqlalchemy import bindparam, select
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.money import Money
+from loyalty.rules.paid_facts import count_paid
+from loyalty.rules.payments import PaidWithCards
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseStatus
 from loyalty.rules.refund import Refundable
-from loyalty.storage.documents import from_optional, read_lines, to_document
+from loyalty.storage.documents import from_optional, read_lines, read_payments, to_document
 from loyalty.storage.tables import purchases
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -33,6 +35,7 @@ class PurchaseRow(NamedTuple):
     currency: str
     lines: list[dict[str, Any]]
     exchange: dict[str, Any] | None
+    payments: list[dict[str, Any]] | None
     location: str | None
     staff: str | None
     booked_at: datetime | None
@@ -77,8 +80,8 @@ async def read_purchase_by_key(tx: Reads, kind: PurchaseKind, external_id: str) 
 def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
     """What was reported about a purchase, as it is stored."""
     values = {name: getattr(facts, name) for name in _FACTS}
-    stored = {**values, "lines": to_document(facts.lines)}
-    return {**stored, "exchange": to_document(facts.exchange)}
+    documents = {name: to_document(values[name]) for name in ("lines", "exchange", "payments")}
+    return values | documents
 
 
 _FACTS = tuple(field.name for field in fields(PurchaseFacts))
@@ -104,6 +107,7 @@ def purchase_row(row: Any) -> PurchaseRow:
         currency=row.purchase_currency,
         lines=row.purchase_lines,
         exchange=row.purchase_exchange,
+        payments=row.purchase_payments,
         location=row.purchase_location,
         staff=row.purchase_staff,
         booked_at=row.purchase_booked_at,
@@ -123,8 +127,15 @@ def refundable(purchase: PurchaseRow) -> Refundable:
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
 
 
-def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int) -> PurchaseFacts:
-    """The facts of a purchase as rules see them."""
+def facts_paid(
+    purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int, cards: PaidWithCards
+) -> PurchaseFacts:
+    """The facts of a purchase as rules see them, with what points and gift cards paid of it."""
+    return count_paid(facts_of(purchase, customer_category), points_paid_minor, cards, purchase.refunded_minor)
+
+
+def facts_of(purchase: PurchaseRow, customer_category: str | None) -> PurchaseFacts:
+    """The facts of a purchase as reports told them."""
     return PurchaseFacts(
         kind=purchase.kind,
         external_id=purchase.external_id,
@@ -137,6 +148,6 @@ def facts_of(purchase: PurchaseRow, customer_category: str | None, points_paid_m
         ends_at=purchase.ends_at,
         customer_category=customer_category,
         occurred_at=purchase.occurred_at,
-        points_paid_minor=points_paid_minor,
         exchange=from_optional(Exchange, purchase.exchange),
+        payments=read_payments(purchase.payments),
     )

@@ -41,6 +41,13 @@ class RedemptionRow(NamedTuple):
     actor_kind: str
     actor: str
 
+    @property
+    def purchase(self) -> PurchaseKey | None:
+        """The natural key of its purchase, when its hold named it."""
+        if self.purchase_kind is None or self.purchase_external_id is None:
+            return None
+        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
+
 
 class ReturnRow(NamedTuple):
     """Points of a redemption that were given back."""

@@ -86,7 +86,8 @@ class EarningBasisInput:
         default=strawberry.UNSET, description="Whether lines of shipping earn."
     )
     exclude_gift_cards: bool | None = strawberry.field(
-        default=strawberry.UNSET, description="Whether gift cards that are bought earn nothing."
+        default=strawberry.UNSET,
+        description="Whether gift cards earn nothing: those that are bought, and the part of a purchase that they pay.",
     )
     exclude_points_paid: bool | None = strawberry.field(
         default=strawberry.UNSET, description="Whether the part that is paid with points earns nothing."

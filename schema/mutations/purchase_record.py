@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
@@ -12,6 +13,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.exchange import parse_rate
 from loyalty.rules.identifier import Identifier
 from loyalty.rules.money import Money as Amount
+from loyalty.rules.payments import Payment, PaymentKind
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.purchase import PurchaseLine as Line
 from loyalty.rules.purchase_report import PurchaseReport
@@ -26,6 +28,7 @@ from schema.guard import guarded
 from schema.input_values import DESCRIPTIVE
 from schema.mutations.given import sent
 from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import RowKey, decode_id
 from schema.scalars import Decimal, Locale, Quantity, UnreadableValue
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
@@ -86,6 +89,17 @@ class PurchaseLineInput:
     )
 
 
+@strawberry.input(description="A part of the total, and what paid it.")
+class PurchasePaymentInput:
+    kind: PaymentKind = strawberry.field(description="What paid it.")
+    amount: MoneyInput = strawberry.field(description="How much, in the currency of the total; 0 or more.")
+    reference: str | None = strawberry.field(
+        default=None,
+        description="Your own id of the payment, 1 to 255 characters. Where points or a gift card of this program "
+        "paid, the global id of the hold or redemption: then nothing is counted twice.",
+    )
+
+
 @strawberry.input(
     description="What happened to a purchase. `kind` and `externalId` are its natural key. A fact that is left out "
     "stays as it is known, null takes it away, a value sets it."
@@ -108,6 +122,13 @@ class PurchaseRecordInput:
     )
     lines: list[PurchaseLineInput] | None = strawberry.field(
         default=strawberry.UNSET, description="Its positions, at most 500; given, they replace those that are known."
+    )
+    payments: list[PurchasePaymentInput] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="What it was paid with, at most 50; given, they replace those that were told, and null or an empty "
+        "list takes them away. Together at most the total. What points and gift cards of this program pay is known "
+        "without them, and counts in any case. A payment of these kinds with a reference of your own is one of another "
+        "system, and counts beside it; one without a reference counts as far as it is more than what is known.",
     )
     location: str | None = strawberry.field(default=strawberry.UNSET, description="External id of the location.")
     staff: str | None = strawberry.field(default=strawberry.UNSET, description="External id of the staff member.")
@@ -183,13 +204,14 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
     if given.total is None:
         raise InvalidInput.one("total", reason="must not be null; leave it out to keep it")
     total = sent(given.total) if given.total is strawberry.UNSET else amount_of(given.total, "total")
-    lines = sent(given.lines)
-    currency = total.currency if isinstance(total, Amount) else lines[0].unit_price.currency if given.lines else None
+    lines, payments = sent(given.lines), sent(given.payments)
+    currency = _currency_of(given, total)
     report = PurchaseReport(
         kind=given.kind,
         external_id=given.external_id,
         total=total,
         lines=ABSENT if lines is ABSENT else _lines(lines or (), currency),
+        payments=ABSENT if payments is ABSENT else _payments(payments or (), currency),
         location=_sent_id(given.location),
         staff=_sent_id(given.staff),
         booked_at=sent(given.booked_at),
@@ -200,6 +222,14 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         exchange_rate=None if given.exchange_rate is None else parse_rate(given.exchange_rate),
     )
     return PurchaseRecording(report, given.status, profile_of(given.customer).profile, given.idempotency_key)
+
+
+def _currency_of(given: PurchaseRecordInput, total: Any) -> str | None:
+    """The currency that all amounts of a report must have: that of the first one it tells."""
+    if isinstance(total, Amount):
+        return total.currency
+    told = [line.unit_price for line in given.lines or ()] + [payment.amount for payment in given.payments or ()]
+    return told[0].currency if told else None
 
 
 def answer_of(recorded: RecordedPurchase) -> dict[str, Any]:
@@ -232,6 +262,29 @@ def _line(given: PurchaseLineInput, currency: str, position: int) -> Line:
         tax_minor=minor_in(given.tax, currency, *path, "tax") or 0,
         line_id=tidy_optional_id(given.line_id),
     )
+
+
+def _payments(given: Sequence[PurchasePaymentInput], currency: str | None) -> tuple[Payment, ...]:
+    return tuple(_payment(payment, currency or "", position) for position, payment in enumerate(given))
+
+
+def _payment(given: PurchasePaymentInput, currency: str, position: int) -> Payment:
+    reference = tidy_optional_id(given.reference)
+    return Payment(
+        kind=given.kind,
+        amount_minor=minor_in(given.amount, currency, "payments", str(position), "amount") or 0,
+        reference=reference,
+        names=_named_row(given.kind, reference),
+    )
+
+
+def _named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
+    """The row that a reference is the global id of; None for an id of the caller's own, and for money.
+
+    Any id of ours is taken: one that is no hold and no redemption of this purchase is refused, not counted twice.
+    """
+    named = None if reference is None or kind is PaymentKind.MONEY else decode_id(reference)
+    return None if named is None or isinstance(named.id, RowKey) else named.id
 
 
 def _sent_id(value: Any) -> Given[str | None]:

@@ -129,7 +129,9 @@ class EarningBasis:
         description="Whether what is paid for a line counts, or its price before its own discount."
     )
     include_shipping: bool = strawberry.field(description="Whether lines of shipping earn.")
-    exclude_gift_cards: bool = strawberry.field(description="Whether gift cards that are bought earn nothing.")
+    exclude_gift_cards: bool = strawberry.field(
+        description="Whether gift cards earn nothing: those that are bought, and the part of a purchase that they pay."
+    )
     exclude_points_paid: bool = strawberry.field(
         description="Whether the part of a purchase that is paid with points earns nothing."
     )

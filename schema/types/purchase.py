@@ -37,6 +37,7 @@ from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
+from schema.types.purchase_payment import PurchasePayment, payments_of
 from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
 
 if TYPE_CHECKING:
@@ -305,6 +306,15 @@ class Purchase(Node):
     ) -> Connection[LazyRedemption]:
         """The first page is loaded for all purchases at once, any other page for one purchase."""
         return await redemptions_of(info, self, Page(first, after, last, before))
+
+    @computed(
+        description="What reports told of its payments, in their order; empty where they told nothing. What points and "
+        "gift cards of this program pay stands with their holds and redemptions."
+    )
+    def payments(self) -> list[PurchasePayment]:
+        """From the stored facts."""
+        row: Any = self
+        return payments_of(row.payments, row.total.currency)
 
     @computed(description="Its positions.")
     def lines(self) -> list[PurchaseLine]:

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 
 from tests.acceptance.business import Business
-from tests.acceptance.client import Json, adjust, money, record
+from tests.acceptance.client import Json, adjust, money, purchase_of, record
 
 CLIENTS = 256
 AT_ONCE = 64
@@ -96,3 +96,52 @@ async def test_a_customer_buys_a_card_and_somebody_else_spends_it_by_its_code(sa
         idempotencyKey="till",
     )
     assert held["giftCard"]["spendableAmount"] == {"amount": "5.00"}
+
+
+async def test_a_purchase_tells_what_paid_it_and_contradictions_name_their_field(salon: Business) -> None:
+    """A hold is named by its global id; amounts in another currency, other purchases and too much are refused."""
+    await salon.manager.do(
+        "earningRuleCreate",
+        "__typename",
+        name="A point per euro",
+        award={"perAmount": {"points": 1, "per": money("1.00")}},
+    )
+    sold = await salon.owner.do("giftCardIssue", CARD, origin="MONEY", amount=money("100.00"), idempotencyKey="sold")
+
+    async def hold(order: str) -> str:
+        held = await salon.owner.do(
+            "giftCardHold",
+            "giftCardHold { id }",
+            giftCard={"id": sold["giftCard"]["id"]},
+            amount=money("30.00"),
+            purchase={"kind": "ORDER", "externalId": order},
+            idempotencyKey=order,
+        )
+        return str(held["giftCardHold"]["id"])
+
+    own, elsewhere = await hold("web-1"), await hold("web-2")
+    payments = [
+        {"kind": "GIFT_CARD", "amount": money("30.00"), "reference": own},
+        {"kind": "GIFT_CARD", "amount": money("10.00"), "reference": "mall-7"},
+        {"kind": "MONEY", "amount": money("60.00")},
+    ]
+    wrong = [
+        ({"reference": elsewhere}, "PAYMENT_OF_ANOTHER_PURCHASE", ["payments", "0", "reference"]),
+        ({"reference": sold["giftCard"]["id"]}, "PAYMENT_OF_ANOTHER_PURCHASE", ["payments", "0", "reference"]),
+        ({"amount": money("30.01")}, "INVALID_INPUT", ["payments", "0", "amount"]),
+        ({"amount": money("30.00", "USD")}, "CURRENCY_MISMATCH", ["payments", "0", "amount", "currency"]),
+        ({"amount": money("-1.00")}, "INVALID_INPUT", ["payments", "0", "amount"]),
+        ({"reference": None, "amount": money("30.01")}, "PAYMENTS_EXCEED_TOTAL", ["payments"]),
+    ]
+    for change, code, path in wrong:
+        told = purchase_of("web-1", "100.00", payments=[payments[0] | change, *payments[1:]])
+        (refused,) = await salon.owner.refusals("purchaseRecord", **told)
+        assert (refused["code"], refused["path"]) == (code, path)
+    selection = "purchase { payments { kind amount { amount } reference } } accrual { points } replayed"
+    told = purchase_of("web-1", "100.00", payments=payments)
+    recorded = await salon.owner.do("purchaseRecord", selection, **told)
+    assert recorded["accrual"]["points"] == 60
+    assert [one["reference"] for one in recorded["purchase"]["payments"]] == [own, "mall-7", None]
+    assert (await salon.owner.do("purchaseRecord", selection, **told))["replayed"]
+    cleared = await salon.owner.do("purchaseRecord", selection, **told | {"payments": None, "idempotencyKey": "anew"})
+    assert (cleared["accrual"]["points"], cleared["purchase"]["payments"]) == (70, [])

@@ -88,7 +88,7 @@ class NaiveProgram:
             for line, left in zip(self.facts.lines, self.left, strict=True)
             if self.counts(line) and self.line_matches(rule, line)
         ]
-        unpaid = self.share_not_paid_with_points()
+        unpaid = self.share_that_earns()
         match award:
             case FixedAward(points):
                 return math.floor(points * unpaid * self.share_of_fixed(rule, counted))
@@ -146,11 +146,14 @@ class NaiveProgram:
         some_left_out = any(self.earns(line) and not self.opted_in(line) for line in self.facts.lines)
         return 0 if asks_for_items or some_left_out else max(0, self.facts.total.amount_minor - self.listed())
 
-    def share_not_paid_with_points(self) -> Fraction:
-        total = self.facts.total.amount_minor
-        if not self.policy.basis.exclude_points_paid or not total:
+    def share_that_earns(self) -> Fraction:
+        """What was not paid with points and cards, as far as these are left out."""
+        total, basis = self.facts.total.amount_minor, self.policy.basis
+        if not total:
             return Fraction(1)
-        return Fraction(total - self.facts.points_paid_minor, total)
+        points = Fraction(self.facts.points_paid_minor, total) if basis.exclude_points_paid else Fraction(0)
+        cards = Fraction(self.facts.cards_paid_minor, total) if basis.exclude_gift_cards else Fraction(0)
+        return max(Fraction(0), 1 - points - cards)
 
     def special(self, line: PurchaseLine) -> CatalogItem | None:
         """What says points or a rate for a line: its item, else its category."""

@@ -222,7 +222,7 @@ def totals(draw: st.DrawFn, sold: tuple[PurchaseLine, ...]) -> int:
 
 @st.composite
 def purchases(draw: st.DrawFn, min_lines: int = 0) -> PurchaseFacts:
-    """A purchase of any kind, a part of which may be paid with points."""
+    """A purchase of any kind, parts of which may be paid with points and with gift cards."""
     sold = tuple(draw(st.lists(lines(), min_size=min_lines, max_size=4)))
     total_minor = draw(totals(sold))
     return PurchaseFacts(
@@ -236,6 +236,7 @@ def purchases(draw: st.DrawFn, min_lines: int = 0) -> PurchaseFacts:
         starts_at=draw(st.none() | instants()),
         customer_category=draw(st.none() | st.sampled_from(GROUPS)),
         points_paid_minor=draw(st.just(0) | st.integers(0, total_minor)),
+        cards_paid_minor=draw(st.just(0) | st.integers(0, total_minor)),
     )
 
 

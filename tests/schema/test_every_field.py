@@ -304,6 +304,7 @@ class Life:
             "total": dollars,
             "lines": [{"item": "cut", "unitPrice": dollars}],
             "exchangeRate": "0.9",
+            "payments": [{"kind": "GIFT_CARD", "amount": dollars, "reference": "mall-7"}],
         }
         await do("purchaseRecord", **purchase("order-6", **foreign))
         soon = (datetime.now(UTC) + timedelta(days=15)).date().isoformat()

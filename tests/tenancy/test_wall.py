@@ -30,7 +30,8 @@ BEGINS_ONLY = "INSERT"
 APP_RIGHTS = {
     "accounts": "INSERT, SELECT, UPDATE",
     "accruals": (
-        "INSERT, SELECT, UPDATE(breakdown), UPDATE(customer_id), UPDATE(earned_points), UPDATE(matured_at), "
+        "INSERT, SELECT, UPDATE(breakdown), UPDATE(cards_paid_minor), UPDATE(customer_id), UPDATE(earned_points), "
+        "UPDATE(matured_at), "
         "UPDATE(matures_at), UPDATE(points), UPDATE(points_paid_minor), UPDATE(raised_standing), "
         "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),

@@ -50,6 +50,7 @@ SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
                        (f.facts->>'booked_at')::timestamptz, (f.facts->>'starts_at')::timestamptz,
                        (f.facts->>'ends_at')::timestamptz)
                    AND coalesce(p.exchange, 'null') = coalesce(f.facts->'exchange', 'null')
+                   AND coalesce(p.payments, '[]') = coalesce(f.facts->'payments', '[]')
                    AND {_SORTED_LINES.format(lines="p.lines")} IS NOT DISTINCT FROM
                        {_SORTED_LINES.format(lines="f.facts->'lines'")}
                END AS is_as_told

@@ -40,6 +40,8 @@ purchases = tenant_table(
     document("lines"),
     # How the total was told, if in another currency than the program's: currency, rate, minor units.
     document("exchange", nullable=True),
+    # What reports told of its payments; null where none ever did. What holds and redemptions say stands with them.
+    document("payments", nullable=True),
     text_column("location", nullable=True),
     text_column("staff", nullable=True),
     instant("booked_at", nullable=True),
@@ -153,6 +155,8 @@ accruals = tenant_table(
     Column("valuation", Integer, nullable=False),
     # What the newest valuation took as paid with points; null where nobody counted.
     amount("points_paid_minor", nullable=True),
+    # The same for gift cards.
+    amount("cards_paid_minor", nullable=True),
     # What later valuations take from the evaluation: its moment, the tier, the category of the customer. Null in what
     # earlier releases have evaluated, which stays as it was told.
     document("frozen", nullable=True),
@@ -175,6 +179,7 @@ former_valuations = tenant_table(
     points("points"),
     document("breakdown"),
     amount("points_paid_minor", nullable=True),
+    amount("cards_paid_minor", nullable=True),
     # When the next valuation took its place.
     instant("replaced_at"),
     text_column("replaced_by"),

@@ -53,6 +53,8 @@ from loyalty.rules.gift_card_errors import (
 from loyalty.rules.money import Money
 from loyalty.rules.purchase_errors import (
     AmbiguousReport,
+    PaymentOfAnotherPurchase,
+    PaymentsExceedTotal,
     PurchaseNotReassignable,
     ReportBelowRefunds,
     StatusRunsBackwards,
@@ -84,6 +86,8 @@ EVERY_ERROR = [
     (PurchaseEnded("CANCELLED"), "PURCHASE_ENDED", ("purchase",)),
     (PurchaseNotReassignable("POINTS_USED", "It cannot move."), "PURCHASE_NOT_REASSIGNABLE", ("purchase",)),
     (ReturnExceedsRedemption(returnable=1, requested=2), "RETURN_EXCEEDS_REDEMPTION", ("points",)),
+    (PaymentsExceedTotal(Money(1_000, "EUR"), Money(1_100, "EUR")), "PAYMENTS_EXCEED_TOTAL", ("payments",)),
+    (PaymentOfAnotherPurchase(("payments", "0")), "PAYMENT_OF_ANOTHER_PURCHASE", ("payments", "0")),
     (ReportBelowRefunds(Money(1_000, "EUR"), "a line", ("lines",)), "REPORT_BELOW_REFUNDS", ("lines",)),
     (RefundExceedsPurchase(Money(1_000, "EUR"), Money(1_100, "EUR")), "REFUND_EXCEEDS_PURCHASE", ("amount",)),
     (NotASandbox(), "NOT_A_SANDBOX", ()),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import Money
+from loyalty.rules.payments import Payment, PaymentKind
 from loyalty.rules.purchase import PurchaseFacts, PurchaseKind, PurchaseLine, PurchaseStatus
 from loyalty.rules.purchase_errors import AmbiguousReport, StatusRunsBackwards
 from loyalty.rules.purchase_report import (
@@ -56,12 +57,21 @@ def test_what_is_absent_stays_as_it_is_known() -> None:
     assert (after.facts, after.changed) == (FULL, ())
 
 
-@pytest.mark.parametrize("name", [name for name in TOLD_FIELDS if name not in ("total", "lines")])
+@pytest.mark.parametrize("name", [name for name in TOLD_FIELDS if name not in ("total", "lines", "payments")])
 def test_null_takes_one_fact_away_and_no_other(name: str) -> None:
     cleared: dict[str, Any] = {name: None}
     after = apply_report(report(**cleared), KnownFacts(FULL), untimed_at=None)
     assert after.facts == replace(FULL, **cleared)
     assert after.changed == (name,)
+
+
+def test_payments_are_replaced_whole() -> None:
+    told = (Payment(PaymentKind.GIFT_CARD, 1_000, "card"),)
+    known = KnownFacts(replace(FULL, payments=(Payment(PaymentKind.MONEY, 3_000),)))
+    for payments in (told, ()):
+        after = apply_report(report(payments=payments), known, untimed_at=None)
+        assert (after.facts.payments, after.changed) == (payments, ("payments",))
+    assert apply_report(report(), known, untimed_at=None).changed == ()
 
 
 def test_lines_are_replaced_whole() -> None:

@@ -1,0 +1,13 @@
+"""The facts of a purchase with what points and gift cards paid of it."""
+
+from dataclasses import replace
+
+from loyalty.rules.payments import PaidWithCards, add_told
+from loyalty.rules.purchase import PurchaseFacts
+
+
+def count_paid(facts: PurchaseFacts, points_minor: int, cards: PaidWithCards, refunded_minor: int) -> PurchaseFacts:
+    """Return facts with what points and cards paid: as it is known, and as far as the payments tell more."""
+    share_minor = cards.share_of(facts.total.amount_minor, refunded_minor)
+    paid = add_told(facts.payments, points_minor, share_minor, cards.gross_minor)
+    return replace(facts, points_paid_minor=paid.points_minor, cards_paid_minor=paid.cards_minor)

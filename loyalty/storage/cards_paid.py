@@ -1,0 +1,89 @@
+"""What gift cards pay of a purchase, by its natural key: active holds, captures, and what came back of these.
+
+Cards have other owners than the purchase, or none, so the lock of an account guards nothing here. Whatever changes what
+a card pays takes the lock of the purchase (`purchase_locks.py`) and moves its row of `checkouts` to the next version.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Integer, Text, case, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.payments import PaidWithCards
+from loyalty.rules.redemption import HoldState
+from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.tables import checkouts, gift_card_holds, purchases
+from tenancy.reading import Reads
+from tenancy.table import record_set, tenant_parameter
+
+_HOLD = gift_card_holds.alias("paying_card_hold")
+
+
+class PurchaseOfCard(NamedTuple):
+    """What an operation that changes what a card pays must know of the purchase.
+
+    ``version`` is that of the row in `checkouts`, 0 without one. ``customer_id`` is set where the purchase is recorded.
+    """
+
+    version: int = 0
+    customer_id: CustomerId | None = None
+
+
+def cards_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What cards pay of a purchase as one array, labelled for ``paid_with_cards``."""
+    sums: tuple[ColumnElement[Any], ...] = (
+        func.sum(case((_HOLD.c.state == literal(HoldState.ACTIVE), _HOLD.c.amount_minor), else_=0)),
+        func.sum(_HOLD.c.captured_minor),
+        func.sum(_HOLD.c.returned_minor),
+    )
+    return (
+        select(func.jsonb_build_array(*(cast(one, BigInteger) for one in sums), type_=JSONB))
+        .where(
+            _HOLD.c.tenant_id == tenant_parameter(),
+            _HOLD.c.purchase_kind == kind,
+            _HOLD.c.purchase_external_id == external_id,
+        )
+        .correlate_except(_HOLD)
+        .scalar_subquery()
+        .label("cards_paid")
+    )
+
+
+def paid_with_cards(row: Any) -> PaidWithCards:
+    """What cards pay of a purchase, from the column of ``cards_paid``."""
+    return PaidWithCards(*(int(one or 0) for one in row.cards_paid))
+
+
+_named = record_set("named", [("ordinal", Integer()), ("kind", Text()), ("external_id", Text())])
+_PAID = select(cards_paid(_named.c.kind, _named.c.external_id)).select_from(_named)
+
+
+async def read_paid_with_cards(tx: Reads, key: PurchaseKey) -> PaidWithCards:
+    """What cards pay of one purchase."""
+    (row,) = await tx.rows(_PAID, named=[{"ordinal": 0, **key._asdict()}])
+    return paid_with_cards(row)
+
+
+def purchase_of_card(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """What an operation on a card must know of the purchase, labelled for ``read_purchase_of_card``."""
+    version = select(checkouts.c.version).where(
+        checkouts.c.tenant_id == tenant_parameter(),
+        checkouts.c.purchase_kind == kind,
+        checkouts.c.purchase_external_id == external_id,
+    )
+    recorded = select(purchases.c.customer_id).where(
+        purchases.c.tenant_id == tenant_parameter(),
+        purchases.c.kind == kind,
+        purchases.c.external_id == external_id,
+    )
+    return [
+        func.coalesce(version.correlate_except(checkouts).scalar_subquery(), 0).label("checkout_version"),
+        recorded.correlate_except(purchases).scalar_subquery().label("purchase_customer_id"),
+    ]
+
+
+def read_purchase_of_card(row: Any) -> PurchaseOfCard:
+    """What is known of a purchase, from the columns of ``purchase_of_card``."""
+    return PurchaseOfCard(row.checkout_version, row.purchase_customer_id)

@@ -1,0 +1,30 @@
+"""What reports told of the payments of a purchase."""
+
+from typing import Any
+
+import strawberry
+
+from loyalty.rules.money import Money as Amount
+from loyalty.rules.payments import PaymentKind
+from loyalty.storage.documents import read_payments
+from schema.types.money import Money
+from schema.types.node import shown
+
+
+@strawberry.type(description="A part of the total of a purchase that a report told, and what paid it.")
+class PurchasePayment:
+    kind: PaymentKind = strawberry.field(description="What paid it.")
+    amount: Money = strawberry.field(description="How much, in the currency of the total.")
+    reference: str | None = strawberry.field(description="The caller's id of the payment, if it was told.")
+
+
+def payments_of(stored: list[dict[str, Any]] | None, currency: str) -> list[PurchasePayment]:
+    """The payments of a purchase, in the currency of its total."""
+    return [
+        PurchasePayment(
+            kind=payment.kind,
+            amount=shown(Money, Amount(payment.amount_minor, currency)),
+            reference=payment.reference,
+        )
+        for payment in read_payments(stored)
+    ]
