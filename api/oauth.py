@@ -142,7 +142,7 @@ async def _read_form(request: Request) -> dict[str, str]:
 
 
 async def _find_client(door: PartnerDoor, request: Request, parameters: dict[str, str]) -> PartnerClient | None:
-    presented = _presented_secret(request, parameters)
+    presented = _read_secret(request, parameters)
     if presented is None:
         return None
     try:
@@ -157,8 +157,8 @@ async def _find_client(door: PartnerDoor, request: Request, parameters: dict[str
     return PartnerClient(actor, presented)
 
 
-def _presented_secret(request: Request, parameters: dict[str, str]) -> PresentedSecret | None:
-    """What the client proves itself with; None for nothing, and for what can be no secret of ours."""
+def _read_secret(request: Request, parameters: dict[str, str]) -> PresentedSecret | None:
+    """Return the secret that a client sent; None where it sent none, or a text that has not the form of a secret."""
     headers = request.headers.getlist("authorization")
     secret = parameters.get("client_secret")
     if len(headers) + (secret is not None) > 1:

@@ -80,21 +80,21 @@ class PartnerClient(ClientMixin):  # type: ignore[misc]  # authlib has no types
 
 
 class PresentedToken(TokenMixin):  # type: ignore[misc]
-    """A token that a client asks about: the actor of one that stands now."""
+    """A token that a client asks about. Only a token that is valid now becomes one."""
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
 
     def check_client(self, client: PartnerClient) -> bool:
-        """Whether it is an access token of this client."""
+        """Tell whether it is an access token of this client."""
         return bool(self.actor.signed) and self.actor.token_id == client.actor.token_id
 
     def is_expired(self) -> bool:
-        """No: the actor was found now."""
+        """Return False: an expired or revoked token has no actor, and is never asked about here."""
         return False
 
     def is_revoked(self) -> bool:
-        """No: the actor was found now."""
+        """Return False: an expired or revoked token has no actor, and is never asked about here."""
         return False
 
 

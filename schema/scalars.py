@@ -111,8 +111,11 @@ def _refuse_value(scalar: str, value: object, problem: str) -> RefusedValue:
     return RefusedValue(scalar, str(shown), problem)
 
 
-def _text(scalar: str, value: object, example: str) -> str:
-    """The value, when it is a text of bearable length; otherwise an error that shows how to write it."""
+def _require_text(scalar: str, value: object, example: str) -> str:
+    """Return a value that is a text of at most ``MAX_SCALAR_TEXT_LENGTH`` characters; else raise an error.
+
+    The error shows ``example``.
+    """
     if not isinstance(value, str):
         raise _refuse_value(scalar, value, f'send a string, such as "{example}"')
     if len(value) > MAX_SCALAR_TEXT_LENGTH:
@@ -184,7 +187,7 @@ def _parse_quantity_literal(node: ValueNode, _variables: Mapping[str, Any] | Non
 
 def parse_date_time(value: object) -> dt.datetime:
     """An RFC 3339 instant with its offset, as aware UTC. Digits beyond microseconds are cut off."""
-    text = _text("DateTime", value, "2026-03-01T09:30:00+01:00")
+    text = _require_text("DateTime", value, "2026-03-01T09:30:00+01:00")
     match = _DATE_TIME.fullmatch(text)
     if match is None:
         raise _refuse_value("DateTime", text, 'write an RFC 3339 instant, such as "2026-03-01T09:30:00+01:00"')
@@ -207,7 +210,7 @@ def serialize_date_time(value: object) -> str:
 
 def parse_date(value: object) -> dt.date:
     """A calendar day, `YYYY-MM-DD`."""
-    text = _text("Date", value, "2026-03-01")
+    text = _require_text("Date", value, "2026-03-01")
     if not _DATE.fullmatch(text):
         raise _refuse_value("Date", text, 'write a day, such as "2026-03-01"')
     try:
@@ -225,7 +228,7 @@ def serialize_date(value: object) -> str:
 
 def parse_duration(value: object) -> str:
     """An ISO 8601 duration of whole numbers, such as `PT3H` or `P12M`, never negative."""
-    text = _text("Duration", value, "PT3H")
+    text = _require_text("Duration", value, "PT3H")
     if not _DURATION.fullmatch(text):
         raise _refuse_value(
             "Duration",
@@ -240,7 +243,7 @@ def parse_duration(value: object) -> str:
 
 def parse_decimal(value: object) -> str:
     """A decimal number as text, exactly as sent: ASCII digits, no exponent, sign only `-`."""
-    text = _text("Decimal", value, "12.30")
+    text = _require_text("Decimal", value, "12.30")
     if len(text) > MAX_DECIMAL_LENGTH:
         raise _refuse_value("Decimal", text, f"longer than {MAX_DECIMAL_LENGTH} characters")
     if not _DECIMAL.fullmatch(text):
@@ -250,7 +253,7 @@ def parse_decimal(value: object) -> str:
 
 def parse_currency_code(value: object) -> str:
     """An active ISO 4217 code in capitals."""
-    text = _text("CurrencyCode", value, "EUR")
+    text = _require_text("CurrencyCode", value, "EUR")
     if not is_currency(text):
         raise _refuse_value("CurrencyCode", text, 'not an active ISO 4217 currency, such as "EUR"')
     return text
@@ -258,7 +261,7 @@ def parse_currency_code(value: object) -> str:
 
 def parse_time_zone(value: object) -> str:
     """The name of an IANA time zone."""
-    text = _text("TimeZone", value, "Europe/Berlin")
+    text = _require_text("TimeZone", value, "Europe/Berlin")
     if not is_time_zone(text):
         raise _refuse_value("TimeZone", text, 'not an IANA time zone, such as "Europe/Berlin"')
     return text
@@ -266,7 +269,7 @@ def parse_time_zone(value: object) -> str:
 
 def parse_locale(value: object) -> str:
     """A BCP 47 language tag."""
-    text = _text("Locale", value, "de-AT")
+    text = _require_text("Locale", value, "de-AT")
     if not is_locale(text):
         raise _refuse_value("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
     return text
@@ -274,7 +277,7 @@ def parse_locale(value: object) -> str:
 
 def parse_color(value: object) -> str:
     """`#RRGGBB`, in capitals afterwards."""
-    text = _text("Color", value, "#FFD700")
+    text = _require_text("Color", value, "#FFD700")
     if not _COLOR.fullmatch(text):
         raise _refuse_value("Color", text, 'write "#RRGGBB", such as "#FFD700"')
     return text.upper()
@@ -282,7 +285,7 @@ def parse_color(value: object) -> str:
 
 def parse_cursor(value: object) -> str:
     """A cursor that came from this API. Its content is checked where it is used."""
-    text = _text("Cursor", value, "MjAyNi0wMy0wMQ")
+    text = _require_text("Cursor", value, "MjAyNi0wMy0wMQ")
     if len(text) > MAX_CURSOR_LENGTH or not _CURSOR.fullmatch(text):
         raise _refuse_value("Cursor", text, "not a cursor of this API: send one that a connection or event gave you")
     return text

@@ -127,7 +127,10 @@ class _Context(ValidationContext):
 
 @cache
 def _find_methods(step: str, kind: str) -> list[tuple[int, str]]:
-    """The places in RULES of the rules that look at a kind of node, with the names of their methods for it."""
+    """Return which rules look at a kind of node: the index of each in RULES, and the name of the method to call.
+
+    ``step`` is ``enter`` or ``leave``.
+    """
     names = (f"{step}_{kind}", step)
     found = [next((name for name in names if hasattr(rule, name)), None) for rule in RULES]
     return [(index, name) for index, name in enumerate(found) if name is not None]

@@ -53,7 +53,10 @@ class Part:
         return values
 
     def statements(self, names: Collection[str]) -> Iterator[tuple[str, Any]]:
-        """The statements of this part, by name, in a posting that has rows of the parts ``names``."""
+        """Yield the name and the statement of each CTE that this part adds to a posting.
+
+        ``names`` are the parts that have rows in the posting; some parts are written otherwise beside others.
+        """
         others = [statement for name, statement in self.beside.items() if name in names]
         yield f"saved_{self.name}", others[0] if others else self.statement
         yield from self.also.items()

@@ -181,7 +181,10 @@ def _is_news(name: str, known: KnownFacts, occurred_at: datetime | None) -> bool
 
 
 def _order_problem(report: PurchaseReport, after: PurchaseFacts) -> Problem | None:
-    """The start and the end of a service may be told by different reports: the problem names what was sent."""
+    """Return the problem of a service that ends before it starts.
+
+    Different reports may tell the start and the end: the problem names the field that this report sent.
+    """
     if after.starts_at is None or after.ends_at is None or after.starts_at <= after.ends_at:
         return None
     if report.ends_at is ABSENT:

@@ -36,9 +36,10 @@ def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
 
 
 def count_in_window(account: Account, points: int, counted_in: CountedIn) -> Account:
-    """Return the account to credit with points of an earlier window, so that they count in that window in the end.
+    """Prepare an account for a credit of points that belong to an earlier window, and return it.
 
-    A credit counts them in the open window. What they must not count there is taken from it before.
+    The credit that follows counts all points in the open window. So this takes as many from the open window first, and
+    adds them to the window before where they belong there.
     """
     if counted_in is CountedIn.OPEN or account.window_started_at is None:
         return account

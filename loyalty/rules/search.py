@@ -61,11 +61,11 @@ def searched_words(text: str) -> list[list[str]]:
     Each entry has ``WORDS_OF_A_SEARCH`` words. A text of digits and signs of telephone numbers is one number.
     """
     parts = [text] if _PHONE.fullmatch(text) else text.split()
-    found = [list(dict.fromkeys(word for word in _searched(part) if word)) for part in parts]
+    found = [list(dict.fromkeys(word for word in _spell_word(part) if word)) for part in parts]
     return [(words * WORDS_OF_A_SEARCH)[:WORDS_OF_A_SEARCH] for words in found if words][:MAX_SEARCH_WORDS]
 
 
-def _searched(part: str) -> Iterator[str]:
+def _spell_word(part: str) -> Iterator[str]:
     yield _as_told(part)
     if _PHONE.fullmatch(part):
         digits = _NO_DIGIT.sub("", part)

@@ -41,10 +41,10 @@ async def _actor_of_secret(world: World, sha256: str, kind: str) -> Actor | None
 
 
 async def refresh_actor(world: World, actor: Actor) -> Actor | None:
-    """The actor as it stands now; None when its tenant, credential or customer is gone, revoked or expired.
+    """Return the actor with what the database says now; None when its credential is not valid any more.
 
-    A credential ends with the one that made it. A customer's credential rests while the
-    customer is archived. Raises TenantNotActive for a credential that stands otherwise.
+    A credential is not valid when it was revoked or is expired, when its tenant, its customer or its maker is gone, and
+    while its customer is archived. Raises TenantNotActive for a valid credential of a tenant that is not active.
     """
     tx = world.database.reading(actor.tenant_id)
     standing = await read_standing_of(tx, actor)
@@ -54,7 +54,7 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
 async def refresh_actors(
     world: World, tenant_id: TenantId, actors: Sequence[Actor]
 ) -> list[Actor | TenantNotActive | None]:
-    """What `refresh_actor` says of each of a tenant's actors, in their order, asked in one statement."""
+    """Refresh many actors of a tenant as `refresh_actor` does, in their order, by one statement."""
     standings, now = await _read_standings(world, tenant_id, actors)
     return [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
 
@@ -86,10 +86,10 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 
 
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
-    """Those of a tenant's actors whose open connections have to end, asked for in one statement.
+    """Find the actors of a tenant whose open connections have to end, by one statement.
 
-    Their credential does not stand any more, the tenant has lost the module, or it does not allow the origin of their
-    page any more. Or their customer was merged: then they have to connect again, to be followed as the target.
+    Their credential is not valid any more, the tenant has lost the module, or it does not allow the origin of their
+    page any more. Or their customer was merged: then they have to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}

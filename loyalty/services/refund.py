@@ -250,18 +250,21 @@ async def _open(
 
 
 def _in_program_currency(purchase: PurchaseRow, request: RefundRequest) -> Refund:
-    """The refund in the currency of the purchase; amounts in the one that its total was told in are converted."""
+    """Return the refund in the currency of the purchase.
+
+    Amounts in the currency of the report are converted by its rate. Refusal: CurrencyMismatch for any other currency.
+    """
     currency, told = purchase.total.currency, from_optional(Exchange, purchase.exchange)
     if request.currency is None or request.currency == currency:
         return request.refund
     if told is None or request.currency != told.currency:
         raise CurrencyMismatch(currency, request.currency, ("amount", "currency"))
 
-    def converted(amount_minor: int) -> int:
+    def convert(amount_minor: int) -> int:
         return convert_minor(amount_minor, told.rate, told.currency, currency)
 
-    lines = tuple(replace(line, amount_minor=converted(line.amount_minor)) for line in request.refund.lines)
-    return Refund(lines, converted(request.refund.amount_minor))
+    lines = tuple(replace(line, amount_minor=convert(line.amount_minor)) for line in request.refund.lines)
+    return Refund(lines, convert(request.refund.amount_minor))
 
 
 def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:

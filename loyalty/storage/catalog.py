@@ -118,8 +118,8 @@ class CatalogFilter(NamedTuple):
 _SPELLED = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "þ": "th"})
 
 
-def folded(name: ColumnElement[str]) -> ColumnElement[str]:
-    """A short text as `fold_text` folds it; row by row, for lists that are no longer than people can keep."""
+def fold_column(name: ColumnElement[str]) -> ColumnElement[str]:
+    """Return a column of short texts as `fold_text` folds a text. The database does so row by row: for short lists."""
     text: ColumnElement[str] = func.lower(name)
     for letter, letters in _SPELLED.items():
         text = func.replace(text, chr(letter), letters)
@@ -127,7 +127,7 @@ def folded(name: ColumnElement[str]) -> ColumnElement[str]:
     return func.regexp_replace(plain, "[\u0300-\u036f]", "", "g")
 
 
-_folded_name = folded(catalog_items.c.name)
+_folded_name = fold_column(catalog_items.c.name)
 
 
 def _narrow_items(wanted: CatalogFilter) -> Narrowed:

@@ -10,7 +10,7 @@ from loyalty.rules.gift_card_product import GiftCardProduct, ProductSales, Valid
 from loyalty.rules.ids import CustomerId, GiftCardProductId
 from loyalty.rules.money import Money
 from loyalty.rules.search import fold_text
-from loyalty.storage.catalog import folded
+from loyalty.storage.catalog import fold_column
 from loyalty.storage.documents import from_document, to_document
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import gift_card_product_versions, gift_card_products, gift_cards
@@ -149,7 +149,7 @@ def _narrow_products(wanted: GiftCardProductFilter) -> Narrowed:
     if wanted.offered:
         rows.keep("offered", lambda: _OFFERED)
     if wanted.search is not None:
-        name_ = folded(gift_card_products.c.name)
+        name_ = fold_column(gift_card_products.c.name)
         rows.keep("search", lambda: func.strpos(name_, bindparam("searched")) > 0, searched=fold_text(wanted.search))
     return rows
 

@@ -193,7 +193,7 @@ async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[Hol
     """A hold that exists, with what is known of the purchase that it is to pay for."""
     (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
     hold = HoldRow._make(getattr(row, name) for name in HoldRow._fields)
-    return _typed(hold), known_checkout(row)
+    return _read_enums(hold), known_checkout(row)
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:
@@ -233,9 +233,9 @@ async def read_holds_moved_at(tx: Transaction, purchase: PurchaseKey, moment: da
 
 def hold_row(row: Any) -> HoldRow:
     """A hold from its columns."""
-    return _typed(HoldRow._make(row))
+    return _read_enums(HoldRow._make(row))
 
 
-def _typed(hold: HoldRow) -> HoldRow:
+def _read_enums(hold: HoldRow) -> HoldRow:
     kind = PurchaseKind(hold.purchase_kind) if hold.purchase_kind else None
     return hold._replace(state=HoldState(hold.state), purchase_kind=kind, capture_on=CaptureOn(hold.capture_on))

@@ -101,7 +101,10 @@ async def read_issuer_of_pair(tx: Reads, issuer: str, audience: str) -> OidcIssu
 
 
 async def insert_issuer(tx: Transaction, row: OidcIssuerRow) -> bool:
-    """Keep a new provider, and the way from issuer and audience to the tenant; False where another tenant has it."""
+    """Insert a provider, and the row by which its issuer and audience lead to the tenant.
+
+    Return False, and insert nothing, where they lead to another tenant.
+    """
     if not await tx.run(_CLAIM_PAIR, sha256=hash_of_pair(row.issuer, row.audience), id=row.id):
         return False
     kept = row._asdict()

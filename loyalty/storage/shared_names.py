@@ -45,7 +45,10 @@ def identifier_name(key: IdentifierKey) -> SharedName:
 
 
 def conditions_of(customers: Any) -> dict[str, ColumnElement[bool]]:
-    """Which rows of the table of customers, or of an alias of it, have a name in common; an index serves each."""
+    """Return, for each kind of name, the condition that finds the customers with that name. An index serves each.
+
+    ``customers`` is the table of customers, or an alias of it.
+    """
     identified = select(customer_identifiers.c.customer_id).where(
         customer_identifiers.c.tenant_id == tenant_parameter(), customer_identifiers.c.value == bindparam("value")
     )

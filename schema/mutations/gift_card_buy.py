@@ -46,7 +46,7 @@ async def gift_card_buy(
     info: Info,
     input: Annotated[GiftCardBuyInput, strawberry.argument(description="Which card.")],  # noqa: A002
 ) -> GiftCardBuyPayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = BuyRequest(

@@ -47,7 +47,7 @@ async def gift_card_cancel(
     info: Info,
     input: Annotated[GiftCardCancelInput, strawberry.argument(description="The card.")],  # noqa: A002
 ) -> GiftCardCancelPayload:
-    """One transaction of five statements, six where points come back."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = CancelRequest(

@@ -44,7 +44,7 @@ async def gift_card_capture(
     info: Info,
     input: Annotated[GiftCardCaptureInput, strawberry.argument(description="Which hold.")],  # noqa: A002
 ) -> GiftCardCapturePayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         captured = await capture_gift_card(

@@ -47,7 +47,7 @@ async def gift_card_extend(
     info: Info,
     input: Annotated[GiftCardExtendInput, strawberry.argument(description="The card.")],  # noqa: A002
 ) -> GiftCardExtendPayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = ExtendRequest(

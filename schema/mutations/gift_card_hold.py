@@ -54,7 +54,7 @@ async def gift_card_hold(
     info: Info,
     input: Annotated[GiftCardHoldInput, strawberry.argument(description="The card.")],  # noqa: A002
 ) -> GiftCardHoldPayload:
-    """One transaction of five statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         purchase = input.purchase

@@ -70,7 +70,7 @@ async def gift_card_issue(
     info: Info,
     input: Annotated[GiftCardIssueInput, strawberry.argument(description="The card.")],  # noqa: A002
 ) -> GiftCardIssuePayload:
-    """One transaction of four statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = IssueRequest(

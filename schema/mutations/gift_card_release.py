@@ -44,7 +44,7 @@ async def gift_card_release(
     info: Info,
     input: Annotated[GiftCardReleaseInput, strawberry.argument(description="Which hold.")],  # noqa: A002
 ) -> GiftCardReleasePayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         hold_id = GiftCardHoldId(row_id_of(input.hold, "GiftCardHold", "hold"))

@@ -47,7 +47,7 @@ async def gift_card_return(
     info: Info,
     input: Annotated[GiftCardReturnInput, strawberry.argument(description="Which payment.")],  # noqa: A002
 ) -> GiftCardReturnPayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         returned = await return_to_gift_card(

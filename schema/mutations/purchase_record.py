@@ -188,7 +188,7 @@ async def purchase_record(
     info: Info,
     input: Annotated[PurchaseRecordInput, strawberry.argument(description="What happened.")],  # noqa: A002
 ) -> PurchaseRecordPayload:
-    """One transaction of four statements, five when credited points are taken back."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         recording = recording_of(input)

@@ -69,7 +69,7 @@ async def redemption_hold(
     info: Info,
     input: Annotated[RedemptionHoldInput, strawberry.argument(description="The checkout.")],  # noqa: A002
 ) -> RedemptionHoldPayload:
-    """One transaction of five statements, six when it replaces another hold."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         request = HoldRequest(

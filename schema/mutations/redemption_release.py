@@ -47,7 +47,7 @@ async def redemption_release(
     info: Info,
     input: Annotated[RedemptionReleaseInput, strawberry.argument(description="Which hold.")],  # noqa: A002
 ) -> RedemptionReleasePayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         hold_id = row_id_of(input.hold, "Hold", "hold")

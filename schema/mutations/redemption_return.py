@@ -48,7 +48,7 @@ async def redemption_return(
     info: Info,
     input: Annotated[RedemptionReturnInput, strawberry.argument(description="Which redemption.")],  # noqa: A002
 ) -> RedemptionReturnPayload:
-    """One transaction of six statements."""
+    """Run the operation in one transaction."""
 
     async def work() -> Mapping[str, Any]:
         returned = await return_redemption(

@@ -72,7 +72,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     last: Last = None,
     before: Before = None,
 ) -> Connection[Customer]:
-    """A page of customers, two statements whatever its size."""
+    """Return a page of customers."""
     if search is not None and (problem := check_text(search, ("search",), SEARCH_MAX_LENGTH)):
         raise InvalidInput([problem])
     order = CUSTOMER_ORDERS[order_by]

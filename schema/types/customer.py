@@ -363,20 +363,20 @@ def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
     if by.id:
         return CustomerKey(id=CustomerId(row_id_of(by.id, "Customer", *path)))
     if by.external_id:
-        return CustomerKey(external_id=searchable(by.external_id, *path))
+        return CustomerKey(external_id=tidy_name_to_find(by.external_id, *path))
     if by.email:
-        return CustomerKey(email=searchable(by.email, *path))
-    if by.phone and (phone := tidy_phone(searchable(by.phone, *path))):
+        return CustomerKey(email=tidy_name_to_find(by.email, *path))
+    if by.phone and (phone := tidy_phone(tidy_name_to_find(by.phone, *path))):
         return CustomerKey(phone=phone)
     if by.identifier:
-        told = Identifier(by.identifier.type or "", searchable(by.identifier.value, *path))
+        told = Identifier(by.identifier.type or "", tidy_name_to_find(by.identifier.value, *path))
         key = tidy_identifier(told).key
         return CustomerKey(identifier=key if by.identifier.type else key._replace(type=None))
     raise NotFound("customer", path)
 
 
-def searchable(text: str, *path: str) -> str:
-    """A text as a stored one would be written; NotFound for one that PostgreSQL cannot even compare."""
+def tidy_name_to_find(text: str, *path: str) -> str:
+    """Return a text in the form in which names are stored; NotFound for one that no stored name can have."""
     if not is_storable(text):
         raise NotFound("customer", path)
     return tidy_text(text)
