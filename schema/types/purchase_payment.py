@@ -7,6 +7,9 @@ import strawberry
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.payments import PaymentKind
 from loyalty.storage.documents import read_payments
+from permissions.visibility import reads_internals
+from schema.context import Info
+from schema.fields import computed
 from schema.types.money import Money
 from schema.types.node import shown
 
@@ -15,7 +18,12 @@ from schema.types.node import shown
 class PurchasePayment:
     kind: PaymentKind = strawberry.field(description="What paid it.")
     amount: Money = strawberry.field(description="How much, in the currency of the total.")
-    reference: str | None = strawberry.field(description="The caller's id of the payment, if it was told.")
+    told_reference: strawberry.Private[str | None]
+
+    @computed(description="The caller's id of the payment, if it was told, for the team; null for customers.")
+    def reference(self, info: Info) -> str | None:
+        """For the team only: the id of a card of another system may be what spends it."""
+        return self.told_reference if reads_internals(info.context.actor) else None
 
 
 def payments_of(stored: list[dict[str, Any]] | None, currency: str) -> list[PurchasePayment]:
@@ -24,7 +32,7 @@ def payments_of(stored: list[dict[str, Any]] | None, currency: str) -> list[Purc
         PurchasePayment(
             kind=payment.kind,
             amount=shown(Money, Amount(payment.amount_minor, currency)),
-            reference=payment.reference,
+            told_reference=payment.reference,
         )
         for payment in read_payments(stored)
     ]
