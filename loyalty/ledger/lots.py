@@ -75,6 +75,17 @@ class Lots:
             inactivity_days=inactivity_days(policy),
         )
 
+    def parcel_of_another(self, points: int, policy: ExpiryPolicy | None, earned_on: date) -> Parcel:
+        """Points that another customer had since a local day, and that expire as they would have expired there.
+
+        What lives by activity is active now, since it is credited now.
+        """
+        parcel = self.parcel(points, policy, earned_on)
+        if not parcel.inactivity_days:
+            return parcel
+        expiry = self.expiry_after(parcel.inactivity_days)
+        return replace(parcel, expires_at=expiry, notice_at=self.next_notice_at(expiry))
+
     def parcel_until(self, points: int, last_day: date | None, earned_on: date | None = None) -> Parcel:
         """Points that come in now and can be spent until the end of a local day; InvalidInput when it is over.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from loyalty.rules.account import Account, CountedIn
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.lots import Lot
+from loyalty.rules.lots import Lot, Parcel
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.purchase_errors import PurchaseNotReassignable
 
@@ -32,6 +33,12 @@ def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPai
 def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:
     """Raise PurchaseNotReassignable unless all points that a purchase earned still lie in the lots that it opened."""
     if sum(lot.remaining for lot in own_lots) != outstanding:
+        raise _obstacle(ReassignmentObstacle.POINTS_USED)
+
+
+def refuse_points_of_grace(parcels: Iterable[Parcel], now: datetime) -> None:
+    """Raise PurchaseNotReassignable for points whose own time is over: they were spent, and came back with grace."""
+    if any(parcel.expires_at is not None and parcel.expires_at <= now for parcel in parcels):
         raise _obstacle(ReassignmentObstacle.POINTS_USED)
 
 

@@ -21,7 +21,14 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.paid_facts import count_paid
-from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus, next_generation, reactivates
+from loyalty.rules.purchase import (
+    ENDED,
+    PurchaseFacts,
+    PurchaseLine,
+    PurchaseStatus,
+    next_generation,
+    reactivates,
+)
 from loyalty.rules.purchase_report import AppliedReport, moment_of
 from loyalty.rules.refund import Refund, Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
@@ -268,10 +275,7 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
             version=purchase.version,
             fingerprint=draft.item.fingerprint,
             status=purchase.status,
-            # As it was sent: the purchase keeps its lines in the order in which it knows them.
-            facts=facts_document(
-                replace(draft.facts, lines=given_or_known(draft.item.recording.report.lines, draft.facts.lines))
-            ),
+            facts=facts_document(replace(draft.facts, lines=_told_lines(draft))),
             recorded_at=book.now,
             recorded_by=book.actor.subject,
             actor_kind=book.actor.kind,
@@ -297,6 +301,16 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
     elif purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
         accrual, change = accrue(book, purchase, facts, moment, draft.refunds)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
+
+
+def _told_lines(draft: PurchaseDraft) -> tuple[PurchaseLine, ...]:
+    """The lines as they were sent: the purchase keeps them in the order in which it knows them.
+
+    Where a late report tells lines, but a newer one has told others, those of the newer one stay.
+    """
+    if "lines" not in draft.item.news.changed:
+        return draft.facts.lines
+    return given_or_known(draft.item.recording.report.lines, draft.facts.lines) or ()
 
 
 def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:

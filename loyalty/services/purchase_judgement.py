@@ -12,12 +12,12 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.exchange import Exchange
-from loyalty.rules.purchase import ENDED, reactivates
+from loyalty.rules.purchase import ENDED, PurchaseStatus, reactivates
 from loyalty.rules.purchase_report import KnownFacts, PurchaseReport, check_not_ahead
 from loyalty.rules.report_exchange import convert_report
-from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report
+from loyalty.rules.report_order import Judgement, KnownState, judge_first_report, judge_report, status_after
 from loyalty.services.purchase_recording import PurchaseRecording, mark_state
-from loyalty.services.revaluation import can_be_revalued
+from loyalty.services.revaluation import may_be_revalued
 from loyalty.storage.documents import from_optional
 from loyalty.storage.purchase_preparation import KnownPurchase
 from loyalty.storage.purchases import PurchaseRow, facts_of, told_times
@@ -42,14 +42,18 @@ def judge_recording(
     report = convert_to_program_currency(report, known, program)
     if purchase is None:
         return judge_first_report(report, recording.status)
-    return judge_report(
+    judged = judge_report(
         report,
         recording.status,
-        known_state(known, purchase, now),
+        _known_state(known, purchase, report, recording.status, now),
         is_keyed=is_keyed,
         sent_before=known.fact is not None,
         is_earlier_state=lambda facts, status: mark_state(facts, status) in known.earlier_states,
     )
+    if not known.is_theirs and judged.status in ENDED:
+        # A late report brings nothing back to life, so the purchase stays whose it is.
+        raise PurchaseOfAnotherCustomer(("customer", "external_id"))
+    return judged
 
 
 def convert_to_program_currency(
@@ -67,17 +71,22 @@ def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase:
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
-def known_state(known: KnownPurchase, purchase: PurchaseRow, now: datetime) -> KnownState:
+def _known_state(
+    known: KnownPurchase, purchase: PurchaseRow, report: PurchaseReport, status: PurchaseStatus, now: datetime
+) -> KnownState:
     """What is known of a purchase, as the rules see it.
 
+    Its lines keep their positions after a refund, and where a report leaves the formulas of its points as they are.
     A time that lies in the future, as an earlier release let pass, is none: it would make every later report late.
     """
     facts = facts_of(purchase, None)
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
-    keeps_positions = known.was_refunded or (known.accrual is not None and not can_be_revalued(known.accrual))
-    told = KnownFacts(facts, told_times(purchase), keeps_positions=keeps_positions)
-    return KnownState(told, purchase.status, purchase.generation)
+    state = KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
+    is_fixed = known.accrual is not None and not may_be_revalued(known.accrual, status_after(report, status, state))
+    if known.was_refunded or is_fixed:
+        return replace(state, known=replace(state.known, keeps_positions=True))
+    return state
 
 
 def judge_in_program(

@@ -24,10 +24,15 @@ from loyalty.rules.earning import evaluate
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.events import PointsPending
 from loyalty.rules.ids import AccrualId, CustomerId
-from loyalty.rules.lots import Parcel
+from loyalty.rules.lots import Parcel, merge_parcels
 from loyalty.rules.points_paid import sum_paid
 from loyalty.rules.purchase import ENDED
-from loyalty.rules.reassignment import count_in_window, refuse_reassignment, refuse_used_points
+from loyalty.rules.reassignment import (
+    count_in_window,
+    refuse_points_of_grace,
+    refuse_reassignment,
+    refuse_used_points,
+)
 from loyalty.rules.standing import counted_in
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.customer import CustomerKey, resolve_customer
@@ -132,7 +137,8 @@ async def _decide(
     after = purchase._replace(
         customer_id=target_id,
         version=purchase.version + 1,
-        generation=purchase.generation + (1 if taken else 0),
+        # What it earned in its lives so far belongs to the source, also where nothing is left of it.
+        generation=purchase.generation + (1 if accrual else 0),
         updated_at=book.now,
     )
     given = await _give(tx, book, after, accrual) if taken is not None and accrual is not None else None
@@ -196,7 +202,7 @@ async def _give(tx: Transaction, book: Book, purchase: PurchaseRow, former: Accr
         account, policy = book.account(given.customer_id), book.program.row.settings.tiering
         window = counted_in(policy, account, given.matured_at, book.program.zone)
         book.keep(count_in_window(account, given.points, window))
-        given, _ = credit_points(book, given, given.points, _parcels(book, given))
+        given, _ = credit_points(book, given, given.points, _build_old_parcels(book, given))
     book.posting.add(given)
     return given
 
@@ -226,10 +232,17 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
     )
 
 
-def _parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
-    """The points as old as they were for the source, so that they expire on the same day."""
+def _build_old_parcels(book: Book, accrual: AccrualRow) -> Sequence[Parcel]:
+    """The points as old as they were for the source, so that they expire on the same day.
+
+    Points that are over by that day were spent, and live by the days of grace that their return gave them.
+    """
     earned_on = (accrual.matured_at or book.now).astimezone(book.program.zone).date()
-    return [book.lots.parcel(line.points, line.expiry, earned_on) for line in accrual.lines if line.points > 0]
+    parcels = merge_parcels(
+        book.lots.parcel_of_another(line.points, line.expiry, earned_on) for line in accrual.lines if line.points
+    )
+    refuse_points_of_grace(parcels, book.now)
+    return parcels
 
 
 def _save(

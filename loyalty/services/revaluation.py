@@ -220,10 +220,13 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
 
 
 def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
-    """Points that come in addition, with the expiry of the rules that give more than before."""
-    gain = find_gain(split_by_expiry(before.lines), split_by_expiry(after.lines))
-    given = [book.lots.parcel(more, expiry) for expiry, more in gain.items()]
-    return fit_parcels(given or [book.lots.parcel(points)], points)
+    """Points that come in addition, with the expiry of the rules that give more than before.
+
+    Where no rule gives more, refunds leave more of what the rules give: that has the expiry which was frozen with it.
+    """
+    points_after = split_by_expiry(after.lines)
+    gain = find_gain(split_by_expiry(before.lines), points_after) or dict.fromkeys(list(points_after)[:1], points)
+    return fit_parcels([book.lots.parcel(more, expiry) for expiry, more in gain.items()], points)
 
 
 def _keep_former(book: Book, accrual: AccrualRow) -> None:

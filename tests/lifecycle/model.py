@@ -10,19 +10,18 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn
+from loyalty.rules.accrual import AccrualPolicy, EvaluateOn, MatureOn, Revalue
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import RestorePolicy
 from loyalty.rules.refund import RefundPolicy
+from tests.lifecycle.basket import ZONE, Basket, Line, Refunded, Taken, Worth, half_up, is_bonus_day
 
-ZONE = ZoneInfo("Europe/Berlin")
 NEVER = datetime.max.replace(tzinfo=UTC)
-CENTS_PER_POINT = 100
 AHEAD = timedelta(hours=1)
 LATEST = timedelta(days=30)
 CALLED_OFF = (PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW)
@@ -69,20 +68,28 @@ class Accrual:
     number: int
     order: str
     generation: int
-    points: int
-    total_minor: int
-    paid_minor: int
+    worth: Worth
+    moment: datetime
+    """When it was evaluated, as its report told: the weekday of a purchase that tells no start."""
     policy: AccrualPolicy
     expiry: ExpiryPolicy
     due_at: datetime | None
+    matured_at: datetime | None = None
     pending: bool = True
     lost: bool = False
     """Whether all of it was taken back."""
+    was_credited: bool = False
+    """Whether it was ever more than a promise."""
     voided: int = 0
     reversed: int = 0
     earned: int = 0
     taken: int = 0
     """What was credited, and what was really taken of it."""
+
+    @property
+    def points(self) -> int:
+        """What its newest valuation says."""
+        return self.worth.points
 
     @property
     def left(self) -> int:
@@ -95,9 +102,30 @@ class Report:
     """What one report tells: only what stands in `fields` was sent."""
 
     status: PurchaseStatus
+    customer: str
     fields: tuple[tuple[str, object], ...]
     at: datetime | None = None
     key: str | None = None
+    rate: Fraction | None = None
+    """What a franc is worth in euros, as the report tells it."""
+    in_francs: bool = False
+
+    @property
+    def tells_money(self) -> bool:
+        """Whether it tells any amount."""
+        told = dict(self.fields)
+        return "total" in told or bool(told.get("lines"))
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOf:
+    """A refund as it is asked for: of lines by their place or their item's id, and an amount that belongs to none."""
+
+    lines: tuple[tuple[int, Fraction, int], ...]
+    amount_minor: int
+    by_id: bool = False
+    in_francs: bool = False
+    auto: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -109,13 +137,20 @@ class Order:
     status: PurchaseStatus
     generation: int
     evaluates_at: datetime | None = None
-    known: dict[str, object] = field(default_factory=lambda: {"staff": None, "ends_at": None})
+    known: dict[str, Any] = field(
+        default_factory=lambda: {"staff": None, "starts_at": None, "ends_at": None, "lines": ()}
+    )
+    called: str = ""
+    """How the newest report or reassignment named its customer."""
+    rate: Fraction | None = None
+    in_francs: bool = False
+    """Whether its total was told in francs."""
     times: dict[str, datetime | None] = field(default_factory=dict)
     newest_at: datetime | None = None
     log: list[tuple[object, object]] = field(default_factory=list)
     """Each fact: what was sent, and what was known after it."""
     keys: dict[str, object] = field(default_factory=dict)
-    refunded_minor: int = 0
+    refunds: tuple[Refunded, ...] = ()
     shared: int = 0
     """How many points had paid for what was refunded, and how many of them went back."""
     given_back: int = 0
@@ -123,13 +158,38 @@ class Order:
 
     @property
     def ends_at(self) -> datetime | None:
-        """The end of the service, if anybody told it."""
-        return self.known["ends_at"]  # type: ignore[return-value]
+        """The end of the service, or its start, if anybody told one."""
+        end: datetime | None = self.known["ends_at"] or self.known["starts_at"]
+        return end
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Its lines, in the order in which they were first told."""
+        lines: tuple[Line, ...] = self.known["lines"]
+        return lines
+
+    @property
+    def basket(self) -> Basket:
+        """What it consists of, and what was refunded."""
+        return Basket(self.total_minor, self.lines, self.refunds)
+
+    @property
+    def refunded_minor(self) -> int:
+        """All the money that was paid back."""
+        return self.basket.refunded_minor
+
+    def is_late(self, at: datetime | None) -> bool:
+        """Whether something that came about then is older than the newest report."""
+        return at is not None and self.newest_at is not None and at < self.newest_at
+
+    def is_newer(self, at: datetime | None) -> bool:
+        """Whether something that came about then is known to be newer than all reports."""
+        return at is not None and (self.newest_at is None or at > self.newest_at)
 
     def is_new(self, name: str, at: datetime) -> bool:
         """Whether a late report tells something that no newer one has told."""
         told_at = self.times.get(name)
-        return self.known.get(name) is None if name not in self.times else told_at is None or told_at < at
+        return not self.known.get(name) if name not in self.times else told_at is None or told_at < at
 
     @property
     def accrual(self) -> Accrual | None:
@@ -208,93 +268,106 @@ class Model:
 
     # ── what can happen ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def report(self, key: str, customer: str, report: Report) -> None:  # noqa: C901
+    def report(self, key: str, report: Report) -> None:
         """A purchase is reported; a report that says nothing new changes nothing."""
-        before = self.orders.get(key)
+        before, owner = self.orders.get(key), self.name(report.customer)
+        _refuse_order_of_times(dict(report.fields))
+        if before and owner != before.owner and not self._may_change_hands(key, before, report):
+            raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
         if before and self._is_told(before, report):
             return
         if report.at and report.at > self.now + AHEAD:
             raise Refusal("INVALID_INPUT")
-        if before is None and "total" not in dict(report.fields):
+        told = _in_euros(report, before)
+        if before is None and "total" not in told:
             raise Refusal("INVALID_INPUT")
-        owner = self.name(customer)
         alive = report.status not in CALLED_OFF
-        fields = dict(report.fields)
-        order = before or Order(owner, int(str(fields["total"])), report.status, 1 if alive else 0)
-        news, status = self._news(order, report) if before else (fields, report.status)
+        order = before or Order(owner, told["total"], report.status, 1 if alive else 0)
+        news, status = self._news(order, report, told) if before else (told, report.status)
         if news is None:
             return
-        total_minor = int(str(news.get("total", order.total_minor)))
-        if total_minor != order.total_minor and total_minor < order.refunded_minor:
-            raise Refusal("REPORT_BELOW_REFUNDS")
-        end_changed = "ends_at" in news and news["ends_at"] != order.ends_at
-        moment = self._moment(report.at)
-        lost = order.accrual is not None and order.accrual.lost
-        alive_again = order.status in CALLED_OFF and status in COURSE
-        if alive_again and (lost or not order.generation):
-            order.generation += 1
+        if before and owner != order.owner and status not in COURSE:
+            raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
         if before is None and any(self.name(one.owner) != owner for one in self._paying(key)[1]):
             raise Refusal("PURCHASE_OF_ANOTHER_CUSTOMER")
-        accrual = order.accrual
         with self._nothing_left_of_a_refusal(order):
-            order.known |= news
-            order.total_minor = total_minor
-            self._settle(key, order, status)
-            if accrual is not None:
-                valued = accrual.total_minor, accrual.paid_minor
-                if status in COURSE and valued != (total_minor, self._counted_minor(key)):
-                    self._revalue(order, accrual, self._counted_minor(key), (status, moment, end_changed))
-                self._follow(order, accrual, status, moment, end_changed)
-        if accrual is None and order.generation and self._is_evaluated(status, order.ends_at):
-            self._accrue(key, order, status, moment)
-        waits = order.accrual is None and order.generation and status in COURSE and order.ends_at
-        order.evaluates_at = order.ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
+            self._apply(key, order, owner, report, news, status)
         if before is None:
             self.orders[key] = order
-            self.people.setdefault(owner, Person())
+        self.people.setdefault(owner, Person())
         told_at = report.at or (order.newest_at if before and order.generation else None)
         order.times.update(dict.fromkeys(news, told_at))
         order.newest_at = max(filter(None, (report.at, order.newest_at)), default=None)
-        order.status = status
+        order.called, order.status = report.customer, status
         order.log.append((_mark(report), _state(order.known, status)))
         if report.key is not None:
             order.keys[report.key] = _mark(report)
 
-    def refund(self, key: str, amount_minor: int, *, auto: bool) -> int:
+    def _apply(
+        self, key: str, order: Order, owner: str, report: Report, news: dict[str, Any], status: PurchaseStatus
+    ) -> None:
+        """What is known follows a report, then what points pay, and then what it earns."""
+        changed = {name for name, value in news.items() if order.known.get(name) != value}
+        moment = self._moment(report.at)
+        if order.status in CALLED_OFF and status in COURSE and (_is_lost(order) or not order.generation):
+            order.generation += 1
+        accrual = order.accrual
+        order.known |= news
+        order.total_minor = order.known["total"]
+        if "total" in news:
+            order.rate = order.rate or (report.rate if report.in_francs else None)
+            order.in_francs = report.in_francs
+        if order.refunds and changed & {"total", "lines"} and not order.basket.covers_refunds():
+            raise Refusal("REPORT_BELOW_REFUNDS")
+        order.owner = owner
+        self._settle(key, order, status)
+        end_changed = bool(changed & {"starts_at", "ends_at"})
+        if accrual is not None:
+            if status in COURSE:
+                self._revalue(key, order, accrual, (status, moment, end_changed))
+            self._follow(order, accrual, status, moment, end_changed)
+        elif order.generation and self._is_evaluated(status, order.ends_at):
+            self._accrue(key, order, status, moment)
+        waits = order.accrual is None and order.generation and status in COURSE and order.ends_at
+        order.evaluates_at = order.ends_at if waits and self.accrual.evaluate_on is EvaluateOn.SERVICE_ENDED else None
+
+    def refund(self, key: str, request: RefundOf) -> int:
         """A part of a purchase is paid back, with the points that had paid for it or without them.
 
         Returns how many points are left to give back.
         """
         order = self._order(key)
-        gone = order.status is PurchaseStatus.REFUNDED
-        if gone or order.refunded_minor + amount_minor > order.total_minor:
-            raise Refusal("REFUND_EXCEEDS_PURCHASE")
-        everything = order.refunded_minor + amount_minor == order.total_minor
+        made = _refund_of(order, request)
+        after = Basket(order.total_minor, order.lines, (*order.refunds, made))
+        everything = not after.left().whole
+        is_over = everything and order.status not in CALLED_OFF
         with self._nothing_left_of_a_refusal(order):
-            left = self._give_points_of_refund_back(key, order, amount_minor, auto=auto)
+            left = self._give_points_of_refund_back(key, order, made.money_minor, auto=request.auto, is_over=is_over)
             accrual = order.accrual
             if accrual is not None and not accrual.lost:
-                kept = _kept(accrual, order.total_minor, order.refunded_minor + amount_minor)
+                kept = _kept(accrual, after)
                 if accrual.left > kept:
                     self._take_from(order.owner, accrual, accrual.left - kept)
-        order.refunded_minor += amount_minor
+        order.refunds = after.refunds
         order.log.append((None, None))
         if everything:
             order.evaluates_at = None
-            if order.status not in CALLED_OFF:
-                order.status = PurchaseStatus.REFUNDED
+        if is_over:
+            order.status = PurchaseStatus.REFUNDED
         return left
 
-    def _give_points_of_refund_back(self, key: str, order: Order, amount_minor: int, *, auto: bool) -> int:
+    def _give_points_of_refund_back(
+        self, key: str, order: Order, amount_minor: int, *, auto: bool, is_over: bool
+    ) -> int:
         refunded_minor = order.refunded_minor + amount_minor
-        is_over = refunded_minor == order.total_minor and order.status not in CALLED_OFF
         holds, redemptions = self._paying(key)
         holds = [one for one in holds if one.owner == order.owner]
         redemptions = [one for one in redemptions if self.name(one.owner) == order.owner]
         paid = sum(one.points - one.returned for one in redemptions) + order.given_back
         held = sum(one.points for one in holds)
         paid += held if auto else 0
-        due = min(max(0, paid * refunded_minor // order.total_minor - order.shared), amount_minor)
+        due = paid * refunded_minor // order.total_minor if order.total_minor else 0
+        due = min(max(0, due - order.shared), amount_minor)
         order.shared += due
         if not (auto or is_over):
             return due
@@ -328,10 +401,65 @@ class Model:
         """Somebody says that the points of a purchase have come."""
         order = self._order(key)
         accrual = order.accrual
-        if accrual is None or 0 < accrual.points == accrual.voided:
+        if accrual is None or (accrual.lost and not accrual.was_credited):
             raise Refusal("NOT_FOUND")
         if accrual.pending:
             self._mature(order.owner, accrual)
+
+    def reassign(self, key: str, target: str) -> tuple[int, int]:
+        """A purchase moves to the customer it belongs to, with what it earned. Returns what was taken and given."""
+        order, to = self._order(key), self.name(target)
+        if to not in self.people:
+            raise Refusal("NOT_FOUND")
+        if to == order.owner:
+            raise Refusal("INVALID_INPUT")
+        accrual, (holds, redemptions) = order.accrual, self._paying(key)
+        own = [lot for lot in self.lots_of(order.owner) if lot.cause is accrual and lot.expires_at > self.now]
+        moves = accrual is not None and not accrual.lost
+        if order.refunds or holds or redemptions:
+            raise Refusal("PURCHASE_NOT_REASSIGNABLE")
+        if moves and accrual and not accrual.pending and sum(lot.remaining for lot in own) != accrual.left:
+            raise Refusal("PURCHASE_NOT_REASSIGNABLE")
+        moved = accrual.left if moves and accrual else 0
+        given = self._reassigned(order, accrual) if moves and accrual else None
+        if given and not given.pending and given.left and self._expiry_of_reassigned(given)[0] <= self.now:
+            raise Refusal("PURCHASE_NOT_REASSIGNABLE")
+        if moves and accrual:
+            self._take_from(order.owner, accrual, moved)
+        order.generation += 1 if accrual is not None else 0
+        order.owner, order.called, order.newest = to, target, given or order.newest
+        order.log.append((None, None))
+        if given is None:
+            return moved, 0
+        if not given.pending and given.left:
+            self._expire_due(to)
+            self._keep_alive(to)
+            self._earn(to, given, given.left, self._expiry_of_reassigned(given))
+            self.lots[-1].opened_at = _begin_of_day(given.matured_at or self.now)
+        return moved, given.left
+
+    def _reassigned(self, order: Order, accrual: Accrual) -> Accrual:
+        """What the right customer has of a purchase: the same promise, or points that are as old as before."""
+        self.evaluations += 1
+        return Accrual(
+            number=self.evaluations,
+            order=accrual.order,
+            generation=order.generation + 1,
+            worth=self._worth(order, 0, accrual.moment),
+            moment=accrual.moment,
+            policy=accrual.policy,
+            expiry=accrual.expiry,
+            due_at=accrual.due_at,
+            matured_at=accrual.matured_at,
+            pending=accrual.pending,
+            was_credited=not accrual.pending,
+        )
+
+    def _expiry_of_reassigned(self, given: Accrual) -> tuple[datetime, int | None]:
+        """Points that live by activity live as if they came now; others expire on the day they would have."""
+        policy, came_at = given.expiry, given.matured_at or self.now
+        expires_at, days = self._expiry(policy, at=self.now if policy.kind is ExpiryKind.INACTIVITY else came_at)
+        return expires_at, days
 
     def adjust(self, customer: str, points: int, overdraft: Overdraft, until: date | None = None) -> None:
         """Points are given or taken by hand, as goodwill."""
@@ -535,20 +663,18 @@ class Model:
             return True
         return report.key is None and order.log[-1][0] == _mark(report)
 
-    def _news(self, order: Order, report: Report) -> tuple[dict[str, object] | None, PurchaseStatus]:
+    def _news(
+        self, order: Order, report: Report, fields: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, PurchaseStatus]:
         """What a further report tells that is new, and the status after it; nothing at all for a replay."""
-        is_older = bool(report.at and order.newest_at and report.at < order.newest_at)
-        fields = dict(report.fields)
+        is_older, status = order.is_late(report.at), _status_after(order, report)
         if is_older and report.at:
             fields = {name: value for name, value in fields.items() if order.is_new(name, report.at)}
+        if "lines" in fields:
+            fields["lines"] = _align(order.lines, fields["lines"], keep=_keeps_lines(order, status))
+        _refuse_order_of_times({**order.known, **fields})
         changed = any(order.known.get(name, value) != value for name, value in fields.items())
-        is_late, status = bool(order.generation) and is_older, report.status
-        if is_late:
-            status = order.status
-        elif not order.generation and status not in CALLED_OFF:
-            came_later = report.at and (order.newest_at is None or report.at > order.newest_at)
-            status = status if came_later else order.status
-        newer = report.at is not None and (order.newest_at is None or report.at > order.newest_at)
+        is_late, newer = bool(order.generation) and is_older, order.is_newer(report.at)
         is_news = changed or newer or status is not order.status
         is_stale = _is_stale(order.status, report.status)
         is_untold = report.at is None and report.key is None
@@ -571,26 +697,28 @@ class Model:
             return status is PurchaseStatus.COMPLETED or bool(ends_at and ends_at <= self.now)
         return status in COURSE and RANK[status] >= EVALUATED_FROM[self.accrual.evaluate_on]
 
+    def _worth(self, order: Order, paid_minor: int, moment: datetime) -> Worth:
+        day = is_bonus_day(order.known["starts_at"] or moment)
+        return Worth(order.total_minor, order.lines, paid_minor, day, order.in_francs)
+
     def _accrue(self, key: str, order: Order, status: PurchaseStatus, moment: datetime) -> None:
-        paid_minor = self._counted_minor(key)
-        earning_minor = max(0, order.total_minor - paid_minor)
         due_at = _due_at(self.accrual, status, order.ends_at, moment)
         self.evaluations += 1
         accrual = Accrual(
             number=self.evaluations,
             order=key,
             generation=order.generation,
-            points=earning_minor // CENTS_PER_POINT,
-            total_minor=order.total_minor,
-            paid_minor=paid_minor,
+            worth=self._worth(order, self._counted_minor(key, order), moment),
+            moment=moment,
             policy=self.accrual,
             expiry=self.expiry,
             due_at=due_at,
         )
-        accrual.voided = accrual.points - _kept(accrual, order.total_minor, order.refunded_minor)
+        accrual.voided = accrual.points - _kept(accrual, order.basket)
         order.newest = accrual
         if not accrual.left:
             accrual.pending, accrual.lost = False, accrual.points > 0
+            accrual.was_credited, accrual.matured_at = not accrual.lost, self.now
         elif due_at is not None and due_at <= self.now:
             self._mature(order.owner, accrual)
 
@@ -614,20 +742,24 @@ class Model:
                 self._mature(order.owner, accrual)
 
     def _mature(self, owner: str, accrual: Accrual) -> None:
-        accrual.pending = False
+        accrual.pending, accrual.was_credited, accrual.matured_at = False, True, self.now
         self._expire_due(owner)
-        self._keep_alive(owner)
+        if accrual.left:
+            self._keep_alive(owner)
+            self._earn(owner, accrual, accrual.left, self._expiry(accrual.expiry))
+
+    def _earn(self, owner: str, accrual: Accrual, points: int, expiry: tuple[datetime, int | None]) -> None:
         person = self.people.setdefault(owner, Person())
-        person.earned += accrual.left
-        person.qualifying += accrual.left
-        accrual.earned += accrual.left
-        self._credit(owner, accrual.left, accrual, self._expiry(accrual.expiry))
+        person.earned += points
+        person.qualifying += points
+        accrual.earned += points
+        self._credit(owner, points, accrual, expiry)
 
     def _take_from(self, owner: str, accrual: Accrual, points: int) -> None:
         if accrual.pending:
             accrual.voided += points
             accrual.lost = not accrual.left
-            accrual.pending = not accrual.lost
+            accrual.pending, accrual.was_credited = not accrual.lost, False
             return
         if points:
             self._take_credited(owner, accrual, points)
@@ -642,22 +774,26 @@ class Model:
         self.people[owner].earned -= taken
         self.people[owner].qualifying -= taken
 
-    def _revalue(
-        self, order: Order, accrual: Accrual, paid_minor: int, told: tuple[PurchaseStatus, datetime, bool]
-    ) -> None:
-        """A purchase costs something else than when it was valued, or points pay another part: less or more earns."""
-        before, is_fresh = accrual.left, not accrual.pending and not accrual.earned
-        accrual.total_minor, accrual.paid_minor = order.total_minor, paid_minor
-        accrual.points = max(0, order.total_minor - paid_minor) // CENTS_PER_POINT
-        gone = accrual.points - _kept(accrual, order.total_minor, order.refunded_minor)
-        if accrual.pending or is_fresh:
+    def _revalue(self, key: str, order: Order, accrual: Accrual, told: tuple[PurchaseStatus, datetime, bool]) -> None:
+        """A purchase is worth something else than when it was valued: less or more is earned."""
+        worth = self._worth(order, self._counted_minor(key, order), accrual.moment)
+        before, former = accrual.left, accrual.worth
+        if accrual.policy.revalue is Revalue.NEVER:
+            return
+        accrual.worth = worth
+        kept = _kept(accrual, order.basket)
+        if worth.said() == former.said() and (not order.refunds or kept == before):
+            accrual.worth = former
+            return
+        gone = accrual.points - kept
+        if not accrual.earned:
             status, moment, end_changed = told
             moves = end_changed and accrual.policy.mature_on is MatureOn.SERVICE_ENDED
-            if is_fresh and (accrual.due_at is None or moves):
+            if not accrual.pending and accrual.was_credited and (accrual.due_at is None or moves):
                 accrual.due_at = _due_at(accrual.policy, status, order.ends_at, moment)
             accrual.voided, accrual.reversed = gone, 0
             accrual.lost = 0 < accrual.points == gone
-            accrual.pending = not accrual.lost
+            accrual.pending, accrual.was_credited = not accrual.lost, False
             return
         accrual.voided = min(accrual.voided, gone)
         accrual.reversed = gone - accrual.voided
@@ -666,12 +802,8 @@ class Model:
         if more < 0:
             self._take_credited(order.owner, accrual, -more)
         elif more > forgotten:
-            points = more - forgotten
             self._keep_alive(order.owner)
-            self.people[order.owner].earned += points
-            self.people[order.owner].qualifying += points
-            accrual.earned += points
-            self._credit(order.owner, points, accrual, self._expiry(accrual.expiry))
+            self._earn(order.owner, accrual, more - forgotten, self._expiry(accrual.expiry))
         accrual.lost = 0 < accrual.reversed == accrual.points - accrual.voided
 
     def _follow_points_paid(self, key: str | None) -> None:
@@ -680,8 +812,8 @@ class Model:
         accrual = order.accrual if order else None
         if key is None or order is None or accrual is None or order.status not in COURSE:
             return
-        if accrual.paid_minor != self._counted_minor(key):
-            self._revalue(order, accrual, self._counted_minor(key), (order.status, self.now, False))
+        if accrual.policy.revalue is Revalue.ALWAYS and accrual.worth.paid_minor != self._counted_minor(key, order):
+            self._revalue(key, order, accrual, (order.status, self.now, False))
             self._follow(order, accrual, order.status, self.now, end_changed=False)
 
     def _credit(self, owner: str, points: int, cause: Accrual | None, expiry: tuple[datetime, int | None]) -> None:
@@ -714,20 +846,22 @@ class Model:
             if lot.owner == owner and lot.expires_at <= self.now:
                 lot.remaining = 0
 
-    def _expiry(self, policy: ExpiryPolicy | None = None, until: date | None = None) -> tuple[datetime, int | None]:
+    def _expiry(
+        self, policy: ExpiryPolicy | None = None, until: date | None = None, at: datetime | None = None
+    ) -> tuple[datetime, int | None]:
         """From when on points that come now cannot be spent, and how many days without activity let them go."""
         policy = policy or self.expiry
         days = policy.days if policy.kind is ExpiryKind.INACTIVITY else None
         if until is not None:
-            return _midnight_after(until), None
+            return midnight_after(until), None
         if policy.kind is ExpiryKind.NONE:
             return NEVER, None
-        return _midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=policy.days)), days
+        return midnight_after((at or self.now).astimezone(ZONE).date() + timedelta(days=policy.days)), days
 
     def _keep_alive(self, owner: str) -> None:
         for lot in self.lots_of(owner):
             if lot.days is not None and lot.expires_at > self.now:
-                alive = _midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=lot.days))
+                alive = midnight_after(self.now.astimezone(ZONE).date() + timedelta(days=lot.days))
                 lot.expires_at = max(lot.expires_at, alive)
 
     def _paying(self, key: str | None) -> tuple[list[Hold], list[Redemption]]:
@@ -742,10 +876,15 @@ class Model:
         held = sum(hold.points for hold in holds if hold is not but)
         return held + sum(one.points - one.returned for one in redemptions)
 
-    def _counted_minor(self, key: str) -> int:
+    def _counted_minor(self, key: str, order: Order) -> int:
         """What a valuation takes as paid with points: what pays, and what had paid for the refunded part."""
-        order = self.orders.get(key)
-        return self._paid_minor(key) + (order.given_back if order else 0)
+        return self._paid_minor(key) + order.given_back
+
+    def _may_change_hands(self, key: str, order: Order, report: Report) -> bool:
+        """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
+        untouched = not order.refunds and not any(self._paying(key))
+        lost = order.accrual is None or _is_lost(order)
+        return bool(order.generation and lost and untouched) and order.status in CALLED_OFF and report.status in COURSE
 
     def _payable_minor(self, key: str | None) -> int:
         """The subtotal of every checkout is 100.00; a purchase that is recorded with less costs less."""
@@ -833,7 +972,7 @@ class Model:
             lot.remaining = 0
             if self.restore is RestorePolicy.EXPIRE:
                 return
-            lot.expires_at = _midnight_after((self.now + self.grace).astimezone(ZONE).date())
+            lot.expires_at = midnight_after((self.now + self.grace).astimezone(ZONE).date())
         lot.remaining += points
 
 
@@ -847,13 +986,100 @@ def _is_stale(current: PurchaseStatus, told: PurchaseStatus) -> bool:
     return RANK[told] < RANK[current]
 
 
+def _status_after(order: Order, report: Report) -> PurchaseStatus:
+    """The status after a report: a late one changes none, and what was called off unheard of waits for a later time."""
+    if order.generation:
+        return order.status if order.is_late(report.at) else report.status
+    return report.status if report.status in CALLED_OFF or order.is_newer(report.at) else order.status
+
+
+def _is_lost(order: Order) -> bool:
+    return order.accrual is not None and order.accrual.lost
+
+
+def _refuse_order_of_times(known: dict[str, Any]) -> None:
+    starts_at, ends_at = known.get("starts_at"), known.get("ends_at")
+    if starts_at and ends_at and ends_at < starts_at:
+        raise Refusal("INVALID_INPUT")
+
+
+def _in_euros(report: Report, order: Order | None) -> dict[str, Any]:
+    """What a report tells, in euros: amounts in francs take the rate that the purchase has, else the report's."""
+    told, known = dict(report.fields), order.rate if order else None
+    if not report.tells_money or not report.in_francs:
+        says_again = not report.tells_money and known == report.rate
+        if report.rate is not None and not says_again:
+            raise Refusal("INVALID_INPUT")
+        return told
+    if known is not None and report.rate not in (None, known):
+        raise Refusal("INVALID_INPUT")
+    rate = known or report.rate
+    if rate is None:
+        raise Refusal("CURRENCY_MISMATCH")
+    changed: dict[str, Any] = dict(told)
+    if "total" in told:
+        changed["total"] = half_up(Fraction(str(told["total"])) * rate)
+    if "lines" in told:
+        changed["lines"] = tuple(line.in_euros(rate) for line in changed["lines"])
+    return changed
+
+
+def _keeps_lines(order: Order, status: PurchaseStatus) -> bool:
+    """Whether a line that is left out stays with the quantity 0, so that refunds still find the others.
+
+    So it is after a refund, and where what was earned is not valued anew by the lines that are told.
+    """
+    is_fixed = order.accrual is not None and order.accrual.policy.revalue is Revalue.NEVER
+    is_over = order.accrual is not None and status not in COURSE
+    return bool(order.refunds) or is_fixed or is_over
+
+
+def _align(known: tuple[Line, ...], told: tuple[Line, ...], *, keep: bool) -> tuple[Line, ...]:
+    """The lines that were told, in the order in which they are known; new ones stand at the end."""
+    by_item = {line.item: line for line in told}
+    gone = {line.item: line._replace(quantity=Fraction(0), discount_minor=0) for line in known} if keep else {}
+    first = [by_item.get(line.item, gone.get(line.item)) for line in known]
+    places = {line.item for line in known}
+    return (*(line for line in first if line), *(line for line in told if line.item not in places))
+
+
 def _mark(report: Report) -> object:
     """What makes two reports the same."""
-    return (report.status, frozenset(report.fields), report.at)
+    fields = tuple(sorted(report.fields, key=lambda one: one[0]))
+    return (report.status, report.customer, fields, report.at, report.rate, report.tells_money and report.in_francs)
 
 
-def _state(known: dict[str, object], status: PurchaseStatus) -> object:
-    return (known["total"], known["staff"], known["ends_at"], status)
+def _state(known: dict[str, Any], status: PurchaseStatus) -> object:
+    lines = tuple(line for line in known["lines"] if line.quantity)
+    return (known["total"], lines, known["staff"], known["starts_at"], known["ends_at"], status)
+
+
+def _refund_of(order: Order, request: RefundOf) -> Refunded:
+    """The refund that is asked for, in euros and with the items of its lines; refused where there is not so much."""
+    if request.in_francs and order.rate is None:
+        raise Refusal("CURRENCY_MISMATCH")
+    rate = (order.rate or Fraction(1)) if request.in_francs else Fraction(1)
+    asked = [(place, units, half_up(amount_minor * rate)) for place, units, amount_minor in request.lines]
+    amount_minor, basket = half_up(request.amount_minor * rate), order.basket
+    with_ids = {line.item: place for place, line in enumerate(order.lines) if line.has_id}
+    if request.by_id and any(place not in with_ids for place, _, _ in asked):
+        raise Refusal("INVALID_INPUT")
+    places = [(with_ids[place] if request.by_id else place, units, amount) for place, units, amount in asked]
+    if order.status is PurchaseStatus.REFUNDED:
+        raise Refusal("REFUND_EXCEEDS_PURCHASE")
+    if not places and not amount_minor:
+        raise Refusal("INVALID_INPUT")
+    lines: list[Taken] = []
+    for place, units, amount in places:
+        if place >= len(order.lines) or not (units or amount):
+            raise Refusal("INVALID_INPUT")
+        lines.append(Taken(order.lines[place].item, units, amount))
+        if basket.share_left(lines[-1].item, *basket.taken(*lines)[lines[-1].item]) < 0:
+            raise Refusal("REFUND_EXCEEDS_PURCHASE")
+    money_minor = amount_minor + basket.money_of(lines)
+    if money_minor > order.total_minor - order.refunded_minor:
+        raise Refusal("REFUND_EXCEEDS_PURCHASE")
+    return Refunded(tuple(lines), amount_minor, money_minor)
 
 
 def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
@@ -862,18 +1088,14 @@ def _forfeits(policy: AccrualPolicy, status: PurchaseStatus) -> bool:
     return status in policy.forfeit_on
 
 
-def _kept(accrual: Accrual, total_minor: int, refunded_minor: int) -> int:
-    """What the frozen rule gives for what is left: a point per whole euro that was not paid with points.
-
-    The share that is left is one of the total as it is now; it is taken of what was valued last.
-    """
-    if not _forfeits(accrual.policy, PurchaseStatus.REFUNDED) or not refunded_minor:
+def _kept(accrual: Accrual, basket: Basket) -> int:
+    """What the frozen rules give for what refunds have left of a purchase."""
+    if not _forfeits(accrual.policy, PurchaseStatus.REFUNDED) or not basket.refunds:
         return accrual.points
-    left_minor = total_minor - refunded_minor
-    if accrual.policy.refund is RefundPolicy.FULL_ONLY and left_minor:
-        return accrual.points
-    earning_minor = max(0, accrual.total_minor - accrual.paid_minor)
-    return left_minor * earning_minor // (total_minor * CENTS_PER_POINT)
+    left = basket.left()
+    if not left.whole:
+        return 0
+    return accrual.points if accrual.policy.refund is RefundPolicy.FULL_ONLY else accrual.worth.points_for(left)
 
 
 def _due_at(policy: AccrualPolicy, status: PurchaseStatus, ends_at: datetime | None, now: datetime) -> datetime | None:
@@ -916,6 +1138,10 @@ def _when_due(order: Order) -> tuple[datetime, int]:
     return (accrual.due_at or NEVER, accrual.number) if accrual else (NEVER, 0)
 
 
-def _midnight_after(day: date) -> datetime:
+def _begin_of_day(moment: datetime) -> datetime:
+    return midnight_after(moment.astimezone(ZONE).date() - timedelta(days=1))
+
+
+def midnight_after(day: date) -> datetime:
     """The first instant of the next day in Berlin, where every midnight exists."""
     return datetime.combine(day + timedelta(days=1), time.min, ZONE).astimezone(UTC)

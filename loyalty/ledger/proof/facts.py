@@ -102,6 +102,10 @@ SLICED_QUESTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
                 FROM (
                     SELECT breakdown, matured_at FROM accruals
                     WHERE tenant_id = :current_tenant AND id = e.cause_id
+                    -- What lives by activity lives from the day on which it was credited.
+                    UNION ALL SELECT breakdown, NULL FROM accruals
+                    WHERE tenant_id = :current_tenant AND id = e.cause_id
+                      AND breakdown @> '[{{"expiry": {{"kind": "INACTIVITY"}}}}]'
                     UNION ALL SELECT breakdown, NULL FROM former_valuations
                     WHERE tenant_id = :current_tenant AND accrual_id = e.cause_id
                 ) v, jsonb_to_recordset(v.breakdown) AS line (points bigint, expiry jsonb)

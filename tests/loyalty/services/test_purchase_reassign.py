@@ -172,6 +172,54 @@ async def test_points_expire_on_the_same_day(world: World, shop: Salon, ledger_i
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_points_that_live_by_activity_live_on(world: World, shop: Salon, ledger_is_sound: LedgerCheck) -> None:
+    """Anna's visits kept her points alive; moved to Bea they must not be over at once."""
+    expiry = ExpiryPolicy(ExpiryKind.INACTIVITY, days=10)
+    await update_program(world, shop.manager, ProgramEdit(lambda it: replace(it, expiry=expiry), None))
+    await earn(at(world, NOON), shop, order())
+    await earn(at(world, NOON + 9 * DAY), shop, order("order-2"))
+    await reassign(at(world, NOON + 15 * DAY), shop)
+    await expire_due(at(world, NOON + 24 * DAY), shop.tenant_id)
+    assert (await customer(world, shop, "bea")).points.available == 100
+    await expire_due(at(world, NOON + 26 * DAY), shop.tenant_id)
+    assert (await customer(world, shop, "bea")).points.available == 0
+    await ledger_is_sound(shop.tenant_id)
+
+
+async def test_points_that_live_by_grace_were_used(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck, nothing_changes: NothingChanges
+) -> None:
+    """They were spent and came back after their time: as old as they are, they would be over at once."""
+    expiry = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=10)
+    await update_program(world, shop.manager, ProgramEdit(lambda it: replace(it, expiry=expiry), None))
+    await earn(at(world, NOON), shop, order())
+    spent = await capture(at(world, NOON), shop, await hold(at(world, NOON), shop, 100, "a"), "b")
+    await give_back(at(world, NOON + 20 * DAY), shop, spent, "c")
+    async with nothing_changes(shop.tenant_id):
+        with pytest.raises(PurchaseNotReassignable) as refused:
+            await reassign(at(world, NOON + 20 * DAY), shop)
+    assert refused.value.obstacle == "POINTS_USED"
+    await ledger_is_sound(shop.tenant_id)
+
+
+@pytest.mark.parametrize("status", [PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED])
+async def test_a_purchase_that_lost_its_points_moves_without_them(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck, status: PurchaseStatus
+) -> None:
+    """What it earned and lost stays with the source; what it earns in its next life is the target's."""
+    await earn(world, shop, order())
+    await earn(world, shop, order(status=status))
+    moved = await reassign(world, shop)
+    assert (moved.taken_points, moved.given_points) == (0, 0)
+    await ledger_is_sound(shop.tenant_id)
+    if status is PurchaseStatus.REFUNDED:
+        return
+    back = await earn(world, shop, order(customer="bea", status=PurchaseStatus.COMPLETED))
+    assert numbers(back.customer) == (100, 0, 100, 100)
+    assert numbers(await customer(world, shop, "anna")) == (0, 0, 0, 0)
+    await ledger_is_sound(shop.tenant_id)
+
+
 async def test_points_of_the_last_window_count_there(world: World, shop: Salon, ledger_is_sound: LedgerCheck) -> None:
     tiering = TierPolicy(basis=TierBasis.EARNED_IN_WINDOW, window=Period.MONTH)
     await update_program(world, shop.manager, ProgramEdit(lambda it: replace(it, tiering=tiering), None))
