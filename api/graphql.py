@@ -25,6 +25,7 @@ from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
 from api.authentication import Unauthenticated
+from api.budgets import tell_budget
 from api.connections import OpenConnections
 from api.deadlines import deadline
 from api.errors import (
@@ -213,7 +214,7 @@ class GraphQLView(GraphQL[Any, None]):
         request_data: GraphQLRequestData | list[GraphQLRequestData],
         context: Any,
         root_value: None,
-        sub_response: Response,  # noqa: ARG002
+        sub_response: Response,
     ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
         """Run the operation. Raises `RequestRefused` when the document has none that may run this way."""
         if isinstance(request_data, list):
@@ -221,7 +222,7 @@ class GraphQLView(GraphQL[Any, None]):
         run = self.schema.stream if request_data.protocol == "sse" else self.schema.execute
         allowed = STREAM_OPERATIONS if request_data.protocol == "sse" else HTTP_OPERATIONS
         try:
-            return await run(  # type: ignore[return-value]
+            result = await run(
                 request_data.query,
                 variable_values=request_data.variables,
                 context_value=context,
@@ -233,6 +234,10 @@ class GraphQLView(GraphQL[Any, None]):
             raise bad_request("The document has no operation of this name, or several and none was named.") from None
         except InvalidOperationTypeError:
             raise bad_request(f"A subscription needs a WebSocket, or Accept: {EVENT_STREAM}.") from None
+        charged = getattr(context, "charged", None)
+        if charged is not None:
+            tell_budget(sub_response.headers, charged)
+        return result  # type: ignore[return-value]
 
     async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:  # noqa: ARG002
         """The result as it is sent. An operation that never ran has no `data`."""
@@ -320,7 +325,9 @@ def _status_without_data(response_data: GraphQLHTTPResponse | list[GraphQLHTTPRe
     codes = {error["extensions"]["code"] for error in errors or () if isinstance(error, dict)}
     if ErrorCode.INTERNAL.value in codes:
         return 500
-    return 503 if ErrorCode.UNAVAILABLE.value in codes else 400
+    if ErrorCode.UNAVAILABLE.value in codes:
+        return 503
+    return 429 if ErrorCode.RATE_LIMITED.value in codes else 400
 
 
 def _error_media_type(request: Request) -> str:

@@ -26,8 +26,10 @@ from api.oidc_fetch import fetch_document
 from api.oidc_keys import ProviderKeys
 from api.operation import OperationRequest
 from api.tokens import hash_token, is_token, make_token
+from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.ids import TenantId
 from loyalty.services.authentication import actor_of_client, actor_of_token, admit_actors, find_fallen
+from loyalty.services.budget import Budgets
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.oauth_client import end_access_token
 from loyalty.services.oidc_issuer import find_oidc_issuer
@@ -56,7 +58,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.service")
 class Edge(NamedTuple):
     """What an installation says about its edge: whom it lets in from where, and the address that clients call.
 
-    Pages of `allowed_origins` may call for every tenant.
+    Pages of `allowed_origins` may call for every tenant. `budget` is for tenants without limits of their own.
     """
 
     allowed_origins: Collection[str] = ()
@@ -64,6 +66,7 @@ class Edge(NamedTuple):
     public_url: str = ""
     access_token_lifetime: timedelta = ACCESS_TOKEN_LIFETIME
     private_providers: bool = False
+    budget: BudgetLimits = BudgetLimits()
 
 
 NO_EDGE = Edge()
@@ -104,8 +107,15 @@ def build_service(
         await refuse_unsafe_role(database)
 
     authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
+    budgets = Budgets(database, world.clock, edge.budget)
     services = Services(
-        world, hub, customer_token_signer(issuer), make_secret, issuer.derive_key(CURSORS), hash_of_secret
+        world,
+        hub,
+        customer_token_signer(issuer),
+        make_secret,
+        issuer.derive_key(CURSORS),
+        hash_of_secret,
+        budgets=budgets,
     )
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)
 
@@ -124,6 +134,7 @@ def build_service(
             await hub.stop()
             with contextlib.suppress(*UNAVAILABLE):
                 await world.uses.write(database)
+            await budgets.book_all()
             await database.close()
 
     return create_app(

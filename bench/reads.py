@@ -144,11 +144,16 @@ async def _client(server: Server, asked: Sequence[Asked], until: float, first: i
     while time.perf_counter() < until:
         request, expected = asked[(first + done) % len(asked)]
         answer = await _exchange(reader, writer, request)
-        if answer != expected:
+        if _data_of(answer) != _data_of(expected):
             raise SystemExit(f"{server.name} answered {answer[:500]!r} and not {expected[:500]!r}")
         done += 1
     writer.close()
     return done
+
+
+def _data_of(answer: bytes) -> bytes:
+    """An answer without what is left of the budget."""
+    return answer.partition(b',"extensions":')[0]
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:

@@ -11,6 +11,7 @@ from api.server import run
 from api.service import Edge, build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_code_keys, local_issuer
+from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.origins import check_origins
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
@@ -52,6 +53,7 @@ def serve(host: str | None, port: int | None) -> None:
             public_url=settings.public_url or "",
             access_token_lifetime=timedelta(minutes=settings.access_token_minutes),
             private_providers=settings.private_providers,
+            budget=BudgetLimits(settings.budget_points, settings.budget_points_per_second),
         )
         codes = local_code_keys(settings)
         app = build_service(database, local_issuer(settings), edge, codes=codes, planned=settings.plans)

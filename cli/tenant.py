@@ -7,9 +7,17 @@ from typing import TypeVar
 
 import click
 
+from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.errors import InvalidInput, NotFound, TenantClosed
 from loyalty.rules.ids import TenantId
-from loyalty.services.tenant import close_tenant, entitle_tenant, provision_tenant, resume_tenant, suspend_tenant
+from loyalty.services.tenant import (
+    close_tenant,
+    entitle_tenant,
+    limit_tenant,
+    provision_tenant,
+    resume_tenant,
+    suspend_tenant,
+)
 from loyalty.services.world import World
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
@@ -23,7 +31,7 @@ T = TypeVar("T")
 
 @click.group()
 def tenant() -> None:
-    """Create, list, suspend, resume, close and entitle tenants."""
+    """Create, list, suspend, resume, close, entitle and limit tenants."""
 
 
 @tenant.command()
@@ -73,7 +81,9 @@ def create(
 
 @tenant.command(name="list")
 def list_() -> None:
-    """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED."""
+    """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED,
+    a budget of its own.
+    """
     with provided_database(load_settings()) as urls:
         for listed in asyncio.run(_with_database(urls.relay, list_tenants)):
             click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
@@ -83,6 +93,11 @@ def _remarks(tenant: ListedTenant) -> list[str]:
     return [
         *([] if tenant.state == ACTIVE else [tenant.state]),
         *([] if tenant.loyalty_entitled else ["NOT ENTITLED"]),
+        *(
+            []
+            if tenant.budget_points is None
+            else [f"{tenant.budget_points} points, {tenant.budget_per_second} a second"]
+        ),
     ]
 
 
@@ -126,12 +141,36 @@ def entitle(tenant_id: uuid.UUID, *, loyalty: bool) -> None:
     click.echo(f"{tenant_id} is {'entitled' if loyalty else 'not entitled'} to loyalty.")
 
 
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+@click.option("--points", type=int, help="Points of cost that may be spent at once, 20000 at least.")
+@click.option("--per-second", type=int, help="Points that come back each second.")
+@click.option("--default", "usual", is_flag=True, help="Take its own limits away: those of the settings count again.")
+def limits(tenant_id: uuid.UUID, points: int | None, per_second: int | None, *, usual: bool) -> None:
+    """Give a tenant a budget of its own. Servers know of it when they book next, within seconds of its traffic."""
+    given = (points, per_second)
+    if usual == (given != (None, None)) or (not usual and (points is None or per_second is None)):
+        raise click.UsageError("Give --points and --per-second, or --default.")
+    own = None if points is None or per_second is None else BudgetLimits(points, per_second)
+
+    async def change(world: World, changed_id: TenantId) -> ListedTenant:
+        return await limit_tenant(world, changed_id, own)
+
+    _change(tenant_id, change)
+    told = (
+        "the limits of the settings" if own is None else f"{own.points} points, and {own.per_second} come back a second"
+    )
+    click.echo(f"{tenant_id} has {told}.")
+
+
 def _change(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[ListedTenant]]) -> None:
     async def work(database: Database) -> None:
         try:
             await change(World(database), TenantId(tenant_id))
         except NotFound as refusal:
             raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
+        except InvalidInput as refusal:
+            raise SetupProblem(str(refusal)) from refusal
         except TenantClosed as refusal:
             raise SetupProblem(f"{tenant_id} is closed for good.") from refusal
 

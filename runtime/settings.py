@@ -19,6 +19,8 @@ DEFAULT_PORT = 8321
 MAX_POOL_SIZE = 200
 MAX_WAIT_SECONDS = 300
 MAX_ACCESS_TOKEN_MINUTES = 1_440
+MIN_BUDGET_POINTS = 20_000
+MAX_BUDGET_POINTS = 1_000_000_000
 
 
 def _check_postgres_url(url: str) -> str:
@@ -105,6 +107,15 @@ class Settings(BaseSettings):
     gift_card_keys_file: Path | None = Field(
         default=None,
         description="Keys of the codes of gift cards, the newest first. Without it one is made under data_dir.",
+    )
+    budget_points: int = Field(
+        default=200_000,
+        ge=MIN_BUDGET_POINTS,
+        le=MAX_BUDGET_POINTS,
+        description="Points of cost that a tenant may spend at once, unless it has limits of its own.",
+    )
+    budget_points_per_second: int = Field(
+        default=10_000, ge=1, le=MAX_BUDGET_POINTS, description="Points of cost that come back to a tenant each second."
     )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     plans: bool = Field(

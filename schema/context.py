@@ -7,12 +7,16 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import strawberry
+from graphql import GraphQLError
 
+from loyalty.rules.budget import Charge
 from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.services.budget import Budgets
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
+from schema.budgets import refuse_charge, report_cost
 from schema.connections import Order, Seal, cursor_of, whole_value
 from schema.delivery import EVENTS_AT_ONCE, Delivery
 from schema.loaders import Loaders
@@ -57,6 +61,8 @@ class Services:
     """The SHA-256 of a secret that somebody holds, None for what can be none."""
     event_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EVENTS_AT_ONCE))
     """One for each event whose fields may be read at the same time."""
+    budgets: Budgets | None = None
+    """What operations are charged to; None where nothing is."""
 
 
 @dataclass(slots=True)
@@ -68,6 +74,9 @@ class Context:
     request_id: str
     last_event_id: str | None = None
     """The cursor after which the reader of an event stream wants to go on, whatever `after` says."""
+    charged: Charge | None = field(init=False, default=None)
+    """What the operation cost, once that is known."""
+    _cost_report: dict[str, object] | None = field(init=False, default=None)
     delivery: Delivery = field(init=False)
     _loaders: Loaders | None = field(init=False, default=None)
 
@@ -78,6 +87,23 @@ class Context:
     def caller(self) -> tuple[TenantId, str]:
         """Whose operation it is, whichever credential is used."""
         return self.actor.tenant_id, self.actor.subject
+
+    async def charge(self, cost: int, *, reported: bool) -> GraphQLError | None:
+        """Take what the operation costs from the caller's budget; RATE_LIMITED where too little is left.
+
+        With `reported` the first result tells of it; that of a refused operation always does.
+        """
+        if self.services.budgets is None:
+            return None
+        self.charged = charged = await self.services.budgets.charge(self.actor, cost)
+        if reported or charged.retry_after is not None:
+            self._cost_report = report_cost(charged)
+        return refuse_charge(charged)
+
+    def take_cost_report(self) -> dict[str, object] | None:
+        """What the next result says of the cost; None where it has been said."""
+        report, self._cost_report = self._cost_report, None
+        return report
 
     @property
     def loaders(self) -> Loaders:

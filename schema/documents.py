@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 from graphql import DocumentNode, GraphQLError, GraphQLSchema
 
 from execution.plans import Planner, Plans
+from schema.costs import Costs
 from schema.limits import find_excess
 from schema.masking import MAX_ERRORS, ErrorCode, refusal
 from schema.parsing import parse_document
@@ -45,6 +46,8 @@ class PreparedDocument(NamedTuple):
 
     document: DocumentNode | None
     errors: list[GraphQLError]
+    costs: Costs | None = None
+    """What its operations cost; None for a document that must not run."""
 
 
 class Documents:
@@ -135,7 +138,8 @@ def prepare_document(schema: GraphQLSchema, text: str) -> PreparedDocument:
         errors = [error.with_traceback(None)]
     except RecursionError:
         errors = [refusal(ErrorCode.QUERY_TOO_COMPLEX, "The document is nested too deeply.")]
-    return PreparedDocument(document, errors)
+    costs = None if document is None or errors else Costs(schema, document)
+    return PreparedDocument(document, errors, costs)
 
 
 def weigh_document(text: str, document: DocumentNode) -> int:

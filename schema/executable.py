@@ -1,10 +1,10 @@
 """The executable schema: types in, a schema with limits, kept documents and masked errors out.
 
 Reading and validating is most of the cost of a small operation, so `schema/documents.py` keeps what it has made ready.
-No extension here implements `resolve`: it would make every field several times slower.
+No extension of strawberry is used: one that implements `resolve` would make every field several times slower.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from inspect import signature
 from typing import Any, Protocol, cast
@@ -21,7 +21,6 @@ from graphql import (
     specified_directives,
 )
 from strawberry.exceptions import MissingQueryError
-from strawberry.extensions import SchemaExtension
 from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -34,13 +33,14 @@ from execution.plans import Planner, Plans
 from schema.batch_inputs import prepare_inputs
 from schema.batch_items import ReadVariables, let_marks_pass, read_batches
 from schema.columns import COLUMNS
+from schema.costs import Costs
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
 from schema.input_values import refuse_unreadable_arguments
-from schema.limits import MAX_PAGE_SIZE, check_variables
+from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
-from schema.variables import find_variable_excess
+from schema.variables import count_values
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -119,24 +119,26 @@ class ExecutableSchema(strawberry.Schema):
         """What strawberry does before it runs an operation, over any transport: here our documents are made ready."""
         if not context.query:
             raise MissingQueryError
-        excess = find_variable_excess(context.variables)
-        if excess is not None:
-            context.pre_execution_errors = [excess]
-            return PreExecutionError(data=None, errors=[excess])
+        values = count_values(context.variables)
+        if isinstance(values, GraphQLError):
+            return _refuse(context, [values])
         caller = getattr(context.context, "caller", None)
-        document, errors = await self.documents.prepare_in_turn(context.query, caller)
-        context.graphql_document = document
+        prepared = await self.documents.prepare_in_turn(context.query, caller)
+        document = context.graphql_document = prepared.document
         if document is not None:
             _require_operation_type(context)
-        if not errors:
-            if document is not None and context.variables:
-                context.variables = cast(
-                    "dict[str, Any]",
-                    await read_batches(self._schema, document, context.operation_name, context.variables),
-                )
-            return None
-        context.pre_execution_errors = errors
-        return PreExecutionError(data=None, errors=errors)
+        if prepared.errors or document is None or prepared.costs is None:
+            return _refuse(context, prepared.errors)
+        error = _find_missing_name(document, context._provided_operation_name)  # noqa: SLF001
+        if error is None:
+            error = await _charge(context, prepared.costs, values)
+        if error is not None:
+            return _refuse(context, [error])
+        if context.variables:
+            context.variables = cast(
+                "dict[str, Any]", await read_batches(self._schema, document, context.operation_name, context.variables)
+            )
+        return None
 
     async def execute(
         self,
@@ -202,6 +204,10 @@ class ExecutableSchema(strawberry.Schema):
             delivery.free_slot()
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
+        take_report = getattr(context, "take_cost_report", None)
+        report = None if take_report is None else take_report()
+        if report is not None:
+            result.extensions = {**(result.extensions or {}), "cost": report}
         if result.errors:
             request_id = context.request_id if context is not None else "none"
             before_execution = isinstance(result, PreExecutionError)
@@ -211,24 +217,23 @@ class ExecutableSchema(strawberry.Schema):
         """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
 
 
-class _LastCheck(SchemaExtension):
-    """Refuses what only shows when the operation and its variables are known."""
+def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecutionError:
+    """The result of an operation that does not run."""
+    context.pre_execution_errors = errors
+    return PreExecutionError(data=None, errors=errors)
 
-    def on_execute(self) -> Iterator[None]:
-        """Runs after validation and before the first resolver."""
-        context = self.execution_context
-        document = context.graphql_document
-        if document is not None:
-            _require_operation_name(document, context._provided_operation_name)  # noqa: SLF001
-            error = check_variables(
-                context.schema._schema,  # noqa: SLF001
-                document,
-                context.operation_name,
-                context.variables,
-            )
-            if error is not None:
-                raise error
-        yield
+
+async def _charge(context: ExecutionContext, costs: Costs, values: int) -> GraphQLError | None:
+    """Take what the operation costs from its caller's budget. The error where it is too dear, or nothing is left."""
+    cost = costs.find(context.operation_name, context.variables, values)
+    if isinstance(cost, GraphQLError):
+        return cost
+    charge = getattr(context.context, "charge", None)
+    if charge is None:
+        return None
+    # Events of a subscription come long after it was charged.
+    error: GraphQLError | None = await charge(cost, reported=context.operation_type is not OperationType.SUBSCRIPTION)
+    return error
 
 
 def _require_operation_type(context: ExecutionContext) -> None:
@@ -241,12 +246,13 @@ def _require_operation_type(context: ExecutionContext) -> None:
         raise InvalidOperationTypeError(operation_type)
 
 
-def _require_operation_name(document: DocumentNode, operation_name: str | None) -> None:
-    """Strawberry would run the first of several operations; the specification wants an error."""
+def _find_missing_name(document: DocumentNode, operation_name: str | None) -> GraphQLError | None:
+    """The error for several operations of which none was named: strawberry would run the first."""
     if operation_name is None:
         count = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
         if count > 1:
-            raise refusal(ErrorCode.BAD_USER_INPUT, "The document has several operations: name one.")
+            return refusal(ErrorCode.BAD_USER_INPUT, "The document has several operations: name one.")
+    return None
 
 
 def build_schema(
@@ -269,7 +275,6 @@ def build_schema(
         mutation=mutation,
         subscription=subscription,
         types=types,
-        extensions=[_LastCheck],
         config=StrawberryConfig(scalar_map=dict(SCALARS), relay_max_results=MAX_PAGE_SIZE),
     )
     schema.unavailable = unavailable

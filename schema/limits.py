@@ -32,7 +32,7 @@ from graphql import (
 from graphql.type import GraphQLCompositeType, GraphQLField
 
 from schema.introspection import INTROSPECTION_COST, USUAL_QUERY, introspection_sizes
-from schema.masking import ErrorCode, refusal
+from schema.masking import ErrorCode
 
 MAX_DOCUMENT_LENGTH = 65_536
 """Characters of a document. Values belong into variables, which only the size of the body limits."""
@@ -69,6 +69,9 @@ MAX_COST = 20_000
 
 QUESTION_COST = 20
 """What a field counts for that asks the database by itself: each field with arguments, and each `totalCount`."""
+
+WRITE_COST = 50
+"""What a mutation counts for: it locks, decides and writes."""
 
 LEDGER_VERIFICATION_COST = 15_000
 """What `ledgerVerification` counts for, which reads the whole ledger: an operation may ask for it once."""
@@ -119,6 +122,7 @@ class _Measuring:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, int]) -> None:
         self.schema = schema
         self.variables = variables
+        self.page_variables: set[str] = set()
         self.visited = 0
         self.fragments = {
             definition.name.value: definition
@@ -238,6 +242,8 @@ class _Measuring:
         if size is None:
             size = self._list_size(definition, parent)
         own = QUESTION_COST if definition.args or name in COUNTING_FIELDS else 1
+        if parent is self.schema.mutation_type:
+            own = WRITE_COST
         return DEAR_FIELDS.get((parent.name, name), own) + size * inside
 
     def _page_size(self, node: FieldNode, definition: GraphQLField | None) -> int | None:
@@ -255,6 +261,7 @@ class _Measuring:
 
     def _argument_size(self, value: ValueNode) -> int:
         if isinstance(value, VariableNode):
+            self.page_variables.add(value.name.value)
             return self.variables.get(value.name.value, MAX_PAGE_SIZE)
         if isinstance(value, IntValueNode) and len(value.value) <= len(str(MAX_PAGE_SIZE)):
             return _clamp(int(value.value))
@@ -273,7 +280,7 @@ class _Measuring:
 def _usual_introspection(schema: GraphQLSchema) -> float:
     """What is below `__schema` in the usual introspection query, counted with the sizes of this schema."""
     document = parse(USUAL_QUERY)
-    root = _operations(document)[0].selection_set.selections[0]
+    root = operations_of(document)[0].selection_set.selections[0]
     below = root.selection_set if isinstance(root, FieldNode) else None
     schema_type = schema.type_map["__Schema"]
     return _Measuring(schema, document, {}).selection_set(below, cast("GraphQLCompositeType", schema_type)).cost
@@ -283,7 +290,8 @@ def _clamp(size: int) -> int:
     return max(1, min(size, MAX_PAGE_SIZE))
 
 
-def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:
+def operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
+    """The operations of a document, without its fragments."""
     return [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
 
 
@@ -300,12 +308,13 @@ def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
 class Measured(NamedTuple):
     """The measures of operations, in the order given, and the steps it took to find them all.
 
-    `nestings` are their braces inside braces.
+    `nestings` are their braces inside braces. `page_variables` are the variables that say how large a page is.
     """
 
     measures: tuple[Measure, ...]
     visited: int
     nestings: tuple[int, ...]
+    page_variables: frozenset[str] = frozenset()
 
 
 def measure_operations(
@@ -324,7 +333,7 @@ def measure_operations(
         for operation in operations
     )
     nestings = tuple(measuring.nesting(operation.selection_set) for operation in operations)
-    return Measured(measures, measuring.visited, nestings)
+    return Measured(measures, measuring.visited, nestings, frozenset(measuring.page_variables))
 
 
 def _sizes(operations: Sequence[OperationDefinitionNode], variables: Mapping[str, Any]) -> dict[str, int]:
@@ -349,41 +358,16 @@ def excess(measure: Measure) -> str | None:
     if measure.cost > MAX_COST:
         return (
             f"The operation costs {round(measure.cost)}; at most {MAX_COST} are allowed. A field costs 1, one that "
-            f"asks the database by itself {QUESTION_COST}, and what is below a list as often as the list may have "
-            "items. Ask for fewer fields or smaller pages, and give page-size variables a default: one without "
-            "counts as 100."
+            f"asks the database by itself {QUESTION_COST}, a mutation {WRITE_COST}, and what is below a list as often "
+            "as the list may have items. Ask for fewer fields or smaller pages, and give page-size variables a "
+            "default: one without counts as 100."
         )
-    return None
-
-
-def check_variables(
-    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any] | None
-) -> GraphQLError | None:
-    """The error when page sizes sent at run time exceed their defaults so far that the operation gets too dear.
-
-    Validation is cached per document and cannot know them. Most operations are done after one look at their variables.
-    """
-    if not variables:
-        return None
-    operations = _operations(document)
-    wanted = [
-        operation
-        for operation in operations
-        if len(operations) == 1 or (operation.name is not None and operation.name.value == operation_name)
-    ]
-    for operation in wanted:
-        defaults = _default_sizes(operation)
-        sent = (variables.get(name) for name in defaults)
-        if any(isinstance(value, int) and value > size for value, size in zip(sent, defaults.values(), strict=True)):
-            problem = excess(measure_operations(schema, document, [operation], variables).measures[0])
-            if problem is not None:
-                return refusal(ErrorCode.QUERY_TOO_COMPLEX, problem)
     return None
 
 
 def find_excess(schema: GraphQLSchema, document: DocumentNode) -> list[GraphQLError]:
     """An error for each operation that is over a limit. All operations share one pass."""
-    operations = _operations(document)
+    operations = operations_of(document)
     measured = measure_operations(schema, document, operations)
     errors = []
     for operation, measure, nesting in zip(operations, measured.measures, measured.nestings, strict=True):

@@ -1,4 +1,4 @@
-"""What the variables of an operation may hold, counted before anything of them is read into input types.
+"""What the variables of an operation hold and may hold, counted before anything of them is read into input types.
 
 Reading costs many times what counting does, and a batch is only refused by a mutation when all of it has been read.
 """
@@ -28,6 +28,12 @@ _CONTAINERS = frozenset({list, dict})
 
 def find_variable_excess(variables: Mapping[str, Any] | None) -> GraphQLError | None:
     """The error for variables that hold too much, with the path of what is too large; None when they are fine."""
+    counted = count_values(variables)
+    return counted if isinstance(counted, GraphQLError) else None
+
+
+def count_values(variables: Mapping[str, Any] | None) -> int | GraphQLError:
+    """How many values the variables hold, or the error for too many, with the path of what is too large."""
     counted = 0
     waiting: list[tuple[Any, Path]] = [(variables or {}, ())]
     while waiting:
@@ -42,7 +48,7 @@ def find_variable_excess(variables: Mapping[str, Any] | None) -> GraphQLError | 
             return _excess(path, f"is nested more than {MAX_VARIABLE_NESTING} levels deep")
         entries = enumerate(value) if is_list else value.items()
         waiting.extend((entry, (*path, name)) for name, entry in entries if type(entry) in _CONTAINERS)
-    return None
+    return counted
 
 
 def _excess(path: Path, reason: str) -> GraphQLError:

@@ -1,4 +1,4 @@
-"""Create tenants, suspend, resume and close them, and grant them the loyalty module.
+"""Create tenants, suspend, resume and close them, grant them the loyalty module, and give them budgets.
 
 Runs as the relay role, or as the owner of the tables, inside the tenant: the application role cannot do it. The relay
 role reads nothing that tenants hold.
@@ -24,6 +24,8 @@ class ListedTenant(NamedTuple):
     loyalty_entitled: bool
     sandbox: bool
     created_at: datetime
+    budget_points: int | None
+    budget_per_second: int | None
 
 
 _INSERT = insert(tenants).values(
@@ -51,6 +53,13 @@ _ENTITLE = (
     update(tenants)
     .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
     .values(loyalty_entitled=bindparam("entitled"))
+)
+
+
+_LIMIT = (
+    update(tenants)
+    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
+    .values(budget_points=bindparam("points"), budget_per_second=bindparam("per_second"))
 )
 
 
@@ -90,6 +99,11 @@ async def set_tenant_state(tx: Transaction, state: str) -> None:
 async def set_entitlement(tx: Transaction, *, entitled: bool) -> None:
     """Grant the loyalty module, or take it back; nothing happens to a tenant that is closed."""
     await tx.run(_ENTITLE, entitled=entitled)
+
+
+async def set_budget(tx: Transaction, points: int | None, per_second: int | None) -> None:
+    """Give a tenant a budget of its own, or with None for both that of the settings; a closed one stays as it is."""
+    await tx.run(_LIMIT, points=points, per_second=per_second)
 
 
 async def read_listed_tenant(tx: Transaction) -> ListedTenant | None:

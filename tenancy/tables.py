@@ -1,6 +1,6 @@
 """The two tables that know tenants: who they are, and which credential leads to which."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, Uuid
 from sqlalchemy import text as sql
 
 from tenancy.table import check, document, instant, metadata, one_of, text_column
@@ -25,11 +25,16 @@ tenants = Table(
     document("allowed_origins"),
     # Whether the platform grants the loyalty module; whether it is on is the setting of the program.
     Column("loyalty_entitled", Boolean, nullable=False),
+    # What the tenant may spend of its budget, where the platform says so; both or none.
+    Column("budget_points", Integer, nullable=True),
+    Column("budget_per_second", Integer, nullable=True),
     one_of("state", TENANT_STATES),
     check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
     # Where a clock is ahead, time makes things due before it does so elsewhere.
     Index("tenants_ahead_idx", "tenant_id", postgresql_where=sql("clock_advance_seconds > 0")),
     check("allowed_origins", "jsonb_typeof(allowed_origins) = 'array'"),
+    check("budget", "(budget_points IS NULL) = (budget_per_second IS NULL)"),
+    check("budget_size", "budget_points >= 20000 AND budget_per_second >= 1"),
 )
 
 token_directory = Table(

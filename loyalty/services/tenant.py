@@ -1,9 +1,10 @@
-"""What the platform does with tenants: create one with its first program, suspend, resume and close it, entitle it."""
+"""What the platform does with tenants: create one with its first program, suspend, resume, close, entitle, limit it."""
 
 from collections.abc import Sequence
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.budget import BudgetLimits, check_limits
 from loyalty.rules.errors import NotFound, Problem, TenantClosed, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import is_currency
@@ -19,6 +20,7 @@ from tenancy.provisioning import (
     NewTenant,
     insert_tenant,
     read_listed_tenant,
+    set_budget,
     set_entitlement,
     set_tenant_state,
 )
@@ -92,6 +94,18 @@ async def entitle_tenant(world: World, tenant_id: TenantId, *, loyalty: bool) ->
     """
     async with world.database.tenant_transaction(tenant_id) as tx:
         await set_entitlement(tx, entitled=loyalty)
+        return await _find_open(tx)
+
+
+async def limit_tenant(world: World, tenant_id: TenantId, limits: BudgetLimits | None) -> ListedTenant:
+    """Give a tenant a budget of its own, or with None that of the settings. Servers know of it within seconds.
+
+    Refusals: NotFound, TenantClosed, InvalidInput.
+    """
+    if limits is not None:
+        refuse_problems(check_limits(limits))
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        await set_budget(tx, *(limits or (None, None)))
         return await _find_open(tx)
 
 

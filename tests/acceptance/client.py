@@ -225,9 +225,13 @@ def mutation(name: str, selection: str) -> str:
 
 
 def without_request_id(answer: Json) -> Json:
-    """An answer without what is different each time."""
+    """An answer without what is different each time: the request id, and what is left of the budget."""
     for error in answer.get("errors", ()):
         error["extensions"].pop("requestId")
+    extensions = answer.get("extensions", {})
+    extensions.pop("cost", None)
+    if not extensions:
+        answer.pop("extensions", None)
     return answer
 
 

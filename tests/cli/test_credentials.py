@@ -82,6 +82,19 @@ async def test_a_tenant_is_suspended_shown_as_such_and_resumed(world: World, sal
     assert f"{tenant}  Salon\n" in operator.run("tenant", "list").stdout
 
 
+async def test_a_tenant_gets_a_budget_of_its_own_and_the_usual_one_again(salon: Salon, operator: Operator) -> None:
+    tenant = str(salon.tenant_id)
+    limited = operator.run("tenant", "limits", tenant, "--points", "50000", "--per-second", "900")
+    assert limited.stdout == f"{tenant} has 50000 points, and 900 come back a second.\n", limited.stderr
+    assert f"{tenant}  Salon  50000 points, 900 a second\n" in operator.run("tenant", "list").stdout
+    assert operator.run("tenant", "limits", tenant, "--default").stdout == f"{tenant} has the limits of the settings.\n"
+    assert f"{tenant}  Salon\n" in operator.run("tenant", "list").stdout
+    for words in ([], ["--points", "50000"], ["--default", "--points", "50000", "--per-second", "1"]):
+        assert "--default" in operator.run("tenant", "limits", tenant, *words).stderr
+    too_few = operator.run("tenant", "limits", tenant, "--points", "1", "--per-second", "1")
+    assert (too_few.returncode, "points: must be 20000" in too_few.stderr) == (1, True), too_few.stderr
+
+
 async def test_a_tenant_is_entitled_and_closed_for_good(world: World, salon: Salon, operator: Operator) -> None:
     """Neither takes the owner's password of the database."""
     tenant = str(salon.tenant_id)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from loyalty.rules.accrual import MatureOn
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.birthday import DayOfYear
+from loyalty.rules.budget import LEAST_SLICE_POINTS, BudgetLimits
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
@@ -26,6 +27,7 @@ from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.audit import count_audit_entries, list_audit_entries
 from loyalty.services.authentication import actor_of_client, actor_of_token, find_fallen, refresh_actor
+from loyalty.services.budget import Budgets
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
 from loyalty.services.customer import (
@@ -253,6 +255,9 @@ class Day:
         await list_products(world, manager, GiftCardProductFilter(search="voucher"), Window(20))
         await count_products_of_list(world, manager, GiftCardProductFilter(active=True))
         await limit_guesses(world, manager, new_code(), known=False)
+        budgets = Budgets(world.database, world.clock, BudgetLimits())
+        await budgets.charge(manager, LEAST_SLICE_POINTS)
+        await budgets.book_all()
         spare_card = (await create_product(world, manager, product(name="Spare"))).product
         await archive_product(world, manager, spare_card.id)
         items = [service_item("cut"), service_item("colour")]

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from loyalty.rules.budget import LEAST_SLICE_POINTS, BudgetLimits
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, GiftCardHoldId, JobId, PurchaseId, RuleId, TierId
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
+from loyalty.services.budget import Budgets
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.customer_archive import archive_customer
@@ -119,6 +121,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)
     await limit_guesses(world, salon.integration, new_code(), known=False)
+    budgets = Budgets(world.database, world.clock, BudgetLimits())
+    await budgets.charge(salon.integration, LEAST_SLICE_POINTS)
+    await budgets.book_all()
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
     assert (await tell_expiring(at(world, today + timedelta(days=15)), salon.tenant_id)).done

@@ -42,6 +42,7 @@ APP_RIGHTS = {
         "UPDATE(rotated_with), UPDATE(secret_mark)"
     ),
     "audit_entries": GROWS_ONLY,
+    "budgets": "DELETE, INSERT, SELECT, UPDATE",
     "catalog_history": GROWS_ONLY,
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
     "checkouts": "INSERT, SELECT, UPDATE(version)",
@@ -113,7 +114,8 @@ RELAY_RIGHTS = {
     "purchases": "SELECT(evaluates_at), SELECT(tenant_id)",
     "program_versions": BEGINS_ONLY,
     "programs": BEGINS_ONLY,
-    "tenants": "INSERT, SELECT, UPDATE(loyalty_entitled), UPDATE(state)",
+    "tenants": "INSERT, SELECT, UPDATE(budget_per_second), UPDATE(budget_points), UPDATE(loyalty_entitled), "
+    "UPDATE(state)",
 }
 
 BREACHES: dict[str, tuple[LiteralString, str]] = {

@@ -12,6 +12,7 @@ from loyalty.storage.tables.administration import (
     jobs,
     oidc_issuers,
 )
+from loyalty.storage.tables.budgets import budgets
 from loyalty.storage.tables.checkouts import checkouts, hold_lots, holds, redemption_returns, redemptions
 from loyalty.storage.tables.customers import (
     accounts,
@@ -57,6 +58,7 @@ __all__ = [
     "allocations",
     "api_tokens",
     "audit_entries",
+    "budgets",
     "catalog_history",
     "catalog_items",
     "checkouts",

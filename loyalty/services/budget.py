@@ -1,0 +1,194 @@
+"""What operations cost is taken from the budgets of their client and their tenant, in all processes together.
+
+A process counts in memory and books what was spent in slices, so most operations cost no statement. Between two
+bookings the processes do not know of each other: each may let a client spend two slices and one operation too much.
+What was spent too much is a debt, which is paid before anything is spent again, so the rate holds in the long run.
+
+When booking fails, operations run and are counted in this process alone (`docs/decisions/0025`).
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from loyalty.rules.budget import CLIENT_PART, CUSTOMER_PART, Bucket, BudgetLimits, Charge, decide_charge
+from loyalty.rules.ids import TenantId
+from loyalty.storage.budgets import Booked, Spending, book_spending
+from permissions.actor import Actor, ActorKind
+from tenancy.database import Database
+
+MAX_REMEMBERED_TENANTS = 10_000
+"""Tenants whose budgets one process remembers."""
+
+MAX_REMEMBERED_CLIENTS = 5_000
+"""Clients of one tenant whose budgets one process remembers. What is forgotten of one was mostly less than a slice."""
+
+BOOKING_SECONDS = 1.0
+"""How long an operation waits at most until full slices are booked."""
+
+NEWS_SECONDS = 5.0
+"""How old may be what a process knows of the others when it refuses an operation; and how long booking rests when it
+has failed."""
+
+UNBOOKED_SECONDS = 300.0
+"""How long a process with traffic of a tenant goes without booking at most. Then it also knows the tenant's limits."""
+
+TENANT_SCOPE = "tenant"
+AWAY = (OperationalError, InterfaceError, PoolTimeout)
+"""What the database raises when it is away, or too busy to answer."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.budgets")
+
+
+class _TenantBudget:
+    """What a process knows of a tenant and its clients."""
+
+    __slots__ = ("asked_at", "booking", "clients", "due", "failed", "shares", "tenant")
+
+    def __init__(self, limits: BudgetLimits, now: float) -> None:
+        self.tenant = Bucket()
+        self.clients: OrderedDict[str, Bucket] = OrderedDict()
+        self.due: set[str] = set()
+        """Clients that are booked next."""
+        self.booking: asyncio.Task[None] | None = None
+        self.asked_at = now
+        """When the last booking began, in seconds since 1970."""
+        self.failed = False
+        self.shares = _share(limits)
+
+    def change_limits(self, limits: BudgetLimits, now: float) -> None:
+        if limits == self.shares[1]:
+            return
+        former, self.shares = self.shares, _share(limits)
+        for bucket in (self.tenant, *self.clients.values()):
+            bucket.change_rate(former[bucket.part].per_second, self.shares[bucket.part].per_second, now)
+
+    def limits_of(self, bucket: Bucket) -> BudgetLimits:
+        return self.shares[bucket.part]
+
+    def is_over(self, bucket: Bucket, slices: int) -> bool:
+        """Whether so many slices of a bucket are not booked."""
+        return bucket.owed >= slices * self.shares[bucket.part].slice_points
+
+    def decide(self, bucket: Bucket, cost: int, now: float) -> Charge:
+        return decide_charge(cost, bucket, self.shares[bucket.part], self.tenant, self.shares[1], now)
+
+    def find_client(self, actor: Actor) -> Bucket:
+        name = actor.client
+        bucket = self.clients.get(name)
+        if bucket is None:
+            part = CUSTOMER_PART if actor.kind is ActorKind.CUSTOMER else CLIENT_PART
+            bucket = self.clients[name] = Bucket(part)
+            if len(self.clients) > MAX_REMEMBERED_CLIENTS:
+                forgotten, _ = self.clients.popitem(last=False)
+                self.due.discard(forgotten)
+        else:
+            self.clients.move_to_end(name)
+        return bucket
+
+
+class Budgets:
+    """The budgets of one process. `defaults` are for tenants without limits of their own."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime], defaults: BudgetLimits) -> None:
+        self._database = database
+        self._clock = clock
+        self._defaults = defaults
+        self._tenants: OrderedDict[TenantId, _TenantBudget] = OrderedDict()
+
+    async def charge(self, actor: Actor, cost: int) -> Charge:
+        """Take the cost of an operation from what its client and its tenant may spend, or say when to come back."""
+        now = self._clock().timestamp()
+        budget = self._find(actor.tenant_id, now)
+        bucket = budget.find_client(actor)
+        if budget.is_over(bucket, 2) or budget.is_over(budget.tenant, 2):
+            await self._wait_for_booking(actor.tenant_id, budget)
+            now = self._clock().timestamp()
+        charge = budget.decide(bucket, cost, now)
+        if charge.retry_after is not None and now - budget.asked_at >= NEWS_SECONDS:
+            budget.due.add(actor.client)
+            await self._wait_for_booking(actor.tenant_id, budget)
+            charge = budget.decide(bucket, cost, self._clock().timestamp())
+        if budget.is_over(bucket, 1):
+            budget.due.add(actor.client)
+            self._begin_booking(actor.tenant_id, budget)
+        elif budget.is_over(budget.tenant, 1) or now - budget.asked_at >= UNBOOKED_SECONDS:
+            self._begin_booking(actor.tenant_id, budget)
+        return charge
+
+    async def book_all(self) -> None:
+        """Book what was spent and is not booked yet: the process ends."""
+        for tenant_id, budget in list(self._tenants.items()):
+            budget.due |= {name for name, bucket in budget.clients.items() if bucket.owed}
+            if budget.tenant.owed:
+                await self._wait_for_booking(tenant_id, budget)
+
+    def _find(self, tenant_id: TenantId, now: float) -> _TenantBudget:
+        budget = self._tenants.get(tenant_id)
+        if budget is None:
+            budget = self._tenants[tenant_id] = _TenantBudget(self._defaults, now)
+            if len(self._tenants) > MAX_REMEMBERED_TENANTS:
+                self._tenants.popitem(last=False)
+        else:
+            self._tenants.move_to_end(tenant_id)
+        return budget
+
+    async def _wait_for_booking(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
+        """Wait until what is owed is booked. After a while, and where it has just failed, go on without."""
+        self._begin_booking(tenant_id, budget)
+        if budget.booking is not None:
+            await asyncio.wait({budget.booking}, timeout=BOOKING_SECONDS)
+
+    def _begin_booking(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
+        """Book in the background, unless that is under way or has just failed."""
+        rests = budget.failed and self._clock().timestamp() - budget.asked_at < NEWS_SECONDS
+        if budget.booking is None and not rests:
+            budget.booking = asyncio.create_task(self._book(tenant_id, budget))
+
+    async def _book(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
+        now = self._clock()
+        budget.asked_at = now.timestamp()
+        due, budget.due = budget.due, set()
+        buckets = {f"client {name}": budget.clients[name] for name in due if name in budget.clients}
+        buckets[TENANT_SCOPE] = budget.tenant
+        owed = {scope: bucket.owed for scope, bucket in buckets.items()}
+        spending = [
+            Spending(scope, _at(now.timestamp() + owed[scope] / rate), rate)
+            for scope, rate in ((scope, budget.limits_of(bucket).per_second) for scope, bucket in buckets.items())
+        ]
+        try:
+            async with self._database.tenant_transaction(tenant_id) as tx:
+                booked = await book_spending(tx, spending, now)
+        except Exception as error:  # whatever it is: no operation is refused because of it
+            budget.failed = True
+            budget.due |= due
+            if isinstance(error, AWAY):
+                log.warning("budgets are booked later", reason=type(error).__name__)
+            else:
+                log.exception("booking budgets failed")
+        else:
+            budget.failed = False
+            self._take_over(budget, buckets, owed, booked)
+        finally:
+            budget.booking = None
+
+    def _take_over(
+        self, budget: _TenantBudget, buckets: Mapping[str, Bucket], owed: Mapping[str, int], booked: Booked
+    ) -> None:
+        now = self._clock().timestamp()
+        for scope, bucket in buckets.items():
+            bucket.settle(budget.limits_of(bucket), booked.full_at[scope].timestamp(), owed[scope], now)
+        budget.change_limits(booked.own_limits or self._defaults, now)
+
+
+def _share(limits: BudgetLimits) -> dict[int, BudgetLimits]:
+    return {part: limits.share(part) for part in (1, CLIENT_PART, CUSTOMER_PART)}
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

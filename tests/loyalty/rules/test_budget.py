@@ -1,0 +1,102 @@
+"""A bucket leaks at its rate, whoever looks and however often, and nothing is taken where too little is left."""
+
+import pytest
+
+from loyalty.rules.budget import (
+    BUDGET_POINTS,
+    CLIENT_PART,
+    CUSTOMER_PART,
+    LEAST_BUDGET_POINTS,
+    MOST_BUDGET_POINTS,
+    Bucket,
+    BudgetLimits,
+    check_limits,
+    decide_charge,
+)
+from runtime.settings import MAX_BUDGET_POINTS, MIN_BUDGET_POINTS, Settings
+from schema.costs import MAX_OPERATION_COST
+from schema.limits import MAX_COST
+
+NOW = 1_800_000_000.0
+TENANT = BudgetLimits(200_000, 10_000)
+CLIENT = TENANT.share(CLIENT_PART)
+
+
+def test_a_client_spends_what_it_has_and_then_waits_for_what_it_lacks() -> None:
+    client, tenant = Bucket(CLIENT_PART), Bucket()
+    first = decide_charge(90_000, client, CLIENT, tenant, TENANT, NOW)
+    assert (first.retry_after, first.left, first.full_after) == (None, 10_000, 18)
+    second = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW)
+    assert (second.retry_after, second.left) == (2, 10_000)
+    assert (client.owed, tenant.owed) == (90_000, 90_000)
+    early = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW + 1.9)
+    assert early.retry_after == 1
+    late = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW + 2)
+    assert (late.retry_after, late.left) == (None, 0)
+
+
+def test_clients_share_what_their_tenant_has() -> None:
+    tenant, clients = Bucket(), [Bucket(CLIENT_PART) for _ in range(3)]
+    for client in clients[:2]:
+        assert decide_charge(100_000, client, CLIENT, tenant, TENANT, NOW).retry_after is None
+    refused = decide_charge(20_000, clients[2], CLIENT, tenant, TENANT, NOW)
+    assert (refused.retry_after, refused.left, clients[2].owed) == (2, 0, 0)
+
+
+def test_a_full_bucket_gets_no_fuller() -> None:
+    client, tenant = Bucket(CLIENT_PART), Bucket()
+    decide_charge(1, client, CLIENT, tenant, TENANT, NOW)
+    assert decide_charge(0, client, CLIENT, tenant, TENANT, NOW + 1_000_000).left == CLIENT.points
+
+
+def test_what_others_booked_counts_and_a_debt_is_paid_first() -> None:
+    """Another process has spent 30,000 points more than there were."""
+    client, tenant = Bucket(CLIENT_PART), Bucket()
+    decide_charge(10_000, client, CLIENT, tenant, TENANT, NOW)
+    client.settle(CLIENT, NOW + 130_000 / CLIENT.per_second, 10_000, NOW)
+    assert client.count_left(CLIENT, NOW) == pytest.approx(-30_000)
+    refused = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW)
+    assert (refused.retry_after, refused.left) == (10, 0)
+
+
+def test_what_was_spent_while_it_was_booked_comes_on_top() -> None:
+    client, tenant = Bucket(CLIENT_PART), Bucket()
+    decide_charge(10_000, client, CLIENT, tenant, TENANT, NOW)
+    decide_charge(5_000, client, CLIENT, tenant, TENANT, NOW)
+    client.settle(CLIENT, NOW + 10_000 / CLIENT.per_second, 10_000, NOW)
+    assert client.owed == 5_000
+    assert client.count_left(CLIENT, NOW) == pytest.approx(85_000)
+
+
+def test_every_budget_has_room_for_the_dearest_operation() -> None:
+    assert BudgetLimits(LEAST_BUDGET_POINTS, 1).share(CUSTOMER_PART) == BudgetLimits(LEAST_BUDGET_POINTS, 1)
+    assert LEAST_BUDGET_POINTS >= MAX_OPERATION_COST >= MAX_COST
+    assert BudgetLimits(BUDGET_POINTS, 10_000).share(CLIENT_PART) == BudgetLimits(100_000, 5_000)
+
+
+def test_a_slice_is_smaller_than_any_budget() -> None:
+    for part in (1, CLIENT_PART, CUSTOMER_PART):
+        limits = BudgetLimits(LEAST_BUDGET_POINTS, 1).share(part)
+        assert limits.slice_points < limits.points / 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "wrong"),
+    [
+        (BudgetLimits(LEAST_BUDGET_POINTS, 1), []),
+        (BudgetLimits(MOST_BUDGET_POINTS, MOST_BUDGET_POINTS), []),
+        (BudgetLimits(LEAST_BUDGET_POINTS - 1, 1), ["points"]),
+        (BudgetLimits(LEAST_BUDGET_POINTS, 0), ["per_second"]),
+        (BudgetLimits(MOST_BUDGET_POINTS + 1, MOST_BUDGET_POINTS + 1), ["points", "per_second"]),
+    ],
+)
+def test_limits_of_a_tenant_are_checked(limits: BudgetLimits, wrong: list[str]) -> None:
+    assert [problem.path[0] for problem in check_limits(limits) if problem] == wrong
+
+
+def test_the_settings_say_the_same_limits() -> None:
+    settings = Settings.model_fields
+    assert BudgetLimits(settings["budget_points"].default, settings["budget_points_per_second"].default) == (
+        BudgetLimits()
+    )
+    assert (MIN_BUDGET_POINTS, MAX_BUDGET_POINTS) == (LEAST_BUDGET_POINTS, MOST_BUDGET_POINTS)
