@@ -16,7 +16,6 @@ from graphql import NoDeprecatedCustomRule, validate
 from strawberry import Schema
 
 from cli.main import main
-from permissions.roles import permission_matrix
 from runtime.settings import Settings
 from schema.documents import prepare_document
 from schema.root import treue_schema
@@ -244,10 +243,6 @@ def test_the_glossary_explains_each_word_once() -> None:
     words = GLOSSARY_ROW.findall((ROOT / "docs/glossary.md").read_text("utf-8"))
     assert "gift card" in words
     assert [word for word, times in Counter(words).items() if times > 1] == []
-
-
-def test_the_permission_matrix_is_the_real_one() -> None:
-    assert permission_matrix() in (ROOT / "docs/guides/api-tokens.md").read_text("utf-8")
 
 
 def test_every_refusal_is_explained() -> None:
