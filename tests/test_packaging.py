@@ -15,6 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
+from api.connections import DRAIN_SECONDS
+from api.server import CUT_SHORT_SECONDS, GRACEFUL_SECONDS
+from runtime.settings import Settings
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 PACKAGES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -131,6 +135,16 @@ def test_compose_starts_what_it_should_and_only_the_migration_knows_the_administ
     assert knowing == ["postgres", "migrate"]
     for name in ("server", "worker"):
         assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+
+
+def test_containers_get_the_time_to_stop_that_processes_take() -> None:
+    """Without a period of its own a container is killed after 10 seconds, in the middle of requests."""
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    server = DRAIN_SECONDS + GRACEFUL_SECONDS + CUT_SHORT_SECONDS
+    worker = Settings.model_fields["shutdown_seconds"].default
+    for name, needed in (("server", server), ("worker", worker)):
+        seconds = int(services[name]["stop_grace_period"].removesuffix("s"))
+        assert seconds > needed, name
 
 
 def test_rules_import_the_standard_library_and_each_other_only() -> None:
