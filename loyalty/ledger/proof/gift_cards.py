@@ -187,6 +187,23 @@ QUESTIONS: Mapping[str, str] = {
         WHERE p.tenant_id = :current_tenant
         GROUP BY p.tenant_id, p.id HAVING p.sold <> count(c.id)
     """,
+    # A card that somebody bought is always told of. Any other one is told of while somebody has it.
+    "every entry of a gift card that somebody bought is told once, and no other": """
+        SELECT coalesce(e.gift_card_id, t.gift_card_id) AS gift_card_id, coalesce(e.kind, t.kind) AS kind,
+               e.entries, t.told
+        FROM (SELECT e.gift_card_id::text AS gift_card_id, 'gift_card.' || lower(e.kind) AS kind, count(*) AS entries,
+                     bool_or(c.buyer_id IS NOT NULL) AS is_bought
+              FROM gift_card_entries e
+              JOIN gift_cards c ON c.tenant_id = :current_tenant AND c.id = e.gift_card_id
+              WHERE e.tenant_id = :current_tenant GROUP BY e.gift_card_id, e.kind) e
+        FULL JOIN (SELECT payload->>'gift_card_id' AS gift_card_id, kind, count(*) AS told FROM events
+                   WHERE tenant_id = :current_tenant AND entry_id IS NULL
+                     AND kind IN ('gift_card.issued', 'gift_card.spent', 'gift_card.returned', 'gift_card.expired',
+                                  'gift_card.extended', 'gift_card.voided')
+                   GROUP BY 1, 2) t
+            ON t.gift_card_id = e.gift_card_id AND t.kind = e.kind
+        WHERE coalesce(t.told, 0) > coalesce(e.entries, 0) OR (e.is_bought AND e.entries <> coalesce(t.told, 0))
+    """,
     # The worker is a second behind, and a day when something is wrong with it; measured by the ledger's own time.
     "nothing is left of a gift card a day after its time": """
         SELECT c.id, c.balance_minor, c.held_minor, c.due_at FROM gift_cards c
