@@ -11,8 +11,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.gift_cards import keep_card, open_card_book, tell_owner
 from loyalty.ledger.once import Booked, run_once
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardState, refuse_ended, state_at
 from loyalty.rules.gift_card_code import GiftCardCode
@@ -202,6 +204,7 @@ async def _decide_claim(
         raise GiftCardHasOwner
     after = card._replace(holder_id=claimer_id)
     keep_card(book, after)
+    bring_back(book, claimer_id, ArchiveCause.GIFT_CARD, card.id)
     gifts = (await read_gifts_of_cards(tx, [card.id]))[card.id]
     if gifts and gifts[0].claimer_id is None:
         book.posting.move(gifts[0]._replace(claimer_id=claimer_id, claimed_at=book.now))

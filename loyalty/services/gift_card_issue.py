@@ -8,11 +8,13 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.gift_cards import enter_card, tell_owner
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ProductSale
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.chain import CHAIN_START
 from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.expiry import end_of_last_day
@@ -170,7 +172,7 @@ async def sell_product(
 
 
 def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) -> Booked[IssuedCard]:
-    """Book a new card with its first entry."""
+    """Book a new card with its first entry. An archived customer who gets it comes back."""
     tenant_id, code = book.actor.tenant_id, new_code()
     blank = GiftCardRow(
         id=card_id,
@@ -197,6 +199,8 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
+    if terms.customer_id is not None:
+        bring_back(book, terms.customer_id, ArchiveCause.GIFT_CARD, card_id)
     after = move(blank.account, blank.face_minor)
     card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
     book.posting.add(card)

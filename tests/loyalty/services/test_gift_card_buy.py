@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.errors import IdempotencyConflict, InsufficientPoints, InvalidInput, LoyaltyError, NotFound
 from loyalty.rules.gift_card import GiftCardOrigin
@@ -17,8 +18,11 @@ from loyalty.rules.gift_card_errors import (
 from loyalty.rules.ids import CustomerId, GiftCardProductId
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.customer import CustomerKey, list_activity
+from loyalty.services.customer_archive import archive_customer, load_archivings
+from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.gift_card import reveal_code
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
+from loyalty.services.gift_card_gift import claim_gift_card
 from loyalty.services.gift_card_issue import IssuedCard, issue_gift_card
 from loyalty.services.gift_card_product import change_product, create_product
 from loyalty.services.program import ProgramEdit, update_program
@@ -32,7 +36,18 @@ from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOBODY, customer_actor, give, known_customer, merge, product
+from tests.loyalty.services.builders import (
+    NOBODY,
+    customer_actor,
+    earn,
+    give,
+    known_customer,
+    merge,
+    one_point_per_euro,
+    order,
+    product,
+    rule,
+)
 from tests.loyalty.services.gift_cards import cancel_card, euros, issue_request, spend_card
 
 
@@ -264,3 +279,52 @@ async def test_a_purchase_keeps_to_its_round_trips(world: World, salon: Salon, s
     with statements() as sent:
         await cancel_card(world, salon, bought.card.id)
     assert len(sent) == 6, sent
+
+
+async def test_from_points_to_cards_to_purchases_and_on_nothing_is_gained(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """F-14: 1,000 points buy two cards; what the cards pay earns nothing, recorded before or after they pay."""
+    anna_id = await known_customer(world, salon)
+    await create_earning_rule(world, salon.manager, one_point_per_euro())
+    await create_earning_rule(world, salon.manager, rule(7))
+    await give(world, salon, 1_000, "start")
+    product_id = await offer(world, salon)
+    for number in range(2):
+        card_id = (await buy(world, salon, product_id, f"buy-{number}")).card.id
+        name = f"order-{number}"
+        bought = order(name, 2_500)
+        if number:
+            await earn(world, salon, bought)
+        await spend_card(world, salon, card_id, 2_500, name, order=name)
+        if not number:
+            await earn(world, salon, bought)
+    points = (await _customer(world, salon, anna_id)).points
+    assert (points.available, points.pending) == (0, 0)
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_an_archived_customer_comes_back_by_a_card(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Buying, receiving and claiming a card all mean the same: the customer is here again, as with a purchase."""
+    anna_id = await known_customer(world, salon)
+    await give(world, salon, 500, "points")
+    product_id, anna = await offer(world, salon), CustomerKey(external_id="anna")
+    open_card = await issue_gift_card(world, salon.integration, issue_request(key="open", customer=None))
+
+    async def claim() -> object:
+        return await claim_gift_card(world, salon.integration, open_card.code, anna, "claim")
+
+    steps = (
+        lambda: buy(world, salon, product_id),
+        lambda: issue_gift_card(world, salon.integration, issue_request(key="received")),
+        claim,
+    )
+    for step in steps:
+        await archive_customer(world, salon.manager, anna, None)
+        await step()
+        assert (await _customer(world, salon, anna_id)).archived_at is None
+    history = (await load_archivings(world, salon.manager, [anna_id]))[anna_id]
+    assert [row.cause for row in history if not row.archived] == [ArchiveCause.GIFT_CARD] * 3
+    await ledger_is_sound(salon.tenant_id)
