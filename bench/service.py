@@ -19,6 +19,7 @@ from typing import NamedTuple
 from uuid_utils.compat import uuid7
 
 from api.issuer import Issuer
+from loyalty.rules.budget import MOST_BUDGET_POINTS
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning_rule import EarningRule, PerAmountAward
 from loyalty.rules.ids import CustomerId, RuleId, TenantId
@@ -206,6 +207,8 @@ def _environment(urls: DatabaseUrls, folder: Path) -> dict[str, str]:
         "TREUE_APP_URL": urls.app,
         "TREUE_RELAY_URL": urls.relay,
         "TREUE_LOG_LEVEL": "WARNING",
+        # One client asks for more than anybody may. Slices are as large as ever, so they are booked as often.
+        "TREUE_BUDGET_POINTS_PER_SECOND": str(MOST_BUDGET_POINTS),
     }
 
 

@@ -41,9 +41,9 @@ async def test_every_answer_says_what_it_cost_and_what_is_left(salon: Business) 
     cost = body["extensions"]["cost"]
     assert (cost["requestedQueryCost"], cost["actualQueryCost"]) == (QUESTION_COST + 1, QUESTION_COST + 1)
     status = cost["throttleStatus"]
-    assert (status["maximumAvailable"], status["restoreRate"]) == (100_000, 5_000)
+    assert (status["maximumAvailable"], status["restoreRate"]) == (100_000, 500_000)
     assert status["currentlyAvailable"] == 100_000 - (QUESTION_COST + 1)
-    assert response.headers["ratelimit-policy"] == '"points";q=100000;w=20;qu="points"'
+    assert response.headers["ratelimit-policy"] == '"points";q=100000;w=1;qu="points"'
     assert response.headers["ratelimit"] == f'"points";r={status["currentlyAvailable"]};t=1'
     assert "retry-after" not in response.headers
 
