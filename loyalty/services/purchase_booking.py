@@ -40,12 +40,13 @@ from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurch
 from loyalty.services.revaluation import VALUED_FACTS, FrozenRules, may_be_revalued, read_frozen_rules, revalue
 from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer
-from loyalty.storage.accruals import read_accruals_by_id
+from loyalty.storage.accruals import AccrualRow, read_accruals_by_id
 from loyalty.storage.documents import to_document
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
 from loyalty.storage.purchase_preparation import KnownPurchase
 from loyalty.storage.purchases import PurchaseRow, facts_document
 from loyalty.storage.refunds import read_refunds
+from loyalty.storage.tiers import TierChangeRow
 from permissions.actor import Actor
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
@@ -269,38 +270,50 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
     if purchase.status not in ENDED:
         bring_back(book, draft.customer_id, ArchiveCause.PURCHASE, purchase.id)
     book.posting.add(purchase)
-    book.posting.add(
-        PurchaseFact(
-            purchase_id=purchase.id,
-            version=purchase.version,
-            fingerprint=draft.item.fingerprint,
-            status=purchase.status,
-            facts=facts_document(replace(draft.facts, lines=_told_lines(draft))),
-            recorded_at=book.now,
-            recorded_by=book.actor.subject,
-            actor_kind=book.actor.kind,
-            actor_name=book.actor.display,
-            report_key=draft.item.recording.idempotency_key,
-            report_client=book.actor.client if draft.item.recording.idempotency_key else None,
-            state_mark=mark_state(draft.facts, purchase.status),
-        ),
+    book.posting.add(_build_fact(book, draft, purchase))
+    accrual, change = _book_accrual(book, draft, purchase)
+    return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
+
+
+def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> PurchaseFact:
+    """The report as it is kept: what was sent, by whom, and what was known after it."""
+    recording = draft.item.recording
+    return PurchaseFact(
+        purchase_id=purchase.id,
+        version=purchase.version,
+        fingerprint=draft.item.fingerprint,
+        status=purchase.status,
+        facts=facts_document(replace(draft.facts, lines=_told_lines(draft))),
+        recorded_at=book.now,
+        recorded_by=book.actor.subject,
+        actor_kind=book.actor.kind,
+        actor_name=book.actor.display,
+        report_key=recording.idempotency_key,
+        report_client=book.actor.client if recording.idempotency_key else None,
+        state_mark=mark_state(draft.facts, purchase.status),
     )
+
+
+def _book_accrual(
+    book: Book, draft: PurchaseDraft, purchase: PurchaseRow
+) -> tuple[AccrualRow | None, TierChangeRow | None]:
+    """Book what a purchase earns: the first time, anew where its facts changed, and what its status does to that."""
     facts, accrual, change = draft.facts, draft.item.known.accrual, None
     policy = book.program.row.settings.accrual
     moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)
     if draft.before and purchase.generation != draft.before.generation:
         accrual = None
-    if accrual is not None:
-        end_changed = not {"starts_at", "ends_at"}.isdisjoint(draft.item.news.changed)
-        if draft.frozen is not None:
-            accrual, change = revalue(
-                book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
-            )
-        accrual, moved = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
-        change = moved or change
-    elif purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
-        accrual, change = accrue(book, purchase, facts, moment, draft.refunds)
-    return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
+    if accrual is None:
+        if purchase.generation and is_evaluated_at(policy, facts, purchase.status, book.now):
+            return accrue(book, purchase, facts, moment, draft.refunds)
+        return None, None
+    end_changed = not {"starts_at", "ends_at"}.isdisjoint(draft.item.news.changed)
+    if draft.frozen is not None:
+        accrual, change = revalue(
+            book, accrual, purchase, facts, moment, draft.refunds, draft.frozen, end_changed=end_changed
+        )
+    accrual, moved = follow(book, accrual, purchase, facts, moment, end_changed=end_changed)
+    return accrual, moved or change
 
 
 def _told_lines(draft: PurchaseDraft) -> tuple[PurchaseLine, ...]:
