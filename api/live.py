@@ -13,9 +13,7 @@ from typing import Any
 import psycopg
 import structlog
 
-from loyalty.rules.errors import InvalidInput
-from loyalty.rules.ids import CustomerId, TenantId
-from loyalty.services.event_log import (
+from loyalty.log.reading import (
     MAX_EVENTS_AT_ONCE,
     EventPage,
     last_position,
@@ -23,6 +21,8 @@ from loyalty.services.event_log import (
     list_events,
     read_log,
 )
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
 from schema.masking import ReaderTooSlow
@@ -244,20 +244,20 @@ class EventHub:
         finally:
             del self._asking[tenant_id]
         try:
-            return await last_position(self._world, tenant_id)
+            return await last_position(self._world.database, tenant_id)
         finally:
             self._reads.release()
 
     async def _read(self, tenant_id: TenantId, position: int) -> list[EventRow]:
         async with self._reads:
-            return await list_events(self._world, tenant_id, after=position)
+            return await list_events(self._world.database, tenant_id, after=position)
 
     async def _read_patiently(self, tenant_id: TenantId, position: int, customer_id: CustomerId | None) -> EventPage:
         """Read a log while it can be read; a follower waits for a database that is away, as a live one does."""
         while not self._stopped:
             try:
                 async with self._reads:
-                    page = await read_log(self._world, tenant_id, after=position, customer_id=customer_id)
+                    page = await read_log(self._world.database, tenant_id, after=position, customer_id=customer_id)
             except Exception as error:
                 if not is_away(error):
                     raise
@@ -288,7 +288,7 @@ class EventHub:
             await asyncio.sleep(rest)
             try:
                 async with self._reads:
-                    reached = await last_positions(self._world, list(self._logs))
+                    reached = await last_positions(self._world.database, list(self._logs))
             except Exception as error:  # noqa: BLE001 - without it a lost hint would be a lost event
                 rest = self._reading.failed(error)
             else:

@@ -5,13 +5,12 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.accounts import Accounts, account_numbers
 from loyalty.ledger.rows import OutboxEvent
 from loyalty.ledger.sheet import Sheet
-from loyalty.rules.events import Event, event_payload
-from loyalty.rules.gift_card_events import GiftCardEvent
+from loyalty.rules.event_codec import AnyEvent, encode_event
 from loyalty.rules.ids import EventId
 from loyalty.rules.standing import count_qualifying
 
 
-def tell_event(sheet: Sheet, accounts: Accounts, event: Event | GiftCardEvent) -> None:
+def tell_event(sheet: Sheet, accounts: Accounts, event: AnyEvent) -> None:
     """Append an event to the outbox, with the account as it is just now."""
     account = accounts[event.customer_id]
     counted = count_qualifying(sheet.program.row.settings.tiering, account)
@@ -23,7 +22,7 @@ def tell_event(sheet: Sheet, accounts: Accounts, event: Event | GiftCardEvent) -
             kind=event.kind,
             customer_id=event.customer_id,
             entry_id=getattr(event, "entry_id", None),
-            payload={**event_payload(event), "account": numbers, "locale": locale},
+            payload={**encode_event(event), "account": numbers, "locale": locale},
             occurred_at=sheet.now,
         ),
     )

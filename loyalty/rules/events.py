@@ -1,7 +1,7 @@
 """Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people."""
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 from loyalty.rules.archive import ArchiveCause
@@ -20,11 +20,6 @@ from loyalty.rules.ids import (
     TierId,
 )
 from loyalty.rules.tiers import TierChangeCause
-
-if TYPE_CHECKING:
-    from loyalty.rules.gift_card_events import GiftCardEvent
-
-JsonObject = dict[str, str | int | None]
 
 
 class EventKind(DescribedEnum):
@@ -190,7 +185,7 @@ class PointsExpiring:
     points: int
     days_before: int
     expires_at: str
-    marketing_consent: bool
+    marketing_consent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,9 +294,3 @@ Event = (
     | CustomerArchived
     | CustomerUnarchived
 )
-
-
-def event_payload(event: "Event | GiftCardEvent") -> JsonObject:
-    """Return what is stored of an event beside its kind: its fields, ids as text."""
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {name: value if value is None or isinstance(value, int) else str(value) for name, value in values.items()}

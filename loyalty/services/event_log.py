@@ -1,73 +1,18 @@
-"""The tenant's log of events, from any position."""
+"""Who may read the tenant's log of events, and how much of it."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
-from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.log.reading import EventPage, last_position, read_page
 from loyalty.services.customer import may_see_customer
 from loyalty.services.world import World
-from loyalty.storage.events import (
-    EventFilter,
-    EventRow,
-    read_event_page,
-    read_events,
-    read_last_position,
-    read_last_positions,
-)
+from loyalty.storage.events import EventFilter
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
 
-MAX_EVENTS_AT_ONCE = 500
-MAX_POSITIONS_AT_ONCE = 5_000
-"""How far one page of a poll looks: a filter that fits nothing there answers with an empty page and where to go on."""
 
-MAX_LOGS_ASKED_AT_ONCE = 5_000
-"""Logs of which one statement asks how far they reach."""
-
-
-class EventPage(NamedTuple):
-    """Events of a poll, the position to go on after, and whether the log goes on beyond it."""
-
-    events: list[EventRow]
-    end: int
-    more: bool
-
-
-async def list_events(world: World, tenant_id: TenantId, *, after: int) -> list[EventRow]:
-    """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order."""
-    tx = world.database.reading(tenant_id)
-    return await read_events(tx, after=after, limit=MAX_EVENTS_AT_ONCE)
-
-
-async def read_log(world: World, tenant_id: TenantId, *, after: int, customer_id: CustomerId | None) -> EventPage:
-    """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order; with a customer, only those about them.
-
-    The events of one customer are found by an index, so that whoever resumes does not read everybody's.
-    """
-    if customer_id is None:
-        events = await list_events(world, tenant_id, after=after)
-        return EventPage(events, events[-1].position if events else after, more=len(events) == MAX_EVENTS_AT_ONCE)
-    wanted = EventFilter(customer_id=customer_id)
-    tx = world.database.reading(tenant_id)
-    last = await read_last_position(tx)
-    events = await read_event_page(tx, wanted, after=after, up_to=last, limit=MAX_EVENTS_AT_ONCE)
-    more = len(events) == MAX_EVENTS_AT_ONCE
-    return EventPage(events, events[-1].position if more else max(after, last), more)
-
-
-async def last_position(world: World, tenant_id: TenantId) -> int:
-    """The position of the newest event, 0 when there is none."""
-    tx = world.database.reading(tenant_id)
-    return await read_last_position(tx)
-
-
-async def last_positions(world: World, tenant_ids: Sequence[TenantId]) -> dict[TenantId, int]:
-    """The positions of the newest events of many tenants, in one statement for ``MAX_LOGS_ASKED_AT_ONCE`` of them."""
-    found: dict[TenantId, int] = {}
-    for start in range(0, len(tenant_ids), MAX_LOGS_ASKED_AT_ONCE):
-        found |= await read_last_positions(world.database, tenant_ids[start : start + MAX_LOGS_ASKED_AT_ONCE])
-    return found
+async def find_newest_position(world: World, actor: Actor) -> int:
+    """The position of the newest event of the actor's tenant, 0 when there is none."""
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    return await last_position(world.database, actor.tenant_id)
 
 
 async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:
@@ -81,9 +26,4 @@ async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after:
         require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
         if not may_see_customer(actor, wanted.customer_id):
             return EventPage([], after, more=False)
-    tx = world.database.reading(actor.tenant_id)
-    last = await read_last_position(tx)
-    up_to = last if wanted.customer_id is not None else min(last, after + MAX_POSITIONS_AT_ONCE)
-    found = await read_event_page(tx, wanted, after=after, up_to=up_to, limit=limit)
-    end = found[-1].position if len(found) == limit else max(after, up_to)
-    return EventPage(found, end, more=end < last)
+    return await read_page(world.database, actor.tenant_id, wanted, after=after, limit=limit)

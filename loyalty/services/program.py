@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.jobs.line import put_re_tiering_in_line
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
@@ -14,7 +15,7 @@ from loyalty.rules.program_checks import CheckedProgram, ProgramCheck
 from loyalty.rules.program_checks import check_program as find_checks
 from loyalty.services.audit import note_changes
 from loyalty.services.world import World
-from loyalty.storage.jobs import RETIER, JobRow, start_job
+from loyalty.storage.jobs import JobRow
 from loyalty.storage.programs import (
     ProgramRow,
     lock_program,
@@ -96,7 +97,7 @@ async def change_settings(world: World, tx: Transaction, by: Actor, edit: Progra
     change = AuditedChange(AuditSubject.PROGRAM, "program", "Program", program.settings, settings)
     await note_changes(tx, by, now, [change])
     same = settings.tiering == program.settings.tiering
-    job = None if same else await start_job(tx, JobId(uuid7()), RETIER, now)
+    job = None if same else await put_re_tiering_in_line(tx, by, job_id=JobId(uuid7()), now=now)
     changed = program._replace(
         settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
     )

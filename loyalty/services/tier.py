@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.jobs.line import put_re_tiering_in_line
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.ids import JobId, TierId
@@ -16,7 +17,7 @@ from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
-from loyalty.storage.jobs import RETIER, JobRow, read_jobs_by_id, start_job
+from loyalty.storage.jobs import JobRow, read_jobs_by_id
 from loyalty.storage.programs import touch_config
 from loyalty.storage.tiers import (
     TierRow,
@@ -163,7 +164,7 @@ async def _edit_tiers(
             if made is not None:
                 return await _made_before(tx, tier_id or TierId(made), JobId(made))
             tier = await edit(tx)
-            job = await _re_tier_everybody(world, tx, JobId(tier.id if tier_id is None else uuid7()))
+            job = await _re_tier_everybody(world, tx, actor, JobId(tier.id if tier_id is None else uuid7()))
             await once.keep(tx, job.id, world.clock())
             return ChangedTier(tier, job)
 
@@ -191,6 +192,6 @@ async def _made_before(tx: Transaction, tier_id: TierId, job_id: JobId) -> Chang
     return ChangedTier(tier, (await read_jobs_by_id(tx, [job_id]))[job_id], replayed=True)
 
 
-async def _re_tier_everybody(world: World, tx: Transaction, job_id: JobId) -> JobRow:
+async def _re_tier_everybody(world: World, tx: Transaction, by: Actor, job_id: JobId) -> JobRow:
     await touch_config(tx)
-    return await start_job(tx, job_id, RETIER, world.clock())
+    return await put_re_tiering_in_line(tx, by, job_id=job_id, now=world.clock())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Text, case, func, literal, select
+from sqlalchemy import BigInteger, Text, bindparam, case, func, literal, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from loyalty.rules.account import Account
@@ -158,6 +158,19 @@ _OPEN_ACCOUNTS = select(*_opened_customers.c, *_opened_accounts.c).join_from(
     _opened_accounts.c.customer_id == _opened_customers.c.id,
 )
 
+_ACCOUNTS_AFTER = (
+    select(*PROFILE_COLUMNS, *ACCOUNT_COLUMNS)
+    .join_from(
+        accounts,
+        customers,
+        (customers.c.tenant_id == accounts.c.tenant_id) & (customers.c.id == accounts.c.customer_id),
+    )
+    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id > bindparam("cursor"), ~accounts.c.closed)
+    .order_by(accounts.c.customer_id)
+    .limit(bindparam("limit"))
+    .with_for_update(of=accounts)
+)
+
 
 async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCustomer]:
     """Create or refresh customers by external id and lock their accounts; the result is keyed by external id.
@@ -194,3 +207,8 @@ def locked_customer(row: Any) -> LockedCustomer:
 def account_of(row: Any) -> Account:
     """An account as the rules know it, from ``ACCOUNT_COLUMNS``."""
     return Account(**{name: getattr(row, name) for name in _ACCOUNT_NAMES})
+
+
+async def lock_accounts_after(tx: Transaction, cursor: CustomerId, limit: int) -> list[LockedCustomer]:
+    """The next customers in the order of their ids, their accounts locked."""
+    return [locked_customer(row) for row in await tx.rows(_ACCOUNTS_AFTER, cursor=cursor, limit=limit)]

@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from loyalty.rules.ids import CustomerId, JobId, TenantId
-from loyalty.storage.accounts import ACCOUNT_COLUMNS, PROFILE_COLUMNS, LockedCustomer, locked_customer
-from loyalty.storage.tables import accounts, customers, jobs
+from loyalty.rules.ids import JobId, TenantId
+from loyalty.storage.tables import accounts, jobs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
-
-RETIER = "RETIER"
 
 
 class JobRow(NamedTuple):
@@ -28,8 +25,29 @@ class JobRow(NamedTuple):
     total: int
     cursor: UUID | None
     problem: str | None
+    arguments: dict[str, Any] | None
+    """What it was asked to do, as a document; None where an earlier release put it in line."""
+    result: dict[str, Any] | None
+    """What came of its batches so far, as a document; None before the first."""
+    actor_kind: str | None
+    actor_subject: str | None
+    actor: str | None
+    """Who asked for it; None for jobs that are older than the record of it."""
     created_at: datetime
     updated_at: datetime
+
+
+class NewJob(NamedTuple):
+    """A job that somebody asks for."""
+
+    id: JobId
+    kind: str
+    arguments: dict[str, Any]
+    total: int
+    actor_kind: str
+    actor_subject: str
+    actor: str
+    created_at: datetime
 
 
 class DueJob(NamedTuple):
@@ -57,12 +75,10 @@ _COUNT_ACCOUNTS = select(func.count()).where(accounts.c.tenant_id == tenant_para
 _INSERT = insert(jobs).values(
     tenant_id=tenant_parameter(),
     id=bindparam("id"),
-    kind=bindparam("kind"),
     state="WAITING",
     done=0,
-    total=bindparam("total"),
-    created_at=bindparam("now"),
-    updated_at=bindparam("now"),
+    updated_at=bindparam("created_at"),
+    **{name: bindparam(name) for name in NewJob._fields if name != "id"},
 )
 _UPDATE = (
     update(jobs)
@@ -72,6 +88,7 @@ _UPDATE = (
         done=bindparam("done"),
         total=bindparam("total"),
         cursor=bindparam("cursor"),
+        result=bindparam("result"),
         problem=bindparam("problem"),
         updated_at=bindparam("now"),
     )
@@ -82,26 +99,33 @@ _DUE = (
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )
-_ACCOUNTS_AFTER = (
-    select(*PROFILE_COLUMNS, *ACCOUNT_COLUMNS)
-    .join_from(
-        accounts,
-        customers,
-        (customers.c.tenant_id == accounts.c.tenant_id) & (customers.c.id == accounts.c.customer_id),
-    )
-    .where(accounts.c.tenant_id == tenant_parameter(), accounts.c.customer_id > bindparam("cursor"), ~accounts.c.closed)
-    .order_by(accounts.c.customer_id)
-    .limit(bindparam("limit"))
-    .with_for_update(of=accounts)
-)
 
 
-async def start_job(tx: Transaction, job_id: JobId, kind: str, now: datetime) -> JobRow:
-    """Put a job over all accounts of the tenant in line; its total is how many there are now."""
+async def count_open_accounts(tx: Transaction) -> int:
+    """How many customers of the tenant have an account that is not closed."""
     counted = await tx.row(_COUNT_ACCOUNTS)
-    total = int(counted[0]) if counted else 0
-    await tx.run(_INSERT, id=job_id, kind=kind, total=total, now=now)
-    return JobRow(job_id, kind, "WAITING", 0, total, None, None, now, now)
+    return int(counted[0]) if counted else 0
+
+
+async def start_job(tx: Transaction, new: NewJob) -> JobRow:
+    """Put a job in line."""
+    await tx.run(_INSERT, **new._asdict())
+    return JobRow(
+        id=new.id,
+        kind=new.kind,
+        state="WAITING",
+        done=0,
+        total=new.total,
+        cursor=None,
+        problem=None,
+        arguments=new.arguments,
+        result=None,
+        actor_kind=new.actor_kind,
+        actor_subject=new.actor_subject,
+        actor=new.actor,
+        created_at=new.created_at,
+        updated_at=new.created_at,
+    )
 
 
 async def claim_job(tx: Transaction, job_id: JobId) -> JobRow | None:
@@ -119,6 +143,7 @@ async def save_job(tx: Transaction, job: JobRow) -> None:
         done=job.done,
         total=job.total,
         cursor=job.cursor,
+        result=job.result,
         problem=job.problem,
         now=job.updated_at,
     )
@@ -132,8 +157,3 @@ async def read_jobs_by_id(tx: Reads, ids: Sequence[JobId]) -> dict[JobId, JobRow
 async def read_due_jobs(connection: AsyncConnection, limit: int) -> list[DueJob]:
     """Unfinished jobs of all tenants, oldest first; runs as the relay role, outside any tenant."""
     return [DueJob._make(row) for row in await connection.execute(_DUE, {"limit": limit})]
-
-
-async def lock_accounts_after(tx: Transaction, cursor: CustomerId, limit: int) -> list[LockedCustomer]:
-    """The next customers in the order of their ids, their accounts locked."""
-    return [locked_customer(row) for row in await tx.rows(_ACCOUNTS_AFTER, cursor=cursor, limit=limit)]

@@ -6,7 +6,7 @@ import strawberry
 
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.events import EventKind
-from loyalty.services.event_log import last_position, poll_events
+from loyalty.services.event_log import find_newest_position, poll_events
 from loyalty.storage.events import EventFilter
 from permissions.catalog import Permission
 from schema.connections import place_of
@@ -16,7 +16,7 @@ from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
 from schema.subscriptions.stream import watched_customer
 from schema.types.customer import CustomerBy
-from schema.types.event_log import EventPage, logged_event
+from schema.types.event_log import EventPage, show_event
 
 
 @guarded(
@@ -27,7 +27,7 @@ from schema.types.event_log import EventPage, logged_event
 )
 async def event_cursor(info: Info) -> Cursor:
     """A position only; it tells nothing about the events."""
-    return info.context.event_cursor(await last_position(info.context.world, info.context.actor.tenant_id))
+    return info.context.event_cursor(await find_newest_position(info.context.world, info.context.actor))
 
 
 @guarded(
@@ -53,5 +53,5 @@ async def events(
     wanted = EventFilter(kinds, await watched_customer(info, customer))
     limit = first or DEFAULT_PAGE_SIZE
     page = await poll_events(context.world, context.actor, wanted, after=position, limit=limit)
-    nodes: list[Any] = [logged_event(event, context.event_cursor(event.position)) for event in page.events]
+    nodes: list[Any] = [show_event(event, context.event_cursor(event.position)) for event in page.events]
     return EventPage(nodes=nodes, end_cursor=context.event_cursor(page.end), has_next_page=page.more)

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
-from uuid import UUID
+from dataclasses import fields
+from typing import Annotated
 
 import strawberry
 
+from loyalty.log.events import decode_row
+from loyalty.rules.event_codec import EVENT_CLASSES
 from loyalty.rules.ids import EntryId
-from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
@@ -16,6 +17,11 @@ from schema.scalars import Cursor
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
 from schema.types.customer import CustomerBy
 from schema.types.event import PointsChanged, PointsChangedRow
+from schema.types.node import shown
+
+ENTRY = "entry_id"
+OF_ENTRIES = frozenset(kind for kind, told in EVENT_CLASSES.items() if ENTRY in {field.name for field in fields(told)})
+"""The kinds of events that tell of an entry of the ledger."""
 
 
 @guarded_stream(
@@ -32,14 +38,9 @@ async def points_changed(
     watched = await watched_customer(info, customer)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
-            if "entry_id" in event.payload and watched in (None, event.customer_id):
-                yield _row(info, event)
-
-
-def _row(info: Info, event: EventRow) -> Any:
-    return PointsChangedRow(
-        cursor=event_cursor(info, event),
-        entry_id=EntryId(UUID(event.payload["entry_id"])),
-        customer_id=event.customer_id,
-        numbers=event.payload["account"],
-    )
+            if event.kind not in OF_ENTRIES or watched not in (None, event.customer_id):
+                continue
+            logged = decode_row(event)
+            entry_id: EntryId = getattr(logged.event, ENTRY)
+            row = PointsChangedRow(event_cursor(info, logged), entry_id, event.customer_id, logged.account)
+            yield shown(PointsChanged, row)

@@ -3,14 +3,12 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated, cast
 
 import strawberry
 
-from loyalty.rules.events import EventKind
-from loyalty.rules.ids import LotId
-from loyalty.storage.events import EventRow
+from loyalty.log.events import LoggedEvent, decode_row
+from loyalty.rules.events import PointsExpiring as PointsExpiringEvent
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
@@ -18,6 +16,7 @@ from schema.scalars import Cursor
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
 from schema.types.customer import CustomerBy
 from schema.types.event import PointsExpiring, PointsExpiringRow
+from schema.types.node import shown
 
 
 @guarded_stream(
@@ -38,23 +37,22 @@ async def points_expiring(
     watched = await watched_customer(info, customer)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
-            if (
-                event.kind == EventKind.POINTS_EXPIRING
-                and watched in (None, event.customer_id)
-                and (days_before is None or event.payload["days_before"] in days_before)
-            ):
-                yield _row(info, event)
+            if event.kind != PointsExpiringEvent.kind or watched not in (None, event.customer_id):
+                continue
+            logged = decode_row(event)
+            notice = cast("PointsExpiringEvent", logged.event)
+            if days_before is None or notice.days_before in days_before:
+                yield shown(PointsExpiring, _row(info, logged, notice))
 
 
-def _row(info: Info, event: EventRow) -> Any:
-    payload = event.payload
+def _row(info: Info, logged: LoggedEvent, notice: PointsExpiringEvent) -> PointsExpiringRow:
     return PointsExpiringRow(
-        cursor=event_cursor(info, event),
-        customer_id=event.customer_id,
-        lot_id=LotId(UUID(payload["lot_id"])),
-        points=payload["points"],
-        days_before=payload["days_before"],
-        expires_at=datetime.fromisoformat(payload["expires_at"]),
-        marketing_consent=payload["marketing_consent"],
-        occurred_at=event.occurred_at,
+        cursor=event_cursor(info, logged),
+        customer_id=notice.customer_id,
+        lot_id=notice.lot_id,
+        points=notice.points,
+        days_before=notice.days_before,
+        expires_at=datetime.fromisoformat(notice.expires_at),
+        marketing_consent=notice.marketing_consent,
+        occurred_at=logged.occurred_at,
     )

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from loyalty.log.events import LoggedEvent
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
 from loyalty.services.customer import get_customer
@@ -38,7 +39,7 @@ async def follow(info: Info, after: str | None, watched: CustomerId | None) -> A
     raise FeedEnded
 
 
-def event_cursor(info: Info, event: EventRow) -> str:
+def event_cursor(info: Info, event: LoggedEvent) -> str:
     """The cursor of an event."""
     return info.context.event_cursor(event.position)
 

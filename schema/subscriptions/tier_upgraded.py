@@ -2,16 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated, cast
 
 import strawberry
 
-from loyalty.rules.events import EventKind
-from loyalty.rules.ids import TierId
+from loyalty.log.events import LoggedEvent, decode_row
+from loyalty.rules.events import TierUpgraded as TierUpgradedEvent
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.rules.zones import locale_matches
-from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
@@ -19,6 +17,7 @@ from schema.scalars import Cursor, Locale
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
 from schema.types.customer import CustomerBy
 from schema.types.event import TierUpgraded, TierUpgradedRow
+from schema.types.node import shown
 from schema.types.tier import known_tier_ids
 
 
@@ -48,30 +47,25 @@ async def tier_upgraded(
     allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
-            payload = event.payload
+            if event.kind != TierUpgradedEvent.kind or watched not in (None, event.customer_id):
+                continue
+            logged = decode_row(event)
+            upgrade = cast("TierUpgradedEvent", logged.event)
             if (
-                event.kind == EventKind.TIER_UPGRADED
-                and watched in (None, event.customer_id)
-                and payload["cause"] in allowed
-                and (wanted is None or _tier_id(payload["tier_id"]) in wanted)
-                and (locale is None or (payload["locale"] and locale_matches(locale, payload["locale"])))
+                upgrade.cause in allowed
+                and (wanted is None or upgrade.tier_id in wanted)
+                and (locale is None or (logged.locale and locale_matches(locale, logged.locale)))
             ):
-                yield _row(info, event)
+                yield shown(TierUpgraded, _row(info, logged, upgrade))
 
 
-def _row(info: Info, event: EventRow) -> Any:
-    payload = event.payload
-    previous = payload["previous_tier_id"]
+def _row(info: Info, logged: LoggedEvent, upgrade: TierUpgradedEvent) -> TierUpgradedRow:
     return TierUpgradedRow(
-        cursor=event_cursor(info, event),
-        customer_id=event.customer_id,
-        from_tier_id=_tier_id(previous) if previous else None,
-        to_tier_id=_tier_id(payload["tier_id"]),
-        cause=TierChangeCause(payload["cause"]),
-        qualifying_points=payload["qualifying_points"],
-        occurred_at=event.occurred_at,
+        cursor=event_cursor(info, logged),
+        customer_id=upgrade.customer_id,
+        from_tier_id=upgrade.previous_tier_id,
+        to_tier_id=upgrade.tier_id,
+        cause=upgrade.cause,
+        qualifying_points=upgrade.qualifying_points,
+        occurred_at=logged.occurred_at,
     )
-
-
-def _tier_id(text: str) -> TierId:
-    return TierId(UUID(text))

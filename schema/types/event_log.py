@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import strawberry
 
+from loyalty.log.events import decode_row
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
@@ -96,29 +97,21 @@ class EventPage:
     has_next_page: bool = strawberry.field(description="Whether the log goes on already; else ask again later.")
 
 
-def logged_event(event: EventRow, cursor: str) -> LoggedEventRow:
-    """An event as the log shows it, read from its payload."""
+_TOLD = (
+    *("points", "entry_id", "purchase_id", "adjustment_id", "hold_id", "redemption_id", "lot_id", "previous_tier_id"),
+    *("tier_id", "gift_card_id", "amount_minor", "currency"),
+)
+"""What an event of some class tells; an event that has no such field shows null."""
 
-    def named(key: str) -> UUID | None:
-        value: Any = event.payload.get(key)
-        return None if value is None else UUID(value)
 
+def show_event(row: EventRow, cursor: str) -> LoggedEventRow:
+    """Return an event as the log shows it."""
+    logged = decode_row(row)
     return LoggedEventRow(
         cursor=cursor,
-        kind=EventKind(event.kind),
-        customer_id=event.customer_id,
-        occurred_at=event.occurred_at,
-        points=event.payload.get("points"),
-        numbers=event.payload["account"],
-        entry_id=named("entry_id"),
-        purchase_id=named("purchase_id"),
-        adjustment_id=named("adjustment_id"),
-        hold_id=named("hold_id"),
-        redemption_id=named("redemption_id"),
-        lot_id=named("lot_id"),
-        previous_tier_id=named("previous_tier_id"),
-        tier_id=named("tier_id"),
-        gift_card_id=named("gift_card_id"),
-        amount_minor=event.payload.get("amount_minor"),
-        currency=event.payload.get("currency"),
+        kind=logged.event.kind,
+        customer_id=logged.event.customer_id,
+        occurred_at=logged.occurred_at,
+        numbers=logged.account,
+        **{name: getattr(logged.event, name, None) for name in _TOLD},
     )

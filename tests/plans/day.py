@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from loyalty.log.reading import last_position, last_positions, list_events
 from loyalty.rules.accrual import MatureOn
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.birthday import DayOfYear
@@ -47,7 +48,7 @@ from loyalty.services.earning_rule import (
     list_earning_rules,
     update_earning_rule,
 )
-from loyalty.services.event_log import last_position, last_positions, list_events, poll_events
+from loyalty.services.event_log import poll_events
 from loyalty.services.gift_card import CardKey, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_gift import GiveRequest, claim_gift_card, give_gift_card
@@ -511,11 +512,11 @@ class Day:
         async with self.relay.engine.begin() as connection:
             await position_events(connection)
             await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
-        newest = await last_position(self.world, self.salon.tenant_id)
-        assert await last_positions(self.world, [self.salon.tenant_id]) == {self.salon.tenant_id: newest}
+        newest = await last_position(self.world.database, self.salon.tenant_id)
+        assert await last_positions(self.world.database, [self.salon.tenant_id]) == {self.salon.tenant_id: newest}
         everything = EventFilter(kinds=[EventKind.POINTS_EARNED])
         await poll_events(self.world, self.salon.manager, everything, after=newest - 300, limit=50)
-        await list_events(self.world, self.salon.tenant_id, after=500)
+        await list_events(self.world.database, self.salon.tenant_id, after=500)
 
     async def sweep(self) -> None:
         """What time alone makes due, looked for across tenants, and done in this one."""

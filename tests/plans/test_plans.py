@@ -36,7 +36,7 @@ BY_DESIGN: Mapping[str, str] = {
     "loyalty.storage.reports.count_active_customers": "a report adds up what it covers",
     "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",
     "loyalty.storage.tiers.count_customers": "counts the customers of each tier, for people who run the program",
-    "loyalty.storage.jobs.start_job": "counts the accounts once for each change of tiers, for the progress of its job",
+    "loyalty.storage.jobs.count_open_accounts": "once for each change of tiers, for the progress of its job",
 }
 """Who sends a statement that reads more where there is more, and why that is right."""
 

@@ -245,4 +245,4 @@ def test_every_node_type_is_found_by_its_id(graphql_schema: GraphQLSchema) -> No
 
 def test_unions_hold_only_object_types(graphql_schema: GraphQLSchema) -> None:
     unions = [type_ for type_ in graphql_schema.type_map.values() if isinstance(type_, GraphQLUnionType)]
-    assert {union.name for union in unions} == {"EarningAward", "LedgerReference"}
+    assert {union.name for union in unions} == {"EarningAward", "JobResult", "LedgerReference"}

@@ -20,6 +20,7 @@ from graphql import (
     get_named_type,
     is_leaf_type,
 )
+from sqlalchemy import text
 
 from api.issuer import Issuer
 from api.service import customer_token_signer, hash_of_secret, make_secret
@@ -33,6 +34,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer import CustomerKey, find_customer
+from loyalty.services.job import advance_job
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.events import EventFilter, EventRow, read_event_page
@@ -424,6 +426,10 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     for part in (life.set_up, life.earn, life.spend, life.move):
         await part()
     await position_all_events(relay_database)
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        jobs = await tx.rows(text("SELECT id FROM jobs WHERE tenant_id = :current_tenant ORDER BY created_at"))
+    for job in jobs:
+        assert not await advance_job(world, salon.tenant_id, job.id)
     anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
     assert anna is not None
     customer = Asking(treue, services, customer_actor(salon.tenant_id, anna.id))

@@ -2,23 +2,29 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
+from loyalty.jobs.kinds import ClaimedJob, JobType, Step, registry_of
 from loyalty.rules.earning import Conditions, EarningRule, FixedAward
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import JobId, RuleId
+from loyalty.rules.job import JobKind, ReTierResult
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.job import BATCH, advance_job, fail_job, load_jobs
-from loyalty.services.tier import create_tier
+from loyalty.services.job import advance_job, fail_job, load_jobs, result_of
+from loyalty.services.job_kinds import JOB_TYPES
+from loyalty.services.re_tiering import BATCH
+from loyalty.services.tier import create_tier, remove_tier
 from loyalty.services.world import World
 from loyalty.storage.accounts import lock_customers
-from loyalty.storage.jobs import RETIER, JobRow, start_job
+from loyalty.storage.jobs import JobRow, NewJob, start_job
 from runtime.roles import DatabaseUrls
-from tenancy.database import Database
+from tenancy.database import Database, Transaction
 from tests.fixtures.live import buy, end_sessions, is_waiting_for_a_lock, until, worker_process
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
@@ -44,10 +50,10 @@ async def reward(world: World, salon: Salon, points: int) -> None:
     await create_earning_rule(world, salon.manager, draft)
 
 
-async def put_in_line(world: World, salon: Salon, kind: str) -> JobId:
+async def put_in_line(world: World, salon: Salon, kind: str, arguments: dict[str, Any] | None = None) -> JobId:
     job_id = JobId(uuid7())
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
-        await start_job(tx, job_id, kind, world.clock())
+        await start_job(tx, NewJob(job_id, kind, arguments or {}, 0, "STAFF", "staff:ann", "Ann", world.clock()))
     return job_id
 
 
@@ -93,6 +99,7 @@ async def test_re_tiers_everybody_in_batches_with_a_fixed_number_of_statements(
     await buy(world, salon, 2_500)
     changed = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
     assert (changed.job.state, changed.job.done, changed.job.total) == ("WAITING", 0, 2_500)
+    job = changed.job
     seen: list[tuple[str, int, int]] = []
     sent: list[int] = []
     for unfinished in (True, True, False):
@@ -101,6 +108,12 @@ async def test_re_tiers_everybody_in_batches_with_a_fixed_number_of_statements(
         sent.append(len(batch))
         job = await job_of(world, salon, changed.job.id)
         seen.append((job.state, job.done, job.total))
+    assert result_of(job) == ReTierResult(upgraded=2_500)
+    assert (job.actor_kind, job.actor_subject, job.actor) == (
+        salon.manager.kind,
+        salon.manager.subject,
+        salon.manager.display,
+    )
     assert seen == [("RUNNING", BATCH, 2_500), ("RUNNING", 2 * BATCH, 2_500), ("DONE", 2_500, 2_500)]
     # The first batch may have to read the program that its process does not know yet.
     assert sent[1:] == [STATEMENTS_OF_A_BATCH] * 2
@@ -153,7 +166,7 @@ async def test_a_job_that_fails_is_given_up_with_a_problem_and_stops_no_other(
     world: World, salon: Salon, other_salon: Salon, relay_database: Database
 ) -> None:
     bad = await put_in_line(world, salon, "MAKE_COFFEE")
-    good = await put_in_line(world, other_salon, RETIER)
+    good = await put_in_line(world, other_salon, JobKind.RETIER)
     with capture_logs() as lines:
         async with working(world, relay_database):
             await until(lambda: has_state(world, salon, bad, "FAILED"))
@@ -177,7 +190,7 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
         async with working(World(worker), relay_database):
             async with world.database.tenant_transaction(salon.tenant_id) as tx:
                 await lock_customers(tx, [customer])
-                job_id = await put_in_line(world, salon, RETIER)
+                job_id = await put_in_line(world, salon, JobKind.RETIER)
                 for _ in range(2):
                     await until(lambda: is_waiting_for_a_lock(database_urls.app, "treue-tests-worker"))
                     assert await end_sessions(database_urls.app, "treue-tests-worker")
@@ -188,12 +201,89 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
 
 
 async def test_what_is_finished_cannot_be_given_up(world: World, salon: Salon, other_salon: Salon) -> None:
-    job_id = await put_in_line(world, salon, RETIER)
+    job_id = await put_in_line(world, salon, JobKind.RETIER)
     assert not await fail_job(world, other_salon.tenant_id, job_id, "not theirs")
     assert not await advance_job(world, salon.tenant_id, job_id)
     assert not await fail_job(world, salon.tenant_id, job_id, "too late")
     job = await job_of(world, salon, job_id)
     assert (job.state, job.problem) == ("DONE", None)
+
+
+async def test_a_job_tells_how_many_fell(world: World, salon: Salon) -> None:
+    await reward(world, salon, 100)
+    await buy(world, salon, 3)
+    silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
+    await advance_job(world, salon.tenant_id, silver.job.id)
+    removed = await remove_tier(world, salon.manager, silver.tier.id)
+    assert result_of(removed.job) is None
+    await advance_job(world, salon.tenant_id, removed.job.id)
+    job = await job_of(world, salon, removed.job.id)
+    assert (job.state, result_of(job)) == ("DONE", ReTierResult(downgraded=3))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Arguments of a kind of job of this test: to count up to a number, in twos."""
+
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Its result."""
+
+    reached: int = 0
+
+
+async def count_on(_world: World, tx: Transaction, job: ClaimedJob[Count, Counted]) -> Step[Counted]:
+    """Count two further, and leave a trace in the same transaction; stumble the first time at four."""
+    reached = min(job.result.reached + 2, job.arguments.up_to)
+    await tx.run(text("UPDATE tenants SET allowed_origins = allowed_origins || to_jsonb(CAST(:n AS text))"), n=reached)
+    if reached == 4 and not STUMBLED:
+        STUMBLED.append(reached)
+        raise RuntimeError("stumbled")
+    return Step(reached - job.result.reached, job.cursor, reached == job.arguments.up_to, Counted(reached))
+
+
+STUMBLED: list[int] = []
+COUNTING = {"COUNT": JobType(JobKind.RETIER, Count, Counted, count_on)}
+
+
+async def test_a_batch_and_how_far_the_job_is_are_kept_together(world: World, salon: Salon) -> None:
+    """The handler gets its arguments and its result as classes; a batch that fails leaves neither trace nor result."""
+    job_id = await put_in_line(world, salon, "COUNT", {"up_to": 5})
+    assert await advance_job(world, salon.tenant_id, job_id, COUNTING)
+    with pytest.raises(RuntimeError):
+        await advance_job(world, salon.tenant_id, job_id, COUNTING)
+    assert (await job_of(world, salon, job_id)).result == {"reached": 2}
+    assert await advance_job(world, salon.tenant_id, job_id, COUNTING)
+    assert not await advance_job(world, salon.tenant_id, job_id, COUNTING)
+    job = await job_of(world, salon, job_id)
+    assert (job.state, job.done, job.result) == ("DONE", 5, {"reached": 5})
+    assert await count(world, salon, "SELECT jsonb_array_length(allowed_origins) FROM tenants") == 3
+
+
+async def test_a_job_of_the_release_before_has_no_owner_and_is_done_all_the_same(world: World, salon: Salon) -> None:
+    job_id = JobId(uuid7())
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run(
+            text(
+                "INSERT INTO jobs (tenant_id, id, kind, state, done, total, created_at, updated_at) "
+                "VALUES (:current_tenant, :id, 'RETIER', 'WAITING', 0, 0, now(), now())"
+            ),
+            id=job_id,
+        )
+    assert not await advance_job(world, salon.tenant_id, job_id)
+    job = await job_of(world, salon, job_id)
+    assert (job.state, job.actor, result_of(job)) == ("DONE", None, ReTierResult())
+
+
+def test_every_kind_of_job_has_one_handler() -> None:
+    retier = JOB_TYPES[JobKind.RETIER]
+    with pytest.raises(TypeError, match="without one: RETIER"):
+        registry_of()
+    with pytest.raises(TypeError, match="without one: none"):
+        registry_of(retier, retier)
 
 
 @pytest.mark.parametrize(

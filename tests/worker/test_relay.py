@@ -13,8 +13,8 @@ from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 from uuid_utils.compat import uuid7
 
+from loyalty.log.reading import last_position
 from loyalty.rules.ids import CustomerId, TenantId
-from loyalty.services.event_log import last_position
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.events import MAX_PAYLOAD_BYTES, Positioned, decode_hints, encode_hints
@@ -50,7 +50,7 @@ SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES}
 
 
 async def reached(world: World, salon: Salon, position: int) -> bool:
-    return await last_position(world, salon.tenant_id) == position
+    return await last_position(world.database, salon.tenant_id) == position
 
 
 async def new_salon(owner_world: World) -> Salon:

@@ -27,6 +27,13 @@ jobs = tenant_table(
     Column("total", Integer, nullable=False),
     identifier("cursor", nullable=True),
     text_column("problem", nullable=True),
+    # What it was asked to do, and what came of its batches so far; each kind has classes of its own for both.
+    document("arguments", nullable=True),
+    document("result", nullable=True),
+    # Who asked for it; empty for jobs that are older than the record of it.
+    text_column("actor_kind", nullable=True),
+    text_column("actor_subject", nullable=True),
+    text_column("actor", nullable=True),
     instant("created_at"),
     instant("updated_at"),
     one_of("state", tuple(JobState)),

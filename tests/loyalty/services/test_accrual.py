@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from loyalty.log.reading import list_events
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.earning import Conditions
@@ -17,7 +18,6 @@ from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.purchase_errors import AmbiguousReport
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, update_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase import load_accruals, record_purchases
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
@@ -75,7 +75,7 @@ async def entries_of(world: World, salon: Salon) -> list[EntryRow]:
 async def told(world: World, relay: Database, salon: Salon) -> list[str]:
     """The kinds of all events of the salon, in order."""
     await position_all_events(relay)
-    return [event.kind for event in await list_events(world, salon.tenant_id, after=0)]
+    return [event.kind for event in await list_events(world.database, salon.tenant_id, after=0)]
 
 
 def accrual_of(recorded: RecordedPurchase) -> AccrualRow:
@@ -434,7 +434,7 @@ async def test_the_tier_falls_back_with_the_points(world: World, salon: Salon, r
         *("points.earned", "tier.upgraded") * 2,
         *("points.reversed", "tier.downgraded") * 2,
     ]
-    events = await list_events(world, salon.tenant_id, after=0)
+    events = await list_events(world.database, salon.tenant_id, after=0)
     assert [event.payload["cause"] for event in events if event.kind == "tier.downgraded"] == ["REVERSAL"] * 2
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from loyalty.log.reading import list_events
 from loyalty.rules.account import Overdraft
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.customer import CustomerProfile
@@ -24,7 +25,6 @@ from loyalty.rules.points import MAX_POINTS
 from loyalty.services.adjustment import AdjustmentRequest, adjust_points, load_adjustments
 from loyalty.services.customer import CustomerKey, list_activity
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -132,7 +132,7 @@ async def test_an_adjustment_is_told_once(world: World, salon: Salon, relay_data
     made = await give(world, salon, 30, "told")
     await give(world, salon, 30, "told")
     await position_all_events(relay_database)
-    (event,) = await list_events(world, salon.tenant_id, after=0)
+    (event,) = await list_events(world.database, salon.tenant_id, after=0)
     assert (event.kind, event.customer_id) == ("points.adjusted", customer_id)
     assert event.payload["adjustment_id"] == str(made.adjustment.id)
     assert (event.payload["points"], event.payload["available"]) == (30, 30)

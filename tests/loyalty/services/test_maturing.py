@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from loyalty.log.reading import list_events
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualState, MatureOn
 from loyalty.rules.errors import InsufficientPoints
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import BATCH, mature_due
 from loyalty.services.program import ProgramEdit, update_program
@@ -168,7 +168,7 @@ async def test_the_tier_rises_at_maturity_and_both_are_told_then(
     assert customer.tier is not None
     assert customer.tier.id == silver.tier.id
     await position_all_events(relay_database)
-    events = await list_events(world, salon.tenant_id, after=0)
+    events = await list_events(world.database, salon.tenant_id, after=0)
     assert [event.kind for event in events] == ["points.pending"] * 2 + ["points.earned"] * 2 + ["tier.upgraded"]
     assert [event.payload["available"] for event in events[2:4]] == [10, 20]
     assert events[2].payload["account"]["pending"] == 10

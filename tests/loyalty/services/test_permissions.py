@@ -85,7 +85,7 @@ from loyalty.services.earning_rule import (
     load_rule_versions,
     update_earning_rule,
 )
-from loyalty.services.event_log import poll_events
+from loyalty.services.event_log import find_newest_position, poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
@@ -351,6 +351,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "count_catalog_items": (TEAM, lambda w, a: count_catalog_items(w, a, kind=None, search=None)),
     "count_earning_rules": (TEAM, lambda w, a: count_earning_rules(w, a, active=None)),
     "load_customers_by_external_id": ({O, M, S, C, I}, lambda w, a: load_customers_by_external_id(w, a, ["x"])),
+    "find_newest_position": ({O, M, S, C, I}, find_newest_position),
     "poll_events": (TEAM, lambda w, a: poll_events(w, a, EventFilter(), after=0, limit=1)),
     "load_purchases_by_key": ({O, M, S, C, I}, lambda w, a: load_purchases_by_key(w, a, [ORDER])),
     "load_holds_for": ({O, M, S, C, I}, lambda w, a: load_holds_for(w, a, [ORDER])),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loyalty.ledger.program import ProgramCache
+from loyalty.log.reading import list_events
 from loyalty.rules.account import Overdraft
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
@@ -39,7 +40,6 @@ from loyalty.rules.purchase_errors import StatusRunsBackwards
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
 from loyalty.services.customer import CustomerKey, find_customer, list_activity
 from loyalty.services.earning_rule import create_earning_rule, delete_earning_rule, update_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import find_purchase, load_accruals, load_purchases, record_purchase
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
@@ -408,7 +408,7 @@ async def test_earning_and_upgrading_are_told_once_each(world: World, salon: Sal
     recorded = await earn(world, salon, order(total=12_000))
     await earn(world, salon, order(total=12_000))
     await position_all_events(relay_database)
-    earned, upgraded = await list_events(world, salon.tenant_id, after=0)
+    earned, upgraded = await list_events(world.database, salon.tenant_id, after=0)
     assert (earned.kind, earned.payload["points"], earned.payload["available"]) == ("points.earned", 120, 120)
     assert earned.payload["purchase_id"] == str(recorded.purchase.id)
     assert upgraded.kind == "tier.upgraded"

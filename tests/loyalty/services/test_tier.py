@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from loyalty.log.reading import list_events
 from loyalty.rules.errors import (
     DuplicateMinimum,
     DuplicateName,
@@ -14,10 +15,9 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.ids import JobId, TierId
 from loyalty.rules.points import MAX_POINTS
-from loyalty.services import job
+from loyalty.services import re_tiering
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.job import advance_job, load_jobs
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchases
@@ -152,7 +152,7 @@ async def test_retiering_goes_on_in_batches_and_shows_how_far_it_is(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BK-35: a job with progress; each batch commits on its own."""
-    monkeypatch.setattr(job, "BATCH", 4)
+    monkeypatch.setattr(re_tiering, "BATCH", 4)
     await guests(world, salon, *[100] * 10)
     changed = await create_tier(world, salon.manager, *SILVER)
     assert (changed.job.state, changed.job.done, changed.job.total) == ("WAITING", 0, 10)
@@ -180,7 +180,7 @@ async def test_a_changed_program_upgrades_with_its_own_cause(
     await position_all_events(relay_database)
     told = [
         (event.kind, event.payload["cause"])
-        for event in await list_events(world, salon.tenant_id, after=0)
+        for event in await list_events(world.database, salon.tenant_id, after=0)
         if event.kind.startswith("tier.")
     ]
     assert told == [("tier.upgraded", "PROGRAM_CHANGE"), ("tier.downgraded", "PROGRAM_CHANGE")]

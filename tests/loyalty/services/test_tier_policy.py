@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loyalty.log.reading import list_events
 from loyalty.rules.adjustment import AdjustmentReason
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy, Period
@@ -16,7 +17,6 @@ from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.tiers import Downgrade, TierBasis, TierPolicy
 from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.event_log import list_events
 from loyalty.services.expiry import expire_due
 from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
@@ -108,7 +108,7 @@ async def tier_of(world: World, salon: Salon, name: str = "anna") -> str | None:
 async def told(world: World, salon: Salon, relay_database: Database) -> list[tuple[str, str]]:
     """What was told of tiers, with the causes."""
     await position_all_events(relay_database)
-    events = await list_events(world, salon.tenant_id, after=0)
+    events = await list_events(world.database, salon.tenant_id, after=0)
     return [(it.kind.removeprefix("tier."), it.payload["cause"]) for it in events if it.kind.startswith("tier.")]
 
 
