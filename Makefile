@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak refusals bench-database bench-verify bench-connections bench-hostile bench-reads bench-followed bench-sweeps bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak refusals bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-sweeps bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ bench-hostile: $(STAMP) ## Measure another client while one token sends hostile 
 
 bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page of entries, a connection of customers
 	@$(BIN)/python -m bench.reads $(ARGS)
+
+bench-writes: $(STAMP) ## Measure recording purchases of many customers and of one, next to pgbench in the same run
+	@$(BIN)/python -m bench.writes $(ARGS)
 
 bench-followed: $(STAMP) ## Measure what followed logs cost a process while nothing happens in them
 	@$(BIN)/python -m bench.followed $(ARGS)

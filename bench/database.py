@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import event
 
 from bench.service import OPTIONS, make_folder, prepare_tenant, record_orders
 from loyalty.services.authentication import refresh_actor
@@ -126,30 +125,21 @@ async def measure(
 
 
 @contextlib.contextmanager
-def counting(database: Database) -> Iterator[dict[str, int]]:
+def counting() -> Iterator[dict[str, int]]:
     """Count what is sent meanwhile: statements, and how often somebody waits."""
     counts = {"statements": 0, "round trips": 0}
-    engine, send = database.engine.sync_engine, Pipeline.send
-
-    def note(*_values: Any) -> None:
-        counts["statements"] += 1
-        counts["round trips"] += 1
+    send = Pipeline.send
 
     def note_and_send(pipeline: Pipeline, request: Request) -> None:
         counts["statements"] += len(request.questions)
         counts["round trips"] += 1
         send(pipeline, request)
 
-    listened = ("before_cursor_execute", "begin", "commit")
-    for name in listened:
-        event.listen(engine, name, note)
     Pipeline.send = note_and_send  # type: ignore[method-assign, assignment]
     try:
         yield counts
     finally:
         Pipeline.send = send  # type: ignore[method-assign]
-        for name in listened:
-            event.remove(engine, name, note)
 
 
 async def compare(worlds: dict[str, World], actor: Actor, rounds: int, seconds: float, postmaster: int) -> None:
@@ -159,7 +149,7 @@ async def compare(worlds: dict[str, World], actor: Actor, rounds: int, seconds: 
         if answers[0] != answers[1]:
             raise SystemExit(f"{name}: the two doors answer differently")
         for door, world in worlds.items():
-            with counting(world.database) as counts:
+            with counting() as counts:
                 await operation(world, actor, 1)
             print(f"{name}, {door}: {counts['statements']} statements, {counts['round trips']} round trips")
         for concurrency in CONCURRENCY:

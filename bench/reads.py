@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from bench.exchange import exchange, post_of
 from bench.reader import say_where
 from bench.service import HOST, Service, another_server, cpu_seconds_of, running_service
 from loyalty.services.tier import create_tier
@@ -109,12 +110,8 @@ def _requests(service: Service, document: str) -> list[bytes]:
     variables: list[dict[str, Any]] = [{}]
     if "$id" in document:
         variables = [{"id": f"customer-{number}"} for number in range(1, ASKED + 1)]
-    head = (
-        f"POST /graphql HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {service.manager_token()}\r\n"
-        "content-type: application/json\r\naccept: application/json\r\n"
-    )
-    bodies = [orjson.dumps({"query": document, "variables": values}) for values in variables]
-    return [f"{head}content-length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+    token = service.manager_token()
+    return [post_of(token, document, values) for values in variables]
 
 
 async def _ask_for_answers(server: Server, requests: Sequence[bytes]) -> list[Asked]:
@@ -122,7 +119,7 @@ async def _ask_for_answers(server: Server, requests: Sequence[bytes]) -> list[As
     reader, writer = await asyncio.open_connection(HOST, server.port)
     asked = []
     for request in requests:
-        answer = await _exchange(reader, writer, request)
+        answer = await exchange(reader, writer, request)
         if "errors" in orjson.loads(answer):
             raise SystemExit(f"an operation failed: {answer[:500]!r}")
         asked.append(Asked(request, answer))
@@ -143,7 +140,7 @@ async def _client(server: Server, asked: Sequence[Asked], until: float, first: i
     done = 0
     while time.perf_counter() < until:
         request, expected = asked[(first + done) % len(asked)]
-        answer = await _exchange(reader, writer, request)
+        answer = await exchange(reader, writer, request)
         if _data_of(answer) != _data_of(expected):
             raise SystemExit(f"{server.name} answered {answer[:500]!r} and not {expected[:500]!r}")
         done += 1
@@ -154,15 +151,6 @@ async def _client(server: Server, asked: Sequence[Asked], until: float, first: i
 def _data_of(answer: bytes) -> bytes:
     """An answer without what is left of the budget."""
     return answer.partition(b',"extensions":')[0]
-
-
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
-    writer.write(request)
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise SystemExit(f"a request was refused: {head!r}")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-    return await reader.readexactly(length)
 
 
 def _tell(name: str, slices: Mapping[str, Sequence[Slice]]) -> None:

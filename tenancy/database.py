@@ -1,7 +1,7 @@
 """The door: a transaction that belongs to one tenant, as the application role.
 
-``enter_tenant`` is the only place that sets the tenant, and it does so for one transaction. A statement that runs
-outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
+A transaction enters its tenant here, the door for reading in `multiplexer.py`; no other place sets the tenant. A
+statement that runs outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
 """
 
 import asyncio
@@ -15,17 +15,19 @@ from typing import Any, NewType
 
 import orjson
 import psycopg
-from sqlalchemy import URL, Executable, Row, TextClause, bindparam, func, make_url, select, text
+from sqlalchemy import URL, Executable, bindparam, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
 from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer, name_followed
+from tenancy.pipeline import Answer, Question
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
-from tenancy.reading import Reader, Reads
-from tenancy.statements import to_json
+from tenancy.reading import Reader, Reads, only_row
+from tenancy.statements import CompiledStatement, to_json
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
+from tenancy.transactions import Conversation, TransactionPool, question_of
 
 DEFAULT_POOL_SIZE = 10
 POOL_WAIT_SECONDS = 10
@@ -59,6 +61,8 @@ class Pooler(StrEnum):
     """A pooler that gives every transaction another connection, such as pgbouncer in transaction mode."""
 
 
+_BEGIN = text("BEGIN")
+_BEGIN_SNAPSHOT = text("BEGIN ISOLATION LEVEL REPEATABLE READ")
 _ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
 _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
 _FOLLOW = select(
@@ -80,31 +84,31 @@ SnapshotId = NewType("SnapshotId", str)
 class Transaction:
     """A transaction inside one tenant. Every statement gets ``tenant_id`` bound: the second wall beside the policy."""
 
-    __slots__ = ("_connection", "tenant_id")
+    __slots__ = ("_conversation", "tenant_id")
 
-    def __init__(self, connection: AsyncConnection, tenant_id: TenantId) -> None:
-        self._connection = connection
+    def __init__(self, conversation: Conversation, tenant_id: TenantId) -> None:
+        self._conversation = conversation
         self.tenant_id = tenant_id
 
-    async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Row[Any]]:
+    async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
         """Run a statement and return all its rows."""
-        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
-        return result.all()
+        return (await self._ask(statement, parameters)).rows()
 
-    async def row(self, statement: Executable, **parameters: Any) -> Row[Any] | None:
+    async def row(self, statement: Executable, **parameters: Any) -> Any | None:
         """Run a statement and return its only row, or None."""
-        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
-        return result.one_or_none()
+        return only_row(await self.rows(statement, **parameters))
 
     async def run(self, statement: Executable, **parameters: Any) -> int:
         """Run a statement for its effect; returns how many rows it touched."""
-        result = await self._connection.execute(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
-        return result.rowcount
+        return (await self._ask(statement, parameters)).touched
 
     async def export_snapshot(self) -> SnapshotId:
         """Let other transactions see the moment that this one sees, as long as it is open."""
-        result = await self._connection.execute(_EXPORT_SNAPSHOT)
-        return SnapshotId(result.scalar_one())
+        ((snapshot,),) = await self.rows(_EXPORT_SNAPSHOT)
+        return SnapshotId(snapshot)
+
+    async def _ask(self, statement: Executable, parameters: dict[str, Any]) -> Answer:
+        return await self._conversation.ask(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
 
 
 class Database:
@@ -137,8 +141,19 @@ class Database:
             connect_args={**network, **(DIRECT if direct else POOLED), "async_creator_fn": connect},
         )
 
+        async def connect_writer() -> psycopg.AsyncConnection[Any]:
+            return await connect(url, **network, **(DIRECT if direct else POOLED))
+
         async def connect_reader() -> psycopg.AsyncConnection[Any]:
             return await connect(url, **network, **(DIRECT_READER if direct else POOLED))
+
+        self.transactions = TransactionPool(
+            connect_writer,
+            size=pool_size,
+            answer_seconds=answer_seconds,
+            wait_seconds=pool_wait_seconds,
+            prepares=direct,
+        )
 
         self.multiplexer = (
             Multiplexer(
@@ -161,12 +176,8 @@ class Database:
         With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree; with
         one that another open transaction has exported, the moment of that transaction.
         """
-        engine = self.engine.execution_options(isolation_level="REPEATABLE READ") if snapshot else self.engine
-        async with _begin(engine) as connection:
-            if isinstance(snapshot, str):
-                await connection.execute(_import_snapshot(snapshot))
-            await enter_tenant(connection, tenant_id)
-            yield Transaction(connection, tenant_id)
+        async with self.transactions.transaction(_begin_inside(tenant_id, snapshot=snapshot)) as conversation:
+            yield Transaction(conversation, tenant_id)
 
     @asynccontextmanager
     async def plain_transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -227,6 +238,7 @@ class Database:
         """Give all connections back."""
         if self.multiplexer is not None:
             self.multiplexer.close()
+        self.transactions.close()
         await self.engine.dispose()
 
 
@@ -294,16 +306,19 @@ def _keep(closing: asyncio.Future[None]) -> None:
     closing.add_done_callback(_closing.discard)
 
 
-def _import_snapshot(snapshot: SnapshotId) -> TextClause:
+def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Question]:
+    """What begins a transaction inside a tenant."""
+    beginning = [question_of(_BEGIN_SNAPSHOT if snapshot else _BEGIN, {})]
+    if isinstance(snapshot, str):
+        beginning.append(Question(_import_snapshot(snapshot), ()))
+    return [*beginning, question_of(_ENTER, {"tenant": str(tenant_id)})]
+
+
+def _import_snapshot(snapshot: SnapshotId) -> CompiledStatement:
     """The statement takes no parameters, so the name is looked at first."""
     if not _SNAPSHOT_ID.fullmatch(snapshot):
         raise ValueError("that is no name of a snapshot")
-    return text(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-
-
-async def enter_tenant(connection: AsyncConnection, tenant_id: TenantId) -> None:
-    """Bind the running transaction to a tenant, until its end."""
-    await connection.execute(_ENTER, {"tenant": str(tenant_id)})
+    return CompiledStatement(text(f"SET TRANSACTION SNAPSHOT '{snapshot}'"), is_sent_once=True)
 
 
 def sqlalchemy_url(url: str) -> URL:

@@ -53,6 +53,16 @@ class Answer(NamedTuple):
         rows: list[Any] = self.transformer.load_rows(0, result.ntuples, self.statement.row_type(result))
         return rows
 
+    @property
+    def touched(self) -> int:
+        """How many rows the statement has read or written."""
+        return self.result.command_tuples or 0
+
+    @property
+    def command(self) -> str:
+        """The name of the command that was carried out."""
+        return (self.result.command_status or b"").decode()
+
 
 class Request:
     """One implicit transaction that somebody waits for."""
@@ -168,7 +178,7 @@ class Pipeline:
 
         It is prepared in a segment of its own, so that a request that fails does not take that back.
         """
-        if not self._prepares:
+        if not self._prepares or statement.is_sent_once:
             return None
         name = self._prepared.get(statement)
         if name is not None:

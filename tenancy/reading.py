@@ -46,7 +46,11 @@ class Reader:
 
     async def row(self, statement: Executable, **parameters: Any) -> Any | None:
         """Run a statement and return its only row, or None."""
-        rows = await self.rows(statement, **parameters)
-        if len(rows) > 1:
-            raise MultipleResultsFound("a single row was expected")
-        return rows[0] if rows else None
+        return only_row(await self.rows(statement, **parameters))
+
+
+def only_row(rows: Sequence[Any]) -> Any | None:
+    """The only one of some rows, or None where there is none. Raises MultipleResultsFound for more."""
+    if len(rows) > 1:
+        raise MultipleResultsFound("a single row was expected")
+    return rows[0] if rows else None

@@ -14,6 +14,14 @@ MAX_WAIT_SECONDS = 0.2
 
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
+FEATURE_NOT_SUPPORTED = "0A000"
+"""How PostgreSQL says that the plan of a prepared statement is void, since its table has changed."""
+
+_CAUSES = {
+    SERIALIZATION_FAILURE: "serialization_failure",
+    DEADLOCK_DETECTED: "deadlock",
+    FEATURE_NOT_SUPPORTED: "void_plan",
+}
 
 retries: Counter[str] = Counter()
 """How often this process ran a transaction again, by cause."""
@@ -44,4 +52,4 @@ def _cause(disturbance: Exception) -> str | None:
     if isinstance(disturbance, StaleRead):
         return "stale_read"
     sqlstate = getattr(getattr(disturbance, "orig", None), "sqlstate", None)
-    return {SERIALIZATION_FAILURE: "serialization_failure", DEADLOCK_DETECTED: "deadlock"}.get(sqlstate or "")
+    return _CAUSES.get(sqlstate or "")

@@ -79,15 +79,18 @@ class CompiledStatement:
         "_row_type",
         "_row_width",
         "_types",
+        "is_sent_once",
         "parameter_types",
         "text",
     )
 
-    def __init__(self, statement: Any) -> None:
+    def __init__(self, statement: Any, *, is_sent_once: bool = False) -> None:
         compiled: Any = statement.compile(dialect=_DIALECT)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError("the text depends on the values: compare with any_() of an array and not with in_()")
         self.text = compiled.string.encode()
+        self.is_sent_once = is_sent_once
+        """Whether it is not worth preparing."""
         processors: Mapping[str, Callable[[Any], Any]] = compiled._bind_processors  # noqa: SLF001 - SQLAlchemy's API
         self._constants: list[bytes | None] = []
         self._places: list[int] = []

@@ -66,7 +66,7 @@ def _upsert() -> Any:
 _UPSERT = _upsert()
 _DELETE = delete(catalog_items).where(
     catalog_items.c.tenant_id == tenant_parameter(),
-    tuple_(catalog_items.c.kind, catalog_items.c.external_id).in_(bindparam("keys", expanding=True)),
+    tuple_(catalog_items.c.kind, catalog_items.c.external_id).in_(select(_asked.c.kind, _asked.c.external_id)),
 )
 
 
@@ -93,7 +93,7 @@ def item_values(item: CatalogItem) -> dict[str, Any]:
 
 async def delete_items(tx: Transaction, keys: Sequence[CatalogPlace]) -> int:
     """Remove items; returns how many there were."""
-    return await tx.run(_DELETE, keys=[tuple(key) for key in keys])
+    return await tx.run(_DELETE, keys=[key._asdict() for key in keys])
 
 
 async def count_items(tx: Transaction) -> int:

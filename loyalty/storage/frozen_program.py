@@ -6,7 +6,6 @@ So an item at a config version is the oldest state that ended after it, or what 
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Boolean, Integer, bindparam, case, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
@@ -63,11 +62,12 @@ def _is_wanted(table: Any) -> Any:
     return or_(among(table.c.external_id, "items"), table.c.kind == CatalogKind.CATEGORY)
 
 
+_wanted_rules = record_set("rules", [(name, earning_rule_versions.c[name].type) for name in ("rule_id", "version")])
 _READ = select(
     _aggregate(
         earning_rule_versions,
         tuple_(earning_rule_versions.c.rule_id, earning_rule_versions.c.version).in_(
-            bindparam("rules", expanding=True)
+            select(_wanted_rules.c.rule_id, _wanted_rules.c.version)
         ),
     ).label("rules"),
     _aggregate(program_versions, among(program_versions.c.version, "versions")).label("settings"),
@@ -116,7 +116,7 @@ async def read_former_programs(
     """Rules and settings by version, and items of the catalogue with all that they were since a config version."""
     row = await tx.row(
         _READ,
-        rules=[tuple(one) for one in set(rules)] or [(UUID(int=0), 0)],
+        rules=[{"rule_id": rule_id, "version": version} for rule_id, version in set(rules)],
         versions=list(set(versions)),
         items=list(set(items)),
         since=since,

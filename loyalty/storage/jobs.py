@@ -12,7 +12,7 @@ from loyalty.rules.ids import JobId, TenantId
 from loyalty.storage.tables import accounts, jobs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
-from tenancy.table import among, tenant_parameter
+from tenancy.table import among, among_these, tenant_parameter
 
 
 class JobRow(NamedTuple):
@@ -57,6 +57,7 @@ class DueJob(NamedTuple):
     id: JobId
 
 
+_UNFINISHED = ("WAITING", "RUNNING")
 _COLUMNS = [jobs.c[name] for name in JobRow._fields]
 _BY_IDS = select(*_COLUMNS).where(
     jobs.c.tenant_id == tenant_parameter(),
@@ -67,7 +68,7 @@ _CLAIM = (
     .where(
         jobs.c.tenant_id == tenant_parameter(),
         jobs.c.id == bindparam("id"),
-        jobs.c.state.in_(["WAITING", "RUNNING"]),
+        among_these(jobs.c.state, _UNFINISHED),
     )
     .with_for_update(skip_locked=True)
 )
@@ -95,7 +96,7 @@ _UPDATE = (
 )
 _DUE = (
     select(jobs.c.tenant_id, jobs.c.id)
-    .where(jobs.c.state.in_(["WAITING", "RUNNING"]))
+    .where(among_these(jobs.c.state, _UNFINISHED))
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )

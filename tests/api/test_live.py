@@ -241,8 +241,7 @@ async def test_reads_new_events_once_for_all_followers_and_holds_no_transaction(
             for task in taken:
                 assert numbers_of(await task) == [0, 1, 2, 3, 4]
         assert len([statement for statement in sent if "events.position >" in statement]) < len(taken) / 2
-        pool = world.database.engine.pool
-        await until(lambda: "Current Checked out connections: 0" in pool.status())
+        await until(lambda: world.database.transactions.lent == 0)
 
 
 async def test_a_hint_for_a_tenant_without_followers_costs_nothing(

@@ -1,9 +1,9 @@
 """Connections to PostgreSQL that break where a test wants them to.
 
 A small TCP proxy on the loopback, between Treue and its database. It understands just enough of the wire protocol
-(PostgreSQL's documentation, "Frontend/Backend Protocol"): how messages are framed, which statement a message runs, that
-the driver sends BEGIN and COMMIT as simple queries, and what the server answers when it has committed. Faults meet only
-transactions that write: where nothing is at stake, nothing is proved.
+(PostgreSQL's documentation, "Frontend/Backend Protocol"): how messages are framed, which statement a message runs, and
+what the server answers when it has committed. Faults meet only transactions that write: where nothing is at stake,
+nothing is proved.
 """
 
 import asyncio
@@ -211,7 +211,7 @@ class _Wire:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while True:
                 kind, message = await _read(self._client)
-                if kind == b"Q" and message.startswith(b"COMMIT") and self.written:
+                if self._run_by(kind, message).startswith(b"COMMIT") and self.written:
                     await self._proxy.dawdle()
                     if await self._proxy.strikes(Place.BEFORE_COMMIT, self):
                         return
@@ -227,16 +227,25 @@ class _Wire:
                 self._answering.set()
                 self._note(kind, message)
 
+    def _run_by(self, kind: bytes, message: bytes) -> bytes:
+        """The statement that a message runs; empty where it runs none."""
+        if kind == b"Q":
+            return message
+        if kind == b"B":
+            _portal, name, _values = message.split(b"\0", 2)
+            return self._statements.get(name, b"")
+        return b""
+
     def _note(self, kind: bytes, message: bytes) -> None:
         """Remember what messages begin, and which statement a name stands for."""
-        if kind == b"Q" and message.startswith(b"BEGIN"):
-            self.written = []
-        elif kind == b"P":
+        if kind == b"P":
             name, statement, _types = message.split(b"\0", 2)
             self._statements[name] = statement
+        statement = self._run_by(kind, message)
+        if statement.startswith(b"BEGIN"):
+            self.written = []
         elif kind == b"B":
-            _portal, name, _values = message.split(b"\0", 2)
-            self._running = self._statements.get(name, b"")
+            self._running = statement
 
     def _note_statement(self) -> bool:
         """Whether the statement that is complete now writes; then it belongs to what its transaction has written."""

@@ -1,23 +1,30 @@
-"""Watches the statements that the product sends, and asks PostgreSQL for the plan of each one as it runs.
+"""Watches the statements that transactions send, and asks PostgreSQL for the plan of each one as it runs.
 
 EXPLAIN ANALYZE runs the statement first, with its own parameters, inside a savepoint that is rolled back; then it runs
 for real. So a plan is the one of the application role, under forced row-level security, at that very moment.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from types import FrameType
 from typing import Any, NamedTuple
 
 import greenlet  # type: ignore[import-untyped]
 import psycopg
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tenancy.pipeline import Answer, Question
+from tenancy.transactions import Conversation, question_of
+
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
+SET_ASIDE = text("SAVEPOINT explained")
+TAKE_BACK = text("ROLLBACK TO SAVEPOINT explained")
 STORAGE = ("loyalty.storage.", "loyalty.ledger.", "tenancy.")
-DOORS = ("Transaction.", "_PooledReader.")
+DOORS = ("Transaction.", "Conversation.", "_PooledReader.")
 """What sends statements for others."""
 SORTS = ("Sort", "Incremental Sort")
 
@@ -50,18 +57,45 @@ class PlanWatch:
 
     @contextmanager
     def watching(self, *engines: AsyncEngine) -> Iterator[None]:
-        """Watch the statements of these engines."""
+        """Watch the statements of all transactions inside a tenant, and those of these engines."""
+        ask = Conversation.ask
+
+        async def explain_and_ask(
+            conversation: Conversation, statement: Executable, parameters: Mapping[str, Any]
+        ) -> Answer:
+            readings = await _explain_in(conversation, ask, question_of(statement, parameters))
+            self.sent.append(Sent(_sender(), statement, readings))
+            return await ask(conversation, statement, parameters)
+
+        Conversation.ask = explain_and_ask  # type: ignore[assignment, method-assign]
         for engine in engines:
             event.listen(engine.sync_engine, "before_cursor_execute", self._note)
         try:
             yield
         finally:
+            Conversation.ask = ask  # type: ignore[method-assign]
             for engine in engines:
                 event.remove(engine.sync_engine, "before_cursor_execute", self._note)
 
     def _note(self, connection: Any, _cursor: Any, statement: str, parameters: Any, context: Any, *_rest: Any) -> None:
         readings = _explain(connection.connection.cursor(), statement, parameters)
         self.sent.append(Sent(_sender(), context.invoked_statement, readings))
+
+
+async def _explain_in(conversation: Conversation, ask: Any, question: Question) -> Sequence[Reading] | None:
+    await ask(conversation, SET_ASIDE, {})
+    explained = copy(question.statement)
+    explained.text = EXPLAIN.encode() + explained.text
+    explained.is_sent_once = True
+    try:
+        answer = await conversation._send([Question(explained, question.values)])  # noqa: SLF001 - as it is sent
+        ((plan,),) = answer.transformer.set_pgresult(answer.result) or answer.transformer.load_rows(0, 1, tuple)
+        return list(_readings(plan[0]["Plan"]))
+    except DBAPIError:
+        # What breaks a constraint breaks it again outside, where the product answers for it.
+        return None
+    finally:
+        await ask(conversation, TAKE_BACK, {})
 
 
 def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] | None:
@@ -71,7 +105,6 @@ def _explain(cursor: Any, statement: str, parameters: Any) -> Sequence[Reading] 
         ((plan,),) = cursor.fetchall()
         return list(_readings(plan[0]["Plan"]))
     except psycopg.Error:
-        # What breaks a constraint breaks it again outside, where the product answers for it.
         return None
     finally:
         cursor.execute("ROLLBACK TO SAVEPOINT explained")

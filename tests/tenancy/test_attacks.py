@@ -6,7 +6,7 @@ The attacks use raw SQL, so that only the database's own wall is between them an
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import orjson
@@ -21,8 +21,9 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.world import World
 from loyalty.storage.events import read_last_positions
 from runtime.roles import DatabaseUrls
-from tenancy.database import Database, enter_tenant
+from tenancy.database import Database
 from tenancy.table import metadata
+from tests.fixtures.entering import enter_tenant
 from tests.fixtures.snapshots import snapshot
 from tests.loyalty.services.builders import earn, order
 from tests.tenancy.neighbours import Neighbour, new_salon
@@ -376,11 +377,11 @@ async def test_without_a_tenant_every_read_fails_loudly(
     database = Database(database_urls.app, pool_size=1, name="treue-tests-nobody")
     try:
         for expected in ("unrecognized configuration parameter", "invalid input syntax for type uuid"):
-            async with database.engine.connect() as connection:
-                with pytest.raises(DBAPIError, match=expected):
-                    await connection.execute(text(f"SELECT * FROM {table.name}"))
-            async with database.tenant_transaction(ours.salon.tenant_id):
-                pass
+            with pytest.raises(DBAPIError, match=expected):
+                async with database.transactions.transaction([]) as nobody:
+                    await nobody.ask(text(f"SELECT * FROM {table.name}"), {})
+            async with database.tenant_transaction(ours.salon.tenant_id) as tx:
+                await tx.rows(text("SELECT 1"))
     finally:
         await database.close()
 
@@ -434,10 +435,11 @@ async def test_a_pool_of_one_serves_fifty_at_once(single: World, ours: Neighbour
 
 
 async def _tenant_of_connection(database: Database) -> str | None:
-    async with database.engine.connect() as connection:
-        asked = text("SELECT nullif(current_setting('app.tenant_id', true), '')")
-        tenant: str | None = (await connection.execute(asked)).scalar_one()
-        return tenant
+    """Of the only connection for transactions: which tenant a statement meets that enters none."""
+    asked = text("SELECT nullif(current_setting('app.tenant_id', true), '')")
+    async with database.transactions.transaction([]) as nobody:
+        ((tenant,),) = (await nobody.ask(asked, {})).rows()
+    return cast("str | None", tenant)
 
 
 async def test_after_a_commit_the_connection_carries_no_tenant(single: World, ours: Neighbour) -> None:
@@ -473,6 +475,6 @@ async def test_after_a_cancellation_the_connection_carries_no_tenant(single: Wor
 
 async def test_a_transaction_is_of_no_use_after_its_end(world: World, ours: Neighbour) -> None:
     async with world.database.tenant_transaction(ours.salon.tenant_id) as tx:
-        pass
-    with pytest.raises(Exception, match="closed"):
+        await tx.rows(text("SELECT 1"))
+    with pytest.raises(RuntimeError, match="closed"):
         await tx.rows(text("SELECT * FROM customers"))

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from loyalty.rules.errors import NotFound
 from loyalty.services.world import World
-from tenancy.database import enter_tenant
 from tenancy.retry import MAX_ATTEMPTS, SERIALIZATION_FAILURE, StaleRead, retries, retry_transaction
+from tests.fixtures.entering import enter_tenant
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import known_customer
 

@@ -30,8 +30,8 @@ from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
 from worker.jobs import MAX_ATTEMPTS, problem_text, work_off_jobs
 
-STATEMENTS_OF_A_BATCH = 6
-"""Enter the tenant, claim the job, ask for the program's version, lock the accounts, post, keep how far the job is."""
+STATEMENTS_OF_A_BATCH = 5
+"""Claim the job, ask for the program's version, lock the accounts, post, keep how far the job is."""
 
 
 async def reward(world: World, salon: Salon, points: int) -> None:

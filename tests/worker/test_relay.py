@@ -19,7 +19,8 @@ from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.events import MAX_PAYLOAD_BYTES, Positioned, decode_hints, encode_hints
 from runtime.roles import DatabaseUrls
-from tenancy.database import Database, enter_tenant
+from tenancy.database import Database
+from tests.fixtures.entering import enter_tenant
 from tests.fixtures.live import (
     buy,
     end_sessions,

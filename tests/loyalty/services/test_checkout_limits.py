@@ -388,6 +388,6 @@ async def test_the_limits_of_a_purchase_cost_no_statement(world: World, salon: S
         held = await hold_for(world, salon, 100, "basket")
     with statements() as capturing:
         await capture(world, salon, held, "paid too")
-    assert [len(sent) for sent in (quoting, holding, capturing)] == [2, 5, 10], (
+    assert [len(sent) for sent in (quoting, holding, capturing)] == [2, 4, 9], (
         "the purchase is valued anew by the capture"
     )

@@ -382,4 +382,4 @@ async def test_how_many_statements_a_merge_takes(world: World, salon: Salon, sta
         with statements() as sent:
             await merge_customers(world, salon.manager, request)
         counts.append(len(sent))
-    assert counts == [13, 13]
+    assert counts == [12, 12]

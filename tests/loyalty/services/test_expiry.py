@@ -287,7 +287,7 @@ async def test_activity_takes_no_statement_more(world: World, salon: Salon, stat
             with statements() as sent:
                 await record_purchases(world, salon.integration, batch)
             counts.append(len(sent))
-    assert counts == [4, 4, 4, 4]
+    assert counts == [3, 3, 3, 3]
 
 
 async def test_activity_writes_the_lots_once_a_day(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
@@ -653,7 +653,7 @@ async def test_how_many_statements_the_sweeps_take(world: World, salon: Salon, s
         with statements() as expiring:
             await expire_due(at(world, NOON + 31 * DAY), salon.tenant_id)
         counts.append((len(telling), len(expiring)))
-    assert counts == [(7, 6), (7, 6)]
+    assert counts == [(6, 5), (6, 5)]
 
 
 async def test_time_goes_on_while_the_program_is_off(world: World, salon: Salon) -> None:

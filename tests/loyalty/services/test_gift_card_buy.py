@@ -275,10 +275,10 @@ async def test_a_purchase_keeps_to_its_round_trips(world: World, salon: Salon, s
     product_id = await offer(world, salon)
     with statements() as sent:
         bought = await buy(world, salon, product_id)
-    assert len(sent) == 6, sent
+    assert len(sent) == 5, sent
     with statements() as sent:
         await cancel_card(world, salon, bought.card.id)
-    assert len(sent) == 6, sent
+    assert len(sent) == 5, sent
 
 
 async def test_from_points_to_cards_to_purchases_and_on_nothing_is_gained(

@@ -157,9 +157,9 @@ async def test_windows_that_have_ended_are_forgotten(world: World, salon: Salon)
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_counting_takes_two_statements_for_right_and_wrong_codes(
+async def test_counting_takes_one_round_trip_for_right_and_wrong_codes(
     world: World, salon: Salon, statements: StatementLog, *, known: bool
 ) -> None:
     with statements() as sent:
         await limit_guesses(world, salon.integration, new_code(), known=known)
-    assert len(sent) == 2
+    assert len(sent) == 1

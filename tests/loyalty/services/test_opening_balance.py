@@ -164,7 +164,7 @@ async def test_a_batch_takes_as_many_statements_as_one(world: World, salon: Salo
                     world, salon.manager, [opening(f"{size} {number}") for number in range(size)]
                 )
             counts.append(len(sent))
-    assert counts == [5, 4, 5, 4]
+    assert counts == [4, 3, 4, 3]
 
 
 @pytest.mark.parametrize("size", [0, MAX_BATCH + 1])

@@ -183,7 +183,7 @@ async def test_a_batch_of_late_refusals_takes_one_more_attempt_and_not_one_each(
         with statements() as sent:
             results = await record_purchases(world, salon.integration, batch)
         assert kinds(results) == ["LimitReached"] * 50
-        assert len(sent) == 5
+        assert len(sent) == 3
 
 
 async def test_of_two_that_do_not_fit_together_the_first_one_stays(

@@ -95,4 +95,4 @@ async def test_tidy_ids_take_no_statement_more(world: World, salon: Salon, state
         await earn(world, salon, order("order-2", 1_000))
     with statements() as untidy:
         await earn(world, salon, order(" order-3", 1_000))
-    assert (len(tidy), len(untidy)) == (4, 5)
+    assert (len(tidy), len(untidy)) == (3, 4)

@@ -56,9 +56,9 @@ NEW_YEAR = datetime(2026, 12, 31, 23, tzinfo=UTC)
 """In Berlin; NOON is in the March before."""
 YEAR_AFTER = NEW_YEAR.replace(year=2027)
 MOMENT = timedelta(microseconds=1)
-RETIERING = 7
-"""Statements of a batch of the job: tenant, job, version, program, accounts, posting, job."""
-SWEEPING = 5
+RETIERING = 6
+"""Statements of a batch of the job: job, version, program, accounts, posting, job."""
+SWEEPING = 4
 WINDOW, BALANCE = TierBasis.EARNED_IN_WINDOW, TierBasis.BALANCE
 
 
@@ -390,7 +390,7 @@ async def test_windows_of_many_are_counted_in_one_statement(
 async def test_a_sweep_takes_as_many_statements_for_many(
     world: World, salon: Salon, statements: StatementLog, customers: int
 ) -> None:
-    """Tenant, version, who is due, their accounts, and one posting."""
+    """Version, who is due, their accounts, and one posting."""
     then = at(world, NOON)
     await furnish(then, salon, basis=WINDOW)
     orders = [order(f"of {number}", 10_000, customer=f"guest-{number}") for number in range(customers)]

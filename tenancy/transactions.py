@@ -1,0 +1,217 @@
+"""The connections of one process that write: a transaction has one for itself until its end.
+
+What begins a transaction travels with its first statement, so that it costs no round trip of its own. Statements go
+over libpq's pipeline mode as reads do (see pipeline.py), but each is answered before the next is sent.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from sqlalchemy import Executable, text
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
+
+from tenancy.connection import NoAnswer
+from tenancy.pipeline import Answer, Pipeline, Question, Request
+from tenancy.statements import CompiledStatement, compile_statement, wrap_error
+
+Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
+
+_COMMIT = CompiledStatement(text("COMMIT"))
+_ROLLBACK = CompiledStatement(text("ROLLBACK"))
+_COMMITTED = "COMMIT"
+"""What PostgreSQL answers to COMMIT; it says ROLLBACK instead where a statement has failed before."""
+
+
+def question_of(statement: Executable, parameters: Mapping[str, Any]) -> Question:
+    """A statement as it is sent. Raises DBAPIError for a value that PostgreSQL cannot read."""
+    compiled = compile_statement(statement)
+    return Question(compiled, compiled.values(parameters))
+
+
+class Conversation:
+    """One transaction on a connection: its statements, and how it ends. Once it has ended it is of no use."""
+
+    __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_pipeline")
+
+    def __init__(self, pipeline: Pipeline, beginning: Sequence[Question], answer_seconds: float) -> None:
+        self._pipeline = pipeline
+        self._beginning = beginning
+        self._answer_seconds = answer_seconds
+        self._has_ended = False
+
+    async def ask(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
+        """Run a statement. Raises what SQLAlchemy raises: DBAPIError, also when the database is away.
+
+        Raises RuntimeError after the end: another transaction may have the connection.
+        """
+        if self._has_ended:
+            raise RuntimeError("the transaction is closed")
+        asked = [*self._beginning, question_of(statement, parameters)]
+        self._beginning = ()
+        return await self._send(asked)
+
+    async def commit(self) -> None:
+        """Make what was written last. Raises DBAPIError where that fails."""
+        self._has_ended = True
+        if self._beginning:
+            return
+        answer = await self._send([Question(_COMMIT, ())])
+        if answer.command != _COMMITTED:
+            raise wrap_error(psycopg.InternalError("a statement of the transaction has failed before"), _COMMIT)
+
+    def roll_back(self) -> None:
+        """Take back what was written. Nobody waits for that: whatever comes next on the connection stands behind it.
+
+        A statement that is still unanswered takes its connection along: nobody knows how long it would be in the way.
+        """
+        self._has_ended = True
+        if len(self._pipeline):
+            self._pipeline.lose(psycopg.OperationalError("the one who asked has gone away"))
+        elif not self._beginning and self._pipeline.is_open:
+            request = _request([Question(_ROLLBACK, ())])
+            request.answered.cancel()
+            self._pipeline.send(request)
+
+    async def _send(self, questions: Sequence[Question]) -> Answer:
+        """The answer to the last of some questions, which travel together."""
+        if not self._pipeline.is_open:
+            raise wrap_error(psycopg.OperationalError("the connection was closed"), None, lost=True)
+        request = _request(questions)
+        self._pipeline.send(request)
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return (await request.answered)[-1]
+        except TimeoutError:
+            error = NoAnswer("the database did not answer in time")
+            self._pipeline.lose(error)
+            raise wrap_error(error, None, lost=True) from None
+
+
+def _request(questions: Sequence[Question]) -> Request:
+    loop = asyncio.get_running_loop()
+    return Request(questions, loop.create_future(), loop.time())
+
+
+class TransactionPool:
+    """Connections that are opened when they are needed, kept, and lent to one transaction at a time."""
+
+    def __init__(
+        self, connect: Connect, *, size: int, answer_seconds: float, wait_seconds: float, prepares: bool
+    ) -> None:
+        self._connect, self._size, self._prepares = connect, size, prepares
+        self._answer_seconds, self._wait_seconds = answer_seconds, wait_seconds
+        self._open: set[Pipeline] = set()
+        self._free: list[Pipeline] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._waiting: deque[asyncio.Future[Pipeline]] = deque()
+
+    @property
+    def lent(self) -> int:
+        """How many connections belong to a transaction just now."""
+        return len(self._open) - len(self._free)
+
+    @asynccontextmanager
+    async def transaction(self, beginning: Sequence[Question]) -> AsyncIterator[Conversation]:
+        """A transaction that begins with these questions. It commits at the end, and rolls back on an exception.
+
+        Raises SQLAlchemy's TimeoutError when no connection becomes free in time.
+        """
+        pipeline = await self._check_out()
+        conversation = Conversation(pipeline, beginning, self._answer_seconds)
+        try:
+            yield conversation
+            await conversation.commit()
+        except BaseException:
+            conversation.roll_back()
+            raise
+        finally:
+            self._give_back(pipeline)
+
+    def close(self) -> None:
+        """Close all connections, and tell everybody who waits for one."""
+        closed = psycopg.OperationalError("the connections are closed")
+        for task in self._opening:
+            task.cancel()
+        self._fail_waiting(closed)
+        for pipeline in list(self._open):
+            pipeline.lose(closed)
+
+    async def _check_out(self) -> Pipeline:
+        if self._free:
+            return self._free.pop()
+        waiting: asyncio.Future[Pipeline] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._open_more()
+        try:
+            await asyncio.wait([waiting], timeout=self._wait_seconds)
+        except asyncio.CancelledError:
+            if not waiting.cancel() and waiting.exception() is None:
+                self._give_back(waiting.result())
+            raise
+        if waiting.cancel():
+            raise NoFreeConnection("no connection became free in time")
+        return waiting.result()
+
+    def _give_back(self, pipeline: Pipeline) -> None:
+        """Lend a connection to the next who waits, or keep it."""
+        if not pipeline.is_open:
+            return
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_result(pipeline)
+                return
+        self._free.append(pipeline)
+
+    def _open_more(self) -> None:
+        """Open a connection for each who waits, as long as there may be more.
+
+        A reader that goes away does not cut that off half-way: the connection stays for the next one.
+        """
+        while len(self._waiting) > len(self._opening) and len(self._open) + len(self._opening) < self._size:
+            task = asyncio.ensure_future(self._open_one())
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open_one(self) -> None:
+        try:
+            connection = await self._connect()
+        except (psycopg.Error, OSError) as error:
+            refused = error if isinstance(error, psycopg.Error) else psycopg.OperationalError(str(error))
+            if not self._open:
+                self._fail_waiting(refused)
+            return
+        pipeline = Pipeline(
+            connection, prepares=self._prepares, on_answered=_nothing_waits, on_again=_refuse_again, on_lost=self._lose
+        )
+        self._open.add(pipeline)
+        self._give_back(pipeline)
+
+    def _lose(self, pipeline: Pipeline, pending: Sequence[Request], error: psycopg.Error) -> None:
+        """Forget a connection that is gone. Whoever waits for an answer on it is told: a write is not sent again."""
+        self._open.discard(pipeline)
+        if pipeline in self._free:
+            self._free.remove(pipeline)
+        for request in pending:
+            request.fail(wrap_error(error, None, lost=True))
+        self._open_more()
+
+    def _fail_waiting(self, error: psycopg.Error) -> None:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(wrap_error(error, None, lost=True))
+
+
+def _nothing_waits() -> None:
+    """The one transaction on a connection waits for its answer by itself."""
+
+
+def _refuse_again(request: Request) -> None:
+    """Fail a request whose plan the connection has forgotten: the transaction that it belongs to is aborted."""
+    error = psycopg.errors.FeatureNotSupported("a table was changed meanwhile, so the plan of the statement is void")
+    request.fail(wrap_error(error, None))
