@@ -19,7 +19,10 @@ from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 
 WATCH_SECONDS = 2.0
-"""Between two rounds. A revoked credential has at most this long, and the time of one round, to live."""
+"""From the beginning of a round to that of the next. A revoked credential lives as long at most, and for one round."""
+
+REST_SECONDS = 0.2
+"""Between two rounds when one took longer than that: who was passed over is asked again at once."""
 
 ROUND_SECONDS = 2.5
 """How long one round waits for answers. What is late is not asked again meanwhile, and counts when it comes."""
@@ -104,20 +107,25 @@ class OpenConnections:
 
     async def watch(self) -> None:
         """Run for as long as the process serves. A failing round is logged and does not end it."""
+        loop = asyncio.get_running_loop()
+        next_at = loop.time()
         while True:
-            await asyncio.sleep(self._watch_seconds)
+            await asyncio.sleep(max(REST_SECONDS, next_at - loop.time()))
+            next_at = loop.time() + self._watch_seconds
             try:
-                await self.check()
+                if not await self.check():
+                    next_at = loop.time()
                 await self._give_memory_back()
             except Exception:
                 log.exception("checking the credentials of open connections failed")
 
-    async def check(self) -> None:
-        """One round: end every connection whose credential does not stand any more.
+    async def check(self) -> bool:
+        """One round: end every connection whose credential does not stand any more. Tells whether it asked about all.
 
         A tenant whose answer is late is left out until it comes; questions wait in the order in which they were asked,
         so that no tenant is passed over.
         """
+        late = bool(self._asking)
         by_tenant: defaultdict[TenantId, set[Actor]] = defaultdict(set)
         for connection in list(self._open):
             actor = connection.actor
@@ -132,19 +140,26 @@ class OpenConnections:
                 self._asking[tenant_id] = asyncio.create_task(self._end_fallen(tenant_id, list(actors)))
         if self._asking:
             await asyncio.wait(self._asking.values(), timeout=self._round_seconds)
+        return not late and not self._asking
 
     async def _end_fallen(self, tenant_id: TenantId, actors: list[Actor]) -> None:
         """Ask about a tenant's actors, and end the connections of those that stand no more."""
+        parts = [actors[start : start + ACTORS_AT_ONCE] for start in range(0, len(actors), ACTORS_AT_ONCE)]
         try:
-            for start in range(0, len(actors), ACTORS_AT_ONCE):
-                async with self._gate:
-                    fallen = await self._find_fallen(tenant_id, actors[start : start + ACTORS_AT_ONCE])
-                if fallen:
-                    self._end([connection for connection in self._open if connection.actor in fallen])
-        except Exception as error:  # noqa: BLE001 - a database that is away ends nobody's connection; asked again
-            log.warning("could not check credentials", reason=type(error).__name__, actor_count=len(actors))
+            ends = await asyncio.gather(
+                *(self._end_fallen_of(tenant_id, part) for part in parts), return_exceptions=True
+            )
+            for error in [end for end in ends if end is not None][:1]:
+                # A database that is away ends nobody's connection; they are asked about again.
+                log.warning("could not check credentials", reason=type(error).__name__, actor_count=len(actors))
         finally:
             del self._asking[tenant_id]
+
+    async def _end_fallen_of(self, tenant_id: TenantId, actors: list[Actor]) -> None:
+        async with self._gate:
+            fallen = await self._find_fallen(tenant_id, actors)
+        if fallen:
+            self._end([connection for connection in self._open if connection.actor in fallen])
 
     async def _give_memory_back(self) -> None:
         """Free what a crowd that has left leaves behind, at once and not with the next full collection."""

@@ -148,6 +148,33 @@ async def test_no_tenant_is_passed_over_however_slow_the_answers_are() -> None:
     assert sorted(asked) == sorted(f"{number}" for number in range(len(tenants)))
 
 
+async def test_who_was_answered_late_is_asked_about_again_at_once() -> None:
+    """Otherwise a busy database adds the rest between two rounds to what a revoked credential lives."""
+    tenant_id = TenantId(uuid.uuid4())
+    directory = Directory()
+    directory.slow_tenants = {tenant_id}
+    connections = OpenConnections(directory, watch_seconds=3_600, round_seconds=0.01)
+    connections.add(Listener(actor_of(tenant_id, "bob")))
+    watching = asyncio.create_task(connections.watch())
+    await until(lambda: len(directory.asked) == 1)
+    directory.answering.set()
+    await until(lambda: len(directory.asked) == 2)
+    watching.cancel()
+
+
+async def test_one_part_of_a_tenants_actors_does_not_wait_for_another() -> None:
+    directory = Directory()
+    who = [actor(f"{number}") for number in range(2 * ACTORS_AT_ONCE)]
+    directory.slow_tenants = {who[0].tenant_id}
+    connections = OpenConnections(directory, round_seconds=0.01)
+    for each in who:
+        connections.add(Listener(each))
+    await connections.check()
+    assert len(directory.asked) == 2
+    directory.answering.set()
+    await connections.check()
+
+
 def patient(directory: Directory) -> FindFallen:
     """Answers only after longer than a round takes."""
 
