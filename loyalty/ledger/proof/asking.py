@@ -106,7 +106,7 @@ async def ask(tx: Transaction, asked: Pass) -> list[Difference]:
     for (invariant, broken), rows in zip(source.invariants.items(), counts, strict=True):
         if rows:
             found = await tx.rows(_finding(source, broken), **bounds)
-            examples = [dict(row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's API
+            examples = [row._asdict() for row in found]
             differences.append(Difference(invariant, rows, examples))
     return differences
 
