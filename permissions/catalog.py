@@ -43,6 +43,14 @@ class Permission(DescribedEnum):
         "customers:sign_in",
         "Sign customers in and out: create tokens that read as any customer, and end them (`customers:sign_in`).",
     )
+    CUSTOMERS_EXPORT = (
+        "customers:export",
+        "Export everything that is held about a customer (`customers:export`).",
+    )
+    CUSTOMERS_ERASE = (
+        "customers:erase",
+        "Erase all that names a customer, for good (`customers:erase`).",
+    )
     AUDIT_READ = "audit:read", "Read who changed which part of the configuration, and when (`audit:read`)."
     SELF_READ = "self:read", "Read one's own points, tier and history, as a customer (`self:read`)."
     SELF_REDEEM = (

@@ -20,6 +20,7 @@ from loyalty.rules.listing import OrderDirection, PointsSign
 from loyalty.rules.nothing_earned import NothingReason
 from loyalty.rules.payments import PaymentKind
 from loyalty.rules.presets import Preset
+from loyalty.rules.profile_history import ProfileField
 from loyalty.rules.program_checks import CheckCode
 from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
 from loyalty.rules.reassignment import ReassignmentObstacle
@@ -80,6 +81,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     Direction,
     Overdraft,
     ArchiveCause,
+    ProfileField,
     TierChangeCause,
     TierBasis,
     Downgrade,

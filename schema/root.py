@@ -11,6 +11,7 @@ from schema.mutations import (
     api_token_rotate,
     catalog_items_upsert,
     customer_archive,
+    customer_erase,
     customer_merge,
     customer_tier_set,
     customer_tier_unlock,
@@ -62,6 +63,7 @@ from schema.queries import audit as audit_queries
 from schema.queries import checkout_quote as checkout_queries
 from schema.queries import credential as credential_queries
 from schema.queries import customer as customer_queries
+from schema.queries import customer_export as export_queries
 from schema.queries import event as event_queries
 from schema.queries import gift_card as gift_card_queries
 from schema.queries import gift_card_lookup as gift_card_lookups
@@ -80,6 +82,7 @@ class Query:
     node = viewer_queries.node
     nodes = viewer_queries.nodes
     program = program_queries.program
+    customer_export = export_queries.customer_export
     earning_rules = program_queries.earning_rules
     tiers = program_queries.tiers
     catalog_items = program_queries.catalog_items
@@ -148,6 +151,7 @@ class Mutation:
     gift_card_give = gift_card_give.gift_card_give
     gift_card_claim = gift_card_claim.gift_card_claim
     customer_merge = customer_merge.customer_merge
+    customer_erase = customer_erase.customer_erase
     customer_upsert = customer_upsert.customer_upsert
     customers_upsert = customers_upsert.customers_upsert
     customer_archive = customer_archive.customer_archive

@@ -15,6 +15,7 @@ from loyalty.ledger.rows import (
     CustomerTag,
     CustomerWord,
     IdentifierOwner,
+    ProfileChange,
     SearchMark,
     TagOwner,
 )
@@ -22,6 +23,7 @@ from loyalty.ledger.sheet import Sheet
 from loyalty.rules.account import Account
 from loyalty.rules.identifier import Identifier, identifiers_of
 from loyalty.rules.ids import CustomerId
+from loyalty.rules.profile_history import compare_profiles, known_profile
 from loyalty.rules.search import search_words, words_mark
 from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tag import fold_tag
@@ -63,7 +65,7 @@ class Accounts:
         """Let a customer have other identifiers and tags than the profile that was locked."""
         profile, account = self._customers[customer_id]
         changed = SimpleNamespace(**(profile._asdict() | labels))
-        for row_class in (CustomerWord, CustomerIdentifier, CustomerTag):
+        for row_class in (CustomerWord, CustomerIdentifier, CustomerTag, ProfileChange):
             added: list[Any] = self._sheet.posting.added(row_class)
             added[:] = [row for row in added if row.customer_id != customer_id]
         self._customers[customer_id] = LockedCustomer(changed, account)
@@ -93,12 +95,13 @@ class Accounts:
         values = tuple(one.value for one in identifiers)
         words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone, values)
         labels = (*(f"\0identifier {one.type} {one.value}" for one in identifiers), *(f"\0tag {tag}" for tag in tags))
-        mark, consent = words_mark({*words, *labels}), profile.marketing_consent
-        if mark == profile.search_mark and consent == profile.consent_kept:
+        mark, consent, known = words_mark({*words, *labels}), profile.marketing_consent, known_profile(profile)
+        if (mark, consent, known) == (profile.search_mark, profile.consent_kept, profile.profile_kept):
             return
         for word in sorted(words):
             self._sheet.posting.add(CustomerWord(profile.id, word))
-        self._sheet.posting.move(SearchMark(profile.id, mark, consent))
+        self._sheet.posting.move(SearchMark(profile.id, mark, consent, known))
+        self._note_changes(profile, known)
         self._index_labels(profile, identifiers, tags)
         if consent is not None and consent != profile.consent_kept:
             self._sheet.posting.add(
@@ -108,6 +111,23 @@ class Accounts:
                     granted=consent,
                     source=profile.consent_source,
                     told_at=told_at(profile.facts_at, "marketing_consent") or self._sheet.now,
+                    recorded_at=self._sheet.now,
+                    actor_kind=self._sheet.actor.kind,
+                    actor=self._sheet.actor.display,
+                )
+            )
+
+    def _note_changes(self, profile: Any, known: Mapping[str, Any]) -> None:
+        """Keep what is told otherwise than the profile history ends with."""
+        for changed in compare_profiles(profile.profile_kept, known):
+            self._sheet.posting.add(
+                ProfileChange(
+                    id=uuid7(),
+                    customer_id=profile.id,
+                    field=changed.field,
+                    before=changed.before,
+                    after=changed.after,
+                    told_at=told_at(profile.facts_at, changed.field.attribute) or self._sheet.now,
                     recorded_at=self._sheet.now,
                     actor_kind=self._sheet.actor.kind,
                     actor=self._sheet.actor.display,

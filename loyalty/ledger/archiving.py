@@ -12,9 +12,11 @@ from loyalty.rules.ids import CustomerId
 from loyalty.storage.customer_archivings import ArchivingRow
 
 
-def archive_in_book(book: Book, customer_id: CustomerId, note: str | None) -> None:
+def archive_in_book(
+    book: Book, customer_id: CustomerId, note: str | None, cause: ArchiveCause = ArchiveCause.CALL
+) -> None:
     """Archive a customer; nothing happens to one who is archived. Refusal: ActiveHolds."""
-    _change(book, archive(book.account(customer_id), book.now), ArchiveCause.CALL, None, note)
+    _change(book, archive(book.account(customer_id), book.now), cause, None, note)
 
 
 def bring_back(

@@ -7,8 +7,7 @@ class with the columns of the table when this module is imported.
 from collections.abc import Collection
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Table, Text, extract, func, update
-from sqlalchemy import cast as cast_to
+from sqlalchemy import Table, update
 
 from loyalty.ledger import rows
 from loyalty.ledger.part import Computed, Documents, Part, PostedRow, bytea
@@ -35,7 +34,7 @@ from loyalty.storage.gift_cards import GiftCardEntryRow, GiftCardRow
 from loyalty.storage.holds import HoldRow
 from loyalty.storage.idempotency import IdempotencyKeyRow
 from loyalty.storage.opening_balances import OpeningBalanceRow
-from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.purchases import PurchaseRow, fact_digest
 from loyalty.storage.redemptions import RedemptionRow, ReturnRow
 from loyalty.storage.refunds import RefundRow
 from loyalty.storage.tables import (
@@ -48,6 +47,7 @@ from loyalty.storage.tables import (
     customer_consents,
     customer_identifiers,
     customer_merges,
+    customer_profile_changes,
     customer_tags,
     customer_words,
     customers,
@@ -163,21 +163,6 @@ def _register(registry: dict[type[PostedRow], Part], row_class: type[PostedRow],
     PARTS.append(part)
 
 
-def fact_digest(fact: Any) -> Any:
-    """The SHA-256 (FIPS 180-4) of all that a fact says, as SQL over its columns.
-
-    It is taken over the columns as UTF-8 text with `|` between them: the document as PostgreSQL writes it, the instant
-    as whole microseconds since 1970 in UTC, nothing for null.
-    """
-    recorded_at = cast_to(extract("epoch", fact.recorded_at) * 1_000_000, BigInteger)
-    said = (
-        *(fact.purchase_id, fact.version, fact.fingerprint, fact.status, cast_to(fact.facts, Text)),
-        *(recorded_at, fact.recorded_by),
-        *(func.coalesce(column, "") for column in (fact.report_key, fact.report_client, fact.state_mark)),
-    )
-    return func.sha256(func.convert_to(func.concat_ws("|", *said), "UTF8"))
-
-
 # ── the list ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 add_part(PurchaseRow, purchases, statement=save_purchases(), counted=True, races=True)
@@ -243,7 +228,7 @@ add_part(rows.CustomerWord, customer_words, statement=save_labels(customer_words
 move_part(
     rows.SearchMark,
     customers,
-    ("search_mark", "consent_kept"),
+    ("search_mark", "consent_kept", "profile_kept"),
     name="search_marks",
     also={"dropped_words": drop_labels(customer_words, "search_marks", told=("customer_id", "word"))},
 )
@@ -281,6 +266,7 @@ add_part(RedemptionRow, redemptions)
 add_part(ReturnRow, redemption_returns)
 add_part(MergeRow, customer_merges, left_out=("source_external_id",))
 add_part(rows.CustomerConsent, customer_consents)
+add_part(rows.ProfileChange, customer_profile_changes)
 add_part(ArchivingRow, customer_archivings)
 add_part(OpeningBalanceRow, opening_balances, races=True)
 add_part(rows.LedgerEntry, entries)

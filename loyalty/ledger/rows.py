@@ -252,6 +252,20 @@ class CustomerConsent(NamedTuple):
     actor: str
 
 
+class ProfileChange(NamedTuple):
+    """A field of a customer that was told otherwise."""
+
+    id: UUID
+    customer_id: CustomerId
+    field: str
+    before: Any
+    after: Any
+    told_at: datetime
+    recorded_at: datetime
+    actor_kind: str
+    actor: str
+
+
 class CustomerWord(NamedTuple):
     """A word that the search finds a customer by."""
 
@@ -287,8 +301,9 @@ class TagOwner(NamedTuple):
 
 
 class SearchMark(NamedTuple):
-    """Which words, identifiers and tags lead to a customer from now on, and which consent the history ends with."""
+    """Which words, identifiers and tags lead to a customer from now on, and what the histories end with."""
 
     id: CustomerId
     search_mark: str
     consent_kept: bool | None
+    profile_kept: dict[str, Any]

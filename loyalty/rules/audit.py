@@ -19,6 +19,7 @@ class AuditSubject(DescribedEnum):
     OIDC_ISSUER = "OIDC_ISSUER", "An identity provider of the staff: set, with another mapping, or removed."
     SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
+    CUSTOMER = "CUSTOMER", "A customer whose person was erased; nothing here says who that was."
     SANDBOX_CLOCK = "SANDBOX_CLOCK", "The clock of a sandbox."
 
 

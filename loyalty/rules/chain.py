@@ -17,6 +17,11 @@ def chain_hash(before: bytes, text: str) -> bytes:
     return hashlib.sha256(before + text.encode()).digest()
 
 
+def hash_text(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal: what a chain covers of a text that may be erased."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def chain_text(entry: Mapping[str, Any], fields: Iterable[str]) -> str:
     """Return some fields of an entry as the hash covers them, with `|` between them.
 

@@ -19,6 +19,8 @@ EMAIL_MAX_LENGTH = 254
 """The longest address a mail path can carry (RFC 5321, section 4.5.3.1.3, less its brackets)."""
 AVATAR_URL_MAX_LENGTH = 2_000
 CONSENT_SOURCE_MAX_LENGTH = 100
+ERASED_PREFIX = "erased:"
+"""How the external ids of erased customers begin; nobody else's may."""
 MAX_AHEAD = timedelta(hours=1)
 """How far a caller's clock may be ahead of ours."""
 
@@ -178,6 +180,8 @@ def validate_profile(profile: CustomerProfile) -> list[Problem]:
 
 def _profile_problems(profile: CustomerProfile) -> Iterator[Problem | None]:
     yield check_external_id(profile.external_id, ("external_id",))
+    if profile.external_id.startswith(ERASED_PREFIX):
+        yield Problem(("external_id",), f"must not begin with {ERASED_PREFIX}, which erased customers have")
     if profile.full_name is not None:
         yield check_text(profile.full_name, ("full_name",), FULL_NAME_MAX_LENGTH)
     if profile.email is not None:

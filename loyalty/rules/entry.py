@@ -1,10 +1,9 @@
 """What kinds of ledger entries and colours there are, and the hash that chains entries."""
 
-import hashlib
 from enum import StrEnum
 from typing import Any
 
-from loyalty.rules.chain import chain_hash, chain_text
+from loyalty.rules.chain import chain_hash, chain_text, hash_text
 from loyalty.rules.described_enum import DescribedEnum
 
 
@@ -84,4 +83,4 @@ def entry_hash(before: bytes, entry: dict[str, Any]) -> bytes:
 
 
 def _hash_text(text: str | None) -> str:
-    return "-" if text is None else hashlib.sha256(text.encode()).hexdigest()
+    return "-" if text is None else hash_text(text)

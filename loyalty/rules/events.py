@@ -54,6 +54,7 @@ class EventKind(DescribedEnum):
     TIER_DOWNGRADED = "tier.downgraded", "A customer fell into a lower tier."
     CUSTOMER_ARCHIVED = "customer.archived", "A customer was archived."
     CUSTOMER_UNARCHIVED = "customer.unarchived", "An archived customer came back."
+    CUSTOMER_ERASED = "customer.erased", "All that names the person was taken away; erase your copies, too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +276,15 @@ class CustomerUnarchived:
     cause: ArchiveCause
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerErased:
+    """All that names the person was taken away."""
+
+    kind: ClassVar[EventKind] = EventKind.CUSTOMER_ERASED
+
+    customer_id: CustomerId
+
+
 Event = (
     PointsEarned
     | PointsPending
@@ -293,4 +303,5 @@ Event = (
     | TierDowngraded
     | CustomerArchived
     | CustomerUnarchived
+    | CustomerErased
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from loyalty.rules.chain import CHAIN_START, chain_hash, chain_text
+from loyalty.rules.chain import CHAIN_START, chain_hash, chain_text, hash_text
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.errors import Problem
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, GiftCardInUse
@@ -172,11 +172,15 @@ CHAINED_FIELDS = (
     "occurred_at",
     "actor_kind",
     "actor",
-    "reason",
 )
-"""What the hash of an entry of a card covers, in this order: all that the entry says."""
+"""What the hash of an entry of a card covers, in this order: with the reason all that the entry says."""
 
 
 def card_entry_hash(before: bytes, entry: Mapping[str, Any]) -> bytes:
-    """Return the hash that chains an entry of a card to the one before it. It covers the CHAINED_FIELDS."""
-    return chain_hash(before, chain_text(entry, CHAINED_FIELDS))
+    """Return the hash that chains an entry of a card to the one before it.
+
+    It covers the CHAINED_FIELDS, and after a `|` the SHA-256 of the reason in hexadecimal, nothing for none.
+    """
+    reason = entry["reason"]
+    said = "" if reason is None else hash_text(reason)
+    return chain_hash(before, f"{chain_text(entry, CHAINED_FIELDS)}|{said}")

@@ -134,6 +134,7 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
             "search_name": fold_text(values.get("full_name") or ""),
             # Which words the search has is written by the posting that brings them.
             "search_mark": "",
+            "profile_kept": None,
             "created_at": now,
             "updated_at": now,
         }

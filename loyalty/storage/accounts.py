@@ -56,7 +56,9 @@ PROFILE_COLUMNS = [
     customers.c.tags,
     customers.c.facts_at,
     customers.c.merged_into,
+    customers.c.erased_at,
     customers.c.search_mark,
+    customers.c.profile_kept,
     customers.c.created_at,
 ]
 

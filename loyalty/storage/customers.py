@@ -73,6 +73,7 @@ class CustomerRow(NamedTuple):
     identifiers: tuple[Identifier, ...] = ()
     tags: tuple[str, ...] = ()
     archived_at: datetime | None = None
+    erased_at: datetime | None = None
 
 
 class PointsFilter(DescribedEnum):
@@ -182,11 +183,9 @@ _BY_SHARED = {
 }
 
 _become = func.coalesce(customers.c.merged_into, customers.c.id).label("id")
-_ID_BY_ID = select(_become).where(customers.c.tenant_id == tenant_parameter(), customers.c.id == bindparam("id"))
-_ID_BY_EXTERNAL_ID = select(_become).where(
-    customers.c.tenant_id == tenant_parameter(),
-    customers.c.external_id == bindparam("external_id"),
-)
+_CAN_BE_NAMED = (customers.c.tenant_id == tenant_parameter()) & customers.c.erased_at.is_(None)
+_ID_BY_ID = select(_become).where(_CAN_BE_NAMED, customers.c.id == bindparam("id"))
+_ID_BY_EXTERNAL_ID = select(_become).where(_CAN_BE_NAMED, customers.c.external_id == bindparam("external_id"))
 _CANDIDATES = (
     select(customers.c.id, customers.c.external_id, customers.c.full_name)
     .join(
@@ -242,7 +241,7 @@ async def find_candidates(tx: Reads, name: SharedName) -> list[CustomerCandidate
 async def find_customer_id(
     tx: Transaction, *, customer_id: CustomerId | None, external_id: str | None
 ) -> CustomerId | None:
-    """The id of the customer, or of the target of a merge, by id or external id."""
+    """The id of the customer, or of the target of a merge, by id or external id; an erased customer is nobody."""
     if customer_id is not None:
         row = await tx.row(_ID_BY_ID, id=customer_id)
     else:
@@ -270,7 +269,7 @@ def customer_row(
         avatar_url=profile.avatar_url,
         locale=profile.locale,
         category=profile.category,
-        marketing_consent=profile.marketing_consent,
+        marketing_consent=bool(profile.marketing_consent),
         points=PointsRow(
             available=account.available,
             pending=account.pending,
@@ -296,6 +295,7 @@ def customer_row(
         identifiers=identifiers_of(profile.identifiers),
         tags=tuple(profile.tags or ()),
         archived_at=account.archived_at,
+        erased_at=profile.erased_at,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BigInteger, Text, bindparam, cast, extract, func, select
 
 from loyalty.rules.exchange import Exchange
 from loyalty.rules.ids import CustomerId, PurchaseId
@@ -85,6 +85,21 @@ def facts_document(facts: PurchaseFacts) -> dict[str, Any]:
 
 
 _FACTS = tuple(field.name for field in fields(PurchaseFacts))
+
+
+def fact_digest(fact: Any) -> Any:
+    """The SHA-256 (FIPS 180-4) of all that a fact says, as SQL over its columns.
+
+    It is taken over the columns as UTF-8 text with `|` between them: the document as PostgreSQL writes it, the instant
+    as whole microseconds since 1970 in UTC, nothing for null.
+    """
+    recorded_at = cast(extract("epoch", fact.recorded_at) * 1_000_000, BigInteger)
+    said = (
+        *(fact.purchase_id, fact.version, fact.fingerprint, fact.status, cast(fact.facts, Text)),
+        *(recorded_at, fact.recorded_by),
+        *(func.coalesce(column, "") for column in (fact.report_key, fact.report_client, fact.state_mark)),
+    )
+    return func.sha256(func.convert_to(func.concat_ws("|", *said), "UTF8"))
 
 
 def told_times(purchase: PurchaseRow) -> dict[str, datetime | None]:

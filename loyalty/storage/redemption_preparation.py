@@ -47,10 +47,10 @@ def _owner_of(table: Any, parameter: str) -> Any:
 
 
 def _customer_by(condition: ColumnElement[bool]) -> Any:
-    """The oldest customer for whom this holds."""
+    """The oldest customer for whom this holds; an erased customer is nobody."""
     return (
         select(func.coalesce(customers.c.merged_into, customers.c.id))
-        .where(customers.c.tenant_id == tenant_parameter(), condition)
+        .where(customers.c.tenant_id == tenant_parameter(), customers.c.erased_at.is_(None), condition)
         .order_by(customers.c.id)
         .limit(1)
         .scalar_subquery()

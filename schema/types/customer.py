@@ -1,11 +1,10 @@
 """Customers and their points."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
-from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import tidy_phone
 from loyalty.rules.errors import NotFound
 from loyalty.rules.identifier import Identifier, tidy_identifier
@@ -14,21 +13,22 @@ from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
 from loyalty.services.customer import CustomerKey
 from loyalty.services.listing import list_holds, list_lots, list_purchases, list_redemptions
-from loyalty.storage.customer_archivings import ArchivingRow
+from loyalty.services.profile_history import count_profile_changes, list_profile_changes
 from loyalty.storage.customers import CustomerRow, PointsRow
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.lists import HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
-from permissions.actor import ActorKind
+from loyalty.storage.profile_changes import ProfileChangeFilter
 from permissions.visibility import reads_contact, reads_internals
 from schema.connections import Connection, Page
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
-from schema.loaders import load, loaded
+from schema.loaders import loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Locale, Points
 from schema.types.activity import ActivityFilter, activity_page
 from schema.types.arguments import After, Before, First, Last, NewestFirst
+from schema.types.customer_histories import Consent, CustomerArchiving
 from schema.types.expiry import LOT_ORDER, ExpiringPoints, PointsLot, lot_states
 from schema.types.gift_card import GiftCard
 from schema.types.gift_card_gift import GiftCardGift
@@ -38,10 +38,10 @@ from schema.types.listed import listed_page
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of
 from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
+from schema.types.profile_history import PROFILE_CHANGE_ORDER, ProfileChange
 from schema.types.purchase import PURCHASE_ORDER, Purchase
 from schema.types.redemption import Hold, Redemption
 from schema.types.tier import Tier, TierChange, TierLock, TierProgress
-from schema.types.who import actor_kind, actor_name
 
 
 @strawberry.type(
@@ -58,51 +58,6 @@ class PointsAccount(Node):
     lifetime_earned: Points = strawberry.field(description="All that was ever earned with purchases.")
     qualifying: Points = strawberry.field(description="What leads to the next tier, as the program counts it.")
     value: Money = strawberry.field(description="What the available points are worth at checkout, rounded down.")
-
-
-@strawberry.type(description="A consent to marketing that a customer gave or withdrew.")
-class Consent:
-    granted: bool = strawberry.field(description="True when it was given, false when it was withdrawn.")
-    source: str | None = strawberry.field(description="Where, in the caller's words.")
-    told_at: datetime = strawberry.field(description="When the customer said so, as far as the caller told.")
-    recorded_at: datetime = strawberry.field(description="When it was recorded here.")
-
-    actor: str = actor_name("actor", did="recorded it")
-    actor_kind: ActorKind = actor_kind(did="recorded it")
-
-
-@strawberry.type(description="A customer was archived, or came back.")
-class CustomerArchiving:
-    is_type_of = reads(ArchivingRow)
-
-    archived: bool = strawberry.field(description="True when the customer was archived, false when they came back.")
-    cause: ArchiveCause = strawberry.field(description="Why. More causes may come.")
-    changed_at: datetime = strawberry.field(description="When.")
-
-    @computed(description="What somebody who asked for it noted; null for customers, and for who reads reports only.")
-    def note(self, info: Info) -> str | None:
-        """For the team only."""
-        row = row_of(ArchivingRow, self)
-        return row.note if reads_internals(info.context.actor) else None
-
-    @computed(description="The purchase that brought the customer back; null for every other cause.")
-    async def purchase(self, info: Info) -> Purchase | None:
-        """Loaded for all rows at once."""
-        found: Purchase | None = await _caused_by(info, self, ArchiveCause.PURCHASE, "purchases")
-        return found
-
-    @computed(description="The hold that brought the customer back; null for every other cause.")
-    async def hold(self, info: Info) -> Hold | None:
-        """Loaded for all rows at once."""
-        found: Hold | None = await _caused_by(info, self, ArchiveCause.HOLD, "holds")
-        return found
-
-    actor: str = actor_name("actor")
-    actor_kind: ActorKind = actor_kind()
-
-
-async def _caused_by(info: Info, row: Any, cause: ArchiveCause, loader: str) -> Any:
-    return await load(info, loader, row.cause_id) if row.cause == cause else None
 
 
 @strawberry.type(description="A card number, or another number or text by which a business knows a customer.")
@@ -206,6 +161,9 @@ class Customer(Node):
         description="Since when the customer is archived; null for one who is not. Archived customers are left out of "
         "lists and search, keep their points, and have no access with customer tokens."
     )
+    erased_at: datetime | None = strawberry.field(
+        description="When all that names the person was taken away (`customerErase`); null for everybody else."
+    )
     archive_history: list[CustomerArchiving] = loaded(
         "archivings",
         "id",
@@ -218,6 +176,28 @@ class Customer(Node):
         many=True,
         description="The last 20 consents to marketing and their withdrawals, newest first; read as `phone` is.",
     )
+
+    @computed(
+        description="Who changed which field of the profile, from what to what, by default newest first. A customer "
+        "reads own changes, without category and tags; who does not read `phone` reads none. What is told about a new "
+        "customer is no change, and consents have a history of their own."
+    )
+    async def profile_history(
+        self,
+        info: Info,
+        direction: NewestFirst = OrderDirection.DESCENDING,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[ProfileChange]:
+        """A page."""
+        wanted = ProfileChangeFilter(customer_id=row_of(CustomerRow, self).id)
+        page = Page(first, after, last, before, direction)
+        return await listed_page(
+            info, PROFILE_CHANGE_ORDER, page, list_profile_changes, wanted, "recorded_at", count_profile_changes
+        )
+
     expiry_schedule: list[ExpiringPoints] = loaded(
         "expiry_schedules",
         "id",

@@ -39,6 +39,7 @@ MAY_USE = {
     "program": EVERYBODY,
     "tiers": EVERYBODY,
     "customer": EVERYBODY,
+    "customerExport": "owner manager customer",
     "purchase": EVERYBODY,
     "customersByExternalId": EVERYBODY,
     "purchasesByKey": EVERYBODY,
@@ -98,6 +99,7 @@ MAY_USE = {
     "redemptionRelease": "owner manager customer integration",
     "redemptionReturn": "owner manager integration",
     "customerMerge": "owner manager",
+    "customerErase": "owner",
     "customerUpsert": "owner manager integration",
     "customersUpsert": "owner manager integration",
     "customerArchive": "owner manager integration",
@@ -177,6 +179,7 @@ STILL_THERE_WHEN_OFF = {
     "customersUpsert",
     "customerArchive",
     "customerUnarchive",
+    "customerErase",
     "openingBalancesImport",
 }
 """What is there for the team while the program is off: credentials, and whatever prepares the program."""

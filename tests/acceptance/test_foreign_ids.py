@@ -62,6 +62,7 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "job": ("Job", "query($id: ID!) { job(id: $id) { id } }", {}),
     "adjustment": ("Adjustment", "query($id: ID!) { adjustment(id: $id) { id } }", {}),
     "customer": ("Customer", "query($id: ID!) { customer(by: {id: $id}) { id } }", {}),
+    "customerExport": ("Customer", "query($id: ID!) { customerExport(customer: {id: $id}) { hasNextPage } }", {}),
     "purchase": ("Purchase", "query($id: ID!) { purchase(by: {id: $id}) { id } }", {}),
     "customers(tier:)": ("Tier", "query($id: ID!) { customers(tier: $id, having: ANY) { nodes { id } } }", {}),
     "report.activity": (
@@ -135,6 +136,11 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
         "Customer",
         mutation("customerMerge", "__typename"),
         {"source": {"externalId": "emil"}, "target": {"id": "$id"}, "idempotencyKey": "foreign"},
+    ),
+    "customerErase": (
+        "Customer",
+        mutation("customerErase", "__typename"),
+        {"customer": {"id": "$id"}, "idempotencyKey": "foreign"},
     ),
     "purchaseRefund": (
         "Purchase",
@@ -218,6 +224,14 @@ BY_KEY: dict[str, tuple[str, Json]] = {
     "customerMerge into theirs": (
         mutation("customerMerge", "__typename"),
         {"input": {"source": {"externalId": "emil"}, "target": {"email": "$email"}, "idempotencyKey": "foreign"}},
+    ),
+    "customerErase": (
+        mutation("customerErase", "__typename"),
+        {"input": {"customer": {"externalId": "$key"}, "idempotencyKey": "foreign"}},
+    ),
+    "customerErase by e-mail": (
+        mutation("customerErase", "__typename"),
+        {"input": {"customer": {"email": "$email"}, "idempotencyKey": "foreign"}},
     ),
     "customerTierSet": (
         mutation("customerTierSet", "__typename"),

@@ -40,6 +40,8 @@ from loyalty.services.customer import (
     list_activity,
     list_customers,
 )
+from loyalty.services.customer_erase import EraseRequest, erase_customer
+from loyalty.services.customer_export import export_customer
 from loyalty.services.earning_rule import (
     count_earning_rules,
     create_earning_rule,
@@ -90,6 +92,7 @@ from loyalty.services.oidc_issuer import (
     set_oidc_issuer,
 )
 from loyalty.services.profile import upsert_customers
+from loyalty.services.profile_history import count_profile_changes, list_profile_changes
 from loyalty.services.program import ProgramEdit, get_program, update_program
 from loyalty.services.purchase import find_purchase, record_purchases
 from loyalty.services.purchase_change import PurchaseName
@@ -119,6 +122,7 @@ from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
+from loyalty.storage.profile_changes import ProfileChangeFilter
 from loyalty.storage.redemptions import read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
@@ -334,6 +338,19 @@ class Day:
         await upsert_customers(world, salon.manager, [labelled])
         await upsert_customers(world, salon.manager, [replace(labelled, tags=("regular",))])
         await merge(world, salon, "customer-155", "customer-156", "merge-1")
+        gone = CustomerProfile("customer-157", email="gone@example.com")
+        await upsert_customers(world, salon.manager, [gone])
+        await earn(world, salon, order("ordered by gone@example.com", 1_000, customer="customer-157"))
+        (renamed,) = await upsert_customers(world, salon.manager, [replace(gone, full_name="Gone")])
+        assert not isinstance(renamed, LoyaltyError)
+        await list_profile_changes(world, salon.manager, ProfileChangeFilter(renamed.id), Window(20))
+        await count_profile_changes(world, salon.manager, ProfileChangeFilter(renamed.id))
+        page = await export_customer(world, salon.manager, CustomerKey(external_id="customer-157"), None, 2)
+        await export_customer(world, salon.manager, CustomerKey(external_id="customer-157"), page.records[-1].place, 20)
+        await export_customer(world, customer_actor(salon.tenant_id, renamed.id), None, None, 20)
+        by_name = EraseRequest(CustomerKey(external_id="customer-157"), "erase-1")
+        await erase_customer(world, salon.owner, by_name)
+        await erase_customer(world, salon.owner, by_name)
         moved = ReassignRequest(
             PurchaseName(key=PurchaseKey(PurchaseKind.ORDER, "day-2")),
             CustomerKey(external_id="customer-156"),

@@ -32,6 +32,7 @@ MOST_PAGES = 40
 """What a scan may read besides: an index of all rows has more pages, also where it gives none of them."""
 
 BY_DESIGN: Mapping[str, str] = {
+    "loyalty.storage.erasures.erase_person": "looks through keys, refunds and returns, once for each erasure",
     "loyalty.storage.reports.sum_by_kind": "a report adds up what it covers",
     "loyalty.storage.reports.count_active_customers": "a report adds up what it covers",
     "loyalty.storage.narrowed.count": "counts a list where a caller asks for it, up to a ceiling",

@@ -124,6 +124,7 @@ ARGUMENTS = {
     "giftCardReport": '(range: {from: "2026-01-01", to: "2099-01-01"})',
     "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
     'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}})',
+    "customerExport": '(customer: {externalId: "anna"})',
     "customers": "(having: ANY)",
     "customersByExternalId": '(externalIds: ["anna"])',
     "purchasesByKey": '(keys: [{kind: ORDER, externalId: "order-1"}])',
@@ -351,6 +352,8 @@ class Life:
         await do("customerArchive", customer={"externalId": "ben"}, reason="moved away")
         await do("customerUnarchive", customer={"externalId": "ben"})
         await do("customerArchive", customer={"externalId": "ben"})
+        await do("customerUpsert", externalId="gone@example.com", fullName="Gone")
+        await do("customerErase", customer={"externalId": "gone@example.com"}, idempotencyKey="erase")
         await do("purchaseRecord", **purchase("ben is back", customer={"externalId": "ben"}))
         for days in (2, 20):
             await do("sandboxClockAdvance", by=f"P{days}D", idempotencyKey=f"{days} days")

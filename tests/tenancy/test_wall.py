@@ -35,7 +35,7 @@ APP_RIGHTS = {
         "UPDATE(matures_at), UPDATE(points), UPDATE(points_paid_minor), UPDATE(raised_standing), "
         "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),
-    "adjustments": GROWS_ONLY,
+    "adjustments": f"{GROWS_ONLY}, UPDATE(customer_description), UPDATE(internal_note)",
     "allocations": GROWS_ONLY,
     "api_tokens": (
         "INSERT, SELECT, UPDATE(former_ends_at), UPDATE(former_secret_mark), UPDATE(last_used_at), UPDATE(revoked_at), "
@@ -45,40 +45,44 @@ APP_RIGHTS = {
     "budgets": "DELETE, INSERT, SELECT, UPDATE",
     "catalog_history": GROWS_ONLY,
     "catalog_items": "DELETE, INSERT, SELECT, UPDATE",
-    "checkouts": "INSERT, SELECT, UPDATE(version)",
+    "checkouts": f"{GROWS_ONLY}, UPDATE(purchase_external_id), UPDATE(version)",
     "credential_revocations": "INSERT, SELECT, UPDATE(revoked_at), UPDATE(revoked_by)",
-    "customer_merges": GROWS_ONLY,
-    "customer_archivings": GROWS_ONLY,
-    "customer_consents": "INSERT, SELECT",
+    "customer_merges": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
+    "customer_archivings": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(note)",
+    "customer_consents": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(source)",
+    "customer_profile_changes": "DELETE, INSERT, SELECT",
     "customer_identifiers": "DELETE, INSERT, SELECT, UPDATE(customer_id)",
     "customer_tags": "DELETE, INSERT, SELECT",
     "customer_words": "DELETE, INSERT, SELECT",
     "customers": "INSERT, SELECT, UPDATE",
     "earning_rule_versions": GROWS_ONLY,
     "earning_rules": "INSERT, SELECT, UPDATE",
-    "entries": GROWS_ONLY,
+    "entries": (f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(actor_name_hash), UPDATE(reason), UPDATE(reason_hash)"),
     "event_positions": "SELECT",
     "events": GROWS_ONLY,
     "expiry_notices": GROWS_ONLY,
     "former_valuations": GROWS_ONLY,
-    "gift_card_gifts": "INSERT, SELECT, UPDATE(claimed_at), UPDATE(claimer_id), UPDATE(giver_id)",
+    "gift_card_gifts": (
+        "INSERT, SELECT, UPDATE(actor), UPDATE(claimed_at), UPDATE(claimer_id), UPDATE(giver_id), UPDATE(message), "
+        "UPDATE(recipient_email), UPDATE(recipient_name)"
+    ),
     "gift_card_guesses": "DELETE, INSERT, SELECT, UPDATE",
     "gift_card_product_versions": GROWS_ONLY,
     "gift_card_products": "INSERT, SELECT, UPDATE",
-    "gift_card_entries": GROWS_ONLY,
+    "gift_card_entries": f"{GROWS_ONLY}, UPDATE(reason), UPDATE(reason_hash)",
     "gift_card_holds": (
-        "INSERT, SELECT, UPDATE(captured_minor), UPDATE(ended_actor), UPDATE(ended_actor_kind), UPDATE(ended_at), "
-        "UPDATE(ended_reason), UPDATE(returned_minor), UPDATE(state)"
+        "INSERT, SELECT, UPDATE(actor), UPDATE(captured_minor), UPDATE(ended_actor), UPDATE(ended_actor_kind), "
+        "UPDATE(ended_at), UPDATE(ended_reason), UPDATE(purchase_external_id), UPDATE(returned_minor), UPDATE(state)"
     ),
     "gift_cards": (
-        "INSERT, SELECT, UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(expires_at), "
-        "UPDATE(held_minor), UPDATE(holder_id), UPDATE(sequence), UPDATE(voided_at)"
+        "INSERT, SELECT, UPDATE(actor), UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(expires_at), "
+        "UPDATE(held_minor), UPDATE(holder_id), UPDATE(reason), UPDATE(reference), UPDATE(sequence), UPDATE(voided_at)"
     ),
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
-    "holds": "INSERT, SELECT, UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
+    "holds": "INSERT, SELECT, UPDATE(actor), UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
     "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(ended_reason), UPDATE(lowered_at), "
-    "UPDATE(lowered_points), UPDATE(state)",
-    "idempotency_keys": GROWS_ONLY,
+    "UPDATE(lowered_points), UPDATE(purchase_external_id), UPDATE(state)",
+    "idempotency_keys": f"{GROWS_ONLY}, UPDATE(key)",
     "jobs": "INSERT, SELECT, UPDATE",
     "lots": (
         "INSERT, SELECT, UPDATE(expired), UPDATE(expires_at), UPDATE(held), UPDATE(notice_at), UPDATE(remaining), "
@@ -88,16 +92,16 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(made_with), UPDATE(removed_at), "
         "UPDATE(role_claim), UPDATE(roles), UPDATE(version)"
     ),
-    "opening_balances": GROWS_ONLY,
+    "opening_balances": f"{GROWS_ONLY}, UPDATE(actor)",
     "program_versions": GROWS_ONLY,
     "programs": "INSERT, SELECT, UPDATE",
-    "purchase_facts": GROWS_ONLY,
-    "purchase_refunds": GROWS_ONLY,
+    "purchase_facts": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(digest), UPDATE(facts), UPDATE(report_key)",
+    "purchase_refunds": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
     "purchases": "INSERT, SELECT, UPDATE",
-    "redemption_returns": GROWS_ONLY,
-    "redemptions": "INSERT, SELECT, UPDATE(returned_points)",
+    "redemption_returns": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
+    "redemptions": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(purchase_external_id), UPDATE(returned_points)",
     "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds)",
-    "tier_changes": GROWS_ONLY,
+    "tier_changes": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(note)",
     "tiers": "INSERT, SELECT, UPDATE",
     "token_directory": GROWS_ONLY,
 }

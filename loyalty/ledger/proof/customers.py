@@ -108,5 +108,18 @@ QUESTIONS: Mapping[str, str] = {
         )
         (TABLE changed EXCEPT ALL TABLE told) UNION ALL (TABLE told EXCEPT ALL TABLE changed)
     """,
+    "an erased customer has no name, and is told of once": """
+        SELECT c.id, c.external_id, c.erased_at, e.events
+        FROM customers c
+        LEFT JOIN (SELECT customer_id, count(*) AS events FROM events
+                   WHERE tenant_id = :current_tenant AND kind = 'customer.erased' GROUP BY customer_id) e
+             ON e.customer_id = c.id
+        WHERE c.tenant_id = :current_tenant
+          AND ((c.merged_into IS NULL AND (c.erased_at IS NULL) <> (e.events IS NULL)) OR e.events > 1
+               OR (c.erased_at IS NOT NULL
+                   AND (c.external_id <> 'erased:' || c.id OR c.full_name <> '' OR c.facts_at <> '{}'
+                        OR num_nonnulls(c.email, c.phone, c.avatar_url, c.locale, c.category, c.marketing_consent,
+                                        c.consent_source, c.birthday, c.identifiers, c.tags) > 0)))
+    """,
 }
 """Asked once of the whole tenant: each finds rows that break it."""

@@ -30,8 +30,8 @@ _CAUSES = " UNION ALL ".join(
 
 
 def _hash_text(column: str) -> str:
-    """As `entry_hash` in the rules puts a text into the hash of an entry."""
-    return f"coalesce(encode(sha256(convert_to({column}, 'UTF8')), 'hex'), '-'), '|'"
+    """As `entry_hash` in the rules puts a text into the hash of an entry; of an erased text its hash was kept."""
+    return f"coalesce(encode(coalesce(sha256(convert_to({column}, 'UTF8')), {column}_hash), 'hex'), '-'), '|'"
 
 
 SOURCES: Sequence[Source] = (
@@ -42,7 +42,7 @@ SOURCES: Sequence[Source] = (
                row_number() OVER before AS number,
                coalesce(lag(e.balance_after) OVER before, 0) + e.points AS so_far,
                sha256(coalesce(lag(e.hash) OVER before, decode(repeat('00', 32), 'hex'))
-                      || convert_to(CASE WHEN num_nonnulls(e.actor_name, e.reason) > 0
+                      || convert_to(CASE WHEN num_nonnulls(e.actor_name, e.reason, e.actor_name_hash, e.reason_hash) > 0
                                          THEN concat({_hash_text("e.actor_name")}, {_hash_text("e.reason")})
                                          ELSE '' END
                       || concat_ws('|', e.id, e.customer_id, e.sequence, e.kind, e.points,

@@ -24,7 +24,8 @@ SOURCES: Sequence[Source] = (
                              e.balance_after_minor, e.currency, coalesce(e.hold_id::text, ''),
                              coalesce(((extract(epoch FROM e.expires_at) * 1000000)::bigint)::text, ''),
                              (extract(epoch FROM e.occurred_at) * 1000000)::bigint, e.actor_kind, e.actor,
-                             coalesce(e.reason, '')), 'UTF8')
+                             coalesce(encode(coalesce(sha256(convert_to(e.reason, 'UTF8')), e.reason_hash), 'hex'),
+                                      '')), 'UTF8')
                ) AS due
         FROM gift_card_entries e
         WHERE e.tenant_id = :current_tenant AND e.gift_card_id BETWEEN :first_id AND :last_id

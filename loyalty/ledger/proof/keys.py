@@ -29,6 +29,7 @@ _MADE_BEFORE = " ".join(
         ("oauthClientRotateSecret", "api_tokens", "id"),
         ("sandboxClockAdvance", "tenants", "tenant_id"),
         ("customerTierSet", "accounts", "customer_id"),
+        ("customerErase", "customers", "id"),
         ("purchaseMature", "accruals", "id"),
         ("catalogItemsUpsert", "tenants", "tenant_id"),
         # A tier and the job that came with it have one id.

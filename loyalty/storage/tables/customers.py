@@ -4,6 +4,8 @@ from sqlalchemy import Boolean, Column, Date, Integer
 from sqlalchemy import text as sql
 
 from tenancy.table import (
+    FILLED_LATER,
+    INSTANT,
     check,
     digest,
     document,
@@ -44,10 +46,14 @@ customers = tenant_table(
     document("facts_at"),
     # The customer that this one was merged into: the points moved there, and every look-up leads there.
     identifier("merged_into", nullable=True),
+    # When all that names the person was taken away. Look-ups find nobody here any more.
+    Column("erased_at", INSTANT, nullable=True, info={FILLED_LATER: True}),
     # Without case and accents: what lists are ordered by.
     key_text("search_name"),
     # Which words the search has for this customer, see `words_mark`; empty before it has any.
     text_column("search_mark"),
+    # What the profile history ends with, by field; null before anything was kept.
+    document("profile_kept", nullable=True),
     instant("created_at"),
     instant("updated_at"),
     unique("external_id"),
@@ -77,6 +83,23 @@ customer_consents = tenant_table(
     text_column("actor"),
     references("customer_id", "customers"),
     index("customer_consents_customer_idx", "customer_id", "told_at", "id"),
+)
+
+customer_profile_changes = tenant_table(
+    "customer_profile_changes",
+    identifier("id"),
+    identifier("customer_id"),
+    text_column("field"),
+    # A text, or a list of identifiers or tags; null for nothing.
+    document("before", nullable=True),
+    document("after", nullable=True),
+    # Since when it is so, as far as the caller told, and when we heard of it.
+    instant("told_at"),
+    instant("recorded_at"),
+    text_column("actor_kind"),
+    text_column("actor"),
+    references("customer_id", "customers"),
+    index("customer_profile_changes_customer_idx", "customer_id", "recorded_at", "id"),
 )
 
 customer_archivings = tenant_table(

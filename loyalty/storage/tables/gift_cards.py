@@ -12,6 +12,7 @@ from loyalty.rules.gift_card import ADDS, MOVES_NOTHING, GiftCardEntryKind, Gift
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from tenancy.table import (
+    FILLED_LATER,
     INSTANT,
     amount,
     check,
@@ -139,6 +140,9 @@ gift_card_entries = tenant_table(
     text_column("actor"),
     # SHA-256 over the hash of the card's entry before and all of the columns above (rules/gift_card.py).
     digest("hash"),
+    # The SHA-256 of the reason where the person was erased: the hash covers that, so it can still be proved.
+    Column("reason_hash", LargeBinary, nullable=True, info={FILLED_LATER: True}),
+    check("erased", "num_nonnulls(reason, reason_hash) < 2"),
     references("gift_card_id", "gift_cards"),
     references("hold_id", "gift_card_holds"),
     unique("gift_card_id", "sequence"),

@@ -1,6 +1,6 @@
 """The ledger: entries, lots and what moved between them, the keys of calls, and the events."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, func
+from sqlalchemy import BigInteger, Boolean, Column, Computed, Integer, LargeBinary, func
 from sqlalchemy import text as sql
 
 from loyalty.rules.adjustment import AdjustmentReason
@@ -47,6 +47,10 @@ entries = tenant_table(
     # Whoever that actor was, by name, and why, as the caller put it; null where nobody said so.
     text_column("actor_name", nullable=True),
     text_column("reason", nullable=True),
+    # The SHA-256 of each where the person was erased: the hash of the entry covers that, so it can still be proved.
+    Column("actor_name_hash", LargeBinary, nullable=True, info={FILLED_LATER: True}),
+    Column("reason_hash", LargeBinary, nullable=True, info={FILLED_LATER: True}),
+    check("erased", "num_nonnulls(actor_name, actor_name_hash) < 2 AND num_nonnulls(reason, reason_hash) < 2"),
     references("customer_id", "customers"),
     unique("customer_id", "sequence"),
     unique("cause_id", "phase"),

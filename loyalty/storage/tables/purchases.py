@@ -80,7 +80,7 @@ purchase_facts = tenant_table(
     key_text("report_client", nullable=True),
     # The fingerprint of what was known after this report; null in what releases before it have written.
     key_text("state_mark", nullable=True),
-    # SHA-256 over all of the columns above (`fact_digest` in ledger/parts.py); the database computes it.
+    # SHA-256 over all of the columns above (`fact_digest` in storage/purchases.py); the database computes it.
     Column("digest", LargeBinary, nullable=False, info={FILLED_LATER: True}),
     # What sort of caller has recorded it, and the name; null before they were kept.
     text_column("actor_kind", nullable=True),

@@ -14,6 +14,7 @@ from loyalty.rules.event_codec import (
 )
 from loyalty.rules.events import (
     CustomerArchived,
+    CustomerErased,
     CustomerUnarchived,
     Event,
     EventKind,
@@ -89,6 +90,7 @@ EVENTS: list[Event | GiftCardEvent] = [
     TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
     CustomerArchived(CUSTOMER, UUID(int=13), ArchiveCause.CALL),
     CustomerUnarchived(CUSTOMER, UUID(int=14), ArchiveCause.PURCHASE),
+    CustomerErased(CUSTOMER),
     GiftCardBought(CUSTOMER, EntryId(UUID(int=4)), CARD, -500, 90),
     GiftCardRefunded(CUSTOMER, EntryId(UUID(int=4)), CARD, 500, 590),
     GiftCardIssued(CUSTOMER, CARD, 5_000, "EUR", 5_000),
@@ -166,6 +168,7 @@ def test_events_are_named_for_what_happened() -> None:
         "tier.downgraded",
         "customer.archived",
         "customer.unarchived",
+        "customer.erased",
         "gift_card.bought",
         "gift_card.refunded",
         "gift_card.issued",

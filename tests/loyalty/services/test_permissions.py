@@ -72,6 +72,8 @@ from loyalty.services.customer import (
     load_entries,
 )
 from loyalty.services.customer_archive import archive_customer, load_archivings, unarchive_customer
+from loyalty.services.customer_erase import EraseRequest, erase_customer
+from loyalty.services.customer_export import export_customer
 from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
 from loyalty.services.earning_rule import (
@@ -159,6 +161,7 @@ from loyalty.services.oidc_issuer import (
 from loyalty.services.opening_balance import import_opening_balances, load_opening_balances
 from loyalty.services.preset import PresetRequest, apply_program_preset
 from loyalty.services.profile import load_consents, upsert_customers
+from loyalty.services.profile_history import count_profile_changes, list_profile_changes
 from loyalty.services.program import ProgramEdit, check_program, get_program, get_tenant, update_program
 from loyalty.services.purchase import (
     find_purchase,
@@ -202,6 +205,7 @@ from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.profile_changes import ProfileChangeFilter
 from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.policy import READS
@@ -318,6 +322,16 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
         {O, M},
         lambda w, a: reassign_purchase(w, a, ReassignRequest(PurchaseName(PurchaseId(NOBODY)), ANNA, None, "key")),
     ),
+    "list_profile_changes": (
+        {O, M, S, C, I},
+        lambda w, a: list_profile_changes(w, a, ProfileChangeFilter(CustomerId(NOBODY)), PAGE),
+    ),
+    "count_profile_changes": (
+        {O, M, S, C, I},
+        lambda w, a: count_profile_changes(w, a, ProfileChangeFilter(CustomerId(NOBODY))),
+    ),
+    "export_customer": ({O, M, C}, lambda w, a: export_customer(w, a, ANNA, None, 5)),
+    "erase_customer": ({O}, lambda w, a: erase_customer(w, a, EraseRequest(ANNA, "key"))),
     "merge_customers": ({O, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
     "import_opening_balances": ({O, M}, lambda w, a: import_opening_balances(w, a, [])),
     "set_allowed_origins": ({O, M}, lambda w, a: set_allowed_origins(w, a, ["https://salon.example"])),
@@ -441,6 +455,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
 }
 
 WORKS_WHEN_OFF = {
+    "erase_customer",
     "refund_purchase",
     "get_tenant",
     "get_program",

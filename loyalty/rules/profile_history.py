@@ -1,0 +1,55 @@
+"""What changed about a customer: the fields that the profile history tells, from what to what."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from loyalty.rules.described_enum import DescribedEnum
+
+
+class ProfileField(DescribedEnum):
+    """A field of a customer whose changes are kept. Consents have a history of their own. More fields may come."""
+
+    FULL_NAME = "FULL_NAME", "The name."
+    EMAIL = "EMAIL", "The e-mail address."
+    PHONE = "PHONE", "The telephone number."
+    AVATAR_URL = "AVATAR_URL", "The picture."
+    LOCALE = "LOCALE", "The language."
+    BIRTHDAY = "BIRTHDAY", "The birthday."
+    IDENTIFIERS = "IDENTIFIERS", "Card numbers and the like."
+    CATEGORY = "CATEGORY", "The tenant's own category; for the team only."
+    TAGS = "TAGS", "The team's own marks; for the team only."
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field in a profile."""
+        return self.value.lower()
+
+
+INTERNAL_FIELDS = frozenset({ProfileField.CATEGORY, ProfileField.TAGS})
+"""What customers do not read about themselves."""
+OWN_FIELDS = tuple(field for field in ProfileField if field not in INTERNAL_FIELDS)
+
+
+class ProfileDifference(NamedTuple):
+    """One field before and after; None where there was or is nothing."""
+
+    field: ProfileField
+    before: Any
+    after: Any
+
+
+def known_profile(profile: object) -> dict[str, Any]:
+    """Return what is known about a customer, by field; a field without a value is left out."""
+    values = ((field.attribute, getattr(profile, field.attribute)) for field in ProfileField)
+    return {name: value for name, value in values if value}
+
+
+def compare_profiles(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[ProfileDifference]:
+    """Return the fields that differ. What is told about a new customer (None) is no change."""
+    if before is None:
+        return []
+    return [
+        ProfileDifference(field, before.get(field.attribute), after.get(field.attribute))
+        for field in ProfileField
+        if before.get(field.attribute) != after.get(field.attribute)
+    ]

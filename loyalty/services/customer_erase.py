@@ -1,0 +1,132 @@
+"""Erase a person: all that names them goes, for good; points, sums and chains stay with a customer without a name."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.ledger.archiving import archive_in_book
+from loyalty.ledger.book import Book, open_book
+from loyalty.ledger.once import AskedKey, Booked, Unchanged, ask_key, post_book, run_once
+from loyalty.rules.archive import ArchiveCause
+from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.customer import ERASED_PREFIX
+from loyalty.rules.erasure import marks_of
+from loyalty.rules.errors import ActiveHolds, NotFound, refuse_problems
+from loyalty.rules.events import CustomerErased
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.text import check_external_id
+from loyalty.services.audit import note_changes
+from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.program import program_in_force
+from loyalty.services.world import World
+from loyalty.storage.customers import CustomerRow, read_customer
+from loyalty.storage.erasures import PersonRow, erase_person, lock_person
+from loyalty.storage.idempotency import keyed_call
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+
+OPERATION = "customerErase"
+
+
+class EraseRequest(NamedTuple):
+    """Whose person is erased."""
+
+    customer: CustomerKey
+    idempotency_key: str
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([self.customer.identity()])
+
+
+class ErasedCustomer(NamedTuple):
+    """The customer without a person; the same again for a replay."""
+
+    customer: CustomerRow
+    replayed: bool
+
+
+async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> ErasedCustomer:
+    """Erase all that names a customer, and all who were merged into that customer. It cannot be undone.
+
+    The balance stays with the nameless customer, who is archived. Refusals: InvalidInput (idempotency key),
+    IdempotencyConflict, NotFound, AmbiguousCustomer, ActiveHolds.
+    """
+    require(actor, Permission.CUSTOMERS_ERASE, even_when_off=True)
+    refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
+    return await run_once(
+        world.database,
+        actor.tenant_id,
+        keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+        ask=ask_key,
+        decide=partial(_decide, world, actor, request.customer),
+        replay=_read_erased,
+    )
+
+
+async def _decide(
+    world: World, actor: Actor, customer: CustomerKey, tx: Transaction, _: AskedKey
+) -> Booked[ErasedCustomer] | Unchanged[ErasedCustomer]:
+    erased = None if customer.id is None else await read_customer(tx, customer.id)
+    if erased is not None and erased.erased_at is not None:
+        return Unchanged(ErasedCustomer(erased, replayed=True))
+    program = await program_in_force(world, tx, even_when_off=True)
+    customer_id = await resolve_customer(tx, customer)
+    person = await lock_person(tx, customer_id)
+    if any(row.external_id.startswith(ERASED_PREFIX) for row in person):
+        raise NotFound("customer", ("customer",))
+    book = await open_book(world, tx, program, actor, [customer_id])
+    if book.account(customer_id).held:
+        raise ActiveHolds(book.account(customer_id).held, ("customer",))
+    archive_in_book(book, customer_id, None, ArchiveCause.ERASURE)
+    book.tell(CustomerErased(customer_id))
+    return Booked(
+        book,
+        customer_id,
+        lambda: ErasedCustomer(_without_person(book, customer_id), replayed=False),
+        partial(_write, person=person, customer_id=customer_id),
+    )
+
+
+async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], customer_id: CustomerId) -> None:
+    """Post the book first: what it still says of the person goes with the rest."""
+    await post_book(tx, book)
+    marks = marks_of(
+        external_ids=[row.external_id for row in person],
+        names=[row.full_name for row in person],
+        emails=[row.email for row in person],
+        phones=[row.phone for row in person],
+        identifiers=[one["value"] for row in person for one in row.identifiers or ()],
+    )
+    await erase_person(tx, [row.id for row in person], marks, book.now)
+    change = AuditedChange(AuditSubject.CUSTOMER, str(customer_id), "", {"erased": False}, {"erased": True})
+    await note_changes(tx, book.actor, book.now, [change])
+
+
+def _without_person(book: Book, customer_id: CustomerId) -> CustomerRow:
+    """The customer as a reader will see it after the commit."""
+    return book.customer(customer_id)._replace(
+        external_id=f"{ERASED_PREFIX}{customer_id}",
+        full_name="",
+        email=None,
+        avatar_url=None,
+        locale=None,
+        category=None,
+        marketing_consent=False,
+        phone=None,
+        birthday=None,
+        identifiers=(),
+        tags=(),
+        erased_at=book.now,
+    )
+
+
+async def _read_erased(tx: Transaction, result_id: UUID) -> ErasedCustomer:
+    customer = await read_customer(tx, CustomerId(result_id))
+    if customer is None:
+        raise NotFound("customer", ("customer",))
+    return ErasedCustomer(customer, replayed=True)

@@ -1,0 +1,38 @@
+"""Export everything that is held about one customer, for the team and for the customer."""
+
+from typing import NamedTuple
+
+from loyalty.rules.errors import NotFound
+from loyalty.services.customer import CustomerKey, get_customer
+from loyalty.services.world import World
+from loyalty.storage.held_data import BEGINNING, HeldPlace, HeldRecord, read_held_data, read_people
+from permissions.actor import Actor, ActorKind
+from permissions.catalog import Permission
+from permissions.policy import require_any
+
+
+class HeldPage(NamedTuple):
+    """A page of an export, and whether there is another one."""
+
+    records: list[HeldRecord]
+    more: bool
+
+
+async def export_customer(
+    world: World, actor: Actor, customer: CustomerKey | None, after: HeldPlace | None, limit: int
+) -> HeldPage:
+    """A page of what is held about a customer; a customer exports themself, without what only the team reads.
+
+    Refusals: NotFound, AmbiguousCustomer.
+    """
+    require_any(actor, Permission.CUSTOMERS_EXPORT, Permission.SELF_READ)
+    if customer is None:
+        if actor.customer_id is None:
+            raise NotFound("customer", ("customer",))
+        customer = CustomerKey(id=actor.customer_id)
+    found = await get_customer(world, actor, customer, "customer")
+    tx = world.database.reading(actor.tenant_id)
+    people = await read_people(tx, found.id)
+    to_team = actor.kind is not ActorKind.CUSTOMER
+    records = await read_held_data(tx, people, after or BEGINNING, limit + 1, to_team=to_team)
+    return HeldPage(records[:limit], more=len(records) > limit)

@@ -1,0 +1,380 @@
+"""Erase a person: who that is in every table, and the statements that take the person away.
+
+Numbers, ids and instants stay. Of a text that a hash covers, the SHA-256 stays beside it, so that chains can be proved.
+`tests/loyalty/services/test_customer_erase.py` holds every column of every table against what is done here.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    Update,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from loyalty.rules.customer import ERASED_PREFIX
+from loyalty.rules.entry import ReferenceKind
+from loyalty.rules.ids import CustomerId
+from loyalty.storage.purchases import fact_digest
+from loyalty.storage.tables import (
+    accruals,
+    adjustments,
+    checkouts,
+    customer_archivings,
+    customer_consents,
+    customer_identifiers,
+    customer_merges,
+    customer_profile_changes,
+    customer_tags,
+    customer_words,
+    customers,
+    entries,
+    gift_card_entries,
+    gift_card_gifts,
+    gift_card_holds,
+    gift_cards,
+    holds,
+    idempotency_keys,
+    opening_balances,
+    purchase_facts,
+    purchase_refunds,
+    purchases,
+    redemption_returns,
+    redemptions,
+    tier_changes,
+)
+from permissions.actor import ActorKind
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+from tenancy.table import INSTANT, among, tenant_parameter
+
+
+class PersonRow(NamedTuple):
+    """A customer, or one who was merged into that customer, with what names the person."""
+
+    id: CustomerId
+    external_id: str
+    full_name: str
+    email: str | None
+    phone: str | None
+    identifiers: list[dict[str, str]] | None
+
+
+class TextsOf(NamedTuple):
+    """What is taken from the rows of a table: texts that go, and names of whoever acted as this customer."""
+
+    table: Table
+    owners: tuple[str, ...]
+    texts: dict[str, str | None]
+    actors: tuple[tuple[str, str], ...] = ()
+    """The column of the name, and the column of what sort of caller that was."""
+
+
+_ACTOR = (("actor", "actor_kind"),)
+_ENDED = ("ended_actor", "ended_actor_kind")
+_OF_CUSTOMER = ("customer_id",)
+
+TEXTS: Sequence[TextsOf] = (
+    TextsOf(customer_consents, _OF_CUSTOMER, {"source": None}, _ACTOR),
+    TextsOf(customer_archivings, _OF_CUSTOMER, {"note": None}, _ACTOR),
+    TextsOf(customer_merges, ("source_id", "target_id"), {"reason": None}, _ACTOR),
+    TextsOf(tier_changes, _OF_CUSTOMER, {"note": None}, (("actor_name", "actor_kind"),)),
+    TextsOf(adjustments, _OF_CUSTOMER, {"internal_note": None, "customer_description": None}),
+    TextsOf(opening_balances, _OF_CUSTOMER, {}, _ACTOR),
+    TextsOf(holds, _OF_CUSTOMER, {"ended_reason": None}, (*_ACTOR, _ENDED)),
+    TextsOf(redemptions, _OF_CUSTOMER, {}, _ACTOR),
+    TextsOf(redemption_returns, _OF_CUSTOMER, {"reason": None}, _ACTOR),
+    TextsOf(purchase_refunds, _OF_CUSTOMER, {"reason": None}, _ACTOR),
+    TextsOf(gift_cards, ("buyer_id", "holder_id"), {"reason": None}, _ACTOR),
+    TextsOf(
+        gift_card_gifts,
+        ("giver_id", "claimer_id"),
+        {"recipient_name": "", "recipient_email": None, "message": None},
+        _ACTOR,
+    ),
+)
+"""Texts that no hash covers."""
+
+
+# ── who it is ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+_PEOPLE = (
+    select(*(customers.c[name] for name in PersonRow._fields))
+    .where(
+        customers.c.tenant_id == tenant_parameter(),
+        or_(customers.c.id == bindparam("customer"), customers.c.merged_into == bindparam("customer")),
+    )
+    .order_by(customers.c.external_id)
+)
+# In the order in which recordings and merges lock customers. Their external ids change, so nothing may refer to them.
+_LOCK = _PEOPLE.with_for_update()
+
+
+async def lock_person(tx: Transaction, customer_id: CustomerId) -> list[PersonRow]:
+    """Lock the profiles of a customer and of all who were merged into that customer, before their accounts.
+
+    Raises StaleRead when somebody was merged meanwhile: that profile is not locked yet.
+    """
+    locked = [PersonRow._make(row) for row in await tx.rows(_LOCK, customer=customer_id)]
+    if {row.id for row in await tx.rows(_PEOPLE, customer=customer_id)} != {row.id for row in locked}:
+        raise StaleRead
+    return locked
+
+
+# ── what goes ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sha256(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.sha256(func.convert_to(text, "UTF8"))
+
+
+def _mask(text: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What stands in place of an id that names the person: the same for the same id, so that keys stay keys."""
+    return literal(ERASED_PREFIX, Text).op("||")(func.encode(_sha256(text), "hex"))
+
+
+def _names_person(text: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a text holds one of the ``marks`` of the person, without regard to case."""
+    mark = func.unnest(bindparam("marks", type_=ARRAY(Text))).column_valued("mark")
+    return select(literal(1)).where(func.strpos(func.lower(text), mark) > 0).exists()
+
+
+def _belongs(table: Table, *owners: str) -> ColumnElement[bool]:
+    return and_(table.c.tenant_id == tenant_parameter(), or_(*(among(table.c[name], "ids") for name in owners)))
+
+
+def _mask_actors(table: Table, actors: Sequence[tuple[str, str]]) -> dict[str, ColumnElement[Any]]:
+    """What stands in place of the names of customers; the team's stay."""
+    own = literal(str(ActorKind.CUSTOMER), Text)
+    return {name: case((table.c[kind] == own, own), else_=table.c[name]) for name, kind in actors}
+
+
+def _forget(texts: TextsOf) -> Update:
+    table = texts.table
+    taken = {**texts.texts, **_mask_actors(table, texts.actors)}
+    return update(table).where(_belongs(table, *texts.owners)).values(taken)
+
+
+_CUSTOMERS = (
+    update(customers)
+    .where(_belongs(customers, "id"))
+    .values(
+        external_id=literal(ERASED_PREFIX, Text).op("||")(cast(customers.c.id, Text)),
+        full_name="",
+        search_name="",
+        search_mark="",
+        facts_at=cast(literal("{}", Text), JSONB),
+        erased_at=bindparam("now", type_=INSTANT),
+        updated_at=bindparam("now", type_=INSTANT),
+        **dict.fromkeys(
+            (
+                *("email", "avatar_url", "locale", "category", "marketing_consent", "phone", "consent_source"),
+                *("consent_kept", "birthday", "birth_day", "identifiers", "tags", "profile_kept"),
+            ),
+            null(),
+        ),
+    )
+)
+
+_IS_OWN = entries.c.actor_kind == ActorKind.CUSTOMER
+_NO_REASON = {
+    "reason": None,
+    "reason_hash": func.coalesce(entries.c.reason_hash, _sha256(entries.c.reason)),
+}
+_ENTRIES = (
+    update(entries)
+    .where(_belongs(entries, "customer_id"), or_(entries.c.reason.is_not(None), _IS_OWN))
+    .values(
+        **_NO_REASON,
+        actor_name=case((_IS_OWN, None), else_=entries.c.actor_name),
+        actor_name_hash=case(
+            (_IS_OWN, func.coalesce(entries.c.actor_name_hash, _sha256(entries.c.actor_name))),
+            else_=entries.c.actor_name_hash,
+        ),
+    )
+)
+
+_OWN_CARDS = select(gift_cards.c.id).where(_belongs(gift_cards, "buyer_id", "holder_id"))
+_IS_OWN_CARD_HOLD = and_(
+    gift_card_holds.c.tenant_id == tenant_parameter(), gift_card_holds.c.gift_card_id.in_(_OWN_CARDS)
+)
+_CARD_ENTRIES = (
+    update(gift_card_entries)
+    .where(
+        gift_card_entries.c.tenant_id == tenant_parameter(),
+        gift_card_entries.c.reason.is_not(None),
+        gift_card_entries.c.gift_card_id.in_(_OWN_CARDS),
+    )
+    .values(reason=None, reason_hash=_sha256(gift_card_entries.c.reason))
+)
+
+_CARD_HOLDS = (
+    update(gift_card_holds)
+    .where(_IS_OWN_CARD_HOLD)
+    .values(ended_reason=None, **_mask_actors(gift_card_holds, (*_ACTOR, _ENDED)))
+)
+
+_REFERENCES = (
+    update(gift_cards)
+    .where(_belongs(gift_cards, "buyer_id", "holder_id"), _names_person(gift_cards.c.reference))
+    .values(reference=_mask(gift_cards.c.reference))
+)
+
+# A purchase that was reassigned to somebody else has left entries with who it was reported for.
+_OWN_PURCHASES = union_all(
+    select(purchases.c.id).where(_belongs(purchases, "customer_id")),
+    select(entries.c.reference_id).where(
+        _belongs(entries, "customer_id"), entries.c.reference_kind == ReferenceKind.PURCHASE
+    ),
+)
+_told = purchase_facts.c.facts
+_IS_OWN_FACT = and_(purchase_facts.c.tenant_id == tenant_parameter(), purchase_facts.c.purchase_id.in_(_OWN_PURCHASES))
+# The reason of a reassignment stands with the other customer, too. This runs before the facts lose it.
+_REASSIGNED = (
+    update(entries)
+    .where(
+        entries.c.tenant_id == tenant_parameter(),
+        tuple_(entries.c.reference_id, entries.c.reason).in_(
+            select(purchase_facts.c.purchase_id, _told["reassignment"]["reason"].astext).where(_IS_OWN_FACT)
+        ),
+    )
+    .values(_NO_REASON)
+)
+_without_reason = case(
+    (
+        _told["reassignment"].is_not(None),
+        func.jsonb_set(_told, literal(["reassignment", "reason"], ARRAY(Text)), cast(literal("null", Text), JSONB)),
+    ),
+    else_=_told,
+)
+_masked_key = case(
+    (_names_person(purchase_facts.c.report_key), _mask(purchase_facts.c.report_key)),
+    else_=purchase_facts.c.report_key,
+)
+_masked_purchase = case(
+    (
+        _names_person(_told["external_id"].astext),
+        func.jsonb_set(
+            _without_reason,
+            literal(["external_id"], ARRAY(Text)),
+            func.to_jsonb(_mask(_told["external_id"].astext)),
+        ),
+    ),
+    else_=_without_reason,
+)
+_FACTS = (
+    update(purchase_facts)
+    .where(_IS_OWN_FACT)
+    .values(
+        facts=_masked_purchase,
+        report_key=_masked_key,
+        **_mask_actors(purchase_facts, (("actor_name", "actor_kind"),)),
+        digest=fact_digest(
+            SimpleNamespace(
+                **{column.name: column for column in purchase_facts.c}
+                | {"facts": _masked_purchase, "report_key": _masked_key}
+            )
+        ),
+    )
+)
+
+_NAMING = (
+    (purchases, "kind", "external_id", "customer_id"),
+    (holds, "purchase_kind", "purchase_external_id", "customer_id"),
+    (redemptions, "purchase_kind", "purchase_external_id", "customer_id"),
+)
+_NAMED_PURCHASES = union_all(
+    *(
+        select(table.c[kind].label("kind"), table.c[name].label("external_id")).where(
+            _belongs(table, owner), _names_person(table.c[name])
+        )
+        for table, kind, name, owner in _NAMING
+    ),
+    select(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id).where(
+        _IS_OWN_CARD_HOLD, _names_person(gift_card_holds.c.purchase_external_id)
+    ),
+).subquery("named_purchases")
+_READ_NAMED = select(_NAMED_PURCHASES).distinct()
+_RENAMED = tuple(
+    update(table)
+    .where(
+        table.c.tenant_id == tenant_parameter(),
+        table.c[kind] == bindparam("purchase_kind_is"),
+        table.c[name] == bindparam("purchase_is"),
+    )
+    .values({name: _mask(table.c[name])})
+    for table, kind, name in (
+        *((table, kind, name) for table, kind, name, _ in _NAMING),
+        (checkouts, "purchase_kind", "purchase_external_id"),
+        (gift_card_holds, "purchase_kind", "purchase_external_id"),
+    )
+)
+
+_RESULTS = union_all(
+    *(
+        select(table.c.id).where(_belongs(table, *owners))
+        for table, owners in (
+            *((table, ("customer_id",)) for table in (adjustments, holds, redemptions, redemption_returns)),
+            *((table, ("customer_id",)) for table in (purchases, purchase_refunds, accruals)),
+            (customer_merges, ("source_id", "target_id")),
+            (customers, ("id",)),
+            (gift_cards, ("buyer_id", "holder_id")),
+            (gift_card_gifts, ("giver_id", "claimer_id")),
+        )
+    ),
+    select(gift_card_holds.c.id).where(_IS_OWN_CARD_HOLD),
+    select(gift_card_entries.c.id).where(
+        gift_card_entries.c.tenant_id == tenant_parameter(), gift_card_entries.c.gift_card_id.in_(_OWN_CARDS)
+    ),
+    select(cast(_told["reassignment"]["id"].astext, Uuid)).where(_IS_OWN_FACT, _told.has_key("reassignment")),
+).subquery("results")
+_KEYS = (
+    update(idempotency_keys)
+    .where(
+        idempotency_keys.c.tenant_id == tenant_parameter(),
+        idempotency_keys.c.result_id.in_(select(_RESULTS.c.id)),
+        _names_person(idempotency_keys.c.key),
+    )
+    .values(key=_mask(idempotency_keys.c.key))
+)
+
+_LABELS = tuple(
+    delete(table).where(_belongs(table, "customer_id"))
+    for table in (customer_words, customer_identifiers, customer_tags, customer_profile_changes)
+)
+_FORGOTTEN = tuple(_forget(texts) for texts in TEXTS)
+
+
+async def erase_person(tx: Transaction, ids: Sequence[CustomerId], marks: Sequence[str], now: datetime) -> None:
+    """Take all that names a person away: the customers ``ids`` are one person, whose accounts are locked.
+
+    ``marks`` are texts in small letters that name the person where ids and keys of callers hold them.
+    """
+    named = await tx.rows(_READ_NAMED, ids=list(ids), marks=list(marks)) if marks else []
+    for statement in (*_LABELS, *_FORGOTTEN, _ENTRIES, _REASSIGNED, _CARD_ENTRIES, _CARD_HOLDS):
+        await tx.run(statement, ids=list(ids))
+    for statement in (_REFERENCES, _FACTS, _KEYS):
+        await tx.run(statement, ids=list(ids), marks=list(marks))
+    for row in named:
+        for statement in _RENAMED:
+            await tx.run(statement, purchase_kind_is=row.kind, purchase_is=row.external_id)
+    await tx.run(_CUSTOMERS, ids=list(ids), now=now)
