@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak refusals bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-sweeps bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-sweeps bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ schema: $(STAMP) ## Write schema/schema.graphql anew
 
 refusals: $(STAMP) ## Write the table of docs/reference/refusals.md anew
 	@$(BIN)/python -m tests.docs.refusals
+
+permissions: $(STAMP) ## Write the tables of docs/reference/permissions.md anew
+	@$(BIN)/python -m tests.docs.permissions
 
 lock: ## Make the locks anew from pyproject.toml (needs uv)
 	$(UV) pip compile pyproject.toml --extra embedded $(LOCK_OPTIONS) --output-file requirements.txt

@@ -18,7 +18,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.network import is_within
 from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind
 from permissions.catalog import Permission, parse_grants
-from permissions.roles import ROLE_PERMISSIONS, Role
+from permissions.roles import ROLE_PERMISSIONS, Role, most_daily_points, team_roles_of
 
 SCHEME = "bearer"
 MAX_HEADER_LENGTH = MAX_TOKEN_LENGTH + len("Bearer ")
@@ -116,6 +116,7 @@ def actor_of_claims(claims: Claims) -> Actor:
     if claims.grants is not None:
         permissions &= parse_grants(claims.grants)
     is_customer = claims.role is Role.CUSTOMER
+    roles = team_roles_of(claims.role)
     return Actor(
         kind=ActorKind.CUSTOMER if is_customer else ActorKind.STAFF,
         tenant_id=claims.tenant_id,
@@ -126,6 +127,8 @@ def actor_of_claims(claims: Claims) -> Actor:
         expires_at=claims.expires_at,
         signed=(claims.signed,) if claims.maker is None else (claims.signed, claims.maker),
         maker_token_id=claims.maker_token_id,
+        roles=roles,
+        daily_points=most_daily_points(roles),
     )
 
 

@@ -14,17 +14,25 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 from joserfc import jws
 from joserfc.errors import JoseError, SecurityWarning
 
 from api.issuer import ISSUER, MAX_TOKEN_LENGTH, InvalidToken, check_times
 from api.oidc_keys import ProviderKeys, type_of_algorithm
+from loyalty.rules.member import check_email, tidy_email
 from loyalty.rules.text import is_storable
 from loyalty.services.oidc_issuer import FoundIssuer
-from loyalty.storage.oidc_issuers import OidcIssuerRow
-from permissions.actor import MAX_DISPLAY_LENGTH, Actor, ActorKind, IssuerMark, SignedToken
-from permissions.roles import ROLE_PERMISSIONS, Role
+from loyalty.storage.oidc_issuers import OidcIssuerRow, mapped_roles
+from permissions.actor import (
+    MAX_DISPLAY_LENGTH,
+    Actor,
+    ActorKind,
+    IssuerMark,
+    SignedToken,
+    subject_at_provider,
+)
 
 ALGORITHMS = tuple(type_of_algorithm)
 HEADER_NAMES = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
@@ -119,17 +127,20 @@ class StaffProviders:
             raise InvalidToken("no subject")
         if "events" in claims:
             raise InvalidToken("a security event, and no sign-in")
-        name = f"oidc:{found.row.id}:{subject}"
+        name = subject_at_provider(found.row.id, subject)
         signed = SignedToken(f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}", name, issued_at)
         return Actor(
             kind=ActorKind.STAFF,
             tenant_id=found.tenant_id,
             subject=name,
-            permissions=frozenset().union(*(ROLE_PERMISSIONS[role] for role in _roles(found.row, claims))),
+            # What the roles may do is read with the standing, as are the roles of a member.
+            permissions=frozenset(),
             display=_display(claims, subject),
             expires_at=expires_at,
             signed=(signed,),
             issuer=IssuerMark(found.row.id, found.row.version),
+            claimed=_claimed_roles(found.row, claims),
+            email=_verified_email(claims),
         )
 
 
@@ -189,16 +200,21 @@ def _refuse_constant(_name: str) -> None:
     raise InvalidToken("NaN or Infinity")
 
 
-def _roles(row: OidcIssuerRow, claims: dict[str, Any]) -> set[Role]:
-    """The roles that the provider's claim stands for in the tenant. Raises `InvalidToken` for none."""
-    said = claims.get(row.role_claim)
+def _claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset[UUID]:
+    """The ids of the roles that the provider's claim stands for in the tenant; none for who may be a member."""
+    said = claims.get(row.role_claim, [])
     values = [said] if isinstance(said, str) else said
     if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):
-        raise InvalidToken("no claim of roles")
-    roles = {Role(one["role"]) for one in row.roles if one["value"] in values}
-    if not roles:
-        raise InvalidToken("no role in this tenant")
-    return roles
+        raise InvalidToken("a claim of roles that is not read")
+    return frozenset(role_id for value, role_id in mapped_roles(row) if value in values)
+
+
+def _verified_email(claims: dict[str, Any]) -> str | None:
+    """The e-mail address that the provider has verified, as members are invited by it."""
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not isinstance(email, str) or check_email(email, ()) is not None:
+        return None
+    return tidy_email(email)
 
 
 def _display(claims: dict[str, Any], subject: str) -> str:

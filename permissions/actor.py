@@ -9,7 +9,7 @@ from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.rules.origins import Origin, is_allowed
 from permissions.catalog import SELF_PERMISSIONS, Permission
-from permissions.roles import SYSTEM_PERMISSIONS
+from permissions.roles import SYSTEM_PERMISSIONS, HeldRole
 
 MAX_DISPLAY_LENGTH = 120
 MARK_LENGTH = 16
@@ -57,6 +57,11 @@ class Actor:
 
     `issuer` is the tenant's own identity provider that a person signed in at.
 
+    Such a person has the roles that the provider's claim stands for (`claimed`, ids of roles), or those of a member of
+    the team (`member_id`), found by the subject; `email` is what the provider has verified, by which an invitation is
+    accepted. `roles` are those of a person as they stand, and `daily_points` how many points a day they may adjust
+    where they hold `points:adjust` alone.
+
     `loyalty_entitled` tells whether the platform grants the module, `loyalty_enabled` whether it is on as well.
 
     `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
@@ -78,6 +83,11 @@ class Actor:
     secret_mark: str | None = None
     networks: tuple[str, ...] | None = None
     issuer: IssuerMark | None = None
+    claimed: frozenset[UUID] = frozenset()
+    email: str | None = None
+    member_id: UUID | None = None
+    roles: tuple[HeldRole, ...] = ()
+    daily_points: int = 0
     loyalty_enabled: bool = True
     loyalty_entitled: bool = True
     allowed_origins: frozenset[str] = frozenset()
@@ -145,3 +155,8 @@ def system_actor(tenant_id: TenantId, subject: str) -> Actor:
         permissions=SYSTEM_PERMISSIONS,
         display="Treue",
     )
+
+
+def subject_at_provider(issuer_id: UUID, subject: str) -> str:
+    """The subject of a person who signs in at a provider of their tenant; ``subject`` is the claim `sub`."""
+    return f"oidc:{issuer_id}:{subject}"

@@ -18,7 +18,14 @@ class Permission(DescribedEnum):
 
     LOYALTY_READ = "loyalty:read", "Read program, rules, tiers, customers, purchases and ledger (`loyalty:read`)."
     LOYALTY_MANAGE = "loyalty:manage", "Change program, rules, tiers and catalogue (`loyalty:manage`)."
-    LOYALTY_ADJUST = "loyalty:adjust", "Add and remove points by hand (`loyalty:adjust`)."
+    LOYALTY_ADJUST = (
+        "loyalty:adjust",
+        "Add and remove points by hand, set tiers, merge customers, bring balances along (`loyalty:adjust`).",
+    )
+    POINTS_ADJUST = (
+        "points:adjust",
+        "Add and remove points by hand, up to the points a day of one's role (`points:adjust`).",
+    )
     LOYALTY_REPORT = "loyalty:report", "Read reports over all customers (`loyalty:report`)."
     PURCHASES_RECORD = "purchases:record", "Record purchases and their status (`purchases:record`)."
     REDEMPTIONS_MANAGE = "redemptions:manage", "Let any customer spend points at the checkout (`redemptions:manage`)."
@@ -51,6 +58,15 @@ class Permission(DescribedEnum):
         "customers:erase",
         "Erase all that names a customer, for good (`customers:erase`).",
     )
+    MEMBERS_READ = "members:read", "Read who belongs to the team, and its roles (`members:read`)."
+    MEMBERS_MANAGE = (
+        "members:manage",
+        "Add, change and remove members of the team and roles, up to what one may do oneself (`members:manage`).",
+    )
+    OWNERS_MANAGE = (
+        "owners:manage",
+        "Add, change and remove owners, and members by their identity at a provider (`owners:manage`).",
+    )
     AUDIT_READ = "audit:read", "Read who changed which part of the configuration, and when (`audit:read`)."
     SELF_READ = "self:read", "Read one's own points, tier and history, as a customer (`self:read`)."
     SELF_REDEEM = (
@@ -67,6 +83,7 @@ LOYALTY_PERMISSIONS = frozenset(
         Permission.LOYALTY_READ,
         Permission.LOYALTY_MANAGE,
         Permission.LOYALTY_ADJUST,
+        Permission.POINTS_ADJUST,
         Permission.LOYALTY_REPORT,
         Permission.GIFT_CARDS_READ,
         Permission.GIFT_CARDS_MANAGE,
@@ -78,6 +95,12 @@ LOYALTY_PERMISSIONS = frozenset(
 
 SELF_PERMISSIONS = frozenset({Permission.SELF_READ, Permission.SELF_REDEEM})
 """What a customer may do, to themselves only."""
+
+PEOPLE_PERMISSIONS = frozenset({Permission.POINTS_ADJUST, Permission.MEMBERS_MANAGE, Permission.OWNERS_MANAGE})
+"""What only people of the team may hold: partner systems have no role whose limit counts, and outlive their makers."""
+
+NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST, Permission.POINTS_ADJUST})
+"""What goes with ``loyalty:read`` only: what is changed is shown in the answer."""
 
 NEEDED_TO_GRANT = MappingProxyType(
     {

@@ -1,9 +1,9 @@
 """The question every service asks first: whether this actor may do that."""
 
-from loyalty.rules.errors import FeatureDisabled, NotEntitled, PermissionDenied
+from loyalty.rules.errors import FeatureDisabled, NotEntitled, PermissionDenied, Problem
 from permissions.actor import Actor, ActorKind
-from permissions.catalog import Permission
-from permissions.roles import CREDENTIAL_PERMISSIONS
+from permissions.catalog import Permission, join_names
+from permissions.roles import CREDENTIAL_PERMISSIONS, HeldRole
 
 LOYALTY = "LOYALTY"
 READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
@@ -46,6 +46,15 @@ def require_running(
     require_any(actor, *permissions, even_when_off=True)
     if not (actor.loyalty_enabled or even_when_off or (prepares and actor.kind is not ActorKind.CUSTOMER)):
         raise FeatureDisabled(LOYALTY)
+
+
+def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem | None:
+    """Why the actor must not give or take a role, or None: it may do more than the actor."""
+    if beyond := role.permissions - actor.permissions:
+        return Problem(path, f"must not do more than you; you lack {join_names(beyond)}")
+    if Permission.LOYALTY_ADJUST not in actor.permissions and role.daily_points > actor.daily_points:
+        return Problem(path, f"must not adjust more than {actor.daily_points} points a day, as you may")
+    return None
 
 
 def _reads_as_team(actor: Actor, permissions: tuple[Permission, ...]) -> bool:

@@ -1,8 +1,10 @@
-"""The roles and what each may do. A role is a default set of permissions, nothing more."""
+"""The roles and what each may do. A role is a set of permissions with a name, and the points a day it may adjust."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from loyalty.rules.described_enum import DescribedEnum
 from permissions.catalog import LOYALTY_PERMISSIONS, Permission
@@ -12,11 +14,15 @@ class Role(enum.StrEnum):
     """The part a credential plays in its tenant."""
 
     OWNER = "OWNER"
-    """Runs the business: everything, API tokens included."""
+    """Runs the business: everything, owners included."""
+    ADMIN = "ADMIN"
+    """Runs it for the owners: everything but deciding about owners."""
     MANAGER = "MANAGER"
     """Runs the loyalty program, but hands out no credentials."""
     STAFF = "STAFF"
-    """Works at the counter: looks customers and reports up, changes nothing."""
+    """Works at the counter: looks up, records, lets points and gift cards be spent, adjusts up to a limit."""
+    READER = "READER"
+    """Looks customers and reports up, changes nothing."""
     CUSTOMER = "CUSTOMER"
     """Collects and spends points: only their own."""
     INTEGRATION = "INTEGRATION"
@@ -24,27 +30,48 @@ class Role(enum.StrEnum):
 
 
 class TeamRole(DescribedEnum):
-    """The role of a person of the tenant's team. Each is a set of permissions."""
+    """A built-in role of a person of the tenant's team. Each is a set of permissions."""
 
-    OWNER = "OWNER", "Runs the business: everything, credentials included."
+    OWNER = "OWNER", "Runs the business: everything, owners included."
+    ADMIN = (
+        "ADMIN",
+        "Runs it for the owners: all, credentials and members included, but decides about no owner and erases nobody.",
+    )
     MANAGER = "MANAGER", "Runs the loyalty program, but hands out no credentials."
-    STAFF = "STAFF", "Works at the counter: looks customers and reports up, changes nothing."
+    STAFF = (
+        "STAFF",
+        "Works at the counter: looks up, records, lets points and gift cards be spent, adjusts up to 500 points a day.",
+    )
+    READER = "READER", "Looks customers and reports up, changes nothing."
 
 
 CHECKOUT_PERMISSIONS = frozenset({Permission.PURCHASES_RECORD, Permission.REDEMPTIONS_MANAGE})
 """What the system does where customers book and pay."""
 
-CREDENTIAL_PERMISSIONS = frozenset({Permission.TOKENS_MANAGE, Permission.CUSTOMERS_SIGN_IN})
-"""Handing out credentials."""
+CREDENTIAL_PERMISSIONS = frozenset(
+    {
+        Permission.TOKENS_MANAGE,
+        Permission.CUSTOMERS_SIGN_IN,
+        Permission.MEMBERS_READ,
+        Permission.MEMBERS_MANAGE,
+        Permission.OWNERS_MANAGE,
+    }
+)
+"""Deciding who is let in."""
+
+_READING = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ})
+_PRIVACY = frozenset({Permission.CUSTOMERS_EXPORT, Permission.CUSTOMERS_ERASE})
+_OWNING = LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | CREDENTIAL_PERMISSIONS | _PRIVACY | {Permission.AUDIT_READ}
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        Role.OWNER: LOYALTY_PERMISSIONS
+        Role.OWNER: _OWNING,
+        Role.ADMIN: _OWNING - {Permission.OWNERS_MANAGE, Permission.CUSTOMERS_ERASE},
+        Role.MANAGER: LOYALTY_PERMISSIONS
         | CHECKOUT_PERMISSIONS
-        | CREDENTIAL_PERMISSIONS
-        | {Permission.CUSTOMERS_EXPORT, Permission.CUSTOMERS_ERASE, Permission.AUDIT_READ},
-        Role.MANAGER: LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS | {Permission.CUSTOMERS_EXPORT, Permission.AUDIT_READ},
-        Role.STAFF: frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permission.GIFT_CARDS_READ}),
+        | {Permission.CUSTOMERS_EXPORT, Permission.AUDIT_READ, Permission.MEMBERS_READ},
+        Role.STAFF: _READING | CHECKOUT_PERMISSIONS | {Permission.POINTS_ADJUST, Permission.GIFT_CARDS_SPEND},
+        Role.READER: _READING,
         Role.CUSTOMER: frozenset({Permission.SELF_READ, Permission.SELF_REDEEM}),
         Role.INTEGRATION: CHECKOUT_PERMISSIONS
         | {
@@ -58,6 +85,50 @@ ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 
 SYSTEM_PERMISSIONS: frozenset[Permission] = LOYALTY_PERMISSIONS | CHECKOUT_PERMISSIONS
 """What background work may do inside the tenant it works for: no credentials."""
+
+
+STAFF_DAILY_POINTS = 500
+"""Points that a person with the role STAFF may add and remove by hand in a local day, both counted as positive."""
+
+
+class HeldRole(NamedTuple):
+    """A role as somebody has it: a built-in one, or one that the tenant has made.
+
+    ``daily_points`` is how many points a day it may adjust with ``points:adjust``; 0 where it does not hold that.
+    """
+
+    id: UUID
+    name: str
+    permissions: frozenset[Permission]
+    daily_points: int = 0
+    built_in: TeamRole | None = None
+
+
+def _built_in(role: TeamRole) -> HeldRole:
+    """A built-in role has the same id in every tenant."""
+    role_id = uuid5(NAMESPACE_URL, f"urn:treue:role:{role.name}")
+    daily_points = STAFF_DAILY_POINTS if role is TeamRole.STAFF else 0
+    return HeldRole(role_id, role.name, ROLE_PERMISSIONS[Role(role.name)], daily_points, role)
+
+
+BUILT_IN_ROLES: Mapping[TeamRole, HeldRole] = MappingProxyType({role: _built_in(role) for role in TeamRole})
+BUILT_IN_BY_ID: Mapping[UUID, HeldRole] = MappingProxyType({role.id: role for role in BUILT_IN_ROLES.values()})
+OWNER_ROLE_ID = BUILT_IN_ROLES[TeamRole.OWNER].id
+
+
+def team_roles_of(role: Role) -> tuple[HeldRole, ...]:
+    """The role of a person of the team by the role in a token; nothing for customers and partner systems."""
+    return (BUILT_IN_ROLES[TeamRole[role.name]],) if role.name in TeamRole.__members__ else ()
+
+
+def join_permissions(roles: Collection[HeldRole]) -> frozenset[Permission]:
+    """What several roles may do together."""
+    return frozenset().union(*(role.permissions for role in roles))
+
+
+def most_daily_points(roles: Collection[HeldRole]) -> int:
+    """The points a day that somebody with several roles may adjust: those of the role with the most."""
+    return max((role.daily_points for role in roles), default=0)
 
 
 def permission_matrix() -> str:

@@ -19,6 +19,7 @@ from loyalty.rules.redemption import HoldState
 from schema.fields import replaced_by
 from schema.gift_card_errors import GIFT_CARD_DETAILS
 from schema.scalars import CurrencyCode, Points
+from schema.team_errors import TEAM_DETAILS
 from schema.types.money import Money
 from schema.types.node import node_id
 from schema.user_error import UserError, UserErrorCode
@@ -270,6 +271,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.IdentifierTaken: (IdentifierTaken, ("identifier_type", "value", "owner")),
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
     **GIFT_CARD_DETAILS,
+    **TEAM_DETAILS,
 }
 
 USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown, _ in _DETAILS.values()))

@@ -49,6 +49,7 @@ from loyalty.services.listing import (
     load_purchases_by_key,
     load_redemptions_for,
 )
+from loyalty.services.member import load_members
 from loyalty.services.nothing_earned import get_accrual_policy, list_paused_rules
 from loyalty.services.oauth_client import load_oauth_clients
 from loyalty.services.oidc_issuer import load_oidc_issuers
@@ -63,6 +64,7 @@ from loyalty.services.purchase import (
     load_refunds,
 )
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
+from loyalty.services.role import load_roles
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
 from loyalty.services.world import World
@@ -157,6 +159,8 @@ class Loaders:
     catalog_names = load_once(load_catalog_names)
     oauth_clients = load_by_key(load_oauth_clients)
     oidc_issuers = load_by_key(load_oidc_issuers)
+    members = load_by_key(load_members)
+    roles = load_by_key(load_roles)
     gift_card_products = load_by_key(load_products)
     products_of_cards = load_by_key(load_products_of_cards)
     gift_cards = load_by_key(load_gift_cards)

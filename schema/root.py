@@ -35,6 +35,9 @@ from schema.mutations import (
     gift_card_product_update,
     gift_card_release,
     gift_card_return,
+    member_add,
+    member_remove,
+    member_update,
     oauth_client_create,
     oauth_client_revoke,
     oauth_client_rotate_secret,
@@ -53,6 +56,9 @@ from schema.mutations import (
     redemption_hold,
     redemption_release,
     redemption_return,
+    role_create,
+    role_delete,
+    role_update,
     sandbox_clock_advance,
     signed_tokens_revoke,
     tier_create,
@@ -70,6 +76,7 @@ from schema.queries import gift_card_lookup as gift_card_lookups
 from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
+from schema.queries import team as team_queries
 from schema.queries import verification as verification_queries
 from schema.queries import viewer as viewer_queries
 from schema.subscriptions import points_changed, points_expiring, tier_upgraded
@@ -93,6 +100,8 @@ class Query:
     tokens = credential_queries.tokens
     audit_log = audit_queries.audit_log
     oidc_issuers = credential_queries.oidc_issuers
+    members = team_queries.members
+    roles = team_queries.roles
     customers = customer_queries.customers
     customers_by_external_id = customer_queries.customers_by_external_id
     purchases_by_key = customer_queries.purchases_by_key
@@ -169,6 +178,12 @@ class Mutation:
     oauth_client_revoke = oauth_client_revoke.oauth_client_revoke
     oidc_issuer_set = oidc_issuer_set.oidc_issuer_set
     oidc_issuer_remove = oidc_issuer_remove.oidc_issuer_remove
+    member_add = member_add.member_add
+    member_update = member_update.member_update
+    member_remove = member_remove.member_remove
+    role_create = role_create.role_create
+    role_update = role_update.role_update
+    role_delete = role_delete.role_delete
     customer_token_create = customer_token_create.customer_token_create
     signed_tokens_revoke = signed_tokens_revoke.signed_tokens_revoke
 

@@ -53,6 +53,10 @@ class UserErrorCode(DescribedEnum):
     GIFT_CARD_BALANCE_TOO_LOW = "GIFT_CARD_BALANCE_TOO_LOW", "Less can be spent of the gift card than required."
     GIFT_CARD_IN_USE = "GIFT_CARD_IN_USE", "Something of the gift card was spent, or is set aside."
     RETURN_EXCEEDS_SPENDING = "RETURN_EXCEEDS_SPENDING", "More than is left to give back of what was spent."
+    ALREADY_MEMBER = "ALREADY_MEMBER", "The person is a member already, or is invited."
+    LAST_OWNER = "LAST_OWNER", "The last owner who has signed in stays one."
+    ROLE_IN_USE = "ROLE_IN_USE", "Members have the role, or a claim stands for it."
+    ADJUSTMENT_LIMIT_REACHED = "ADJUSTMENT_LIMIT_REACHED", "More points than the role may still adjust today."
 
 
 publish_enum(UserErrorCode)

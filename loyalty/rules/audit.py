@@ -17,6 +17,8 @@ class AuditSubject(DescribedEnum):
     API_TOKEN = "API_TOKEN", "An API token: made, with another secret, or ended."
     OAUTH_CLIENT = "OAUTH_CLIENT", "An OAuth client: made, with another secret, or ended."
     OIDC_ISSUER = "OIDC_ISSUER", "An identity provider of the staff: set, with another mapping, or removed."
+    MEMBER = "MEMBER", "A member of the team: added, joined, with another role, or removed."
+    ROLE = "ROLE", "A role that the tenant has made."
     SIGNED_TOKENS = "SIGNED_TOKENS", "Signed tokens that were revoked: one of them, or all of a person or customer."
     ALLOWED_ORIGINS = "ALLOWED_ORIGINS", "The origins of browser pages that may call."
     CUSTOMER = "CUSTOMER", "A customer whose person was erased; nothing here says who that was."

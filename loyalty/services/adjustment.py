@@ -1,7 +1,7 @@
 """Correct points by hand: who, how many, why, and what the customer may read about it."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -19,19 +19,22 @@ from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.ids import AdjustmentId, CustomerId
 from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
+from loyalty.rules.team_errors import AdjustmentLimitReached
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
+from loyalty.rules.zones import begin_of_day
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
+from loyalty.storage.adjusted_days import count_adjusted_points
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import keyed_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require, require_any
+from permissions.policy import allows, require_any
 from tenancy.database import Transaction
 
 OPERATION = "pointsAdjust"
@@ -81,9 +84,11 @@ class AdjustedPoints(NamedTuple):
 async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) -> AdjustedPoints:
     """Add or remove points by hand.
 
-    Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints. Nothing is written then.
+    Who holds points:adjust alone moves so many points a local day as their role allows, added and removed ones alike.
+    Refusals: InvalidInput, IdempotencyConflict, NotFound (customer), InsufficientPoints, AdjustmentLimitReached.
+    Nothing is written then.
     """
-    require(actor, Permission.LOYALTY_ADJUST)
+    require_any(actor, Permission.LOYALTY_ADJUST, Permission.POINTS_ADJUST)
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
@@ -116,11 +121,27 @@ async def _decide(
     customer_id = await resolve_customer(tx, request.customer)
     book = await open_book(world, tx, program, actor, [customer_id])
     adjustment, change = await _book(tx, book, customer_id, request)
+    if not allows(actor, Permission.LOYALTY_ADJUST):
+        await _count_day(tx, book, abs(adjustment.points), request.points_field)
     return Booked(
         book,
         adjustment.id,
         lambda: AdjustedPoints(adjustment, book.customer(customer_id), change, replayed=False),
     )
+
+
+async def _count_day(tx: Transaction, book: Book, points: int, path: str) -> None:
+    """Count points of an adjustment to the day of who makes it, one after the other in all processes.
+
+    Refusal: AdjustmentLimitReached.
+    """
+    zone = book.program.zone
+    day, actor = book.today, book.actor
+    moved = await count_adjusted_points(tx, actor.subject, day, points)
+    if moved > actor.daily_points:
+        left = max(actor.daily_points - (moved - points), 0)
+        resets_at = begin_of_day(day + timedelta(days=1), zone)
+        raise AdjustmentLimitReached(actor.daily_points, left, points, resets_at, (path,))
 
 
 async def _book(

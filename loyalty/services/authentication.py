@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from loyalty.rules.errors import TenantClosed, TenantNotActive, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from loyalty.services.audit import note_changes
+from loyalty.services.team_audit import describe_member
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow
 from loyalty.storage.credentials import Standing, read_standing, read_standing_of, read_standings
+from loyalty.storage.members import join_member
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import known_grants
+from permissions.roles import BUILT_IN_BY_ID, HeldRole, join_permissions, most_daily_points
 from tenancy.tables import ACTIVE, CLOSED
 
 
@@ -46,9 +51,12 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
     A credential is not valid when it was revoked or is expired, when its tenant, its customer or its maker is gone, and
     while its customer is archived. Raises TenantNotActive for a valid credential of a tenant that is not active.
     """
-    tx = world.database.reading(actor.tenant_id)
-    standing = await read_standing_of(tx, actor)
-    return judge_actor(actor, standing, world.clock())
+    standing = await read_standing_of(world.database.reading(actor.tenant_id), actor)
+    judged = judge_actor(actor, standing, world.clock())
+    if standing is not None and await _accept_invitation(world, actor, standing):
+        standing = await read_standing_of(world.database.reading(actor.tenant_id), actor)
+        judged = judge_actor(actor, standing, world.clock())
+    return judged
 
 
 async def refresh_actors(
@@ -64,6 +72,12 @@ async def admit_actors(
 ) -> list[Actor | TenantNotActive | None]:
     """The same as `refresh_actors` for actors who have just come with a request: notes that their clients were used."""
     standings, now = await _read_standings(world, tenant_id, actors)
+    accepted = [
+        standing is not None and await _accept_invitation(world, actor, standing)
+        for actor, standing in zip(actors, standings, strict=True)
+    ]
+    if any(accepted):
+        standings, now = await _read_standings(world, tenant_id, actors)
     judged = [_judge(actor, standing, now) for actor, standing in zip(actors, standings, strict=True)]
     for actor, standing in zip(judged, standings, strict=True):
         if isinstance(actor, Actor) and actor.token_id is not None and standing is not None and standing.token:
@@ -88,8 +102,9 @@ def _judge(actor: Actor, standing: Standing | None, now: datetime) -> Actor | Te
 async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]) -> set[Actor]:
     """Find the actors of a tenant whose open connections have to end, by one statement.
 
-    Their credential is not valid any more, the tenant has lost the module, or it does not allow the origin of their
-    page any more. Or their customer was merged: then they have to connect again, as the target.
+    Their credential is not valid any more, their role was changed, the tenant has lost the module, or it does not
+    allow the origin of their page any more. Or their customer was merged: then they have to connect again, as the
+    target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}
@@ -100,6 +115,8 @@ def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
         return False
     if actor.loyalty_entitled and not now.loyalty_entitled:
         return False
+    if actor.issuer is not None and (now.permissions, now.member_id) != (actor.permissions, actor.member_id):
+        return False
     return replace(now, origin=actor.origin).comes_from_allowed_page
 
 
@@ -109,23 +126,89 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         return None
     if actor.kind is ActorKind.API_TOKEN and not actor.signed:
         return _partner(actor.tenant_id, standing, actor.secret_mark, TOKEN, now)
-    if standing.revoked or (actor.expires_at is not None and actor.expires_at <= now):
+    if standing.revoked or _has_ended(actor, now):
         return None
     if actor.kind is ActorKind.API_TOKEN:
         return _with_access_token(actor, standing, now)
-    if not _has_what_it_stands_on(actor, standing, now):
+    person = _with_roles(actor, standing) if _has_what_it_stands_on(actor, standing, now) else None
+    if person is None:
         return None
     _refuse_inactive(standing)
     customer_id = CustomerId(standing.customer_id) if standing.customer_id else None
     former_ids = frozenset(CustomerId(former) for former in standing.former_ids)
     return replace(
-        actor,
+        person,
         customer_id=customer_id,
         former_ids=former_ids,
         loyalty_enabled=standing.loyalty_enabled,
         loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,
     )
+
+
+def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
+    """The actor with the roles of now; None for a person of a provider who has none, or was removed from the team."""
+    if actor.issuer is None:
+        return actor
+    if standing.member is not None:
+        member_id, role_id = standing.member
+        held = _find_roles(standing, [role_id])
+    elif standing.was_removed:
+        return None
+    else:
+        member_id, held = None, _find_roles(standing, sorted(actor.claimed))
+    if not held:
+        return None
+    return replace(
+        actor,
+        member_id=member_id,
+        roles=held,
+        permissions=join_permissions(held),
+        daily_points=most_daily_points(held),
+    )
+
+
+def _find_roles(standing: Standing, ids: Sequence[UUID]) -> tuple[HeldRole, ...]:
+    """The roles with these ids, built-in ones and the tenant's own; a role that was deleted gives nothing."""
+    known = {**BUILT_IN_BY_ID} | {role.id: role for role in standing.own_roles}
+    return tuple(known[one] for one in ids if one in known)
+
+
+async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> bool:
+    """Let the invited person who has just come with a verified address be a member; whether the standing changed.
+
+    Nothing else of the credential may stand in the way, and an invitation takes nothing away: where a claim gives more
+    than the invited role, the claim goes on counting and the invitation stays open.
+    """
+    if actor.issuer is None or standing.member is not None or standing.invitation is None:
+        return False
+    if not _is_admitted(actor, standing, world.clock()):
+        return False
+    invited_id, role_id = standing.invitation
+    claimed = () if standing.was_removed else _find_roles(standing, sorted(actor.claimed))
+    if join_permissions(claimed) - join_permissions(_find_roles(standing, [role_id])):
+        return False
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        now = world.clock()
+        joined = await join_member(tx, invited_id, actor.subject, now)
+        if joined is not None:
+            await note_changes(tx, actor, now, [describe_member(joined._replace(subject=None, joined_at=None), joined)])
+    return True
+
+
+def _is_admitted(actor: Actor, standing: Standing, now: datetime) -> bool:
+    """Whether a person's credential stands, whatever their role is."""
+    if (
+        standing.revoked
+        or standing.tenant_state != ACTIVE
+        or (actor.expires_at is not None and actor.expires_at <= now)
+    ):
+        return False
+    return _has_what_it_stands_on(actor, standing, now)
+
+
+def _has_ended(actor: Actor, now: datetime) -> bool:
+    return actor.expires_at is not None and actor.expires_at <= now
 
 
 def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> bool:

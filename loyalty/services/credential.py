@@ -29,11 +29,18 @@ from loyalty.storage.api_tokens import (
 )
 from loyalty.storage.credentials import read_standing_of
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
-from permissions.catalog import SELF_PERMISSIONS, Permission, join_names, known_grants, to_grants
+from permissions.catalog import (
+    NEEDS_READING,
+    PEOPLE_PERMISSIONS,
+    SELF_PERMISSIONS,
+    Permission,
+    join_names,
+    known_grants,
+    to_grants,
+)
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
-NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST})
 
 
 class Wanted(NamedTuple):
@@ -81,17 +88,23 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
         former_secret_mark=None,
         former_ends_at=None,
         rotated_with=None,
+        rotated_by=None,
     )
 
 
-async def lock_credentials(tx: Transaction, actor: Actor, now: datetime) -> None:
-    """Let credentials be made, changed and revoked one after the other, so that nothing is made by what just ended.
+async def lock_credentials(
+    tx: Transaction, actor: Actor, now: datetime, permission: Permission = Permission.TOKENS_MANAGE
+) -> Actor:
+    """Let credentials and members be made, changed and ended one after the other, so that nothing outlives its maker.
 
-    Refusal: PermissionDenied, when the actor's own credential has ended meanwhile.
+    Returns the actor as it stands now. Refusal: PermissionDenied, when its credential has ended meanwhile, or its role
+    gives less than when the request came.
     """
     await locked_program(tx, even_when_off=True)
-    if judge_actor(actor, await read_standing_of(tx, actor), now) is None:
-        raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+    judged = judge_actor(actor, await read_standing_of(tx, actor), now)
+    if judged is None or actor.permissions - judged.permissions:
+        raise PermissionDenied(permission.name)
+    return judged
 
 
 async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str) -> EndedCredential | None:
@@ -169,6 +182,8 @@ def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) ->
         return Problem(path, "must name at least one permission")
     if own := permissions & SELF_PERMISSIONS:
         return Problem(path, f"must not hold {join_names(own)}, which is for customers")
+    if for_people := permissions & PEOPLE_PERMISSIONS:
+        return Problem(path, f"must not hold {join_names(for_people)}, which is for people of the team")
     if beyond := permissions - actor.permissions:
         return Problem(path, f"must be your own; you lack {join_names(beyond)}")
     if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:

@@ -27,11 +27,12 @@ from loyalty.storage.oidc_issuers import (
     read_issuers_by_id,
     remove_issuer,
 )
+from loyalty.storage.roles import read_held_roles
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, ActorKind
-from permissions.catalog import Permission, join_names
-from permissions.policy import require
-from permissions.roles import ROLE_PERMISSIONS, Role, TeamRole
+from permissions.catalog import Permission
+from permissions.policy import check_role, require
+from permissions.roles import BUILT_IN_ROLES, TeamRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
@@ -43,10 +44,19 @@ VALUE_MAX_LENGTH = 255
 
 
 class RoleValue(NamedTuple):
-    """A value of the provider's claim, and the role that it stands for."""
+    """A value of the provider's claim, and the role that it stands for: a built-in one, or the id of one of the tenant.
+
+    ``path`` names the field of the role in a refusal.
+    """
 
     value: str
-    role: TeamRole
+    role: TeamRole | UUID
+    path: str = "role"
+
+    @property
+    def role_id(self) -> UUID:
+        """The id of the role."""
+        return BUILT_IN_ROLES[self.role].id if isinstance(self.role, TeamRole) else self.role
 
 
 class OidcIssuerRequest(NamedTuple):
@@ -69,19 +79,19 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
     """Set a provider, or give a known one another mapping. Only a person may: what a token set would outlive it.
 
     Nobody maps a value to a role that may do more than they. An issuer and audience belong to one tenant, also after it
-    removed them. Refusals: InvalidInput, LimitReached.
+    removed them. Refusals: InvalidInput, NotFound (role), LimitReached.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     if actor.kind is not ActorKind.STAFF:
         raise PermissionDenied(Permission.TOKENS_MANAGE.name)
-    refuse_problems(_problems(world, actor, request))
+    refuse_problems(_problems(world, request))
     now = world.clock()
     row = OidcIssuerRow(
         id=uuid7(),
         issuer=request.issuer,
         audience=request.audience,
         role_claim=request.role_claim,
-        roles=[{"value": one.value, "role": one.role.name} for one in request.roles],
+        roles=[_stored_role(one) for one in request.roles],
         version=1,
         created_at=now,
         changed_at=now,
@@ -92,7 +102,8 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
 
     async def work() -> OidcIssuerRow:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await lock_credentials(tx, actor, now)
+            by = await lock_credentials(tx, actor, now)
+            await _check_roles(tx, by, request.roles)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
             kept = await _keep(tx, before, row)
             await note_changes(tx, actor, now, [_describe_change(before, kept)])
@@ -166,7 +177,7 @@ def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> Audi
 
 def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
     shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
-    roles = [f"{one['value']}: {one['role']}" for one in row.roles]
+    roles = [f"{one['value']}: {one.get('role') or one['role_id']}" for one in row.roles]
     return {**{name: getattr(row, name) for name in shown}, "roles": roles}
 
 
@@ -182,7 +193,24 @@ async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow
     return row
 
 
-def _problems(world: World, actor: Actor, request: OidcIssuerRequest) -> list[Problem | None]:
+def _stored_role(one: RoleValue) -> dict[str, str]:
+    named = {"role": one.role.name} if isinstance(one.role, TeamRole) else {"role_id": str(one.role)}
+    return {"value": one.value, **named}
+
+
+async def _check_roles(tx: Transaction, by: Actor, mapped: Sequence[RoleValue]) -> None:
+    """Nobody maps a value to a role that may do more than they. Refusals: InvalidInput, NotFound (role)."""
+    held = await read_held_roles(tx, [one.role_id for one in mapped])
+    problems: list[Problem | None] = []
+    for index, one in enumerate(mapped):
+        path = ("roles", str(index), one.path)
+        if one.role_id not in held:
+            raise NotFound("role", path)
+        problems.append(check_role(by, held[one.role_id], path))
+    refuse_problems(problems)
+
+
+def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
     problems = [
         check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
         check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
@@ -197,7 +225,4 @@ def _problems(world: World, actor: Actor, request: OidcIssuerRequest) -> list[Pr
         if one.value in seen:
             problems.append(Problem((*place, "value"), "must not be there twice"))
         seen.add(one.value)
-        if beyond := ROLE_PERMISSIONS[Role(one.role.name)] - actor.permissions:
-            reason = f"must not do more than you; you lack {join_names(beyond)}"
-            problems.append(Problem((*place, "role"), reason))
     return problems

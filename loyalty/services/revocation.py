@@ -91,8 +91,13 @@ async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> 
         await locked_program(tx, even_when_off=True)
         now = world.clock()
         for subject in subjects:
-            await _revoke(tx, by, Revocation("SUBJECT", subject), now)
+            await revoke_in(tx, by, subject, now)
     return now
+
+
+async def revoke_in(tx: Transaction, by: Actor, subject: str, now: datetime) -> None:
+    """End all signed tokens of a subject that were issued until now, within a transaction that changes more."""
+    await _revoke(tx, by, Revocation("SUBJECT", subject), now)
 
 
 async def _revoke(tx: Transaction, by: Actor, revocation: Revocation, now: datetime) -> None:

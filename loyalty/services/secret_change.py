@@ -95,7 +95,7 @@ async def _change(
         if problem := problem_of_taking_over(actor, row):
             raise InvalidInput.one("id", reason=problem)
         ends_at = now + timedelta(minutes=change.overlap_minutes)
-        changed = await change_secret(tx, row.id, sha256, ends_at, actor.credential)
+        changed = await change_secret(tx, row.id, sha256, ends_at, actor)
         await note_changes(tx, actor, now, [describe_credential(row, changed)])
         await once.keep(tx, row.id, now)
     return changed, False

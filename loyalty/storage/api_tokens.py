@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from loyalty.rules.ids import TokenId
 from loyalty.storage.tables import api_tokens
-from permissions.actor import mark_of_secret, subject_of_token
+from permissions.actor import Actor, mark_of_secret, subject_of_token
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among, record_set, tenant_parameter
@@ -46,6 +46,7 @@ class ApiTokenRow(NamedTuple):
     former_secret_mark: str | None
     former_ends_at: datetime | None
     rotated_with: str | None
+    rotated_by: str | None
 
 
 TOKEN_COLUMNS = [api_tokens.c[name] for name in ApiTokenRow._fields]
@@ -94,6 +95,7 @@ _CHANGE_SECRET = (
         former_ends_at=bindparam("ends_at"),
         secret_mark=bindparam("mark"),
         rotated_with=bindparam("credential"),
+        rotated_by=bindparam("subject"),
     )
     .returning(*TOKEN_COLUMNS)
 )
@@ -161,14 +163,19 @@ async def revoke_api_token(tx: Transaction, token_id: UUID, now: datetime, kind:
 
 
 async def change_secret(
-    tx: Transaction, token_id: UUID, sha256: str, former_ends_at: datetime, credential: str
+    tx: Transaction, token_id: UUID, sha256: str, former_ends_at: datetime, actor: Actor
 ) -> ApiTokenRow:
     """Give a token or client another secret. The present one works until `former_ends_at`, the one before no more.
 
-    `credential` names who learns the secret.
+    The actor learns the secret.
     """
     (row,) = await tx.rows(
-        _CHANGE_SECRET, token=token_id, mark=mark_of_secret(sha256), ends_at=former_ends_at, credential=credential
+        _CHANGE_SECRET,
+        token=token_id,
+        mark=mark_of_secret(sha256),
+        ends_at=former_ends_at,
+        credential=actor.credential,
+        subject=actor.subject,
     )
     await tx.run(_INSERT_DIRECTORY, id=token_id, sha256=sha256)
     return ApiTokenRow._make(row)

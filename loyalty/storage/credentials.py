@@ -17,6 +17,7 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    or_,
     select,
     true,
 )
@@ -26,8 +27,19 @@ from sqlalchemy.sql.visitors import replacement_traverse
 
 from loyalty.rules.ids import TokenId
 from loyalty.storage.api_tokens import TOKEN_COLUMNS, ApiTokenRow
-from loyalty.storage.tables import accounts, api_tokens, credential_revocations, customers, oidc_issuers, programs
+from loyalty.storage.tables import (
+    accounts,
+    api_tokens,
+    credential_revocations,
+    customers,
+    members,
+    oidc_issuers,
+    programs,
+    roles,
+)
 from permissions.actor import Actor, SignedToken, subject_of_token
+from permissions.catalog import known_grants
+from permissions.roles import HeldRole
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, record_set, tenant_parameter
@@ -55,6 +67,14 @@ class Standing(NamedTuple):
     """Of the identity provider, as its tenant has set it now."""
     archived: bool = False
     """Whether the customer is archived: then no token of the customer is good."""
+    member: tuple[UUID, UUID] | None = None
+    """Of a person of the team: their membership, and the id of the role that it gives."""
+    invitation: tuple[UUID, UUID] | None = None
+    """An open invitation of the address that their provider has verified, and the id of its role."""
+    was_removed: bool = False
+    """Whether the person was a member once and was removed."""
+    own_roles: tuple[HeldRole, ...] = ()
+    """Of the roles that the person may have by a claim, a membership or an invitation: those that the tenant made."""
 
 
 class Revocation(NamedTuple):
@@ -91,6 +111,35 @@ _ARCHIVED = exists(
         accounts.c.archived_at.is_not(None),
     )
 )
+_member = members.alias("member")
+_invitation = members.alias("invitation")
+_former_member = members.alias("former_member")
+_WAS_REMOVED = exists(
+    select(_former_member.c.id)
+    .where(
+        _former_member.c.tenant_id == tenant_parameter(),
+        _former_member.c.subject == bindparam("person"),
+        _former_member.c.removed_at.is_not(None),
+    )
+    # Of many questions each is asked about its own person.
+    .correlate_except(_former_member)
+)
+_claimed = record_set("claimed", [("id", Uuid())])
+_role = [roles.c.id, roles.c.name, roles.c.permissions, roles.c.daily_points]
+_OWN_ROLES = (
+    select(func.jsonb_agg(func.jsonb_build_array(*_role), type_=JSONB))
+    .where(
+        roles.c.tenant_id == tenant_parameter(),
+        roles.c.deleted_at.is_(None),
+        or_(
+            roles.c.id == _member.c.role_id,
+            roles.c.id == _invitation.c.role_id,
+            roles.c.id.in_(select(_claimed.c.id)),
+        ),
+    )
+    .correlate(_member, _invitation)
+    .scalar_subquery()
+)
 _STANDING = (
     select(
         tenants.c.state,
@@ -108,6 +157,12 @@ _STANDING = (
         _REVOKED.label("revoked"),
         oidc_issuers.c.version.label("issuer_version"),
         _ARCHIVED.label("archived"),
+        _member.c.id.label("member_id"),
+        _member.c.role_id.label("member_role_id"),
+        _invitation.c.id.label("invitation_id"),
+        _invitation.c.role_id.label("invitation_role_id"),
+        _WAS_REMOVED.label("was_removed"),
+        _OWN_ROLES.label("own_roles"),
     )
     .select_from(
         tenants.outerjoin(programs, programs.c.tenant_id == tenants.c.tenant_id)
@@ -126,6 +181,23 @@ _STANDING = (
         .outerjoin(
             oidc_issuers,
             and_(oidc_issuers.c.tenant_id == tenants.c.tenant_id, oidc_issuers.c.id == bindparam("issuer_id")),
+        )
+        .outerjoin(
+            _member,
+            and_(
+                _member.c.tenant_id == tenants.c.tenant_id,
+                _member.c.subject == bindparam("person"),
+                _member.c.removed_at.is_(None),
+            ),
+        )
+        .outerjoin(
+            _invitation,
+            and_(
+                _invitation.c.tenant_id == tenants.c.tenant_id,
+                _invitation.c.email == bindparam("email"),
+                _invitation.c.subject.is_(None),
+                _invitation.c.removed_at.is_(None),
+            ),
         ),
     )
     .where(tenants.c.tenant_id == tenant_parameter())
@@ -139,6 +211,9 @@ _asked = record_set(
         ("maker_token_id", Uuid()),
         ("issuer_id", Uuid()),
         ("signed", JSONB()),
+        ("person", Text()),
+        ("email", Text()),
+        ("claimed", JSONB()),
     ],
 )
 
@@ -172,6 +247,9 @@ async def read_standing(tx: Reads, *, token_id: UUID | None = None, customer_id:
         "maker_token_id": None,
         "issuer_id": None,
         "signed": [],
+        "person": None,
+        "email": None,
+        "claimed": [],
     }
     return await _read(tx, asked)
 
@@ -189,7 +267,15 @@ def _standing(row: Row[Any]) -> Standing:
         revoked=row.revoked,
         issuer_version=row.issuer_version,
         archived=row.archived,
+        member=(row.member_id, row.member_role_id) if row.member_id else None,
+        invitation=(row.invitation_id, row.invitation_role_id) if row.invitation_id else None,
+        was_removed=row.was_removed,
+        own_roles=tuple(_held_role(*one) for one in row.own_roles or ()),
     )
+
+
+def _held_role(role_id: str, name: str, permissions: list[str], daily_points: int) -> HeldRole:
+    return HeldRole(UUID(role_id), name, known_grants(permissions), daily_points)
 
 
 async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
@@ -217,6 +303,10 @@ def _collect_parameters(actor: Actor) -> dict[str, Any]:
         "maker_token_id": actor.maker_token_id,
         "issuer_id": actor.issuer.id if actor.issuer else None,
         "signed": _presented_rows(actor.signed, actor.maker_token_id),
+        # Only people of a provider are members: an operator's token is the way in when nobody is left.
+        "person": actor.subject if actor.issuer else None,
+        "email": actor.email,
+        "claimed": [{"id": role_id} for role_id in sorted(actor.claimed)],
     }
 
 

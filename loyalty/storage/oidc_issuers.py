@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import oidc_issuers
 from loyalty.storage.window import Keyset
+from permissions.roles import BUILT_IN_ROLES, TeamRole
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
@@ -19,7 +20,10 @@ from tenancy.tables import token_directory
 
 
 class OidcIssuerRow(NamedTuple):
-    """A provider of a tenant: who issues, for whom, and which role each value of a claim stands for."""
+    """A provider of a tenant: who issues, for whom, and which role each value of a claim stands for.
+
+    A role is named: a built-in one by ``role``, one that the tenant has made by ``role_id``.
+    """
 
     id: UUID
     issuer: str
@@ -72,6 +76,14 @@ _CLAIM_PAIR = (
     .on_conflict_do_nothing()
     .execution_options(preserve_rowcount=True)
 )
+
+
+def mapped_roles(row: OidcIssuerRow) -> list[tuple[str, UUID]]:
+    """The values of the claim, with the ids of the roles that they stand for."""
+    return [
+        (one["value"], UUID(one["role_id"]) if "role_id" in one else BUILT_IN_ROLES[TeamRole[one["role"]]].id)
+        for one in row.roles
+    ]
 
 
 def hash_of_pair(issuer: str, audience: str) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
 from permissions.catalog import Permission
 from permissions.roles import TeamRole
@@ -12,13 +13,19 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
+from schema.node_ids import row_id_of
 from schema.types.oidc_issuer import OidcIssuer
 
 
 @strawberry.input(description="A value of the provider's claim of roles, and the role that it stands for here.")
 class OidcRoleInput:
     value: str = strawberry.field(description="The value, to the letter; 1 to 255 characters.")
-    role: TeamRole = strawberry.field(description="The role. It may do only what the caller may do too.")
+    role: TeamRole | None = strawberry.field(
+        default=None, description="A built-in role; null with `customRole`. It may do only what the caller may do too."
+    )
+    custom_role: strawberry.ID | None = strawberry.field(
+        default=None, description="A role that the tenant has made; null with `role`."
+    )
 
 
 @strawberry.input(description="The provider. Setting the same issuer and audience again changes the mapping.")
@@ -63,10 +70,20 @@ async def oidc_issuer_set(
             input.issuer,
             input.audience,
             input.role_claim,
-            [RoleValue(one.value, one.role) for one in input.roles],
+            [_role_value(index, one) for index, one in enumerate(input.roles)],
         )
         row = await set_oidc_issuer(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
         return {"oidc_issuer": row}
 
     return await answer_mutation(OidcIssuerSetPayload, work)
+
+
+def _role_value(index: int, one: OidcRoleInput) -> RoleValue:
+    """What a value stands for. Refusals: InvalidInput, NotFound."""
+    path = ("roles", str(index))
+    if (one.role is None) == (one.custom_role is None):
+        raise InvalidInput.one(*path, "role", reason="or else customRole must be given, and not both")
+    if one.role is not None:
+        return RoleValue(one.value, one.role)
+    return RoleValue(one.value, row_id_of(one.custom_role or "", "Role", *path, "custom_role"), "custom_role")

@@ -61,7 +61,14 @@ class PointsAdjustPayload:
     )
 
 
-@guarded(Permission.LOYALTY_ADJUST, description="Add or remove a customer's points by hand.")
+@guarded(
+    Permission.LOYALTY_ADJUST,
+    Permission.POINTS_ADJUST,
+    description=(
+        "Add or remove a customer's points by hand. Who holds POINTS_ADJUST alone moves so many points a day as their "
+        "role allows (`AdjustmentLimitReached`)."
+    ),
+)
 async def points_adjust(
     info: Info,
     input: Annotated[PointsAdjustInput, strawberry.argument(description="The correction.")],  # noqa: A002

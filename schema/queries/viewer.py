@@ -15,8 +15,10 @@ from schema.guard import guarded
 from schema.loaders import load
 from schema.node_ids import decode_id
 from schema.types.customer import Customer
-from schema.types.node import Node, shown, shown_found
+from schema.types.member import Member
+from schema.types.node import Node, shown, shown_found, shown_rows
 from schema.types.program import Tenant, Viewer
+from schema.types.role import Role
 
 MAX_NODES = 100
 
@@ -37,6 +39,8 @@ _LOADERS = {
     "ApiToken": "api_tokens",
     "OauthClient": "oauth_clients",
     "OidcIssuer": "oidc_issuers",
+    "Member": "members",
+    "Role": "roles",
     "PointsAccount": "points_accounts",
     "CatalogItem": "catalog_items",
     "GiftCardProduct": "gift_card_products",
@@ -70,6 +74,9 @@ async def viewer(info: Info) -> Viewer:
         tenant=shown(Tenant, await get_tenant(info.context.world, actor)),
         permissions=sort_permissions(actor.permissions),
         customer=shown_found(Customer, await _customer(info)),
+        roles=shown_rows(Role, list(actor.roles)),
+        role=shown_found(Role, actor.roles[0] if len(actor.roles) == 1 else None),
+        member=shown_found(Member, await load(info, "members", actor.member_id) if actor.member_id else None),
     )
 
 

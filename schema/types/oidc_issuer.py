@@ -1,6 +1,7 @@
 """Identity providers that a tenant's staff sign in at."""
 
 from datetime import datetime
+from uuid import UUID
 
 import strawberry
 
@@ -9,7 +10,9 @@ from loyalty.storage.window import TimePlace
 from permissions.roles import TeamRole
 from schema.connections import Order, time_order
 from schema.fields import computed
+from schema.loaders import loaded
 from schema.types.node import Node, node_id, reads, row_of
+from schema.types.role import Role
 
 ISSUER_ORDER: Order[TimePlace] = time_order("identity providers")
 
@@ -17,7 +20,11 @@ ISSUER_ORDER: Order[TimePlace] = time_order("identity providers")
 @strawberry.type(description="A value of the provider's claim of roles, and the role that it stands for here.")
 class OidcRole:
     value: str = strawberry.field(description="The value, to the letter.")
-    role: TeamRole = strawberry.field(description="The role.")
+    role: TeamRole | None = strawberry.field(description="The built-in role; null for a role that the tenant has made.")
+    custom_role: Role | None = loaded(
+        "roles", "custom_role_id", description="The role that the tenant has made; null for a built-in one."
+    )
+    custom_role_id: strawberry.Private[UUID | None]
 
 
 @strawberry.type(
@@ -38,4 +45,9 @@ class OidcIssuer(Node):
     def roles(self) -> list[OidcRole]:
         """From the stored names of roles."""
         row = row_of(OidcIssuerRow, self)
-        return [OidcRole(value=one["value"], role=TeamRole[one["role"]]) for one in row.roles]
+        return [_show_role(one) for one in row.roles]
+
+
+def _show_role(one: dict[str, str]) -> OidcRole:
+    custom_id = UUID(one["role_id"]) if "role_id" in one else None
+    return OidcRole(value=one["value"], role=None if custom_id else TeamRole[one["role"]], custom_role_id=custom_id)

@@ -29,8 +29,10 @@ from schema.loaders import load
 from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
+from schema.types.member import Member
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.role import Role
 
 
 @strawberry.type(description="A business on the platform.")
@@ -73,6 +75,13 @@ class Viewer:
     tenant: Tenant = strawberry.field(description="The tenant, which only the credential names.")
     permissions: list[Permission] = strawberry.field(description="What the caller may do.")
     customer: Customer | None = strawberry.field(description="The customer, when a customer is calling.")
+    roles: list[Role] = strawberry.field(
+        description="The roles of a person of the team: that of a member, else all that a claim stands for."
+    )
+    role: Role | None = strawberry.field(
+        description="The role of a person of the team who has one alone; null for several, and for everybody else."
+    )
+    member: Member | None = strawberry.field(description="The caller as a member of the team; null for everybody else.")
 
 
 @strawberry.type(description="What points are worth: so many points are this amount. A ratio, never a float.")

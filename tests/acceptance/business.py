@@ -42,6 +42,7 @@ class Business:
     owner: Caller
     manager: Caller
     staff: Caller
+    """Somebody who only reads."""
     integration: Caller
 
     async def customer(self, external_id: str = "anna") -> Caller:
@@ -110,6 +111,6 @@ async def open_business(
         database=database,
         owner=owner,
         manager=person(Role.MANAGER),
-        staff=person(Role.STAFF),
+        staff=person(Role.READER),
         integration=owner._replace(token=made["secret"]),
     )

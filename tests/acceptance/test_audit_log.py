@@ -13,7 +13,10 @@ from tests.acceptance.business import Business
 from tests.acceptance.client import Json, code_of, money
 from tests.acceptance.conftest import OpenBusiness
 
-CONFIGURE = {Permission.LOYALTY_MANAGE, Permission.TOKENS_MANAGE, Permission.GIFT_CARDS_MANAGE}
+CONFIGURE = {
+    *(Permission.LOYALTY_MANAGE, Permission.TOKENS_MANAGE, Permission.GIFT_CARDS_MANAGE),
+    Permission.MEMBERS_MANAGE,
+}
 WITH_A_HISTORY = {
     *("customerUpsert", "customersUpsert", "customerArchive", "customerUnarchive"),
     *("giftCardExtend", "giftCardCancel"),
@@ -27,6 +30,7 @@ TIER = {"name": "Gold", "color": "#d4af37", "minPoints": 100}
 PRODUCT = {"name": "Voucher", "faceValue": money("25.00")}
 ITEM = {"kind": "SERVICE", "externalId": "cut", "name": "Haircut"}
 TOKEN = {"name": "Shop", "permissions": ["LOYALTY_READ"]}
+MEMBER: Json = {"name": "Eva", "person": {"email": "a@x.example"}, "role": {"builtIn": "STAFF"}}
 PROVIDER: Json = {
     "issuer": "https://login.example.com",
     "audience": "audit",
@@ -153,6 +157,32 @@ EDITS: dict[str, Tried] = {
         "OIDC_ISSUER",
         "CHANGED",
         [],
+    ),
+    "memberAdd": Tried(do("memberAdd", MEMBER), "MEMBER", "CREATED", [("role", None, '"STAFF"')]),
+    "memberUpdate": Tried(
+        do_to("memberAdd", "member", {**MEMBER, "person": {"email": "b@x.example"}}, "memberUpdate", name="Ben"),
+        "MEMBER",
+        "CHANGED",
+        [("name", '"Eva"', '"Ben"')],
+    ),
+    "memberRemove": Tried(
+        do_to("memberAdd", "member", {**MEMBER, "person": {"email": "c@x.example"}}, "memberRemove"),
+        "MEMBER",
+        "CHANGED",
+        [],
+    ),
+    "roleCreate": Tried(do("roleCreate", TOKEN), "ROLE", "CREATED", [("permissions", None, '["loyalty:read"]')]),
+    "roleUpdate": Tried(
+        do_to("roleCreate", "role", {**TOKEN, "name": "Till"}, "roleUpdate", name="Counter"),
+        "ROLE",
+        "CHANGED",
+        [("name", '"Till"', '"Counter"')],
+    ),
+    "roleDelete": Tried(
+        do_to("roleCreate", "role", {**TOKEN, "name": "Spare"}, "roleDelete"),
+        "ROLE",
+        "DELETED",
+        [("name", '"Spare"', None)],
     ),
     "oauthClientRevoke": Tried(
         do_to("oauthClientCreate", "oauthClient", TOKEN, "oauthClientRevoke"), "OAUTH_CLIENT", "CHANGED", []

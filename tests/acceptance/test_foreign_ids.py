@@ -53,6 +53,8 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "node(opening)": ("OpeningBalance", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(token)": ("ApiToken", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(client)": ("OauthClient", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(member)": ("Member", "query($id: ID!) { node(id: $id) { id } }", {}),
+    "node(role)": ("Role", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(issuer)": ("OidcIssuer", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(account)": ("PointsAccount", "query($id: ID!) { node(id: $id) { id } }", {}),
     "node(catalogue item)": ("CatalogItem", "query($id: ID!) { node(id: $id) { id } }", {}),
@@ -108,6 +110,10 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
     "tierDelete": ("Tier", mutation("tierDelete", "__typename"), {"id": "$id"}),
     "apiTokenRevoke": ("ApiToken", mutation("apiTokenRevoke", "__typename"), {"id": "$id"}),
     "apiTokenRotate": ("ApiToken", mutation("apiTokenRotate", "__typename"), {"id": "$id"}),
+    "memberUpdate": ("Member", mutation("memberUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
+    "memberRemove": ("Member", mutation("memberRemove", "__typename"), {"id": "$id"}),
+    "roleUpdate": ("Role", mutation("roleUpdate", "__typename"), {"id": "$id", "name": "Taken over"}),
+    "roleDelete": ("Role", mutation("roleDelete", "__typename"), {"id": "$id"}),
     "oidcIssuerRemove": ("OidcIssuer", mutation("oidcIssuerRemove", "__typename"), {"id": "$id"}),
     "oauthClientRevoke": ("OauthClient", mutation("oauthClientRevoke", "__typename"), {"id": "$id"}),
     "oauthClientRotateSecret": ("OauthClient", mutation("oauthClientRotateSecret", "__typename"), {"id": "$id"}),
@@ -325,6 +331,14 @@ async def everything_once(business: Business) -> dict[str, str]:
         audience=business.tenant_id.hex,
         roles=[{"value": "owner", "role": "OWNER"}],
     )
+    role = await business.owner.do("roleCreate", "role { id }", name="Till", permissions=["LOYALTY_READ"])
+    member = await business.owner.do(
+        "memberAdd",
+        "member { id }",
+        name="Eva",
+        person={"email": "eva@salon.example"},
+        role={"id": role["role"]["id"]},
+    )
     client = await business.owner.do(
         "oauthClientCreate", "oauthClient { id }", name="Partner", permissions=["LOYALTY_READ"]
     )
@@ -390,6 +404,8 @@ async def everything_once(business: Business) -> dict[str, str]:
         "ApiToken": token["apiToken"]["id"],
         "OauthClient": client["oauthClient"]["id"],
         "OidcIssuer": provider["oidcIssuer"]["id"],
+        "Member": member["member"]["id"],
+        "Role": role["role"]["id"],
         "AuditEntry": audited["nodes"][0]["id"],
         "Tenant": found["viewer"]["tenant"]["id"],
         "Program": found["program"]["id"],

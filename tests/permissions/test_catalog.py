@@ -30,6 +30,7 @@ def test_the_coarse_grant_covers_the_whole_loyalty_module() -> None:
         Permission.LOYALTY_READ,
         Permission.LOYALTY_MANAGE,
         Permission.LOYALTY_ADJUST,
+        Permission.POINTS_ADJUST,
         Permission.LOYALTY_REPORT,
         Permission.GIFT_CARDS_READ,
         Permission.GIFT_CARDS_MANAGE,

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from permissions.catalog import LOYALTY_PERMISSIONS, SELF_PERMISSIONS, Permission
-from permissions.roles import ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, Role, permission_matrix
+from permissions.roles import BUILT_IN_ROLES, ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, Role, TeamRole, permission_matrix
 
-PAGE = Path(__file__).parents[2] / "docs" / "guides" / "api-tokens.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "permissions.md"
 """It prints the matrix, for readers of the documentation and of a diff."""
 
 
@@ -33,7 +33,23 @@ def test_owners_and_managers_hold_the_whole_module() -> None:
     assert ROLE_PERMISSIONS[Role.MANAGER] >= LOYALTY_PERMISSIONS
 
 
-def test_only_owners_hand_out_credentials() -> None:
-    for permission in (Permission.TOKENS_MANAGE, Permission.CUSTOMERS_SIGN_IN):
-        assert [role for role in Role if permission in ROLE_PERMISSIONS[role]] == [Role.OWNER]
+def test_only_owners_and_admins_decide_who_is_let_in() -> None:
+    for permission in (Permission.TOKENS_MANAGE, Permission.CUSTOMERS_SIGN_IN, Permission.MEMBERS_MANAGE):
+        assert [role for role in Role if permission in ROLE_PERMISSIONS[role]] == [Role.OWNER, Role.ADMIN]
         assert permission not in SYSTEM_PERMISSIONS
+
+
+def test_an_admin_does_everything_but_decide_about_owners() -> None:
+    assert ROLE_PERMISSIONS[Role.OWNER] - ROLE_PERMISSIONS[Role.ADMIN] == {Permission.OWNERS_MANAGE}
+
+
+def test_the_limited_permission_has_a_limit_in_every_built_in_role() -> None:
+    for role in BUILT_IN_ROLES.values():
+        limited = Permission.POINTS_ADJUST in role.permissions and Permission.LOYALTY_ADJUST not in role.permissions
+        assert bool(role.daily_points) is limited, role.name
+
+
+def test_built_in_roles_have_the_same_ids_for_ever() -> None:
+    """Members name them by these ids."""
+    assert str(BUILT_IN_ROLES[TeamRole.OWNER].id) == "18a0bde4-d7e6-533c-86d1-71590fbce254"
+    assert len({role.id for role in BUILT_IN_ROLES.values()}) == len(TeamRole)

@@ -24,6 +24,7 @@ from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
+from loyalty.services.adjustment import adjust_points
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
 from loyalty.services.audit import count_audit_entries, list_audit_entries
@@ -74,6 +75,15 @@ from loyalty.services.listing import (
     list_purchases,
     list_redemptions,
 )
+from loyalty.services.member import (
+    MemberChange,
+    MemberRequest,
+    add_member,
+    count_listed_members,
+    end_membership,
+    page_members,
+    update_member,
+)
 from loyalty.services.oauth_client import (
     OAuthClientRequest,
     count_oauth_clients,
@@ -101,6 +111,7 @@ from loyalty.services.redemption import hold_points, release_hold
 from loyalty.services.refund import mature_purchase
 from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
+from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
@@ -121,18 +132,21 @@ from loyalty.storage.holds import read_holds_moved_at
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.members import MemberFilter
+from loyalty.storage.oidc_issuers import OidcIssuerRow
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.profile_changes import ProfileChangeFilter
 from loyalty.storage.redemptions import read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
 from permissions.catalog import Permission
-from permissions.roles import TeamRole
+from permissions.roles import BUILT_IN_ROLES, TeamRole
 from schema.loaders import LOADERS, Loaders
 from schema.node_ids import RowKey
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
+    adjustment,
     at,
     bring_along,
     capture,
@@ -159,6 +173,7 @@ from tests.loyalty.services.gift_cards import (
     issue,
     return_card,
 )
+from tests.loyalty.services.team import Team
 
 LATER = timedelta(days=3_650)
 """When everything that waits in the large tenant has become due."""
@@ -195,6 +210,8 @@ LOADED: Mapping[str, tuple[str, str]] = {
     "api_tokens": ("api_tokens", "id"),
     "oauth_clients": ("api_tokens", "id"),
     "oidc_issuers": ("oidc_issuers", "id"),
+    "members": ("members", "id"),
+    "roles": ("roles", "id"),
     "gift_cards": ("gift_cards", "id"),
     "gift_card_holds": ("gift_card_holds", "id"),
     "gift_card_entries": ("gift_card_entries", "id"),
@@ -303,7 +320,32 @@ class Day:
         assert await find_oidc_issuer(world, "https://login.example", "treue") is not None
         await page_oidc_issuers(world, owner, None, Window(20))
         await count_oidc_issuers(world, owner, None)
+        await self._change_team(provider)
         await remove_oidc_issuer(world, owner, provider.id)
+
+    async def _change_team(self, provider: OidcIssuerRow) -> None:
+        """Members are added, invited, let in, changed and removed; a role is made, changed and deleted."""
+        world, owner, team = self.world, self.salon.owner, Team(self.world, self.salon, provider)
+        reading = frozenset({Permission.LOYALTY_READ})
+        role = (await create_role(world, owner, RoleRequest("Till", reading))).role
+        await update_role(world, owner, RoleChange(role.id, name="Counter"))
+        await list_roles(world, owner)
+        await add_member(world, owner, MemberRequest("Eva", role.id, email="eva@salon.example"))
+        eva = await team.person("eva", email="eva@salon.example")
+        ben = await team.member("ben", BUILT_IN_ROLES[TeamRole.STAFF].id)
+        await earn(world, self.salon, order("at the counter", 1_000, customer="customer-149"))
+        await adjust_points(world, ben, adjustment(1, "by the counter", customer="customer-149"))
+        for wanted in (MemberFilter(), MemberFilter(present=True, role_id=role.id)):
+            await page_members(world, owner, wanted, Window(20))
+            await count_listed_members(world, owner, wanted)
+        otto, olga = [await team.member(name, BUILT_IN_ROLES[TeamRole.OWNER].id) for name in ("otto", "olga")]
+        assert otto.member_id
+        assert olga.member_id
+        await update_member(world, owner, MemberChange(otto.member_id, role_id=role.id))
+        for gone in (otto.member_id, eva.member_id):
+            assert gone
+            await end_membership(world, owner, gone)
+        await remove_role(world, owner, role.id)
 
     async def _read_audit_log(self, rule_id: str) -> None:
         """All of it, and what somebody did to a rule."""

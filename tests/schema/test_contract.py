@@ -23,7 +23,7 @@ from graphql import (
 
 import schema
 from loyalty.rules import errors as refusals
-from loyalty.rules import gift_card_errors, purchase_errors
+from loyalty.rules import gift_card_errors, purchase_errors, team_errors
 from loyalty.rules.errors import (
     FeatureDisabled,
     LoyaltyError,
@@ -166,7 +166,7 @@ def test_what_needs_no_permission_is_on_purpose(treue: ExecutableSchema) -> None
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-REFUSALS = {refusals.__name__, gift_card_errors.__name__, purchase_errors.__name__}
+REFUSALS = {refusals.__name__, gift_card_errors.__name__, purchase_errors.__name__, team_errors.__name__}
 """The modules that hold refusals; tests make others of their own."""
 
 

@@ -365,7 +365,18 @@ class Life:
         provider = {"issuer": "https://login.example.com", "audience": secrets.token_hex(8), "roles": maps}
         issuer = await do("oidcIssuerSet", **provider)
         await do("oidcIssuerRemove", id=issuer["oidcIssuer"]["id"])
-        await do("oidcIssuerSet", **provider)
+        role = await do("roleCreate", name="Till", permissions=["LOYALTY_READ", "POINTS_ADJUST"], dailyPoints=100)
+        await do("roleUpdate", id=role["role"]["id"], name="Counter")
+        maps.append({"value": "till", "customRole": role["role"]["id"]})
+        issuer = await do("oidcIssuerSet", **provider)
+        identity = {"issuer": issuer["oidcIssuer"]["id"], "subject": "eva"}
+        has_role = {"role": {"id": role["role"]["id"]}}
+        await do("memberAdd", name="Eva", person={"identity": identity}, **has_role)
+        added = await do("memberAdd", name="Ben", person={"email": "ben@salon.example"}, **has_role)
+        await do("memberUpdate", id=added["member"]["id"], role={"builtIn": "READER"})
+        await do("memberRemove", id=added["member"]["id"])
+        spare = await do("roleCreate", name="Spare", permissions=["LOYALTY_READ"])
+        await do("roleDelete", id=spare["role"]["id"])
         client = await do(
             "oauthClientCreate", name="Partner", permissions=["LOYALTY_READ"], networks=["203.0.113.0/24"]
         )

@@ -1,6 +1,7 @@
 """Two tenants who look alike to the last external id, with rows in every table there is."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -10,6 +11,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, GiftCardHoldId, JobId, PurchaseId, RuleId, TierId
+from loyalty.services.adjustment import adjust_points
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.budget import Budgets
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
@@ -20,10 +22,12 @@ from loyalty.services.expiry import tell_expiring
 from loyalty.services.gift_card_gift import GiveRequest, give_gift_card
 from loyalty.services.gift_card_guess import limit_guesses
 from loyalty.services.gift_card_product import create_product
+from loyalty.services.member import Identity, MemberRequest, add_member
 from loyalty.services.oauth_client import OAuthClientRequest, create_oauth_client
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
 from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
+from loyalty.services.role import RoleRequest, create_role
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
@@ -31,10 +35,11 @@ from loyalty.storage.entries import EntryFilter
 from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.window import Window
 from permissions.catalog import Permission
-from permissions.roles import TeamRole
+from permissions.roles import BUILT_IN_ROLES, Role, TeamRole
 from tenancy.database import Database
-from tests.fixtures.tenants import Salon, salon_of
+from tests.fixtures.tenants import Salon, salon_of, staff_actor
 from tests.loyalty.services.builders import (
+    adjustment,
     at,
     bring_along,
     capture,
@@ -117,7 +122,13 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     sign_in = OidcIssuerRequest(
         f"https://{salon.tenant_id}.example", "treue", "roles", [RoleValue("boss", TeamRole.OWNER)]
     )
-    await set_oidc_issuer(world, salon.owner, sign_in)
+    provider = await set_oidc_issuer(world, salon.owner, sign_in)
+    await create_role(world, salon.owner, RoleRequest("Till", frozenset({Permission.LOYALTY_READ})))
+    await add_member(
+        world,
+        salon.owner,
+        MemberRequest("Mia", BUILT_IN_ROLES[TeamRole.STAFF].id, identity=Identity(provider.id, "mia")),
+    )
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)
     await limit_guesses(world, salon.integration, new_code(), known=False)
@@ -127,6 +138,8 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     today = datetime.now(UTC)
     await give(world, salon, 5, "short", expires_on=(today + timedelta(days=20)).date())
     assert (await tell_expiring(at(world, today + timedelta(days=15)), salon.tenant_id)).done
+    counter = replace(staff_actor(salon.tenant_id, Role.STAFF), subject="counter")
+    await adjust_points(world, counter, adjustment(1, "by the counter"))
     (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
     await position_all_events(relay)
     return Neighbour(

@@ -35,11 +35,12 @@ APP_RIGHTS = {
         "UPDATE(matures_at), UPDATE(points), UPDATE(points_paid_minor), UPDATE(raised_standing), "
         "UPDATE(reversed_points), UPDATE(state), UPDATE(taken_points), UPDATE(valuation), UPDATE(voided_points)"
     ),
+    "adjusted_days": "INSERT, SELECT, UPDATE(day), UPDATE(points)",
     "adjustments": f"{GROWS_ONLY}, UPDATE(customer_description), UPDATE(internal_note)",
     "allocations": GROWS_ONLY,
     "api_tokens": (
         "INSERT, SELECT, UPDATE(former_ends_at), UPDATE(former_secret_mark), UPDATE(last_used_at), UPDATE(revoked_at), "
-        "UPDATE(rotated_with), UPDATE(secret_mark)"
+        "UPDATE(rotated_by), UPDATE(rotated_with), UPDATE(secret_mark)"
     ),
     "audit_entries": GROWS_ONLY,
     "budgets": "DELETE, INSERT, SELECT, UPDATE",
@@ -88,6 +89,10 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(expired), UPDATE(expires_at), UPDATE(held), UPDATE(notice_at), UPDATE(remaining), "
         "UPDATE(state)"
     ),
+    "members": (
+        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(joined_at), UPDATE(name), UPDATE(removed_at), "
+        "UPDATE(role_id), UPDATE(subject)"
+    ),
     "oidc_issuers": (
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(made_with), UPDATE(removed_at), "
         "UPDATE(role_claim), UPDATE(roles), UPDATE(version)"
@@ -100,6 +105,10 @@ APP_RIGHTS = {
     "purchases": "INSERT, SELECT, UPDATE",
     "redemption_returns": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(reason)",
     "redemptions": f"{GROWS_ONLY}, UPDATE(actor), UPDATE(purchase_external_id), UPDATE(returned_points)",
+    "roles": (
+        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(daily_points), UPDATE(deleted_at), "
+        "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
+    ),
     "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds)",
     "tier_changes": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(note)",
     "tiers": "INSERT, SELECT, UPDATE",

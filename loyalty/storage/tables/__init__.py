@@ -51,10 +51,12 @@ from loyalty.storage.tables.program import (
     tiers,
 )
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
+from loyalty.storage.tables.team import adjusted_days, members, roles
 
 __all__ = [
     "accounts",
     "accruals",
+    "adjusted_days",
     "adjustments",
     "allocations",
     "api_tokens",
@@ -91,6 +93,7 @@ __all__ = [
     "idempotency_keys",
     "jobs",
     "lots",
+    "members",
     "oidc_issuers",
     "opening_balances",
     "program_versions",
@@ -100,6 +103,7 @@ __all__ = [
     "purchases",
     "redemption_returns",
     "redemptions",
+    "roles",
     "tier_changes",
     "tiers",
 ]

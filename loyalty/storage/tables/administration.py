@@ -85,6 +85,8 @@ api_tokens = tenant_table(
     instant("former_ends_at", nullable=True),
     # The credential that changed the secret last, and so knows it: the token ends with it, too.
     key_text("rotated_with", nullable=True),
+    # Their subject, which stays the same when they sign in again: what a member knows ends with the membership.
+    key_text("rotated_by", nullable=True),
     one_of("kind", ("TOKEN", "CLIENT")),
     of_tenants=True,
 )

@@ -1,0 +1,286 @@
+"""The members of a tenant's team: people who are added, get another role, and are removed.
+
+A person is known by their subject at a provider of the tenant, or invited by an e-mail address that the provider has
+verified when they sign in. Each tenant has members of its own, so one person may belong to several.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.absent import ABSENT
+from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.member import (
+    MAX_MEMBERS,
+    MEMBER_NAME_MAX_LENGTH,
+    SUBJECT_MAX_LENGTH,
+    check_email,
+    tidy_email,
+)
+from loyalty.rules.team_errors import AlreadyMember, LastOwner
+from loyalty.rules.text import check_text
+from loyalty.services.audit import note_changes
+from loyalty.services.creation import Once, call_once
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.revocation import revoke_in
+from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team, require_person
+from loyalty.services.team_audit import describe_member
+from loyalty.services.world import World
+from loyalty.storage.members import (
+    MemberFilter,
+    MemberRow,
+    change_member,
+    count_members,
+    count_other_owners,
+    insert_member,
+    narrow_members,
+    read_member_of_email,
+    read_member_of_subject,
+    read_member_page,
+    read_members_by_id,
+    remove_member,
+)
+from loyalty.storage.oidc_issuers import OidcIssuerRow, read_issuers, read_issuers_by_id
+from loyalty.storage.roles import read_held_roles
+from loyalty.storage.window import TimePlace, Window
+from permissions.actor import Actor, subject_at_provider
+from permissions.catalog import Permission
+from permissions.policy import allows, check_role, require
+from permissions.roles import OWNER_ROLE_ID, HeldRole
+from tenancy.database import Transaction
+from tenancy.retry import retry_transaction
+
+NOBODY_KEEPS = EndedCredentials([], [])
+
+
+class Identity(NamedTuple):
+    """A person at a provider of the tenant: the provider, and the claim `sub` of its tokens."""
+
+    issuer_id: UUID
+    subject: str
+
+
+class MemberRequest(NamedTuple):
+    """A person who is added to the team: by an e-mail address, or by their identity."""
+
+    name: str
+    role_id: UUID
+    email: str | None = None
+    identity: Identity | None = None
+    idempotency_key: str | None = None
+
+    def fingerprint(self) -> str:
+        """What identifies this request."""
+        return fingerprint([self.name, self.role_id, self.email, self.identity and list(self.identity)])
+
+
+class MemberChange(NamedTuple):
+    """What is to change of a member; ABSENT keeps what is stored."""
+
+    id: UUID
+    name: str | object = ABSENT
+    role_id: UUID | object = ABSENT
+    keep_credentials: bool = False
+
+
+class AddedMember(NamedTuple):
+    """A new member, or for a retry the member that the first call has added, as they are now."""
+
+    member: MemberRow
+    replayed: bool
+
+
+class ChangedMember(NamedTuple):
+    """A member after a change, and the credentials that ended with what they may do no more.
+
+    ``issuers`` are the providers that a removed member has set last. They stay, so look at their mappings.
+    """
+
+    member: MemberRow
+    ended: EndedCredentials
+    issuers: Sequence[OidcIssuerRow] = ()
+
+
+async def page_members(world: World, actor: Actor, wanted: MemberFilter, window: Window[TimePlace]) -> list[MemberRow]:
+    """A page of the members, removed ones too unless the filter says otherwise."""
+    require(actor, Permission.MEMBERS_READ, even_when_off=True)
+    return await read_member_page(world.database.reading(actor.tenant_id), wanted, window)
+
+
+async def count_listed_members(world: World, actor: Actor, wanted: MemberFilter) -> int:
+    """How many members a list has, up to the ceiling of counts."""
+    require(actor, Permission.MEMBERS_READ, even_when_off=True)
+    return await narrow_members(wanted).count(world.database.reading(actor.tenant_id))
+
+
+async def load_members(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, MemberRow]:
+    """The members among ``ids``; somebody who may not read members finds themself."""
+    if not allows(actor, Permission.MEMBERS_READ):
+        ids = [one for one in ids if one == actor.member_id]
+    return await read_members_by_id(world.database.reading(actor.tenant_id), ids)
+
+
+async def add_member(world: World, actor: Actor, request: MemberRequest) -> AddedMember:
+    """Add a person to the team, with a role that may do no more than the actor.
+
+    An e-mail address is invited: whoever signs in with it is the member. An identity counts at once, also in place of
+    what a claim gives, so only owners add one. Refusals: InvalidInput, NotFound (role, OIDC issuer), AlreadyMember,
+    LimitReached, IdempotencyConflict.
+    """
+    require_person(actor)
+    if request.identity is not None and not allows(actor, Permission.OWNERS_MANAGE):
+        raise PermissionDenied(Permission.OWNERS_MANAGE.name)
+    refuse_problems(_find_problems(request))
+    once = call_once(actor, request.idempotency_key, "memberAdd", request.fingerprint())
+    return await retry_transaction(lambda: _add(world, actor, request, once))
+
+
+async def update_member(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
+    """Give a member another name or role; the role counts from their next request on, and their sockets close.
+
+    API tokens and OAuth clients whose secrets the member knows end where they may do more than the new role, unless
+    ``keep_credentials`` is set. Refusals: InvalidInput, NotFound (member, role), LastOwner.
+    """
+    require_person(actor)
+    if isinstance(change.name, str):
+        refuse_problems([check_text(change.name, ("name",), MEMBER_NAME_MAX_LENGTH)])
+    return await retry_transaction(lambda: _update(world, actor, change))
+
+
+async def end_membership(
+    world: World, actor: Actor, member_id: UUID, *, keep_credentials: bool = False
+) -> ChangedMember:
+    """Remove a member: their next request is refused, whatever a claim says, and their sockets close.
+
+    Their customer tokens end, and so do API tokens and OAuth clients whose secrets they know, unless
+    ``keep_credentials`` is set. Removing twice keeps the first moment. Refusals: InvalidInput, NotFound, LastOwner.
+    """
+    require_person(actor)
+
+    async def work() -> ChangedMember:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            now = world.clock()
+            by = await lock_team(tx, actor, now)
+            before = await _find(tx, by, member_id)
+            if before.removed_at is not None:
+                return ChangedMember(before, NOBODY_KEEPS)
+            await _refuse_last_owner(tx, before)
+            await remove_member(tx, member_id, now, actor.subject)
+            row = before._replace(removed_at=now, changed_at=now, changed_by=actor.subject)
+            await note_changes(tx, actor, now, [describe_member(before, row)])
+            ended = NOBODY_KEEPS
+            if row.subject is not None:
+                await revoke_in(tx, actor, row.subject, now)
+                if not keep_credentials:
+                    ended = await end_credentials_beyond(tx, actor, {row.subject}, (), now)
+            issuers = [one for one in await read_issuers(tx) if one.changed_by == row.subject]
+        return ChangedMember(row, ended, issuers)
+
+    return await retry_transaction(work)
+
+
+async def _add(world: World, actor: Actor, request: MemberRequest, once: Once) -> AddedMember:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        now = world.clock()
+        by = await lock_team(tx, actor, now)
+        made = await once.find_made(tx)
+        if made is not None:
+            return AddedMember((await read_members_by_id(tx, [made]))[made], replayed=True)
+        refuse_problems([check_role(by, await _find_role(tx, request.role_id), ("role",))])
+        if await count_members(tx) >= MAX_MEMBERS:
+            raise LimitReached("members", MAX_MEMBERS)
+        row = await _new_row(tx, actor, request, now)
+        await insert_member(tx, row)
+        await note_changes(tx, actor, now, [describe_member(None, row)])
+        await once.keep(tx, row.id, now)
+    return AddedMember(row, replayed=False)
+
+
+async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: datetime) -> MemberRow:
+    """Who is added. Refusals: NotFound (OIDC issuer), AlreadyMember."""
+    email, subject = None, None
+    if request.email is not None:
+        email = tidy_email(request.email)
+        known = await read_member_of_email(tx, email)
+    else:
+        issuer_id, name = request.identity or Identity(uuid7(), "")
+        if issuer_id not in await read_issuers_by_id(tx, [issuer_id]):
+            raise NotFound("OIDC issuer", ("person", "identity", "issuer"))
+        subject = subject_at_provider(issuer_id, name)
+        known = await read_member_of_subject(tx, subject)
+    if known is not None:
+        raise AlreadyMember
+    return MemberRow(
+        id=uuid7(),
+        name=request.name,
+        email=email,
+        subject=subject,
+        role_id=request.role_id,
+        created_at=now,
+        created_by=actor.subject,
+        changed_at=now,
+        changed_by=actor.subject,
+        joined_at=now if subject else None,
+    )
+
+
+async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        now = world.clock()
+        by = await lock_team(tx, actor, now)
+        before = await _find(tx, by, change.id)
+        if before.removed_at is not None:
+            raise NotFound("member", ("id",))
+        row = before._replace(changed_at=now, changed_by=actor.subject)
+        ended = NOBODY_KEEPS
+        if isinstance(change.name, str):
+            row = row._replace(name=change.name)
+        if isinstance(change.role_id, UUID) and change.role_id != before.role_id:
+            role = await _find_role(tx, change.role_id)
+            refuse_problems([check_role(by, role, ("role",))])
+            await _refuse_last_owner(tx, before)
+            row = row._replace(role_id=role.id)
+            if row.subject is not None and not change.keep_credentials:
+                ended = await end_credentials_beyond(tx, actor, {row.subject}, role.permissions, now)
+        await change_member(tx, row)
+        await note_changes(tx, actor, now, [describe_member(before, row)])
+    return ChangedMember(row, ended)
+
+
+async def _find(tx: Transaction, by: Actor, member_id: UUID) -> MemberRow:
+    """A member whom this person may change: nobody who may do more. Refusals: InvalidInput, NotFound."""
+    row = (await read_members_by_id(tx, [member_id])).get(member_id)
+    if row is None:
+        raise NotFound("member", ("id",))
+    held = (await read_held_roles(tx, [row.role_id])).get(row.role_id)
+    if row.removed_at is None and held is not None:
+        refuse_problems([check_role(by, held, ("id",))])
+    return row
+
+
+async def _find_role(tx: Transaction, role_id: UUID) -> HeldRole:
+    """A role by its id. Refusal: NotFound."""
+    found = (await read_held_roles(tx, [role_id])).get(role_id)
+    if found is None:
+        raise NotFound("role", ("role",))
+    return found
+
+
+async def _refuse_last_owner(tx: Transaction, row: MemberRow) -> None:
+    """Refusal: LastOwner, when no other owner has signed in; one who never did leaves nobody locked out."""
+    if row.role_id == OWNER_ROLE_ID and row.subject is not None and not await count_other_owners(tx, row.id):
+        raise LastOwner
+
+
+def _find_problems(request: MemberRequest) -> list[Problem | None]:
+    email, identity = request.email, request.identity
+    return [
+        check_text(request.name, ("name",), MEMBER_NAME_MAX_LENGTH),
+        None if email is None else check_email(email, ("person", "email")),
+        None
+        if identity is None
+        else check_text(identity.subject, ("person", "identity", "subject"), SUBJECT_MAX_LENGTH),
+    ]

@@ -1,0 +1,66 @@
+"""What members and roles have in common: who may give what, one after the other, and what ends with a membership.
+
+Nobody gives or takes a role that may do more than they. Only people do: what a partner system gave would outlive it.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import NamedTuple
+
+from loyalty.rules.errors import PermissionDenied
+from loyalty.rules.ids import TokenId
+from loyalty.services.audit import note_changes
+from loyalty.services.authentication import is_live
+from loyalty.services.credential import describe_credential, end_made_credentials, lock_credentials
+from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, read_api_tokens, revoke_api_token
+from loyalty.storage.oauth_clients import OAuthClientRow, client_row
+from permissions.actor import Actor, ActorKind, subject_of_token
+from permissions.catalog import Permission, known_grants
+from permissions.policy import require
+from tenancy.database import Transaction
+
+
+class EndedCredentials(NamedTuple):
+    """The credentials of partner systems that ended, because somebody who knows their secrets may do less now."""
+
+    api_tokens: list[ApiTokenRow]
+    oauth_clients: list[OAuthClientRow]
+
+
+def require_person(actor: Actor) -> None:
+    """Refuse whoever may not manage members, and every caller that is no person of the team."""
+    require(actor, Permission.MEMBERS_MANAGE, even_when_off=True)
+    if actor.kind is not ActorKind.STAFF:
+        raise PermissionDenied(Permission.MEMBERS_MANAGE.name)
+
+
+async def lock_team(tx: Transaction, actor: Actor, now: datetime) -> Actor:
+    """Let members and roles change one after the other; returns the actor as it stands now.
+
+    Refusal: PermissionDenied, when the actor was removed or has another role meanwhile.
+    """
+    return await lock_credentials(tx, actor, now, Permission.MEMBERS_MANAGE)
+
+
+async def end_credentials_beyond(
+    tx: Transaction, by: Actor, subjects: Collection[str], allowed: Collection[Permission], now: datetime
+) -> EndedCredentials:
+    """End the credentials of partner systems whose secrets these people know and that may do more than ``allowed``.
+
+    Somebody knows a secret who has made the credential, or has given it another secret. What these credentials have
+    made ends with them.
+    """
+    ended: list[ApiTokenRow] = []
+    for kind in (TOKEN, CLIENT):
+        for row in await read_api_tokens(tx, kind):
+            is_known = row.created_by in subjects or row.rotated_by in subjects
+            if not (is_known and is_live(row, now) and known_grants(row.permissions).difference(allowed)):
+                continue
+            revoked = await revoke_api_token(tx, row.id, now, kind)
+            if revoked is None or row.id in {one.id for one in ended}:
+                continue
+            await note_changes(tx, by, now, [describe_credential(row, revoked)])
+            ended += [revoked, *await end_made_credentials(tx, by, subject_of_token(TokenId(row.id)), now)]
+    return EndedCredentials(
+        [row for row in ended if row.kind == TOKEN], [client_row(row) for row in ended if row.kind == CLIENT]
+    )

@@ -1,0 +1,30 @@
+"""What the audit log tells of members and roles."""
+
+from typing import Any
+
+from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.services.audit import describe_change
+from loyalty.storage.members import MemberRow
+from loyalty.storage.roles import RoleRow
+from permissions.roles import BUILT_IN_BY_ID
+
+
+def describe_member(before: MemberRow | None, after: MemberRow | None) -> AuditedChange:
+    """What happened to a member; one of the two rows is there."""
+    return describe_change(AuditSubject.MEMBER, _show_member, before, after)
+
+
+def describe_role(before: RoleRow | None, after: RoleRow | None) -> AuditedChange:
+    """What happened to a role; one of the two rows is there."""
+    return describe_change(AuditSubject.ROLE, _show_role, before, after)
+
+
+def _show_member(row: MemberRow) -> dict[str, Any]:
+    built_in = BUILT_IN_BY_ID.get(row.role_id)
+    role = built_in.name if built_in else str(row.role_id)
+    shown = ("name", "email", "subject", "joined_at", "removed_at")
+    return {**{name: getattr(row, name) for name in shown}, "role": role}
+
+
+def _show_role(row: RoleRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("name", "permissions", "daily_points")}

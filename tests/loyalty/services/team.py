@@ -1,0 +1,72 @@
+"""People who sign in at a provider of a tenant, for tests of members and roles."""
+
+import secrets
+from datetime import timedelta
+from typing import NamedTuple
+
+from loyalty.services.authentication import refresh_actor
+from loyalty.services.member import Identity, MemberRequest, add_member
+from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
+from loyalty.services.world import World
+from loyalty.storage.members import MemberRow
+from loyalty.storage.oidc_issuers import OidcIssuerRow, mapped_roles
+from permissions.actor import Actor, ActorKind, IssuerMark, SignedToken, subject_at_provider
+from permissions.roles import BUILT_IN_ROLES, TeamRole
+from tests.fixtures.tenants import Salon
+
+OWNER, ADMIN, MANAGER, STAFF, READER = (BUILT_IN_ROLES[role].id for role in TeamRole)
+
+
+class Team(NamedTuple):
+    """A tenant whose people sign in at a provider."""
+
+    world: World
+    salon: Salon
+    issuer: OidcIssuerRow
+
+    def token(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor:
+        """What a token of the provider describes, before its standing is read; ``groups`` are values of its claim."""
+        now, subject = self.world.clock(), subject_at_provider(self.issuer.id, name)
+        return Actor(
+            kind=ActorKind.STAFF,
+            tenant_id=self.salon.tenant_id,
+            subject=subject,
+            permissions=frozenset(),
+            display=name,
+            expires_at=now + timedelta(hours=1),
+            signed=(SignedToken(f"oidc:{secrets.token_hex(8)}", subject, now),),
+            issuer=IssuerMark(self.issuer.id, self.issuer.version),
+            claimed=frozenset(role_id for value, role_id in mapped_roles(self.issuer) if value in groups),
+            email=email,
+        )
+
+    async def find(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor | None:
+        """The person as they stand, with a new token."""
+        return await refresh_actor(self.world, self.token(name, email=email, groups=groups))
+
+    async def person(self, name: str, *, email: str | None = None, groups: tuple[str, ...] = ()) -> Actor:
+        """The person as they stand; they are let in."""
+        found = await self.find(name, email=email, groups=groups)
+        assert found is not None, name
+        return found
+
+    async def add(self, name: str, role_id: object) -> MemberRow:
+        """A member by their identity, added by the owner."""
+        request = MemberRequest(name, role_id, identity=Identity(self.issuer.id, name))  # type: ignore[arg-type]
+        return (await add_member(self.world, self.salon.owner, request)).member
+
+    async def member(self, name: str, role_id: object) -> Actor:
+        """A member of the team who is signed in."""
+        await self.add(name, role_id)
+        return await self.person(name)
+
+
+async def open_team(world: World, salon: Salon) -> Team:
+    """A salon with a provider: `boss` is an owner there, `till` works at the counter."""
+    request = OidcIssuerRequest(
+        "https://login.example",
+        secrets.token_hex(8),
+        "groups",
+        [RoleValue("boss", TeamRole.OWNER), RoleValue("till", TeamRole.STAFF)],
+    )
+    return Team(world, salon, await set_oidc_issuer(world, salon.owner, request))
