@@ -332,7 +332,23 @@ class Life(RuleBasedStateMachine):
     def capture(self, which: int, percent: int) -> None:
         """Held points are spent, or a part of them."""
         hold_id, hold = _one_of(self.holds, which, lambda it: it.state == "ACTIVE" and it.ends_at > self.model.now)
-        points = max(1, hold.points * percent // 100)
+        self._capture(hold_id, hold, max(1, hold.points * percent // 100))
+
+    @rule(number=orders, points=parts, percent=parts)
+    def pay(self, number: int, points: int, percent: int) -> None:
+        """At the counter points pay for an order, recorded or not: set aside and spent at once, or a part of them."""
+        known = self.model.orders.get(str(number))
+        customer = known.called if known else CUSTOMERS[number % len(CUSTOMERS)]
+        if not self._knows(customer):
+            return
+        self.adjust(customer, points, Overdraft.REJECT, 100)
+        made = len(self.holds)
+        self.hold(customer, points, 600, number, replaces=1)
+        if len(self.holds) > made:
+            hold_id, hold = self.holds[-1]
+            self._capture(hold_id, hold, max(1, hold.points * percent // 100))
+
+    def _capture(self, hold_id: HoldId, hold: Hold, points: int) -> None:
         made = self._both(
             "capture",
             lambda: self.model.capture(hold, points),
