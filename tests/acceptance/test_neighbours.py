@@ -22,7 +22,7 @@ SELECTIONS = {
         refund { points amount { amount } } split { points money { amount } } purchase { status }
         customer { account { available debt } } userErrors { code path }
     """,
-    "purchaseReassign": "takenPoints givenPoints customer { externalId account { available } } userErrors { code path }",
+    "purchaseReassign": "takenPoints givenPoints userErrors { code path }",
     "redemptionHold": "hold { id points } customer { account { available held } } userErrors { code path }",
     "redemptionCapture": "redemption { id } customer { account { available } } userErrors { code path }",
     "customerMerge": "userErrors { code path }",
