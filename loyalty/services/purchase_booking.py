@@ -368,5 +368,7 @@ def _evaluates_at(book: Book, draft: PurchaseDraft) -> datetime | None:
 def _generation(draft: PurchaseDraft) -> int:
     before, accrual = draft.before, draft.item.known.accrual
     lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    # The lives of a purchase that comes back as somebody else's stay with whom it was recorded for.
+    lost = lost or (before is not None and before.customer_id != draft.customer_id)
     known = None if before is None else (before.generation, before.status)
     return next_generation(known, draft.item.status, lost_points=lost)

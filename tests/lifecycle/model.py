@@ -309,7 +309,8 @@ class Model:
         """What is known follows a report, then what points pay, and then what it earns."""
         changed = {name for name, value in news.items() if order.known.get(name) != value}
         moment = self._moment(report.at)
-        if order.status in CALLED_OFF and status in COURSE and (_is_lost(order) or not order.generation):
+        lost = _is_lost(order) or not order.generation or owner != order.owner
+        if order.status in CALLED_OFF and status in COURSE and lost:
             order.generation += 1
         accrual = order.accrual
         order.known |= news

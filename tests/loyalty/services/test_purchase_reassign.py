@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import AccrualState, MatureOn
+from loyalty.rules.accrual import AccrualState, EvaluateOn, MatureOn
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import Conditions, FixedAward
 from loyalty.rules.errors import (
@@ -217,6 +217,21 @@ async def test_a_purchase_that_lost_its_points_moves_without_them(
     back = await earn(world, shop, order(customer="bea", status=PurchaseStatus.COMPLETED))
     assert numbers(back.customer) == (100, 0, 100, 100)
     assert numbers(await customer(world, shop, "anna")) == (0, 0, 0, 0)
+    await ledger_is_sound(shop.tenant_id)
+
+
+@pytest.mark.parametrize("evaluate_on", [EvaluateOn.PURCHASE_CREATED, EvaluateOn.PURCHASE_COMPLETED])
+async def test_a_purchase_that_moved_comes_back_as_somebody_elses(
+    world: World, shop: Salon, ledger_is_sound: LedgerCheck, evaluate_on: EvaluateOn
+) -> None:
+    """Moved to Bea when it was called off, and then it takes place for Carl: nobody cooked the books."""
+    await set_policy(world, shop, evaluate_on=evaluate_on)
+    await earn(world, shop, order())
+    await earn(world, shop, order(status=PurchaseStatus.CANCELLED))
+    await reassign(world, shop)
+    back = await earn(world, shop, order(customer="carl", status=PurchaseStatus.COMPLETED))
+    assert numbers(back.customer) == (100, 0, 100, 100)
+    assert numbers(await customer(world, shop, "bea")) == (0, 0, 0, 0)
     await ledger_is_sound(shop.tenant_id)
 
 
