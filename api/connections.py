@@ -144,22 +144,16 @@ class OpenConnections:
 
     async def _end_fallen(self, tenant_id: TenantId, actors: list[Actor]) -> None:
         """Ask about a tenant's actors, and end the connections of those that stand no more."""
-        parts = [actors[start : start + ACTORS_AT_ONCE] for start in range(0, len(actors), ACTORS_AT_ONCE)]
         try:
-            ends = await asyncio.gather(
-                *(self._end_fallen_of(tenant_id, part) for part in parts), return_exceptions=True
-            )
-            for error in [end for end in ends if end is not None][:1]:
-                # A database that is away ends nobody's connection; they are asked about again.
-                log.warning("could not check credentials", reason=type(error).__name__, actor_count=len(actors))
+            for start in range(0, len(actors), ACTORS_AT_ONCE):
+                async with self._gate:
+                    fallen = await self._find_fallen(tenant_id, actors[start : start + ACTORS_AT_ONCE])
+                if fallen:
+                    self._end([connection for connection in self._open if connection.actor in fallen])
+        except Exception as error:  # noqa: BLE001 - a database that is away ends nobody's connection; asked again
+            log.warning("could not check credentials", reason=type(error).__name__, actor_count=len(actors))
         finally:
             del self._asking[tenant_id]
-
-    async def _end_fallen_of(self, tenant_id: TenantId, actors: list[Actor]) -> None:
-        async with self._gate:
-            fallen = await self._find_fallen(tenant_id, actors)
-        if fallen:
-            self._end([connection for connection in self._open if connection.actor in fallen])
 
     async def _give_memory_back(self) -> None:
         """Free what a crowd that has left leaves behind, at once and not with the next full collection."""

@@ -174,19 +174,6 @@ async def test_who_was_answered_late_is_asked_about_again_at_once() -> None:
     watching.cancel()
 
 
-async def test_one_part_of_a_tenants_actors_does_not_wait_for_another() -> None:
-    directory = Directory()
-    who = [actor(f"{number}") for number in range(2 * ACTORS_AT_ONCE)]
-    directory.slow_tenants = {who[0].tenant_id}
-    connections = OpenConnections(directory, round_seconds=0.01)
-    for each in who:
-        connections.add(Listener(each))
-    await connections.check()
-    assert len(directory.asked) == 2
-    directory.answering.set()
-    await connections.check()
-
-
 def patient(directory: Directory) -> FindFallen:
     """Answers only after longer than a round takes."""
 
