@@ -33,6 +33,9 @@ SLICE_PART = 10
 LEAST_SLICE_POINTS = 5_000
 """Points that a process books together at least: some hundred small reads."""
 
+MOST_OWED_SLICES = 2
+"""Slices that a process owes at most: what it spent while the database was away is not all booked later."""
+
 
 class BudgetLimits(NamedTuple):
     """How many points can be spent at once, and how many come back each second."""
@@ -83,9 +86,12 @@ class Bucket:
         return limits.points - missing * limits.per_second if missing > 0 else float(limits.points)
 
     def spend(self, limits: BudgetLimits, cost: int, now: float) -> None:
-        """Take points."""
+        """Take points. Where they cannot be booked for a while, no more than a few slices are owed.
+
+        They would be booked as if all were spent at once, while time has brought most of them back already.
+        """
         self.full_at = max(self.full_at, now) + cost / limits.per_second
-        self.owed += cost
+        self.owed = max(self.owed, cost, min(self.owed + cost, MOST_OWED_SLICES * limits.slice_points))
 
     def settle(self, limits: BudgetLimits, full_at: float, booked: int, now: float) -> None:
         """Take over what all processes have booked. What was spent here meanwhile comes on top."""

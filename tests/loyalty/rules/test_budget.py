@@ -8,6 +8,7 @@ from loyalty.rules.budget import (
     CUSTOMER_PART,
     LEAST_BUDGET_POINTS,
     MOST_BUDGET_POINTS,
+    MOST_OWED_SLICES,
     Bucket,
     BudgetLimits,
     check_limits,
@@ -66,6 +67,18 @@ def test_what_was_spent_while_it_was_booked_comes_on_top() -> None:
     client.settle(CLIENT, NOW + 10_000 / CLIENT.per_second, 10_000, NOW)
     assert client.owed == 5_000
     assert client.count_left(CLIENT, NOW) == pytest.approx(85_000)
+
+
+def test_what_could_not_be_booked_for_long_is_not_owed_as_if_it_was_spent_at_once() -> None:
+    """600 points a second are less than come back; the database was away for 1,000 seconds."""
+    client, tenant = Bucket(CLIENT_PART), Bucket()
+    for second in range(1_000):
+        assert decide_charge(600, client, CLIENT, tenant, TENANT, NOW + second).retry_after is None
+    assert client.owed == MOST_OWED_SLICES * CLIENT.slice_points == 20_000
+    dear = Bucket(CLIENT_PART)
+    for cost in (30_000, 10):
+        dear.spend(CLIENT, cost, NOW)
+    assert dear.owed == 30_000
 
 
 def test_every_budget_has_room_for_the_dearest_operation() -> None:
