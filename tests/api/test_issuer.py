@@ -202,7 +202,7 @@ def test_a_customer_is_named_by_a_uuid(issuer: Issuer) -> None:
         {"tenant": "0190a000000070008000000000000001"},
         {"tenant": ["0190a000-0000-7000-8000-000000000001"]},
         {"role": ...},
-        {"role": "ADMIN"},
+        {"role": "EMPEROR"},
         {"role": "owner"},
         {"role": "INTEGRATION"},
         {"role": ["OWNER"]},

@@ -39,8 +39,11 @@ def test_only_owners_and_admins_decide_who_is_let_in() -> None:
         assert permission not in SYSTEM_PERMISSIONS
 
 
-def test_an_admin_does_everything_but_decide_about_owners() -> None:
-    assert ROLE_PERMISSIONS[Role.OWNER] - ROLE_PERMISSIONS[Role.ADMIN] == {Permission.OWNERS_MANAGE}
+def test_an_admin_does_everything_but_decide_about_owners_and_erase() -> None:
+    assert ROLE_PERMISSIONS[Role.OWNER] - ROLE_PERMISSIONS[Role.ADMIN] == {
+        Permission.OWNERS_MANAGE,
+        Permission.CUSTOMERS_ERASE,
+    }
 
 
 def test_the_limited_permission_has_a_limit_in_every_built_in_role() -> None:

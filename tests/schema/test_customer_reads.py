@@ -50,6 +50,11 @@ MAY_READ = {
     "customerUpsert.consentSource of anna",
     "customersUpsert.items.consentSource of anna",
     "customersUpsert.items.fullName of anna",
+    # Former names, in the history of the profile; Eva was merged into Anna.
+    "customerUpsert.fullName of anna",
+    "openingBalancesImport.items.customer.fullName of eva",
+    "purchaseRecord.customer.fullName of anna",
+    "purchasesRecord.items.customer.fullName of anna",
     "giftCardGive.message",
     "giftCardGive.recipientName",
     "giftCardProductCreate.description",

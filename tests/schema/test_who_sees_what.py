@@ -50,6 +50,7 @@ GiftCardProduct  all    all    some  some  some      denied   denied   all     a
 Hold             all    all    all   -     -         denied   denied   denied  denied  denied
 Job              all    all    -     -     -         -        -        -       -       -
 LedgerEntry      all    all    some  some  -         all      denied   denied  denied  denied
+Member           all    -      -     -     -         -        -        -       -       -
 OauthClient      all    -      -     -     -         -        -        -       -       all
 OidcIssuer       all    -      -     -     -         -        -        -       -       all
 OpeningBalance   all    all    all   -     -         all      denied   denied  denied  denied
@@ -58,6 +59,7 @@ PointsLot        all    all    some  some  -         all      denied   denied  d
 Program          all    all    all   all   all       denied   denied   denied  denied  denied
 Purchase         all    all    some  some  -         all      denied   denied  denied  denied
 Redemption       all    all    all   -     -         all      denied   denied  denied  denied
+Role             some   some   -     -     -         -        -        -       -       -
 Tenant           all    all    all   all   all       all      all      all     all     all
 Tier             all    all    all   all   all       all      denied   denied  denied  denied
 """

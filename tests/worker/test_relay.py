@@ -198,7 +198,7 @@ async def test_an_outage_of_the_database_is_logged_once_and_survived(
     with capture_logs() as lines:
         async with relaying(relay):
             await open_for_connections("false")
-            await end_sessions(database_urls.relay, "treue-tests-outage")
+            await end_sessions(database_urls.relay, "treue-tests-outage", str(name))
             await until(lambda: bool(lines))
             await open_for_connections("true")
             await until(lambda: len(lines) > 1)

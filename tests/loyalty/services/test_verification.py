@@ -100,10 +100,10 @@ async def test_several_connections_share_the_work(world: World, owner_world: Wor
 
 
 async def test_a_small_ledger_is_asked_in_one_piece(world: World, full_salon: Salon, statements: StatementLog) -> None:
-    """F-36: enter, count, and a statement for each source."""
+    """F-36: count, and a statement for each source."""
     with statements() as sent:
         await verify_ledger(world, full_salon.tenant_id, workers=4)
-    assert len(sent) == 2 + len(WHOLE_PASSES) + len(list_sliced_passes(Slices()))
+    assert len(sent) == 1 + len(WHOLE_PASSES) + len(list_sliced_passes(Slices()))
 
 
 async def test_a_request_verifies_no_more_than_it_should(
