@@ -27,6 +27,7 @@ _ACTIVE_HOLDS = """
 """
 
 QUESTIONS: Mapping[str, str] = {
+    # Of one that is over nothing is payable. Its points may stay spent, whatever total is told of it afterwards.
     "points take no more off a purchase than it costs": f"""
         SELECT p.id, p.total_minor, sum(x.discount_minor) AS discount_minor
         FROM (
@@ -37,6 +38,7 @@ QUESTIONS: Mapping[str, str] = {
         ) x
         JOIN purchases p ON p.tenant_id = :current_tenant AND p.kind = x.purchase_kind
              AND p.external_id = x.purchase_external_id AND p.currency = x.currency AND p.customer_id = x.owner_id
+        WHERE p.status NOT IN ('CANCELLED', 'NO_SHOW', 'REFUNDED')
         GROUP BY p.id, p.total_minor HAVING sum(x.discount_minor) > p.total_minor
     """,  # noqa: S608 - made of constants
     "a purchase is paid with the points of one customer, its owner": f"""

@@ -19,7 +19,22 @@ from loyalty.services.world import World
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOON, at, earn, one_point_per_euro, order, pay_back, report, set_policy
+from tests.loyalty.services.builders import (
+    NOON,
+    at,
+    capture,
+    checkout,
+    earn,
+    give,
+    hold,
+    known_customer,
+    one_point_per_euro,
+    order,
+    pay_back,
+    report,
+    set_policy,
+    set_redemption,
+)
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 CREATED, CONFIRMED, PAID, COMPLETED, CANCELLED, NO_SHOW, REFUNDED = PurchaseStatus
@@ -115,6 +130,26 @@ async def test_points_that_a_refund_leaves_in_addition_expire_as_was_frozen(
     told = await earn(at(world, NOON + 32 * DAY), salon, order("order-2", 0))
     assert told.customer.points.available == 0
     await ledger_is_sound(salon.tenant_id)
+
+
+@pytest.mark.parametrize("end", [CANCELLED, NO_SHOW, REFUNDED])
+@pytest.mark.parametrize(("again", "available"), [(None, 0), (1_000, 0), (0, 20)])
+async def test_points_stay_spent_on_what_is_over_whatever_it_is_said_to_cost(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck, end: PurchaseStatus, again: int | None, available: int
+) -> None:
+    """With `returnOnCancel` off 20 points stay spent; once it takes place after all, no more than it costs."""
+    await set_redemption(world, salon, return_on_cancel=False)
+    await known_customer(world, salon)
+    await give(world, salon, 20, "welcome")
+    await capture(world, salon, await hold(world, salon, 20, "a", checkout=checkout(purchase="order-1")), "b")
+    await earn(world, salon, order("order-1", 4_000))
+    told = await earn(world, salon, report(end, total=Money(0, "EUR")))
+    assert told.customer.points.available == 0
+    await ledger_is_sound(salon.tenant_id)
+    if again is not None and end is not REFUNDED:
+        told = await earn(world, salon, report(COMPLETED, total=Money(again, "EUR")))
+        assert told.customer.points.available == available
+        await ledger_is_sound(salon.tenant_id)
 
 
 async def _let_expire(world: World, salon: Salon, policy: ExpiryPolicy) -> None:
