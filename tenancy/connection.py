@@ -33,6 +33,9 @@ NETWORK_OPTIONS = {
 
 T = TypeVar("T")
 
+Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
+"""Opens a connection."""
+
 
 class NoAnswer(psycopg.OperationalError):
     """The database did not answer in time. The connection is closed."""

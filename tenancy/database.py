@@ -4,7 +4,6 @@ A transaction enters its tenant here, the door for reading in `multiplexer.py`; 
 statement that runs outside of such a transaction meets ``''::uuid`` in every policy and fails loudly.
 """
 
-import asyncio
 import re
 import uuid
 from collections import OrderedDict
@@ -21,13 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
 from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer, name_followed
-from tenancy.pipeline import Answer, Question
+from tenancy.pipeline import Answer, Question, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.reading import Reader, Reads, only_row
 from tenancy.statements import CompiledStatement, to_json
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
-from tenancy.transactions import Conversation, TransactionPool, question_of
+from tenancy.transactions import Conversation, TransactionPool
 
 DEFAULT_POOL_SIZE = 10
 POOL_WAIT_SECONDS = 10
@@ -61,8 +60,8 @@ class Pooler(StrEnum):
     """A pooler that gives every transaction another connection, such as pgbouncer in transaction mode."""
 
 
-_BEGIN = text("BEGIN")
-_BEGIN_SNAPSHOT = text("BEGIN ISOLATION LEVEL REPEATABLE READ")
+_BEGIN = question_of(text("BEGIN"), {})
+_BEGIN_SNAPSHOT = question_of(text("BEGIN ISOLATION LEVEL REPEATABLE READ"), {})
 _ENTER = select(func.set_config(TENANT_SETTING, bindparam("tenant"), True))
 _PRESENT = select(func.set_config(CREDENTIAL_SETTING, bindparam("sha256"), True))
 _FOLLOW = select(
@@ -73,9 +72,6 @@ _LOOK_UP = select(token_directory.c.tenant_id, token_directory.c.token_id).where
 )
 _EXPORT_SNAPSHOT = select(func.pg_export_snapshot())
 _SNAPSHOT_ID = re.compile(r"[0-9A-F-]{1,64}")
-
-_closing: set[asyncio.Future[None]] = set()
-"""What is being given back: the event loop alone would forget it."""
 
 SnapshotId = NewType("SnapshotId", str)
 """Names a moment of the database, for other transactions to see it too."""
@@ -182,7 +178,7 @@ class Database:
     @asynccontextmanager
     async def plain_transaction(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction outside of every tenant, for asking the server about itself."""
-        async with _begin(self.engine) as connection:
+        async with self.engine.begin() as connection:
             yield connection
 
     def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST) -> Reads:
@@ -207,9 +203,9 @@ class Database:
         if self.multiplexer is not None:
             rows: Sequence[Any] = await self.multiplexer.ask_with_credential(sha256, _LOOK_UP, {"sha256": sha256})
         else:
-            async with _begin(self.engine) as connection:
-                await connection.execute(_PRESENT, {"sha256": sha256})
-                rows = (await connection.execute(_LOOK_UP, {"sha256": sha256})).all()
+            beginning = [_BEGIN, question_of(_PRESENT, {"sha256": sha256})]
+            async with self.transactions.transaction(beginning) as conversation:
+                rows = (await conversation.ask(_LOOK_UP, {"sha256": sha256})).rows()
         if not rows:
             return None
         way = self._ways[sha256] = (TenantId(rows[0].tenant_id), rows[0].token_id)
@@ -226,9 +222,9 @@ class Database:
         """
         if self.multiplexer is not None:
             return await self.multiplexer.ask_of_followed(tenant_ids, statement, parameters)
-        async with _begin(self.engine) as connection:
-            await connection.execute(_FOLLOW, {"followed": name_followed(tenant_ids)})
-            return (await connection.execute(statement, parameters)).all()
+        beginning = [_BEGIN, question_of(_FOLLOW, {"followed": name_followed(tenant_ids)})]
+        async with self.transactions.transaction(beginning) as conversation:
+            return (await conversation.ask(statement, parameters)).rows()
 
     def forget_token(self, sha256: str) -> None:
         """Look the way of a token up anew next time: where it led, there is no token."""
@@ -262,53 +258,9 @@ class _PooledReader:
             return await opened.row(statement, **parameters)
 
 
-@asynccontextmanager
-async def _begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction on a connection of the pool. The connection goes back at the end, whatever happens."""
-    connection = await _check_out(engine)
-    try:
-        async with connection.begin():
-            yield connection
-    finally:
-        closing = asyncio.ensure_future(connection.close())
-        _keep(closing)
-        await asyncio.shield(closing)
-
-
-async def _check_out(engine: AsyncEngine) -> AsyncConnection:
-    """A connection of the pool.
-
-    A reader that goes away cancels us. Opening a connection must not be cut off half-way: the pool would forget it,
-    while the server keeps it for minutes. So it is opened to the end, and then given back.
-    """
-    opening = asyncio.ensure_future(_open(engine))
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_give_back)
-        raise
-
-
-async def _open(engine: AsyncEngine) -> AsyncConnection:
-    return await engine.connect()
-
-
-def _give_back(opening: asyncio.Future[AsyncConnection]) -> None:
-    """Return a connection that nobody waits for any more to the pool."""
-    if opening.cancelled() or opening.exception() is not None:
-        return
-    _keep(asyncio.ensure_future(opening.result().close()))
-
-
-def _keep(closing: asyncio.Future[None]) -> None:
-    """Let a connection go back to the pool to the end, even when nobody waits for it."""
-    _closing.add(closing)
-    closing.add_done_callback(_closing.discard)
-
-
 def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Question]:
     """What begins a transaction inside a tenant."""
-    beginning = [question_of(_BEGIN_SNAPSHOT if snapshot else _BEGIN, {})]
+    beginning = [_BEGIN_SNAPSHOT if snapshot else _BEGIN]
     if isinstance(snapshot, str):
         beginning.append(Question(_import_snapshot(snapshot), ()))
     return [*beginning, question_of(_ENTER, {"tenant": str(tenant_id)})]

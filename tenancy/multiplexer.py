@@ -6,7 +6,7 @@ it is here, what it may not do and how to drop it: docs/decisions/0021-reads-sha
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -15,10 +15,10 @@ from sqlalchemy import Executable, bindparam, func, literal_column, select
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from loyalty.rules.ids import TenantId
-from tenancy.connection import NoAnswer
-from tenancy.pipeline import Pipeline, Question, Request
+from tenancy.connection import Connect, NoAnswer
+from tenancy.pipeline import Pipeline, Question, Request, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
-from tenancy.statements import compile_statement, wrap_error
+from tenancy.statements import wrap_error
 
 READ_CONNECTIONS = 3
 SLOW_READ_CONNECTIONS = 1
@@ -69,9 +69,6 @@ def name_followed(tenant_ids: Sequence[TenantId]) -> str:
     return ",".join(map(str, tenant_ids))
 
 
-Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
-
-
 class Multiplexer:
     """The reading connections of one process. They open when they are needed.
 
@@ -118,11 +115,7 @@ class Multiplexer:
     ) -> list[list[Any]]:
         its = self._lanes[lane]
         asked = [(entering, {"entered": entered, "milliseconds": its.milliseconds}), *statements]
-        questions = []
-        for statement, parameters in asked:
-            known = compile_statement(statement)
-            questions.append(Question(known, known.values(parameters)))
-        answers = await its.ask(questions)
+        answers = await its.ask([question_of(statement, parameters) for statement, parameters in asked])
         return [answer.rows() for answer in answers[1:]]
 
     def close(self) -> None:

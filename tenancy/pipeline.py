@@ -8,15 +8,16 @@ here knows tenants: the multiplexer puts the statement that enters one first.
 import asyncio
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
+from sqlalchemy import Executable
 
-from tenancy.statements import CompiledStatement, Values, adapt_json, wrap_error
+from tenancy.statements import CompiledStatement, Values, adapt_json, compile_statement, wrap_error
 
 MAX_PREPARED = 400
 """Statements that one connection keeps prepared; the one that was not used for longest is dropped."""
@@ -35,6 +36,12 @@ class Question(NamedTuple):
 
     statement: CompiledStatement
     values: Values
+
+
+def question_of(statement: Executable, parameters: Mapping[str, Any]) -> Question:
+    """A statement as it is sent. Raises DBAPIError for a value that PostgreSQL cannot read."""
+    compiled = compile_statement(statement)
+    return Question(compiled, compiled.values(parameters))
 
 
 class Answer(NamedTuple):

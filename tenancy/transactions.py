@@ -6,7 +6,7 @@ over libpq's pipeline mode as reads do (see pipeline.py), but each is answered b
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,22 +14,14 @@ import psycopg
 from sqlalchemy import Executable, text
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
-from tenancy.connection import NoAnswer
-from tenancy.pipeline import Answer, Pipeline, Question, Request
-from tenancy.statements import CompiledStatement, compile_statement, wrap_error
+from tenancy.connection import Connect, NoAnswer
+from tenancy.pipeline import Answer, Pipeline, Question, Request, question_of
+from tenancy.statements import wrap_error
 
-Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
-
-_COMMIT = CompiledStatement(text("COMMIT"))
-_ROLLBACK = CompiledStatement(text("ROLLBACK"))
+_COMMIT = question_of(text("COMMIT"), {})
+_ROLLBACK = question_of(text("ROLLBACK"), {})
 _COMMITTED = "COMMIT"
 """What PostgreSQL answers to COMMIT; it says ROLLBACK instead where a statement has failed before."""
-
-
-def question_of(statement: Executable, parameters: Mapping[str, Any]) -> Question:
-    """A statement as it is sent. Raises DBAPIError for a value that PostgreSQL cannot read."""
-    compiled = compile_statement(statement)
-    return Question(compiled, compiled.values(parameters))
 
 
 class Conversation:
@@ -59,9 +51,10 @@ class Conversation:
         self._has_ended = True
         if self._beginning:
             return
-        answer = await self._send([Question(_COMMIT, ())])
+        answer = await self._send([_COMMIT])
         if answer.command != _COMMITTED:
-            raise wrap_error(psycopg.InternalError("a statement of the transaction has failed before"), _COMMIT)
+            error = psycopg.InternalError("a statement of the transaction has failed before")
+            raise wrap_error(error, _COMMIT.statement)
 
     def roll_back(self) -> None:
         """Take back what was written. Nobody waits for that: whatever comes next on the connection stands behind it.
@@ -72,7 +65,7 @@ class Conversation:
         if len(self._pipeline):
             self._pipeline.lose(psycopg.OperationalError("the one who asked has gone away"))
         elif not self._beginning and self._pipeline.is_open:
-            request = _request([Question(_ROLLBACK, ())])
+            request = _request([_ROLLBACK])
             request.answered.cancel()
             self._pipeline.send(request)
 

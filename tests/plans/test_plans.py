@@ -79,7 +79,7 @@ async def watched(large_urls: DatabaseUrls) -> PlanWatch:
     salon = salon_of(NewTenant(tenant_id, "The big one", "EUR", "Europe/Berlin", "de"))
     watch = PlanWatch()
     try:
-        with watch.watching(app.engine, relay.engine):
+        with watch.watching(relay.engine):
             await Day(World(app, codes=CODE_KEYS), relay, salon).live()
     finally:
         await app.close()
@@ -141,7 +141,8 @@ def _sendings() -> Iterator[tuple[ModuleType, str, str]]:
 def _sends(call: ast.Call) -> bool:
     return (
         bool(call.args)
-        and re.fullmatch(r"(tx\.(rows|row|run)|connection\.execute)", ast.unparse(call.func)) is not None
+        and re.fullmatch(r"(tx\.(rows|row|run)|connection\.execute|conversation\.ask)", ast.unparse(call.func))
+        is not None
     )
 
 

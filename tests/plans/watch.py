@@ -17,8 +17,8 @@ from sqlalchemy import Executable, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tenancy.pipeline import Answer, Question
-from tenancy.transactions import Conversation, question_of
+from tenancy.pipeline import Answer, Question, question_of
+from tenancy.transactions import Conversation
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
 SET_ASIDE = text("SAVEPOINT explained")
