@@ -137,12 +137,8 @@ def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Seque
 
     The book must know the customer's open lots when credited points are taken back.
     """
-    if accrual.state is not AccrualState.PENDING and accrual.state not in CREDITED:
-        return accrual, None
-    points = max(0, accrual.outstanding_points - kept_points(accrual, purchase, refunds))
-    if not points:
-        return accrual, None
-    return _void(book, accrual, points) if accrual.state is AccrualState.PENDING else _reverse(book, accrual, points)
+    points = accrual.outstanding_points - kept_points(accrual, purchase, refunds)
+    return _take(book, accrual, points) if points > 0 else (accrual, None)
 
 
 def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
@@ -178,12 +174,17 @@ def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
 
 
 def forfeit(book: Book, accrual: AccrualRow) -> Moved:
-    """Take back all that an accrual still gives: pending points are voided, credited ones are taken back."""
+    """Take back all that an accrual still gives."""
+    return _take(book, accrual, accrual.outstanding_points)
+
+
+def _take(book: Book, accrual: AccrualRow, points: int) -> Moved:
+    """Take points of an accrual: pending ones are voided, credited ones are taken back. No other accrual gives any."""
     if accrual.state is AccrualState.PENDING:
-        return _void(book, accrual, accrual.outstanding_points)
-    if accrual.state not in CREDITED:
-        return accrual, None
-    return _reverse(book, accrual, accrual.outstanding_points)
+        return _void(book, accrual, points)
+    if accrual.state in CREDITED:
+        return _reverse(book, accrual, points)
+    return accrual, None
 
 
 def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
