@@ -4,7 +4,7 @@ A bucket is one instant: when it will be full again. What is spent moves the ins
 So a bucket needs no counter and no timer (the generic cell rate algorithm, ITU-T I.371).
 """
 
-from math import ceil
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from loyalty.rules.errors import Problem
@@ -36,6 +36,9 @@ LEAST_SLICE_POINTS = 5_000
 MOST_OWED_SLICES = 2
 """Slices that a process owes at most: what it spent while the database was away is not all booked later."""
 
+SECOND = timedelta(seconds=1)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
 
 class BudgetLimits(NamedTuple):
     """How many points can be spent at once, and how many come back each second."""
@@ -47,6 +50,14 @@ class BudgetLimits(NamedTuple):
     def slice_points(self) -> int:
         """After how many points a process books what was spent, so that the others know."""
         return max(LEAST_SLICE_POINTS, self.points // SLICE_PART)
+
+    def time_until(self, points: int) -> timedelta:
+        """How long it takes until so many points have come back."""
+        return -(-points * SECOND // self.per_second)
+
+    def seconds_until(self, points: int) -> int:
+        """The whole seconds in which so many points come back; none where none are missing."""
+        return max(0, -(-points // self.per_second))
 
     def share(self, part: int) -> "BudgetLimits":
         """The budget of one of those who share this one."""
@@ -69,44 +80,51 @@ def check_limits(limits: BudgetLimits) -> list[Problem | None]:
 class Bucket:
     """What a process knows of one bucket.
 
-    `part` is the part of the tenant's budget that it holds, 1 for the whole. `full_at` is when it will be full again,
-    in seconds since 1970. `owed` are points that were spent here and are not booked yet.
+    `part` is the part of the tenant's budget that it holds, 1 for the whole, and `limits` are the limits of that part.
+    `full_at` is when it will be full again. `owed` are points that were spent here and are not booked yet.
     """
 
-    __slots__ = ("full_at", "owed", "part")
+    __slots__ = ("full_at", "limits", "owed", "part", "slice_points")
 
-    def __init__(self, part: int = 1) -> None:
+    def __init__(self, limits_of_tenant: BudgetLimits, part: int = 1) -> None:
         self.part = part
-        self.full_at = 0.0
+        self.full_at = LONG_AGO
         self.owed = 0
+        self._set_limits(limits_of_tenant)
 
-    def count_left(self, limits: BudgetLimits, now: float) -> float:
-        """The points that are left; fewer than none while a debt is paid."""
-        missing = self.full_at - now
-        return limits.points - missing * limits.per_second if missing > 0 else float(limits.points)
+    def _set_limits(self, limits_of_tenant: BudgetLimits) -> None:
+        self.limits = limits_of_tenant.share(self.part)
+        self.slice_points = self.limits.slice_points
 
-    def spend(self, limits: BudgetLimits, cost: int, now: float) -> None:
+    def count_left(self, now: datetime) -> int:
+        """The points that are left, fewer than none while a debt is paid. A point that is missing in part is left."""
+        if self.full_at <= now:
+            return self.limits.points
+        return self.limits.points - (self.full_at - now) * self.limits.per_second // SECOND
+
+    def owes(self, slices: int) -> bool:
+        """Whether so many slices are not booked."""
+        return self.owed >= slices * self.slice_points
+
+    def spend(self, cost: int, now: datetime) -> None:
         """Take points. Where they cannot be booked for a while, no more than a few slices are owed.
 
         They would be booked as if all were spent at once, while time has brought most of them back already.
         """
-        self.full_at = max(self.full_at, now) + cost / limits.per_second
-        self.owed = max(self.owed, cost, min(self.owed + cost, MOST_OWED_SLICES * limits.slice_points))
+        self.full_at = max(self.full_at, now) + self.limits.time_until(cost)
+        self.owed = max(self.owed, cost, min(self.owed + cost, MOST_OWED_SLICES * self.slice_points))
 
-    def settle(self, limits: BudgetLimits, full_at: float, booked: int, now: float) -> None:
+    def settle(self, full_at: datetime, booked: int, now: datetime) -> None:
         """Take over what all processes have booked. What was spent here meanwhile comes on top."""
         self.owed -= booked
-        self.full_at = full_at if self.owed <= 0 else max(full_at, now) + self.owed / limits.per_second
+        self.full_at = full_at if self.owed <= 0 else max(full_at, now) + self.limits.time_until(self.owed)
 
-    def change_rate(self, former: int, present: int, now: float) -> None:
-        """Keep the points that are missing, where another number of them comes back each second from now on."""
+    def change_limits(self, limits_of_tenant: BudgetLimits, now: datetime) -> None:
+        """Take over other limits. The points that are missing stay missing, however fast they come back from now on."""
+        former = self.limits.per_second
+        self._set_limits(limits_of_tenant)
         if self.full_at > now:
-            self.full_at = now + (self.full_at - now) * former / present
-
-    def seconds_until(self, limits: BudgetLimits, points: int, now: float) -> int:
-        """Whole seconds until so many points are left; none where they are, or less than one point is missing."""
-        lacking = points - self.count_left(limits, now)
-        return ceil(lacking / limits.per_second) if lacking >= 1 else 0
+            self.full_at = now + (self.full_at - now) * former // self.limits.per_second
 
 
 class Charge(NamedTuple):
@@ -124,14 +142,13 @@ class Charge(NamedTuple):
     retry_after: int | None = None
 
 
-def decide_charge(
-    cost: int, client: Bucket, client_limits: BudgetLimits, tenant: Bucket, tenant_limits: BudgetLimits, now: float
-) -> Charge:
+def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
     """Take the cost of an operation from the budgets of its client and its tenant, or from neither."""
-    wait = max(client.seconds_until(client_limits, cost, now), tenant.seconds_until(tenant_limits, cost, now))
+    left, left_of_tenant = client.count_left(now), tenant.count_left(now)
+    wait = max(client.limits.seconds_until(cost - left), tenant.limits.seconds_until(cost - left_of_tenant))
     if wait == 0:
-        client.spend(client_limits, cost, now)
-        tenant.spend(tenant_limits, cost, now)
-    left = min(client.count_left(client_limits, now), tenant.count_left(tenant_limits, now))
-    full_after = client.seconds_until(client_limits, client_limits.points, now)
-    return Charge(cost, client_limits, max(0, int(left)), full_after, wait or None)
+        client.spend(cost, now)
+        tenant.spend(cost, now)
+        left, left_of_tenant = left - cost, left_of_tenant - cost
+    full_after = client.limits.seconds_until(client.limits.points - left)
+    return Charge(cost, client.limits, max(0, min(left, left_of_tenant)), full_after, wait or None)

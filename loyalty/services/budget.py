@@ -10,7 +10,7 @@ When booking fails, operations run and are counted in this process alone (`docs/
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -48,42 +48,32 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.budgets")
 class _TenantBudget:
     """What a process knows of a tenant and its clients."""
 
-    __slots__ = ("asked_at", "booking", "clients", "due", "failed", "shares", "tenant")
+    __slots__ = ("asked_at", "booking", "clients", "due", "failed", "tenant")
 
-    def __init__(self, limits: BudgetLimits, now: float) -> None:
-        self.tenant = Bucket()
+    def __init__(self, limits: BudgetLimits, now: datetime) -> None:
+        self.tenant = Bucket(limits)
         self.clients: OrderedDict[str, Bucket] = OrderedDict()
         self.due: set[str] = set()
         """Clients that are booked next."""
         self.booking: asyncio.Task[None] | None = None
         self.asked_at = now
-        """When the last booking began, in seconds since 1970."""
+        """When the last booking began."""
         self.failed = False
-        self.shares = _share(limits)
 
-    def change_limits(self, limits: BudgetLimits, now: float) -> None:
-        if limits == self.shares[1]:
-            return
-        former, self.shares = self.shares, _share(limits)
-        for bucket in (self.tenant, *self.clients.values()):
-            bucket.change_rate(former[bucket.part].per_second, self.shares[bucket.part].per_second, now)
+    def change_limits(self, limits: BudgetLimits, now: datetime) -> None:
+        if limits != self.tenant.limits:
+            for bucket in (self.tenant, *self.clients.values()):
+                bucket.change_limits(limits, now)
 
-    def limits_of(self, bucket: Bucket) -> BudgetLimits:
-        return self.shares[bucket.part]
-
-    def is_over(self, bucket: Bucket, slices: int) -> bool:
-        """Whether so many slices of a bucket are not booked."""
-        return bucket.owed >= slices * self.shares[bucket.part].slice_points
-
-    def decide(self, bucket: Bucket, cost: int, now: float) -> Charge:
-        return decide_charge(cost, bucket, self.shares[bucket.part], self.tenant, self.shares[1], now)
+    def seconds_since_booking(self, now: datetime) -> float:
+        return (now - self.asked_at).total_seconds()
 
     def find_client(self, actor: Actor) -> Bucket:
         name = actor.client
         bucket = self.clients.get(name)
         if bucket is None:
             part = CUSTOMER_PART if actor.kind is ActorKind.CUSTOMER else CLIENT_PART
-            bucket = self.clients[name] = Bucket(part)
+            bucket = self.clients[name] = Bucket(self.tenant.limits, part)
             if len(self.clients) > MAX_REMEMBERED_CLIENTS:
                 forgotten, _ = self.clients.popitem(last=False)
                 self.due.discard(forgotten)
@@ -103,21 +93,21 @@ class Budgets:
 
     async def charge(self, actor: Actor, cost: int) -> Charge:
         """Take the cost of an operation from what its client and its tenant may spend, or say when to come back."""
-        now = self._clock().timestamp()
+        now = self._clock()
         budget = self._find(actor.tenant_id, now)
-        bucket = budget.find_client(actor)
-        if budget.is_over(bucket, 2) or budget.is_over(budget.tenant, 2):
+        bucket, tenant = budget.find_client(actor), budget.tenant
+        if bucket.owes(2) or tenant.owes(2):
             await self._wait_for_booking(actor.tenant_id, budget)
-            now = self._clock().timestamp()
-        charge = budget.decide(bucket, cost, now)
-        if charge.retry_after is not None and now - budget.asked_at >= NEWS_SECONDS:
+            now = self._clock()
+        charge = decide_charge(cost, bucket, tenant, now)
+        if charge.retry_after is not None and budget.seconds_since_booking(now) >= NEWS_SECONDS:
             budget.due.add(actor.client)
             await self._wait_for_booking(actor.tenant_id, budget)
-            charge = budget.decide(bucket, cost, self._clock().timestamp())
-        if budget.is_over(bucket, 1):
+            charge = decide_charge(cost, bucket, tenant, self._clock())
+        if bucket.owes(1):
             budget.due.add(actor.client)
             self._begin_booking(actor.tenant_id, budget)
-        elif budget.is_over(budget.tenant, 1) or now - budget.asked_at >= UNBOOKED_SECONDS:
+        elif tenant.owes(1) or budget.seconds_since_booking(now) >= UNBOOKED_SECONDS:
             self._begin_booking(actor.tenant_id, budget)
         return charge
 
@@ -128,7 +118,7 @@ class Budgets:
             if budget.tenant.owed:
                 await self._wait_for_booking(tenant_id, budget)
 
-    def _find(self, tenant_id: TenantId, now: float) -> _TenantBudget:
+    def _find(self, tenant_id: TenantId, now: datetime) -> _TenantBudget:
         budget = self._tenants.get(tenant_id)
         if budget is None:
             budget = self._tenants[tenant_id] = _TenantBudget(self._defaults, now)
@@ -146,20 +136,19 @@ class Budgets:
 
     def _begin_booking(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
         """Book in the background, unless that is under way or has just failed."""
-        rests = budget.failed and self._clock().timestamp() - budget.asked_at < NEWS_SECONDS
+        rests = budget.failed and budget.seconds_since_booking(self._clock()) < NEWS_SECONDS
         if budget.booking is None and not rests:
             budget.booking = asyncio.create_task(self._book(tenant_id, budget))
 
     async def _book(self, tenant_id: TenantId, budget: _TenantBudget) -> None:
-        now = self._clock()
-        budget.asked_at = now.timestamp()
+        now = budget.asked_at = self._clock()
         due, budget.due = budget.due, set()
         buckets = {f"client {name}": budget.clients[name] for name in due if name in budget.clients}
         buckets[TENANT_SCOPE] = budget.tenant
         owed = {scope: bucket.owed for scope, bucket in buckets.items()}
         spending = [
-            Spending(scope, _at(now.timestamp() + owed[scope] / rate), rate)
-            for scope, rate in ((scope, budget.limits_of(bucket).per_second) for scope, bucket in buckets.items())
+            Spending(scope, now + bucket.limits.time_until(owed[scope]), bucket.limits.per_second)
+            for scope, bucket in buckets.items()
         ]
         try:
             async with self._database.tenant_transaction(tenant_id) as tx:
@@ -180,15 +169,7 @@ class Budgets:
     def _take_over(
         self, budget: _TenantBudget, buckets: Mapping[str, Bucket], owed: Mapping[str, int], booked: Booked
     ) -> None:
-        now = self._clock().timestamp()
+        now = self._clock()
         for scope, bucket in buckets.items():
-            bucket.settle(budget.limits_of(bucket), booked.full_at[scope].timestamp(), owed[scope], now)
+            bucket.settle(booked.full_at[scope], owed[scope], now)
         budget.change_limits(booked.own_limits or self._defaults, now)
-
-
-def _share(limits: BudgetLimits) -> dict[int, BudgetLimits]:
-    return {part: limits.share(part) for part in (1, CLIENT_PART, CUSTOMER_PART)}
-
-
-def _at(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -1,5 +1,7 @@
 """A bucket leaks at its rate, whoever looks and however often, and nothing is taken where too little is left."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from loyalty.rules.budget import (
@@ -18,66 +20,75 @@ from runtime.settings import MAX_BUDGET_POINTS, MIN_BUDGET_POINTS, Settings
 from schema.costs import MAX_OPERATION_COST
 from schema.limits import MAX_COST
 
-NOW = 1_800_000_000.0
+NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 TENANT = BudgetLimits(200_000, 10_000)
 CLIENT = TENANT.share(CLIENT_PART)
 
 
 def test_a_client_spends_what_it_has_and_then_waits_for_what_it_lacks() -> None:
-    client, tenant = Bucket(CLIENT_PART), Bucket()
-    first = decide_charge(90_000, client, CLIENT, tenant, TENANT, NOW)
+    client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
+    first = decide_charge(90_000, client, tenant, NOW)
     assert (first.retry_after, first.left, first.full_after) == (None, 10_000, 18)
-    second = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW)
+    second = decide_charge(20_000, client, tenant, NOW)
     assert (second.retry_after, second.left) == (2, 10_000)
     assert (client.owed, tenant.owed) == (90_000, 90_000)
-    early = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW + 1.9)
+    early = decide_charge(20_000, client, tenant, NOW + timedelta(seconds=1.9))
     assert early.retry_after == 1
-    late = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW + 2)
+    late = decide_charge(20_000, client, tenant, NOW + timedelta(seconds=2))
     assert (late.retry_after, late.left) == (None, 0)
 
 
+@pytest.mark.parametrize("per_second", [1, 7, 10_000, 30_000, 1_000_000])
+def test_what_is_left_is_told_to_the_point(per_second: int) -> None:
+    limits = BudgetLimits(200_000, per_second)
+    for cost in range(1, 200):
+        client = Bucket(limits, CLIENT_PART)
+        assert decide_charge(cost, client, Bucket(limits), NOW).left == CLIENT.points - cost
+        assert client.count_left(NOW) == CLIENT.points - cost
+
+
 def test_clients_share_what_their_tenant_has() -> None:
-    tenant, clients = Bucket(), [Bucket(CLIENT_PART) for _ in range(3)]
+    tenant, clients = Bucket(TENANT), [Bucket(TENANT, CLIENT_PART) for _ in range(3)]
     for client in clients[:2]:
-        assert decide_charge(100_000, client, CLIENT, tenant, TENANT, NOW).retry_after is None
-    refused = decide_charge(20_000, clients[2], CLIENT, tenant, TENANT, NOW)
+        assert decide_charge(100_000, client, tenant, NOW).retry_after is None
+    refused = decide_charge(20_000, clients[2], tenant, NOW)
     assert (refused.retry_after, refused.left, clients[2].owed) == (2, 0, 0)
 
 
 def test_a_full_bucket_gets_no_fuller() -> None:
-    client, tenant = Bucket(CLIENT_PART), Bucket()
-    decide_charge(1, client, CLIENT, tenant, TENANT, NOW)
-    assert decide_charge(0, client, CLIENT, tenant, TENANT, NOW + 1_000_000).left == CLIENT.points
+    client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
+    decide_charge(1, client, tenant, NOW)
+    assert decide_charge(0, client, tenant, NOW + timedelta(seconds=1_000_000)).left == CLIENT.points
 
 
 def test_what_others_booked_counts_and_a_debt_is_paid_first() -> None:
     """Another process has spent 30,000 points more than there were."""
-    client, tenant = Bucket(CLIENT_PART), Bucket()
-    decide_charge(10_000, client, CLIENT, tenant, TENANT, NOW)
-    client.settle(CLIENT, NOW + 130_000 / CLIENT.per_second, 10_000, NOW)
-    assert client.count_left(CLIENT, NOW) == pytest.approx(-30_000)
-    refused = decide_charge(20_000, client, CLIENT, tenant, TENANT, NOW)
+    client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
+    decide_charge(10_000, client, tenant, NOW)
+    client.settle(NOW + CLIENT.time_until(130_000), 10_000, NOW)
+    assert client.count_left(NOW) == -30_000
+    refused = decide_charge(20_000, client, tenant, NOW)
     assert (refused.retry_after, refused.left) == (10, 0)
 
 
 def test_what_was_spent_while_it_was_booked_comes_on_top() -> None:
-    client, tenant = Bucket(CLIENT_PART), Bucket()
-    decide_charge(10_000, client, CLIENT, tenant, TENANT, NOW)
-    decide_charge(5_000, client, CLIENT, tenant, TENANT, NOW)
-    client.settle(CLIENT, NOW + 10_000 / CLIENT.per_second, 10_000, NOW)
+    client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
+    decide_charge(10_000, client, tenant, NOW)
+    decide_charge(5_000, client, tenant, NOW)
+    client.settle(NOW + CLIENT.time_until(10_000), 10_000, NOW)
     assert client.owed == 5_000
-    assert client.count_left(CLIENT, NOW) == pytest.approx(85_000)
+    assert client.count_left(NOW) == 85_000
 
 
 def test_what_could_not_be_booked_for_long_is_not_owed_as_if_it_was_spent_at_once() -> None:
     """600 points a second are less than come back; the database was away for 1,000 seconds."""
-    client, tenant = Bucket(CLIENT_PART), Bucket()
+    client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
     for second in range(1_000):
-        assert decide_charge(600, client, CLIENT, tenant, TENANT, NOW + second).retry_after is None
+        assert decide_charge(600, client, tenant, NOW + timedelta(seconds=second)).retry_after is None
     assert client.owed == MOST_OWED_SLICES * CLIENT.slice_points == 20_000
-    dear = Bucket(CLIENT_PART)
+    dear = Bucket(TENANT, CLIENT_PART)
     for cost in (30_000, 10):
-        dear.spend(CLIENT, cost, NOW)
+        dear.spend(cost, NOW)
     assert dear.owed == 30_000
 
 

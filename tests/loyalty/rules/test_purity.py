@@ -18,13 +18,7 @@ def nodes_of(module: Path) -> Iterator[ast.AST]:
     return ast.walk(ast.parse(module.read_text(encoding="utf-8")))
 
 
-SECONDS_ONLY = {"budget"}
-"""Counts seconds and the cost of operations, and no points of customers."""
-
-
-@pytest.mark.parametrize(
-    "module", [module for module in MODULES if module.stem not in SECONDS_ONLY], ids=lambda module: module.stem
-)
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
 def test_rules_have_no_floats(module: Path) -> None:
     """F-19: no float literal, no float(), no true division."""
     for node in nodes_of(module):
