@@ -6,7 +6,7 @@ a card pays takes the lock of the purchase (`purchase_locks.py`) and moves its r
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Integer, Text, case, cast, func, literal, select
+from sqlalchemy import BigInteger, Text, bindparam, case, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -16,7 +16,7 @@ from loyalty.rules.redemption import HoldState
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.tables import checkouts, gift_card_holds, purchases
 from tenancy.reading import Reads
-from tenancy.table import record_set, tenant_parameter
+from tenancy.table import tenant_parameter
 
 _HOLD = gift_card_holds.alias("paying_card_hold")
 
@@ -56,13 +56,12 @@ def paid_with_cards(row: Any) -> PaidWithCards:
     return PaidWithCards(*(int(one or 0) for one in row.cards_paid))
 
 
-_named = record_set("named", [("ordinal", Integer()), ("kind", Text()), ("external_id", Text())])
-_PAID = select(cards_paid(_named.c.kind, _named.c.external_id)).select_from(_named)
+_PAID = select(cards_paid(bindparam("kind", type_=Text), bindparam("external_id", type_=Text)))
 
 
 async def read_paid_with_cards(tx: Reads, key: PurchaseKey) -> PaidWithCards:
     """What cards pay of one purchase."""
-    (row,) = await tx.rows(_PAID, named=[{"ordinal": 0, **key._asdict()}])
+    (row,) = await tx.rows(_PAID, kind=key.kind, external_id=key.external_id)
     return paid_with_cards(row)
 
 
