@@ -37,5 +37,5 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
         parts = await read_held_lots(tx, [hold.id for hold in due])
         for hold in due:
             await end_hold(tx, book, hold, HoldState.EXPIRED, parts[hold.id])
-        await post_points_paid(tx, book, [(hold.purchase_kind, hold.purchase_external_id) for hold in due])
+        await post_points_paid(tx, book, [hold.purchase for hold in due])
     return Swept(len(due))

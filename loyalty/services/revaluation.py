@@ -34,11 +34,12 @@ from loyalty.rules.expiry import ExpiryPolicy
 from loyalty.rules.ids import AccrualId, RuleId, TierId
 from loyalty.rules.lots import Parcel, fit_parcels
 from loyalty.rules.money import Ratio
-from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import ENDED, PurchaseFacts, PurchaseStatus
 from loyalty.rules.refund import Refund
 from loyalty.rules.tiers import Tier
 from loyalty.storage.accruals import AccrualRow, breakdown_document
 from loyalty.storage.frozen_program import read_former_programs
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_valuations import read_evaluated_purchases
 from loyalty.storage.purchases import PurchaseRow, facts_paid, refundable
 from loyalty.storage.refunds import read_refunds
@@ -130,7 +131,7 @@ def revalue(
     return _change_promise(book, accrual, valued, gone)
 
 
-async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
+async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None]) -> None:
     """Write what changes how much of purchases is paid with points, and value those anew that were evaluated already.
 
     The same transaction writes both, under the lock of the customer who pays. What somebody else's points pay of a
@@ -139,16 +140,14 @@ async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[tuple[Pur
     await _post_paid(tx, book, keys, own_only=True)
 
 
-async def post_cards_paid(tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]]) -> None:
+async def post_cards_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey]) -> None:
     """The same for what gift cards pay. Raises StaleRead for a purchase whose customer is not locked."""
     await _post_paid(tx, book, keys, own_only=False)
 
 
-async def _post_paid(
-    tx: Transaction, book: Book, keys: Sequence[tuple[PurchaseKind | None, str | None]], *, own_only: bool
-) -> None:
+async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None], *, own_only: bool) -> None:
     await post(tx, book.finish())
-    named = [(kind, external_id) for kind, external_id in keys if kind is not None and external_id is not None]
+    named = [key for key in keys if key is not None]
     if not named:
         return
     found = [

@@ -13,7 +13,7 @@ from loyalty.rules.redemption import HoldState
 from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
 from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
 from loyalty.storage.idempotency import KeyedCall
-from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.points_paid import PurchaseKey, name_purchase
 from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_holds, gift_cards
 from tenancy.database import Transaction
@@ -45,9 +45,7 @@ class GiftCardHoldRow(NamedTuple):
     @property
     def purchase(self) -> PurchaseKey | None:
         """The natural key of its purchase, when the checkout named it."""
-        if self.purchase_kind is None or self.purchase_external_id is None:
-            return None
-        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
+        return name_purchase(self.purchase_kind, self.purchase_external_id)
 
 
 class AbandonedHold(NamedTuple):

@@ -20,6 +20,7 @@ from loyalty.storage.points_paid import (
     KnownCheckout,
     PurchaseKey,
     known_checkout,
+    name_purchase,
     paying_holds,
     paying_redemptions,
     read_terms,
@@ -71,9 +72,7 @@ class HoldRow(NamedTuple):
     @property
     def purchase(self) -> PurchaseKey | None:
         """The natural key of its purchase; None for a hold from before each named one."""
-        if self.purchase_kind is None or self.purchase_external_id is None:
-            return None
-        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
+        return name_purchase(self.purchase_kind, self.purchase_external_id)
 
 
 class PartOfLot(NamedTuple):

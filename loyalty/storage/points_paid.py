@@ -36,6 +36,11 @@ class PurchaseKey(NamedTuple):
     external_id: str
 
 
+def name_purchase(kind: PurchaseKind | None, external_id: str | None) -> PurchaseKey | None:
+    """Return the key of a purchase from two columns, which are both null where none is named."""
+    return None if kind is None or external_id is None else PurchaseKey(kind, external_id)
+
+
 class PayingHold(NamedTuple):
     """An active hold for a purchase, and whose points it sets aside: a merged customer is named by the target's id."""
 

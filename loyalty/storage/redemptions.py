@@ -10,7 +10,7 @@ from loyalty.rules.ids import CustomerId, GiftCardId, HoldId, RedemptionId, Rede
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.storage.holds import PartOfLot
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
-from loyalty.storage.points_paid import REFUNDED_TABLES, PurchaseKey, given_back, of_refunds, sum_of
+from loyalty.storage.points_paid import REFUNDED_TABLES, PurchaseKey, given_back, name_purchase, of_refunds, sum_of
 from loyalty.storage.tables import (
     allocations,
     customers,
@@ -44,9 +44,7 @@ class RedemptionRow(NamedTuple):
     @property
     def purchase(self) -> PurchaseKey | None:
         """The natural key of its purchase, when its hold named it."""
-        if self.purchase_kind is None or self.purchase_external_id is None:
-            return None
-        return PurchaseKey(self.purchase_kind, self.purchase_external_id)
+        return name_purchase(self.purchase_kind, self.purchase_external_id)
 
 
 class ReturnRow(NamedTuple):

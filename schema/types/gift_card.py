@@ -27,8 +27,8 @@ from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Points
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, shown
-from schema.types.redemption import PurchaseKey
+from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.redemption import PurchaseKey, purchase_key_of
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ class GiftCardHold(Node):
     @computed(description="The purchase that it is to pay for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
         """By natural key."""
-        key = _row(self).purchase
-        return None if key is None else PurchaseKey(kind=key.kind, external_id=key.external_id)
+        return purchase_key_of(row_of(GiftCardHoldRow, self))
 
 
 @strawberry.type(

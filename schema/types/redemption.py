@@ -11,6 +11,7 @@ from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
 from loyalty.services.checkout import Quote
+from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.holds import HoldRow
 from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import RedemptionRow, ReturnRow
@@ -22,7 +23,7 @@ from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, shown
+from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 from schema.user_error import UserError
 
@@ -125,7 +126,7 @@ class Redemption(Node):
     @computed(description="The purchase that they paid for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
         """By natural key."""
-        return _purchase(self)
+        return purchase_key_of(row_of(RedemptionRow, self))
 
 
 @strawberry.type(description="Points set aside at a checkout. They count as spent until the hold ends.")
@@ -165,7 +166,7 @@ class Hold(Node):
     @computed(description="The purchase that it is to pay for, when the checkout named it.")
     def purchase(self) -> PurchaseKey | None:
         """By natural key."""
-        return _purchase(self)
+        return purchase_key_of(row_of(HoldRow, self))
 
 
 @strawberry.type(description="Points of a redemption that were given back to the lots they came from.")
@@ -240,7 +241,7 @@ def _discount(root: Any) -> Money:
     return shown(Money, Amount(root.discount_minor, root.currency))
 
 
-def _purchase(root: Any) -> PurchaseKey | None:
-    if root.purchase_kind is None:
-        return None
-    return PurchaseKey(kind=root.purchase_kind, external_id=root.purchase_external_id)
+def purchase_key_of(row: HoldRow | RedemptionRow | GiftCardHoldRow) -> PurchaseKey | None:
+    """The key of the purchase that a row names, if it names one."""
+    key = row.purchase
+    return None if key is None else PurchaseKey(kind=key.kind, external_id=key.external_id)
