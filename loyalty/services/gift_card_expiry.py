@@ -17,15 +17,12 @@ from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.gift_card import MovedCard, open_card, read_moved_card
-from loyalty.services.gift_card_hold import change_paid, end_card_hold
+from loyalty.services.gift_card_hold import change_cards_paid, end_card_hold
 from loyalty.services.program import program_in_force
 from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
-from loyalty.storage.gift_card_holds import (
-    read_abandoned_card_holds,
-    read_card_holds_by_id,
-)
+from loyalty.storage.gift_card_holds import read_abandoned_card_holds, read_card_holds_by_id
 from loyalty.storage.gift_cards import PreparedCard, prepare_for_card, read_due_cards, read_lost_minor
 from loyalty.storage.idempotency import keyed_call
 from permissions.actor import Actor, system_actor
@@ -145,10 +142,8 @@ async def _free_batch(world: World, tenant_id: TenantId) -> Swept:
                 ended = end_card_hold(book, cards[one.gift_card_id], hold, HoldState.EXPIRED)
                 cards[one.gift_card_id] = ended.card
                 if hold.purchase is not None:
-                    paid[hold.purchase] = (hold, one.purchase)
-        for hold, purchase in paid.values():
-            change_paid(book, hold, purchase)
-        await post_cards_paid(
-            tx, book, [key for key, (_, purchase) in paid.items() if purchase.customer_id is not None]
-        )
+                    paid[hold.purchase] = one.purchase
+        for key, purchase in paid.items():
+            change_cards_paid(book, key, purchase)
+        await post_cards_paid(tx, book, [key for key, purchase in paid.items() if purchase.customer_id is not None])
     return Swept(len(seen))

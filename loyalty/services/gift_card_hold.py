@@ -173,12 +173,11 @@ async def return_to_gift_card(
     )
 
 
-def change_paid(book: Book, hold: GiftCardHoldRow, purchase: PurchaseOfCard) -> Write:
-    """Book that a hold changes what cards pay of its purchase, and return how the book is written.
+def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfCard) -> Write:
+    """Book that cards pay another part of a purchase, and return how the book is written.
 
     A purchase that is recorded may be valued anew. One that was recorded since it was looked for makes all run again.
     """
-    key = hold.purchase
     if key is None:
         return post_book
     book.posting.add(CheckoutVersion(key.kind, key.external_id, purchase.version + 1, book.now))
@@ -239,7 +238,7 @@ async def _decide_hold(
     book.posting.add(hold)
     keep_card(book, held)
     tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=amount_minor)
-    write = change_paid(book, hold, prepared.purchase)
+    write = change_cards_paid(book, hold.purchase, prepared.purchase)
     return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False), write)
 
 
@@ -267,7 +266,7 @@ async def _decide_capture(
     after = lapse_card(book, after)
     keep_card(book, after)
     # What was set aside counts as paid, so a capture of all of it changes nothing for the purchase.
-    write = post_book if amount_minor == hold.amount_minor else change_paid(book, hold, purchase)
+    write = post_book if amount_minor == hold.amount_minor else change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False), write)
 
 
@@ -285,7 +284,7 @@ async def _decide_release(
     if hold.state is not HoldState.ACTIVE:
         return Unchanged(HeldCard(hold, card, replayed=True))
     ended = end_card_hold(book, card, hold, HoldState.RELEASED, reason or None)
-    return Booked(book, hold.id, lambda: ended, change_paid(book, hold, purchase))
+    return Booked(book, hold.id, lambda: ended, change_cards_paid(book, hold.purchase, purchase))
 
 
 async def _decide_return(
@@ -315,7 +314,7 @@ async def _decide_return(
     )
     keep_card(book, after)
     tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=amount_minor)
-    write = change_paid(book, hold, purchase)
+    write = change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False), write)
 
 
