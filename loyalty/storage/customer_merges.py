@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Table, Update, bindparam, case, or_, select, update
 
 from loyalty.rules.ids import CustomerId, CustomerMergeId
+from loyalty.storage.person import customer_columns_of
 from loyalty.storage.tables import accruals, customer_merges, customers, gift_card_gifts, gift_cards, purchases
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -81,9 +82,9 @@ _source_id = bindparam("source", type_=customers.c.id.type)
 _target_id = bindparam("target", type_=customers.c.id.type)
 
 
-def _move(table: Table, *names: str) -> Update:
-    """Let columns of a table that name the source name the target."""
-    columns = [table.c[name] for name in names]
+def _move(table: Table) -> Update:
+    """Let the columns of a table that name the source name the target."""
+    columns = [table.c[name] for name in customer_columns_of(table)]
     return (
         update(table)
         .where(table.c.tenant_id == tenant_parameter(), or_(*(column == _source_id for column in columns)))
@@ -97,8 +98,8 @@ _PURCHASES = (
     .values(customer_id=bindparam("target"))
     # Gift cards and gifts travel along: one round trip for all.
     .add_cte(
-        _move(gift_cards, "buyer_id", "holder_id").cte("moved_cards"),
-        _move(gift_card_gifts, "giver_id", "claimer_id").cte("moved_gifts"),
+        _move(gift_cards).cte("moved_cards"),
+        _move(gift_card_gifts).cte("moved_gifts"),
     )
 )
 

@@ -1,4 +1,4 @@
-"""Erase a person: who that is in every table, and the statements that take the person away.
+"""Erase a person: the statements that take the person away, from every table.
 
 Numbers, ids and instants stay. Of a text that a hash covers, the SHA-256 stays beside it, so that chains can be proved.
 `tests/loyalty/services/test_customer_erase.py` holds every column of every table against what is done here.
@@ -34,6 +34,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from loyalty.rules.customer import ERASED_PREFIX
 from loyalty.rules.entry import ReferenceKind
 from loyalty.rules.ids import CustomerId
+from loyalty.storage.person import IS_OF_PERSON, belongs_to_person
 from loyalty.storage.purchases import fact_digest
 from loyalty.storage.tables import (
     accruals,
@@ -65,7 +66,7 @@ from loyalty.storage.tables import (
 from permissions.actor import ActorKind
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
-from tenancy.table import INSTANT, among, tenant_parameter
+from tenancy.table import INSTANT, tenant_parameter
 
 
 class PersonRow(NamedTuple):
@@ -83,7 +84,6 @@ class TextsOf(NamedTuple):
     """What is taken from the rows of a table: texts that go, and names of whoever acted as this customer."""
 
     table: Table
-    owners: tuple[str, ...]
     texts: dict[str, str | None]
     actors: tuple[tuple[str, str], ...] = ()
     """The column of the name, and the column of what sort of caller that was."""
@@ -91,23 +91,21 @@ class TextsOf(NamedTuple):
 
 _ACTOR = (("actor", "actor_kind"),)
 _ENDED = ("ended_actor", "ended_actor_kind")
-_OF_CUSTOMER = ("customer_id",)
 
 TEXTS: Sequence[TextsOf] = (
-    TextsOf(customer_consents, _OF_CUSTOMER, {"source": None}, _ACTOR),
-    TextsOf(customer_archivings, _OF_CUSTOMER, {"note": None}, _ACTOR),
-    TextsOf(customer_merges, ("source_id", "target_id"), {"reason": None}, _ACTOR),
-    TextsOf(tier_changes, _OF_CUSTOMER, {"note": None}, (("actor_name", "actor_kind"),)),
-    TextsOf(adjustments, _OF_CUSTOMER, {"internal_note": None, "customer_description": None}),
-    TextsOf(opening_balances, _OF_CUSTOMER, {}, _ACTOR),
-    TextsOf(holds, _OF_CUSTOMER, {"ended_reason": None}, (*_ACTOR, _ENDED)),
-    TextsOf(redemptions, _OF_CUSTOMER, {}, _ACTOR),
-    TextsOf(redemption_returns, _OF_CUSTOMER, {"reason": None}, _ACTOR),
-    TextsOf(purchase_refunds, _OF_CUSTOMER, {"reason": None}, _ACTOR),
-    TextsOf(gift_cards, ("buyer_id", "holder_id"), {"reason": None}, _ACTOR),
+    TextsOf(customer_consents, {"source": None}, _ACTOR),
+    TextsOf(customer_archivings, {"note": None}, _ACTOR),
+    TextsOf(customer_merges, {"reason": None}, _ACTOR),
+    TextsOf(tier_changes, {"note": None}, (("actor_name", "actor_kind"),)),
+    TextsOf(adjustments, {"internal_note": None, "customer_description": None}),
+    TextsOf(opening_balances, {}, _ACTOR),
+    TextsOf(holds, {"ended_reason": None}, (*_ACTOR, _ENDED)),
+    TextsOf(redemptions, {}, _ACTOR),
+    TextsOf(redemption_returns, {"reason": None}, _ACTOR),
+    TextsOf(purchase_refunds, {"reason": None}, _ACTOR),
+    TextsOf(gift_cards, {"reason": None}, _ACTOR),
     TextsOf(
         gift_card_gifts,
-        ("giver_id", "claimer_id"),
         {"recipient_name": "", "recipient_email": None, "message": None},
         _ACTOR,
     ),
@@ -118,12 +116,7 @@ TEXTS: Sequence[TextsOf] = (
 # ── who it is ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _PEOPLE = (
-    select(*(customers.c[name] for name in PersonRow._fields))
-    .where(
-        customers.c.tenant_id == tenant_parameter(),
-        or_(customers.c.id == bindparam("customer"), customers.c.merged_into == bindparam("customer")),
-    )
-    .order_by(customers.c.external_id)
+    select(*(customers.c[name] for name in PersonRow._fields)).where(IS_OF_PERSON).order_by(customers.c.external_id)
 )
 # In the order in which recordings and merges lock customers. Their external ids change, so nothing may refer to them.
 _LOCK = _PEOPLE.with_for_update()
@@ -158,10 +151,6 @@ def _names_person(text: ColumnElement[Any]) -> ColumnElement[bool]:
     return select(literal(1)).where(func.strpos(func.lower(text), mark) > 0).exists()
 
 
-def _belongs(table: Table, *owners: str) -> ColumnElement[bool]:
-    return and_(table.c.tenant_id == tenant_parameter(), or_(*(among(table.c[name], "ids") for name in owners)))
-
-
 def _mask_actors(table: Table, actors: Sequence[tuple[str, str]]) -> dict[str, ColumnElement[Any]]:
     """What stands in place of the names of customers; the team's stay."""
     own = literal(str(ActorKind.CUSTOMER), Text)
@@ -171,12 +160,12 @@ def _mask_actors(table: Table, actors: Sequence[tuple[str, str]]) -> dict[str, C
 def _forget(texts: TextsOf) -> Update:
     table = texts.table
     taken = {**texts.texts, **_mask_actors(table, texts.actors)}
-    return update(table).where(_belongs(table, *texts.owners)).values(taken)
+    return update(table).where(belongs_to_person(table)).values(taken)
 
 
 _CUSTOMERS = (
     update(customers)
-    .where(_belongs(customers, "id"))
+    .where(belongs_to_person(customers))
     .values(
         external_id=literal(ERASED_PREFIX, Text).op("||")(cast(customers.c.id, Text)),
         full_name="",
@@ -202,7 +191,7 @@ _NO_REASON = {
 }
 _ENTRIES = (
     update(entries)
-    .where(_belongs(entries, "customer_id"), or_(entries.c.reason.is_not(None), _IS_OWN))
+    .where(belongs_to_person(entries), or_(entries.c.reason.is_not(None), _IS_OWN))
     .values(
         **_NO_REASON,
         actor_name=case((_IS_OWN, None), else_=entries.c.actor_name),
@@ -213,7 +202,7 @@ _ENTRIES = (
     )
 )
 
-_OWN_CARDS = select(gift_cards.c.id).where(_belongs(gift_cards, "buyer_id", "holder_id"))
+_OWN_CARDS = select(gift_cards.c.id).where(belongs_to_person(gift_cards))
 _IS_OWN_CARD_HOLD = and_(
     gift_card_holds.c.tenant_id == tenant_parameter(), gift_card_holds.c.gift_card_id.in_(_OWN_CARDS)
 )
@@ -235,15 +224,15 @@ _CARD_HOLDS = (
 
 _REFERENCES = (
     update(gift_cards)
-    .where(_belongs(gift_cards, "buyer_id", "holder_id"), _names_person(gift_cards.c.reference))
+    .where(belongs_to_person(gift_cards), _names_person(gift_cards.c.reference))
     .values(reference=_mask(gift_cards.c.reference))
 )
 
 # A purchase that was reassigned to somebody else has left entries with who it was reported for.
 _OWN_PURCHASES = union_all(
-    select(purchases.c.id).where(_belongs(purchases, "customer_id")),
+    select(purchases.c.id).where(belongs_to_person(purchases)),
     select(entries.c.reference_id).where(
-        _belongs(entries, "customer_id"), entries.c.reference_kind == ReferenceKind.PURCHASE
+        belongs_to_person(entries), entries.c.reference_kind == ReferenceKind.PURCHASE
     ),
 )
 _told = purchase_facts.c.facts
@@ -298,16 +287,16 @@ _FACTS = (
 )
 
 _NAMING = (
-    (purchases, "kind", "external_id", "customer_id"),
-    (holds, "purchase_kind", "purchase_external_id", "customer_id"),
-    (redemptions, "purchase_kind", "purchase_external_id", "customer_id"),
+    (purchases, "kind", "external_id"),
+    (holds, "purchase_kind", "purchase_external_id"),
+    (redemptions, "purchase_kind", "purchase_external_id"),
 )
 _NAMED_PURCHASES = union_all(
     *(
         select(table.c[kind].label("kind"), table.c[name].label("external_id")).where(
-            _belongs(table, owner), _names_person(table.c[name])
+            belongs_to_person(table), _names_person(table.c[name])
         )
-        for table, kind, name, owner in _NAMING
+        for table, kind, name in _NAMING
     ),
     select(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id).where(
         _IS_OWN_CARD_HOLD, _names_person(gift_card_holds.c.purchase_external_id)
@@ -323,7 +312,7 @@ _RENAMED = tuple(
     )
     .values({name: _mask(table.c[name])})
     for table, kind, name in (
-        *((table, kind, name) for table, kind, name, _ in _NAMING),
+        *_NAMING,
         (checkouts, "purchase_kind", "purchase_external_id"),
         (gift_card_holds, "purchase_kind", "purchase_external_id"),
     )
@@ -331,14 +320,10 @@ _RENAMED = tuple(
 
 _RESULTS = union_all(
     *(
-        select(table.c.id).where(_belongs(table, *owners))
-        for table, owners in (
-            *((table, ("customer_id",)) for table in (adjustments, holds, redemptions, redemption_returns)),
-            *((table, ("customer_id",)) for table in (purchases, purchase_refunds, accruals)),
-            (customer_merges, ("source_id", "target_id")),
-            (customers, ("id",)),
-            (gift_cards, ("buyer_id", "holder_id")),
-            (gift_card_gifts, ("giver_id", "claimer_id")),
+        select(table.c.id).where(belongs_to_person(table))
+        for table in (
+            *(adjustments, holds, redemptions, redemption_returns, purchases, purchase_refunds, accruals),
+            *(customer_merges, customers, gift_cards, gift_card_gifts),
         )
     ),
     select(gift_card_holds.c.id).where(_IS_OWN_CARD_HOLD),
@@ -358,7 +343,7 @@ _KEYS = (
 )
 
 _LABELS = tuple(
-    delete(table).where(_belongs(table, "customer_id"))
+    delete(table).where(belongs_to_person(table))
     for table in (customer_words, customer_identifiers, customer_tags, customer_profile_changes)
 )
 _FORGOTTEN = tuple(_forget(texts) for texts in TEXTS)

@@ -30,9 +30,10 @@ from loyalty.rules.held_data import HeldSection
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.profile_history import OWN_FIELDS
 from loyalty.storage import tables
+from loyalty.storage.person import IS_OF_PERSON, belongs_to_person
 from loyalty.storage.tables import customers, events, gift_cards, purchases, redemptions
 from tenancy.reading import Reads
-from tenancy.table import among, among_these, tenant_parameter
+from tenancy.table import among_these, tenant_parameter
 
 MAX_PEOPLE = 1_000
 """Customers merged into one another whose data an export brings together."""
@@ -65,9 +66,8 @@ class Held(NamedTuple):
     """Columns for the team only: who did it, why, labels of the team."""
     left_out: str = ""
     """Columns that say nothing about the customer: hashes, marks, what keeps the rows in order."""
-    owners: tuple[str, ...] = ("customer_id",)
     own_owners: tuple[str, ...] | None = None
-    """Where customers read fewer rows than the team."""
+    """The columns that make a row the customer's own, where customers read fewer rows than the team."""
     row: str = "id"
     number: str | None = None
     through: Table | None = None
@@ -87,7 +87,6 @@ HELD: Sequence[Held] = (
         "created_at updated_at erased_at merged_into",
         internal="category tags facts_at",
         left_out="consent_kept birth_day search_name search_mark profile_kept",
-        owners=("id",),
     ),
     Held(
         HeldSection.ACCOUNT,
@@ -127,7 +126,6 @@ HELD: Sequence[Held] = (
         tables.customer_merges,
         "id source_id target_id points pending lifetime_earned qualifying merged_at actor_kind",
         internal=f"reason {_WHO} window_points previous_window_points",
-        owners=("source_id", "target_id"),
     ),
     Held(
         HeldSection.OPENING_BALANCE,
@@ -223,7 +221,6 @@ HELD: Sequence[Held] = (
         "issued_at expires_at voided_at actor_kind",
         internal=f"price_minor reference reason {_WHO}",
         left_out="code_hash code_sealed sequence chain due_at",
-        owners=("buyer_id", "holder_id"),
         own_owners=("holder_id",),
     ),
     Held(
@@ -233,7 +230,6 @@ HELD: Sequence[Held] = (
         "actor_kind",
         internal=f"reason {_WHO}",
         left_out="hash reason_hash",
-        owners=("buyer_id", "holder_id"),
         own_owners=("holder_id",),
         through=gift_cards,
         through_by="gift_card_id",
@@ -244,7 +240,6 @@ HELD: Sequence[Held] = (
         "id gift_card_id state amount_minor captured_minor returned_minor currency purchase_kind purchase_external_id "
         "expires_at created_at ended_at actor_kind ended_actor_kind",
         internal=f"{_WHO} ended_actor ended_reason",
-        owners=("buyer_id", "holder_id"),
         own_owners=("holder_id",),
         through=gift_cards,
         through_by="gift_card_id",
@@ -254,7 +249,6 @@ HELD: Sequence[Held] = (
         tables.gift_card_gifts,
         "id gift_card_id recipient_name recipient_email message deliver_on given_at claimed_at actor_kind",
         internal=f"giver_id claimer_id {_WHO}",
-        owners=("giver_id", "claimer_id"),
     ),
     Held(
         HeldSection.EVENT,
@@ -264,15 +258,7 @@ HELD: Sequence[Held] = (
     ),
 )
 
-_PEOPLE = (
-    select(customers.c.id)
-    .where(
-        customers.c.tenant_id == tenant_parameter(),
-        or_(customers.c.id == bindparam("customer"), customers.c.merged_into == bindparam("customer")),
-    )
-    .order_by(customers.c.id)
-    .limit(MAX_PEOPLE)
-)
+_PEOPLE = select(customers.c.id).where(IS_OF_PERSON).order_by(customers.c.id).limit(MAX_PEOPLE)
 
 
 def camel_case(name: str) -> str:
@@ -282,9 +268,8 @@ def camel_case(name: str) -> str:
 
 
 def _belongs(held: Held, *, to_team: bool) -> ColumnElement[bool]:
-    owners = held.owners if to_team or held.own_owners is None else held.own_owners
     table = held.table if held.through is None else held.through
-    owned = and_(table.c.tenant_id == tenant_parameter(), or_(*(among(table.c[name], "ids") for name in owners)))
+    owned = belongs_to_person(table, None if to_team else held.own_owners)
     if held.only_own and not to_team:
         owned = and_(owned, among_these(held.table.c.field, held.only_own))
     if held.table is events:
