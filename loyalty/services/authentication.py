@@ -52,11 +52,9 @@ async def refresh_actor(world: World, actor: Actor) -> Actor | None:
     while its customer is archived. Raises TenantNotActive for a valid credential of a tenant that is not active.
     """
     standing = await read_standing_of(world.database.reading(actor.tenant_id), actor)
-    judged = judge_actor(actor, standing, world.clock())
     if standing is not None and await _accept_invitation(world, actor, standing):
         standing = await read_standing_of(world.database.reading(actor.tenant_id), actor)
-        judged = judge_actor(actor, standing, world.clock())
-    return judged
+    return judge_actor(actor, standing, world.clock())
 
 
 async def refresh_actors(
@@ -170,15 +168,15 @@ def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
 
 def _find_roles(standing: Standing, ids: Sequence[UUID]) -> tuple[HeldRole, ...]:
     """The roles with these ids, built-in ones and the tenant's own; a role that was deleted gives nothing."""
-    known = {**BUILT_IN_BY_ID} | {role.id: role for role in standing.own_roles}
+    known = {**BUILT_IN_BY_ID, **{role.id: role for role in standing.own_roles}}
     return tuple(known[one] for one in ids if one in known)
 
 
 async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> bool:
-    """Let the invited person who has just come with a verified address be a member; whether the standing changed.
+    """Make an invited person a member when they come with the verified address. Return whether the standing changed.
 
-    Nothing else of the credential may stand in the way, and an invitation takes nothing away: where a claim gives more
-    than the invited role, the claim goes on counting and the invitation stays open.
+    Only a valid credential accepts an invitation. An invitation takes nothing away: where a claim gives more than the
+    invited role, the claim goes on counting and the invitation stays open.
     """
     if actor.issuer is None or standing.member is not None or standing.invitation is None:
         return False
@@ -197,12 +195,8 @@ async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> 
 
 
 def _is_admitted(actor: Actor, standing: Standing, now: datetime) -> bool:
-    """Whether a person's credential stands, whatever their role is."""
-    if (
-        standing.revoked
-        or standing.tenant_state != ACTIVE
-        or (actor.expires_at is not None and actor.expires_at <= now)
-    ):
+    """Whether a person's credential is valid, in an active tenant; which role they have is not looked at."""
+    if standing.revoked or standing.tenant_state != ACTIVE or _has_ended(actor, now):
         return False
     return _has_what_it_stands_on(actor, standing, now)
 
