@@ -2,7 +2,7 @@
 
 from loyalty.rules.errors import FeatureDisabled, NotEntitled, PermissionDenied, Problem
 from permissions.actor import Actor, ActorKind
-from permissions.catalog import Permission, join_names
+from permissions.catalog import NEEDS_READING, SELF_PERMISSIONS, Permission, join_names
 from permissions.roles import CREDENTIAL_PERMISSIONS, HeldRole
 
 LOYALTY = "LOYALTY"
@@ -46,6 +46,28 @@ def require_running(
     require_any(actor, *permissions, even_when_off=True)
     if not (actor.loyalty_enabled or even_when_off or (prepares and actor.kind is not ActorKind.CUSTOMER)):
         raise FeatureDisabled(LOYALTY)
+
+
+def check_grantable(
+    permissions: frozenset[Permission], reserved: frozenset[Permission], holders: str, path: tuple[str, ...]
+) -> Problem | None:
+    """Return why a role or a credential must not hold these permissions, or None.
+
+    ``reserved`` are permissions that only others may hold; ``holders`` says who that is.
+    """
+    if not permissions:
+        return Problem(path, "must name at least one permission")
+    for kept, whose in ((SELF_PERMISSIONS, "customers"), (reserved, holders)):
+        if held := permissions & kept:
+            return Problem(path, f"must not hold {join_names(held)}, which is for {whose}")
+    return None
+
+
+def check_reading(permissions: frozenset[Permission], path: tuple[str, ...]) -> Problem | None:
+    """Return what is wrong with permissions to change what one cannot read, or None."""
+    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
+        return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
+    return None
 
 
 def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem | None:

@@ -30,14 +30,13 @@ from loyalty.storage.api_tokens import (
 from loyalty.storage.credentials import read_standing_of
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
 from permissions.catalog import (
-    NEEDS_READING,
     PEOPLE_PERMISSIONS,
-    SELF_PERMISSIONS,
     Permission,
     join_names,
     known_grants,
     to_grants,
 )
+from permissions.policy import check_grantable, check_reading
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
@@ -178,17 +177,11 @@ def _choose_networks(actor: Actor, wanted: Sequence[str] | None) -> tuple[tuple[
 
 def _problem_of_permissions(actor: Actor, permissions: frozenset[Permission]) -> Problem | None:
     path = ("permissions",)
-    if not permissions:
-        return Problem(path, "must name at least one permission")
-    if own := permissions & SELF_PERMISSIONS:
-        return Problem(path, f"must not hold {join_names(own)}, which is for customers")
-    if for_people := permissions & PEOPLE_PERMISSIONS:
-        return Problem(path, f"must not hold {join_names(for_people)}, which is for people of the team")
+    if problem := check_grantable(permissions, PEOPLE_PERMISSIONS, "people of the team", path):
+        return problem
     if beyond := permissions - actor.permissions:
         return Problem(path, f"must be your own; you lack {join_names(beyond)}")
-    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
-        return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
-    return None
+    return check_reading(permissions, path)
 
 
 def _problem_of_end(actor: Actor, expires_at: datetime | None, now: datetime) -> Problem | None:

@@ -38,8 +38,8 @@ from loyalty.storage.roles import (
     read_roles_by_id,
 )
 from permissions.actor import Actor
-from permissions.catalog import NEEDS_READING, SELF_PERMISSIONS, Permission, join_names, to_grants
-from permissions.policy import allows, check_role, require
+from permissions.catalog import Permission, to_grants
+from permissions.policy import allows, check_grantable, check_reading, check_role, require
 from permissions.roles import BUILT_IN_BY_ID, BUILT_IN_ROLES, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -211,24 +211,13 @@ def _changed_row(before: RoleRow, change: RoleChange, actor: Actor, now: datetim
 def _find_problems(by: Actor, row: RoleRow) -> list[Problem | None]:
     held, path = held_role(row), ("permissions",)
     adjusts = Permission.POINTS_ADJUST in held.permissions and Permission.LOYALTY_ADJUST not in held.permissions
-    too_much = check_role(by, held, path if held.permissions - by.permissions else ("daily_points",))
     return [
         check_text(row.name, ("name",), ROLE_NAME_MAX_LENGTH),
-        _check_permissions(held.permissions, path) or too_much,
+        check_grantable(held.permissions, frozenset({Permission.OWNERS_MANAGE}), "owners", path)
+        or check_reading(held.permissions, path)
+        or check_role(by, held, path if held.permissions - by.permissions else ("daily_points",)),
         check_daily_points(row.daily_points, adjusts=adjusts),
     ]
-
-
-def _check_permissions(permissions: frozenset[Permission], path: tuple[str, ...]) -> Problem | None:
-    if not permissions:
-        return Problem(path, "must name at least one permission")
-    if own := permissions & SELF_PERMISSIONS:
-        return Problem(path, f"must not hold {join_names(own)}, which is for customers")
-    if Permission.OWNERS_MANAGE in permissions:
-        return Problem(path, "must not hold OWNERS_MANAGE, which is for owners")
-    if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
-        return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
-    return None
 
 
 def _refuse_known_name(row: RoleRow, others: Sequence[RoleRow]) -> None:
