@@ -36,6 +36,16 @@ def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = Fa
         raise FeatureDisabled(LOYALTY)
 
 
+def require_person(actor: Actor, permission: Permission) -> None:
+    """Like `require` of a credential's permission, and the actor must be a person of the team.
+
+    What a partner system decides about who is let in would outlive it.
+    """
+    require(actor, permission, even_when_off=True)
+    if actor.kind is not ActorKind.STAFF:
+        raise PermissionDenied(permission.name)
+
+
 def require_running(
     actor: Actor, *permissions: Permission, even_when_off: bool = False, prepares: bool = False
 ) -> None:

@@ -26,7 +26,7 @@ from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.revocation import revoke_in
-from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team, require_person
+from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team
 from loyalty.services.team_audit import describe_member
 from loyalty.services.world import World
 from loyalty.storage.members import (
@@ -48,7 +48,7 @@ from loyalty.storage.roles import read_held_roles
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, subject_at_provider
 from permissions.catalog import Permission
-from permissions.policy import allows, check_role, require
+from permissions.policy import allows, check_role, require, require_person
 from permissions.roles import OWNER_ROLE_ID, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -130,7 +130,7 @@ async def add_member(world: World, actor: Actor, request: MemberRequest) -> Adde
     what a claim gives, so only owners add one. Refusals: InvalidInput, NotFound (role, OIDC issuer), AlreadyMember,
     LimitReached, IdempotencyConflict.
     """
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
     if request.identity is not None and not allows(actor, Permission.OWNERS_MANAGE):
         raise PermissionDenied(Permission.OWNERS_MANAGE.name)
     refuse_problems(_find_problems(request))
@@ -144,7 +144,7 @@ async def update_member(world: World, actor: Actor, change: MemberChange) -> Cha
     API tokens and OAuth clients whose secrets the member knows end where they may do more than the new role, unless
     ``keep_credentials`` is set. Refusals: InvalidInput, NotFound (member, role), LastOwner.
     """
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
     if isinstance(change.name, str):
         refuse_problems([check_text(change.name, ("name",), MEMBER_NAME_MAX_LENGTH)])
     return await retry_transaction(lambda: _update(world, actor, change))
@@ -158,7 +158,7 @@ async def end_membership(
     Their customer tokens end, and so do API tokens and OAuth clients whose secrets they know, unless
     ``keep_credentials`` is set. Removing twice keeps the first moment. Refusals: InvalidInput, NotFound, LastOwner.
     """
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
 
     async def work() -> ChangedMember:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:

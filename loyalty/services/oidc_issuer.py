@@ -8,7 +8,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.errors import LimitReached, NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.provider_url import check_provider_url
 from loyalty.rules.text import check_text
@@ -29,9 +29,9 @@ from loyalty.storage.oidc_issuers import (
 )
 from loyalty.storage.roles import read_held_roles
 from loyalty.storage.window import TimePlace, Window
-from permissions.actor import Actor, ActorKind
+from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import check_role, require
+from permissions.policy import check_role, require, require_person
 from permissions.roles import BUILT_IN_ROLES, TeamRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -81,9 +81,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
     Nobody maps a value to a role that may do more than they. An issuer and audience belong to one tenant, also after it
     removed them. Refusals: InvalidInput, NotFound (role), LimitReached.
     """
-    require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
-    if actor.kind is not ActorKind.STAFF:
-        raise PermissionDenied(Permission.TOKENS_MANAGE.name)
+    require_person(actor, Permission.TOKENS_MANAGE)
     refuse_problems(_problems(world, request))
     now = world.clock()
     row = OidcIssuerRow(

@@ -22,7 +22,7 @@ from loyalty.rules.text import check_text, tidy_text
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team, require_person
+from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team
 from loyalty.services.team_audit import describe_role
 from loyalty.services.world import World
 from loyalty.storage.members import read_members_of_role
@@ -39,7 +39,7 @@ from loyalty.storage.roles import (
 )
 from permissions.actor import Actor
 from permissions.catalog import Permission, to_grants
-from permissions.policy import allows, check_grantable, check_reading, check_role, require
+from permissions.policy import allows, check_grantable, check_reading, check_role, require, require_person
 from permissions.roles import BUILT_IN_BY_ID, BUILT_IN_ROLES, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -100,7 +100,7 @@ async def create_role(world: World, actor: Actor, request: RoleRequest) -> Creat
 
     Refusals: InvalidInput, DuplicateName, LimitReached, IdempotencyConflict.
     """
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
     once = call_once(actor, request.idempotency_key, "roleCreate", request.fingerprint())
     row = _new_row(actor, request, world.clock())
 
@@ -133,7 +133,7 @@ async def update_role(world: World, actor: Actor, change: RoleChange) -> Changed
     that a member of the role has made end where they may do more than the role now. Refusals: InvalidInput, NotFound,
     DuplicateName.
     """
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
 
     async def work() -> ChangedRole:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
@@ -155,7 +155,7 @@ async def update_role(world: World, actor: Actor, change: RoleChange) -> Changed
 
 async def remove_role(world: World, actor: Actor, role_id: UUID) -> HeldRole:
     """Delete a role that nobody has and no claim stands for. Refusals: InvalidInput, NotFound, RoleInUse."""
-    require_person(actor)
+    require_person(actor, Permission.MEMBERS_MANAGE)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
         by = await lock_team(tx, actor, now)

@@ -7,16 +7,14 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from loyalty.rules.errors import PermissionDenied
 from loyalty.rules.ids import TokenId
 from loyalty.services.audit import note_changes
 from loyalty.services.authentication import is_live
 from loyalty.services.credential import describe_credential, end_made_credentials, lock_credentials
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, read_api_tokens, revoke_api_token
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
-from permissions.actor import Actor, ActorKind, subject_of_token
+from permissions.actor import Actor, subject_of_token
 from permissions.catalog import Permission, known_grants
-from permissions.policy import require
 from tenancy.database import Transaction
 
 
@@ -25,13 +23,6 @@ class EndedCredentials(NamedTuple):
 
     api_tokens: list[ApiTokenRow]
     oauth_clients: list[OAuthClientRow]
-
-
-def require_person(actor: Actor) -> None:
-    """Refuse whoever may not manage members, and every caller that is no person of the team."""
-    require(actor, Permission.MEMBERS_MANAGE, even_when_off=True)
-    if actor.kind is not ActorKind.STAFF:
-        raise PermissionDenied(Permission.MEMBERS_MANAGE.name)
 
 
 async def lock_team(tx: Transaction, actor: Actor, now: datetime) -> Actor:
