@@ -53,7 +53,7 @@ from permissions.roles import OWNER_ROLE_ID, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
 
-NOBODY_KEEPS = EndedCredentials([], [])
+NOTHING_ENDED = EndedCredentials([], [])
 
 
 class Identity(NamedTuple):
@@ -166,12 +166,12 @@ async def end_membership(
             by = await lock_team(tx, actor, now)
             before = await _find(tx, by, member_id)
             if before.removed_at is not None:
-                return ChangedMember(before, NOBODY_KEEPS)
+                return ChangedMember(before, NOTHING_ENDED)
             await _refuse_last_owner(tx, before)
             await remove_member(tx, member_id, now, actor.subject)
             row = before._replace(removed_at=now, changed_at=now, changed_by=actor.subject)
             await note_changes(tx, actor, now, [describe_member(before, row)])
-            ended = NOBODY_KEEPS
+            ended = NOTHING_ENDED
             if row.subject is not None:
                 await revoke_in(tx, actor, row.subject, now)
                 if not keep_credentials:
@@ -235,7 +235,7 @@ async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMe
         if before.removed_at is not None:
             raise NotFound("member", ("id",))
         row = before._replace(changed_at=now, changed_by=actor.subject)
-        ended = NOBODY_KEEPS
+        ended = NOTHING_ENDED
         if isinstance(change.name, str):
             row = row._replace(name=change.name)
         if isinstance(change.role_id, UUID) and change.role_id != before.role_id:

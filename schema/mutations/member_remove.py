@@ -15,6 +15,7 @@ from schema.mutations.team_payload import (
     ended_api_tokens_field,
     ended_oauth_clients_field,
     keep_credentials_field,
+    show_ended,
 )
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
@@ -66,9 +67,8 @@ async def member_remove(
         info.context.loaders.clear()
         return {
             "member": removed.member,
-            "ended_api_tokens": removed.ended.api_tokens,
-            "ended_oauth_clients": removed.ended.oauth_clients,
             "set_oidc_issuers": list(removed.issuers),
+            **show_ended(removed.ended),
         }
 
     return await answer_mutation(MemberRemovePayload, work)

@@ -16,6 +16,7 @@ from schema.mutations.team_payload import (
     ended_api_tokens_field,
     ended_oauth_clients_field,
     keep_credentials_field,
+    show_ended,
 )
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
@@ -66,10 +67,6 @@ async def member_update(
         )
         changed = await update_member(info.context.world, info.context.actor, change)
         info.context.loaders.clear()
-        return {
-            "member": changed.member,
-            "ended_api_tokens": changed.ended.api_tokens,
-            "ended_oauth_clients": changed.ended.oauth_clients,
-        }
+        return {"member": changed.member, **show_ended(changed.ended)}
 
     return await answer_mutation(MemberUpdatePayload, work)

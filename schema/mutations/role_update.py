@@ -12,7 +12,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.given import given_or, sent
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.mutations.team_payload import ended_api_tokens_field, ended_oauth_clients_field
+from schema.mutations.team_payload import ended_api_tokens_field, ended_oauth_clients_field, show_ended
 from schema.node_ids import row_id_of
 from schema.scalars import Points
 from schema.types.api_token import ApiToken
@@ -66,10 +66,6 @@ async def role_update(
         )
         changed = await update_role(info.context.world, info.context.actor, change)
         info.context.loaders.clear()
-        return {
-            "role": changed.role,
-            "ended_api_tokens": changed.ended.api_tokens,
-            "ended_oauth_clients": changed.ended.oauth_clients,
-        }
+        return {"role": changed.role, **show_ended(changed.ended)}
 
     return await answer_mutation(RoleUpdatePayload, work)

@@ -1,8 +1,11 @@
 """What the mutations about members and roles share: which credentials end when somebody may do less."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import strawberry
+
+from loyalty.services.team import EndedCredentials
 
 
 def keep_credentials_field() -> Any:
@@ -26,3 +29,8 @@ def ended_api_tokens_field() -> Any:
 def ended_oauth_clients_field() -> Any:
     """Declare ``endedOauthClients``."""
     return strawberry.field(default=None, description="OAuth clients that ended now, for the same reason.")
+
+
+def show_ended(ended: EndedCredentials) -> Mapping[str, Any]:
+    """Return what `endedApiTokens` and `endedOauthClients` of a payload show."""
+    return {"ended_api_tokens": ended.api_tokens, "ended_oauth_clients": ended.oauth_clients}
