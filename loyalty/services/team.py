@@ -6,6 +6,7 @@ Nobody gives or takes a role that may do more than they. Only people do: what a 
 from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from loyalty.rules.ids import TokenId
 from loyalty.services.audit import note_changes
@@ -41,17 +42,20 @@ async def end_credentials_beyond(
     Somebody knows a secret who has made the credential, or has given it another secret. What these credentials have
     made ends with them.
     """
-    ended: list[ApiTokenRow] = []
+    ended: dict[UUID, ApiTokenRow] = {}
     for kind in (TOKEN, CLIENT):
         for row in await read_api_tokens(tx, kind):
             is_known = row.created_by in subjects or row.rotated_by in subjects
-            if not (is_known and is_live(row, now) and known_grants(row.permissions).difference(allowed)):
+            is_beyond = is_live(row, now) and known_grants(row.permissions).difference(allowed)
+            if row.id in ended or not (is_known and is_beyond):
                 continue
             revoked = await revoke_api_token(tx, row.id, now, kind)
-            if revoked is None or row.id in {one.id for one in ended}:
+            if revoked is None:
                 continue
             await note_changes(tx, by, now, [describe_credential(row, revoked)])
-            ended += [revoked, *await end_made_credentials(tx, by, subject_of_token(TokenId(row.id)), now)]
+            made = await end_made_credentials(tx, by, subject_of_token(TokenId(row.id)), now)
+            ended |= {one.id: one for one in (revoked, *made)}
     return EndedCredentials(
-        [row for row in ended if row.kind == TOKEN], [client_row(row) for row in ended if row.kind == CLIENT]
+        [row for row in ended.values() if row.kind == TOKEN],
+        [client_row(row) for row in ended.values() if row.kind == CLIENT],
     )
