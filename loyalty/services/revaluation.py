@@ -153,14 +153,10 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
     found = [
         one for one in await read_evaluated_purchases(tx, named) if may_be_revalued(one.accrual, one.purchase.status)
     ]
-    facts = {
-        one.purchase.id: facts_paid(one.purchase, None, one.points_paid_minor, one.cards)
-        for one in found
-        if not own_only or one.purchase.customer_id in book.accounts
-    }
-    changed = [
-        one for one in found if one.purchase.id in facts and _is_paid_otherwise(one.accrual, facts[one.purchase.id])
-    ]
+    if own_only:
+        found = [one for one in found if one.purchase.customer_id in book.accounts]
+    facts = {one.purchase.id: facts_paid(one.purchase, None, one.points_paid_minor, one.cards) for one in found}
+    changed = [one for one in found if _is_paid_otherwise(one.accrual, facts[one.purchase.id])]
     if not changed:
         return
     if any(one.purchase.customer_id not in book.accounts for one in changed):
@@ -224,7 +220,7 @@ def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: in
     Where no rule gives more, refunds leave more of what the rules give: that has the expiry which was frozen with it.
     """
     points_after = split_by_expiry(after.lines)
-    gain = find_gain(split_by_expiry(before.lines), points_after) or dict.fromkeys(list(points_after)[:1], points)
+    gain = find_gain(split_by_expiry(before.lines), points_after) or {next(iter(points_after)): points}
     return fit_parcels([book.lots.parcel(more, expiry) for expiry, more in gain.items()], points)
 
 
