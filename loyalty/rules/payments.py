@@ -98,8 +98,8 @@ def add_told(payments: Sequence[Payment], points_minor: int, cards_minor: int, c
     before anything came back: payments without a reference may tell of that.
     """
     return PaidParts(
-        points_minor + _beyond(payments, PaymentKind.POINTS, points_minor),
-        cards_minor + _beyond(payments, PaymentKind.GIFT_CARD, cards_told_minor),
+        points_minor + _sum_beyond(payments, PaymentKind.POINTS, points_minor),
+        cards_minor + _sum_beyond(payments, PaymentKind.GIFT_CARD, cards_told_minor),
     )
 
 
@@ -113,8 +113,11 @@ def sum_told_with_money(payments: Sequence[Payment]) -> int:
     return sum(payment.amount_minor for payment in payments if payment.kind is PaymentKind.MONEY)
 
 
-def _beyond(payments: Sequence[Payment], kind: PaymentKind, known_minor: int) -> int:
-    """What is told of a kind beyond what is known: a reference of the caller's own names another system's payment."""
+def _sum_beyond(payments: Sequence[Payment], kind: PaymentKind, known_minor: int) -> int:
+    """Return what is told of a kind beyond what is known.
+
+    A payment with a reference of the caller's own is one of another system, so all of it counts.
+    """
     of_kind = [payment for payment in payments if payment.kind is kind and payment.names is None]
     elsewhere = sum(payment.amount_minor for payment in of_kind if payment.reference is not None)
     unnamed = sum(payment.amount_minor for payment in of_kind if payment.reference is None)

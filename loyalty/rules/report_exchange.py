@@ -47,12 +47,12 @@ def _rate_of(report: PurchaseReport, source: str, currency: str, known: Exchange
         raise InvalidInput.one("exchange_rate", reason=reason)
     rate = frozen or report.exchange_rate
     if rate is None:
-        path = _first_amount(report)
+        path = _find_first_amount(report)
         raise CurrencyMismatch(currency, source, (*path, "currency"), hint="or send exchangeRate")
     return rate
 
 
-def _first_amount(report: PurchaseReport) -> tuple[str, ...]:
+def _find_first_amount(report: PurchaseReport) -> tuple[str, ...]:
     """Which amount of a report tells its currency."""
     if report.total is not ABSENT:
         return ("total",)

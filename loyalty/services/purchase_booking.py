@@ -283,7 +283,7 @@ def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> Purc
         version=purchase.version,
         fingerprint=draft.item.fingerprint,
         status=purchase.status,
-        facts=facts_document(replace(draft.facts, lines=_told_lines(draft))),
+        facts=facts_document(replace(draft.facts, lines=_choose_told_lines(draft))),
         recorded_at=book.now,
         recorded_by=book.actor.subject,
         actor_kind=book.actor.kind,
@@ -316,8 +316,8 @@ def _book_accrual(
     return accrual, moved or change
 
 
-def _told_lines(draft: PurchaseDraft) -> tuple[PurchaseLine, ...]:
-    """The lines as they were sent: the purchase keeps them in the order in which it knows them.
+def _choose_told_lines(draft: PurchaseDraft) -> tuple[PurchaseLine, ...]:
+    """Return the lines of a fact: as they were sent. The purchase keeps them in the order in which it knows them.
 
     Where a late report tells lines, but a newer one has told others, those of the newer one stay.
     """

@@ -9,7 +9,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.purchase_valuations import read_due_evaluations
-from loyalty.storage.purchases import facts_paid
+from loyalty.storage.purchases import build_paid_facts
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
@@ -40,7 +40,7 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         refunds = await read_refunds(tx, [one.purchase.id for one in due if one.was_refunded])
         for purchase, points_paid_minor, cards, _ in due:
             category = book.accounts.profile(purchase.customer_id).category
-            facts = facts_paid(purchase, category, points_paid_minor, cards)
+            facts = build_paid_facts(purchase, category, points_paid_minor, cards)
             policy = program.row.settings.accrual
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
             accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])

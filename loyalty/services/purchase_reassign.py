@@ -48,7 +48,7 @@ from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.idempotency import NO_CALL, keyed_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
-from loyalty.storage.purchases import PurchaseRow, facts_paid, read_purchases_by_id
+from loyalty.storage.purchases import PurchaseRow, build_paid_facts, read_purchases_by_id
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
 from loyalty.storage.refunds import read_refunds
 from permissions.actor import Actor
@@ -218,7 +218,7 @@ async def _value(tx: Transaction, book: Book, purchase: PurchaseRow, former: Acc
     category = book.accounts.profile(purchase.customer_id).category
     # Points that pay for it stand in the way of a reassignment; gift cards do not.
     cards = await read_paid_with_cards(tx, PurchaseKey(purchase.kind, purchase.external_id))
-    facts = facts_paid(purchase, category, 0, cards)
+    facts = build_paid_facts(purchase, category, 0, cards)
     frozen: FrozenRules = (await read_frozen_rules(tx, book.program, [(former, facts)]))[former.id]
     tier = book.program.tier(book.account(purchase.customer_id).tier_id)
     moment = datetime.fromisoformat(stored["moment"])

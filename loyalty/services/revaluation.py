@@ -41,7 +41,7 @@ from loyalty.storage.accruals import AccrualRow, breakdown_document
 from loyalty.storage.frozen_program import read_former_programs
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchase_valuations import read_evaluated_purchases
-from loyalty.storage.purchases import PurchaseRow, facts_paid, refundable
+from loyalty.storage.purchases import PurchaseRow, build_paid_facts, refundable
 from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
@@ -155,7 +155,7 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
     ]
     if own_only:
         found = [one for one in found if one.purchase.customer_id in book.accounts]
-    facts = {one.purchase.id: facts_paid(one.purchase, None, one.points_paid_minor, one.cards) for one in found}
+    facts = {one.purchase.id: build_paid_facts(one.purchase, None, one.points_paid_minor, one.cards) for one in found}
     changed = [one for one in found if _is_paid_otherwise(one.accrual, facts[one.purchase.id])]
     if not changed:
         return

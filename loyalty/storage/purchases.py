@@ -142,10 +142,10 @@ def refundable(purchase: PurchaseRow) -> Refundable:
     return Refundable(purchase.total.amount_minor, lines, purchase.total.currency)
 
 
-def facts_paid(
+def build_paid_facts(
     purchase: PurchaseRow, customer_category: str | None, points_paid_minor: int, cards: PaidWithCards
 ) -> PurchaseFacts:
-    """The facts of a purchase as rules see them, with what points and gift cards paid of it."""
+    """Return the facts of a purchase as rules see them, with what points and gift cards paid of it."""
     return count_paid(facts_of(purchase, customer_category), points_paid_minor, cards, purchase.refunded_minor)
 
 
