@@ -34,9 +34,9 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
         buyers = [one.purchase.customer_id for one in seen]
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), buyers)
         # Read again under the locks: meanwhile a purchase may have been called off, or somebody has paid for it.
-        now = {one.purchase.id: one for one in await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)}
-        again = [now.get(one.purchase.id) for one in seen]
-        due = [one for one, before in zip(again, seen, strict=True) if one and one.purchase == before.purchase]
+        again = await read_due_evaluations(tx, world.now(program), SWEEP_BATCH)
+        before = {one.purchase.id: one.purchase for one in seen}
+        due = [one for one in again if one.purchase == before.get(one.purchase.id)]
         refunds = await read_refunds(tx, [one.purchase.id for one in due if one.was_refunded])
         for purchase, points_paid_minor, cards, _ in due:
             category = book.accounts.profile(purchase.customer_id).category
