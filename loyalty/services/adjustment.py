@@ -1,7 +1,7 @@
 """Correct points by hand: who, how many, why, and what the customer may read about it."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import NamedTuple
 from uuid import UUID
@@ -16,13 +16,13 @@ from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import InsufficientPoints, Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
+from loyalty.rules.expiry import end_of_day
 from loyalty.rules.ids import AdjustmentId, CustomerId
 from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.team_errors import AdjustmentLimitReached
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.rules.zones import begin_of_day
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
@@ -135,12 +135,11 @@ async def _count_day(tx: Transaction, book: Book, points: int, path: str) -> Non
 
     Refusal: AdjustmentLimitReached.
     """
-    zone = book.program.zone
     day, actor = book.today, book.actor
     moved = await count_adjusted_points(tx, actor.subject, day, points)
     if moved > actor.daily_points:
         left = max(actor.daily_points - (moved - points), 0)
-        resets_at = begin_of_day(day + timedelta(days=1), zone)
+        resets_at = end_of_day(day, book.program.zone)
         raise AdjustmentLimitReached(actor.daily_points, left, points, resets_at, (path,))
 
 
