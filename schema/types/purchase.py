@@ -313,7 +313,7 @@ class Purchase(Node):
     )
     def payments(self) -> list[PurchasePayment]:
         """From the stored facts."""
-        row: Any = self
+        row = row_of(PurchaseRow, self)
         return payments_of(row.payments, row.total.currency)
 
     @computed(description="Its positions.")
