@@ -91,11 +91,23 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
 
 
 async def get_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
-    """The same customer; NotFound when there is none."""
+    """Find a customer as `find_customer` does; NotFound when there is none."""
     found = await find_customer(world, actor, key, *path)
     if found is None:
         raise NotFound("customer", path)
     return found
+
+
+def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
+    """Return the key of the named customer, or of the customer who is calling.
+
+    Refusal: NotFound, where nobody is named and the caller is no customer.
+    """
+    if key is not None:
+        return key
+    if actor.customer_id is None:
+        raise NotFound("customer", ("customer",))
+    return CustomerKey(id=actor.customer_id)
 
 
 async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:

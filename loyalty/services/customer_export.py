@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from loyalty.rules.errors import NotFound
-from loyalty.services.customer import CustomerKey, get_customer
+from loyalty.services.customer import CustomerKey, get_customer, key_or_caller
 from loyalty.services.world import World
 from loyalty.storage.held_data import BEGINNING, HeldPlace, HeldRecord, read_held_data, read_people
 from permissions.actor import Actor, ActorKind
@@ -26,11 +25,7 @@ async def export_customer(
     Refusals: NotFound, AmbiguousCustomer.
     """
     require_any(actor, Permission.CUSTOMERS_EXPORT, Permission.SELF_READ)
-    if customer is None:
-        if actor.customer_id is None:
-            raise NotFound("customer", ("customer",))
-        customer = CustomerKey(id=actor.customer_id)
-    found = await get_customer(world, actor, customer, "customer")
+    found = await get_customer(world, actor, key_or_caller(actor, customer), "customer")
     tx = world.database.reading(actor.tenant_id)
     people = await read_people(tx, found.id)
     to_team = actor.kind is not ActorKind.CUSTOMER

@@ -23,7 +23,7 @@ from loyalty.rules.gift_card_events import GiftCardClaimed, GiftCardGiven
 from loyalty.rules.gift_card_gift import Gift, check_delivery, validate_gift
 from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
 from loyalty.rules.text import check_external_id
-from loyalty.services.customer import CustomerKey, find_customer, may_see_customer
+from loyalty.services.customer import CustomerKey, get_customer, may_see_customer
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.gift_card import CARD_READERS, find_card_of_code, may_use_card, open_card, open_code
 from loyalty.services.program import program_at
@@ -218,10 +218,7 @@ async def _find_claimer(world: World, actor: Actor, customer: CustomerKey | None
         return actor.customer_id
     if customer is None:
         raise InvalidInput.one("customer", reason="must say whose card it becomes")
-    found = await find_customer(world, actor, customer, "customer")
-    if found is None:
-        raise NotFound("customer", ("customer",))
-    return found.id
+    return (await get_customer(world, actor, customer, "customer")).id
 
 
 async def _read_given(world: World, actor: Actor, tx: Transaction, result_id: UUID) -> GivenCard:

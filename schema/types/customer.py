@@ -11,7 +11,7 @@ from loyalty.rules.identifier import Identifier, tidy_identifier
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import OrderDirection
 from loyalty.rules.text import is_storable, tidy_text
-from loyalty.services.customer import CustomerKey
+from loyalty.services.customer import CustomerKey, key_or_caller
 from loyalty.services.listing import list_holds, list_lots, list_purchases, list_redemptions
 from loyalty.services.profile_history import count_profile_changes, list_profile_changes
 from loyalty.storage.customers import CustomerRow, PointsRow
@@ -330,12 +330,8 @@ class CustomerBy:
 
 
 def payer_key(info: Info, by: CustomerBy | None) -> CustomerKey:
-    """Whose points pay: the customer who is named, else the caller. Refusal: NotFound, also where nobody is meant."""
-    if by is not None:
-        return customer_key(by, "customer")
-    if info.context.actor.customer_id is None:
-        raise NotFound("customer", ("customer",))
-    return CustomerKey(id=info.context.actor.customer_id)
+    """Return whose points pay: the named customer, or the customer who is calling. Refusal: NotFound."""
+    return key_or_caller(info.context.actor, None if by is None else customer_key(by, "customer"))
 
 
 def customer_key(by: CustomerBy, *path: str) -> CustomerKey:
