@@ -12,7 +12,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.absent import ABSENT
-from loyalty.rules.errors import LimitReached, NotFound, PermissionDenied, Problem, refuse_problems
+from loyalty.rules.errors import LimitReached, NotFound, Problem, refuse_problems
 from loyalty.rules.member import (
     MAX_MEMBERS,
     MEMBER_NAME_MAX_LENGTH,
@@ -68,13 +68,13 @@ class MemberRequest(NamedTuple):
 
     name: str
     role_id: UUID
-    email: str | None = None
-    identity: Identity | None = None
+    person: str | Identity
     idempotency_key: str | None = None
 
     def fingerprint(self) -> str:
         """What identifies this request."""
-        return fingerprint([self.name, self.role_id, self.email, self.identity and list(self.identity)])
+        by = [self.person, None] if isinstance(self.person, str) else [None, list(self.person)]
+        return fingerprint([self.name, self.role_id, *by])
 
 
 class MemberChange(NamedTuple):
@@ -131,8 +131,8 @@ async def add_member(world: World, actor: Actor, request: MemberRequest) -> Adde
     LimitReached, IdempotencyConflict.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
-    if request.identity is not None and not allows(actor, Permission.OWNERS_MANAGE):
-        raise PermissionDenied(Permission.OWNERS_MANAGE.name)
+    if isinstance(request.person, Identity):
+        require(actor, Permission.OWNERS_MANAGE, even_when_off=True)
     refuse_problems(_find_problems(request))
     once = call_once(actor, request.idempotency_key, "memberAdd", request.fingerprint())
     return await retry_transaction(lambda: _add(world, actor, request, once))
@@ -201,15 +201,14 @@ async def _add(world: World, actor: Actor, request: MemberRequest, once: Once) -
 
 async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: datetime) -> MemberRow:
     """Who is added. Refusals: NotFound (OIDC issuer), AlreadyMember."""
-    email, subject = None, None
-    if request.email is not None:
-        email = tidy_email(request.email)
+    email, subject, person = None, None, request.person
+    if isinstance(person, str):
+        email = tidy_email(person)
         known = await read_member_of_email(tx, email)
     else:
-        issuer_id, name = request.identity or Identity(uuid7(), "")
-        if issuer_id not in await read_issuers_by_id(tx, [issuer_id]):
+        if person.issuer_id not in await read_issuers_by_id(tx, [person.issuer_id]):
             raise NotFound("OIDC issuer", ("person", "identity", "issuer"))
-        subject = subject_at_provider(issuer_id, name)
+        subject = subject_at_provider(person.issuer_id, person.subject)
         known = await read_member_of_subject(tx, subject)
     if known is not None:
         raise AlreadyMember
@@ -276,11 +275,10 @@ async def _refuse_last_owner(tx: Transaction, row: MemberRow) -> None:
 
 
 def _find_problems(request: MemberRequest) -> list[Problem | None]:
-    email, identity = request.email, request.identity
+    person = request.person
     return [
         check_text(request.name, ("name",), MEMBER_NAME_MAX_LENGTH),
-        None if email is None else check_email(email, ("person", "email")),
-        None
-        if identity is None
-        else check_text(identity.subject, ("person", "identity", "subject"), SUBJECT_MAX_LENGTH),
+        check_email(person, ("person", "email"))
+        if isinstance(person, str)
+        else check_text(person.subject, ("person", "identity", "subject"), SUBJECT_MAX_LENGTH),
     ]

@@ -11,7 +11,7 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
-from schema.types.member import Member, PersonBy, identity_of
+from schema.types.member import Member, PersonBy, read_person
 from schema.types.role import RoleBy, role_id_of
 
 
@@ -48,8 +48,7 @@ async def member_add(
         request = MemberRequest(
             name=input.name,
             role_id=role_id_of(input.role, "role"),
-            email=None if input.person.email is strawberry.UNSET else input.person.email,
-            identity=identity_of(input.person.identity),
+            person=read_person(input.person),
             idempotency_key=input.idempotency_key,
         )
         added = await add_member(info.context.world, info.context.actor, request)

@@ -82,11 +82,12 @@ class MemberFilterInput:
     role: RoleBy | None = strawberry.field(default=None, description="Only members with this role.")
 
 
-def identity_of(given: IdentityInput | None) -> Identity | None:
-    """The identity behind the input. Refusal: NotFound."""
-    if not given:
-        return None
-    return Identity(row_id_of(given.issuer, "OidcIssuer", "person", "identity", "issuer"), given.subject)
+def read_person(by: PersonBy) -> str | Identity:
+    """Return the e-mail address or the identity behind the input. Refusal: NotFound."""
+    if by.identity:
+        issuer_id = row_id_of(by.identity.issuer, "OidcIssuer", "person", "identity", "issuer")
+        return Identity(issuer_id, by.identity.subject)
+    return by.email or ""
 
 
 async def member_page(info: Info, given: MemberFilterInput | None, page: Page) -> Connection[Member]:

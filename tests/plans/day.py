@@ -330,7 +330,7 @@ class Day:
         role = (await create_role(world, owner, RoleRequest("Till", reading))).role
         await update_role(world, owner, RoleChange(role.id, name="Counter"))
         await list_roles(world, owner)
-        await add_member(world, owner, MemberRequest("Eva", role.id, email="eva@salon.example"))
+        await add_member(world, owner, MemberRequest("Eva", role.id, "eva@salon.example"))
         eva = await team.person("eva", email="eva@salon.example")
         ben = await team.member("ben", BUILT_IN_ROLES[TeamRole.STAFF].id)
         await earn(world, self.salon, order("at the counter", 1_000, customer="customer-149"))

@@ -127,7 +127,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     await add_member(
         world,
         salon.owner,
-        MemberRequest("Mia", BUILT_IN_ROLES[TeamRole.STAFF].id, identity=Identity(provider.id, "mia")),
+        MemberRequest("Mia", BUILT_IN_ROLES[TeamRole.STAFF].id, Identity(provider.id, "mia")),
     )
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)

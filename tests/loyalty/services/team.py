@@ -52,7 +52,7 @@ class Team(NamedTuple):
 
     async def add(self, name: str, role_id: object) -> MemberRow:
         """A member by their identity, added by the owner."""
-        request = MemberRequest(name, role_id, identity=Identity(self.issuer.id, name))  # type: ignore[arg-type]
+        request = MemberRequest(name, role_id, Identity(self.issuer.id, name))  # type: ignore[arg-type]
         return (await add_member(self.world, self.salon.owner, request)).member
 
     async def member(self, name: str, role_id: object) -> Actor:

@@ -498,7 +498,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "page_members": ({O, A, M}, lambda w, a: page_members(w, a, MemberFilter(), PAGE)),
     "count_listed_members": ({O, A, M}, lambda w, a: count_listed_members(w, a, MemberFilter())),
     "load_members": (EVERYONE, lambda w, a: load_members(w, a, [NOBODY])),
-    "add_member": ({O, A}, lambda w, a: add_member(w, a, MemberRequest("", NOBODY, email=""))),
+    "add_member": ({O, A}, lambda w, a: add_member(w, a, MemberRequest("", NOBODY, ""))),
     "update_member": ({O, A}, lambda w, a: update_member(w, a, MemberChange(NOBODY))),
     "end_membership": ({O, A}, lambda w, a: end_membership(w, a, NOBODY)),
     "list_roles": ({O, A, M}, list_roles),

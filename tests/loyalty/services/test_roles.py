@@ -86,7 +86,7 @@ async def test_a_role_that_is_made_smaller_ends_tokens_that_may_do_more(team: Te
 async def test_a_role_in_use_cannot_be_deleted(team: Team, nothing_changes: NothingChanges) -> None:
     role_id = await make(team, READING)
     await team.member("eva", role_id)
-    await add_member(team.world, team.salon.owner, MemberRequest("x", role_id, email="x@x.example"))
+    await add_member(team.world, team.salon.owner, MemberRequest("x", role_id, "x@x.example"))
     mapping = [RoleValue("till", role_id)]
     await set_oidc_issuer(
         team.world, team.salon.owner, OidcIssuerRequest("https://other.example", "a", "groups", mapping)
@@ -101,7 +101,7 @@ async def test_a_deleted_role_gives_its_name_back_and_cannot_be_given(team: Team
     role_id = await make(team, READING)
     await remove_role(team.world, team.salon.owner, role_id)
     with pytest.raises(NotFound):
-        await add_member(team.world, team.salon.owner, MemberRequest("x", role_id, email="x@x.example"))
+        await add_member(team.world, team.salon.owner, MemberRequest("x", role_id, "x@x.example"))
     await make(team, READING)
 
 
@@ -164,7 +164,7 @@ async def test_nobody_makes_a_role_that_may_do_more_than_they(team: Team, nothin
             with pytest.raises(InvalidInput):
                 await create_role(team.world, hiring, RoleRequest("More", permissions, daily_points))
         with pytest.raises(InvalidInput):
-            await add_member(team.world, hiring, MemberRequest("x", STAFF, email="x@x.example"))
+            await add_member(team.world, hiring, MemberRequest("x", STAFF, "x@x.example"))
     await create_role(team.world, hiring, RoleRequest("As much", ADJUSTING, 100))
 
 
@@ -197,7 +197,7 @@ async def test_built_in_roles_stay(team: Team, other_salon: Salon, nothing_chang
             with pytest.raises(NotFound):
                 await update_role(team.world, team.salon.owner, RoleChange(nothing, "Mine"))
             with pytest.raises(NotFound):
-                await add_member(team.world, team.salon.owner, MemberRequest("x", nothing, email="x@x.example"))
+                await add_member(team.world, team.salon.owner, MemberRequest("x", nothing, "x@x.example"))
 
 
 async def test_nobody_maps_a_claim_to_a_role_that_may_do_more_than_they(
