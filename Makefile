@@ -12,7 +12,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-sweeps bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,10 @@ bench-writes: $(STAMP) ## Measure recording purchases of many customers and of o
 
 bench-followed: $(STAMP) ## Measure what followed logs cost a process while nothing happens in them
 	@$(BIN)/python -m bench.followed $(ARGS)
+
+bench-subscriptions: $(STAMP) ## Measure one event to 1,000 subscribers beside a graphql-ws server in Node (needs Node 20 and npm)
+	@cd bench/peers && npm install --no-package-lock --no-audit --no-fund --silent
+	@$(BIN)/python -m bench.subscriptions $(ARGS)
 
 bench-sweeps: $(STAMP) ## Measure what it costs each second to look who has something due
 	@$(BIN)/python -m bench.sweeps $(ARGS)

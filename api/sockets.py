@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 import structlog
 from graphql import GraphQLError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -35,9 +36,11 @@ from api.operation import MalformedOperation, OperationRequest, Transport, decod
 from api.pages import PageRefused, admit_page
 from api.peers import peer_of
 from api.requests import note_actor
+from api.socket_messages import find_problem
 from loyalty.rules.errors import TenantClosed, TenantNotActive
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
+from schema.fan_out import Answer, EventResult
 from schema.masking import READER_TOO_SLOW, ErrorCode, ReaderTooSlow, mask_errors, refusal
 
 if TYPE_CHECKING:
@@ -65,8 +68,6 @@ MAX_MESSAGE_LENGTH = 131_072
 MAX_OPERATIONS = 50
 """Operations that run on one socket at the same time."""
 
-MAX_ID_LENGTH = 128
-
 CLOSE_TOO_BIG = 1009
 CLOSE_TRY_AGAIN = 1013
 """Also for errors of ours: clients such as graphql-ws do not come back after 1011."""
@@ -80,9 +81,6 @@ CLOSE_DUPLICATE = 4409
 CLOSE_TOO_MANY = 4429
 
 ALLOWED_OPERATIONS = (OperationType.QUERY, OperationType.SUBSCRIPTION)
-
-_TYPES = frozenset({"connection_init", "ping", "pong", "subscribe", "complete"})
-_TYPES_WITH_ID = frozenset({"subscribe", "complete"})
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.sockets")
 
@@ -118,7 +116,10 @@ class SocketAdapter(ASGIWebSocketAdapter):
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send one message as text."""
         encoded = self.view.encode_json(message)
-        text = encoded.decode() if isinstance(encoded, bytes) else encoded
+        await self.send_text(encoded.decode() if isinstance(encoded, bytes) else encoded)
+
+    async def send_text(self, text: str) -> None:
+        """Send one message that is encoded already."""
         try:
             await self.ws.send_text(text)
         except GONE as gone:
@@ -210,7 +211,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """Check the shape of a message before anything reads it."""
         if self._closing:
             return
-        problem = _problem_of(message)
+        problem = find_problem(message)
         if problem is not None:
             await self.close(CLOSE_INVALID, problem)
             return
@@ -359,26 +360,22 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 if isinstance(result, StreamFailure):
                     await operation.send_initial_errors(result.errors or [])
                     return
-                await operation.send_next(cast("ExecutionResult", result))
+                if isinstance(result, EventResult) and result.answer is not None and not result.errors:
+                    await self._send_event(operation, result, result.answer)
+                else:
+                    await operation.send_next(cast("ExecutionResult", result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
+
+    async def _send_event(self, operation: Operation[Any, None], result: EventResult, answer: Answer) -> None:
+        """Send an event: its JSON is made once for all who are sent the same."""
+        if operation.completed:
+            return
+        if self._closing:
+            raise WebSocketDisconnected
+        payload = answer.encode(result.extensions, self.edge.encode_json)
+        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
+        await cast("SocketAdapter", self.websocket).send_text(f"{head}{payload}}}")
 
 
 def _is_reader_too_slow(result: Any) -> bool:
     return any((error.extensions or {}).get("reason") == READER_TOO_SLOW for error in result.errors or ())
-
-
-def _problem_of(message: object) -> str | None:
-    """What is wrong with the shape of a message, in words that repeat nothing of it."""
-    if not isinstance(message, dict):
-        return "A message must be a JSON object"
-    kind = message.get("type")
-    if not isinstance(kind, str) or kind not in _TYPES:
-        return "Unknown message type"
-    if kind in _TYPES_WITH_ID:
-        operation_id = message.get("id")
-        if not isinstance(operation_id, str) or not 1 <= len(operation_id) <= MAX_ID_LENGTH:
-            return f"The id must be a text of 1 to {MAX_ID_LENGTH} characters"
-    payload = message.get("payload")
-    if not isinstance(payload, dict) and (payload is not None or kind == "subscribe"):
-        return "The payload must be a JSON object"
-    return None

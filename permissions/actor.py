@@ -1,5 +1,6 @@
 """Who is calling. An actor comes from a credential only, and so does its tenant."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -115,6 +116,22 @@ class Actor:
     def clients(self) -> tuple[str, ...]:
         """Every name whose idempotency keys are this caller's: `client` first, then the customers merged into it."""
         return (self.client, *sorted(client_of_customer(former_id) for former_id in self.former_ids))
+
+    @property
+    def rights(self) -> Hashable:
+        """What the answer to a question may depend on. Who asks does not count, only what they may read.
+
+        Callers with equal rights share answers (`schema/fan_out.py`), so whatever a field reads of its caller is here.
+        """
+        return (
+            self.tenant_id,
+            self.kind,
+            self.permissions,
+            self.customer_id,
+            self.former_ids,
+            self.loyalty_enabled,
+            self.loyalty_entitled,
+        )
 
     @property
     def comes_from_allowed_page(self) -> bool:

@@ -1,9 +1,9 @@
 """What a resolver may reach: one context per operation, also on a WebSocket."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import strawberry
@@ -18,13 +18,17 @@ from loyalty.storage.events import EventRow
 from permissions.actor import Actor
 from schema.budgets import refuse_charge, report_cost
 from schema.connections import Order, Seal, cursor_of, whole_value
-from schema.delivery import EVENTS_AT_ONCE, Delivery
+from schema.delivery import Delivery
+from schema.fan_out import FanOut
 from schema.loaders import Loaders
 from schema.scalars import Cursor
 
 EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_value)
 """What the cursors of events say: a position of the tenant's log."""
 
+
+MAX_KEPT_CURSORS = 256
+"""Cursors of events that are kept after they were made."""
 
 API_TOKEN, CLIENT_SECRET = "api", "client"
 """Kinds of secrets; the kind stands in the text of a secret."""
@@ -59,10 +63,10 @@ class Services:
     """What cursors are sealed with; the same in every server process."""
     hash_of_secret: Callable[[str], str | None]
     """The SHA-256 of a secret that somebody holds, None for what can be none."""
-    event_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(EVENTS_AT_ONCE))
-    """One for each event whose fields may be read at the same time."""
     budgets: Budgets | None = None
     """What operations are charged to; None where nothing is."""
+    fan_out: FanOut = field(default_factory=FanOut)
+    """The answers to events, which subscribers with the same question share."""
 
 
 @dataclass(slots=True)
@@ -81,7 +85,7 @@ class Context:
     _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.delivery = Delivery(self.services.event_slots, self.event_cursor, self.forget_loaded)
+        self.delivery = Delivery(self.event_cursor, self.forget_loaded)
 
     @property
     def caller(self) -> tuple[TenantId, str]:
@@ -106,6 +110,11 @@ class Context:
         return report
 
     @property
+    def fan_out(self) -> FanOut:
+        """What reads the fields of an event, once for all who share the answer."""
+        return self.services.fan_out
+
+    @property
     def loaders(self) -> Loaders:
         """What reads relations in batches. They are made when they are first asked for: they take 28 kB."""
         if self._loaders is None:
@@ -118,7 +127,7 @@ class Context:
 
     def event_cursor(self, position: int) -> Cursor:
         """The cursor of the event at a position of the tenant's log."""
-        return cursor_of(self.seal, position, EVENT_ORDER)
+        return _event_cursor(self.seal, position)
 
     @property
     def seal(self) -> Seal:
@@ -129,6 +138,12 @@ class Context:
     def world(self) -> World:
         """What use cases are given."""
         return self.services.world
+
+
+@lru_cache(MAX_KEPT_CURSORS)
+def _event_cursor(seal: Seal, position: int) -> Cursor:
+    """Thousands of subscribers are told the same cursor."""
+    return cursor_of(seal, position, EVENT_ORDER)
 
 
 Info = strawberry.Info[Context, Any]

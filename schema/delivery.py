@@ -26,9 +26,6 @@ EVENT_PATIENCE_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.2
 MAX_WAIT_SECONDS = 2.0
 
-EVENTS_AT_ONCE = 5
-"""Events that one process reads the fields of at the same time, so that subscriptions leave connections to requests."""
-
 CURSOR_EXTENSION = "cursor"
 """The key in `extensions` of a result: the cursor of the event it tells of."""
 
@@ -55,26 +52,24 @@ class StreamFailure(ExecutionResult):
 class Delivery:
     """Where one subscription stands: which event it reads, and up to which one everything was delivered.
 
-    `slots` bounds how many events are read at the same time, over all subscriptions. `cursor_at` makes the cursor of a
-    position of the log. `forget_loaded` is called before an event is read again, and after it was read.
+    `cursor_at` makes the cursor of a position of the log. `forget_loaded` is called before an event is read again, and
+    after it was read.
     """
 
     def __init__(
         self,
-        slots: asyncio.Semaphore | None = None,
         cursor_at: Callable[[int], str] = str,
         forget_loaded: Callable[[], None] = _forget_nothing,
     ) -> None:
         self.is_subscription = False
-        self._slots = slots
         self._cursor_at = cursor_at
         self._forget_loaded = forget_loaded
-        self._holds_slot = False
         self._is_reading = False
         self._must_repeat = False
         self._attempts = 0
         self._failing_since: float | None = None
-        self._position: int | None = None
+        self.position: int | None = None
+        """Where the event that is read stands in the log."""
         self._done_up_to: str | int | None = None
 
     def begin_after(self, cursor: str | None) -> None:
@@ -83,7 +78,7 @@ class Delivery:
 
     def take(self, position: int) -> None:
         """Note that the event at this position comes next: everything before it is delivered or not asked for."""
-        self._position = position
+        self.position = position
         self._done_up_to = position - 1
 
     async def deliver(self, values: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
@@ -99,13 +94,9 @@ class Delivery:
         """Yield the value of the event that was taken, once for each attempt to read its fields."""
         self._attempts, self._failing_since = 0, None
         while True:
-            await self._take_slot()
             self._attempts += 1
             self._is_reading, self._must_repeat = True, False
-            try:
-                yield value
-            finally:
-                self.free_slot()
+            yield value
             if not self._must_repeat:
                 return
             self._forget_loaded()
@@ -115,7 +106,6 @@ class Delivery:
 
         A `StreamFailure` is the last thing to send.
         """
-        self.free_slot()
         if not self.is_subscription or isinstance(result, PreExecutionError):
             return result
         if not self._is_reading:
@@ -127,22 +117,11 @@ class Delivery:
             return None
         return StreamFailure(data=None, errors=[self._resume_error(result)])
 
-    def free_slot(self) -> None:
-        """Let another subscription read. Harmless when repeated."""
-        if self._holds_slot and self._slots is not None:
-            self._slots.release()
-        self._holds_slot = False
-
-    async def _take_slot(self) -> None:
-        if self._slots is not None:
-            await self._slots.acquire()
-            self._holds_slot = True
-
     def _deliver(self, result: ExecutionResult) -> ExecutionResult:
         self._forget_loaded()
-        if self._position is not None:
-            self._done_up_to = self._position
-            cursor = self._cursor_at(self._position)
+        if self.position is not None:
+            self._done_up_to = self.position
+            cursor = self._cursor_at(self.position)
             result.extensions = {**(result.extensions or {}), CURSOR_EXTENSION: cursor}
         return result
 

@@ -4,10 +4,11 @@ Reading and validating is most of the cost of a small operation, so `schema/docu
 No extension of strawberry is used: one that implements `resolve` would make every field several times slower.
 """
 
+import inspect
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from inspect import signature
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import strawberry
 from graphql import (
@@ -20,6 +21,7 @@ from graphql import (
     print_ast,
     specified_directives,
 )
+from graphql import ExecutionResult as CoreResult
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
@@ -30,12 +32,14 @@ from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from execution.plans import Planner, Plans
+from permissions.actor import Actor
 from schema.batch_inputs import prepare_inputs
 from schema.batch_items import ReadVariables, let_marks_pass, read_batches
 from schema.columns import COLUMNS
 from schema.costs import Costs
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
+from schema.fan_out import EventResult, FanOut, Group, find_group
 from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
@@ -58,6 +62,24 @@ class OperationContext(Protocol):
         """Where this operation stands, when it is a subscription."""
 
 
+@runtime_checkable
+class EventContext(Protocol):
+    """What is asked of the context of a subscription that shares its answers."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who subscribes."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Which event is read."""
+
+    @property
+    def fan_out(self) -> FanOut:
+        """What reads it."""
+
+
+SUBSCRIPTION = OperationType.SUBSCRIPTION.value
 _SIGNATURE_OF_BUILD = signature(StrawberryGraphQLCoreExecutionContext.build)
 _PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_errors")
 """Where graphql-core passes the number of errors that it reports for variables."""
@@ -72,6 +94,9 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
 
     plans: Plans | None = None
     """The plans of the document that is run."""
+
+    group: Group | None = None
+    """With whom a subscription shares its answers."""
 
     @classmethod
     def build(cls, *args: Any, **values: Any) -> Any:
@@ -93,10 +118,29 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             if isinstance(variables, ReadVariables):
                 variables.complete(execution.variable_values)
             execution.plans = schema._strawberry_schema.documents.find_plans(document)  # noqa: SLF001
+            context = execution.context_value
+            if execution.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
+                execution.group = find_group(document, execution.operation, variables or {}, context.actor)
         return execution
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
         """Run the operation, or one event of a subscription. What has begun by its plan is never begun anew."""
+        context = self.context_value
+        if self.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
+            return self._answer_event(context)
+        return self._run(serially)
+
+    async def _answer_event(self, context: "EventContext") -> EventResult:
+        position = context.delivery.position
+        key = None if self.group is None or position is None else (self.group, position)
+        answer = await context.fan_out.answer(key, self._read_event)
+        return EventResult(data=answer.data, errors=answer.errors, answer=answer)
+
+    async def _read_event(self) -> CoreResult:
+        result = self._run(False)
+        return cast("CoreResult", await result if inspect.isawaitable(result) else result)
+
+    def _run(self, serially: bool | None) -> Any:  # noqa: FBT001 - graphql-core passes it so
         plan = None if self.plans is None else self.plans.find(self)
         return super().execute_operation(serially) if plan is None else plan.run(self)
 
@@ -200,8 +244,6 @@ class ExecutableSchema(strawberry.Schema):
             failed = StreamFailure(data=None, errors=[GraphQLError(str(error), original_error=error)])
             self._mask(failed, context)
             yield failed
-        finally:
-            delivery.free_slot()
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
         take_report = getattr(context, "take_cost_report", None)

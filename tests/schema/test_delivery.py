@@ -21,6 +21,7 @@ from schema import delivery
 from schema.context import Context, Services
 from schema.delivery import StreamFailure
 from schema.executable import ExecutableSchema
+from schema.fan_out import EVENTS_AT_ONCE
 from schema.root import treue_schema
 from tenancy import multiplexer
 from tenancy.database import Database
@@ -47,9 +48,9 @@ class Subscriber(NamedTuple):
     actor: Actor
 
     @asynccontextmanager
-    async def follow(self, **variables: Any) -> AsyncIterator[AsyncGenerator[Any, None]]:
+    async def follow(self, document: str = CHANGES, **variables: Any) -> AsyncIterator[AsyncGenerator[Any, None]]:
         context = Context(self.services, self.actor, "request")
-        results: Any = await self.treue.stream(CHANGES, variable_values=variables, context_value=context)
+        results: Any = await self.treue.stream(document, variable_values=variables, context_value=context)
         async with aclosing(results):
             yield results
 
@@ -198,19 +199,20 @@ class CountedSlots(asyncio.Semaphore):
 
 async def test_readers_leave_connections_to_requests(subscriber: Subscriber) -> None:
     """However many subscriptions have an event to read, only so many do at the same time; each still gets all."""
-    slots = subscriber.services.event_slots = CountedSlots(delivery.EVENTS_AT_ONCE)
-    streams = [subscriber.follow(after=subscriber.cursor(0)) for _ in range(4 * delivery.EVENTS_AT_ONCE)]
+    slots = subscriber.services.fan_out.slots = CountedSlots(EVENTS_AT_ONCE)
+    documents = [CHANGES.replace("subscription", f"subscription S{number}") for number in range(4 * EVENTS_AT_ONCE)]
+    streams = [subscriber.follow(document, after=subscriber.cursor(0)) for document in documents]
     async with AsyncExitStack() as stack:
         followed = [await stack.enter_async_context(stream) for stream in streams]
         for results in await asyncio.gather(*(take(each, CUSTOMERS) for each in followed)):
             assert_all_came_once(subscriber, results)
-        assert (slots.taken, slots.most_taken) == (0, delivery.EVENTS_AT_ONCE)
+        assert (slots.taken, slots.most_taken) == (0, EVENTS_AT_ONCE)
 
 
 async def test_a_reader_that_goes_away_in_mid_event_gives_its_slot_back(
     subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls
 ) -> None:
-    slots = subscriber.services.event_slots = CountedSlots(1)
+    slots = subscriber.services.fan_out.slots = CountedSlots(1)
     async with (
         subscriber.follow(after=subscriber.cursor(0)) as results,
         no_room_to_read(subscriber, database_urls, salon),

@@ -1,0 +1,203 @@
+"""What one event costs a process with thousands of subscribers, beside a graphql-ws server in Node.
+
+    make bench-subscriptions                      1,000 subscribers, 5 rounds of 20 events, each server in turn
+    make bench-subscriptions ARGS="--subscribers 5000 --rounds 3"
+
+All subscribe with one document. Each event is a purchase here; its answer is what the peer then sends to its own
+subscribers. Everybody must be told every event once, in order and alike, or the run fails. Printed are the processor
+time of the server for one event and subscriber, and how long after the first subscriber the others were told.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from bench.reader import Closed, Reader, say_where
+from bench.service import HOST, Service, cpu_seconds_of, running_service
+
+SUBSCRIPTION = """
+subscription {
+  pointsChanged {
+    cursor
+    entry { points occurredAt customer { id externalId fullName } }
+    points { available pending held }
+  }
+}
+"""
+PEER = Path(__file__).parent / "peers"
+CONNECTS_AT_ONCE = 100
+EVENT_SECONDS = 120
+SETTLE_SECONDS = 5
+
+
+class Crowd:
+    """The subscribers of one server."""
+
+    def __init__(self, name: str, port: int, token: str, cpu: Callable[[], float]) -> None:
+        self.name = name
+        self.cpu = cpu
+        self.told: list[list[tuple[float, Any]]] = []
+        self._port = port
+        self._token = token
+        self._tasks: list[asyncio.Task[None]] = []
+        self._missing = 0
+        self._complete = asyncio.Event()
+
+    async def connect(self, count: int) -> None:
+        """Let so many subscribe."""
+        gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
+        self.told = [[] for _ in range(count)]
+
+        async def subscribe(own: list[tuple[float, Any]]) -> None:
+            async with gate:
+                reader = await Reader.open(HOST, self._port, self._token)
+                await reader.send({"type": "subscribe", "id": "1", "payload": {"query": SUBSCRIPTION}})
+            self._tasks.append(asyncio.create_task(self._read(reader, own)))
+
+        await asyncio.gather(*map(subscribe, self.told))
+
+    async def _read(self, reader: Reader, own: list[tuple[float, Any]]) -> None:
+        with contextlib.suppress(Closed):
+            while True:
+                message = await reader.receive()
+                if message["type"] == "next" and "errors" not in message["payload"]:
+                    own.append((time.monotonic(), message["payload"]["data"]["pointsChanged"]))
+                    self._missing -= 1
+                    if not self._missing:
+                        self._complete.set()
+
+    async def tell(self, happen: Callable[[], Awaitable[None]]) -> list[float]:
+        """Let one event happen; how long after the first subscriber each was told, in order."""
+        self._missing = len(self.told)
+        self._complete.clear()
+        await happen()
+        async with asyncio.timeout(EVENT_SECONDS):
+            await self._complete.wait()
+        moments = sorted(own[-1][0] for own in self.told)
+        return [moment - moments[0] for moment in moments]
+
+    def check(self, events: int) -> None:
+        """Everybody was told each event once, in order and alike."""
+        first = [event for _, event in self.told[0]]
+        if len(first) != events or len({event["cursor"] for event in first}) != events:
+            raise SystemExit(f"{self.name}: {len(first)} events came instead of {events}, or one twice")
+        for own in self.told:
+            if [event for _, event in own] != first:
+                raise SystemExit(f"{self.name}: subscribers were told different events")
+
+    async def leave(self) -> None:
+        """Stop reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Cost(NamedTuple):
+    """What a round has cost: processor seconds for an event and subscriber, and the p99 of how long it took."""
+
+    cpu: float
+    p99: float
+
+
+def main() -> None:
+    """Measure in turns."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--subscribers", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=int, default=20)
+    wanted = parser.parse_args()
+    print(say_where(), flush=True)
+    asyncio.run(_measure(wanted.subscribers, wanted.rounds, wanted.events))
+
+
+async def _measure(subscribers: int, rounds: int, events: int) -> None:
+    with _running_peer() as (peer_port, peer):
+        async with running_service() as service:
+            await _measure_both(service, peer_port, peer, subscribers, rounds, events)
+
+
+async def _measure_both(
+    service: Service, peer_port: int, peer: subprocess.Popen[bytes], subscribers: int, rounds: int, events: int
+) -> None:
+    before = service.memory_mib()
+    ours = Crowd("Treue", service.port, service.owner_token(), service.cpu_seconds)
+    theirs = Crowd("Node", peer_port, "", lambda: cpu_seconds_of(peer.pid))
+    for crowd in (ours, theirs):
+        await crowd.connect(subscribers)
+    await asyncio.sleep(SETTLE_SECONDS)
+    each = (service.memory_mib() - before) * 1024 / subscribers
+    print(f"{subscribers:,} subscribers; Treue holds {each:.0f} KiB for each", flush=True)
+    ratios = []
+    for number in range(rounds):
+        numbers = range(number * events + 1, (number + 1) * events + 1)
+        cost = await _run(ours, [_purchase(service, each) for each in numbers])
+        happened = [event for _, event in ours.told[0][-events:]]
+        peer_cost = await _run(theirs, [_send(peer, event) for event in happened])
+        ratios.append((cost.cpu / peer_cost.cpu, cost.p99 / peer_cost.p99))
+        print(f"round {number + 1}: {_say(ours, cost)}; {_say(theirs, peer_cost)}", flush=True)
+    for crowd in (ours, theirs):
+        crowd.check(rounds * events)
+        await crowd.leave()
+    named = [event["entry"]["customer"]["externalId"] for _, event in ours.told[0]]
+    if named != [f"customer-{number}" for number in range(1, rounds * events + 1)]:
+        raise SystemExit("the events do not tell the purchases, in order")
+    if [event for _, event in ours.told[0]] != [event for _, event in theirs.told[0]]:
+        raise SystemExit("both servers did not tell the same")
+    for title, values in zip(("processor time", "p99"), zip(*ratios, strict=True), strict=True):
+        median, least, most = statistics.median(values), min(values), max(values)
+        print(f"{title} ÷ Node: {median:.2f} ({least:.2f} to {most:.2f})", flush=True)
+    print(f"logged: {service.logged('error')} errors, {service.logged('warning')} warnings", flush=True)
+
+
+async def _run(crowd: Crowd, happenings: list[Callable[[], Awaitable[None]]]) -> Cost:
+    began = crowd.cpu()
+    waited = [await crowd.tell(happen) for happen in happenings]
+    cpu = (crowd.cpu() - began) / len(happenings) / len(crowd.told)
+    return Cost(cpu, statistics.median(seconds[len(seconds) * 99 // 100] for seconds in waited))
+
+
+def _say(crowd: Crowd, cost: Cost) -> str:
+    return f"{crowd.name} {cost.cpu * 1e6:.0f} µs for an event and subscriber, p99 {cost.p99 * 1e3:.0f} ms"
+
+
+def _purchase(service: Service, number: int) -> Callable[[], Awaitable[None]]:
+    async def buy() -> None:
+        await service.buy(number, number)
+
+    return buy
+
+
+def _send(peer: subprocess.Popen[bytes], event: Any) -> Callable[[], Awaitable[None]]:
+    async def send() -> None:
+        if peer.stdin is not None:
+            peer.stdin.write(orjson.dumps(event) + b"\n")
+            peer.stdin.flush()
+
+    return send
+
+
+@contextlib.contextmanager
+def _running_peer() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    node = shutil.which("node")
+    if node is None or not (PEER / "node_modules").exists():
+        raise SystemExit("Node and the packages of bench/peers are needed: make bench-subscriptions installs them")
+    command = [node, str(PEER / "subscriptions.mjs")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as peer:  # noqa: S603 - ours
+        try:
+            port = int(peer.stdout.readline()) if peer.stdout is not None else 0
+            yield port, peer
+        finally:
+            peer.terminate()
+
+
+if __name__ == "__main__":
+    main()
