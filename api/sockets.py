@@ -372,7 +372,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             return
         if self._closing:
             raise WebSocketDisconnected
-        payload = answer.encode(result.extensions, self.edge.encode_json)
+        payload = answer.encode(result.extensions)
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         await cast("SocketAdapter", self.websocket).send_text(f"{head}{payload}}}")
 

@@ -38,28 +38,36 @@ KEPT_SECONDS = 2.0
 MAX_KEPT_ANSWERS = 200
 """Answers that are kept in a process; the oldest ones go first."""
 
+MAX_KEPT_BYTES = 65_536
+"""Bytes of the JSON of an answer that is kept. Who waits for a longer one shares it; who comes later reads again."""
+
 Read = Callable[[], Awaitable[CoreResult]]
-EncodeJson = Callable[[object], bytes]
 
 
 class Answer:
     """What an event was answered with, and its JSON for those who are sent it. Never changed."""
 
-    __slots__ = ("_encoded", "_extensions", "data", "errors")
+    __slots__ = ("_encoded", "_extensions", "_payload", "data", "errors")
 
     def __init__(self, result: CoreResult) -> None:
         self.data = result.data
         self.errors: list[GraphQLError] | None = result.errors
-        self._encoded: str | None = None
+        self._encoded = orjson.dumps(result.data)
+        self._payload: str | None = None
         self._extensions: object = None
 
-    def encode(self, extensions: Mapping[str, Any] | None, encode_json: EncodeJson) -> str:
-        """The payload of a message that tells it; it is encoded once as long as the extensions are the same."""
-        if self._encoded is None or self._extensions != extensions:
-            payload = {"data": self.data} if not extensions else {"data": self.data, "extensions": extensions}
+    @property
+    def size(self) -> int:
+        """Bytes of its JSON."""
+        return len(self._encoded)
+
+    def encode(self, extensions: Mapping[str, Any] | None) -> str:
+        """The payload of a message that tells it; it is made once as long as the extensions are the same."""
+        if self._payload is None or self._extensions != extensions:
+            told = b',"extensions":' + orjson.dumps(extensions) if extensions else b""
             self._extensions = dict(extensions or {})
-            self._encoded = encode_json(payload).decode()
-        return self._encoded
+            self._payload = (b'{"data":' + self._encoded + told + b"}").decode()
+        return self._payload
 
 
 @dataclass
@@ -121,7 +129,7 @@ class FanOut:
         reading.task.add_done_callback(partial(self._keep_for_a_while, key, reading))
 
     def _keep_for_a_while(self, key: Hashable, reading: _Reading, task: asyncio.Task[Answer]) -> None:
-        if task.cancelled() or task.exception() is not None or task.result().errors:
+        if task.cancelled() or task.exception() is not None or not _may_be_kept(task.result()):
             self._drop(key, reading)
         else:
             asyncio.get_running_loop().call_later(KEPT_SECONDS, self._drop, key, reading)
@@ -129,6 +137,10 @@ class FanOut:
     def _drop(self, key: Hashable | None, reading: _Reading) -> None:
         if self._readings.get(key) is reading:
             del self._readings[key]
+
+
+def _may_be_kept(answer: Answer) -> bool:
+    return not answer.errors and answer.size <= MAX_KEPT_BYTES
 
 
 class Group(NamedTuple):

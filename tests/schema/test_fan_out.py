@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 
 import orjson
 import pytest
-from graphql import ExecutionResult, GraphQLError, GraphQLObjectType, get_named_type, parse
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_leaf_type,
+    is_required_argument,
+    parse,
+)
 
 from api.live import EventHub
 from api.service import UNAVAILABLE
@@ -27,7 +36,7 @@ from tenancy.database import Database
 from tests.fixtures.live import GENEROUS_SECONDS, buy, relaying, until
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import customer_actor, one_point_per_euro
-from tests.schema.test_every_field import asked
+from tests.schema.test_every_field import asked, possible
 from tests.schema.test_statements import no_signer
 
 CUSTOMERS = 3
@@ -229,19 +238,38 @@ class WatchedActor(Actor):
         return super().__getattribute__(name)
 
 
+def _every_field(schema: GraphQLSchema) -> list[str]:
+    """A document for each field of each object type that `pointsChanged` leads to, on the shortest way there."""
+    frames: dict[str, str] = {"PointsChanged": "%s"}
+    documents, waiting = [], ["PointsChanged"]
+    while waiting:
+        type_name = waiting.pop(0)
+        type_ = schema.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        for name, field in type_.fields.items():
+            if any(is_required_argument(argument) for argument in field.args.values()):
+                continue
+            wanted = frames[type_name] % asked(name, field, schema)
+            documents.append(f"subscription {{ pointsChanged {{ cursor {wanted} }} }}")
+            page = "(first: 3)" if "first" in field.args else ""
+            for below in _object_types(get_named_type(field.type), schema):
+                if below not in frames:
+                    frames[below] = frames[type_name] % f"{name}{page} {{ __typename ... on {below} {{ %s }} }}"
+                    waiting.append(below)
+    return documents
+
+
+def _object_types(type_: Any, schema: GraphQLSchema) -> list[str]:
+    if is_leaf_type(type_):
+        return []
+    return [type_.name] if isinstance(type_, GraphQLObjectType) else [one.name for one in possible(type_, schema)]
+
+
 async def test_no_field_depends_on_more_of_its_caller_than_the_rights(
     process: Process, salon: Salon, bought: list[CustomerId]
 ) -> None:
     """A field that tells who asks would be told to all who share the answer: that belongs into `Actor.rights`."""
-    schema = process.treue._schema  # noqa: SLF001 - strawberry has no other way to it
-    documents = ["subscription { pointsChanged { cursor points { available debt valueAvailable: available } } }"]
-    for type_name, frame in (("LedgerEntry", "entry { %s }"), ("Customer", "entry { customer { %s } }")):
-        type_ = schema.type_map[type_name]
-        assert isinstance(type_, GraphQLObjectType)
-        for name, field in type_.fields.items():
-            if all(argument.default_value is not None or name == "first" for name, argument in field.args.items()):
-                text = asked(name, field, schema) if get_named_type(field.type) else name
-                documents.append(f"subscription {{ pointsChanged {{ cursor {frame % text} }} }}")
+    documents = _every_field(process.treue._schema)  # noqa: SLF001 - strawberry has no other way to it
     WatchedActor.noted.clear()
     WatchedActor.answers = process.answers
     answered = 0
@@ -324,15 +352,22 @@ async def test_answers_are_kept_for_a_moment_and_not_without_end(monkeypatch: py
     await until(lambda: not len(answers))
 
 
-def test_an_answer_is_encoded_once_for_the_same_extensions() -> None:
-    encoded: list[object] = []
+async def test_a_long_answer_is_shared_and_not_kept() -> None:
+    """One caller cannot fill the memory with answers that cost 20,000 points each."""
+    answers = CountingFanOut()
 
-    def encode(value: object) -> bytes:
-        encoded.append(value)
-        return orjson.dumps(value)
+    async def read() -> ExecutionResult:
+        await asyncio.sleep(0.01)
+        return ExecutionResult({"value": "x" * fan_out.MAX_KEPT_BYTES})
 
+    both = await asyncio.gather(*(answers.answer("key", read) for _ in range(2)))
+    assert both[0] is both[1]
+    await asyncio.sleep(0)
+    assert (answers.read, len(answers)) == (1, 0)
+
+
+def test_the_message_of_an_answer_is_made_once_for_the_same_extensions() -> None:
     answer = Answer(ExecutionResult({"value": 1}))
-    assert answer.encode({"cursor": "a"}, encode) == answer.encode({"cursor": "a"}, encode)
-    assert len(encoded) == 1
-    assert orjson.loads(answer.encode({"cursor": "b"}, encode)) == {"data": {"value": 1}, "extensions": {"cursor": "b"}}
-    assert orjson.loads(answer.encode(None, encode)) == {"data": {"value": 1}}
+    assert answer.encode({"cursor": "a"}) is answer.encode({"cursor": "a"})
+    assert orjson.loads(answer.encode({"cursor": "b"})) == {"data": {"value": 1}, "extensions": {"cursor": "b"}}
+    assert orjson.loads(answer.encode(None)) == {"data": {"value": 1}}
