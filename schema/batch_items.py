@@ -12,7 +12,6 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from graphql import (
-    DocumentNode,
     GraphQLEnumType,
     GraphQLError,
     GraphQLInputObjectType,
@@ -21,6 +20,7 @@ from graphql import (
     GraphQLScalarType,
     GraphQLSchema,
     OperationDefinitionNode,
+    OperationType,
     Undefined,
     coerce_input_value,
     get_named_type,
@@ -82,15 +82,17 @@ class RefusedItem(Exception):
 
 
 async def read_batches(
-    schema: GraphQLSchema, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any]
+    schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Read the items of batches in the variables, each once and some in a turn of the event loop.
 
-    What is wrong in an item is marked. The variables themselves come back where they hold no batch.
+    What is wrong in an item is marked. The variables themselves come back where they hold no batch; only mutations
+    take one.
     """
+    if operation.operation is not OperationType.MUTATION:
+        return variables
     batches: dict[str, _Batch] = {}
-    operation = _find_operation(document, operation_name)
-    for definition in operation.variable_definitions or () if operation is not None else ():
+    for definition in operation.variable_definitions or ():
         name = definition.variable.name.value
         found = _find_batch(schema, type_from_ast(schema, definition.type), variables.get(name))
         if found is not None:
@@ -131,11 +133,6 @@ _MARKED = "treue_hands_marks_on"
 
 def _read_unless_marked(read: Callable[..., Any], value: Any, *arguments: Any) -> Any:
     return value if isinstance(value, UnreadableValue) else read(value, *arguments)
-
-
-def _find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
-    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
-    return next((one for one in operations if name is None or (one.name and one.name.value == name)), None)
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 
-from schema.limits import MAX_COST, excess, measure_operations, operations_of
+from schema.limits import MAX_COST, excess, measure_operations
 from schema.masking import ErrorCode, refusal
 
 VALUES_PER_POINT = 5
@@ -27,29 +27,30 @@ _Sizes = tuple[str | None, tuple[Any, ...]]
 class Costs:
     """The costs of the operations of one document."""
 
-    __slots__ = ("_document", "_kept", "_names", "_schema")
+    __slots__ = ("_document", "_kept", "_page_variables", "_schema")
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
         self._document = document
-        self._names: dict[str | None, tuple[str, ...]] = {}
+        self._page_variables: dict[str | None, tuple[str, ...]] = {}
+        """The variables of each operation that say how large a page is, by the name of the operation."""
         self._kept: dict[_Sizes, int | GraphQLError] = {}
 
-    def find(self, operation_name: str | None, variables: Mapping[str, Any] | None, values: int) -> int | GraphQLError:
+    def find(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, values: int
+    ) -> int | GraphQLError:
         """The cost of an operation in points, whole; QUERY_TOO_COMPLEX where page sizes make it too dear.
 
         `values` are the values in its variables.
         """
         sent = variables or {}
-        names = self._names.get(operation_name)
-        if names is None:
-            names = self._find_names(operation_name)
-        sizes = (operation_name, tuple([sent.get(name) for name in names]) if names else ())
-        cost = self._find_kept(sizes)
+        name = None if operation.name is None else operation.name.value
+        page_variables = self._page_variables.get(name)
+        cost = None
+        if page_variables is not None:
+            cost = self._find_kept((name, tuple([sent.get(one) for one in page_variables])))
         if cost is None:
-            cost = self._measure(operation_name, sent)
-            if len(self._kept) < MAX_KEPT_COSTS and all(value is None or type(value) is int for value in sizes[1]):
-                self._kept[sizes] = cost
+            cost = self._measure(operation, name, sent)
         if isinstance(cost, GraphQLError):
             return cost
         return min(cost + values // VALUES_PER_POINT, MAX_OPERATION_COST)
@@ -60,20 +61,15 @@ class Costs:
         except TypeError:  # a list or an object, where a number belongs
             return None
 
-    def _find_names(self, operation_name: str | None) -> tuple[str, ...]:
-        """The variables of an operation that say how large a page is."""
-        operation = self._find_operation(operation_name)
-        measured = measure_operations(self._schema, self._document, [operation])
-        names = self._names[operation_name] = tuple(sorted(measured.page_variables))
-        return names
-
-    def _find_operation(self, operation_name: str | None) -> OperationDefinitionNode:
-        operations = operations_of(self._document)
-        named = (one for one in operations if one.name is not None and one.name.value == operation_name)
-        return next(named, operations[0])
-
-    def _measure(self, operation_name: str | None, variables: Mapping[str, Any]) -> int | GraphQLError:
-        operation = self._find_operation(operation_name)
-        measure = measure_operations(self._schema, self._document, [operation], variables).measures[0]
-        problem = excess(measure)
-        return ceil(measure.cost) if problem is None else refusal(ErrorCode.QUERY_TOO_COMPLEX, problem)
+    def _measure(
+        self, operation: OperationDefinitionNode, name: str | None, sent: Mapping[str, Any]
+    ) -> int | GraphQLError:
+        """Measure an operation, and keep its cost where its page sizes are whole numbers."""
+        measured = measure_operations(self._schema, self._document, [operation], sent)
+        page_variables = self._page_variables[name] = tuple(sorted(measured.page_variables))
+        problem = excess(measured.measures[0])
+        cost = ceil(measured.measures[0].cost) if problem is None else refusal(ErrorCode.QUERY_TOO_COMPLEX, problem)
+        sizes = tuple([sent.get(one) for one in page_variables])
+        if len(self._kept) < MAX_KEPT_COSTS and all(size is None or type(size) is int for size in sizes):
+            self._kept[name, sizes] = cost
+        return cost

@@ -17,6 +17,7 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     OperationDefinitionNode,
+    get_operation_ast,
     parse,
     print_ast,
     specified_directives,
@@ -48,6 +49,8 @@ from schema.variables import count_values
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
+
+SEVERAL_OPERATIONS = "The document has several operations: name one."
 
 
 class OperationContext(Protocol):
@@ -173,15 +176,15 @@ class ExecutableSchema(strawberry.Schema):
             _require_operation_type(context)
         if prepared.errors or document is None or prepared.costs is None:
             return _refuse(context, prepared.errors)
-        error = _find_missing_name(document, context._provided_operation_name)  # noqa: SLF001
-        if error is None:
-            error = await _charge(context, prepared.costs, values)
+        operation = get_operation_ast(document, context._provided_operation_name)  # noqa: SLF001
+        if operation is None:
+            # Strawberry would run the first.
+            return _refuse(context, [refusal(ErrorCode.BAD_USER_INPUT, SEVERAL_OPERATIONS)])
+        error = await _charge(context, operation, prepared.costs, values)
         if error is not None:
             return _refuse(context, [error])
         if context.variables:
-            context.variables = cast(
-                "dict[str, Any]", await read_batches(self._schema, document, context.operation_name, context.variables)
-            )
+            context.variables = cast("dict[str, Any]", await read_batches(self._schema, operation, context.variables))
         return None
 
     async def execute(
@@ -265,16 +268,19 @@ def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecuti
     return PreExecutionError(data=None, errors=errors)
 
 
-async def _charge(context: ExecutionContext, costs: Costs, values: int) -> GraphQLError | None:
+async def _charge(
+    context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs, values: int
+) -> GraphQLError | None:
     """Take what the operation costs from its caller's budget. The error where it is too dear, or nothing is left."""
-    cost = costs.find(context.operation_name, context.variables, values)
+    cost = costs.find(operation, context.variables, values)
     if isinstance(cost, GraphQLError):
         return cost
     charge = getattr(context.context, "charge", None)
     if charge is None:
         return None
     # Events of a subscription come long after it was charged.
-    error: GraphQLError | None = await charge(cost, reported=context.operation_type is not OperationType.SUBSCRIPTION)
+    reported = OperationType(operation.operation.value) is not OperationType.SUBSCRIPTION
+    error: GraphQLError | None = await charge(cost, reported=reported)
     return error
 
 
@@ -286,15 +292,6 @@ def _require_operation_type(context: ExecutionContext) -> None:
         raise CannotGetOperationTypeError(context.operation_name) from error
     if operation_type not in context.allowed_operations:
         raise InvalidOperationTypeError(operation_type)
-
-
-def _find_missing_name(document: DocumentNode, operation_name: str | None) -> GraphQLError | None:
-    """The error for several operations of which none was named: strawberry would run the first."""
-    if operation_name is None:
-        count = sum(isinstance(definition, OperationDefinitionNode) for definition in document.definitions)
-        if count > 1:
-            return refusal(ErrorCode.BAD_USER_INPUT, "The document has several operations: name one.")
-    return None
 
 
 def build_schema(

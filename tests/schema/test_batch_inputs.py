@@ -121,6 +121,11 @@ class Mutation:
         return sum(item.number for item in input.items)
 
 
+def operation_of(document: str) -> OperationDefinitionNode:
+    """The only operation of a document."""
+    return cast("OperationDefinitionNode", parse(document).definitions[0])
+
+
 LIST = "mutation($items: [Item!]!) { add(input: {items: $items}) }"
 INPUT = "mutation($input: Items!) { add(input: $input) }"
 
@@ -172,7 +177,7 @@ async def test_items_that_are_wrong_are_read_in_turns_too(document: str) -> None
 async def test_items_that_refuse_the_request_are_told_as_graphql_core_tells_them(count: int) -> None:
     items = [{"number": 1}, *({"number": 1, f"no{number}": 2} for number in range(count)), {"number": 3}]
     result, _ = await run(LIST, items)
-    definitions = cast("OperationDefinitionNode", parse(LIST).definitions[0]).variable_definitions
+    definitions = operation_of(LIST).variable_definitions
     schema = build_schema(Query, Mutation)._schema  # noqa: SLF001 - strawberry has no other way to it
     expected = get_variable_values(schema, definitions or (), {"items": items}, MAX_ERRORS - 1, hide_suggestions=True)
     assert isinstance(expected, list)
@@ -193,7 +198,7 @@ async def test_each_value_of_a_batch_is_read_once(monkeypatch: pytest.MonkeyPatc
     schema = build_schema(Query, Mutation)._schema  # noqa: SLF001 - strawberry has no other way to it
     monkeypatch.setattr(schema.type_map["Int"], "coerce_input_value", note)
     items: list[Any] = [{"number": 1}, {"number": "x"}, {"number": 2}, {"number": [3]}]
-    batches = await read_batches(schema, parse(LIST), None, {"items": items})
+    batches = await read_batches(schema, operation_of(LIST), {"items": items})
     assert read == [1, "x", 2, [3]]
     assert isinstance(batches, ReadVariables)
     assert batches == {"items": items}
