@@ -22,6 +22,7 @@ from graphql import (
 )
 
 import schema
+from loyalty.ledger.proof.keys import QUESTIONS
 from loyalty.rules import errors as refusals
 from loyalty.rules import gift_card_errors, purchase_errors, team_errors
 from loyalty.rules.errors import (
@@ -231,6 +232,19 @@ def test_every_creating_mutation_takes_an_idempotency_key(graphql_schema: GraphQ
         assert "replayed" in payload.fields, name
     assert {"tierCreate", "tierDelete", "apiTokenCreate", "customerTokenCreate", "catalogItemsUpsert"} <= creating
     assert set(mutations.fields) >= set(NATURAL_KEYS)
+
+
+def test_the_proof_knows_what_every_mutation_with_a_key_makes(graphql_schema: GraphQLSchema) -> None:
+    """Else `treue verify` says that a sound ledger has a key that leads nowhere."""
+    asked = QUESTIONS["an idempotency key leads to what it made"]
+    mutations = graphql_schema.mutation_type
+    assert mutations is not None
+    for name, field in mutations.fields.items():
+        given = get_named_type(field.args["input"].type)
+        assert isinstance(given, GraphQLInputObjectType)
+        # The keys of reports stand with the facts of their purchase.
+        if "idempotencyKey" in given.fields and name != "purchaseRecord":
+            assert f"'{name}'" in asked, name
 
 
 # ── nodes ────────────────────────────────────────────────────────────────────────────────────────────────────────

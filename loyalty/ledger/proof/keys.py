@@ -15,6 +15,8 @@ _MADE_ONCE = " UNION ALL ".join(
         "giftCardProductCreate": "gift_card_products",
         "apiTokenCreate": "api_tokens",
         "oauthClientCreate": "api_tokens",
+        "memberAdd": "members",
+        "roleCreate": "roles",
         "giftCardHold": "gift_card_holds",
         "giftCardGive": "gift_card_gifts",
     }.items()
