@@ -20,7 +20,7 @@ from loyalty.rules.ids import (
 from loyalty.services.adjustment import load_adjustments
 from loyalty.services.api_token import load_api_tokens
 from loyalty.services.audit import load_audit_entries
-from loyalty.services.catalog import load_catalog_items
+from loyalty.services.catalog import load_catalog_items, load_line_names
 from loyalty.services.customer import (
     CustomerKey,
     find_customer,
@@ -157,6 +157,7 @@ class Loaders:
     audit_entries = load_by_key(load_audit_entries)
     api_tokens = load_by_key(load_api_tokens)
     catalog_names = load_once(load_catalog_names)
+    line_names = load_by_key(load_line_names)
     oauth_clients = load_by_key(load_oauth_clients)
     oidc_issuers = load_by_key(load_oidc_issuers)
     members = load_by_key(load_members)

@@ -28,6 +28,33 @@ class CatalogIndex:
     items: Mapping[PurchaseKind, Mapping[str, CatalogItem]]
     categories: Mapping[str, CatalogItem]
 
+    def name_line(self, sold: "SoldAs") -> "LineNames":
+        """Return what the tenant calls the item and the category of a line; None for what the catalogue does not have.
+
+        A line without a category has that of its item.
+        """
+        item_id, category_id = tidy_optional_id(sold.item), tidy_optional_id(sold.category)
+        item = self.items[sold.kind].get(item_id) if item_id is not None else None
+        if category_id is None and item is not None:
+            category_id = tidy_optional_id(item.category)
+        category = self.categories.get(category_id) if category_id is not None else None
+        return LineNames(None if item is None else item.name, None if category is None else category.name)
+
+
+class SoldAs(NamedTuple):
+    """What a line of a purchase tells of what was sold: external ids, and the kind of the purchase."""
+
+    kind: PurchaseKind
+    item: str | None
+    category: str | None
+
+
+class LineNames(NamedTuple):
+    """What the tenant calls the item and the category of a line."""
+
+    item: str | None
+    category: str | None
+
 
 class CountedLine(NamedTuple):
     """A line that takes part, by its position, with what counts of it and what the catalogue adds to it."""

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.catalog import CatalogChange, EarningRate, change_item
+from loyalty.rules.counted_lines import LineNames, SoldAs
 from loyalty.rules.earning import CatalogItem, CatalogKind, validate_catalog_item
 from loyalty.rules.errors import InvalidInput, LimitReached, Problem, refuse_problems
 from loyalty.rules.text import check_external_id, tidy_id
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
+from loyalty.services.program import locked_program, program_in_force
 from loyalty.services.tidy_keys import tidy_keys
 from loyalty.services.world import World
 from loyalty.storage.catalog import (
@@ -32,7 +33,7 @@ from loyalty.storage.programs import touch_config
 from loyalty.storage.window import Window
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require
+from permissions.policy import require, require_any
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.retry import retry_transaction
@@ -41,6 +42,15 @@ Key = TypeVar("Key", bound=tuple[str, str])
 
 MAX_ITEMS_AT_ONCE = 1_000
 MAX_ITEMS = 20_000
+
+PURCHASE_READERS = (
+    Permission.LOYALTY_READ,
+    Permission.LOYALTY_REPORT,
+    Permission.LOYALTY_ADJUST,
+    Permission.PURCHASES_RECORD,
+    Permission.SELF_READ,
+)
+"""Who may get a purchase in an answer: readers of purchases, and callers whose mutations answer with one."""
 
 
 class CatalogEdit(NamedTuple):
@@ -179,6 +189,13 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
     kept = await _read_kept(tx, [place for both in places.values() for place in both])
     found = {key: kept.get(as_sent) or kept.get(tidy) for key, (as_sent, tidy) in places.items()}
     return {key: item for key, item in found.items() if item is not None}
+
+
+async def load_line_names(world: World, actor: Actor, sold: Sequence[SoldAs]) -> dict[SoldAs, LineNames]:
+    """What the catalogue calls what was sold, now; for whoever may read the purchase, its customer too."""
+    require_any(actor, *PURCHASE_READERS, even_when_off=True)
+    program = await program_in_force(world, world.database.reading(actor.tenant_id), even_when_off=True)
+    return {line: program.rules.catalog.name_line(line) for line in sold}
 
 
 def _identity(one: CatalogItem | CatalogChange) -> list[Any]:

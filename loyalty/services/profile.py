@@ -48,8 +48,7 @@ async def upsert_customers(world: World, actor: Actor, profiles: Sequence[Custom
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
     refused: dict[int, LoyaltyError] = {}
     for position, profile in enumerate(profiles):
-        problems = [*validate_profile(profile), *validate_times(profile, world.clock())]
-        if problems:
+        if problems := validate_profile(profile):
             refused[position] = InvalidInput(problems)
     return await attempt_batch(partial(_upsert, world, actor, profiles), refused)
 
@@ -151,11 +150,19 @@ async def _upsert(
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             program = await program_in_force(world, tx, even_when_off=True)
             now = world.now(program)
+            _refuse_times(fit, now)
             opened = await open_customers(tx, fit.values(), now)
             if any(profile.identifiers for profile in fit.values()):
                 await _refuse_taken_identifiers(tx, actor, fit, opened)
             written = await _post(tx, Book(program, actor, now), opened)
     return [refused.get(position) or written[profile.external_id] for position, profile in enumerate(profiles)]
+
+
+def _refuse_times(profiles: Mapping[int, CustomerProfile], now: datetime) -> None:
+    """Raise LateRefusals for profiles with times that are wrong by the tenant's clock: a sandbox has its own."""
+    wrong = {position: validate_times(profile, now) for position, profile in profiles.items()}
+    if any(wrong.values()):
+        raise LateRefusals({position: InvalidInput(problems) for position, problems in wrong.items() if problems})
 
 
 async def _post(tx: Transaction, book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerRow]:

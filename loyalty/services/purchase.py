@@ -65,7 +65,7 @@ async def record_purchases(
         raise FeatureDisabled(LOYALTY)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-    recordings = await _settle_ids(world, actor, recordings)
+    recordings = [_date_profile(recording) for recording in await _settle_ids(world, actor, recordings)]
     results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
     for wave in split_into_waves(recordings, results):
         reports = [recordings[position] for position in wave]
@@ -148,6 +148,14 @@ async def _settle_ids(world: World, actor: Actor, recordings: Sequence[PurchaseR
         else recording._replace(report=replace(recording.report, external_id=known.external_id))
         for recording, key, known in zip(recordings, keys, settled, strict=True)
     ]
+
+
+def _date_profile(recording: PurchaseRecording) -> PurchaseRecording:
+    """The recording with a profile as old as its report: a late report overwrites no newer facts about the customer."""
+    profile, occurred_at = recording.customer, recording.report.occurred_at
+    if profile.as_of is not None or occurred_at is None:
+        return recording
+    return recording._replace(customer=replace(profile, as_of=occurred_at))
 
 
 async def _record_wave(

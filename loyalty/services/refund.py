@@ -20,6 +20,7 @@ from loyalty.rules.ids import AccrualId, CustomerId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
+from loyalty.rules.purchase_report import check_not_ahead
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import (
     Refund,
@@ -170,6 +171,7 @@ async def _decide_refund(
     world: World, actor: Actor, request: RefundRequest, tx: Transaction, prepared: Prepared | None
 ) -> Booked[RefundedPurchase]:
     book, purchase = await _open(world, tx, actor, prepared, even_when_off=True)
+    refuse_problems([check_not_ahead(request.occurred_at, book.now)])
     book.reason = request.reason
     refund_in_program = _in_program_currency(purchase, request)
     request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))

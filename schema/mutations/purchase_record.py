@@ -67,7 +67,9 @@ class PurchaseCustomerInput:
     )
     as_of: datetime | None = strawberry.field(
         default=None,
-        description="When this was so; by default now. An older fact never overwrites a newer one, field by field.",
+        description="When this was so; by default the `occurredAt` of the report that tells it, else now. An older "
+        "fact never overwrites a newer one, field by field. A time ahead of the clock counts as now; `customerUpsert` "
+        "and `customersUpsert` refuse one that is more than an hour ahead.",
     )
 
 

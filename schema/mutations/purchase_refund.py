@@ -54,7 +54,9 @@ class PurchaseRefundInput:
     )
     lines: list[PurchaseRefundLineInput] = strawberry.field(default_factory=list, description="At most 500 lines.")
     reason: str | None = strawberry.field(default=None, description="At most 500 characters.")
-    occurred_at: datetime | None = strawberry.field(default=None, description="When it happened in your system.")
+    occurred_at: datetime | None = strawberry.field(
+        default=None, description="When it happened in your system, at most an hour ahead of the clock."
+    )
     return_points: ReturnPoints = strawberry.field(
         default=ReturnPoints.NONE, description="What becomes of the points that had paid for what is refunded."
     )

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -14,8 +13,7 @@ from loyalty.rules.earning import ConditionKind, Outcome
 from loyalty.rules.evaluation import EvaluationLine
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
-from loyalty.rules.purchase import LineKind, PurchaseKind, PurchaseStatus
-from loyalty.rules.purchase import PurchaseLine as Line
+from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.quantity import quantity_from_document
 from loyalty.storage.accruals import AccrualRow, FormerValuationRow
 from loyalty.storage.documents import read_lines
@@ -37,6 +35,7 @@ from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
+from schema.types.purchase_line import PurchaseLine, line_of, shown_quantity
 from schema.types.purchase_payment import PurchasePayment, payments_of
 from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
 
@@ -135,22 +134,6 @@ class Accrual(Node):
             )
             for one in found or ()
         ]
-
-
-@strawberry.type(description="One position of a purchase.")
-class PurchaseLine:
-    kind: LineKind = strawberry.field(description="What it is.")
-    item: str | None = strawberry.field(description="External id of the service, class or product.")
-    category: str | None = strawberry.field(description="External id of its category.")
-    quantity: Quantity = strawberry.field(
-        description="How many; 0 for a line that a report left out after a refund. It stays, so that all lines keep "
-        "their positions."
-    )
-    unit_price: Money = strawberry.field(description="Price of one, tax included.")
-    discount: Money = strawberry.field(description="Discount of the whole line.")
-    tax: Money = strawberry.field(description="Tax that the amount contains.")
-    amount: Money = strawberry.field(description="What is payable for the line.")
-    line_id: str | None = strawberry.field(description="The caller's own id of the line, if it was told.")
 
 
 @strawberry.type(description="A refund of one line of a purchase.")
@@ -320,7 +303,7 @@ class Purchase(Node):
     def lines(self) -> list[PurchaseLine]:
         """From the stored facts."""
         row = row_of(PurchaseRow, self)
-        return [_purchase_line(line, row.total.currency) for line in read_lines(row.lines)]
+        return [line_of(line, row.kind, row.total.currency) for line in read_lines(row.lines)]
 
 
 PURCHASE_ORDER: Order[TimePlace] = time_order("purchases")
@@ -344,7 +327,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
         lines=[
             PurchaseRefundLine(
                 line=one["position"],
-                quantity=_quantity(quantity_from_document(one["quantity"])),
+                quantity=shown_quantity(quantity_from_document(one["quantity"])),
                 amount=money(one["money_minor"]),
                 line_id=one.get("line_id"),
             )
@@ -367,30 +350,9 @@ def _line(one: EvaluationLine, currency: str) -> AccrualLine:
         points=Points(one.points),
         explanation=one.explanation,
         failed_condition=ConditionKind(one.failed_condition) if one.failed_condition else None,
-        units=None if one.units is None else _quantity(one.units),
+        units=None if one.units is None else shown_quantity(one.units),
         basis=None if one.basis_minor is None else shown(Money, Amount(one.basis_minor, currency)),
         rule_id=encode_id("EarningRule", one.rule_id) if one.rule_id else None,
         rule_name=one.rule_name,
         rule_version=one.rule_version,
-    )
-
-
-def _quantity(quantity: int | Fraction) -> Quantity:
-    return cast("Quantity", quantity)  # the scalar shows whole numbers as such
-
-
-def _purchase_line(line: Line, currency: str) -> PurchaseLine:
-    def money(minor: int) -> Money:
-        return shown(Money, Amount(minor, currency))
-
-    return PurchaseLine(
-        kind=line.kind,
-        item=line.item,
-        category=line.category,
-        quantity=_quantity(line.quantity),
-        unit_price=money(line.unit_price_minor),
-        discount=money(line.discount_minor),
-        tax=money(line.tax_minor),
-        amount=money(line.amount_minor),
-        line_id=line.line_id,
     )

@@ -94,3 +94,31 @@ async def test_a_rule_that_excepts_products(salon: Business) -> None:
         "conditions": {"exceptServices": ["tobacco"], "services": []},
     }
     assert (await sell(salon, "1"))["points"] == 10
+
+
+NAMED = "lines { item itemName category categoryName }"
+
+
+async def test_customers_read_the_names_of_what_they_bought(salon: Business) -> None:
+    """Of their own purchases, from the catalogue as it is now; nothing else of it."""
+    items = [
+        {"kind": "PRODUCT", "externalId": "cut", "name": "Scissors"},
+        {"kind": "SERVICE", "externalId": "cut", "name": "Haircut", "category": "hair"},
+        {"kind": "CATEGORY", "externalId": "hair", "name": "Hair"},
+    ]
+    await salon.manager.do("catalogItemsUpsert", "items { name }", items=items)
+    sold = [{"item": name, "unitPrice": money("10.00")} for name in ("cut", "secret")]
+    given = purchase_of(
+        "1", "20.00", kind="APPOINTMENT", lines=[*sold, {"category": "hair", "unitPrice": money("0.00")}]
+    )
+    reported = await salon.integration.do("purchaseRecord", f"purchase {{ {NAMED} }}", **given)
+    haircut = {"item": "cut", "itemName": "Haircut", "category": None, "categoryName": "Hair"}
+    unnamed = {"item": "secret", "itemName": None, "category": None, "categoryName": None}
+    hair = {"item": None, "itemName": None, "category": "hair", "categoryName": "Hair"}
+    assert reported["purchase"]["lines"] == [haircut, unnamed, hair]
+    anna = await salon.customer("anna")
+    asked = f"{{ me {{ purchases {{ nodes {{ {NAMED} }} }} }} }}"
+    assert (await anna.get(asked))["purchases"]["nodes"] == [{"lines": [haircut, unnamed, hair]}]
+    await salon.manager.do("catalogItemsUpsert", "items { name }", remove=[{"kind": "SERVICE", "externalId": "cut"}])
+    (shown,) = (await anna.get(asked))["purchases"]["nodes"]
+    assert [line["itemName"] for line in shown["lines"]] == ["Scissors", None, None]

@@ -1,5 +1,7 @@
 """Customers have a life of their own: they are created, changed, and take back what they agreed to."""
 
+from datetime import UTC, datetime, timedelta
+
 from tests.acceptance.business import Business
 from tests.acceptance.client import Json, create_rule, find_customer, purchase_of, record
 
@@ -50,6 +52,23 @@ async def test_an_older_fact_never_overwrites_a_newer_one(salon: Business) -> No
     assert payload["customer"]["fullName"] == "New"
     assert (await upsert(salon, fullName=None, asOf="2026-02-01T00:00:00Z"))["fullName"] == "New"
     assert (await upsert(salon, fullName="Newest"))["fullName"] == "Newest"
+
+
+async def test_a_late_report_overwrites_no_newer_facts(salon: Business) -> None:
+    """A till that was offline tells what it knew then: `occurredAt` is the age of what it says about the customer."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    await upsert(salon, fullName="New", marketingConsent=False)
+    told = {"externalId": "anna", "fullName": "Old", "phone": "+4930123", "marketingConsent": True}
+    late = purchase_of("late", customer=told, occurredAt=yesterday)
+    for _ in ("first", "sent again"):
+        payload = await salon.integration.do("purchaseRecord", f"customer {{ {SHOWN} }}", **late)
+        shown = {name: payload["customer"][name] for name in told}
+        assert shown == {**told, "fullName": "New", "marketingConsent": False}
+    dated = {**told, "asOf": datetime.now(UTC).isoformat()}
+    payload = await salon.integration.do(
+        "purchaseRecord", f"customer {{ {SHOWN} }}", **purchase_of("dated", customer=dated, occurredAt=yesterday)
+    )
+    assert payload["customer"]["fullName"] == "Old"
 
 
 async def test_a_consent_is_withdrawn_and_every_change_is_kept(salon: Business) -> None:

@@ -96,3 +96,15 @@ async def test_time_is_not_to_be_had_everywhere_nor_without_end(sandbox: Busines
         'mutation { sandboxClockAdvance(input: {by: "P1D", idempotencyKey: "key"}) { now } }'
     )
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_times_of_a_profile_are_compared_with_the_clock_of_the_sandbox(sandbox: Business) -> None:
+    await sandbox.owner.do("sandboxClockAdvance", "now", by="P30D", idempotencyKey="a month")
+    tomorrow = datetime.now(UTC) + timedelta(days=2)
+    told = {"externalId": "anna", "birthday": tomorrow.date().isoformat(), "asOf": tomorrow.isoformat()}
+    payload = await sandbox.integration.do("customerUpsert", "customer { birthday }", **told)
+    assert payload["customer"]["birthday"] == told["birthday"]
+    too_late = (datetime.now(UTC) + timedelta(days=31)).isoformat()
+    async with sandbox.unchanged():
+        (refused,) = await sandbox.integration.refusals("customerUpsert", externalId="anna", asOf=too_late)
+    assert refused["path"] == ["asOf"]

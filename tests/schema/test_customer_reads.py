@@ -47,6 +47,8 @@ MAY_READ = {
         for order in ("order-1", "order-4", "order-6", "paid")
     ),
     *(f"purchasesRecord.items.{part} of order-2" for part in OF_A_PURCHASE),
+    # The names of what she bought.
+    "catalogItemsUpsert.items.name of cut",
     "customerUpsert.consentSource of anna",
     "customersUpsert.items.consentSource of anna",
     "customersUpsert.items.fullName of anna",

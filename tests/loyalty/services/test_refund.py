@@ -2,7 +2,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -247,6 +247,7 @@ async def test_points_that_were_spent_before_the_refund(
         ({"amount_minor": 1}, {"reason": "x" * 501}, InvalidInput),
         ({"amount_minor": 1}, {"idempotency_key": ""}, InvalidInput),
         ({"amount_minor": 1}, {"occurred_at": NOON.replace(tzinfo=None)}, InvalidInput),
+        ({"amount_minor": 1}, {"occurred_at": datetime(2999, 1, 1, tzinfo=UTC)}, InvalidInput),
     ],
 )
 async def test_a_refused_refund_leaves_nothing_behind(
