@@ -141,7 +141,7 @@ class HoldEnded(UserError):
     state: HoldState = strawberry.field(description="How it has ended.")
 
 
-@strawberry.type(description="The purchase was called off or refunded: points can pay for it no more.")
+@strawberry.type(description="The purchase was called off or refunded: neither points nor gift cards can pay for it.")
 class PurchaseEnded(UserError):
     status: PurchaseStatus = strawberry.field(description="How it ended.")
 

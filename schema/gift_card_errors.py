@@ -15,7 +15,6 @@ from schema.user_error import UserError
 
 publish_enum(GiftCardCodeMistake)
 publish_enum(GiftCardProductObstacle)
-publish_enum(GiftCardState)
 
 
 @strawberry.type(
@@ -50,6 +49,16 @@ class GiftCardBalanceTooLow(UserError):
     required_amount: Money = strawberry.field(description="What the request takes.")
 
 
+@strawberry.type(
+    description="The gift card would pay more than is left to pay of the recorded purchase. Points, gift cards and "
+    "told payments count as paid."
+)
+class GiftCardAbovePurchase(UserError):
+    total_amount: Money = strawberry.field(description="The total of the purchase, less what was refunded.")
+    available_amount: Money = strawberry.field(description="What is left to pay.")
+    required_amount: Money = strawberry.field(description="What the request takes.")
+
+
 @strawberry.type(description="Something of the gift card was spent, or is set aside: it cannot be cancelled so.")
 class GiftCardInUse(UserError):
     spent_amount: Money = strawberry.field(description="What was spent, and stands in the way; 0 where it does not.")
@@ -73,6 +82,10 @@ GIFT_CARD_DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str,
     refusals.TooManyWrongCodes: (TooManyWrongCodes, ("retry_at",)),
     refusals.GiftCardEnded: (GiftCardEnded, ("card_state",)),
     refusals.GiftCardBalanceTooLow: (GiftCardBalanceTooLow, ("available_amount", "required_amount")),
+    refusals.GiftCardAbovePurchase: (
+        GiftCardAbovePurchase,
+        ("total_amount", "available_amount", "required_amount"),
+    ),
     refusals.GiftCardInUse: (GiftCardInUse, ("spent_amount", "held_amount")),
     refusals.ReturnExceedsSpending: (ReturnExceedsSpending, ("returnable_amount", "requested_amount")),
     refusals.GiftCardHasOwner: (GiftCardHasOwner, ()),

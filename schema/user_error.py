@@ -51,6 +51,10 @@ class UserErrorCode(DescribedEnum):
     GIFT_CARD_CODE_MISTYPED = "GIFT_CARD_CODE_MISTYPED", "What was typed is no code of any gift card."
     GIFT_CARD_ENDED = "GIFT_CARD_ENDED", "The gift card was cancelled, or its time is over."
     GIFT_CARD_BALANCE_TOO_LOW = "GIFT_CARD_BALANCE_TOO_LOW", "Less can be spent of the gift card than required."
+    GIFT_CARD_ABOVE_PURCHASE = (
+        "GIFT_CARD_ABOVE_PURCHASE",
+        "Less is left to pay of the purchase than required.",
+    )
     GIFT_CARD_IN_USE = "GIFT_CARD_IN_USE", "Something of the gift card was spent, or is set aside."
     RETURN_EXCEEDS_SPENDING = "RETURN_EXCEEDS_SPENDING", "More than is left to give back of what was spent."
     ALREADY_MEMBER = "ALREADY_MEMBER", "The person is a member already, or is invited."

@@ -80,6 +80,23 @@ class GiftCardBalanceTooLow(Refused):
         self.required_amount = required
 
 
+class GiftCardAbovePurchase(Refused):
+    """The card would pay more than is left to pay of the recorded purchase, beside all that pays for it already."""
+
+    code: ClassVar[str] = "GIFT_CARD_ABOVE_PURCHASE"
+
+    def __init__(
+        self, total: "Money", available: "Money", required: "Money", path: tuple[str, ...] = ("amount",)
+    ) -> None:
+        super().__init__(
+            f"The purchase costs {total}, of which {available} are left to pay: the gift card cannot pay {required}.",
+            path,
+        )
+        self.total_amount = total
+        self.available_amount = available
+        self.required_amount = required
+
+
 class GiftCardInUse(Refused):
     """Something of the card was spent, or is set aside at a checkout, so it cannot be cancelled."""
 

@@ -55,6 +55,11 @@ class PaidWithCards(NamedTuple):
         """What was set aside or captured, whatever came back of it."""
         return self.held_minor + self.spent_minor
 
+    @property
+    def net_minor(self) -> int:
+        """What is set aside or was captured, less what came back."""
+        return self.gross_minor - self.returned_minor
+
     def share_of(self, total_minor: int, refunded_minor: int) -> int:
         """Return how much of the total, before all refunds, cards paid, as far as it earns less for that.
 
@@ -103,6 +108,34 @@ def add_told(payments: Sequence[Payment], points_minor: int, cards_minor: int, c
     )
 
 
+def sum_beside_points(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
+    """Return what pays for a purchase beside points of this program: gift cards, money, and points of other systems.
+
+    Points that are told without a reference may be those that are known, or about to pay, so they add nothing here.
+    """
+    cards_minor = cards.net_minor + _sum_beyond(payments, PaymentKind.GIFT_CARD, cards.gross_minor)
+    return cards_minor + _sum_elsewhere(payments, PaymentKind.POINTS) + _money_kept(payments, cards, refunded_minor)
+
+
+def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: PaidWithCards, refunded_minor: int) -> int:
+    """Return what pays for a purchase beside gift cards of this program; `points_minor` is what points pay.
+
+    Cards that are told without a reference may be those that are known, or about to pay, so they add nothing here.
+    """
+    all_points_minor = points_minor + _sum_beyond(payments, PaymentKind.POINTS, points_minor)
+    elsewhere_minor = _sum_elsewhere(payments, PaymentKind.GIFT_CARD)
+    return all_points_minor + elsewhere_minor + _money_kept(payments, cards, refunded_minor)
+
+
+def share_out(left_minor: int, available_minor: Sequence[int]) -> list[int]:
+    """Return what each card pays of what is left, in their order: each as much as it can."""
+    shares = []
+    for available in available_minor:
+        shares.append(min(available, left_minor))
+        left_minor -= shares[-1]
+    return shares
+
+
 def sum_told(payments: Sequence[Payment]) -> int:
     """Return what all told payments are together."""
     return sum(payment.amount_minor for payment in payments)
@@ -114,11 +147,18 @@ def sum_told_with_money(payments: Sequence[Payment]) -> int:
 
 
 def _sum_beyond(payments: Sequence[Payment], kind: PaymentKind, known_minor: int) -> int:
-    """Return what is told of a kind beyond what is known.
-
-    A payment with a reference of the caller's own is one of another system, so all of it counts.
-    """
+    """Return what is told of a kind beyond what is known."""
     of_kind = [payment for payment in payments if payment.kind is kind and payment.names is None]
-    elsewhere = sum(payment.amount_minor for payment in of_kind if payment.reference is not None)
     unnamed = sum(payment.amount_minor for payment in of_kind if payment.reference is None)
-    return elsewhere + max(0, unnamed - known_minor)
+    return _sum_elsewhere(payments, kind) + max(0, unnamed - known_minor)
+
+
+def _sum_elsewhere(payments: Sequence[Payment], kind: PaymentKind) -> int:
+    """Return what other systems paid of a kind: all payments with a reference of the caller's own."""
+    of_kind = [payment for payment in payments if payment.kind is kind and payment.names is None]
+    return sum(payment.amount_minor for payment in of_kind if payment.reference is not None)
+
+
+def _money_kept(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
+    """Return what money paid, less the part of the refunds that did not go back to cards."""
+    return max(0, sum_told_with_money(payments) - max(0, refunded_minor - cards.returned_minor))

@@ -57,6 +57,7 @@ class DiscountLimit(DescribedEnum):
         "RECORDED_TOTAL",
         ("What is payable as the purchase is recorded, which is less than the caller says."),
     )
+    OTHER_PAYMENTS = "OTHER_PAYMENTS", "What gift cards and told payments leave to pay of the purchase."
 
 
 class HoldState(DescribedEnum):
@@ -139,11 +140,18 @@ class Application:
 NO_APPLICATION = Application(0, 0)
 
 
-def offer(policy: RedemptionPolicy, spendable: int, total_minor: int, paid: PointsPaid = NOTHING_PAID) -> Offer:
+def offer(
+    policy: RedemptionPolicy,
+    spendable: int,
+    total_minor: int,
+    paid: PointsPaid = NOTHING_PAID,
+    beside_minor: int = 0,
+) -> Offer:
     """Return the most that `spendable` points may take off a total.
 
     The total is what is payable after all other discounts (C-26), in minor units of the program's currency. A
-    percentage of it is rounded down. What points pay already counts against the same limits.
+    percentage of it is rounded down. What points pay already counts against the same limits. `beside_minor` is paid
+    otherwise: points pay for the rest alone.
     """
     if not policy.enabled:
         return Offer(0, 0, RedemptionDisabled())
@@ -151,7 +159,9 @@ def offer(policy: RedemptionPolicy, spendable: int, total_minor: int, paid: Poin
         return Offer(0, 0, InsufficientPoints(available=spendable, required=1))
     if spendable < policy.min_balance:
         return Offer(0, 0, BelowMinimum("balance", required=policy.min_balance, actual=spendable))
-    room_minor, room_points = policy.terms.room_minor(total_minor, paid), policy.terms.room_points(paid)
+    left_minor = max(0, total_minor - beside_minor - paid.discount_minor)
+    terms_minor, room_points = policy.terms.room_minor(total_minor, paid), policy.terms.room_points(paid)
+    room_minor = min(terms_minor, left_minor)
     within = points_within(policy.point_value, room_minor)
     most = _apply_points(policy, min(spendable, within if room_points is None else min(within, room_points)))
     if not most.discount_minor:
@@ -159,19 +169,26 @@ def offer(policy: RedemptionPolicy, spendable: int, total_minor: int, paid: Poin
     if most.points < policy.min_points_per_redemption:
         return Offer(0, 0, BelowMinimum("points", required=policy.min_points_per_redemption, actual=most.points))
     limit = _limit(policy, spendable, total_minor, within, room_points)
+    if room_minor < terms_minor and limit in {DiscountLimit.MAX_DISCOUNT, DiscountLimit.TOTAL}:
+        limit = DiscountLimit.OTHER_PAYMENTS
     return Offer(most.points, most.discount_minor, limited_by=limit)
 
 
 def apply_points(
-    policy: RedemptionPolicy, spendable: int, total_minor: int, wanted: int, paid: PointsPaid = NOTHING_PAID
+    policy: RedemptionPolicy,
+    spendable: int,
+    total_minor: int,
+    wanted: int,
+    paid: PointsPaid = NOTHING_PAID,
+    beside_minor: int = 0,
 ) -> Application:
-    """Return what `wanted` points take off, beside what points pay already.
+    """Return what `wanted` points take off, beside what points pay already and `beside_minor` that is paid otherwise.
 
     Points that would take nothing more off are left with the customer, so the result may have fewer. Raises, in
     this order: RedemptionDisabled, InsufficientPoints, BelowMinimum (of the balance), NothingToDiscount, BelowMinimum
     (of the points), AboveMaximum.
     """
-    allowed = offer(policy, spendable, total_minor, paid)
+    allowed = offer(policy, spendable, total_minor, paid, beside_minor)
     if policy.enabled and wanted > spendable:
         raise InsufficientPoints(available=spendable, required=wanted)
     if isinstance(allowed.refusal, AboveMaximum):

@@ -1,6 +1,6 @@
 """Quote a checkout: what points can take off, before anything is set aside. A hold asks the same functions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from loyalty.rules.errors import (
 )
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, value_of
-from loyalty.rules.points_paid import PointsPaid
+from loyalty.rules.points_paid import NOTHING_PAID, PointsPaid
 from loyalty.rules.purchase import ENDED
 from loyalty.rules.redemption import (
     NO_APPLICATION,
@@ -32,13 +32,22 @@ from loyalty.rules.redemption import (
     step_of,
 )
 from loyalty.rules.text import check_external_id
+from loyalty.services.checkout_cards import (
+    NamedCard,
+    Price,
+    QuotedCards,
+    find_quoted_cards,
+    quote_cards,
+    refuse_cards,
+)
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_shared_name
 from loyalty.services.program import program_at
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.world import World
-from loyalty.storage.checkouts import read_checkout_points
+from loyalty.storage.checkouts import CheckoutPoints, read_checkout_points
 from loyalty.storage.idempotency import NO_CALL, KeyedCall
-from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
+from loyalty.storage.known_checkouts import KnownCheckout, read_known_checkout
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_customer, prepare_to_hold
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -87,25 +96,33 @@ class Quote(NamedTuple):
 
     checkout: Checkout
     loyalty: LoyaltyQuote | None
+    paid: QuotedCards = QuotedCards()
 
 
 class Usable(NamedTuple):
-    """What a checkout may use: so many points, for a total, beside what points pay of the purchase already."""
+    """What a checkout may use: so many points, for a total, beside what points and others pay of it already."""
 
     spendable: int
     total_minor: int
-    paid: PointsPaid
+    paid: PointsPaid = NOTHING_PAID
+    beside_minor: int = 0
 
 
 async def quote_checkout(
-    world: World, actor: Actor, customer: CustomerKey, checkout: Checkout, wanted: int | None
+    world: World,
+    actor: Actor,
+    customer: CustomerKey,
+    checkout: Checkout,
+    wanted: int | None,
+    cards: Sequence[NamedCard] = (),
 ) -> Quote:
-    """What a checkout costs, and what points can take off it; writes nothing.
+    """What a checkout costs, and what points and gift cards can pay of it; writes nothing but wrong codes.
 
     ``wanted`` points are applied, or those that the program proposes. When they cannot be, nothing is applied and the
-    quote says why. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
+    quote says why; so it does for each card. Refusals: InvalidInput, CurrencyMismatch, NotFound (program).
     """
     require_running(actor, Permission.REDEMPTIONS_MANAGE, Permission.LOYALTY_READ, Permission.SELF_READ)
+    refuse_cards(actor, cards)
     checkout = await settle_checkout(world, actor, checkout)
     refuse_checkout(checkout)
     tx = world.database.reading(actor.tenant_id)
@@ -114,27 +131,46 @@ async def quote_checkout(
     refuse_currency(program, checkout)
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not program.row.settings.redemption.enabled or not may_see_customer(actor, customer_id):
-        return Quote(checkout, None)
-    found = await read_checkout_points(tx, customer_id, checkout.purchase, world.now(program))
+        known = KnownCheckout() if checkout.purchase is None else await read_known_checkout(tx, checkout.purchase)
+        loyalty, points_minor = None, known.paid.sum.discount_minor
+    else:
+        found = await read_checkout_points(tx, customer_id, checkout.purchase, world.now(program))
+        known = found.known
+        loyalty, points_minor = _quote_points(program, checkout, customer_id, found, wanted)
+    price = Price(
+        currency=program.row.currency,
+        total_minor=checkout.total_minor,
+        payable_minor=payable_minor(checkout, known),
+        points_minor=points_minor,
+        applied_minor=0 if loyalty is None else loyalty.discount.amount_minor,
+    )
+    named = await find_quoted_cards(world, actor, cards, checkout.purchase)
+    return Quote(checkout, loyalty, quote_cards(actor, known, named, price, world.now(program)))
+
+
+def _quote_points(
+    program: CompiledProgram, checkout: Checkout, customer_id: CustomerId, found: CheckoutPoints, wanted: int | None
+) -> tuple[LoyaltyQuote | None, int]:
+    """What points can do, and what points pay already beside the customer's own holds."""
+    known = found.known
+    replaced = frozenset(one.id for one in known.paid.holds if one.owner_id == customer_id)
+    paid = known.paid.without(replaced).sum
     if not found.balance:
-        return Quote(checkout, None)
-    replaced = frozenset(one.id for one in found.known.paid.holds if one.owner_id == customer_id)
-    parts = Usable(found.spendable, payable_minor(checkout, found.known), found.known.paid.without(replaced).sum)
+        return None, known.paid.sum.discount_minor
+    usable = Usable(found.spendable, payable_minor(checkout, known), paid, known.beside_points_minor)
     try:
-        refuse_payer(found.known, customer_id)
+        refuse_payer(known, customer_id)
     except LoyaltyError as error:
         refusal: LoyaltyError | None = error
     else:
         refusal = None
-    quoted = _quote(program, checkout, parts, wanted, refusal)
-    return Quote(
-        checkout,
-        quoted._replace(
-            balance=found.balance,
-            balance_value=value_of(found.balance, program.row.settings.redemption.point_value),
-            held_points=found.held,
-        ),
+    quoted = _quote(program, checkout, usable, wanted, refusal)
+    quoted = quoted._replace(
+        balance=found.balance,
+        balance_value=value_of(found.balance, program.row.settings.redemption.point_value),
+        held_points=found.held,
     )
+    return quoted, paid.discount_minor
 
 
 def _quote(
@@ -147,7 +183,9 @@ def _quote(
     asked = proposed_points(policy, allowed) if wanted is None else wanted
     if asked and refusal is None:
         try:
-            application = apply_points(policy, usable.spendable, usable.total_minor, asked, usable.paid)
+            application = apply_points(
+                policy, usable.spendable, usable.total_minor, asked, usable.paid, usable.beside_minor
+            )
         except Refused as error:
             refusal = error
     refusal = refusal or allowed.refusal
@@ -180,7 +218,7 @@ def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
     purchase = known.purchase
     if purchase is None or purchase.currency != checkout.subtotal.currency:
         return checkout.total_minor
-    return max(0, min(checkout.total_minor, purchase.total_minor - purchase.refunded_minor))
+    return max(0, min(checkout.total_minor, purchase.left_minor))
 
 
 def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str, ...] = ("purchase",)) -> None:
@@ -190,8 +228,7 @@ def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str,
     Refusals: PurchaseOfAnotherCustomer, PurchaseEnded.
     """
     purchase = known.purchase
-    owners = known.paid.owner_ids if purchase is None else {purchase.customer_id}
-    if owners - {customer_id}:
+    if known.owner_ids - {customer_id}:
         raise PurchaseOfAnotherCustomer(path)
     if purchase is not None and purchase.status in ENDED:
         raise PurchaseEnded(purchase.status, path)

@@ -86,7 +86,7 @@ def may_see_card(actor: Actor, card: GiftCardRow) -> bool:
     return may_see_customer(actor, card.holder_id) or may_see_customer(actor, card.buyer_id)
 
 
-def may_use_card(actor: Actor, card: PreparedCard) -> bool:
+def may_use_card(actor: Actor, card: PreparedCard | GiftCardRow) -> bool:
     """Whether an actor may spend or give a card without its code: a customer only one that they have."""
     return may_see_customer(actor, card.holder_id)
 

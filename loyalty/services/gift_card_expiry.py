@@ -17,7 +17,8 @@ from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.gift_card import MovedCard, open_card, read_moved_card
-from loyalty.services.gift_card_hold import change_cards_paid, end_card_hold
+from loyalty.services.gift_card_hold import end_card_hold
+from loyalty.services.gift_card_payment import change_cards_paid
 from loyalty.services.program import program_in_force
 from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.sweep import NOTHING_SWEPT, Swept

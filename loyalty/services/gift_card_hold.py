@@ -14,7 +14,6 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
 from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
-from loyalty.ledger.rows import CheckoutVersion, UnrecordedPurchase
 from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held, move, refuse_ended, set_aside
 from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, ReturnExceedsSpending
@@ -25,13 +24,14 @@ from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card, read_moved_card
+from loyalty.services.gift_card_payment import change_cards_paid, refuse_card_capture, refuse_card_hold
 from loyalty.services.purchase_key import settle_keys
-from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.world import World
 from loyalty.storage.cards_paid import PurchaseOfCard
 from loyalty.storage.gift_card_holds import (
     GiftCardHoldRow,
     prepare_for_card_hold,
+    read_card_hold_with_purchase,
     read_card_holds_by_id,
 )
 from loyalty.storage.gift_cards import (
@@ -43,6 +43,7 @@ from loyalty.storage.gift_cards import (
     read_cards_by_id,
 )
 from loyalty.storage.idempotency import KeyedCall, keyed_call
+from loyalty.storage.known_checkouts import read_known_checkout
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -53,7 +54,6 @@ HOLD, CAPTURE = "giftCardHold", "giftCardCapture"
 RELEASE, RETURN = "giftCardRelease", "giftCardReturn"
 
 AskForCard = Callable[[Transaction, KeyedCall], Awaitable[PreparedCard | None]]
-Write = Callable[[Transaction, Book], Awaitable[None]]
 
 
 class CardHoldRequest(NamedTuple):
@@ -91,8 +91,10 @@ class ReturnedCard(NamedTuple):
 async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -> HeldCard:
     """Set money of a card aside for a checkout. Who has the code may do so, as may who has the card.
 
-    Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound (card or code), TooManyWrongCodes,
-    GiftCardEnded, GiftCardBalanceTooLow. Nothing is written then, but that a wrong code was tried.
+    All that pays for a recorded purchase counts against its total. Refusals: InvalidInput, CurrencyMismatch,
+    IdempotencyConflict, NotFound (card or code), TooManyWrongCodes, GiftCardEnded, GiftCardBalanceTooLow,
+    PurchaseOfAnotherCustomer (for customers), PurchaseEnded, GiftCardAbovePurchase. Nothing
+    is written then, but that a wrong code was tried.
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_hold(request)
@@ -116,7 +118,7 @@ async def capture_gift_card(
     """Spend what a hold has set aside, or a part of it; the rest can be spent again.
 
     Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound, HoldEnded, GiftCardBalanceTooLow (more
-    than is held).
+    than is held), PurchaseEnded, GiftCardAbovePurchase (the purchase has become smaller, or is paid otherwise).
     """
     require(actor, Permission.GIFT_CARDS_SPEND)
     _refuse_key_and_amount(idempotency_key, amount)
@@ -173,20 +175,6 @@ async def return_to_gift_card(
     )
 
 
-def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfCard) -> Write:
-    """Book that cards pay another part of a purchase, and return how the book is written.
-
-    A purchase that is recorded may be valued anew. One that was recorded since it was looked for makes all run again.
-    """
-    if key is None:
-        return post_book
-    book.posting.add(CheckoutVersion(key.kind, key.external_id, purchase.version + 1, book.now))
-    if purchase.customer_id is not None:
-        return partial(post_cards_paid, keys=[key])
-    book.posting.add(UnrecordedPurchase(key.kind, key.external_id))
-    return post_book
-
-
 def end_card_hold(
     book: Book, card: GiftCardRow, hold: GiftCardHoldRow, state: HoldState, reason: str | None = None
 ) -> HeldCard:
@@ -216,6 +204,8 @@ async def _decide_hold(
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
     _refuse_currency(card, request.amount)
+    if request.purchase is not None and prepared.purchase.customer_id is not None:
+        refuse_card_hold(actor, await read_known_checkout(tx, request.purchase), request.amount)
     amount_minor = request.amount.amount_minor
     held = card.with_account(set_aside(card.account, amount_minor, book.now))
     minutes = request.minutes or book.program.row.settings.redemption.hold_minutes
@@ -250,7 +240,8 @@ async def _decide_capture(
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard]:
-    book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
+    book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
+    hold, known = await read_card_hold_with_purchase(tx, hold_id)
     if hold.state is not HoldState.ACTIVE:
         raise HoldEnded(hold.state)
     if hold.expires_at <= book.now:
@@ -258,6 +249,7 @@ async def _decide_capture(
     amount_minor = _wanted_minor(card, wanted, hold.amount_minor)
     if amount_minor > hold.amount_minor:
         raise GiftCardBalanceTooLow(Money(hold.amount_minor, card.currency), Money(amount_minor, card.currency))
+    refuse_card_capture(known, Money(amount_minor, card.currency))
     captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=amount_minor)
     book.posting.move(captured)
     spent = move(free_held(card.account, hold.amount_minor), -amount_minor)
@@ -331,10 +323,18 @@ async def _open_hold(
     world: World, tx: Transaction, actor: Actor, hold_id: GiftCardHoldId, prepared: PreparedCard | None
 ) -> tuple[Book, GiftCardRow, GiftCardHoldRow, PurchaseOfCard]:
     """Lock the card of a hold, and read the hold after that; also what is known of its purchase. Refusal: NotFound."""
+    book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
+    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], purchase
+
+
+async def _open_card_of_hold(
+    world: World, tx: Transaction, actor: Actor, prepared: PreparedCard | None
+) -> tuple[Book, GiftCardRow, PurchaseOfCard]:
+    """Lock the card of a hold. Refusal: NotFound."""
     if prepared is None or prepared.card_id is None or not may_use_card(actor, prepared):
         raise NotFound("hold", ("hold",))
     (book, _), card = await open_card(world, tx, actor, prepared, ("hold",))
-    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], prepared.purchase
+    return book, card, prepared.purchase
 
 
 def _ask_to_hold(request: CardHoldRequest, card_id: GiftCardId) -> AskForCard:

@@ -51,7 +51,8 @@ from loyalty.services.world import World
 from loyalty.storage.checkouts import CheckoutLots, read_checkout_lots
 from loyalty.storage.holds import HoldRow, read_hold_with_purchase, read_holds_by_id
 from loyalty.storage.idempotency import keyed_call
-from loyalty.storage.points_paid import KnownCheckout, PurchaseKey
+from loyalty.storage.known_checkouts import KnownCheckout
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_hold, prepare_for_redemption
 from loyalty.storage.redemptions import (
     RedemptionRow,
@@ -316,7 +317,8 @@ def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest,
     replaced = frozenset() if request.replaces is None else frozenset({request.replaces})
     paid = known.paid.without(replaced).sum
     total_minor = payable_minor(request.checkout, known)
-    return apply_points(program.row.settings.redemption, spendable, total_minor, request.points, paid)
+    policy = program.row.settings.redemption
+    return apply_points(policy, spendable, total_minor, request.points, paid, known.beside_points_minor)
 
 
 def _refuse_capture(hold: HoldRow, known: KnownCheckout, points: int) -> None:
@@ -329,7 +331,7 @@ def _refuse_capture(hold: HoldRow, known: KnownCheckout, points: int) -> None:
         return
     whole = hold.active
     part = replace(whole, points=points, discount_minor=discount_of(hold, points))
-    left_minor, paid = purchase.total_minor - purchase.refunded_minor, known.paid.without(frozenset({hold.id})).sum
+    left_minor, paid = purchase.left_minor, known.paid.without(frozenset({hold.id})).sum
     if fit_hold(part, left_minor, paid).points != points:
         raise AboveMaximum(maximum=fit_hold(whole, left_minor, paid).points, requested=points)
 

@@ -14,17 +14,10 @@ from sqlalchemy.sql.elements import ColumnElement
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, LotState
 from loyalty.rules.redemption import HoldState
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
-from loyalty.storage.points_paid import (
-    PURCHASE_COLUMNS,
-    VERSION,
-    KnownCheckout,
-    PurchaseKey,
-    known_checkout,
-    paying_holds,
-    paying_redemptions,
-)
-from loyalty.storage.tables import accruals, checkouts, hold_lots, holds, lots, programs, purchases
+from loyalty.storage.points_paid import PurchaseKey
+from loyalty.storage.tables import accruals, hold_lots, holds, lots, programs, purchases
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, tenant_parameter
@@ -59,21 +52,6 @@ class CheckoutLots(NamedTuple):
 _kind, _external_id = bindparam("kind", type_=Text()), bindparam("external_id", type_=Text())
 _customer, _now = bindparam("customer", type_=Uuid), bindparam("now", type_=INSTANT)
 _wanted = bindparam("wanted", type_=BigInteger)
-
-
-def join_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tables: Any) -> Any:
-    """Join a purchase by its natural key, and the row that guards its checkout."""
-    return tables.outerjoin(
-        purchases,
-        (purchases.c.tenant_id == tenant_parameter())
-        & (purchases.c.kind == kind)
-        & (purchases.c.external_id == external_id),
-    ).outerjoin(
-        checkouts,
-        (checkouts.c.tenant_id == tenant_parameter())
-        & (checkouts.c.purchase_kind == kind)
-        & (checkouts.c.purchase_external_id == external_id),
-    )
 
 
 _earner = purchases.alias("earner")
@@ -151,10 +129,7 @@ def _with_purchase(columns: list[Any], points: Any, on: ColumnElement[bool]) -> 
     return (
         select(
             *columns,
-            VERSION,
-            *PURCHASE_COLUMNS,
-            paying_holds(_kind, _external_id),
-            paying_redemptions(_kind, _external_id),
+            *known_columns(_kind, _external_id),
         )
         .select_from(join_purchase(_kind, _external_id, programs).outerjoin(points, on))
         .where(programs.c.tenant_id == tenant_parameter())

@@ -13,6 +13,7 @@ from loyalty.rules.redemption import HoldState
 from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
 from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
 from loyalty.storage.idempotency import KeyedCall
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
 from loyalty.storage.points_paid import PurchaseKey, name_purchase
 from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_holds, gift_cards
@@ -70,6 +71,13 @@ _of_its_card = (gift_cards.c.tenant_id == gift_card_holds.c.tenant_id) & (
 _HOLDS_BY_ID = select(*HOLD_COLUMNS).where(
     gift_card_holds.c.tenant_id == tenant_parameter(), among(gift_card_holds.c.id, "ids")
 )
+_HOLD_WITH_PURCHASE = (
+    select(*HOLD_COLUMNS, *known_columns(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id))
+    .select_from(
+        join_purchase(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id, gift_card_holds)
+    )
+    .where(gift_card_holds.c.tenant_id == tenant_parameter(), gift_card_holds.c.id == bindparam("hold"))
+)
 _ITS_PURCHASE = purchase_of_card(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id)
 _PREPARE_BY_HOLD = prepare_statement(
     (gift_card_holds.c.tenant_id == tenant_parameter()) & (gift_card_holds.c.id == bindparam("hold")),
@@ -114,6 +122,14 @@ async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftC
 async def read_card_holds_by_id(tx: Reads, ids: Sequence[GiftCardHoldId]) -> dict[GiftCardHoldId, GiftCardHoldRow]:
     """The holds of cards among ``ids``."""
     return {row.id: card_hold_row(row) for row in await tx.rows(_HOLDS_BY_ID, ids=list(ids))}
+
+
+async def read_card_hold_with_purchase(
+    tx: Transaction, hold_id: GiftCardHoldId
+) -> tuple[GiftCardHoldRow, KnownCheckout]:
+    """A hold that exists, with what is known of the purchase that it is to pay for."""
+    (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
+    return card_hold_row([getattr(row, name) for name in GiftCardHoldRow._fields]), known_checkout(row)
 
 
 async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:

@@ -12,19 +12,9 @@ from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
-from loyalty.storage.checkouts import join_purchase
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
-from loyalty.storage.points_paid import (
-    PURCHASE_COLUMNS,
-    VERSION,
-    KnownCheckout,
-    PurchaseKey,
-    known_checkout,
-    name_purchase,
-    paying_holds,
-    paying_redemptions,
-    read_terms,
-)
+from loyalty.storage.points_paid import PurchaseKey, name_purchase, read_terms
 from loyalty.storage.tables import allocations, entries, hold_lots, holds, lots
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -97,10 +87,7 @@ _HOLD_COLUMNS = [holds.c[name] for name in HoldRow._fields]
 _HOLD_WITH_PURCHASE = (
     select(
         *_HOLD_COLUMNS,
-        VERSION,
-        *PURCHASE_COLUMNS,
-        paying_holds(holds.c.purchase_kind, holds.c.purchase_external_id),
-        paying_redemptions(holds.c.purchase_kind, holds.c.purchase_external_id),
+        *known_columns(holds.c.purchase_kind, holds.c.purchase_external_id),
     )
     .select_from(join_purchase(holds.c.purchase_kind, holds.c.purchase_external_id, holds))
     .where(holds.c.tenant_id == tenant_parameter(), holds.c.id == bindparam("hold"))

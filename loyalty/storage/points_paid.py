@@ -11,13 +11,12 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Integer, Text, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from loyalty.rules.ids import CustomerId, HoldId, PurchaseId, RedemptionId
+from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
 from loyalty.rules.points_paid import ActiveHold, DiscountTerms, LiveRedemption, PointsPaid, point_value, sum_paid
-from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.documents import from_document
 from loyalty.storage.tables import (
-    checkouts,
     customers,
     holds,
     purchase_refunds,
@@ -88,38 +87,12 @@ class PaidWithPoints(NamedTuple):
         return self._replace(holds=[one for one in self.holds if one.id not in hold_ids])
 
 
-class RecordedPurchase(NamedTuple):
-    """What a checkout must know of its purchase where it is recorded."""
-
-    id: PurchaseId
-    customer_id: CustomerId
-    status: PurchaseStatus
-    total_minor: int
-    refunded_minor: int
-    currency: str
-
-
-class KnownCheckout(NamedTuple):
-    """What is known of the purchase that a checkout names: as it is recorded, if it is, and what points pay already.
-
-    ``version`` is that of the row in `checkouts`, 0 without one.
-    """
-
-    version: int = 0
-    purchase: RecordedPurchase | None = None
-    paid: PaidWithPoints = PaidWithPoints()
-
-
 _HOLD = holds.alias("paying_hold")
 _REDEMPTION = redemptions.alias("paying_redemption")
 _PAYER = customers.alias("payer")
 _RETURNED = redemptions.alias("returned_redemption")
 _REFUNDED = purchases.alias("refunded_purchase")
 REFUNDED_TABLES = (_REFUNDED, purchase_refunds)
-
-_PURCHASE_NAMES = ("id", "customer_id", "status", "total_minor", "refunded_minor", "currency")
-PURCHASE_COLUMNS = [purchases.c[name].label(f"paid_{name}") for name in _PURCHASE_NAMES]
-VERSION = cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version")
 
 
 def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -237,15 +210,6 @@ def paid_with_points(row: Any) -> PaidWithPoints:
         sorted((_hold(one) for one in row.paying_holds or ()), key=lambda one: one.id),
         sorted((_redemption(one) for one in row.paying_redemptions or ()), key=lambda one: one.id),
     )
-
-
-def known_checkout(row: Any) -> KnownCheckout:
-    """What is known of a purchase, from ``VERSION``, ``PURCHASE_COLUMNS`` and the columns of what pays."""
-    purchase = None
-    if row.paid_id is not None:
-        values = {name: getattr(row, f"paid_{name}") for name in _PURCHASE_NAMES}
-        purchase = RecordedPurchase(**{**values, "status": PurchaseStatus(row.paid_status)})
-    return KnownCheckout(row.checkout_version, purchase, paid_with_points(row))
 
 
 def read_terms(stored: dict[str, int | None] | None) -> DiscountTerms:

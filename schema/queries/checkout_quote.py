@@ -4,16 +4,18 @@ from typing import Annotated
 
 import strawberry
 
-from loyalty.rules.errors import NotFound
+from loyalty.rules.errors import LoyaltyError, NotFound
 from loyalty.services.checkout import quote_checkout
+from loyalty.services.checkout_cards import MAX_QUOTED_CARDS, NamedCard, card_path
 from loyalty.services.customer import CustomerKey
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded
 from schema.scalars import Points
 from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
+from schema.types.checkout_quote import CheckoutQuote, quote_of
 from schema.types.customer import CustomerBy, payer_key
-from schema.types.redemption import CheckoutQuote, quote_of
+from schema.types.gift_card import GiftCardBy, gift_card_key
 
 NOBODY = CustomerKey(external_id="")
 """Who is named by an id that cannot exist: the quote is the same as for any unknown customer."""
@@ -32,23 +34,35 @@ class CheckoutQuoteInput(CheckoutInput):
     points: Points | None = strawberry.field(
         default=None, description="How many the customer wants to use; null applies what the program proposes."
     )
+    gift_cards: list[GiftCardBy] | None = strawberry.field(
+        default=None,
+        description="Cards that are to pay what points leave, in this order. Whoever has a code may use the card; by "
+        f"id customers use only a card that they have. At most {MAX_QUOTED_CARDS}. Each wrong code counts as in "
+        "`giftCardLookup`.",
+    )
 
 
 @guarded(
     Permission.REDEMPTIONS_MANAGE,
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
-    description="What a checkout costs with points. Refused points are not applied, and `refusal` says why.",
+    description="What a checkout costs, and what points and gift cards pay of it. Refused points and cards are not "
+    "applied, and `refusal` says why.",
 )
 async def checkout_quote(
     info: Info,
     input: Annotated[CheckoutQuoteInput, strawberry.argument(description="What is to be paid.")],  # noqa: A002
 ) -> CheckoutQuote:
-    """Three statements."""
+    """Two statements; one more for gift cards, and one for each code."""
     wanted = None if input.points is None else int(input.points)
     context = info.context
     quote = await quote_checkout(
-        context.world, context.actor, _payer(info, input), checkout_of(input, input.purchase), wanted
+        context.world,
+        context.actor,
+        _payer(info, input),
+        checkout_of(input, input.purchase),
+        wanted,
+        [_named_card(by, position) for position, by in enumerate(input.gift_cards or ())],
     )
     return quote_of(quote)
 
@@ -58,3 +72,11 @@ def _payer(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
         return payer_key(info, given.customer)
     except NotFound:
         return NOBODY
+
+
+def _named_card(by: GiftCardBy, position: int) -> NamedCard:
+    """The card behind the input, or why it names none: the others are quoted all the same."""
+    try:
+        return gift_card_key(by, *card_path(position))
+    except LoyaltyError as refusal:
+        return refusal

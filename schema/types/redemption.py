@@ -1,31 +1,26 @@
-"""Points at the checkout: quotes, holds and redemptions."""
+"""Points at the checkout: holds and redemptions."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import strawberry
 
-from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import RedemptionId
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.redemption import CaptureOn, DiscountLimit, DiscountMethod, HoldState, PointsReason
-from loyalty.services.checkout import Quote
+from loyalty.rules.redemption import CaptureOn, HoldState
 from loyalty.storage.gift_card_holds import GiftCardHoldRow
 from loyalty.storage.holds import HoldRow
 from loyalty.storage.points_paid import PurchaseKey as Key
 from loyalty.storage.redemptions import RedemptionRow, ReturnRow
 from permissions.actor import ActorKind
 from schema.context import Info
-from schema.enums import publish_enum
-from schema.errors import user_errors
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
-from schema.user_error import UserError
 
 if TYPE_CHECKING:
     from schema.types.customer import Customer
@@ -33,65 +28,6 @@ if TYPE_CHECKING:
 
 LazyPurchase = Annotated["Purchase", strawberry.lazy("schema.types.purchase")]
 LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
-
-
-class PriceLineKind(DescribedEnum):
-    """What a line of a price is."""
-
-    SUBTOTAL = "SUBTOTAL", "What the goods and services cost."
-    DISCOUNT = "DISCOUNT", "What other discounts take off; below zero."
-    LOYALTY_DISCOUNT = "LOYALTY_DISCOUNT", "What points take off; below zero."
-
-
-publish_enum(PriceLineKind)
-
-
-@strawberry.type(description="One line of the price breakdown.")
-class PriceLine:
-    kind: PriceLineKind = strawberry.field(description="What it is.")
-    amount: Money = strawberry.field(description="Signed; the lines add up to the total.")
-
-
-@strawberry.type(description="What points can do for the customer at this checkout.")
-class LoyaltyQuote:
-    balance: Points = strawberry.field(
-        description="Spendable points: those that this purchase itself has earned included, and those held for it."
-    )
-    balance_value: Money = strawberry.field(description="What they are worth, rounded down.")
-    method: DiscountMethod = strawberry.field(description="Who decides how many are used.")
-    points: Points = strawberry.field(description="Applied in this quote; 0 when none are.")
-    points_reason: PointsReason = strawberry.field(
-        description="Why so many are applied: never other than asked without a reason."
-    )
-    discount: Money = strawberry.field(description="What they take off.")
-    min_points: Points = strawberry.field(description="The fewest that may be used here; 0 when none may.")
-    step: Points = strawberry.field(
-        description="Of a slider from `minPoints` to `maxPoints`: every multiple of it is used as it is. `maxPoints` "
-        "may be used too, where it is no multiple."
-    )
-    max_points: Points = strawberry.field(description="The most that may be used here; 0 when none may.")
-    max_discount: Money = strawberry.field(description="What those take off.")
-    limited_by: DiscountLimit | None = strawberry.field(
-        description="What sets `maxPoints`; null when none may be used, and then `refusal` says why."
-    )
-    held_points: Points = strawberry.field(
-        description="Set aside by the customer's active holds for this very purchase. They count as available here, "
-        "because a new hold may replace such a hold."
-    )
-    redeemable: bool = strawberry.field(description="Whether any points may be used here.")
-    refusal: UserError | None = strawberry.field(
-        description="Why none may be used, or why the points that were asked for were not applied."
-    )
-
-
-@strawberry.type(description="The price of a checkout. Asking for it writes nothing and promises nothing: a hold does.")
-class CheckoutQuote:
-    subtotal: Money = strawberry.field(description="What the goods and services cost.")
-    lines: list[PriceLine] = strawberry.field(description="The price breakdown; the lines add up to the total.")
-    total: Money = strawberry.field(description="What is left to pay.")
-    loyalty: LoyaltyQuote | None = strawberry.field(
-        description="Null when there is nothing to show: no points, no such customer, or redemption is switched off."
-    )
 
 
 @strawberry.type(description="The natural key of a purchase, which may be recorded later.")
@@ -178,45 +114,6 @@ class RedemptionReturn:
     actor: str = actor_name("actor", did="gave them back")
     actor_kind: ActorKind = actor_kind(did="gave them back")
     discount: Money = strawberry.field(description="The part of the redemption's discount that they stand for.")
-
-
-def quote_of(quote: Quote) -> CheckoutQuote:
-    """A quote with its lines and its total."""
-    checkout, loyalty = quote
-    currency = checkout.subtotal.currency
-    off_minor = loyalty.discount.amount_minor if loyalty else 0
-
-    def line(kind: PriceLineKind, minor: int) -> PriceLine:
-        return PriceLine(kind=kind, amount=shown(Money, Amount(minor, currency)))
-
-    lines = [line(PriceLineKind.SUBTOTAL, checkout.subtotal.amount_minor)]
-    if checkout.discounts_minor:
-        lines.append(line(PriceLineKind.DISCOUNT, -checkout.discounts_minor))
-    if off_minor:
-        lines.append(line(PriceLineKind.LOYALTY_DISCOUNT, -off_minor))
-    return CheckoutQuote(
-        subtotal=shown(Money, checkout.subtotal),
-        lines=lines,
-        total=shown(Money, Amount(checkout.total_minor - off_minor, currency)),
-        loyalty=None
-        if loyalty is None
-        else LoyaltyQuote(
-            balance=Points(loyalty.balance),
-            balance_value=shown(Money, loyalty.balance_value),
-            method=loyalty.method,
-            points=Points(loyalty.points),
-            points_reason=loyalty.reason,
-            min_points=Points(loyalty.min_points),
-            step=Points(loyalty.step),
-            limited_by=loyalty.limited_by,
-            held_points=Points(loyalty.held_points),
-            discount=shown(Money, loyalty.discount),
-            max_points=Points(loyalty.max_points),
-            max_discount=shown(Money, loyalty.max_discount),
-            redeemable=loyalty.max_points > 0,
-            refusal=user_errors(loyalty.refusal)[0] if loyalty.refusal else None,
-        ),
-    )
 
 
 class ShownReturn(NamedTuple):

@@ -171,6 +171,7 @@ from tests.loyalty.services.gift_cards import (
     extend_card,
     hold_card,
     issue,
+    release_card,
     return_card,
 )
 from tests.loyalty.services.team import Team
@@ -447,6 +448,13 @@ class Day:
         await cancel_card(world, salon, bought.card.id, "card-3")
         nobodys = await issue(world, salon, 1_000, "card-2", customer=None, expires_on=last_day)
         await look_up_gift_card(world, salon.integration, sold.code)
+        named = (CardKey(sold.card.id), CardKey(code=nobodys.code))
+        await quote_checkout(
+            world, salon.integration, CustomerKey(external_id="nobody"), checkout(purchase="cart"), None, named
+        )
+        await earn(world, salon, order("told-first", 50_000, customer="customer-157"))
+        for_recorded = await hold_card(world, salon, nobodys.card.id, 500, "recorded", order="told-first")
+        await release_card(world, salon, for_recorded.hold.id, "recorded")
         held = await hold_card(world, salon, CardKey(code=sold.code), 2_000, "card-1")
         await capture_card(world, salon, held.hold.id, 1_500, "card-1")
         for _ in range(2):

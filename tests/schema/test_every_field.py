@@ -123,7 +123,8 @@ ARGUMENTS = {
     "report": '(range: {from: "2026-01-01", to: "2099-01-01"})',
     "giftCardReport": '(range: {from: "2026-01-01", to: "2099-01-01"})',
     "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
-    'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}})',
+    'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}, '
+    'giftCards: [{code: "000000-000000-000000"}]})',
     "customerExport": '(customer: {externalId: "anna"})',
     "customers": "(having: ANY)",
     "customersByExternalId": '(externalIds: ["anna"])',

@@ -39,6 +39,7 @@ from loyalty.rules.errors import (
     refuse_problems,
 )
 from loyalty.rules.gift_card_errors import (
+    GiftCardAbovePurchase,
     GiftCardBalanceTooLow,
     GiftCardCodeMistake,
     GiftCardCodeMistyped,
@@ -72,6 +73,7 @@ TEN, NINE = Money(1_000, "EUR"), Money(900, "EUR")
 EVERY_ERROR = [
     (GiftCardEnded("EXPIRED"), "GIFT_CARD_ENDED", ("gift_card",)),
     (GiftCardBalanceTooLow(NINE, TEN), "GIFT_CARD_BALANCE_TOO_LOW", ("amount",)),
+    (GiftCardAbovePurchase(TEN, NINE, TEN), "GIFT_CARD_ABOVE_PURCHASE", ("amount",)),
     (GiftCardInUse(NINE, TEN), "GIFT_CARD_IN_USE", ("gift_card",)),
     (ReturnExceedsSpending(NINE, TEN), "RETURN_EXCEEDS_SPENDING", ("amount",)),
     (NotFound("customer", ("by", "id")), "NOT_FOUND", ("by", "id")),

@@ -1,0 +1,204 @@
+"""Gift cards in the quote of a checkout: what each pays of what points and others leave, in the order given."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from loyalty.rules.errors import (
+    CurrencyMismatch,
+    InvalidInput,
+    LoyaltyError,
+    NotFound,
+    PurchaseEnded,
+    PurchaseOfAnotherCustomer,
+)
+from loyalty.rules.gift_card import refuse_ended, spendable_minor
+from loyalty.rules.gift_card_code import GiftCardCode
+from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, TooManyWrongCodes
+from loyalty.rules.money import Money
+from loyalty.rules.payments import share_out
+from loyalty.rules.purchase import ENDED
+from loyalty.services.customer import may_see_customer
+from loyalty.services.gift_card import CardKey, may_use_card
+from loyalty.services.gift_card_guess import limit_guesses
+from loyalty.services.world import World
+from loyalty.storage.gift_card_quotes import CardToPay, read_cards_to_pay
+from loyalty.storage.known_checkouts import KnownCheckout
+from loyalty.storage.points_paid import PurchaseKey
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require_any
+
+MAX_QUOTED_CARDS = 10
+"""Gift cards in one quote: each code in it is looked up and counted."""
+
+NamedCard = CardKey | LoyaltyError
+"""How a caller names a card of a quote, or why what was sent names none."""
+
+FoundCard = CardToPay | LoyaltyError
+"""A card that a quote names, or why none is found."""
+
+
+class Price(NamedTuple):
+    """What is to be paid, in minor units.
+
+    ``total_minor`` is what the caller says, ``payable_minor`` what may be paid of it. Points pay ``points_minor``
+    already, beside the holds that a new one may replace, and take ``applied_minor`` off in this quote.
+    """
+
+    currency: str
+    total_minor: int
+    payable_minor: int
+    points_minor: int
+    applied_minor: int
+
+
+class QuotedCard(NamedTuple):
+    """A card of a quote: what it could pay, before and after what is paid otherwise, or why it pays nothing.
+
+    ``card`` is None where no card is found, or where the caller may not know it.
+    """
+
+    card: CardToPay | None
+    available: Money
+    amount: Money
+    refusal: LoyaltyError | None
+
+
+class QuotedCards(NamedTuple):
+    """The cards of a quote in the order given, and what else pays for the purchase already."""
+
+    cards: Sequence[QuotedCard] = ()
+    already_minor: int = 0
+
+
+def card_path(position: int, *more: str) -> tuple[str, ...]:
+    """The path of a card in the input of a quote."""
+    return ("gift_cards", str(position), *more)
+
+
+def refuse_cards(actor: Actor, named: Sequence[NamedCard]) -> None:
+    """Refuse callers who may not spend cards, and more cards than one quote takes. Refusal: InvalidInput."""
+    if not named:
+        return
+    require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_READ)
+    if len(named) > MAX_QUOTED_CARDS:
+        raise InvalidInput.one("gift_cards", reason=f"must have at most {MAX_QUOTED_CARDS} cards")
+
+
+async def find_quoted_cards(
+    world: World, by: Actor, named: Sequence[NamedCard], purchase: PurchaseKey | None
+) -> list[FoundCard]:
+    """The cards that a quote names, or why one of them is not found; each wrong code counts against the caller."""
+    if not named:
+        return []
+    hashes = [
+        world.codes.hashes(by.tenant_id, one.code) if isinstance(one, CardKey) and one.code is not None else ()
+        for one in named
+    ]
+    ids = [one.id for one in named if isinstance(one, CardKey) and one.id is not None]
+    tx = world.database.reading(by.tenant_id)
+    rows = await read_cards_to_pay(tx, ids, [one for each in hashes for one in each], purchase)
+    found: list[FoundCard] = []
+    for position, one in enumerate(named):
+        if isinstance(one, LoyaltyError):
+            found.append(one)
+        elif one.code is not None:
+            card = next((row for row in rows if row.card.code_hash in hashes[position]), None)
+            found.append(await _find_by_code(world, by, one.code, card, card_path(position, "code")))
+        else:
+            card = next((row for row in rows if row.card.id == one.id and may_use_card(by, row.card)), None)
+            found.append(card or NotFound("gift card", card_path(position)))
+    return found
+
+
+async def _find_by_code(
+    world: World, by: Actor, code: GiftCardCode, card: CardToPay | None, path: tuple[str, ...]
+) -> FoundCard:
+    try:
+        await limit_guesses(world, by, code, known=card is not None, path=path)
+    except TooManyWrongCodes as refusal:
+        return refusal
+    return card or NotFound("gift card", path)
+
+
+def quote_cards(
+    actor: Actor, known: KnownCheckout, found: Sequence[FoundCard], price: Price, now: datetime
+) -> QuotedCards:
+    """What each card pays of what points and others leave, in the order given.
+
+    Money that the cards themselves have set aside for this purchase counts as available. For a customer who may not
+    know of the purchase nothing is told of it, and no card pays.
+    """
+    if not all(may_see_customer(actor, owner_id) for owner_id in known.owner_ids):
+        refusal = PurchaseOfAnotherCustomer(("purchase",))
+        return QuotedCards([_refuse_card(one, price.currency, refusal) for one in found])
+    refusals = list(_find_refusals(known, found, price.currency, now))
+    own = {one.card.id: one.held_minor for one in found if isinstance(one, CardToPay)}
+    already_minor = (
+        known.beside_cards_minor(price.points_minor + price.applied_minor)
+        - price.applied_minor
+        + known.cards.net_minor
+        - sum(own.values())
+    )
+    already_minor = min(already_minor, price.total_minor - price.applied_minor)
+    left_minor = max(0, price.payable_minor - price.applied_minor - already_minor)
+    available = [
+        _available_minor(one, now) if isinstance(one, CardToPay) and refusal is None else 0
+        for one, refusal in zip(found, refusals, strict=True)
+    ]
+    shares = share_out(left_minor, available)
+    cards = [
+        QuotedCard(
+            one if isinstance(one, CardToPay) else None,
+            Money(could, price.currency),
+            Money(pays, price.currency),
+            refusal,
+        )
+        for one, could, pays, refusal in zip(found, available, shares, refusals, strict=True)
+    ]
+    return QuotedCards(cards, already_minor)
+
+
+def _find_refusals(
+    known: KnownCheckout, found: Sequence[FoundCard], currency: str, now: datetime
+) -> Iterator[LoyaltyError | None]:
+    """Why each card pays nothing; None for one that may pay."""
+    seen = set()
+    for position, one in enumerate(found):
+        path = card_path(position)
+        if isinstance(one, LoyaltyError):
+            yield one
+            continue
+        yield _find_refusal(one, known, currency, now, path, is_again=one.card.id in seen)
+        seen.add(one.card.id)
+
+
+def _find_refusal(
+    one: CardToPay, known: KnownCheckout, currency: str, now: datetime, path: tuple[str, ...], *, is_again: bool
+) -> LoyaltyError | None:
+    if is_again:
+        return InvalidInput.one(*path, reason="names a card that stands in the list already")
+    if known.purchase is not None and known.purchase.status in ENDED:
+        return PurchaseEnded(known.purchase.status, ("purchase",))
+    if one.card.currency != currency:
+        return CurrencyMismatch(currency, one.card.currency, path)
+    if _available_minor(one, now):
+        return None
+    try:
+        refuse_ended(one.card.account, now, path)
+    except GiftCardEnded as refusal:
+        return refusal
+    return GiftCardBalanceTooLow(Money(0, currency), Money(1, currency), path)
+
+
+def _refuse_card(one: FoundCard, currency: str, refusal: LoyaltyError) -> QuotedCard:
+    nothing = Money(0, currency)
+    if isinstance(one, CardToPay):
+        return QuotedCard(one, nothing, nothing, refusal)
+    return QuotedCard(None, nothing, nothing, one)
+
+
+def _available_minor(one: CardToPay, now: datetime) -> int:
+    """What the card can pay of this purchase: what can be spent of it, and what it has set aside for it."""
+    return spendable_minor(one.card.account, now) + one.held_minor

@@ -1,0 +1,127 @@
+"""What is known of a purchase that is to be paid: as it is recorded, if it is, and what pays for it already."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Integer, Text, bindparam, cast, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.rules.payments import PaidWithCards, Payment, sum_beside_cards, sum_beside_points
+from loyalty.rules.purchase import PurchaseStatus
+from loyalty.storage.cards_paid import cards_paid, paid_with_cards
+from loyalty.storage.documents import read_payments
+from loyalty.storage.points_paid import (
+    PaidWithPoints,
+    PurchaseKey,
+    paid_with_points,
+    paying_holds,
+    paying_redemptions,
+)
+from loyalty.storage.tables import checkouts, programs, purchases
+from tenancy.reading import Reads
+from tenancy.table import tenant_parameter
+
+
+class RecordedPurchase(NamedTuple):
+    """What a checkout must know of its purchase where it is recorded; `payments` are those that reports told."""
+
+    id: PurchaseId
+    customer_id: CustomerId
+    status: PurchaseStatus
+    total_minor: int
+    refunded_minor: int
+    currency: str
+    payments: Sequence[Payment] = ()
+
+    @property
+    def left_minor(self) -> int:
+        """The total less what was refunded."""
+        return self.total_minor - self.refunded_minor
+
+
+class KnownCheckout(NamedTuple):
+    """What is known of the purchase that a checkout names: as it is recorded, if it is, and what pays for it already.
+
+    ``version`` is that of the row in `checkouts`, 0 without one. ``paid`` is what points pay, ``cards`` what gift
+    cards do.
+    """
+
+    version: int = 0
+    purchase: RecordedPurchase | None = None
+    paid: PaidWithPoints = PaidWithPoints()
+    cards: PaidWithCards = PaidWithCards()
+
+    @property
+    def owner_ids(self) -> frozenset[CustomerId]:
+        """Whose purchase it is: the recorded customer, or before that whoever's points pay for it."""
+        return self.paid.owner_ids if self.purchase is None else frozenset({self.purchase.customer_id})
+
+    @property
+    def beside_points_minor(self) -> int:
+        """What pays beside points."""
+        return sum_beside_points(self._payments, self.cards, self._refunded_minor)
+
+    def beside_cards_minor(self, points_minor: int) -> int:
+        """What pays beside gift cards, where points pay so much."""
+        return sum_beside_cards(self._payments, points_minor, self.cards, self._refunded_minor)
+
+    @property
+    def _payments(self) -> Sequence[Payment]:
+        return () if self.purchase is None else self.purchase.payments
+
+    @property
+    def _refunded_minor(self) -> int:
+        return 0 if self.purchase is None else self.purchase.refunded_minor
+
+
+_NAMES = RecordedPurchase._fields
+
+
+def known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """The columns of ``known_checkout``, over tables that ``join_purchase`` has joined."""
+    return [
+        cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version"),
+        *(purchases.c[name].label(f"paid_{name}") for name in _NAMES),
+        paying_holds(kind, external_id),
+        paying_redemptions(kind, external_id),
+        cards_paid(kind, external_id),
+    ]
+
+
+def join_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tables: Any) -> Any:
+    """Join a purchase by its natural key, and the row that guards its checkout."""
+    return tables.outerjoin(
+        purchases,
+        (purchases.c.tenant_id == tenant_parameter())
+        & (purchases.c.kind == kind)
+        & (purchases.c.external_id == external_id),
+    ).outerjoin(
+        checkouts,
+        (checkouts.c.tenant_id == tenant_parameter())
+        & (checkouts.c.purchase_kind == kind)
+        & (checkouts.c.purchase_external_id == external_id),
+    )
+
+
+_kind, _external_id = bindparam("kind", type_=Text()), bindparam("external_id", type_=Text())
+_KNOWN = (
+    select(*known_columns(_kind, _external_id))
+    .select_from(join_purchase(_kind, _external_id, programs))
+    .where(programs.c.tenant_id == tenant_parameter())
+)
+
+
+async def read_known_checkout(tx: Reads, key: PurchaseKey) -> KnownCheckout:
+    """What is known of one purchase."""
+    row = await tx.row(_KNOWN, kind=key.kind, external_id=key.external_id)
+    return KnownCheckout() if row is None else known_checkout(row)
+
+
+def known_checkout(row: Any) -> KnownCheckout:
+    """What is known of a purchase, from ``known_columns``."""
+    purchase = None
+    if row.paid_id is not None:
+        made = RecordedPurchase._make(getattr(row, f"paid_{name}") for name in _NAMES)
+        purchase = made._replace(status=PurchaseStatus(made.status), payments=read_payments(made.payments))
+    return KnownCheckout(row.checkout_version, purchase, paid_with_points(row), paid_with_cards(row))
