@@ -22,7 +22,7 @@ from worker.main import ALL_PARTS, Part, run_worker
     help="Run this part alone; may be given more than once. Without it every part runs.",
 )
 def worker(*, only: tuple[Part, ...]) -> None:
-    """Relay events, let points mature and work off jobs, until Ctrl-C or SIGTERM. Any number may run side by side."""
+    """Relay events, run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM. Any number may run."""
     settings = load_settings()
     configure_logging(settings.log_level)
     with provided_database(settings) as urls:

@@ -76,7 +76,13 @@ WRITE_COST = 50
 LEDGER_VERIFICATION_COST = 15_000
 """What `ledgerVerification` counts for, which reads the whole ledger: an operation may ask for it once."""
 
-DEAR_FIELDS = {("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST}
+DAILY_FIGURES_COST = 2_000
+"""What `Report.daily` counts for: up to 366 days, which a list without page arguments is not taken to hold."""
+
+DEAR_FIELDS = {
+    ("Query", "ledgerVerification"): LEDGER_VERIFICATION_COST,
+    ("Report", "daily"): DAILY_FIGURES_COST,
+}
 """Fields that take much more work than a question to the database."""
 
 MAX_NESTING = 150

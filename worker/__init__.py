@@ -1,1 +1,1 @@
-"""Background work: giving committed events their place in the log, working off jobs."""
+"""Background work: the relay of events, the readers of their log, jobs, and sweeps of what is due."""

@@ -11,6 +11,7 @@ from loyalty.services.world import World
 from tenancy.database import POOL_WAIT_SECONDS, Database, Pooler
 from tenancy.startup import refuse_unsafe_role
 from worker.jobs import work_off_jobs
+from worker.reading import read_logs
 from worker.relay import relay_events
 from worker.sweeping import sweep
 
@@ -31,6 +32,8 @@ class Part(enum.StrEnum):
     """Works off background jobs."""
     SWEEPING = "SWEEPING"
     """Does what time alone makes due: points mature, holds end."""
+    READERS = "READERS"
+    """Lets each reader of the log work on new events."""
 
 
 ALL_PARTS = tuple(Part)
@@ -103,6 +106,8 @@ async def _run_loops(world: World, relay: Database, stop: asyncio.Event, parts: 
             loops.create_task(work_off_jobs(world, relay, stop), name="jobs")
         if Part.SWEEPING in parts:
             loops.create_task(sweep(world, relay, stop), name="sweeping")
+        if Part.READERS in parts:
+            loops.create_task(read_logs(world, relay, stop), name="readers")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

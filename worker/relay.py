@@ -1,11 +1,12 @@
-"""The relay: gives committed events their positions and hints to every listening process that logs have grown.
+"""The relay: gives committed events their positions, and tells readers of the log and listening processes of them.
 
-Positions and hints belong to one transaction: a relay that dies in between has done neither. Several relays may run;
+All that belongs to one transaction: a relay that dies in between has done nothing. Several relays may run;
 the row locks of a batch put them in line, so each event gets one position and a customer's events keep their order.
 """
 
 import asyncio
 
+from loyalty.services.log_readers import READER_NAMES
 from loyalty.storage.events import encode_hints, notify, position_events
 from tenancy.database import Database
 from worker.loop import Pace, repeat_until_stopped
@@ -26,6 +27,6 @@ async def relay_events(relay: Database, stop: asyncio.Event) -> None:
 async def relay_batch(relay: Database) -> int:
     """Position the next committed events of all tenants and send the hints; returns how many events there were."""
     async with relay.engine.begin() as connection:
-        positioned = await position_events(connection)
+        positioned = await position_events(connection, READER_NAMES)
         await notify(connection, encode_hints(positioned))
     return sum(log.arrived for log in positioned)

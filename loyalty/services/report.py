@@ -22,6 +22,17 @@ _TAKES_AWAY = frozenset({ReportFigure.REVERSED, ReportFigure.REDEEMED, ReportFig
 """The figures of entries below zero: a report shows them as positive numbers."""
 
 
+class MovementRow(NamedTuple):
+    """Points by what moved them, gross."""
+
+    earned: int
+    reversed: int
+    redeemed: int
+    returned: int
+    expired: int
+    adjusted: int
+
+
 class ReportRow(NamedTuple):
     """What happened to points in a range: earned and redeemed net of what was taken back, adjustments apart."""
 
@@ -48,9 +59,9 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
     active = await count_active_customers(tx, start_at, end_at)
     if any(abs(points) > MAX_POINTS for points in sums.values()):
         raise LimitReached("points in one report", MAX_POINTS, ("range",))
-    figures = _figures(sums)
-    earned = figures[ReportFigure.EARNED] - figures[ReportFigure.REVERSED]
-    redeemed = figures[ReportFigure.REDEEMED] - figures[ReportFigure.RETURNED]
+    moved = movements_of(sums)
+    earned = moved.earned - moved.reversed
+    redeemed = moved.redeemed - moved.returned
     return ReportRow(
         starts_at=start_at,
         ends_at=end_at,
@@ -58,12 +69,7 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         points_redeemed=redeemed,
         redemption_rate=redemption_rate(earned, redeemed),
         active_customers=active,
-        earned=figures[ReportFigure.EARNED],
-        reversed=figures[ReportFigure.REVERSED],
-        redeemed=figures[ReportFigure.REDEEMED],
-        returned=figures[ReportFigure.RETURNED],
-        expired=figures[ReportFigure.EXPIRED],
-        adjusted=figures[ReportFigure.ADJUSTED],
+        **moved._asdict(),
     )
 
 
@@ -75,11 +81,11 @@ async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[da
     return day_range(first_day, last_day, tenant.time_zone)
 
 
-def _figures(sums: Mapping[str, int]) -> dict[ReportFigure, int]:
-    """What the sums of all kinds are counted as."""
+def movements_of(sums: Mapping[str, int]) -> MovementRow:
+    """Count the sums of all kinds of entries as a report does."""
     figures = dict.fromkeys(ReportFigure, 0)
     for kind, points in sums.items():
         figure = KINDS[EntryKind(kind)].figure
         if figure is not None:
             figures[figure] += -points if figure in _TAKES_AWAY else points
-    return figures
+    return MovementRow(**{figure.value.lower(): points for figure, points in figures.items()})

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, bindparam, func, select, text
+from sqlalchemy import Select, Text, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.events import EventKind
@@ -98,12 +99,18 @@ _POSITION = text(
         FROM numbered n JOIN counted c USING (tenant_id) JOIN advanced a USING (tenant_id)
         WHERE e.tenant_id = n.tenant_id AND e.id = n.id
         RETURNING e.tenant_id
+    ), told AS (
+        INSERT INTO log_readers AS r (tenant_id, reader, position, reaches, due_at, attempts)
+        SELECT a.tenant_id, n.name, 0, a.last_position, now(), 0
+        FROM advanced a CROSS JOIN unnest(:readers) AS n(name) ORDER BY a.tenant_id, n.name
+        ON CONFLICT (tenant_id, reader) DO UPDATE
+        SET reaches = excluded.reaches, due_at = coalesce(r.due_at, excluded.due_at)
     )
     SELECT a.tenant_id, a.last_position, c.arrived
     FROM advanced a JOIN counted c USING (tenant_id)
     WHERE EXISTS (SELECT FROM positioned)
     """,  # noqa: S608 - made of constants
-)
+).bindparams(bindparam("readers", type_=ARRAY(Text)))
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
@@ -163,9 +170,13 @@ class Positioned(NamedTuple):
     arrived: int
 
 
-async def position_events(connection: AsyncConnection) -> list[Positioned]:
-    """Give the next committed events of all tenants their positions; runs as the relay role, outside any tenant."""
-    rows = await connection.execute(_POSITION, {"batch": RELAY_BATCH, "shares": RELAY_SHARES, "tenants": RELAY_TENANTS})
+async def position_events(connection: AsyncConnection, readers: Sequence[str] = ()) -> list[Positioned]:
+    """Give the next committed events of all tenants their positions, and tell the readers of them.
+
+    Runs as the relay role, outside any tenant.
+    """
+    shares = {"batch": RELAY_BATCH, "shares": RELAY_SHARES, "tenants": RELAY_TENANTS}
+    rows = await connection.execute(_POSITION, {**shares, "readers": list(readers)})
     return [Positioned._make(row) for row in rows]
 
 

@@ -1,6 +1,6 @@
 """Reports over a range of the tenant's local days."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import strawberry
@@ -10,6 +10,7 @@ from loyalty.rules.listing import OrderDirection
 from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
 from loyalty.services.customer import get_customer
+from loyalty.services.daily_figures import DailyFiguresRow, DayRow, get_daily_figures
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -19,7 +20,7 @@ from schema.types.activity import ActivityFilter, activity_page
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.customer import CustomerBy, customer_key
 from schema.types.ledger import LedgerEntry
-from schema.types.node import shown
+from schema.types.node import reads, shown
 
 RATIO_DECIMALS = 6
 
@@ -32,6 +33,26 @@ class Movements:
     returned: Points = strawberry.field(description="Spent points that were given back.")
     expired: Points = strawberry.field(description="Passed their date.")
     adjusted: Points = strawberry.field(description="Corrected by hand, signed.")
+
+
+@strawberry.type(description="What one local day of the tenant brought.")
+class ReportDay:
+    is_type_of = reads(DayRow)
+
+    day: date = strawberry.field(description="The local day.")
+    movements: Movements = strawberry.field(description="Gross sums by what moved the points.")
+
+
+@strawberry.type(
+    description="The days of a range, for charts. They are added up from the log of events within seconds."
+)
+class DailyFigures:
+    is_type_of = reads(DailyFiguresRow)
+
+    days: list[ReportDay] = strawberry.field(description="The days on which points moved, in their order.")
+    events_behind: int = strawberry.field(
+        description="How many events are not added up yet; 0 where the days say the same as the report."
+    )
 
 
 @strawberry.type(description="What happened in a range of local days; everything here follows the same range.")
@@ -56,6 +77,14 @@ class Report:
     def movements(self) -> Movements:
         """Read with the report."""
         return shown(Movements, self)
+
+    @computed(description="The same movements day by day. The range may have at most 366 days for it.")
+    async def daily(self, info: Info) -> DailyFigures:
+        """Read from the figures that a reader of the log keeps."""
+        row: Any = self
+        context = info.context
+        found = await get_daily_figures(context.world, context.actor, row.starts_at, row.ends_at)
+        return shown(DailyFigures, found)
 
     @computed(description="The activity log: every change of a balance in the range, newest first.")
     async def activity(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways

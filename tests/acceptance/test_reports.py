@@ -6,6 +6,7 @@ from typing import Any
 from tests.acceptance.business import Business
 from tests.acceptance.client import ONE_PER_EURO, adjust, create_rule, record
 from tests.acceptance.conftest import OpenBusiness
+from tests.fixtures.live import until
 
 REPORT = """
 query($range: DateRangeInput!, $customer: CustomerBy, $kinds: [LedgerEntryKind!]) {
@@ -128,3 +129,34 @@ async def test_the_log_is_filtered_by_customer_and_by_kind_within_the_range(salo
     longer_ago = datetime.now(UTC) - timedelta(days=3)
     report = await salon.staff.get(REPORT, range=days(longer_ago), customer={"externalId": "anna"})
     assert report["activity"]["nodes"] == []
+
+
+DAILY = "query($range: DateRangeInput!) { report(range: $range) { %s daily { eventsBehind days { day %s } } } }"
+
+
+async def test_the_days_of_a_report_add_up_to_it(salon: Business) -> None:
+    """For charts: a reader of the log adds up each local day, and the report says how far it is."""
+    movements = "movements { earned reversed redeemed returned expired adjusted }"
+    document = DAILY % (movements, movements)
+    await create_rule(salon.manager, "A point per euro", ONE_PER_EURO)
+    await record(salon.integration, "order-1", "30.00")
+    await adjust(salon.manager, "mistake", -2)
+
+    async def read() -> Any:
+        return await salon.staff.get(document, range=around_now())
+
+    async def is_added_up() -> bool:
+        daily = (await read())["daily"]
+        return daily["eventsBehind"] == 0 and bool(daily["days"])
+
+    await until(is_added_up)
+    report = await read()
+    assert report["movements"]["earned"] == 30
+    for name, points in report["movements"].items():
+        assert sum(day["movements"][name] for day in report["daily"]["days"]) == points, name
+
+
+async def test_a_range_of_more_than_a_year_has_no_days(salon: Business) -> None:
+    answer = await salon.staff.answer(DAILY % ("pointsEarned", "day"), range={"from": "2020-01-01", "to": "2026-12-31"})
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["range"]

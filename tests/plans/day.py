@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import text
 
+from loyalty.log.events import LoggedEvent
+from loyalty.log.readers import Reader, TurnFailed, advance_reader
 from loyalty.log.reading import last_position, last_positions, list_events
 from loyalty.rules.accrual import MatureOn
 from loyalty.rules.audit import AuditSubject
@@ -43,6 +45,7 @@ from loyalty.services.customer import (
 )
 from loyalty.services.customer_erase import EraseRequest, erase_customer
 from loyalty.services.customer_export import export_customer
+from loyalty.services.daily_figures import get_daily_figures
 from loyalty.services.earning_rule import (
     count_earning_rules,
     create_earning_rule,
@@ -75,6 +78,7 @@ from loyalty.services.listing import (
     list_purchases,
     list_redemptions,
 )
+from loyalty.services.log_readers import READER_NAMES, READERS
 from loyalty.services.member import (
     MemberChange,
     MemberRequest,
@@ -132,6 +136,7 @@ from loyalty.storage.holds import read_holds_moved_at
 from loyalty.storage.idempotency import keep_key, keyed_call
 from loyalty.storage.jobs import read_due_jobs
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
+from loyalty.storage.log_readers import read_due_logs, register_readers
 from loyalty.storage.members import MemberFilter
 from loyalty.storage.oidc_issuers import OidcIssuerRow
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
@@ -142,7 +147,7 @@ from permissions.catalog import Permission
 from permissions.roles import BUILT_IN_ROLES, TeamRole
 from schema.loaders import LOADERS, Loaders
 from schema.node_ids import RowKey
-from tenancy.database import Database
+from tenancy.database import Database, Transaction
 from tenancy.provisioning import list_tenants
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
@@ -229,6 +234,14 @@ ONE_OF_A_KIND = ("tenant", "program", "program_checks", "catalog_names", "accrua
 """Loaders of what a tenant has once."""
 BY_PURCHASE_KEY = ("purchases_by_key", "holds_for", "redemptions_for")
 """Loaders that are asked for natural keys of purchases."""
+
+
+async def fail(_tx: Transaction, _events: Sequence[LoggedEvent]) -> None:
+    """A handler that cannot do its work."""
+    raise ZeroDivisionError
+
+
+FAILING = Reader("failing", fail)
 
 
 class Day:
@@ -505,6 +518,7 @@ class Day:
         await list_activity(world, salon.manager, EntryFilter(), Window(50, place))
         await find_purchase(world, salon.staff, purchase_id=None, key=(PurchaseKind.ORDER, "day-1"))
         await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
+        await get_daily_figures(world, salon.manager, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
         await self._look_through_lists(found.id)
         await self._load_relations()
 
@@ -577,13 +591,20 @@ class Day:
     async def follow_events(self) -> None:
         """The relay's batches, and readers who resume."""
         async with self.relay.engine.begin() as connection:
-            await position_events(connection)
+            await position_events(connection, READER_NAMES)
+            await register_readers(connection, [*READER_NAMES, FAILING.name])
             await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
         newest = await last_position(self.world.database, self.salon.tenant_id)
         assert await last_positions(self.world.database, [self.salon.tenant_id]) == {self.salon.tenant_id: newest}
         everything = EventFilter(kinds=[EventKind.POINTS_EARNED])
         await poll_events(self.world, self.salon.manager, everything, after=newest - 300, limit=50)
         await list_events(self.world.database, self.salon.tenant_id, after=500)
+        for reader in READERS.values():
+            async with self.relay.engine.connect() as connection:
+                await read_due_logs(connection, reader.name, 100)
+            await advance_reader(self.world.database, self.salon.tenant_id, reader)
+        with suppress(TurnFailed):
+            await advance_reader(self.world.database, self.salon.tenant_id, FAILING)
 
     async def sweep(self) -> None:
         """What time alone makes due, looked for across tenants, and done in this one."""

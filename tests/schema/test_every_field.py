@@ -48,7 +48,7 @@ from schema.user_error import UserError
 from tenancy.database import Database
 from tests.fixtures.tenants import salon_of
 from tests.loyalty.rules.test_errors import EVERY_ERROR
-from tests.loyalty.services.builders import NOBODY, customer_actor, position_all_events
+from tests.loyalty.services.builders import NOBODY, customer_actor, read_all_events
 
 UNSEEN = {"LedgerDifference", "CustomerCandidate"}
 """What a sound ledger and a clear name do not show: the second belongs to a refusal, all of which are asked below."""
@@ -117,10 +117,14 @@ def is_node(type_: Any) -> bool:
 
 # ── what is asked for ────────────────────────────────────────────────────────────────────────────────────────────
 
+TODAY = datetime.now(UTC).date()
+THESE_DAYS = f'(range: {{from: "{TODAY - timedelta(days=30)}", to: "{TODAY + timedelta(days=300)}"}})'
+"""What the tests let happen; a year is the longest whose days are shown."""
+
 ARGUMENTS = {
     "customer": '(by: {externalId: "anna"})',
     "purchase": '(by: {key: {kind: ORDER, externalId: "order-1"}})',
-    "report": '(range: {from: "2026-01-01", to: "2099-01-01"})',
+    "report": THESE_DAYS,
     "giftCardReport": '(range: {from: "2026-01-01", to: "2099-01-01"})',
     "checkoutQuote": '(input: {customer: {externalId: "anna"}, subtotal: {amount: "50.00", currency: "EUR"}, '
     'discounts: {amount: "1.00", currency: "EUR"}, purchase: {kind: ORDER, externalId: "next"}, '
@@ -440,7 +444,7 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     life = Life(owner)
     for part in (life.set_up, life.earn, life.spend, life.move):
         await part()
-    await position_all_events(relay_database)
+    await read_all_events(world, salon.tenant_id, relay_database)
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         jobs = await tx.rows(text("SELECT id FROM jobs WHERE tenant_id = :current_tenant ORDER BY created_at"))
     for job in jobs:

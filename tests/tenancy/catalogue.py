@@ -27,6 +27,7 @@ RELAY_TABLES = (
     "gift_cards",
     "holds",
     "jobs",
+    "log_readers",
     "lots",
     "purchases",
     "tenants",

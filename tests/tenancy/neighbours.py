@@ -51,8 +51,8 @@ from tests.loyalty.services.builders import (
     one_point_per_euro,
     order,
     pay_back,
-    position_all_events,
     product,
+    read_all_events,
     service_item,
     set_redemption,
 )
@@ -141,7 +141,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     counter = replace(staff_actor(salon.tenant_id, Role.STAFF), subject="counter")
     await adjust_points(world, counter, adjustment(1, "by the counter"))
     (entry, *_) = await list_activity(world, salon.manager, EntryFilter(), Window(1))
-    await position_all_events(relay)
+    await read_all_events(world, salon.tenant_id, relay)
     return Neighbour(
         salon=salon,
         customer_id=recorded.customer.id,

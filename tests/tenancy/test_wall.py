@@ -21,7 +21,9 @@ BY_TIME = {
     f"{sweep.due.table} has an index that does not begin with tenant_id: {sweep.due.index.name}" for sweep in SWEEPS
 }
 """The relay finds what is due by the time, for all tenants at once. The registry of sweeps names these indexes."""
-KNOWN_GAPS = DOCUMENTED_GAPS | BY_TIME
+OF_READERS = "log_readers has an index that does not begin with tenant_id: log_readers_due_at_idx"
+"""The worker finds in the same way which logs a reader may read on."""
+KNOWN_GAPS = DOCUMENTED_GAPS | BY_TIME | {OF_READERS}
 
 GROWS_ONLY = "INSERT, SELECT"
 BEGINS_ONLY = "INSERT"
@@ -56,6 +58,7 @@ APP_RIGHTS = {
     "customer_tags": "DELETE, INSERT, SELECT",
     "customer_words": "DELETE, INSERT, SELECT",
     "customers": "INSERT, SELECT, UPDATE",
+    "daily_figures": "INSERT, SELECT, UPDATE(events), UPDATE(points)",
     "earning_rule_versions": GROWS_ONLY,
     "earning_rules": "INSERT, SELECT, UPDATE",
     "entries": (f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(actor_name_hash), UPDATE(reason), UPDATE(reason_hash)"),
@@ -85,6 +88,7 @@ APP_RIGHTS = {
     "UPDATE(lowered_points), UPDATE(purchase_external_id), UPDATE(state)",
     "idempotency_keys": f"{GROWS_ONLY}, UPDATE(key)",
     "jobs": "INSERT, SELECT, UPDATE",
+    "log_readers": "SELECT, UPDATE(attempts), UPDATE(due_at), UPDATE(position), UPDATE(problem)",
     "lots": (
         "INSERT, SELECT, UPDATE(expired), UPDATE(expires_at), UPDATE(held), UPDATE(notice_at), UPDATE(remaining), "
         "UPDATE(state)"
@@ -123,6 +127,9 @@ RELAY_RIGHTS = {
     "gift_cards": "SELECT(due_at), SELECT(tenant_id)",
     "holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
     "jobs": "SELECT",
+    "log_readers": (
+        "INSERT, SELECT(due_at), SELECT(reaches), SELECT(reader), SELECT(tenant_id), UPDATE(due_at), UPDATE(reaches)"
+    ),
     "lots": "SELECT(due_at), SELECT(notice_at), SELECT(state), SELECT(tenant_id)",
     "purchases": "SELECT(evaluates_at), SELECT(tenant_id)",
     "program_versions": BEGINS_ONLY,

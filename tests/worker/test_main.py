@@ -23,7 +23,7 @@ async def test_says_as_json_when_it_starts_and_when_it_stops(database_urls: Data
         stopped = [json.loads(line) async for line in process.stderr][-1]
         assert await process.wait() == 0
     assert (started["event"], started["level"]) == ("worker started", "info")
-    assert started["parts"] == ["JOBS", "RELAY", "SWEEPING"]
+    assert started["parts"] == ["JOBS", "READERS", "RELAY", "SWEEPING"]
     assert (stopped["event"], stopped["finished"]) == ("worker stopped", True)
 
 

@@ -43,6 +43,7 @@ TIMES_AND_STATES = {
     "gift_card_holds": {"tenant_id", "state", "expires_at"},
     "gift_cards": {"tenant_id", "due_at"},
     "holds": {"tenant_id", "state", "expires_at"},
+    "log_readers": {"tenant_id", "reader", "reaches", "due_at"},
     "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
 }

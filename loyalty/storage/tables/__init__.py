@@ -51,6 +51,7 @@ from loyalty.storage.tables.program import (
     tiers,
 )
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
+from loyalty.storage.tables.readers import daily_figures, log_readers
 from loyalty.storage.tables.team import adjusted_days, members, roles
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "customer_tags",
     "customer_words",
     "customers",
+    "daily_figures",
     "earning_rule_versions",
     "earning_rules",
     "entries",
@@ -92,6 +94,7 @@ __all__ = [
     "holds",
     "idempotency_keys",
     "jobs",
+    "log_readers",
     "lots",
     "members",
     "oidc_issuers",

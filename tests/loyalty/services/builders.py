@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from loyalty.log.readers import advance_reader
 from loyalty.rules.account import Overdraft
 from loyalty.rules.accrual import AccrualPolicy
 from loyalty.rules.adjustment import AdjustmentReason
@@ -32,6 +33,7 @@ from loyalty.services.checkout import Checkout
 from loyalty.services.customer import CustomerKey
 from loyalty.services.customer_merge import MergedCustomers, MergeRequest, merge_customers
 from loyalty.services.hold import HoldRequest
+from loyalty.services.log_readers import READER_NAMES, READERS
 from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import record_purchase
@@ -241,9 +243,17 @@ async def set_policy(world: World, salon: Salon, **policy: Any) -> None:
     await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, accrual=accrual), None))
 
 
+async def read_all_events(world: World, tenant_id: TenantId, relay: Database) -> None:
+    """Give every committed event its position, and let each reader work through the log of a tenant."""
+    await position_all_events(relay)
+    for reader in READERS.values():
+        while await advance_reader(world.database, tenant_id, reader):
+            pass
+
+
 async def position_all_events(relay: Database) -> None:
     """Give every committed event its position, as the relay does."""
     while True:
         async with relay.engine.begin() as connection:
-            if not await position_events(connection):
+            if not await position_events(connection, READER_NAMES):
                 return

@@ -76,6 +76,7 @@ from loyalty.services.customer_erase import EraseRequest, erase_customer
 from loyalty.services.customer_export import export_customer
 from loyalty.services.customer_merge import MergeRequest, load_merges, merge_customers
 from loyalty.services.customer_token import CustomerTokenRequest, grant_customer_token
+from loyalty.services.daily_figures import get_daily_figures
 from loyalty.services.earning_rule import (
     count_earning_rules,
     create_earning_rule,
@@ -300,6 +301,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_accruals": (EVERYONE, lambda w, a: load_accruals(w, a, [PurchaseId(NOBODY)])),
     "load_accruals_by_id": (EVERYONE, lambda w, a: load_accruals_by_id(w, a, [AccrualId(NOBODY)])),
     "get_gift_card_report": ({O, A, M, S, R}, lambda w, a: get_gift_card_report(w, a, DAY, DAY)),
+    "get_daily_figures": ({O, A, M, S, R}, lambda w, a: get_daily_figures(w, a, NOON, NOON)),
     "get_report": ({O, A, M, S, R}, lambda w, a: get_report(w, a, DAY, DAY)),
     "get_verification": ({O, A, M, S, R}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.

@@ -1,0 +1,116 @@
+"""Readers of the log: each has a name, a position in the log of each tenant, and a handler.
+
+The handler works in the transaction that also moves the position. So what it writes there is written once, whatever
+stops in between; what it does outside may happen again. A reader that fails in a tenant rests, longer each time, and
+is tried again for ever: it skips no event, and delays neither another reader nor another tenant.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from loyalty.log.events import LoggedEvent, decode_row
+from loyalty.rules.ids import TenantId
+from loyalty.storage.events import read_events
+from loyalty.storage.log_readers import Turn, move_reader, put_off_reader, read_reader_state, take_turn
+from tenancy.database import Database, Transaction
+from tenancy.reading import Reads
+from tenancy.retry import retry_transaction
+
+MAX_EVENTS_IN_A_TURN = 500
+"""Events that a handler gets at once."""
+MAX_WORK_SECONDS = 20.0
+"""How long a handler may take for them."""
+TURN_SECONDS = 30.0
+"""After so long another worker may take the turn of one that has died. Longer than ``MAX_WORK_SECONDS``."""
+FIRST_RETRY_SECONDS = 1.0
+MAX_RETRY_SECONDS = 600.0
+
+Handler = Callable[[Transaction, Sequence[LoggedEvent]], Awaitable[None]]
+"""Works on the next events of a tenant, in their order, in the transaction that moves the position."""
+
+
+class Reader(NamedTuple):
+    """A reader of all logs."""
+
+    name: str
+    """What positions are kept by. Never change it: under another name everything is read again."""
+    handle: Handler
+
+
+class Lag(NamedTuple):
+    """How far a reader is behind the log of a tenant."""
+
+    events: int
+    attempts: int
+    """Turns since the last one that ended well; 0 or 1 where all is well."""
+    problem: str | None
+    """Why its last turn failed."""
+
+
+class TurnFailed(Exception):
+    """A turn of a reader failed and was put off. ``__cause__`` is why."""
+
+    def __init__(self, attempts: int, retry_seconds: float) -> None:
+        super().__init__(f"attempt {attempts}, the next one in {retry_seconds:g} seconds")
+        self.attempts = attempts
+        self.retry_seconds = retry_seconds
+
+
+class _LostTurn(Exception):
+    """Another worker took the turn meanwhile: what this one has written is rolled back."""
+
+
+def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
+    """The readers by their names. Raises TypeError for two of the same name."""
+    by_name = {reader.name: reader for reader in readers}
+    if len(by_name) != len(readers):
+        raise TypeError("each reader has a name of its own")
+    return by_name
+
+
+async def advance_reader(
+    database: Database, tenant_id: TenantId, reader: Reader, *, turn_seconds: float = TURN_SECONDS
+) -> bool:
+    """Let a reader work on the next events of a tenant; tells whether there are more.
+
+    False, too, when another worker has the turn. Raises TurnFailed after a failure, which is noted with the reader.
+    """
+    async with database.tenant_transaction(tenant_id) as tx:
+        turn = await take_turn(tx, reader.name, turn_seconds)
+    if turn is None:
+        return False
+    try:
+        async with asyncio.timeout(MAX_WORK_SECONDS):
+            return await retry_transaction(lambda: _work(database, tenant_id, reader, turn))
+    except _LostTurn:
+        return False
+    except Exception as error:
+        seconds = retry_seconds(turn.attempts)
+        async with database.tenant_transaction(tenant_id) as tx:
+            await put_off_reader(tx, reader.name, turn, seconds, type(error).__name__)
+        raise TurnFailed(turn.attempts, seconds) from error
+
+
+async def read_lag(tx: Reads, reader: str) -> Lag:
+    """How far a reader is behind the log of the tenant of a transaction."""
+    state = await read_reader_state(tx, reader)
+    if state is None:
+        return Lag(0, 0, None)
+    return Lag(max(state.reaches - state.position, 0), state.attempts, state.problem)
+
+
+def retry_seconds(attempts: int) -> float:
+    """Return how long a reader rests after so many failures in a row."""
+    return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 30))
+
+
+async def _work(database: Database, tenant_id: TenantId, reader: Reader, turn: Turn) -> bool:
+    async with database.tenant_transaction(tenant_id) as tx:
+        rows = await read_events(tx, after=turn.position, limit=MAX_EVENTS_IN_A_TURN)
+        if rows:
+            await reader.handle(tx, [decode_row(row) for row in rows])
+        more = await move_reader(tx, reader.name, turn, rows[-1].position if rows else turn.reaches)
+        if more is None:
+            raise _LostTurn
+    return more

@@ -1,0 +1,73 @@
+"""The figures of each day: a reader of the log adds them up, and a report shows them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import NamedTuple
+
+from loyalty.log.events import LoggedEvent
+from loyalty.log.readers import Reader, read_lag
+from loyalty.rules.daily_figures import DailyFigure, sum_by_day
+from loyalty.rules.entry_kinds import KINDS
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.zones import find_time_zone
+from loyalty.services.report import MovementRow, movements_of
+from loyalty.services.world import World
+from loyalty.storage.daily_figures import add_figures, read_figures
+from loyalty.storage.tenants import read_tenant
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+from tenancy.multiplexer import Lane
+
+MAX_DAYS = 366
+"""Days that are shown at once."""
+
+_KIND_OF_EVENT = {row.event: kind for kind, row in KINDS.items() if row.event is not None}
+
+
+class DayRow(NamedTuple):
+    """What one local day brought."""
+
+    day: date
+    movements: MovementRow
+
+
+class DailyFiguresRow(NamedTuple):
+    """The days of a range on which points moved, and how far the figures are behind the log."""
+
+    days: list[DayRow]
+    events_behind: int
+
+
+async def add_up_events(tx: Transaction, events: Sequence[LoggedEvent]) -> None:
+    """Add events to the figures of their days: the handler of the reader."""
+    tenant = await read_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    happened = ((one.occurred_at, one.event) for one in events)
+    await add_figures(tx, sum_by_day(happened, find_time_zone(tenant.time_zone)))
+
+
+DAILY_FIGURES = Reader("daily_figures", add_up_events)
+
+
+async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_at: datetime) -> DailyFiguresRow:
+    """The figures of the local days in ``[start_at, end_at)``. Refusal: InvalidInput for more than ``MAX_DAYS``."""
+    require(actor, Permission.LOYALTY_REPORT)
+    tx = world.database.reading(actor.tenant_id, Lane.SLOW)
+    tenant = await read_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant")
+    zone = find_time_zone(tenant.time_zone)
+    first_day, after = start_at.astimezone(zone).date(), end_at.astimezone(zone).date()
+    if (after - first_day).days > MAX_DAYS:
+        raise InvalidInput.one("range", reason=f"must have at most {MAX_DAYS} days where daily figures are asked for")
+    behind = (await read_lag(tx, DAILY_FIGURES.name)).events
+    return DailyFiguresRow(_days_of(await read_figures(tx, first_day, after - timedelta(days=1))), behind)
+
+
+def _days_of(figures: Iterable[DailyFigure]) -> list[DayRow]:
+    days = groupby((one for one in figures if one.kind in _KIND_OF_EVENT), key=lambda one: one.day)
+    return [DayRow(day, movements_of({_KIND_OF_EVENT[one.kind]: one.points for one in some})) for day, some in days]

@@ -1,0 +1,125 @@
+"""How far each reader of a log is: which are due, whose turn it is, and where they go on.
+
+A turn is taken by moving the due time ahead, so no row stays locked while a reader works: the relay, which tells the
+readers of new events, never waits for one.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Float, Text, bindparam, case, func, null, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from loyalty.rules.ids import TenantId
+from loyalty.storage.tables import log_readers
+from tenancy.database import Transaction
+from tenancy.reading import Reads
+from tenancy.table import tenant_parameter
+
+
+class Turn(NamedTuple):
+    """A reader's turn at the log of a tenant."""
+
+    position: int
+    """It reads what comes after it."""
+    reaches: int
+    """The last event that there was when the turn began."""
+    attempts: int
+    """Turns since the last one that ended well, this one included."""
+
+
+class ReaderState(NamedTuple):
+    """How far a reader is in the log of a tenant."""
+
+    position: int
+    reaches: int
+    attempts: int
+    problem: str | None
+    """Why its last turn failed; None where it went well."""
+
+
+def _seconds_from_now(parameter: str) -> ColumnElement[datetime]:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam(parameter, type_=Float))
+
+
+_OWN = (log_readers.c.tenant_id == tenant_parameter(), log_readers.c.reader == bindparam("name"))
+_IN_TURN = (*_OWN, log_readers.c.position == bindparam("read_after"))
+
+_REGISTER = text(
+    """
+    INSERT INTO log_readers AS r (tenant_id, reader, position, reaches, due_at, attempts)
+    SELECT p.tenant_id, n.name, 0, p.last_position, now(), 0
+    FROM event_positions p CROSS JOIN unnest(:readers) AS n(name)
+    ORDER BY p.tenant_id, n.name
+    ON CONFLICT (tenant_id, reader) DO UPDATE
+    SET reaches = excluded.reaches, due_at = coalesce(r.due_at, excluded.due_at)
+    WHERE r.reaches < excluded.reaches
+    """
+).bindparams(bindparam("readers", type_=ARRAY(Text)))
+_DUE = (
+    select(log_readers.c.tenant_id)
+    .where(
+        log_readers.c.due_at.is_not(None), log_readers.c.due_at <= func.now(), log_readers.c.reader == bindparam("name")
+    )
+    .order_by(log_readers.c.due_at)
+    .limit(bindparam("limit"))
+)
+_TAKE = (
+    update(log_readers)
+    .where(*_OWN, log_readers.c.due_at <= func.now())
+    .values(due_at=_seconds_from_now("seconds"), attempts=log_readers.c.attempts + 1)
+    .returning(log_readers.c.position, log_readers.c.reaches, log_readers.c.attempts)
+)
+_MOVE = (
+    update(log_readers)
+    .where(*_IN_TURN)
+    .values(
+        position=bindparam("read_up_to"),
+        due_at=case((log_readers.c.reaches > bindparam("read_up_to"), func.now()), else_=null()),
+        attempts=0,
+        problem=None,
+    )
+    .returning(log_readers.c.due_at.is_not(None).label("more"))
+)
+_PUT_OFF = (
+    update(log_readers)
+    .where(*_IN_TURN, log_readers.c.attempts == bindparam("attempt"))
+    .values(due_at=_seconds_from_now("seconds"), problem=bindparam("reason"))
+)
+_STATE = select(*(log_readers.c[name] for name in ReaderState._fields)).where(*_OWN)
+
+
+async def register_readers(connection: AsyncConnection, readers: Sequence[str]) -> None:
+    """Let readers begin with the logs that there are, and tell them of what they were not told; as the relay role."""
+    await connection.execute(_REGISTER, {"readers": list(readers)})
+
+
+async def read_due_logs(connection: AsyncConnection, reader: str, limit: int) -> list[TenantId]:
+    """Up to so many tenants whose log a reader may read on, those that wait longest first; as the relay role."""
+    rows = await connection.execute(_DUE, {"name": reader, "limit": limit})
+    return [TenantId(row.tenant_id) for row in rows]
+
+
+async def take_turn(tx: Transaction, reader: str, seconds: float) -> Turn | None:
+    """Take the turn of a reader for so many seconds; None when another worker has it, or nothing is due."""
+    row = await tx.row(_TAKE, name=reader, seconds=seconds)
+    return Turn._make(row) if row else None
+
+
+async def move_reader(tx: Transaction, reader: str, turn: Turn, read_up_to: int) -> bool | None:
+    """Move a reader on, and tell whether the log goes on; None when another worker has moved it meanwhile."""
+    row = await tx.row(_MOVE, name=reader, read_after=turn.position, read_up_to=read_up_to)
+    return bool(row.more) if row else None
+
+
+async def put_off_reader(tx: Transaction, reader: str, turn: Turn, seconds: float, reason: str) -> None:
+    """Let a reader rest so many seconds after a turn that failed. Does nothing when somebody took a later turn."""
+    await tx.run(_PUT_OFF, name=reader, read_after=turn.position, attempt=turn.attempts, seconds=seconds, reason=reason)
+
+
+async def read_reader_state(tx: Reads, reader: str) -> ReaderState | None:
+    """How far a reader is; None before the first event of the tenant."""
+    row = await tx.row(_STATE, name=reader)
+    return ReaderState._make(row) if row else None

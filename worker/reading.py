@@ -1,0 +1,71 @@
+"""The loops of the readers of the log: each reader has one, so that none waits for another.
+
+The trouble that a reader has with one tenant is no trouble of other tenants: its turn there is put off.
+"""
+
+import asyncio
+
+import structlog
+
+from loyalty.log.readers import Reader, TurnFailed, advance_reader
+from loyalty.rules.ids import TenantId
+from loyalty.services.log_readers import READER_NAMES, READERS
+from loyalty.services.world import World
+from loyalty.storage.log_readers import read_due_logs, register_readers
+from tenancy.database import Database
+from tenancy.outage import is_away, log_failure
+from worker.loop import Pace, repeat_until_stopped
+
+PACE = Pace(busy_seconds=0.05, idle_seconds=0.25)
+TENANTS_AT_ONCE = 100
+"""Tenants of one reader in one round, those that wait longest first."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.readers")
+
+
+async def read_logs(world: World, relay: Database, stop: asyncio.Event) -> None:
+    """Run all readers until ``stop`` is set; a running turn is finished. Survives a lost database."""
+    async with asyncio.TaskGroup() as loops:
+        for reader in READERS.values():
+            loops.create_task(_run_reader(reader, world, relay, stop), name=f"reader {reader.name}")
+
+
+async def read_round(reader: Reader, world: World, relay: Database) -> int:
+    """One turn of a reader for each tenant whose log has grown; returns how many tenants there were."""
+    async with relay.engine.connect() as connection:
+        tenants = await read_due_logs(connection, reader.name, TENANTS_AT_ONCE)
+    for tenant_id in tenants:
+        await _take_turn(reader, world, tenant_id)
+    return len(tenants)
+
+
+async def _run_reader(reader: Reader, world: World, relay: Database, stop: asyncio.Event) -> None:
+    is_registered = False
+
+    async def work() -> bool:
+        nonlocal is_registered
+        if not is_registered:
+            async with relay.engine.begin() as connection:
+                await register_readers(connection, READER_NAMES)
+            is_registered = True
+        return await read_round(reader, world, relay) > 0
+
+    await repeat_until_stopped(f"reader {reader.name}", work, stop, PACE)
+
+
+async def _take_turn(reader: Reader, world: World, tenant_id: TenantId) -> None:
+    try:
+        await advance_reader(world.database, tenant_id, reader)
+    except TurnFailed as failed:
+        cause = failed.__cause__
+        if not isinstance(cause, Exception) or is_away(cause):
+            raise
+        log_failure(
+            log,
+            "reader failed, will be tried again",
+            cause,
+            reader=reader.name,
+            tenant=str(tenant_id),
+            attempts=failed.attempts,
+            retry_after_seconds=failed.retry_seconds,
+        )
