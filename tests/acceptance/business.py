@@ -21,7 +21,8 @@ from tests.fixtures.snapshots import snapshot
 _UNDONE = text(
     """
     SELECT EXISTS (SELECT FROM events WHERE tenant_id = :current_tenant AND position IS NULL)
-        OR EXISTS (SELECT FROM jobs WHERE tenant_id = :current_tenant AND state IN ('WAITING', 'RUNNING')) AS undone
+        OR EXISTS (SELECT FROM jobs WHERE tenant_id = :current_tenant AND state IN ('WAITING', 'RUNNING'))
+        OR EXISTS (SELECT FROM log_readers WHERE tenant_id = :current_tenant AND due_at IS NOT NULL) AS undone
     """
 )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import loyalty.services
+from loyalty.rules.counted_lines import SoldAs
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
 from loyalty.rules.gift_card_gift import Gift
@@ -54,6 +55,7 @@ from loyalty.services.catalog import (
     keep_catalog_items,
     list_catalog_items,
     load_catalog_items,
+    load_line_names,
     upsert_catalog_items,
 )
 from loyalty.services.checkout import quote_checkout
@@ -306,6 +308,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "get_verification": ({O, A, M, S, R}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.
     "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),
+    "load_line_names": (EVERYONE, lambda w, a: load_line_names(w, a, [SoldAs(PurchaseKind.ORDER, "cut", None)])),
     "load_catalog_items": (TEAM, lambda w, a: load_catalog_items(w, a, [CatalogPlace("SERVICE", "cut")])),
     "load_rule_versions": (TEAM, lambda w, a: load_rule_versions(w, a, [RuleId(NOBODY)])),
     "list_paused_rules": (EVERYONE, list_paused_rules),
