@@ -73,9 +73,11 @@ bench-database: $(STAMP) ## Measure what a read costs through the multiplexer an
 bench-verify: $(STAMP) ## Measure `treue verify` on a million entries (ARGS="--entries 10000000" for more)
 	@$(BIN)/python -m bench.verify $(ARGS)
 
-schema: $(STAMP) ## Write schema/schema.graphql anew
+schema: $(STAMP) ## Write schema/schema.graphql and schema/platform.graphql anew
 	@$(BIN)/treue schema > schema/schema.graphql.new
 	@mv schema/schema.graphql.new schema/schema.graphql
+	@$(BIN)/treue schema --platform > schema/platform.graphql.new
+	@mv schema/platform.graphql.new schema/platform.graphql
 
 refusals: $(STAMP) ## Write the table of docs/reference/refusals.md anew
 	@$(BIN)/python -m tests.docs.refusals

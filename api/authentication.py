@@ -60,7 +60,7 @@ class Authenticator:
 
         Raises `Unauthenticated`, or `TenantNotActive` for one that stands otherwise.
         """
-        actor = await self.actor_of(_bearer_credential(authorization))
+        actor = await self.actor_of(bearer_credential(authorization))
         refuse_other_networks(actor, peer)
         return actor
 
@@ -159,7 +159,8 @@ def is_expired(actor: Actor) -> bool:
     return actor.expires_at is not None and actor.expires_at <= dt.datetime.now(dt.UTC)
 
 
-def _bearer_credential(authorization: str | None) -> str:
+def bearer_credential(authorization: str | None) -> str:
+    """The credential of an Authorization header. Raises `Unauthenticated` where there is none."""
     if not authorization:
         raise Unauthenticated("A credential is required.", missing=True)
     if len(authorization) > MAX_HEADER_LENGTH or not authorization.isascii():

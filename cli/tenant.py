@@ -1,11 +1,14 @@
 """`treue tenant`: the businesses on the platform."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
+import orjson
 
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.errors import InvalidInput, NotFound, TenantClosed
@@ -14,10 +17,12 @@ from loyalty.services.tenant import (
     close_tenant,
     entitle_tenant,
     limit_tenant,
+    note_export,
     provision_tenant,
     resume_tenant,
     suspend_tenant,
 )
+from loyalty.services.tenant_export import export_tenant
 from loyalty.services.world import World
 from runtime.databases import provided_database
 from runtime.problems import SetupProblem
@@ -31,7 +36,7 @@ T = TypeVar("T")
 
 @click.group()
 def tenant() -> None:
-    """Create, list, suspend, resume, close, entitle and limit tenants."""
+    """Create, list, suspend, resume, close, entitle, limit and export tenants."""
 
 
 @tenant.command()
@@ -161,6 +166,33 @@ def limits(tenant_id: uuid.UUID, points: int | None, per_second: int | None, *, 
         "the limits of the settings" if own is None else f"{own.points} points, and {own.per_second} come back a second"
     )
     click.echo(f"{tenant_id} has {told}.")
+
+
+@tenant.command()
+@click.argument("tenant_id", metavar="ID", type=click.UUID)
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+def export(tenant_id: uuid.UUID, file: Path) -> None:
+    """Write everything that is held of a tenant to FILE, a JSON object a line: its table, and the row.
+
+    All rows are as they were at one moment. Secrets are left out: hashes of credentials, and the codes of gift cards.
+    The file is readable for its owner only, and a file that is there is not overwritten. Both logs tell of the export.
+    """
+    _change(tenant_id, note_export)
+    try:
+        target = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except OSError as error:
+        raise SetupProblem(f"{file} cannot be written: {error.strerror}.") from error
+
+    async def work(database: Database) -> int:
+        count = 0
+        async for exported in export_tenant(World(database), TenantId(tenant_id)):
+            target.write(orjson.dumps({"table": exported.table, "row": exported.row}) + b"\n")
+            count += 1
+        return count
+
+    with target, provided_database(load_settings()) as urls:
+        count = asyncio.run(_with_database(urls.app, work))
+    click.echo(f"{count} rows of {tenant_id} stand in {file}.")
 
 
 def _change(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[ListedTenant]]) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy.pool import NullPool
 
 import loyalty.storage.tables  # noqa: F401 - declares the tables that revisions are compared with
 from tenancy.database import sqlalchemy_url
+from tenancy.platform_tables import platform_metadata
 from tenancy.table import metadata
 
 LOCK_TIMEOUT = "5s"
@@ -19,7 +20,9 @@ def run_migrations() -> None:
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(text(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'"))
         connection.commit()
-        context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+        context.configure(
+            connection=connection, target_metadata=[metadata, platform_metadata], transaction_per_migration=True
+        )
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()

@@ -24,6 +24,7 @@ class ActorKind(DescribedEnum):
     API_TOKEN = "API_TOKEN", "A partner system: with an API token, or with an access token of its OAuth client."
     CUSTOMER = "CUSTOMER", "A customer, in the tenant's own app."
     SYSTEM = "SYSTEM", "The service itself, in the background."
+    PLATFORM = "PLATFORM", "The platform that the tenant is on; only the audit log tells of it."
 
 
 class SignedToken(NamedTuple):
@@ -171,6 +172,13 @@ def system_actor(tenant_id: TenantId, subject: str) -> Actor:
         subject=subject,
         permissions=SYSTEM_PERMISSIONS,
         display="Treue",
+    )
+
+
+def platform_actor(tenant_id: TenantId, subject: str, display: str) -> Actor:
+    """The platform, as the audit log of a tenant names it. It holds no permission in any tenant."""
+    return Actor(
+        kind=ActorKind.PLATFORM, tenant_id=tenant_id, subject=subject, permissions=frozenset(), display=display
     )
 
 

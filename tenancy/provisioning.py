@@ -4,14 +4,18 @@ Runs as the relay role, or as the owner of the tables, inside the tenant: the ap
 role reads nothing that tenants hold.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from tenancy.database import Database, Transaction
-from tenancy.table import tenant_parameter
+from tenancy.platform_tables import platform_tenants
+from tenancy.table import among, tenant_parameter
 from tenancy.tables import ACTIVE, CLOSED, tenants
 
 
@@ -26,6 +30,11 @@ class ListedTenant(NamedTuple):
     created_at: datetime
     budget_points: int | None
     budget_per_second: int | None
+    currency: str
+    time_zone: str
+    locale: str
+    external_id: str | None = None
+    """What the platform's own system calls it."""
 
 
 _INSERT = insert(tenants).values(
@@ -41,9 +50,12 @@ _INSERT = insert(tenants).values(
     allowed_origins=bindparam("allowed_origins"),
     loyalty_entitled=bindparam("loyalty_entitled"),
 )
-_LISTED = [tenants.c[name] for name in ListedTenant._fields]
-_LIST = select(*_LISTED).order_by(tenants.c.created_at, tenants.c.tenant_id)
-_ONE = select(*_LISTED).where(tenants.c.tenant_id == tenant_parameter())
+_LISTED = select(
+    *(tenants.c[name] for name in ListedTenant._fields if name != "external_id"), platform_tenants.c.external_id
+).select_from(tenants.outerjoin(platform_tenants, platform_tenants.c.tenant_id == tenants.c.tenant_id))
+_LIST = _LISTED.order_by(tenants.c.created_at, tenants.c.tenant_id)
+_ONE = _LISTED.where(tenants.c.tenant_id == tenant_parameter())
+_LOCK = _ONE.with_for_update(of=tenants)
 _SET_STATE = (
     update(tenants)
     .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
@@ -110,6 +122,51 @@ async def read_listed_tenant(tx: Transaction) -> ListedTenant | None:
     """The tenant of the transaction, as the list of all tenants shows it."""
     row = await tx.row(_ONE)
     return None if row is None else ListedTenant._make(row)
+
+
+async def lock_listed_tenant(tx: Transaction) -> ListedTenant | None:
+    """The same, locked for a change."""
+    row = await tx.row(_LOCK)
+    return None if row is None else ListedTenant._make(row)
+
+
+class TenantFilter(NamedTuple):
+    """Which tenants a list shows; None is no limit."""
+
+    states: Sequence[str] | None = None
+    ids: Sequence[UUID] | None = None
+    external_ids: Sequence[str] | None = None
+
+
+async def read_tenants(
+    connection: AsyncConnection, wanted: TenantFilter, limit: int, after: UUID | None = None
+) -> list[ListedTenant]:
+    """Tenants in the order of their ids, which is that of their creation; runs as the relay's role."""
+    statement = _narrow(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
+    if after is not None:
+        statement = statement.where(tenants.c.tenant_id > after)
+    return [ListedTenant._make(row) for row in await connection.execute(statement, _parameters(wanted))]
+
+
+async def count_tenants(connection: AsyncConnection, wanted: TenantFilter, ceiling: int) -> int:
+    """How many tenants a list has, counted up to a ceiling."""
+    counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
+    statement = select(func.count()).select_from(counted)
+    return int((await connection.execute(statement, _parameters(wanted))).scalar_one())
+
+
+def _narrow(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
+    if wanted.states is not None:
+        statement = statement.where(among(tenants.c.state, "states"))
+    if wanted.ids is not None:
+        statement = statement.where(among(tenants.c.tenant_id, "ids"))
+    if wanted.external_ids is not None:
+        statement = statement.where(among(platform_tenants.c.external_id, "external_ids"))
+    return statement
+
+
+def _parameters(wanted: TenantFilter) -> dict[str, Any]:
+    return {name: list(values) for name, values in wanted._asdict().items() if values is not None}
 
 
 async def list_tenants(relay: Database) -> list[ListedTenant]:

@@ -9,6 +9,7 @@ from loyalty.rules.described_enum import DescribedEnum
 class AuditSubject(DescribedEnum):
     """What was changed. More may come."""
 
+    TENANT = "TENANT", "The tenant itself, changed by the platform: its state, its module, its budget."
     PROGRAM = "PROGRAM", "The settings of the program."
     EARNING_RULE = "EARNING_RULE", "An earning rule."
     TIER = "TIER", "A tier."

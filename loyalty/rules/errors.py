@@ -82,8 +82,8 @@ class IdempotencyConflict(Conflict):
 
     code: ClassVar[str] = "IDEMPOTENCY_CONFLICT"
 
-    def __init__(self, key: str) -> None:
-        super().__init__("This idempotency key was used before with another input.", ("idempotency_key",))
+    def __init__(self, key: str, path: tuple[str, ...] = ("idempotency_key",)) -> None:
+        super().__init__(f"This {path[-1].replace('_', ' ')} was used before with another input.", path)
         self.key = key
 
 

@@ -1,24 +1,46 @@
-"""What the platform does with tenants: create one with its first program, suspend, resume, close, entitle, limit it."""
+"""What the platform does with tenants: create them with their first program, suspend, resume, close, entitle, limit.
 
-from collections.abc import Sequence
+Each change stands in the log of the platform, and in the audit log of the tenant.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.budget import BudgetLimits, check_limits
-from loyalty.rules.errors import NotFound, Problem, TenantClosed, refuse_problems
+from loyalty.rules.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    LoyaltyError,
+    NotFound,
+    Problem,
+    TenantClosed,
+    refuse_problems,
+)
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import is_currency
 from loyalty.rules.origins import check_origins
+from loyalty.rules.platform import MAX_TENANTS_AT_ONCE, OPERATOR, PlatformAction, PlatformActionKind, PlatformCaller
 from loyalty.rules.program import default_settings
-from loyalty.rules.text import check_text
+from loyalty.rules.text import check_external_id, check_text
 from loyalty.rules.zones import is_locale, is_time_zone
+from loyalty.services.audit import note_changes
+from loyalty.services.fingerprint import fingerprint
+from loyalty.services.platform_log import note_action
 from loyalty.services.world import World
 from loyalty.storage.programs import create_program
+from permissions.actor import platform_actor
 from tenancy.database import Transaction
+from tenancy.platform import KnownTenant, name_tenant, read_known_tenants
 from tenancy.provisioning import (
     ListedTenant,
     NewTenant,
     insert_tenant,
+    lock_listed_tenant,
     read_listed_tenant,
     set_budget,
     set_entitlement,
@@ -27,6 +49,32 @@ from tenancy.provisioning import (
 from tenancy.tables import ACTIVE, CLOSED, SUSPENDED
 
 NAME_MAX_LENGTH = 120
+CREATED_AT_ONCE = 4
+"""Tenants of one call that are created at the same time."""
+
+
+class TenantRequest(NamedTuple):
+    """A business that joins the platform. ``external_id`` is what the platform's own system calls it."""
+
+    name: str
+    currency: str
+    time_zone: str
+    locale: str = "en"
+    sandbox: bool = False
+    allowed_origins: Sequence[str] = ()
+    loyalty_entitled: bool = True
+    external_id: str | None = None
+
+
+class CreatedTenant(NamedTuple):
+    """A tenant, as it is now. ``replayed`` tells that an earlier call had created it."""
+
+    tenant: ListedTenant
+    replayed: bool
+
+
+class _ExternalIdTaken(Exception):
+    """Somebody else has just created the tenant of this external id."""
 
 
 async def provision_tenant(
@@ -41,89 +89,224 @@ async def provision_tenant(
     loyalty_entitled: bool = True,
 ) -> NewTenant:
     """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field."""
-    origins, wrong_origins = check_origins(allowed_origins, ("allowed_origins",))
-    refuse_problems(
-        [
-            check_text(name, ("name",), NAME_MAX_LENGTH),
-            None if is_currency(currency) else Problem(("currency",), "must be an ISO 4217 currency code"),
-            None if is_time_zone(time_zone) else Problem(("time_zone",), "must be the name of an IANA time zone"),
-            None if is_locale(locale) else Problem(("locale",), "must be a language tag such as de-AT"),
-            *wrong_origins,
-        ],
-    )
-    tenant = NewTenant(TenantId(uuid7()), name, currency, time_zone, locale, sandbox, tuple(origins), loyalty_entitled)
-    now = world.clock()
-    async with world.database.tenant_transaction(tenant.tenant_id) as tx:
-        await insert_tenant(tx, tenant, now)
-        await create_program(tx, default_settings(currency), now, "provisioning")
+    request = TenantRequest(name, currency, time_zone, locale, sandbox, allowed_origins, loyalty_entitled)
+    tenant = _check_request(request)
+    await _insert(world, OPERATOR, request, tenant)
     return tenant
 
 
-async def suspend_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+async def create_tenants(
+    world: World, by: PlatformCaller, requests: Sequence[TenantRequest]
+) -> list[CreatedTenant | LoyaltyError]:
+    """Create tenants, one result for each request in their order; a wrong one harms no other.
+
+    A request with an ``external_id`` is done once: a retry gets the tenant that the first call created. Refusals of a
+    request: InvalidInput, IdempotencyConflict (another request had this external id). Of the call: InvalidInput.
+    """
+    if not 1 <= len(requests) <= MAX_TENANTS_AT_ONCE:
+        raise InvalidInput.one("tenants", reason=f"must have 1 to {MAX_TENANTS_AT_ONCE} entries")
+    gate = asyncio.Semaphore(CREATED_AT_ONCE)
+
+    async def create(place: int, request: TenantRequest) -> CreatedTenant | LoyaltyError:
+        async with gate:
+            try:
+                return await create_tenant(world, by, request, ("tenants", str(place)))
+            except LoyaltyError as refusal:
+                return refusal
+
+    return list(await asyncio.gather(*(create(place, request) for place, request in enumerate(requests))))
+
+
+async def create_tenant(
+    world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...] = ()
+) -> CreatedTenant:
+    """Create a tenant, once for each external id. Refusals: InvalidInput, IdempotencyConflict, under ``path``."""
+    tenant = _check_request(request, path)
+    try:
+        return CreatedTenant(await _insert(world, by, request, tenant), replayed=False)
+    except _ExternalIdTaken:
+        return CreatedTenant(await _read_known(world, request, path), replayed=True)
+
+
+async def suspend_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
     """Refuse every credential of a tenant from now on; suspending twice is no error.
 
     Only access stops. Points mature and expire on their dates, and holds end in time, as customers were told.
     Refusals: NotFound, TenantClosed.
     """
-    return await _set_state(world, tenant_id, SUSPENDED)
+    return await _change(
+        world, tenant_id, by, PlatformActionKind.TENANT_SUSPENDED, lambda tx: set_tenant_state(tx, SUSPENDED)
+    )
 
 
-async def resume_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+async def resume_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
     """Let the credentials of a suspended tenant work again, all that still stand.
 
     Refusals: NotFound, TenantClosed.
     """
-    return await _set_state(world, tenant_id, ACTIVE)
+    return await _change(
+        world, tenant_id, by, PlatformActionKind.TENANT_RESUMED, lambda tx: set_tenant_state(tx, ACTIVE)
+    )
 
 
-async def close_tenant(world: World, tenant_id: TenantId) -> ListedTenant:
+async def close_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
     """Refuse every credential of a tenant for good; closing twice is no error. What it holds is kept.
 
     Refusal: NotFound.
     """
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        await set_tenant_state(tx, CLOSED)
-        return await _find(tx)
+    return await _change(
+        world,
+        tenant_id,
+        by,
+        PlatformActionKind.TENANT_CLOSED,
+        lambda tx: set_tenant_state(tx, CLOSED),
+        even_when_closed=True,
+    )
 
 
-async def entitle_tenant(world: World, tenant_id: TenantId, *, loyalty: bool) -> ListedTenant:
+async def entitle_tenant(
+    world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR, *, loyalty: bool
+) -> ListedTenant:
     """Grant the loyalty module to a tenant, or take it back.
 
     Without it everything but credentials is refused; the tenant's own switch stays as it is, and so does what the
     tenant holds. Refusals: NotFound, TenantClosed.
     """
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        await set_entitlement(tx, entitled=loyalty)
-        return await _find_open(tx)
+    return await _change(
+        world, tenant_id, by, PlatformActionKind.TENANT_ENTITLED, lambda tx: set_entitlement(tx, entitled=loyalty)
+    )
 
 
-async def limit_tenant(world: World, tenant_id: TenantId, limits: BudgetLimits | None) -> ListedTenant:
+async def limit_tenant(
+    world: World, tenant_id: TenantId, limits: BudgetLimits | None, by: PlatformCaller = OPERATOR
+) -> ListedTenant:
     """Give a tenant a budget of its own, or with None that of the settings. Servers know of it within seconds.
 
     Refusals: NotFound, TenantClosed, InvalidInput.
     """
     if limits is not None:
         refuse_problems(check_limits(limits))
+    return await _change(
+        world, tenant_id, by, PlatformActionKind.TENANT_LIMITED, lambda tx: set_budget(tx, *(limits or (None, None)))
+    )
+
+
+async def note_export(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
+    """Note that everything that a tenant holds is written to a file, in both logs. Refusal: NotFound."""
     async with world.database.tenant_transaction(tenant_id) as tx:
-        await set_budget(tx, *(limits or (None, None)))
-        return await _find_open(tx)
+        tenant = await _lock(tx)
+        now = world.clock()
+        states = {"exported_at": None}, {"exported_at": now}
+        await _note(tx, by, PlatformAction(PlatformActionKind.TENANT_EXPORTED, tenant.name, *states, tenant_id), now)
+        return tenant
 
 
-async def _set_state(world: World, tenant_id: TenantId, state: str) -> ListedTenant:
+async def _change(
+    world: World,
+    tenant_id: TenantId,
+    by: PlatformCaller,
+    kind: PlatformActionKind,
+    write: Callable[[Transaction], Awaitable[None]],
+    *,
+    even_when_closed: bool = False,
+) -> ListedTenant:
+    """Change a tenant, and note what differs. What changes nothing is not noted."""
     async with world.database.tenant_transaction(tenant_id) as tx:
-        await set_tenant_state(tx, state)
-        return await _find_open(tx)
+        before = await _lock(tx)
+        if before.state == CLOSED and not even_when_closed:
+            raise TenantClosed
+        await write(tx)
+        after = await _find(tx)
+        if after != before:
+            action = PlatformAction(kind, after.name, _show(before), _show(after), tenant_id)
+            await _note(tx, by, action, world.clock())
+        return after
 
 
-async def _find_open(tx: Transaction) -> ListedTenant:
-    tenant = await _find(tx)
-    if tenant.state == CLOSED:
-        raise TenantClosed
+async def _note(tx: Transaction, by: PlatformCaller, action: PlatformAction, now: datetime) -> None:
+    """Write a change to the log of the platform, and to the audit log of the tenant."""
+    await note_action(tx, by, action, now)
+    change = AuditedChange(AuditSubject.TENANT, str(tx.tenant_id), action.name, action.before, action.after)
+    await note_changes(tx, platform_actor(tx.tenant_id, by.subject, by.name), now, [change])
+
+
+def _show(tenant: ListedTenant) -> dict[str, object]:
+    """What the logs tell of a tenant."""
+    shown = ("state", "loyalty_entitled", "budget_points", "budget_per_second")
+    return {name: getattr(tenant, name) for name in shown}
+
+
+def _check_request(request: TenantRequest, path: tuple[str, ...] = ()) -> NewTenant:
+    """A new tenant as it was asked for. Refusal: InvalidInput, with every wrong field under ``path``."""
+    origins, wrong_origins = check_origins(request.allowed_origins, (*path, "allowed_origins"))
+    refuse_problems(
+        [
+            check_text(request.name, (*path, "name"), NAME_MAX_LENGTH),
+            _check_known(is_currency(request.currency), (*path, "currency"), "must be an ISO 4217 currency code"),
+            _check_known(
+                is_time_zone(request.time_zone), (*path, "time_zone"), "must be the name of an IANA time zone"
+            ),
+            _check_known(is_locale(request.locale), (*path, "locale"), "must be a language tag such as de-AT"),
+            *wrong_origins,
+            None if request.external_id is None else check_external_id(request.external_id, (*path, "external_id")),
+        ],
+    )
+    return NewTenant(
+        TenantId(uuid7()),
+        request.name,
+        request.currency,
+        request.time_zone,
+        request.locale,
+        request.sandbox,
+        tuple(origins),
+        request.loyalty_entitled,
+    )
+
+
+def _check_known(known: bool, path: tuple[str, ...], reason: str) -> Problem | None:  # noqa: FBT001 - the result of a check
+    return None if known else Problem(path, reason)
+
+
+async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tenant: NewTenant) -> ListedTenant:
+    """Write the first rows of a tenant, in one transaction."""
+    now = world.clock()
+    async with world.database.tenant_transaction(tenant.tenant_id) as tx:
+        if request.external_id is not None:
+            known = KnownTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
+            if not await name_tenant(tx, known):
+                raise _ExternalIdTaken
+        await insert_tenant(tx, tenant, now)
+        await create_program(tx, default_settings(tenant.currency), now, "provisioning")
+        made = tenant._asdict() | {"external_id": request.external_id}
+        kind = PlatformActionKind.TENANT_CREATED
+        await note_action(tx, by, PlatformAction(kind, tenant.name, None, made, tenant.tenant_id), now)
+        return await _find(tx)
+
+
+async def _read_known(world: World, request: TenantRequest, path: tuple[str, ...]) -> ListedTenant:
+    """The tenant that an earlier call created. Refusal: IdempotencyConflict, where it asked for something else."""
+    external_id = str(request.external_id)
+    async with world.database.plain_transaction() as connection:
+        known = (await read_known_tenants(connection, [external_id]))[external_id]
+    if known.fingerprint != _fingerprint(request):
+        raise IdempotencyConflict(external_id, (*path, "external_id"))
+    async with world.database.tenant_transaction(TenantId(known.tenant_id)) as tx:
+        return await _find(tx)
+
+
+def _fingerprint(request: TenantRequest) -> str:
+    return fingerprint(request._replace(allowed_origins=tuple(request.allowed_origins)))
+
+
+async def _lock(tx: Transaction) -> ListedTenant:
+    tenant = await lock_listed_tenant(tx)
+    if tenant is None:
+        raise NotFound("tenant", ("id",))
     return tenant
 
 
 async def _find(tx: Transaction) -> ListedTenant:
     tenant = await read_listed_tenant(tx)
     if tenant is None:
-        raise NotFound("tenant")
+        raise NotFound("tenant", ("id",))
     return tenant

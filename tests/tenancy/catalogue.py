@@ -11,7 +11,10 @@ import psycopg
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 MIGRATIONS_TABLE = "alembic_version"
-"""The one table that belongs to no tenant: it is alembic's, and nobody but the owner may even read it."""
+"""It is alembic's, and nobody but the owner may even read it."""
+
+PLATFORM_TABLES = ("platform_actions", "platform_tenants", "platform_tokens")
+"""They are the platform's and hold nothing of any tenant: the application may not even read them."""
 
 _OF_TENANT = "(tenant_id = (current_setting('app.tenant_id'::text))::uuid)"
 _OF_CREDENTIAL = "(sha256 = current_setting('app.credential_sha256'::text, true))"
@@ -158,7 +161,8 @@ def _expected_policies(table: str) -> list[str]:
 _WALLED = f"""
     WITH walled AS (
         SELECT c.* FROM pg_class c
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> '{MIGRATIONS_TABLE}'
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+        AND c.relname NOT IN ('{MIGRATIONS_TABLE}', {", ".join(f"'{name}'" for name in PLATFORM_TABLES)})
     )
 """
 

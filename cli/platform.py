@@ -1,0 +1,165 @@
+"""`treue platform`: the platform's own API, and the credentials for it."""
+
+import asyncio
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import click
+import structlog
+
+from api.tokens import hash_token, is_token, make_token
+from cli.addresses import address_of, free_port, refuse_taken_port
+from loyalty.rules.errors import InvalidInput, LimitReached, NotFound
+from loyalty.rules.platform import MAX_TOKEN_DAYS, PLATFORM_TOKEN
+from loyalty.services.platform import (
+    PlatformTokenRequest,
+    create_platform_token,
+    find_token_id,
+    is_live,
+    list_tokens,
+    revoke_platform_token,
+)
+from loyalty.services.world import World
+from runtime.databases import provided_database
+from runtime.logs import configure_logging
+from runtime.problems import SetupProblem
+from runtime.settings import load_settings
+from tenancy.database import Database, Pooler
+from tenancy.platform import PlatformTokenRow
+
+DEFAULT_PORT = 8322
+DEFAULT_DAYS = 365
+
+T = TypeVar("T")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.platform")
+
+
+@click.group()
+def platform() -> None:
+    """Serve the API by which the platform creates, entitles, suspends and closes tenants, and make its credentials."""
+
+
+@platform.command()
+@click.option("--host", help="Address to listen on; default TREUE_HOST.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 for any free one.",
+)
+def serve(host: str | None, port: int) -> None:
+    """Serve the platform's API until Ctrl-C or SIGTERM. Keep it within your own network."""
+    # Importing the schema takes seconds, which whoever makes a credential need not wait for.
+    from api.platform import build_platform
+    from api.server import run
+
+    settings = load_settings()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
+    host = host or settings.host
+    port = port or free_port(host)
+    refuse_taken_port(host, port, "treue platform serve --port 8401")
+    configure_logging(settings.log_level)
+    with provided_database(settings) as urls:
+        database = Database(
+            urls.relay,
+            pool_size=settings.pool_size,
+            pool_wait_seconds=settings.pool_wait_seconds,
+            pooler=Pooler(settings.pooler),
+            name="treue-platform",
+        )
+        run(
+            build_platform(database, trusted_proxies=settings.trusted_proxies),
+            host,
+            port,
+            shutdown_seconds=settings.shutdown_seconds,
+            on_started=lambda: log.info("listening", url=f"{address_of(host, port)}/graphql"),
+        )
+
+
+@platform.group()
+def token() -> None:
+    """Make, list and revoke credentials of the platform."""
+
+
+@token.command()
+@click.option("--name", required=True, help="What the logs call it, such as Onboarding.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, MAX_TOKEN_DAYS),
+    default=DEFAULT_DAYS,
+    show_default=True,
+    help="After how many days it ends.",
+)
+def create(name: str, days: int) -> None:
+    """Print a new credential. It is shown now and never again."""
+    made = make_token(PLATFORM_TOKEN)
+
+    async def work(world: World) -> None:
+        await create_platform_token(world, PlatformTokenRequest(name, timedelta(days=days)), made.sha256)
+
+    _run(work)
+    click.echo(made.text)
+
+
+@token.command(name="list")
+def list_() -> None:
+    """List the credentials of the platform, oldest first: id, name, and when they end, ended or were used last."""
+    for row in _run(list_tokens):
+        click.echo("  ".join([str(row.id), row.name, *_remarks(row)]))
+
+
+@token.command()
+@click.argument("named", metavar="ID_OR_TOKEN")
+def revoke(named: str) -> None:
+    """End a credential at once, named by its id or by its text (read from standard input when it is -)."""
+    given = sys.stdin.read().strip() if named == "-" else named.strip()
+
+    async def work(world: World) -> PlatformTokenRow:
+        return await revoke_platform_token(world, await _find_id(world, given))
+
+    row = _run(work)
+    click.echo(f"{row.id} {row.name} is revoked.")
+
+
+async def _find_id(world: World, given: str) -> uuid.UUID:
+    if is_token(given):
+        found = await find_token_id(world, hash_token(given))
+        if found is None:
+            raise NotFound("credential of the platform", ("id",))
+        return found
+    try:
+        return uuid.UUID(given)
+    except ValueError:
+        raise SetupProblem("Give the id of a credential (`treue platform token list`), or its text.") from None
+
+
+def _remarks(row: PlatformTokenRow) -> list[str]:
+    now = datetime.now(UTC)
+    ends = [f"until {row.expires_at:%Y-%m-%d}"] if row.expires_at is not None else []
+    used = [f"used {row.last_used_at:%Y-%m-%d %H:%M} UTC"] if row.last_used_at is not None else []
+    if is_live(row, now):
+        return [*ends, *used]
+    return ["REVOKED" if row.revoked_at is not None else "EXPIRED", *used]
+
+
+def _run(work: Callable[[World], Awaitable[T]]) -> T:
+    async def run_it(url: str) -> T:
+        database = Database(url, pool_size=1, name="treue-cli")
+        try:
+            return await work(World(database))
+        except NotFound as refusal:
+            raise SetupProblem("There is no such credential: see `treue platform token list`.") from refusal
+        except (InvalidInput, LimitReached) as refusal:
+            raise SetupProblem(str(refusal)) from refusal
+        finally:
+            await database.close()
+
+    with provided_database(load_settings()) as urls:
+        return asyncio.run(run_it(urls.relay))

@@ -1,0 +1,72 @@
+"""What the platform does with tenants, and what its credentials are."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from loyalty.rules.described_enum import DescribedEnum
+
+PLATFORM_TOKEN = "platform"  # noqa: S105 - a kind
+"""The kind of the platform's credentials; it stands in their text."""
+
+MAX_TENANTS_AT_ONCE = 1_000
+"""Tenants that one call creates."""
+
+MAX_PLATFORM_TOKENS = 100
+"""Live credentials of the platform."""
+
+MAX_TOKEN_DAYS = 3_650
+LAST_USE_INTERVAL = timedelta(minutes=1)
+"""How exactly the last use of a credential is noted."""
+
+
+class PlatformActionKind(DescribedEnum):
+    """What the platform did. More may come."""
+
+    TENANT_CREATED = "TENANT_CREATED", "A tenant was created."
+    TENANT_SUSPENDED = "TENANT_SUSPENDED", "A tenant was suspended: its credentials are refused."
+    TENANT_RESUMED = "TENANT_RESUMED", "A suspended tenant is active again."
+    TENANT_CLOSED = "TENANT_CLOSED", "A tenant was closed for good."
+    TENANT_ENTITLED = "TENANT_ENTITLED", "The loyalty module was granted to a tenant, or taken back."
+    TENANT_LIMITED = "TENANT_LIMITED", "A tenant got a budget of its own, or that of the settings again."
+    TENANT_EXPORTED = "TENANT_EXPORTED", "Everything that is held of a tenant was written to a file."
+    TOKEN_CREATED = "TOKEN_CREATED", "A credential of the platform was made."
+    TOKEN_REVOKED = "TOKEN_REVOKED", "A credential of the platform was revoked."
+
+
+class PlatformAction(NamedTuple):
+    """Something that the platform does: to whom, as people call it, and its state before and after, by field.
+
+    ``before`` is None for what is new. ``tenant_id`` is empty for an action on the platform's own credentials.
+    """
+
+    kind: PlatformActionKind
+    name: str
+    before: Any
+    after: Any
+    tenant_id: UUID | None = None
+
+
+class PlatformCaller(NamedTuple):
+    """Who acts for the platform: the holder of a credential, or an operator at the command line.
+
+    ``subject`` is stable, ``name`` is what people call the caller.
+    """
+
+    subject: str
+    name: str
+    token_id: UUID | None = None
+
+
+OPERATOR = PlatformCaller("platform:operator", "Operator")
+"""Who runs `treue tenant …` or `treue platform …`."""
+
+
+def caller_of_token(token_id: UUID, name: str) -> PlatformCaller:
+    """Return who holds a credential of the platform."""
+    return PlatformCaller(f"platform:{token_id}", name, token_id)
+
+
+def is_token_live(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> bool:
+    """Tell whether a credential is neither revoked nor expired."""
+    return revoked_at is None and (expires_at is None or expires_at > now)
