@@ -151,9 +151,11 @@ def window_of(seal: Seal, page: Page, order: Order[P]) -> Window[P]:
         raise InvalidInput.one("last", reason="must not stand beside first")
     if page.after is not None and page.before is not None:
         raise InvalidInput.one("before", reason="must not stand beside after")
-    backwards = page.last is not None or page.before is not None
-    if backwards and (page.first is not None or page.after is not None):
+    if page.last is not None and page.after is not None:
         raise InvalidInput.one("last", reason="goes with before; first goes with after")
+    if page.first is not None and page.before is not None:
+        raise InvalidInput.one("before", reason="goes with last; first goes with after")
+    backwards = page.last is not None or page.before is not None
     cursor, path = (page.before, "before") if backwards else (page.after, "after")
     beyond = None if cursor is None else place_of(seal, cursor, order, path)
     return Window(

@@ -28,6 +28,8 @@ DAY = timedelta(days=1)
 
 _PHONE = re.compile(r"\+?[0-9]{3,19}", re.ASCII)
 _SIGNS_OF_NUMBERS = re.compile(r"[-\s()/.]")
+_TRUNK_ZERO = re.compile(r"^(\s*(?:\+|00)[\d\s]{1,4}?)\(0\)")
+"""The zero in brackets after a country code is dialled within the country only: +49 (0)30 12345 is +493012345."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +151,11 @@ def _tidy(name: str, told: str) -> str:
 
 
 def tidy_phone(told: str) -> str:
-    """Return a telephone number without its signs; `00` at its beginning is the `+` of a country code."""
-    digits = _SIGNS_OF_NUMBERS.sub("", told)
+    """Return a telephone number without its signs; `00` at its beginning is the `+` of a country code.
+
+    A zero in brackets after the country code goes too.
+    """
+    digits = _SIGNS_OF_NUMBERS.sub("", _TRUNK_ZERO.sub(r"\1", told))
     return f"+{digits[2:]}" if digits.startswith("00") else digits
 
 

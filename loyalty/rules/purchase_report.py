@@ -4,6 +4,7 @@ A field that is absent stays as it is known, None takes it away, a value sets it
 that came about before the newest one (`occurred_at`) fills in only what no newer report has told.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -122,7 +123,7 @@ def apply_report(report: PurchaseReport, known: KnownFacts | None, *, untimed_at
         # Refunds and formulas name lines by their position, so they keep the order in which they are known.
         given["lines"] = _align(known, given["lines"] or ())
     if "payments" in given:
-        given["payments"] = given["payments"] or ()
+        given["payments"] = _keep_order(before.payments, given["payments"] or ())
     exchange = _exchange_after(report, before.exchange) if "total" in given else before.exchange
     after = replace(before, **given, occurred_at=_later(report.occurred_at, newest_at), exchange=exchange)
     if problem := _order_problem(report, after):
@@ -161,6 +162,11 @@ def _first_facts(report: PurchaseReport) -> PurchaseFacts:
 def _exchange_after(report: PurchaseReport, before: Exchange | None) -> Exchange | None:
     """The first rate of a purchase stays, also while its total is told in the program's currency."""
     return report.exchange or (before and replace(before, total_minor=None))
+
+
+def _keep_order(known: tuple[Payment, ...], told: tuple[Payment, ...]) -> tuple[Payment, ...]:
+    """The same payments in another order are nothing new."""
+    return known if Counter(known) == Counter(told) else told
 
 
 def _align(known: KnownFacts, lines: Sequence[PurchaseLine]) -> tuple[PurchaseLine, ...]:

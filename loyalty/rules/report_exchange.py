@@ -60,8 +60,8 @@ def _find_first_amount(report: PurchaseReport) -> tuple[str, ...]:
 
 
 def _refuse_idle_rate(report: PurchaseReport, known: Exchange | None) -> None:
-    """A rate without an amount may only say again what is known."""
-    if report.exchange_rate is None:
+    """A rate without an amount may only say again what is known. The program's currency is worth 1 of itself."""
+    if report.exchange_rate is None or (known is None and report.exchange_rate == Ratio(1, 1)):
         return
     if report.currency is None and known is not None and known.rate == report.exchange_rate:
         return

@@ -80,7 +80,7 @@ def narrow_entries(wanted: EntryFilter) -> Narrowed:
     rows.keep_within(known.occurred_at, wanted.start_at, wanted.end_at)
     rows.keep_equal(known.reference_id, wanted.reference_id)
     rows.keep_sign(known.points, wanted.sign)
-    rows.keep_equal(known.actor, wanted.actor)
+    rows.keep_any_equal("actor", (known.actor_name, known.actor), wanted.actor)
     if wanted.note is not None:
         rows.keep("note", lambda: _HAS_NOTE, note=wanted.note)
     return rows

@@ -33,8 +33,8 @@ class ActivityFilterInput:
     )
     actor: str | None = strawberry.field(
         default=None,
-        description="Only what this actor did: the whole subject of the credential, such as `staff:42`. Needs the "
-        "permission LOYALTY_READ.",
+        description="Only what this actor did: the whole name, or the subject of the credential, such as `staff:42`. "
+        "Needs the permission LOYALTY_READ.",
     )
     note: str | None = strawberry.field(
         default=None,

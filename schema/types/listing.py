@@ -8,7 +8,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.listing import PointsSign
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.redemption import HoldState
-from loyalty.rules.text import check_text, is_storable
+from loyalty.rules.text import check_text, is_storable, tidy_id
 from loyalty.services.customer import get_customer
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.services.purchase_key import settle_keys
@@ -90,11 +90,16 @@ async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> Purc
         customer_id=await _listed_customer(info, given.customer),
         kind=given.kind,
         statuses=given.statuses,
-        external_ids=given.external_ids,
+        external_ids=_with_tidy_ids(given.external_ids),
         search=given.search,
         start_at=start_at,
         end_at=end_at,
     )
+
+
+def _with_tidy_ids(given: list[str] | None) -> list[str] | None:
+    """The ids in their tidy form, and as they were sent: an earlier release kept them so."""
+    return None if given is None else list(dict.fromkeys([*given, *map(tidy_id, given)]))
 
 
 async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> AdjustmentFilter:

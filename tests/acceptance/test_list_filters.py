@@ -144,6 +144,7 @@ async def test_activity_is_narrowed_by_reference_actor_note_sign_kind_and_time(s
     expected: list[tuple[Any, list[int]]] = [
         (None, [-5, -3, 7, 20, 100]),
         ({"sign": "NEGATIVE"}, [-5, -3]),
+        ({"actor": row["actor"]}, [-5, 7]),
         ({"sign": "POSITIVE", "kinds": ["EARNED"]}, [20, 100]),
         ({"reference": one["id"]}, [100]),
         ({"note": "broken"}, [-3, 7]),

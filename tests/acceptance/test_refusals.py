@@ -505,7 +505,7 @@ WRONG_PAGES = {
     "last: 101": "last",
     "last: 0": "last",
     "first: 5, last: 5": "last",
-    'first: 5, before: "x"': "last",
+    'first: 5, before: "x"': "before",
     'last: 5, after: "x"': "last",
     'after: "forged"': "after",
     'before: "forged"': "before",

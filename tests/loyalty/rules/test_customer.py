@@ -82,6 +82,9 @@ def test_an_older_fact_never_overwrites_a_newer_one() -> None:
         ({"locale": " de "}, {"locale": "de"}),
         ({"phone": "+49 (170) 123-45.67"}, {"phone": "+491701234567"}),
         ({"phone": "0049 170/1234567"}, {"phone": "+491701234567"}),
+        ({"phone": "+49 (0)170 1234567"}, {"phone": "+491701234567"}),
+        ({"phone": "0049(0)170/1234567"}, {"phone": "+491701234567"}),
+        ({"phone": "(0)170 1234567"}, {"phone": "01701234567"}),
     ],
 )
 def test_corrects_what_only_looks_different(fields: dict[str, Any], kept: dict[str, Any]) -> None:

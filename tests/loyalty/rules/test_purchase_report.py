@@ -74,6 +74,15 @@ def test_payments_are_replaced_whole() -> None:
     assert apply_report(report(), known, untimed_at=None).changed == ()
 
 
+def test_payments_in_another_order_are_no_news() -> None:
+    money, card = Payment(PaymentKind.MONEY, 2_000), Payment(PaymentKind.GIFT_CARD, 1_000, "card")
+    known = replace(FULL, payments=(money, card))
+    turned = apply_report(report(payments=(card, money)), KnownFacts(known), untimed_at=None)
+    assert (turned.facts, turned.changed) == (known, ())
+    twice = apply_report(report(payments=(card, card, money)), KnownFacts(known), untimed_at=None)
+    assert twice.changed == ("payments",)
+
+
 def test_lines_are_replaced_whole() -> None:
     oil = PurchaseLine("oil", None, 2, 500)
     assert apply_report(report(lines=(oil,)), KnownFacts(FULL), untimed_at=None).facts.lines == (oil,)

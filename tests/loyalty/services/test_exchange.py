@@ -145,6 +145,13 @@ async def test_the_first_rate_outlives_a_total_in_the_programs_currency(
     await ledger_is_sound(shop.tenant_id)
 
 
+async def test_a_rate_of_one_goes_with_the_currency_of_the_program(world: World, shop: Salon) -> None:
+    """Shops send it with every order; in the program's currency it converts nothing."""
+    first = await earn(world, shop, abroad(10_000, rate="1.000", currency="EUR"))
+    assert (first.purchase.total, first.purchase.exchange) == (Money(10_000, "EUR"), None)
+    assert (await earn(world, shop, abroad(10_000, rate=None, currency="EUR"))).replayed
+
+
 def _thin(made: PurchaseRecording) -> PurchaseRecording:
     """A report of a status and nothing else."""
     report = type(made.report)(made.report.kind, made.report.external_id)
