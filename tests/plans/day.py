@@ -16,6 +16,7 @@ from loyalty.rules.audit import AuditSubject
 from loyalty.rules.birthday import DayOfYear
 from loyalty.rules.budget import LEAST_SLICE_POINTS, BudgetLimits
 from loyalty.rules.catalog import CatalogChange
+from loyalty.rules.counted_lines import SoldAs
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import LoyaltyError
@@ -232,8 +233,17 @@ LOADED: Mapping[str, tuple[str, str]] = {
 
 ONE_OF_A_KIND = ("tenant", "program", "program_checks", "catalog_names", "accrual_policy", "paused_rules")
 """Loaders of what a tenant has once."""
-BY_PURCHASE_KEY = ("purchases_by_key", "holds_for", "redemptions_for")
-"""Loaders that are asked for natural keys of purchases."""
+NAMED: Mapping[str, Sequence[Any]] = {
+    **{
+        loader: [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
+        for loader in ("purchases_by_key", "holds_for", "redemptions_for")
+    },
+    "customers_by_external_id": ["customer-152", "customer-153", "nobody"],
+    "customers_by_key": [CustomerKey(external_id="customer-152")],
+    "catalog_items": [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")],
+    "line_names": [SoldAs(PurchaseKind.ORDER, "service-1", None), SoldAs(PurchaseKind.ORDER, None, "nowhere")],
+}
+"""Loaders that are asked for names of the tenant's own, and which."""
 
 
 async def fail(_tx: Transaction, _events: Sequence[LoggedEvent]) -> None:
@@ -575,14 +585,8 @@ class Day:
         """Keys that a loader may be asked for: of five rows, where it loads many."""
         if loader in ONE_OF_A_KIND:
             return [None]
-        if loader in BY_PURCHASE_KEY:
-            return [PurchaseKey(PurchaseKind.ORDER, name) for name in ("to-be-paid", "day-1")]
-        if loader == "customers_by_external_id":
-            return ["customer-152", "customer-153", "nobody"]
-        if loader == "customers_by_key":
-            return [CustomerKey(external_id="customer-152")]
-        if loader == "catalog_items":
-            return [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")]
+        if loader in NAMED:
+            return NAMED[loader]
         table, key = LOADED[loader]
         async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
             rows = await tx.rows(text(f"SELECT {key} FROM {table} WHERE tenant_id = :current_tenant LIMIT 5"))
