@@ -3,6 +3,8 @@
 PYTHON ?= python3
 UV ?= uv
 ARGS ?=
+# How many tests run at a time. A server that DATABASE_URL names has one set of roles, so there they run one by one.
+WORKERS ?= $(if $(DATABASE_URL),0,auto)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,8 +26,8 @@ demo-reset: $(STAMP) ## Delete the demo in .treue: the embedded database and all
 	@env -u DATABASE_URL -u TREUE_DATA_DIR $(BIN)/treue database reset --yes
 	@rm -rf .treue
 
-test: $(STAMP) ## Run every test, on a real PostgreSQL of its own (ARGS="-k name" for some)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## Run every test, on a PostgreSQL per core (ARGS="-k name" for some, WORKERS=0 for a debugger)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: $(STAMP) ## The long tests: 1,000,000 random steps, hours of faults (SEED=... repeats a run, ARGS="-k lives" for some)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "SEED=$$seed"; \

@@ -1,11 +1,14 @@
 """The row-level security of every walled table, as DDL for migrations.
 
-One policy, one form. No function and no sub-select in it: distributed PostgreSQL refuses those, and an IMMUTABLE
-helper was seen to return another tenant's row once psycopg had prepared the statement.
+One policy, one form, for the application and for the owner who migrates: no policy is for everybody (PUBLIC). No
+function and no sub-select in it: distributed PostgreSQL refuses those, and an IMMUTABLE helper was seen to return
+another tenant's row once psycopg had prepared the statement.
 """
 
 APP = "treue_app"
 RELAY = "treue_relay"
+WALLED_IN = f"{APP}, CURRENT_ROLE"
+"""Whom the wall lets see the rows of one tenant: the application, and the owner, who runs the migration."""
 
 TENANT_SETTING = "app.tenant_id"
 CREDENTIAL_SETTING = "app.credential_sha256"
@@ -26,16 +29,29 @@ def wall(table: str, *, app: str) -> list[str]:
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"CREATE POLICY tenant_wall ON {table} USING ({_OF_TENANT}) WITH CHECK ({_OF_TENANT})",
+        f"CREATE POLICY tenant_wall ON {table} TO {WALLED_IN} USING ({_OF_TENANT}) WITH CHECK ({_OF_TENANT})",
         f"GRANT {app} ON {table} TO {APP}",
     ]
 
 
 def visible_to_relay(table: str, *, rights: str) -> list[str]:
-    """Let the relay role see a table across tenants: the outbox and what is due, nothing else."""
+    """Let the relay role read a table across tenants: what is due, and nothing else."""
     return [
-        f"CREATE POLICY relay_sees_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)",
+        f"CREATE POLICY relay_sees_all ON {table} FOR SELECT TO {RELAY} USING (true)",
         f"GRANT {rights} ON {table} TO {RELAY}",
+    ]
+
+
+def kept_by_relay(table: str) -> str:
+    """Let the relay role read and write a table across tenants: the outbox, and who there is."""
+    return f"CREATE POLICY relay_keeps_all ON {table} TO {RELAY} USING (true) WITH CHECK (true)"
+
+
+def added_by_relay(table: str) -> list[str]:
+    """Let the relay role add rows of one tenant, inside of that tenant. It cannot read them again."""
+    return [
+        f"CREATE POLICY relay_adds ON {table} FOR INSERT TO {RELAY} WITH CHECK ({_OF_TENANT})",
+        f"GRANT INSERT ON {table} TO {RELAY}",
     ]
 
 
@@ -52,7 +68,7 @@ def wall_of_directory(table: str) -> list[str]:
     return [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"CREATE POLICY credential_wall ON {table} FOR SELECT USING ({_OF_CREDENTIAL})",
-        f"CREATE POLICY tenant_wall ON {table} FOR INSERT WITH CHECK ({_OF_TENANT})",
+        f"CREATE POLICY credential_wall ON {table} FOR SELECT TO {WALLED_IN} USING ({_OF_CREDENTIAL})",
+        f"CREATE POLICY tenant_wall ON {table} FOR INSERT TO {WALLED_IN} WITH CHECK ({_OF_TENANT})",
         f"GRANT SELECT, INSERT ON {table} TO {APP}",
     ]

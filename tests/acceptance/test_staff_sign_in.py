@@ -120,7 +120,9 @@ async def set_up(owner: Caller, provider: Provider, audience: str, **changes: An
     return await owner.do("oidcIssuerSet", "oidcIssuer { id issuer audience roles { value role } }", **given)
 
 
-@pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256"), (OKP, "EdDSA")], ids=str)
+@pytest.mark.parametrize(
+    ("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256"), (OKP, "EdDSA")], ids=["RSA", "EC", "OKP"]
+)
 async def test_a_token_of_the_provider_is_a_person_of_the_team(stage: Stage, key: Key, algorithm: str) -> None:
     for changes, kind in (({}, "JWT"), ({"aud": [stage.audience, "https://userinfo.example"]}, "at+jwt")):
         token = sign(stage.claims(**changes), key, algorithm, typ=kind, x5t="thumbprint")

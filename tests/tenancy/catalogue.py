@@ -18,24 +18,20 @@ PLATFORM_TABLES = ("platform_actions", "platform_tenants", "platform_tokens")
 
 _OF_TENANT = "(tenant_id = (current_setting('app.tenant_id'::text))::uuid)"
 _OF_CREDENTIAL = "(sha256 = current_setting('app.credential_sha256'::text, true))"
-_WALL = f"tenant_wall for * to public using {_OF_TENANT} with check {_OF_TENANT}"
-_RELAY = "relay_sees_all for * to treue_relay using true with check true"
+_WALLED_IN = "treue_app, treue_owner"
+_WALL = f"tenant_wall for * to {_WALLED_IN} using {_OF_TENANT} with check {_OF_TENANT}"
+_ADDS = f"relay_adds for a to treue_relay with check {_OF_TENANT}"
+_SEES_ALL = "relay_sees_all for r to treue_relay using true"
+_KEEPS_ALL = "relay_keeps_all for * to treue_relay using true with check true"
 
-RELAY_TABLES = (
-    "accounts",
-    "accruals",
-    "event_positions",
-    "events",
-    "gift_card_holds",
-    "gift_cards",
-    "holds",
-    "jobs",
-    "log_readers",
-    "lots",
-    "purchases",
-    "tenants",
-)
-"""What the relay sees across tenants: who there is, the outbox, and where work is due."""
+READ_BY_RELAY = ("accounts", "accruals", "gift_card_holds", "gift_cards", "holds", "jobs", "lots", "purchases")
+"""What the relay reads across tenants: where work is due."""
+
+KEPT_BY_RELAY = ("event_positions", "events", "log_readers", "tenants")
+"""What the relay reads and writes across tenants: the outbox, who is behind, and who there is."""
+
+ADDED_BY_RELAY = ("audit_entries", "program_versions", "programs")
+"""Where the relay adds a row inside of a tenant, and reads nothing."""
 
 _FOLLOWED = (
     "followed_logs for r to treue_app using "
@@ -43,8 +39,8 @@ _FOLLOWED = (
 )
 
 _DIRECTORY_POLICIES = [
-    f"credential_wall for r to public using {_OF_CREDENTIAL}",
-    f"tenant_wall for a to public with check {_OF_TENANT}",
+    f"credential_wall for r to {_WALLED_IN} using {_OF_CREDENTIAL}",
+    f"tenant_wall for a to {_WALLED_IN} with check {_OF_TENANT}",
 ]
 
 _QUESTIONS = {
@@ -153,9 +149,11 @@ def _policy_gaps(connection: Connection) -> Iterator[str]:
 def _expected_policies(table: str) -> list[str]:
     if table == "token_directory":
         return _DIRECTORY_POLICIES
-    if table == "event_positions":
-        return [_FOLLOWED, _RELAY, _WALL]
-    return [_RELAY, _WALL] if table in RELAY_TABLES else [_WALL]
+    if table in ADDED_BY_RELAY:
+        return [_ADDS, _WALL]
+    if table in KEPT_BY_RELAY:
+        return [_FOLLOWED, _KEEPS_ALL, _WALL] if table == "event_positions" else [_KEEPS_ALL, _WALL]
+    return [_SEES_ALL, _WALL] if table in READ_BY_RELAY else [_WALL]
 
 
 _WALLED = f"""

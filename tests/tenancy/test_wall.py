@@ -9,9 +9,11 @@ import pytest
 from loyalty.services.tenant_sweeps import SWEEPS
 from runtime.roles import DatabaseUrls
 from tests.tenancy.catalogue import (
+    ADDED_BY_RELAY,
+    KEPT_BY_RELAY,
     MIGRATIONS_TABLE,
     PLATFORM_TABLES,
-    RELAY_TABLES,
+    READ_BY_RELAY,
     Connection,
     find_gaps,
     rights,
@@ -34,8 +36,8 @@ OF_READERS = "log_readers has an index that does not begin with tenant_id: log_r
 KNOWN_GAPS = DOCUMENTED_GAPS | BY_TIME | {OF_READERS}
 
 GROWS_ONLY = "INSERT, SELECT"
-BEGINS_ONLY = "INSERT"
-"""What the platform writes for a new tenant, inside of it, and cannot read."""
+ADDS_ONLY = "INSERT"
+"""What the platform writes inside of a tenant, and cannot read: a new program, and what it did in the audit log."""
 
 APP_RIGHTS = {
     "accounts": "INSERT, SELECT, UPDATE",
@@ -144,8 +146,8 @@ RELAY_RIGHTS = {
     "platform_actions": "INSERT, SELECT",
     "platform_tenants": "INSERT, SELECT",
     "platform_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
-    "program_versions": BEGINS_ONLY,
-    "programs": BEGINS_ONLY,
+    "program_versions": ADDS_ONLY,
+    "programs": ADDS_ONLY,
     "tenants": "INSERT, SELECT, UPDATE(budget_per_second), UPDATE(budget_points), UPDATE(loyalty_entitled), "
     "UPDATE(state)",
 }
@@ -227,18 +229,27 @@ BREACHES: dict[str, tuple[LiteralString, str]] = {
     ),
     "a policy that is satisfied without a tenant": (
         "ALTER POLICY tenant_wall ON entries USING (tenant_id = current_setting('app.tenant_id', true)::uuid)",
-        "entries has other policies than the wall: tenant_wall for * to public using",
+        "entries has other policies than the wall: tenant_wall for * to treue_app, treue_owner using",
     ),
     "a policy that looks at reads only": (
         """
         DROP POLICY tenant_wall ON tiers;
-        CREATE POLICY tenant_wall ON tiers USING (tenant_id = current_setting('app.tenant_id')::uuid)
+        CREATE POLICY tenant_wall ON tiers TO treue_app, treue_owner
+            USING (tenant_id = current_setting('app.tenant_id')::uuid)
         """,
+        "tiers has other policies than the wall: tenant_wall for * to treue_app, treue_owner using",
+    ),
+    "a wall for everybody": (
+        "ALTER POLICY tenant_wall ON tiers TO PUBLIC",
         "tiers has other policies than the wall: tenant_wall for * to public using",
     ),
     "one more table for the relay": (
-        "CREATE POLICY relay_sees_all ON customers TO treue_relay USING (true) WITH CHECK (true)",
-        "customers has other policies than the wall: relay_sees_all for * to treue_relay using",
+        "CREATE POLICY relay_sees_all ON customers FOR SELECT TO treue_relay USING (true)",
+        "customers has other policies than the wall: relay_sees_all for r to treue_relay using",
+    ),
+    "a relay that writes where it only reads": (
+        "CREATE POLICY relay_keeps_all ON lots TO treue_relay USING (true) WITH CHECK (true)",
+        "lots has other policies than the wall: relay_keeps_all for * to treue_relay using",
     ),
     "points in a float": (
         "ALTER TABLE accounts ADD COLUMN breach double precision",
@@ -305,8 +316,9 @@ def test_the_check_looks_at_every_table(owner: Connection) -> None:
 def test_nobody_may_do_more_than_they_must(owner: Connection) -> None:
     """F-39: the ledger knows no UPDATE and no DELETE, and nobody may truncate, reference or hang triggers on it."""
     assert rights(owner) == {"treue_app": APP_RIGHTS, "treue_relay": RELAY_RIGHTS}
-    seen = {name for name, granted in RELAY_RIGHTS.items() if granted != BEGINS_ONLY} - set(PLATFORM_TABLES)
-    assert seen == set(RELAY_TABLES)
+    assert {name for name, granted in RELAY_RIGHTS.items() if granted == ADDS_ONLY} == set(ADDED_BY_RELAY)
+    assert set(RELAY_RIGHTS) == {*ADDED_BY_RELAY, *KEPT_BY_RELAY, *PLATFORM_TABLES, *READ_BY_RELAY}
+    assert all(right.startswith("SELECT") for name in READ_BY_RELAY for right in RELAY_RIGHTS[name].split(", "))
 
 
 def test_the_relay_sees_just_what_sweeps_look_for(owner: Connection) -> None:
