@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ test: $(STAMP) ## Run every test, on a PostgreSQL per core (ARGS="-k name" for s
 soak: $(STAMP) ## The long tests: 1,000,000 random steps, hours of faults (SEED=... repeats a run, ARGS="-k lives" for some)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "SEED=$$seed"; \
 	SOAK=1 SEED=$$seed $(BIN)/python -m pytest -s -m "soak or hypothesis" --hypothesis-seed=$$seed $(ARGS)
+
+mutants: $(STAMP) ## Take every part of every wall away, one at a time: some attack must notice each (about a minute)
+	@MUTANTS=1 $(BIN)/python -m pytest -q -s tests/mutants $(ARGS)
 
 bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what they cost, when revoked ones are gone
 	@$(BIN)/python -m bench.connections $(ARGS)
