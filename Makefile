@@ -84,7 +84,7 @@ schema: $(STAMP) ## Write schema/schema.graphql and schema/platform.graphql anew
 	@$(BIN)/treue schema --platform > schema/platform.graphql.new
 	@mv schema/platform.graphql.new schema/platform.graphql
 
-refusals: $(STAMP) ## Write the table of docs/reference/refusals.md anew
+refusals: $(STAMP) ## Write the tables of docs/reference/refusals.md anew
 	@$(BIN)/python -m tests.docs.refusals
 
 permissions: $(STAMP) ## Write the tables of docs/reference/permissions.md anew

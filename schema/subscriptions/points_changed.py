@@ -1,27 +1,50 @@
 """``pointsChanged``: every change of a balance, as it happens."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import fields
-from typing import Annotated
+from typing import Annotated, NamedTuple, cast
 
 import strawberry
 
 from loyalty.log.events import decode_row
 from loyalty.rules.event_codec import EVENT_CLASSES
-from loyalty.rules.ids import EntryId
+from loyalty.rules.ids import CustomerId, EntryId
 from permissions.catalog import Permission
 from schema.context import Info
+from schema.fields import computed
 from schema.guard import guarded_stream
+from schema.loaders import loaded
 from schema.scalars import Cursor
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
-from schema.types.customer import CustomerBy
-from schema.types.event import PointsChanged, PointsChangedRow
+from schema.types.customer import CustomerBy, PointsAccount
+from schema.types.event import account_then
+from schema.types.ledger import LedgerEntry
 from schema.types.node import shown
 
 ENTRY = "entry_id"
 OF_ENTRIES = frozenset(kind for kind, told in EVENT_CLASSES.items() if ENTRY in {field.name for field in fields(told)})
 """The kinds of events that tell of an entry of the ledger."""
+
+
+class PointsChangedRow(NamedTuple):
+    """A change of points as an event tells it."""
+
+    cursor: str
+    entry_id: EntryId
+    customer_id: CustomerId
+    numbers: Mapping[str, int]
+
+
+@strawberry.type(description="A customer's points changed; streamed once for each entry of the ledger.")
+class PointsChanged:
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+    entry: LedgerEntry = loaded("entries", "entry_id", description="The line of the ledger.")
+
+    @computed(description="The account right after it; its value in money is that of the settings now.")
+    async def points(self, info: strawberry.Info) -> PointsAccount:
+        """The settings are read here, so that an event whose settings cannot be read is tried again."""
+        return await account_then(info, cast("PointsChangedRow", self))
 
 
 @guarded_stream(

@@ -3,20 +3,49 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, cast
+from typing import Annotated, NamedTuple, cast
 
 import strawberry
 
 from loyalty.log.events import LoggedEvent, decode_row
 from loyalty.rules.events import PointsExpiring as PointsExpiringEvent
+from loyalty.rules.ids import CustomerId, LotId
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
-from schema.scalars import Cursor
+from schema.loaders import loaded
+from schema.scalars import Cursor, Points
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
-from schema.types.customer import CustomerBy
-from schema.types.event import PointsExpiring, PointsExpiringRow
+from schema.types.customer import Customer, CustomerBy
+from schema.types.expiry import PointsLot
 from schema.types.node import shown
+
+
+class PointsExpiringRow(NamedTuple):
+    """A notice that points will expire, as an event tells it."""
+
+    cursor: str
+    customer_id: CustomerId
+    lot_id: LotId
+    points: int
+    days_before: int
+    expires_at: datetime
+    marketing_consent: bool
+    occurred_at: datetime
+
+
+@strawberry.type(
+    description="A customer's points will expire soon: their owner should know. Treue itself tells nobody."
+)
+class PointsExpiring:
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+    customer: Customer = loaded("customers", "customer_id", description="Whose points they are.")
+    lot: PointsLot = loaded("lots", "lot_id", description="Which points: the lot as it is now.")
+    points: Points = strawberry.field(description="How many were left when the notice became due.")
+    days_before: int = strawberry.field(description="Which of the program's `noticeDays` it is.")
+    expires_at: datetime = strawberry.field(description="The first instant at which they cannot be spent.")
+    marketing_consent: bool = strawberry.field(description="Whether the customer had agreed to marketing just then.")
+    occurred_at: datetime = strawberry.field(description="When the notice became due and was written.")
 
 
 @guarded_stream(

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, cast
+from datetime import datetime
+from typing import Annotated, NamedTuple, cast
 
 import strawberry
 
 from loyalty.log.events import LoggedEvent, decode_row
 from loyalty.rules.events import TierUpgraded as TierUpgradedEvent
+from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.rules.zones import locale_matches
 from permissions.catalog import Permission
@@ -16,9 +18,26 @@ from schema.guard import guarded_stream
 from schema.scalars import Cursor, Locale
 from schema.subscriptions.stream import event_cursor, follow, watched_customer
 from schema.types.customer import CustomerBy
-from schema.types.event import TierUpgraded, TierUpgradedRow
+from schema.types.event import TierUpgrade
 from schema.types.node import shown
 from schema.types.tier import known_tier_ids
+
+
+class TierUpgradedRow(NamedTuple):
+    """A tier upgrade as an event tells it."""
+
+    cursor: str
+    customer_id: CustomerId
+    from_tier_id: TierId | None
+    to_tier_id: TierId
+    cause: TierChangeCause
+    qualifying_points: int
+    occurred_at: datetime
+
+
+@strawberry.type(description="A customer came into a higher tier; streamed once for each real upgrade.")
+class TierUpgraded(TierUpgrade):
+    cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
 
 
 @guarded_stream(

@@ -1,93 +1,60 @@
 """One small operation for each root field, which changes nothing: what it names is not there, or not allowed.
 
-A root field that is missing here fails the tests that walk the schema.
+It is made from the contract: each argument and field that is required gets a value that names nothing. Where such
+a value would change something, or says too little, `INPUTS` and `QUERIES` have another one.
 """
 
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLSchema,
+    build_schema,
+    get_named_type,
+    is_composite_type,
+    is_required_argument,
+    is_required_input_field,
+)
+
 from tests.acceptance.client import Json, money, mutation, purchase_of
+
+SCHEMA: GraphQLSchema = build_schema((Path(__file__).parents[2] / "schema" / "schema.graphql").read_text("utf-8"))
 
 NOWHERE = "Tm93aGVyZTox"
 """A text that is no global id."""
 
-QUERIES: dict[str, str] = {
-    "viewer": "{ viewer { kind } }",
-    "me": "{ me { id } }",
-    "eventCursor": "{ eventCursor }",
-    "events": "{ events { endCursor } }",
-    "node": f'{{ node(id: "{NOWHERE}") {{ id }} }}',
-    "nodes": f'{{ nodes(ids: ["{NOWHERE}"]) {{ id }} }}',
-    "program": "{ program { id } }",
-    "earningRules": "{ earningRules { nodes { id } } }",
-    "tiers": "{ tiers { id } }",
-    "catalogItems": "{ catalogItems { nodes { name } } }",
-    "catalogItem": '{ catalogItem(by: {key: {kind: SERVICE, externalId: "nothing"}}) { name } }',
-    "giftCardProducts": "{ giftCardProducts { nodes { id } } }",
-    "giftCard": f'{{ giftCard(id: "{NOWHERE}") {{ id }} }}',
-    "giftCards": "{ giftCards { nodes { id } } }",
-    "giftCardLookup": '{ giftCardLookup(code: "nothing") { userErrors { code } } }',
-    "giftCardProduct": f'{{ giftCardProduct(id: "{NOWHERE}") {{ id }} }}',
-    "job": f'{{ job(id: "{NOWHERE}") {{ id }} }}',
-    "apiTokens": "{ apiTokens { id } }",
-    "oauthClients": "{ oauthClients { nodes { id } } }",
-    "tokens": "{ tokens { nodes { id } } }",
-    "auditLog": "{ auditLog { nodes { id } } }",
-    "oidcIssuers": "{ oidcIssuers { nodes { id } } }",
-    "members": "{ members { nodes { id } } }",
-    "roles": "{ roles { nodes { id } } }",
-    "customers": "{ customers { nodes { id } } }",
-    "customerExport": '{ customerExport(customer: {externalId: "nobody"}) { hasNextPage } }',
-    "customer": '{ customer(by: {externalId: "nobody"}) { id } }',
-    "customersByExternalId": '{ customersByExternalId(externalIds: ["nobody"]) { id } }',
-    "purchasesByKey": '{ purchasesByKey(keys: [{kind: ORDER, externalId: "nothing"}]) { id } }',
-    "purchase": '{ purchase(by: {key: {kind: ORDER, externalId: "nothing"}}) { id } }',
-    "adjustment": f'{{ adjustment(id: "{NOWHERE}") {{ id }} }}',
-    "purchases": "{ purchases { nodes { id } } }",
-    "adjustments": "{ adjustments { nodes { id } } }",
-    "holds": "{ holds { nodes { id } } }",
-    "redemptions": "{ redemptions { nodes { id } } }",
-    "report": '{ report(range: {from: "2026-01-01", to: "2026-01-31"}) { pointsEarned } }',
-    "giftCardReport": '{ giftCardReport(range: {from: "2026-01-01", to: "2026-01-31"}) { endsAt } }',
-    "checkoutQuote": '{ checkoutQuote(input: {subtotal: {amount: "10.00", currency: "EUR"}}) { total { amount } } }',
-    "ledgerVerification": "{ ledgerVerification { sound } }",
+SCALARS: Json = {
+    "ID": NOWHERE,
+    "String": "",
+    "Int": 1,
+    "Points": 1,
+    "Decimal": "0.00",
+    "CurrencyCode": "EUR",
+    "Color": "#000000",
+    "Date": "2099-12-31",
+    "Duration": "P1D",
+    "Boolean": False,
 }
+"""A value of each scalar that names nothing. A scalar without one must be added here."""
 
-MUTATIONS: dict[str, Json] = {
-    "programUpdate": {},
+NAMED: Json = {"idempotencyKey": "key"}
+"""A value of each field of this name."""
+
+TYPES: Json = {"CustomerBy": {"externalId": "nobody"}, "DateRangeInput": {"from": "2026-01-01", "to": "2026-01-31"}}
+"""A value of each input type that names nothing, where its required fields do not say one."""
+
+INPUTS: Mapping[str, Json] = {
     "programApplyPreset": {"preset": "SHOP", "expectedVersion": 0},
-    "earningRuleCreate": {"name": "", "award": {"fixed": {"points": 1}}},
-    "earningRuleUpdate": {"id": NOWHERE},
-    "earningRuleDelete": {"id": NOWHERE},
     "giftCardBuy": {"product": NOWHERE, "customer": {"externalId": "nobody"}, "idempotencyKey": "key"},
     "giftCardIssue": {"origin": "MONEY", "amount": money("0.00"), "idempotencyKey": "key"},
     "giftCardHold": {"giftCard": {"id": NOWHERE}, "amount": money("1.00"), "idempotencyKey": "key"},
-    "giftCardCapture": {"hold": NOWHERE, "idempotencyKey": "key"},
-    "giftCardRelease": {"hold": NOWHERE, "idempotencyKey": "key"},
-    "giftCardReturn": {"hold": NOWHERE, "idempotencyKey": "key"},
-    "giftCardExtend": {"giftCard": NOWHERE, "expiresOn": "2099-12-31", "reason": "late", "idempotencyKey": "key"},
-    "giftCardCancel": {"giftCard": NOWHERE, "idempotencyKey": "key"},
-    "giftCardGive": {"giftCard": NOWHERE, "recipientName": "Eva", "idempotencyKey": "key"},
-    "giftCardClaim": {"code": "nothing", "idempotencyKey": "key"},
-    "giftCardProductCreate": {"name": "", "faceValue": money("10.00")},
-    "giftCardProductUpdate": {"id": NOWHERE},
-    "giftCardProductArchive": {"id": NOWHERE},
-    "tierCreate": {"name": "", "color": "#000000", "minPoints": 0},
-    "tierUpdate": {"id": NOWHERE},
-    "tierDelete": {"id": NOWHERE},
-    "customerTierSet": {"customer": {"externalId": "nobody"}, "tier": None, "idempotencyKey": "key"},
-    "customerTierUnlock": {"customer": {"externalId": "nobody"}},
-    "catalogItemsUpsert": {},
-    "customerUpsert": {"externalId": ""},
-    "customersUpsert": {"items": []},
-    "customerArchive": {"customer": {"externalId": "nobody"}},
-    "customerUnarchive": {"customer": {"externalId": "nobody"}},
     "purchaseRecord": purchase_of("", "10.00"),
-    "purchasesRecord": {"items": []},
-    "purchaseRefund": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
-    "purchaseReassign": {
-        "purchase": {"id": NOWHERE},
-        "target": {"externalId": "nobody"},
-        "idempotencyKey": "key",
-    },
-    "purchaseMature": {"purchase": {"id": NOWHERE}, "idempotencyKey": "key"},
     "redemptionHold": {
         "customer": {"externalId": "nobody"},
         "points": 1,
@@ -95,46 +62,63 @@ MUTATIONS: dict[str, Json] = {
         "purchase": {"kind": "ORDER", "externalId": "cart"},
         "idempotencyKey": "key",
     },
-    "redemptionCapture": {"hold": NOWHERE, "idempotencyKey": "key"},
-    "redemptionRelease": {"hold": NOWHERE, "idempotencyKey": "key"},
-    "redemptionReturn": {"redemption": NOWHERE, "idempotencyKey": "key"},
-    "customerMerge": {
-        "source": {"externalId": "nobody"},
-        "target": {"externalId": "nobody"},
-        "idempotencyKey": "key",
-    },
-    "customerErase": {"customer": {"externalId": "nobody"}, "idempotencyKey": "key"},
-    "openingBalancesImport": {"items": []},
-    "sandboxClockAdvance": {"by": "P1D", "idempotencyKey": "key"},
     "pointsAdjust": {"customer": {"externalId": "nobody"}, "idempotencyKey": "key", "amount": 1},
-    "apiTokenCreate": {"name": "", "permissions": ["LOYALTY_READ"]},
-    "apiTokenRevoke": {"id": NOWHERE},
-    "apiTokenRotate": {"id": NOWHERE},
-    "oauthClientCreate": {"name": "", "permissions": ["LOYALTY_READ"]},
-    "oauthClientRotateSecret": {"id": NOWHERE},
-    "oauthClientRevoke": {"id": NOWHERE},
-    "oidcIssuerSet": {"issuer": "", "audience": "", "roles": []},
-    "oidcIssuerRemove": {"id": NOWHERE},
-    "memberAdd": {"name": "", "person": {"email": ""}, "role": {"id": NOWHERE}},
-    "memberUpdate": {"id": NOWHERE},
-    "memberRemove": {"id": NOWHERE},
-    "roleCreate": {"name": "", "permissions": []},
-    "roleUpdate": {"id": NOWHERE},
-    "roleDelete": {"id": NOWHERE},
-    "customerTokenCreate": {"customer": {"externalId": "nobody"}},
+    "memberAdd": {"name": "Nobody", "person": {"email": "nobody@salon.example"}, "role": {"id": NOWHERE}},
     "signedTokensRevoke": {"of": {"subject": ""}},
     "allowedOriginsSet": {"origins": ["*"]},
 }
 
-SUBSCRIPTIONS: dict[str, str] = {
-    # A cursor that is none ends the stream at once, after the permission was looked at.
-    "tierUpgraded": 'subscription { tierUpgraded(after: "none") { cursor } }',
-    "pointsChanged": 'subscription { pointsChanged(after: "none") { cursor } }',
-    "pointsExpiring": 'subscription { pointsExpiring(after: "none") { cursor } }',
+QUERIES: Mapping[str, str] = {
+    "catalogItem": '{ catalogItem(by: {key: {kind: SERVICE, externalId: "nothing"}}) { name } }',
+    "purchase": '{ purchase(by: {key: {kind: ORDER, externalId: "nothing"}}) { id } }',
+    "checkoutQuote": '{ checkoutQuote(input: {subtotal: {amount: "10.00", currency: "EUR"}}) { total { amount } } }',
 }
 
-OPERATIONS: dict[str, tuple[str, Json]] = {
-    **{name: (document, {}) for name, document in QUERIES.items()},
-    **{name: (mutation(name, "__typename"), {"input": given}) for name, given in MUTATIONS.items()},
-    **{name: (document, {}) for name, document in SUBSCRIPTIONS.items()},
-}
+SUBSCRIBED_AFTER = 'after: "none"'
+"""A cursor that is none ends the stream at once, after the permission was looked at."""
+
+
+def fields_of(root: str) -> Mapping[str, GraphQLField]:
+    """The fields of a root type, by name."""
+    return SCHEMA.type_map[root].fields  # type: ignore[attr-defined,no-any-return]
+
+
+def value_of(kind: Any) -> Any:
+    """A value of an input type that names nothing."""
+    if isinstance(kind, GraphQLNonNull):
+        return value_of(kind.of_type)
+    if isinstance(kind, GraphQLList):
+        return []
+    if isinstance(kind, GraphQLEnumType):
+        return next(iter(kind.values))
+    if isinstance(kind, GraphQLInputObjectType) and kind.name not in TYPES:
+        needed = {name: field for name, field in kind.fields.items() if is_required_input_field(field)}
+        some = needed or (dict([next(iter(kind.fields.items()))]) if kind.is_one_of else {})
+        return {name: NAMED.get(name, value_of(field.type)) for name, field in some.items()}
+    return {**SCALARS, **TYPES}[kind.name]
+
+
+def _operations() -> Iterator[tuple[str, tuple[str, Json]]]:
+    for name, field in fields_of("Query").items():
+        yield name, (QUERIES[name], {}) if name in QUERIES else _ask(name, field)
+    for name, field in fields_of("Mutation").items():
+        given = INPUTS[name] if name in INPUTS else value_of(field.args["input"].type)
+        yield name, (mutation(name, "__typename"), {"input": given})
+    for name, field in fields_of("Subscription").items():
+        yield name, (f"subscription {{ {name}({SUBSCRIBED_AFTER}){_selection(field)} }}", {})
+
+
+def _ask(name: str, field: GraphQLField) -> tuple[str, Json]:
+    needed = {place: argument for place, argument in field.args.items() if is_required_argument(argument)}
+    declared = ", ".join(f"${place}: {argument.type}" for place, argument in needed.items())
+    passed = ", ".join(f"{place}: ${place}" for place in needed)
+    given = {place: value_of(argument.type) for place, argument in needed.items()}
+    query = f"query({declared}) {{ {name}({passed})" if needed else f"{{ {name}"
+    return f"{query}{_selection(field)} }}", given
+
+
+def _selection(field: GraphQLField) -> str:
+    return " { __typename }" if is_composite_type(get_named_type(field.type)) else ""
+
+
+OPERATIONS: dict[str, tuple[str, Json]] = dict(_operations())

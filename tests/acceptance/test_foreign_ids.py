@@ -1,9 +1,11 @@
 """Another tenant's ids and keys, brought to every argument that takes one, are answered exactly like unknown ones."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from graphql import get_named_type
 from sqlalchemy import text
 
 from schema.node_ids import encode_id
@@ -19,6 +21,7 @@ from tests.acceptance.client import (
     newest_cursor,
     record,
 )
+from tests.acceptance.root_fields import NOWHERE, OPERATIONS, fields_of
 
 UNKNOWN = uuid.UUID("01890000-0000-7000-8000-000000000000")
 BASKET: Json = {
@@ -179,23 +182,26 @@ BY_ID: dict[str, tuple[str, str, Json]] = {
         mutation("redemptionReturn", "__typename"),
         {"redemption": "$id", "idempotencyKey": "foreign"},
     ),
-    "pointsExpiring(customer:)": (
-        "Customer",
-        "subscription($id: ID!) { pointsExpiring(customer: {id: $id}) { cursor } }",
-        {},
-    ),
-    "pointsChanged(customer:)": (
-        "Customer",
-        "subscription($id: ID!) { pointsChanged(customer: {id: $id}) { cursor } }",
-        {},
-    ),
-    "tierUpgraded(customer:)": (
-        "Customer",
-        "subscription($id: ID!) { tierUpgraded(customer: {id: $id}) { cursor } }",
-        {},
-    ),
-    "tierUpgraded(tiers:)": ("Tier", "subscription($id: ID!) { tierUpgraded(tiers: [$id]) { cursor } }", {}),
 }
+
+TAKES_ID = {"ID": "$id", "CustomerBy": {"id": "$id"}}
+"""What brings an id to an argument, by the argument's type."""
+
+
+def operations_with_ids() -> Iterator[tuple[str, str, Json]]:
+    """The operations that take an id and stand in no table: name, document, and variables with "$id"."""
+    told = {use.partition("(")[0].partition(".")[0] for use in BY_ID}
+    for name, (document, variables) in OPERATIONS.items():
+        if name not in told and NOWHERE in repr(variables):
+            yield name, document, filled(variables, {NOWHERE: "$id"})
+    for name, field in fields_of("Subscription").items():
+        for place, argument in field.args.items():
+            kind = get_named_type(argument.type).name
+            if kind in TAKES_ID:
+                brought = [TAKES_ID[kind]] if "[" in str(argument.type) else TAKES_ID[kind]
+                document = f"subscription($it: {argument.type}) {{ {name}({place}: $it) {{ __typename }} }}"
+                yield f"{name}({place}:)", document, {"it": brought}
+
 
 BY_KEY: dict[str, tuple[str, Json]] = {
     # "$key" stands for an external id, "$email" for an address that only the other tenant knows.
@@ -278,6 +284,8 @@ def filled(template: Any, values: Json) -> Any:
     """A copy of what a template says, with the values put in."""
     if isinstance(template, dict):
         return {name: filled(value, values) for name, value in template.items()}
+    if isinstance(template, list):
+        return [filled(value, values) for value in template]
     return values.get(template, template) if isinstance(template, str) else template
 
 
@@ -422,6 +430,20 @@ async def test_their_ids_are_answered_like_unknown_ones_and_like_nonsense(salon:
             assert foreign == await ask_by_id(salon.owner, document, given, encode_id(type_name, UNKNOWN)), use
             assert foreign == await ask_by_id(salon.owner, document, given, "no id at all"), use
             assert is_nothing(foreign), (use, foreign)
+
+
+async def test_their_ids_are_unknown_wherever_an_id_is_taken(salon: Business, rival: Business) -> None:
+    """What stands in no table is made from the contract, and is brought an id of every type."""
+    theirs = await everything_once(rival)
+    taking = list(operations_with_ids())
+    assert {"tierUpgraded(tiers:)", "pointsChanged(customer:)"} <= {use for use, _, _ in taking}
+    async with salon.unchanged(), rival.unchanged():
+        for use, document, variables in taking:
+            for type_name, global_id in theirs.items():
+                ids = (global_id, encode_id(type_name, UNKNOWN))
+                answers = [await salon.owner.answer(document, **filled(variables, {"$id": one})) for one in ids]
+                assert answers[0] == answers[1], (use, type_name)
+                assert is_nothing(answers[0]), (use, type_name, answers[0])
 
 
 async def test_our_own_ids_do_lead_somewhere(salon: Business) -> None:

@@ -1,4 +1,4 @@
-"""What each role may do and each root field needs, read from the code.
+"""What each role may do, read from the code.
 
 ``python -m tests.docs.permissions`` writes the tables of docs/reference/permissions.md anew.
 """
@@ -6,13 +6,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from strawberry.types import get_object_definition
-from strawberry.utils.str_converters import to_camel_case
-
 from permissions.catalog import Permission
-from permissions.roles import BUILT_IN_ROLES, ROLE_PERMISSIONS, Role, permission_matrix
-from schema.guard import REQUIRES
-from schema.root import Mutation, Query, Subscription
+from permissions.roles import BUILT_IN_ROLES, permission_matrix
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "permissions.md"
 BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
@@ -21,7 +16,7 @@ BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
 def tables() -> str:
     """The tables as Markdown."""
     return "\n".join([*_permissions(), "", *_limits(), "", "## What each role may do", "", "```"]) + (
-        f"\n{permission_matrix()}```\n\n" + "\n".join(_operations())
+        f"\n{permission_matrix()}```"
     )
 
 
@@ -39,23 +34,6 @@ def _limits() -> Iterator[str]:
         free = Permission.LOYALTY_ADJUST in role.permissions
         points = f"{role.daily_points:,}" if limited else "no limit" if free else "none"
         yield f"| {kind.name} | {kind.description} | {points} |"
-
-
-def _operations() -> Iterator[str]:
-    yield from ("## What each operation needs", "")
-    yield f"| operation | one of | {' | '.join(Role)} |"
-    yield f"| --- | --- |{' --- |' * len(Role)}"
-    for name, needed in operations():
-        may = ["yes" if not needed or needed & ROLE_PERMISSIONS[role] else "-" for role in Role]
-        told = ", ".join(f"`{one.name}`" for one in Permission if one in needed) or "any credential"
-        yield f"| `{name}` | {told} | {' | '.join(may)} |"
-
-
-def operations() -> Iterator[tuple[str, frozenset[Permission]]]:
-    """Every root field with the permissions of which one is enough; none where any credential is."""
-    for root in (Query, Mutation, Subscription):
-        for field in get_object_definition(root, strict=True).fields:
-            yield to_camel_case(field.python_name), frozenset(field.metadata[REQUIRES])
 
 
 def write_page() -> None:

@@ -1,128 +1,79 @@
+import itertools
 import json
+import re
+import types
+from collections.abc import Callable
 from dataclasses import fields, replace
+from enum import Enum
+from typing import Any, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 import pytest
 
-from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.event_codec import (
     EVENT_CLASSES,
+    AnyEvent,
     UnknownEvent,
     UnreadableEvent,
     decode_event,
     encode_event,
 )
-from loyalty.rules.events import (
-    CustomerArchived,
-    CustomerErased,
-    CustomerUnarchived,
-    Event,
-    EventKind,
-    PointsAdjusted,
-    PointsEarned,
-    PointsExpired,
-    PointsExpiring,
-    PointsHeld,
-    PointsMerged,
-    PointsOpened,
-    PointsPending,
-    PointsRedeemed,
-    PointsReleased,
-    PointsReturned,
-    PointsReversed,
-    PointsVoided,
-    TierDowngraded,
-    TierUpgraded,
-)
-from loyalty.rules.gift_card_events import (
-    GiftCardBought,
-    GiftCardClaimed,
-    GiftCardEvent,
-    GiftCardExpired,
-    GiftCardExtended,
-    GiftCardGiven,
-    GiftCardHeld,
-    GiftCardIssued,
-    GiftCardRefunded,
-    GiftCardReleased,
-    GiftCardReturned,
-    GiftCardSpent,
-    GiftCardVoided,
-)
-from loyalty.rules.ids import (
-    AccrualId,
-    AdjustmentId,
-    CustomerId,
-    CustomerMergeId,
-    EntryId,
-    GiftCardGiftId,
-    GiftCardHoldId,
-    GiftCardId,
-    HoldId,
-    LotId,
-    OpeningBalanceId,
-    PurchaseId,
-    RedemptionId,
-    TierId,
-)
+from loyalty.rules.events import EventKind, PointsExpiring, TierUpgraded
+from loyalty.rules.ids import CustomerId, LotId, TierId
 from loyalty.rules.tiers import TierChangeCause
 
 CUSTOMER = CustomerId(UUID(int=1))
 SILVER, GOLD = TierId(UUID(int=2)), TierId(UUID(int=3))
-CARD, CARD_HOLD, GIFT = GiftCardId(UUID(int=15)), GiftCardHoldId(UUID(int=16)), GiftCardGiftId(UUID(int=17))
-EVENTS: list[Event | GiftCardEvent] = [
-    PointsEarned(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10, 110),
-    PointsPending(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
-    PointsVoided(CUSTOMER, PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), 10),
-    PointsReversed(CUSTOMER, EntryId(UUID(int=4)), PurchaseId(UUID(int=5)), AccrualId(UUID(int=6)), -10, 90),
-    PointsAdjusted(CUSTOMER, EntryId(UUID(int=4)), AdjustmentId(UUID(int=7)), -10, 90),
-    PointsHeld(CUSTOMER, HoldId(UUID(int=8)), 10, 80),
-    PointsReleased(CUSTOMER, HoldId(UUID(int=8)), 10, 90),
-    PointsRedeemed(CUSTOMER, EntryId(UUID(int=4)), RedemptionId(UUID(int=9)), -10, 80),
-    PointsReturned(CUSTOMER, EntryId(UUID(int=4)), RedemptionId(UUID(int=9)), 10, 90),
-    PointsExpiring(CUSTOMER, LotId(UUID(int=10)), 10, 30, "2026-03-31T22:00:00+00:00", marketing_consent=True),
-    PointsExpired(CUSTOMER, EntryId(UUID(int=4)), LotId(UUID(int=10)), -10, 80),
-    PointsOpened(CUSTOMER, EntryId(UUID(int=4)), OpeningBalanceId(UUID(int=11)), 10, 90),
-    PointsMerged(CUSTOMER, EntryId(UUID(int=4)), CustomerMergeId(UUID(int=12)), -10, 80),
-    TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000),
-    TierUpgraded(CUSTOMER, None, SILVER, TierChangeCause.PROGRAM_CHANGE, 0),
-    TierDowngraded(CUSTOMER, GOLD, SILVER, TierChangeCause.ADJUSTMENT, 999),
-    TierDowngraded(CUSTOMER, SILVER, None, TierChangeCause.REVERSAL, -1),
-    CustomerArchived(CUSTOMER, UUID(int=13), ArchiveCause.CALL),
-    CustomerUnarchived(CUSTOMER, UUID(int=14), ArchiveCause.PURCHASE),
-    CustomerErased(CUSTOMER),
-    GiftCardBought(CUSTOMER, EntryId(UUID(int=4)), CARD, -500, 90),
-    GiftCardRefunded(CUSTOMER, EntryId(UUID(int=4)), CARD, 500, 590),
-    GiftCardIssued(CUSTOMER, CARD, 5_000, "EUR", 5_000),
-    GiftCardHeld(CUSTOMER, CARD, CARD_HOLD, 2_000, "EUR", 5_000),
-    GiftCardReleased(CUSTOMER, CARD, CARD_HOLD, 500, "EUR", 5_000),
-    GiftCardSpent(CUSTOMER, CARD, CARD_HOLD, -1_500, "EUR", 3_500),
-    GiftCardReturned(CUSTOMER, CARD, CARD_HOLD, 500, "EUR", 4_000),
-    GiftCardExpired(CUSTOMER, CARD, -4_000, "EUR", 0),
-    GiftCardExtended(CUSTOMER, CARD, 4_000, "EUR", 4_000, "2099-12-31T23:00:00+00:00"),
-    GiftCardVoided(CUSTOMER, CARD, -4_000, "EUR", 0),
-    GiftCardGiven(CUSTOMER, CARD, GIFT, "EUR", 4_000),
-    GiftCardClaimed(CUSTOMER, CARD, "EUR", 4_000),
-]
-UPGRADE = next(event for event in EVENTS if isinstance(event, TierUpgraded))
+UPGRADE = TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000)
+NOTICE = PointsExpiring(CUSTOMER, LotId(UUID(int=10)), 10, 30, "2026-03-31T22:00:00+00:00", marketing_consent=True)
+NUMBERS = itertools.count(1)
+
+
+def values_of(kind: Any) -> list[Any]:
+    """Values that a field of this type may have: one, and None where it may be empty."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return [value for one in get_args(kind) for value in values_of(one)]
+    kind = getattr(kind, "__supertype__", kind)
+    if kind is types.NoneType:
+        return [None]
+    if issubclass(kind, Enum):
+        return list(kind)
+    made: dict[type, Callable[[], Any]] = {
+        UUID: lambda: UUID(int=next(NUMBERS)),
+        int: lambda: -next(NUMBERS),
+        bool: lambda: True,
+        str: lambda: "EUR",
+    }
+    return [made[kind]()]
+
+
+def samples_of(known: type[AnyEvent]) -> list[AnyEvent]:
+    """Events of a class: together they have every value that `values_of` gives for a field."""
+    hints = get_type_hints(known)
+    columns = {field.name: values_of(hints[field.name]) for field in fields(known)}
+    longest = max(map(len, columns.values()))
+    return [known(**{name: values[n % len(values)] for name, values in columns.items()}) for n in range(longest)]
+
+
+EVENTS = [event for known in EVENT_CLASSES.values() for event in samples_of(known)]
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_payload_is_plain_json_with_every_field(event: Event | GiftCardEvent) -> None:
+def test_a_payload_is_plain_json_with_every_field(event: AnyEvent) -> None:
     stored = json.loads(json.dumps(encode_event(event)))
     assert stored.keys() == {field.name for field in fields(event)}
     assert all(value is None or type(value) in (bool, int, str) for value in stored.values())
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_an_event_comes_back_from_its_payload_as_it_was(event: Event | GiftCardEvent) -> None:
+def test_an_event_comes_back_from_its_payload_as_it_was(event: AnyEvent) -> None:
     """Also beside what the posting adds."""
     stored = json.loads(json.dumps({**encode_event(event), "account": {"available": 1}, "locale": None}))
     assert decode_event(event.kind.value, stored) == event
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_payload_that_misses_a_member_or_has_another_type_is_not_guessed(event: Event | GiftCardEvent) -> None:
+def test_a_payload_that_misses_a_member_or_has_another_type_is_not_guessed(event: AnyEvent) -> None:
     stored = encode_event(event)
     for name in stored:
         if name != "marketing_consent":
@@ -134,9 +85,8 @@ def test_a_payload_that_misses_a_member_or_has_another_type_is_not_guessed(event
 
 
 def test_a_notice_of_before_consent_was_told_says_no() -> None:
-    notice = next(event for event in EVENTS if isinstance(event, PointsExpiring))
-    earlier = {name: value for name, value in encode_event(notice).items() if name != "marketing_consent"}
-    assert decode_event("points.expiring", earlier) == replace(notice, marketing_consent=False)
+    earlier = {name: value for name, value in encode_event(NOTICE).items() if name != "marketing_consent"}
+    assert decode_event("points.expiring", earlier) == replace(NOTICE, marketing_consent=False)
 
 
 def test_an_event_of_a_newer_release_is_unknown() -> None:
@@ -149,8 +99,9 @@ def test_every_kind_of_event_is_tried_and_has_a_class() -> None:
 
 
 def test_events_are_named_for_what_happened() -> None:
-    """BK-100, BK-107."""
-    assert {kind.value for kind in EventKind} == {
+    """BK-100, BK-107: logs keep these names, so none of them may change."""
+    assert all(re.fullmatch(r"[a-z_]+\.[a-z_]+", kind.value) for kind in EventKind)
+    assert {kind.value for kind in EventKind} >= {
         "points.earned",
         "points.pending",
         "points.voided",

@@ -577,6 +577,8 @@ WORKS_WHEN_OFF = {
     "upsert_customers",
     "archive_customer",
     "unarchive_customer",
+    # The names of lines, for a purchase that somebody has been shown.
+    "load_line_names",
 }
 """What must work while the module is off: switching it on again, credentials, and whatever prepares it."""
 
