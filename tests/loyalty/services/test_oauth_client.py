@@ -87,7 +87,16 @@ async def test_a_client_and_an_api_token_are_no_stand_in_for_each_other(world: W
         ({"networks": []}, "networks"),
         ({"networks": ["203.0.113.1/24"]}, "networks"),
     ],
-    ids=str,
+    ids=[
+        "no name",
+        "no permission",
+        "a permission of customers",
+        "the management of tokens",
+        "more than the maker holds",
+        "an end in the past",
+        "no network",
+        "a network with a host",
+    ],
 )
 async def test_what_cannot_be_a_client_is_refused_without_a_trace(
     world: World, salon: Salon, nothing_changes: NothingChanges, changes: dict[str, Any], field: str
