@@ -32,10 +32,11 @@ class GiftCardProductUnavailable(UserError):
 
 @strawberry.type(
     description="Too many codes that no gift card has were tried: by this caller, in this tenant, or with this "
-    "beginning. No code is looked at until then, a right one neither."
+    "beginning. Or this caller tried too many e-mail addresses, telephone numbers or identifiers that no customer has. "
+    "None is looked at until then, a right one neither."
 )
 class TooManyWrongCodes(UserError):
-    retry_at: datetime = strawberry.field(description="When codes are looked at again.")
+    retry_at: datetime = strawberry.field(description="When they are looked at again.")
 
 
 @strawberry.type(description="The gift card was cancelled, or its time is over.")

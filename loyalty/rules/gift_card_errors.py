@@ -49,13 +49,13 @@ class GiftCardProductUnavailable(Refused):
 
 
 class TooManyWrongCodes(Refused):
-    """Too many codes that no card has were tried, so no code is looked at until `retry_at`, a right one neither."""
+    """Too many codes that no card has were tried, or names that no customer has: none is looked at until `retry_at`."""
 
     code: ClassVar[str] = "TOO_MANY_WRONG_CODES"
     transient: ClassVar[bool] = True
 
     def __init__(self, retry_at: datetime, path: tuple[str, ...] = ("code",)) -> None:
-        super().__init__(f"Too many wrong codes were tried. Try again at {retry_at.isoformat()}.", path)
+        super().__init__(f"Too many wrong codes or names were tried. Try again at {retry_at.isoformat()}.", path)
         self.retry_at = retry_at
 
 

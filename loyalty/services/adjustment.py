@@ -24,6 +24,7 @@ from loyalty.rules.team_errors import AdjustmentLimitReached
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -101,7 +102,10 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
     )
     call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
-    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_first_answer)
+    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+        return await run_once(
+            world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_first_answer
+        )
 
 
 async def load_adjustments(

@@ -41,6 +41,7 @@ from loyalty.services.checkout_cards import (
     refuse_cards,
 )
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_shared_name
+from loyalty.services.customer_lookup import count_wrong_lookup, limit_lookups
 from loyalty.services.program import program_at
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.world import World
@@ -126,11 +127,15 @@ async def quote_checkout(
     checkout = await settle_checkout(world, actor, checkout)
     refuse_checkout(checkout)
     tx = world.database.reading(actor.tenant_id)
-    prepared = await prepare_customer(tx, NO_CALL, customer)
+    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+        prepared = await prepare_customer(tx, NO_CALL, customer)
     program = await program_at(world, tx, prepared and prepared.config_version)
     refuse_currency(program, checkout)
     customer_id = prepared.customer_id if prepared else None
-    if customer_id is None or not program.row.settings.redemption.enabled or not may_see_customer(actor, customer_id):
+    if customer_id is None or not may_see_customer(actor, customer_id):
+        customer_id = None
+        await count_wrong_lookup(world, actor, customer.shared_name(), "customer")
+    if customer_id is None or not program.row.settings.redemption.enabled:
         known = KnownCheckout() if checkout.purchase is None else await read_known_checkout(tx, checkout.purchase)
         loyalty, points_minor = None, known.paid.sum.discount_minor
     else:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from loyalty.rules.errors import AmbiguousCustomer, CustomerCandidate, NotFound
 from loyalty.rules.identifier import IdentifierKey
 from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.world import World
 from loyalty.storage.customer_lists import CustomerFilter, count_customers_listed, read_customer_page
 from loyalty.storage.customers import (
@@ -86,16 +87,16 @@ async def find_customer(world: World, actor: Actor, key: CustomerKey, *path: str
 
     AmbiguousCustomer when several whom the actor may see have what is named.
     """
-    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
-    return await _find_visible(world, actor, key, path)
+    try:
+        return await get_customer(world, actor, key, *path)
+    except NotFound:
+        return None
 
 
 async def get_customer(world: World, actor: Actor, key: CustomerKey, *path: str) -> CustomerRow:
     """Find a customer as `find_customer` does; NotFound when there is none."""
-    found = await find_customer(world, actor, key, *path)
-    if found is None:
-        raise NotFound("customer", path)
-    return found
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    return await _get_visible(world, actor, key, path)
 
 
 def key_or_caller(actor: Actor, key: CustomerKey | None) -> CustomerKey:
@@ -116,20 +117,20 @@ async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKe
     NotFound when there is none, AmbiguousCustomer when several have what is named.
     """
     require(actor, Permission.CUSTOMERS_SIGN_IN)
-    found = await _find_visible(world, actor, key, path)
-    if found is None:
-        raise NotFound("customer", path)
-    return found
+    return await _get_visible(world, actor, key, path)
 
 
-async def _find_visible(world: World, actor: Actor, key: CustomerKey, path: tuple[str, ...]) -> CustomerRow | None:
-    tx = world.database.reading(actor.tenant_id)
-    found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
+async def _get_visible(world: World, actor: Actor, key: CustomerKey, path: tuple[str, ...]) -> CustomerRow:
+    shared = key.shared_name()
+    async with limit_lookups(world, actor, shared, *path):
+        tx = world.database.reading(actor.tenant_id)
+        found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
+        if not found:
+            raise NotFound("customer", path)
     if len(found) > 1:
         candidates = [CustomerCandidate(row.id, row.external_id, row.full_name) for row in found]
-        shared = key.shared_name()
         raise AmbiguousCustomer(candidates, (*path, shared.field) if shared else path)
-    return found[0] if found else None
+    return found[0]
 
 
 async def get_me(world: World, actor: Actor) -> CustomerRow | None:

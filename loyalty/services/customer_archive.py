@@ -10,6 +10,7 @@ from loyalty.rules.errors import refuse_problems
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.text import check_note
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.profile import PROFILE_READERS
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -66,4 +67,5 @@ async def _change(world: World, actor: Actor, customer: CustomerKey, note: str |
             await post(tx, book.finish())
             return book.customer(customer_id)
 
-    return await retry_transaction(attempt)
+    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+        return await retry_transaction(attempt)

@@ -18,6 +18,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.rules.text import check_external_id
 from loyalty.services.audit import note_changes
 from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -58,14 +59,15 @@ async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> E
     """
     require(actor, Permission.CUSTOMERS_ERASE, even_when_off=True)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
-    return await run_once(
-        world.database,
-        actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
-        ask=ask_key,
-        decide=partial(_decide, world, actor, request.customer),
-        replay=_read_erased,
-    )
+    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+        return await run_once(
+            world.database,
+            actor.tenant_id,
+            keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+            ask=ask_key,
+            decide=partial(_decide, world, actor, request.customer),
+            replay=_read_erased,
+        )
 
 
 async def _decide(

@@ -25,6 +25,7 @@ from loyalty.rules.tag import MAX_TAGS, tidy_tags
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -75,7 +76,11 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
     )
     call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
-    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_merged)
+    async with (
+        limit_lookups(world, actor, request.source.shared_name(), "source"),
+        limit_lookups(world, actor, request.target.shared_name(), "target"),
+    ):
+        return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_merged)
 
 
 async def load_merges(world: World, actor: Actor, ids: Sequence[CustomerMergeId]) -> dict[CustomerMergeId, MergeRow]:

@@ -18,6 +18,7 @@ from loyalty.rules.lots import allocate
 from loyalty.rules.text import check_external_id
 from loyalty.services.checkout import prepare_customer
 from loyalty.services.customer import CustomerKey, may_see_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.gift_card_issue import CardTerms, IssuedCard, issue_card, read_issued, sell_product
 from loyalty.services.program import program_at
@@ -52,14 +53,15 @@ async def buy_gift_card(world: World, actor: Actor, request: BuyRequest) -> Issu
     """
     require_any(actor, Permission.GIFT_CARDS_ISSUE, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
-    return await run_once(
-        world.database,
-        actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, BUY, request.fingerprint()),
-        ask=partial(prepare_customer, customer=request.customer),
-        decide=partial(_decide, world, actor, request),
-        replay=partial(read_issued, world, actor),
-    )
+    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+        return await run_once(
+            world.database,
+            actor.tenant_id,
+            keyed_call(actor, request.idempotency_key, BUY, request.fingerprint()),
+            ask=partial(prepare_customer, customer=request.customer),
+            decide=partial(_decide, world, actor, request),
+            replay=partial(read_issued, world, actor),
+        )
 
 
 async def _decide(

@@ -27,6 +27,7 @@ from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import prepare_customer
 from loyalty.services.customer import CustomerKey
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.gift_card import open_code
 from loyalty.services.program import program_at
@@ -112,14 +113,15 @@ async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> 
     """
     require(actor, Permission.GIFT_CARDS_ISSUE)
     _refuse_issue(request)
-    return await run_once(
-        world.database,
-        actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, ISSUE, request.fingerprint()),
-        ask=partial(prepare_customer, customer=request.customer) if request.customer else prepare_for_nobody,
-        decide=partial(_decide, world, actor, request),
-        replay=partial(read_issued, world, actor),
-    )
+    async with limit_lookups(world, actor, request.customer and request.customer.shared_name(), "customer"):
+        return await run_once(
+            world.database,
+            actor.tenant_id,
+            keyed_call(actor, request.idempotency_key, ISSUE, request.fingerprint()),
+            ask=partial(prepare_customer, customer=request.customer) if request.customer else prepare_for_nobody,
+            decide=partial(_decide, world, actor, request),
+            replay=partial(read_issued, world, actor),
+        )
 
 
 async def _decide(

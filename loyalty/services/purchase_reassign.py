@@ -36,6 +36,7 @@ from loyalty.rules.reassignment import (
 from loyalty.rules.standing import counted_in
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
@@ -107,14 +108,15 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
     )
     request = request._replace(purchase=await settle_name(world, actor, request.purchase))
     by = request.purchase.parameters()
-    return await run_once(
-        world.database,
-        actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
-        ask=partial(prepare_for_purchase, **by),
-        decide=partial(_decide, world, actor, request),
-        replay=partial(_read_reassigned, by),
-    )
+    async with limit_lookups(world, actor, request.target.shared_name(), "target"):
+        return await run_once(
+            world.database,
+            actor.tenant_id,
+            keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+            ask=partial(prepare_for_purchase, **by),
+            decide=partial(_decide, world, actor, request),
+            replay=partial(_read_reassigned, by),
+        )
 
 
 async def _decide(

@@ -32,6 +32,7 @@ from loyalty.services.checkout import (
     settle_checkout,
 )
 from loyalty.services.customer import may_see_customer, visible_rows
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.hold import HoldRequest, discount_of, end_hold, new_hold, spend_hold
 from loyalty.services.program import program_at
@@ -89,14 +90,15 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
         ],
     )
     call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint())
-    return await run_once(
-        world.database,
-        actor.tenant_id,
-        call,
-        ask=partial(prepare_hold, customer=request.customer, purchase=purchase),
-        decide=partial(_decide_hold, world, actor, request),
-        replay=read_held,
-    )
+    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+        return await run_once(
+            world.database,
+            actor.tenant_id,
+            call,
+            ask=partial(prepare_hold, customer=request.customer, purchase=purchase),
+            decide=partial(_decide_hold, world, actor, request),
+            replay=read_held,
+        )
 
 
 async def capture_hold(

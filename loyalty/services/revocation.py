@@ -10,6 +10,7 @@ from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.credential import end_made_credentials
 from loyalty.services.customer import CustomerKey, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.oidc_issuer import remove_issuers_made_with
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
@@ -78,8 +79,12 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
     if not allows(actor, Permission.CUSTOMERS_SIGN_IN):
         require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
         require(actor, Permission.LOYALTY_READ, even_when_off=True)
-    async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        customer_id = await resolve_customer(tx, customer, "of", "customer")
+    path = ("of", "customer")
+    async with (
+        limit_lookups(world, actor, customer.shared_name(), *path),
+        world.database.tenant_transaction(actor.tenant_id) as tx,
+    ):
+        customer_id = await resolve_customer(tx, customer, *path)
         standing = await read_standing(tx, customer_id=customer_id)
     # A token names the customer that it was made for, who may have been merged since.
     former = standing.former_ids if standing else frozenset()

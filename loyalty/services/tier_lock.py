@@ -15,6 +15,7 @@ from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import Tier, TierChange, TierChangeCause, tier_for
 from loyalty.services.customer import CustomerKey, may_see_customer, resolve_customer
+from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
@@ -66,13 +67,15 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
     )
     call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
-    return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_locked)
+    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+        return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_locked)
 
 
 async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
     """Give a customer's tier back to the rules; nothing happens where they have it. Refusal: NotFound."""
     require(actor, Permission.LOYALTY_ADJUST)
-    return await retry_transaction(lambda: _unlock(world, actor, customer))
+    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+        return await retry_transaction(lambda: _unlock(world, actor, customer))
 
 
 async def load_tier_histories(

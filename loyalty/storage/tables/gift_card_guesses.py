@@ -1,4 +1,7 @@
-"""The table of wrong codes of gift cards: how many were tried lately, and by whom. It never holds a code."""
+"""The table of wrong codes of gift cards and wrong look-ups of customers: how many were tried lately, and by whom.
+
+It never holds a code or a name.
+"""
 
 from sqlalchemy import Column, Integer
 
@@ -7,7 +10,7 @@ from tenancy.table import check, index, instant, key_text, tenant_table
 
 gift_card_guesses = tenant_table(
     "gift_card_guesses",
-    # What is counted: a client, a hashed beginning of codes, or the whole tenant.
+    # What is counted: a client, a hashed beginning of codes, the whole tenant, or the look-ups of a client.
     key_text("scope"),
     Column("wrong", Integer, nullable=False),
     # When the window ends; what was counted in it is forgotten then.

@@ -591,6 +591,7 @@ ASKS_NOBODY = {
         "read_standing_of",
         "book_items",
         "limit_guesses",
+        "count_wrong_lookup",
         "lock_credentials",
         "lock_team",
         "change_secret",
