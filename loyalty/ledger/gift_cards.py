@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, Clock
 from loyalty.ledger.program import CompiledProgram
+from loyalty.rules.expiry import next_notice_at
 from loyalty.rules.gift_card import CardAccount, GiftCardEntryKind, card_entry_hash, is_expired, move
 from loyalty.rules.gift_card_events import GiftCardEvent, GiftCardExpired
 from loyalty.rules.ids import CustomerId, GiftCardEntryId, GiftCardHoldId, GiftCardId
@@ -90,6 +91,11 @@ def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
     after, entry = enter_card(book, card, GiftCardEntryKind.EXPIRED, move(account, -account.free_minor))
     tell_owner(book, after, GiftCardExpired, amount_minor=entry.amount_minor)
     return after
+
+
+def next_card_notice(book: Book, expires_at: datetime | None) -> datetime | None:
+    """Return when somebody is next to be told that a card expires then; None when nothing is left to tell."""
+    return next_notice_at(expires_at, book.program.row.settings.notice_days, book.now, book.program.zone)
 
 
 def keep_card(book: Book, card: GiftCardRow) -> None:

@@ -210,7 +210,7 @@ move_part(
 move_part(
     GiftCardRow,
     gift_cards,
-    ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "voided_at", "holder_id"),
+    ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "notice_at", "voided_at", "holder_id"),
     name="gift_card_moves",
     documents={"chain": bytea},
 )

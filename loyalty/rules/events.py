@@ -45,6 +45,7 @@ class EventKind(DescribedEnum):
     GIFT_CARD_RELEASED = "gift_card.released", "Money of a gift card that was set aside came back."
     GIFT_CARD_SPENT = "gift_card.spent", "Money of a gift card was spent."
     GIFT_CARD_RETURNED = "gift_card.returned", "Money that was spent came back to a gift card."
+    GIFT_CARD_EXPIRING = "gift_card.expiring", "A gift card will expire soon."
     GIFT_CARD_EXPIRED = "gift_card.expired", "The time of a gift card was over, and what was left of it is lost."
     GIFT_CARD_EXTENDED = "gift_card.extended", "A gift card got a later expiry."
     GIFT_CARD_VOIDED = "gift_card.voided", "A gift card was cancelled."

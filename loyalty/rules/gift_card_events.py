@@ -106,6 +106,26 @@ class GiftCardReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class GiftCardExpiring:
+    """A card will expire in so many days: its owner should know. Told once for each card, expiry and number of days.
+
+    `amount_minor` is what can be spent of it, `expires_at` an ISO 8601 instant. `marketing_consent` is the customer's
+    just then; unknown is no.
+    """
+
+    kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRING
+
+    customer_id: CustomerId
+    gift_card_id: GiftCardId
+    amount_minor: int
+    currency: str
+    balance_minor: int
+    days_before: int
+    expires_at: str
+    marketing_consent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GiftCardExpired:
     """The time of a card was over. `amount_minor` is negative: what was lost."""
 
@@ -178,6 +198,7 @@ GiftCardEvent = (
     | GiftCardReleased
     | GiftCardSpent
     | GiftCardReturned
+    | GiftCardExpiring
     | GiftCardExpired
     | GiftCardExtended
     | GiftCardVoided

@@ -4,7 +4,14 @@ from datetime import date
 from functools import partial
 from typing import NamedTuple
 
-from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, open_card_book, tell_owner
+from loyalty.ledger.gift_cards import (
+    enter_card,
+    keep_card,
+    lapse_card,
+    next_card_notice,
+    open_card_book,
+    tell_owner,
+)
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.posting import post
 from loyalty.rules.errors import InvalidInput, refuse_problems
@@ -103,6 +110,7 @@ async def _decide_extend(
         reason=request.reason,
         expires_at=expires_at,
     )
+    after = after._replace(notice_at=next_card_notice(book, expires_at))
     keep_card(book, after)
     told = {"amount_minor": entry.amount_minor, "expires_at": expires_at.isoformat()}
     tell_owner(book, after, GiftCardExtended, **told)

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.gift_cards import enter_card, tell_owner
+from loyalty.ledger.gift_cards import enter_card, next_card_notice, tell_owner
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ProductSale
@@ -197,6 +197,7 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
         chain=CHAIN_START,
         issued_at=book.now,
         expires_at=terms.expires_at,
+        notice_at=next_card_notice(book, terms.expires_at),
         voided_at=None,
         actor_kind=book.actor.kind,
         actor=book.actor.display,

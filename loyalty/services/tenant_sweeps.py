@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from loyalty.services.abandoned_hold import free_abandoned_holds
 from loyalty.services.expiry import expire_due, tell_expiring
 from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_card_holds
+from loyalty.services.gift_card_notice import tell_expiring_cards
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase_evaluation import evaluate_due
 from loyalty.services.sweep import Sweep
@@ -19,6 +20,7 @@ SWEEPS: Sequence[Sweep] = (
     # Where all points whose time is over are held, nothing can expire yet.
     Sweep("expiry", due_by("lots_due_at_idx"), expire_due),
     Sweep("gift_card_holds", due_by("gift_card_holds_expires_at_idx"), free_abandoned_card_holds),
+    Sweep("gift_card_notices", due_by("gift_cards_notice_at_idx"), tell_expiring_cards),
     # Where all that is left of the cards whose time is over is held, nothing can expire yet.
     Sweep("gift_card_expiry", due_by("gift_cards_due_at_idx"), expire_due_cards),
     Sweep("tiers", due_by("accounts_tier_review_at_idx"), review_due),

@@ -32,6 +32,10 @@ class CodeUnreadable(Exception):
     """A sealed code that no key opens: its key is missing from the settings, or the row was tampered with."""
 
 
+class CodeKeyMissing(CodeUnreadable):
+    """The key that sealed a code is not among the keys of this process."""
+
+
 def new_code() -> GiftCardCode:
     """A code that nobody can guess, from the randomness of the operating system."""
     while True:
@@ -83,7 +87,7 @@ class CodeKeys:
         body = sealed[_KEY_NAME_LENGTH + _NONCE_LENGTH :]
         key = next((key for key in self.keys if hmac.compare_digest(key.name, name)), None)
         if key is None:
-            raise CodeUnreadable("The key that sealed this code of a gift card is not among the keys of this process.")
+            raise CodeKeyMissing("The key that sealed this code of a gift card is not among the keys of this process.")
         try:
             return GiftCardCode(key.sealing.decrypt(nonce, body, _place(tenant_id, card_id)).decode())
         except (InvalidTag, ValueError) as error:

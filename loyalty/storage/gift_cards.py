@@ -43,6 +43,7 @@ class GiftCardRow(NamedTuple):
     chain: bytes
     issued_at: datetime
     expires_at: datetime | None
+    notice_at: datetime | None
     voided_at: datetime | None
     actor_kind: str
     actor: str
@@ -120,6 +121,11 @@ _DUE = (
     .order_by(gift_cards.c.due_at, gift_cards.c.id)
     .limit(bindparam("limit"))
 )
+_NOTICES = (
+    _CARDS.where(gift_cards.c.notice_at <= bindparam("now", type_=INSTANT))
+    .order_by(gift_cards.c.notice_at, gift_cards.c.id)
+    .limit(bindparam("limit"))
+)
 _LOST = select(func.coalesce(-func.sum(gift_card_entries.c.amount_minor), 0).cast(BigInteger)).where(
     gift_card_entries.c.tenant_id == tenant_parameter(),
     gift_card_entries.c.gift_card_id == bindparam("card"),
@@ -187,6 +193,11 @@ async def lock_cards(tx: Transaction, ids: Sequence[GiftCardId]) -> dict[GiftCar
 async def read_due_cards(tx: Transaction, now: datetime, limit: int) -> list[GiftCardRow]:
     """Cards whose time is over and of which something is left to expire, those that waited longest first."""
     return [card_row(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
+
+
+async def read_due_card_notices(tx: Transaction, now: datetime, limit: int) -> list[GiftCardRow]:
+    """Cards of whose expiry somebody is due to be told."""
+    return [card_row(row) for row in await tx.rows(_NOTICES, now=now, limit=limit)]
 
 
 async def read_lost_minor(tx: Transaction, card_id: GiftCardId) -> int:

@@ -220,7 +220,7 @@ HELD: Sequence[Held] = (
         "id product_id origin buyer_id holder_id code_ending face_minor balance_minor held_minor currency points_cost "
         "issued_at expires_at voided_at actor_kind",
         internal=f"price_minor reference reason {_WHO}",
-        left_out="code_hash code_sealed sequence chain due_at",
+        left_out="code_hash code_sealed sequence chain due_at notice_at",
         own_owners=("holder_id",),
     ),
     Held(

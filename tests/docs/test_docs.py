@@ -39,7 +39,7 @@ SETTING_ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 SETTING_NAME = re.compile(r"\b(?:TREUE_[A-Z_]+[A-Z]|DATABASE_URL)\b")
 MAKE_TARGET = re.compile(r"^([a-z-]+):.*## ", re.MULTILINE)
 MADE = re.compile(r"(?:^|[\s$(])make ([a-z][a-z-]*)")
-RUN = re.compile(r"(?:^|[\s(/])treue ([a-z]+)(?: ([a-z]+))?")
+RUN = re.compile(r"(?:^|[\s(/])treue ([a-z][a-z-]*)(?: ([a-z]+))?")
 
 LIMITED_MODULES = (
     *("schema.limits", "schema.merging", "schema.masking"),

@@ -69,6 +69,7 @@ from loyalty.services.gift_card_product import (
     list_products,
 )
 from loyalty.services.gift_card_report import get_gift_card_report
+from loyalty.services.gift_card_reseal import reseal_codes
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import advance_job
 from loyalty.services.listing import (
@@ -130,7 +131,7 @@ from loyalty.storage.customers import CustomerOrder, PointsFilter
 from loyalty.storage.due import read_due_tenants
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
-from loyalty.storage.gift_card_codes import new_code
+from loyalty.storage.gift_card_codes import CodeKeys, new_code
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.holds import read_holds_moved_at
@@ -494,6 +495,11 @@ class Day:
             await list_gift_cards(world, salon.manager, one, Window(20))
             await count_gift_cards(world, salon.manager, one)
         await get_gift_card_report(world, salon.manager, last_day, last_day)
+        rotated = replace(world, codes=CodeKeys((*CodeKeys.of([b"n" * 32]).keys, *world.codes.keys)))
+        async for _ in reseal_codes(rotated, salon.tenant_id):
+            pass
+        async for _ in reseal_codes(replace(world, codes=CodeKeys(rotated.codes.keys[::-1])), salon.tenant_id):
+            pass
 
     async def look(self) -> None:
         """Everything that people look at, and every relation that a document may ask for."""
@@ -617,7 +623,15 @@ class Day:
             async with self.relay.engine.connect() as connection:
                 for moment in (now, now + LATER):
                     await read_due_tenants(connection, one.due, moment, 100)
-            if one.name in {"holds", "gift_card_holds", "gift_card_expiry", "notices", "expiry", "tiers"}:
+            if one.name in {
+                "holds",
+                "gift_card_holds",
+                "gift_card_notices",
+                "gift_card_expiry",
+                "notices",
+                "expiry",
+                "tiers",
+            }:
                 await one.work(at(self.world, now + LATER), self.salon.tenant_id)
             await one.work(self.world, self.salon.tenant_id)
         async with self.relay.engine.connect() as connection:

@@ -89,8 +89,9 @@ APP_RIGHTS = {
         "UPDATE(ended_at), UPDATE(ended_reason), UPDATE(purchase_external_id), UPDATE(returned_minor), UPDATE(state)"
     ),
     "gift_cards": (
-        "INSERT, SELECT, UPDATE(actor), UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(expires_at), "
-        "UPDATE(held_minor), UPDATE(holder_id), UPDATE(reason), UPDATE(reference), UPDATE(sequence), UPDATE(voided_at)"
+        "INSERT, SELECT, UPDATE(actor), UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(code_hash), "
+        "UPDATE(code_sealed), UPDATE(expires_at), UPDATE(held_minor), UPDATE(holder_id), UPDATE(notice_at), "
+        "UPDATE(reason), UPDATE(reference), UPDATE(sequence), UPDATE(voided_at)"
     ),
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(actor), UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
@@ -135,7 +136,7 @@ RELAY_RIGHTS = {
     "event_positions": "INSERT, SELECT, UPDATE",
     "events": "SELECT, UPDATE(position)",
     "gift_card_holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
-    "gift_cards": "SELECT(due_at), SELECT(tenant_id)",
+    "gift_cards": "SELECT(due_at), SELECT(notice_at), SELECT(tenant_id)",
     "holds": "SELECT(expires_at), SELECT(state), SELECT(tenant_id)",
     "jobs": "SELECT",
     "log_readers": (

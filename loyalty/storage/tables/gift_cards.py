@@ -60,6 +60,8 @@ gift_cards = tenant_table(
     instant("expires_at", nullable=True),
     # When what can be spent expires; null while nothing can, because all of it is held or gone.
     Column("due_at", INSTANT, Computed("CASE WHEN balance_minor > held_minor THEN expires_at END", persisted=True)),
+    # When who has it is next to be told that it will expire; null when there is nothing to tell.
+    instant("notice_at", nullable=True),
     instant("voided_at", nullable=True),
     text_column("actor_kind"),
     text_column("actor"),
@@ -82,6 +84,8 @@ gift_cards = tenant_table(
     index("gift_cards_sold_idx", "product_id", "buyer_id", where=sql("voided_at IS NULL AND product_id IS NOT NULL")),
     index("gift_cards_expiry_idx", "due_at", "id", where=sql("due_at IS NOT NULL")),
     due_index("gift_cards_due_at_idx", "due_at"),
+    index("gift_cards_notice_idx", "notice_at", "id", where=sql("notice_at IS NOT NULL")),
+    due_index("gift_cards_notice_at_idx", "notice_at"),
     of_tenants=True,
 )
 

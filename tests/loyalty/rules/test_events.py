@@ -127,6 +127,7 @@ def test_events_are_named_for_what_happened() -> None:
         "gift_card.released",
         "gift_card.spent",
         "gift_card.returned",
+        "gift_card.expiring",
         "gift_card.expired",
         "gift_card.extended",
         "gift_card.voided",

@@ -1,25 +1,35 @@
 """What time does to gift cards: expiry, extension, abandoned holds; and what a merge does to them."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from loyalty.ledger.posting import Posting, post
+from loyalty.log.events import decode_row
+from loyalty.log.reading import list_events
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.events import EventKind
 from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardState, spendable_minor, state_at
 from loyalty.rules.gift_card_errors import GiftCardEnded
+from loyalty.rules.gift_card_events import GiftCardExpiring
+from loyalty.rules.gift_card_product import Validity, ValidityKind
 from loyalty.rules.ids import GiftCardId
 from loyalty.rules.redemption import HoldState
 from loyalty.services.gift_card import load_gift_cards, reveal_code
 from loyalty.services.gift_card_expiry import expire_due_cards, free_abandoned_card_holds
 from loyalty.services.gift_card_listing import load_card_entries_of, load_card_holds
+from loyalty.services.gift_card_notice import tell_expiring_cards
+from loyalty.services.gift_card_product import create_product
 from loyalty.services.world import World
 from loyalty.storage.due import due_by, read_due_tenants
+from loyalty.storage.events import EventRow
 from loyalty.storage.gift_cards import GiftCardRow
-from tenancy.database import Database
+from tenancy.database import Database, Transaction
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import at, customer_actor, known_customer, merge
+from tests.loyalty.services.builders import at, customer_actor, known_customer, merge, position_all_events, product
 from tests.loyalty.services.gift_cards import (
     cancel_card,
     capture_card,
@@ -63,6 +73,87 @@ async def test_a_card_cannot_be_spent_from_the_very_instant_on_at_which_it_expir
         with pytest.raises(GiftCardEnded) as ended:
             await hold_card(at(world, OVER), salon, card.id, 1, "late")
     assert ended.value.card_state is GiftCardState.EXPIRED
+
+
+class Killed(Exception):
+    """A worker stops before its commit."""
+
+
+async def all_events(world: World, salon: Salon, relay: Database) -> list[EventRow]:
+    """The whole log of the salon."""
+    await position_all_events(relay)
+    return list(await list_events(world.database, salon.tenant_id, after=0))
+
+
+def notices(log: list[EventRow], card_id: GiftCardId) -> list[tuple[int, int]]:
+    """The days before and the amounts that were told of a card, in their order."""
+    told = [decode_row(row).event for row in log if row.kind == EventKind.GIFT_CARD_EXPIRING]
+    events = [one for one in told if isinstance(one, GiftCardExpiring) and one.gift_card_id == card_id]
+    return [(one.days_before, one.amount_minor) for one in events]
+
+
+async def test_its_holder_is_told_once_of_each_number_of_days_and_again_after_an_extension(
+    world: World, salon: Salon, relay_database: Database, ledger_is_sound: LedgerCheck
+) -> None:
+    """Two workers look at once, and one that comes late tells the last number only."""
+    await known_customer(world, salon)
+    card = (await issue(world, salon, expires_on=LAST_DAY)).card
+    soon = at(world, OVER - timedelta(days=30))
+    async with relay_database.engine.connect() as connection:
+        due = await read_due_tenants(connection, due_by("gift_cards_notice_at_idx"), soon.clock(), 10_000)
+    assert salon.tenant_id in due
+    assert (await tell_expiring_cards(at(world, OVER - timedelta(days=31)), salon.tenant_id)).done == 0
+    await asyncio.gather(*(tell_expiring_cards(soon, salon.tenant_id) for _ in range(4)))
+    await spend_card(soon, salon, card.id, 1_000)
+    late = at(world, OVER - timedelta(hours=20))
+    for _ in range(3):
+        await tell_expiring_cards(late, salon.tenant_id)
+    log = await all_events(world, salon, relay_database)
+    assert notices(log, card.id) == [(30, 5_000), (1, 4_000)]
+    await extend_card(late, salon, card.id, LAST_DAY + timedelta(days=60))
+    for days in (90, 30, 7, 1):
+        await tell_expiring_cards(at(world, OVER + timedelta(days=60 - days)), salon.tenant_id)
+    log = await all_events(world, salon, relay_database)
+    assert notices(log, card.id)[2:] == [(30, 4_000), (7, 4_000), (1, 4_000)]
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_no_notice_is_lost_or_doubled_when_a_worker_stops_before_its_commit(
+    world: World, salon: Salon, relay_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await known_customer(world, salon)
+    card = (await issue(world, salon, expires_on=LAST_DAY)).card
+    soon = at(world, OVER - timedelta(days=30))
+
+    async def write_and_stop(tx: Transaction, posting: Posting) -> None:
+        await post(tx, posting)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("loyalty.services.gift_card_notice.post", write_and_stop)
+        with pytest.raises(Killed):
+            await tell_expiring_cards(soon, salon.tenant_id)
+    assert notices(await all_events(world, salon, relay_database), card.id) == []
+    await tell_expiring_cards(soon, salon.tenant_id)
+    assert notices(await all_events(world, salon, relay_database), card.id) == [(30, 5_000)]
+
+
+async def test_nobody_is_told_of_a_card_that_is_spent_void_endless_or_in_no_account(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    await known_customer(world, salon)
+    spent = await issue(world, salon, key="spent", expires_on=LAST_DAY)
+    void = await issue(world, salon, key="void", expires_on=LAST_DAY)
+    nobodys = await issue(world, salon, key="nobodys", customer=None, expires_on=LAST_DAY)
+    endless = (await create_product(world, salon.manager, product(validity=Validity(ValidityKind.NONE)))).product
+    never = await issue(world, salon, key="never", face=None, product_id=endless.id)
+    await spend_card(world, salon, spent.card.id, 5_000)
+    await cancel_card(world, salon, void.card.id)
+    await tell_expiring_cards(at(world, OVER - timedelta(days=30)), salon.tenant_id)
+    log = await all_events(world, salon, relay_database)
+    for one in (spent, void, nobodys, never):
+        assert notices(log, one.card.id) == []
+    assert never.card.notice_at is None
 
 
 async def test_what_is_held_outlives_the_card_and_what_comes_back_of_it_is_lost(

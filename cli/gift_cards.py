@@ -1,0 +1,74 @@
+"""`treue gift-cards`: work on the gift cards of all tenants."""
+
+import asyncio
+import uuid
+
+import click
+
+from cli.credentials import local_code_keys
+from loyalty.services.gift_card_reseal import reseal_codes
+from loyalty.services.world import World
+from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys
+from runtime.databases import provided_database
+from runtime.problems import SetupProblem
+from runtime.roles import DatabaseUrls
+from runtime.settings import load_settings
+from tenancy.database import Database
+from tenancy.provisioning import ListedTenant, list_tenants
+
+
+@click.group("gift-cards")
+def gift_cards() -> None:
+    """Work on the gift cards of all tenants."""
+
+
+@gift_cards.command()
+@click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant; without it all of them.")
+def reseal(tenant_id: uuid.UUID | None) -> None:
+    """Seal all codes anew under the first key of the file, so that the others can be removed.
+
+    It can be stopped and called again at any time. Exit code 1 when a code is damaged; its card is named.
+    """
+    settings = load_settings()
+    keys = local_code_keys(settings)
+    with provided_database(settings) as urls:
+        damaged = asyncio.run(_reseal(urls, keys, tenant_id))
+    if damaged:
+        click.echo(f"{damaged} codes are damaged: no key opens them. Their cards stay as they are.")
+        raise SystemExit(1)
+    if tenant_id is None:
+        click.echo("The first key of the file seals all codes. The other keys can be removed.")
+
+
+async def _reseal(urls: DatabaseUrls, keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
+    """Seal the codes of the tenants; returns how many are damaged."""
+    app = Database(urls.app, pool_size=1, name="treue-gift-cards")
+    relay = Database(urls.relay, pool_size=1, name="treue-gift-cards")
+    try:
+        listed = [one for one in await list_tenants(relay) if tenant_id in (None, one.tenant_id)]
+        if tenant_id is not None and not listed:
+            raise SetupProblem(f"There is no tenant {tenant_id}.")
+        world = World(app, codes=keys)
+        return sum([await _reseal_tenant(world, one) for one in listed])
+    finally:
+        await app.close()
+        await relay.close()
+
+
+async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
+    """Seal the codes of one tenant, and say in one line what was done."""
+    cards = resealed = damaged = 0
+    try:
+        async for done in reseal_codes(world, tenant.tenant_id):
+            cards, resealed, damaged = cards + done.cards, resealed + done.resealed, damaged + len(done.damaged)
+            for card_id in done.damaged:
+                click.echo(f"{tenant.tenant_id}  the code of the gift card {card_id} is damaged")
+    except CodeKeyMissing as missing:
+        raise SetupProblem(
+            f"{tenant.name} ({tenant.tenant_id}) has gift cards whose codes were sealed with a key that is not in the "
+            "file of keys. Put that key back into the file, below the first line, and call this command again. "
+            f"{resealed} codes of this tenant were sealed anew and stay so."
+        ) from missing
+    finally:
+        click.echo(f"{tenant.tenant_id}  {tenant.name}: {cards:,} gift cards, {resealed:,} codes sealed anew")
+    return damaged

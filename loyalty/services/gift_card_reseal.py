@@ -1,0 +1,70 @@
+"""Seal the codes of gift cards anew under the newest key, so that an older key can be removed.
+
+A slice of a tenant's cards is one transaction. So the work can be stopped at any moment and begun again: what is done
+stays done, and what the newest key sealed already is left as it is.
+"""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from loyalty.rules.ids import GiftCardId, TenantId
+from loyalty.services.world import World
+from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeUnreadable
+from loyalty.storage.gift_card_seals import BEFORE_ALL_CARDS, SealedCode, keep_sealed_codes, lock_sealed_codes
+from tenancy.retry import retry_transaction
+
+SLICE = 200
+"""Cards that are sealed anew in one transaction: so long others wait for them."""
+
+
+class ResealedSlice(NamedTuple):
+    """What became of a slice of cards: how many were looked at and sealed anew, and which are damaged."""
+
+    cards: int
+    resealed: int
+    damaged: tuple[GiftCardId, ...]
+    last_id: GiftCardId
+
+
+async def reseal_codes(world: World, tenant_id: TenantId) -> AsyncIterator[ResealedSlice]:
+    """Go through all cards of a tenant, and say what was done after each slice.
+
+    A code that was changed, or moved from another card, stays as it is and is named. Raises CodeKeyMissing for a code
+    whose key is not among the keys of this process; that slice is left as it was.
+    """
+    after = BEFORE_ALL_CARDS
+    while True:
+        done = await _reseal_next(world, tenant_id, after)
+        if not done.cards:
+            return
+        yield done
+        after = done.last_id
+
+
+async def _reseal_next(world: World, tenant_id: TenantId, after: GiftCardId) -> ResealedSlice:
+    return await retry_transaction(lambda: _reseal_slice(world, tenant_id, after))
+
+
+async def _reseal_slice(world: World, tenant_id: TenantId, after: GiftCardId) -> ResealedSlice:
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        seen = await lock_sealed_codes(tx, after, SLICE)
+        sealed, damaged = [], []
+        for one in seen:
+            try:
+                sealed += _seal_anew(world, tenant_id, one)
+            except CodeKeyMissing:
+                raise
+            except CodeUnreadable:
+                damaged.append(one.id)
+        if sealed:
+            await keep_sealed_codes(tx, sealed)
+    return ResealedSlice(len(seen), len(sealed), tuple(damaged), seen[-1].id if seen else after)
+
+
+def _seal_anew(world: World, tenant_id: TenantId, one: SealedCode) -> list[SealedCode]:
+    """The code as the newest key keeps it; nothing where it is kept so already."""
+    code = world.codes.open(tenant_id, one.id, one.code_sealed)
+    code_hash = world.codes.hash(tenant_id, code)
+    if world.codes.is_current(one.code_sealed) and one.code_hash == code_hash:
+        return []
+    return [SealedCode(one.id, code_hash, world.codes.seal(tenant_id, one.id, code))]

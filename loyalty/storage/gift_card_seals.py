@@ -1,0 +1,53 @@
+"""How the codes of gift cards are kept, a slice of a tenant's cards at a time, for a change of the keys."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, Uuid, bindparam, select, update
+
+from loyalty.rules.ids import GiftCardId
+from loyalty.storage.tables import gift_cards
+from tenancy.database import Transaction
+from tenancy.table import record_set, tenant_parameter
+
+BEFORE_ALL_CARDS = GiftCardId(UUID(int=0))
+
+
+class SealedCode(NamedTuple):
+    """The code of a card as it is kept: by which hash it is found, and encrypted."""
+
+    id: GiftCardId
+    code_hash: bytes
+    code_sealed: bytes
+
+
+# Locked in the order of their ids, as everybody locks cards.
+_SLICE = (
+    select(*(gift_cards.c[name] for name in SealedCode._fields))
+    .where(gift_cards.c.tenant_id == tenant_parameter(), gift_cards.c.id > bindparam("after", type_=Uuid))
+    .order_by(gift_cards.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update()
+)
+_seals = record_set("seals", [("id", Uuid()), ("code_hash", LargeBinary()), ("code_sealed", LargeBinary())])
+_KEEP = (
+    update(gift_cards)
+    .where(gift_cards.c.tenant_id == tenant_parameter(), gift_cards.c.id == _seals.c.id)
+    .values(code_hash=_seals.c.code_hash, code_sealed=_seals.c.code_sealed)
+)
+
+
+async def lock_sealed_codes(tx: Transaction, after: GiftCardId, limit: int) -> list[SealedCode]:
+    """The codes of the next cards of a tenant by their ids; nobody changes these cards until the transaction ends."""
+    rows = await tx.rows(_SLICE, after=after, limit=limit)
+    return [SealedCode(GiftCardId(row.id), bytes(row.code_hash), bytes(row.code_sealed)) for row in rows]
+
+
+async def keep_sealed_codes(tx: Transaction, codes: Sequence[SealedCode]) -> None:
+    """Write the codes of locked cards as they are kept now."""
+    seals = [{"id": str(one.id), **{name: f"\\x{getattr(one, name).hex()}" for name in _BYTES}} for one in codes]
+    await tx.run(_KEEP, seals=seals)
+
+
+_BYTES = ("code_hash", "code_sealed")
