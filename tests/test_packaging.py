@@ -130,10 +130,11 @@ def test_the_image_drops_only_what_the_embedded_server_brought() -> None:
 
 def test_compose_starts_what_it_should_and_only_the_migration_knows_the_administrator() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
-    assert set(services) == {"postgres", "migrate", "server", "worker"}
+    assert set(services) == {"postgres", "migrate", "server", "worker", "platform"}
+    assert [name for name, service in services.items() if "profiles" in service] == ["platform"]
     knowing = [name for name, service in services.items() if "TREUE_POSTGRES_PASSWORD" in str(service["environment"])]
     assert knowing == ["postgres", "migrate"]
-    for name in ("server", "worker"):
+    for name in ("server", "worker", "platform"):
         assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
 
 
@@ -142,7 +143,7 @@ def test_containers_get_the_time_to_stop_that_processes_take() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
     server = DRAIN_SECONDS + GRACEFUL_SECONDS + CUT_SHORT_SECONDS
     worker = Settings.model_fields["shutdown_seconds"].default
-    for name, needed in (("server", server), ("worker", worker)):
+    for name, needed in (("server", server), ("platform", server), ("worker", worker)):
         seconds = int(services[name]["stop_grace_period"].removesuffix("s"))
         assert seconds > needed, name
 

@@ -26,7 +26,7 @@ from loyalty.rules.money import is_currency
 from loyalty.rules.origins import check_origins
 from loyalty.rules.platform import MAX_TENANTS_AT_ONCE, OPERATOR, PlatformAction, PlatformActionKind, PlatformCaller
 from loyalty.rules.program import default_settings
-from loyalty.rules.text import check_external_id, check_text
+from loyalty.rules.text import check_external_id, check_text, is_storable, tidy_optional_id
 from loyalty.rules.zones import is_locale, is_time_zone
 from loyalty.services.audit import note_changes
 from loyalty.services.fingerprint import fingerprint
@@ -39,9 +39,11 @@ from tenancy.platform import KnownTenant, name_tenant, read_known_tenants
 from tenancy.provisioning import (
     ListedTenant,
     NewTenant,
+    TenantFilter,
     insert_tenant,
     lock_listed_tenant,
     read_listed_tenant,
+    read_tenants,
     set_budget,
     set_entitlement,
     set_tenant_state,
@@ -49,7 +51,7 @@ from tenancy.provisioning import (
 from tenancy.tables import ACTIVE, CLOSED, SUSPENDED
 
 NAME_MAX_LENGTH = 120
-CREATED_AT_ONCE = 4
+CREATED_AT_ONCE = 8
 """Tenants of one call that are created at the same time."""
 
 
@@ -74,7 +76,18 @@ class CreatedTenant(NamedTuple):
 
 
 class _ExternalIdTaken(Exception):
-    """Somebody else has just created the tenant of this external id."""
+    """Somebody else has created the tenant of this external id."""
+
+    def __init__(self, external_id: str) -> None:
+        super().__init__(external_id)
+        self.external_id = external_id
+
+
+class _Known(NamedTuple):
+    """A tenant that an earlier call created, as it is now, and what that call asked for."""
+
+    tenant: ListedTenant
+    fingerprint: str
 
 
 async def provision_tenant(
@@ -105,14 +118,20 @@ async def create_tenants(
     """
     if not 1 <= len(requests) <= MAX_TENANTS_AT_ONCE:
         raise InvalidInput.one("tenants", reason=f"must have 1 to {MAX_TENANTS_AT_ONCE} entries")
+    requests = [one._replace(external_id=tidy_optional_id(one.external_id)) for one in requests]
+    named = [one.external_id for one in requests if one.external_id is not None and is_storable(one.external_id)]
+    known = await _read_known(world, named)
     gate = asyncio.Semaphore(CREATED_AT_ONCE)
 
     async def create(place: int, request: TenantRequest) -> CreatedTenant | LoyaltyError:
-        async with gate:
-            try:
-                return await create_tenant(world, by, request, ("tenants", str(place)))
-            except LoyaltyError as refusal:
-                return refusal
+        path = ("tenants", str(place))
+        try:
+            if request.external_id in known:
+                return _replay(known[request.external_id], request, path)
+            async with gate:
+                return await create_tenant(world, by, request, path)
+        except LoyaltyError as refusal:
+            return refusal
 
     return list(await asyncio.gather(*(create(place, request) for place, request in enumerate(requests))))
 
@@ -124,8 +143,9 @@ async def create_tenant(
     tenant = _check_request(request, path)
     try:
         return CreatedTenant(await _insert(world, by, request, tenant), replayed=False)
-    except _ExternalIdTaken:
-        return CreatedTenant(await _read_known(world, request, path), replayed=True)
+    except _ExternalIdTaken as taken:
+        known = await _read_known(world, [taken.external_id])
+        return _replay(known[taken.external_id], request, path)
 
 
 async def suspend_tenant(world: World, tenant_id: TenantId, by: PlatformCaller = OPERATOR) -> ListedTenant:
@@ -274,24 +294,42 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
         if request.external_id is not None:
             known = KnownTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
             if not await name_tenant(tx, known):
-                raise _ExternalIdTaken
+                raise _ExternalIdTaken(request.external_id)
         await insert_tenant(tx, tenant, now)
         await create_program(tx, default_settings(tenant.currency), now, "provisioning")
         made = tenant._asdict() | {"external_id": request.external_id}
         kind = PlatformActionKind.TENANT_CREATED
         await note_action(tx, by, PlatformAction(kind, tenant.name, None, made, tenant.tenant_id), now)
-        return await _find(tx)
+    return ListedTenant(
+        tenant_id=tenant.tenant_id,
+        name=tenant.name,
+        state=ACTIVE,
+        loyalty_entitled=tenant.loyalty_entitled,
+        sandbox=tenant.sandbox,
+        created_at=now,
+        budget_points=None,
+        budget_per_second=None,
+        currency=tenant.currency,
+        time_zone=tenant.time_zone,
+        locale=tenant.locale,
+        external_id=request.external_id,
+    )
 
 
-async def _read_known(world: World, request: TenantRequest, path: tuple[str, ...]) -> ListedTenant:
-    """The tenant that an earlier call created. Refusal: IdempotencyConflict, where it asked for something else."""
-    external_id = str(request.external_id)
+async def _read_known(world: World, external_ids: Sequence[str]) -> dict[str, _Known]:
+    """The tenants that earlier calls created for these ids of the platform."""
     async with world.database.plain_transaction() as connection:
-        known = (await read_known_tenants(connection, [external_id]))[external_id]
+        known = await read_known_tenants(connection, external_ids)
+        wanted = TenantFilter(ids=[one.tenant_id for one in known.values()])
+        tenants = {one.tenant_id: one for one in await read_tenants(connection, wanted, len(known))}
+    return {name: _Known(tenants[TenantId(one.tenant_id)], one.fingerprint) for name, one in known.items()}
+
+
+def _replay(known: _Known, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
+    """Answer with what an earlier call created. Refusal: IdempotencyConflict, where it asked for something else."""
     if known.fingerprint != _fingerprint(request):
-        raise IdempotencyConflict(external_id, (*path, "external_id"))
-    async with world.database.tenant_transaction(TenantId(known.tenant_id)) as tx:
-        return await _find(tx)
+        raise IdempotencyConflict(str(request.external_id), (*path, "external_id"))
+    return CreatedTenant(known.tenant, replayed=True)
 
 
 def _fingerprint(request: TenantRequest) -> str:

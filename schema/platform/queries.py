@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from loyalty.rules.errors import InvalidInput
+from loyalty.rules.text import is_storable, tidy_id
 from loyalty.services.platform import count_tenants_of_platform, list_tenants_of_platform
 from loyalty.services.platform_log import count_actions, list_actions
 from schema.connections import Connection, Order, Page, connection_of, id_value, window_of
@@ -53,8 +54,8 @@ async def tenant(
 ) -> PlatformTenant | None:
     """Found by its id, or by that of the platform's own system."""
     wanted: Any = None
-    if isinstance(by.external_id, str):
-        wanted = TenantFilter(external_ids=[by.external_id])
+    if isinstance(by.external_id, str) and is_storable(by.external_id):
+        wanted = TenantFilter(external_ids=[tidy_id(by.external_id)])
     elif (tenant_id := parse_id(str(by.id))) is not None:
         wanted = TenantFilter(ids=[tenant_id])
     rows = [] if wanted is None else await list_tenants_of_platform(info.context.world, wanted, 1)

@@ -117,6 +117,8 @@ async def test_tenants_are_created_once_for_each_external_id(platform: Platform)
 
     (replayed,) = (await platform.ask(CREATE, input={"tenants": [wanted("a-3", name="Spa")]}))["results"]
     assert (replayed["replayed"], replayed["tenant"]) == (True, spa["tenant"])
+    (tidied,) = (await platform.ask(CREATE, input={"tenants": [wanted(" a-3 ", name="Spa")]}))["results"]
+    assert (tidied["replayed"], tidied["tenant"]) == (True, spa["tenant"]), "blanks round an id do not count"
     (other,) = (await platform.ask(CREATE, input={"tenants": [wanted("a-3", name="Another")]}))["results"]
     assert [(error["code"], error["path"]) for error in other["userErrors"]] == [
         ("IDEMPOTENCY_CONFLICT", ["tenants", "0", "externalId"])
