@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ bench-hostile: $(STAMP) ## Measure another client while one token sends hostile 
 
 bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page of entries, a connection of customers
 	@$(BIN)/python -m bench.reads $(ARGS)
+
+bench-metrics: $(STAMP) ## Measure what metrics cost a server: the reads of bench-reads, with and without
+	@$(BIN)/python -m bench.reads --compare metrics $(ARGS)
 
 bench-writes: $(STAMP) ## Measure recording purchases of many customers and of one, next to pgbench in the same run
 	@$(BIN)/python -m bench.writes $(ARGS)
@@ -89,6 +92,9 @@ refusals: $(STAMP) ## Write the tables of docs/reference/refusals.md anew
 
 permissions: $(STAMP) ## Write the tables of docs/reference/permissions.md anew
 	@$(BIN)/python -m tests.docs.permissions
+
+metrics: $(STAMP) ## Write the tables of docs/reference/metrics.md anew
+	@$(BIN)/python -m tests.docs.metrics
 
 lock: ## Make the locks anew from pyproject.toml (needs uv)
 	$(UV) pip compile pyproject.toml --extra embedded $(LOCK_OPTIONS) --output-file requirements.txt

@@ -17,7 +17,7 @@ from api.health import health_routes
 from api.operation import OperationRequest
 from api.pages import PageHeaders
 from api.peers import Peers
-from api.requests import RequestLog
+from api.requests import RequestLog, RequestWatch
 from api.sdl import sdl_route
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema, print_sdl
@@ -42,6 +42,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     more_routes: Sequence[Route] = (),
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing,
     max_body_bytes: int = MAX_BODY_BYTES,
+    watch: RequestWatch | None = None,
 ) -> Starlette:
     """The application.
 
@@ -51,7 +52,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     each tenant with open connections; `ready` raises when the process cannot serve. `allowed_origins` are those whose
     pages may call for every tenant, beside the ones that a tenant allows. `trusted_proxies` are networks whose
     `X-Forwarded-For` tells the caller's address. `more_routes` are served beside the API. `lifespan` is entered before
-    the first request and left after the last.
+    the first request and left after the last. `watch` is told of every request.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(
@@ -61,24 +62,22 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     @contextlib.asynccontextmanager
     async def run(_app: Starlette) -> AsyncIterator[None]:
         async with lifespan():
-            watcher = asyncio.create_task(connections.watch())
+            beside = [asyncio.create_task(connections.watch())]
+            if watch is not None:
+                beside.append(asyncio.create_task(watch.watch_loop()))
             try:
                 yield
             finally:
-                watcher.cancel()
+                for task in beside:
+                    task.cancel()
                 await connections.close_all()
 
+    routes = [Route(GRAPHQL_PATH, view), sdl_route(print_sdl(schema)), *health_routes(ready), *more_routes]
     app = Starlette(
-        routes=[
-            Route(GRAPHQL_PATH, view),
-            WebSocketRoute(GRAPHQL_PATH, view),
-            sdl_route(print_sdl(schema)),
-            *health_routes(ready),
-            *more_routes,
-        ],
+        routes=[*routes, WebSocketRoute(GRAPHQL_PATH, view)],
         middleware=[
             Middleware(PageHeaders, path=GRAPHQL_PATH),
-            Middleware(RequestLog),
+            Middleware(RequestLog, watch=watch, routes=[route.path for route in routes]),
             Middleware(Peers, trusted_proxies=trusted_proxies),
         ],
         exception_handlers={HTTPException: not_found},

@@ -96,6 +96,10 @@ class OpenConnections:
     def __len__(self) -> int:
         return len(self._open)
 
+    def list_open(self) -> list[OpenConnection]:
+        """The connections that are open just now."""
+        return list(self._open)
+
     def add(self, connection: OpenConnection) -> None:
         """Watch a connection from now on."""
         self._open.add(connection)

@@ -43,7 +43,7 @@ from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import ORIGIN_NOT_ALLOWED, PageRefused, admit_page, answer_preflight, is_preflight
 from api.peers import peer_of
-from api.requests import note_actor, sane_operation_name
+from api.requests import note_actor, note_error, sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
 from loyalty.rules.errors import TenantNotActive
@@ -93,6 +93,7 @@ class GraphQLView(GraphQL[Any, None]):
             multipart_uploads_enabled=False,
             max_subscriptions_per_connection=MAX_OPERATIONS,
         )
+        self.executable = schema
         self.authenticate = authenticate
         self.make_context = make_context
         self.connections = connections
@@ -110,6 +111,7 @@ class GraphQLView(GraphQL[Any, None]):
         try:
             response = await self._answer(request)
         except RequestRefused as refused:
+            note_error(scope, refused.code)
             response = error_response(refused, request_id_of(request), _error_media_type(request))
         except ClientDisconnect:
             return

@@ -16,18 +16,28 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.health")
 
 
 def health_routes(ready: Callable[[], Awaitable[None]]) -> list[Route]:
-    """The routes of both probes. `ready` raises when the process cannot serve."""
+    """The routes of both probes. `ready` raises when the process cannot serve.
+
+    Probes come every few seconds, so the log tells only when the answer changes.
+    """
+    was_ready = True
 
     async def healthz(_request: Request) -> Response:
         return _answer(200, "ok")
 
     async def readyz(_request: Request) -> Response:
+        nonlocal was_ready
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await ready()
         except Exception as error:  # noqa: BLE001 - whatever it is, we are not ready
-            log.warning("not ready", reason=type(error).__name__)
+            if was_ready:
+                log.warning("not ready", reason=type(error).__name__)
+            was_ready = False
             return _answer(503, "unavailable")
+        if not was_ready:
+            log.info("ready again")
+        was_ready = True
         return _answer(200, "ok")
 
     return [Route("/healthz", healthz, methods=["GET"]), Route("/readyz", readyz, methods=["GET"])]

@@ -8,7 +8,7 @@ bounded, and a tenant that nobody follows costs nothing.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import structlog
@@ -58,6 +58,11 @@ class Follower:
         self._changed = asyncio.Event()
         self._ended = False
         self._too_slow = False
+
+    @property
+    def backlog_count(self) -> int:
+        """How many events wait to be taken."""
+        return len(self._backlog)
 
     @property
     def is_full(self) -> bool:
@@ -113,6 +118,17 @@ class SharedLog:
         self.drained = asyncio.Event()
 
 
+class Following(NamedTuple):
+    """How much is followed in a process."""
+
+    tenants: int
+    followers: int
+    backlog_events: int
+    """Events that wait for followers, all together."""
+    slow_readers: int
+    """Followers that were cut off since the process started."""
+
+
 class EventHub:
     """The live events of one process. ``follow`` is all that a subscription needs.
 
@@ -134,6 +150,7 @@ class EventHub:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._reading = Outage("event reader")
         self._stopped = False
+        self._slow_readers = 0
 
     async def start(self) -> None:
         """Begin to listen. A database that is away delays nobody: it is tried again in the background."""
@@ -161,6 +178,13 @@ class EventHub:
         """How many followers of a tenant are live; those that still read what happened before are not counted."""
         shared = self._logs.get(tenant_id)
         return len(shared.followers) if shared else 0
+
+    def measure(self) -> Following:
+        """How much is followed just now. It may be called from another thread, so it looks at copies."""
+        logs = list(self._logs.values())
+        followers = [follower for shared in logs for follower in list(shared.followers)]
+        waiting = sum(follower.backlog_count for follower in followers)
+        return Following(len(logs), len(followers), waiting, self._slow_readers)
 
     async def follow(
         self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
@@ -317,6 +341,7 @@ class EventHub:
             rest = deadline - asyncio.get_running_loop().time()
             if rest <= 0 or not await _wait(shared.drained, rest):
                 for follower in late:
+                    self._slow_readers += 1
                     follower.give_up()
                     self._leave(follower)
                 return

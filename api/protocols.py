@@ -56,6 +56,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """
 
     warned_at = -FULL_WARNING_SECONDS
+    refused_connections = 0
+    """How many connections the process has refused since it started."""
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__(*values, **named)
@@ -105,6 +107,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _warn_of_fullness(self) -> None:
+        BoundedHttpProtocol.refused_connections += 1
         now = self.loop.time()
         if now - BoundedHttpProtocol.warned_at >= FULL_WARNING_SECONDS:
             BoundedHttpProtocol.warned_at = now

@@ -6,6 +6,8 @@ No line holds a credential, a body, a query string or a document; an operation's
 import re
 import time
 import uuid
+from collections.abc import Collection
+from typing import Protocol
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,11 +18,15 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from api.errors import error_response, internal
 from permissions.actor import Actor
+from schema.masking import ErrorCode
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
 QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 """Probes come every few seconds; they are logged when they fail."""
+
+OTHER_ROUTE = "other"
+"""What all addresses are called that do not exist."""
 
 CLIENT_LEFT = (ClientDisconnect, WebSocketDisconnect, ClientDisconnected)
 """What reading from or writing to a client raises that has broken off: starlette's words and uvicorn's."""
@@ -50,11 +56,34 @@ def note_actor(scope: Scope, actor: Actor) -> None:
     scope["state"]["actor_kind"] = actor.kind.value
 
 
-class RequestLog:
-    """Gives ids, writes one line for each request, and answers 500 when something broke."""
+class RequestWatch(Protocol):
+    """Somebody who is told of every request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def request_ended(self, route: str, status: int | None, error_code: str | None) -> None:
+        """A request or socket is over. The status is None where nothing was answered.
+
+        The code is that of the error with which the edge refused it, and None for whatever the API answered.
+        """
+
+    async def watch_loop(self) -> None:
+        """Watch the event loop while the process serves, until cancelled."""
+
+
+def note_error(scope: Scope, code: ErrorCode) -> None:
+    """Remember with which error the edge refuses a request, for those who watch."""
+    scope["state"]["error_code"] = code.value
+
+
+class RequestLog:
+    """Gives ids, writes one line for each request, and answers 500 when something broke. It tells ``watch`` as well.
+
+    ``routes`` are the addresses that exist; whatever else is asked for has one name for all.
+    """
+
+    def __init__(self, app: ASGIApp, watch: RequestWatch | None = None, routes: Collection[str] = ()) -> None:
         self.app = app
+        self._watch = watch
+        self._routes = frozenset(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or socket on with its id."""
@@ -74,6 +103,12 @@ class RequestLog:
                 await exchange.answer_broken(receive)
             finally:
                 exchange.write_line()
+                self._tell_end(scope, exchange.status)
+
+    def _tell_end(self, scope: Scope, status: int | None) -> None:
+        if self._watch is not None:
+            route = scope["path"] if scope["path"] in self._routes else OTHER_ROUTE
+            self._watch.request_ended(route, status, scope["state"].get("error_code"))
 
 
 class _Exchange:
@@ -102,6 +137,7 @@ class _Exchange:
     async def answer_broken(self, receive: Receive) -> None:
         """500, unless an answer has begun."""
         if self.scope["type"] == "http" and self.status is None:
+            note_error(self.scope, ErrorCode.INTERNAL)
             await error_response(internal(), self.request_id)(self.scope, receive, self.send)
 
     def write_line(self) -> None:

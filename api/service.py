@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 import structlog
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
@@ -19,6 +20,7 @@ from api.authentication import Authenticator, Unauthenticated
 from api.connections import ACTORS_AT_ONCE
 from api.issuer import ClientClaim, Issuer
 from api.live import EventHub
+from api.metrics import ServerCollector, ServerMetrics
 from api.oauth import PartnerDoor, oauth_routes
 from api.oauth_server import SignAccessToken
 from api.oidc import StaffProviders
@@ -40,9 +42,11 @@ from permissions.catalog import to_grants
 from permissions.roles import Role
 from schema.context import Context, CustomerTokenSigner, Services
 from schema.root import treue_schema
+from schema.watching import Operation
 from tenancy.database import Database
+from tenancy.metrics import DatabaseCollector
 from tenancy.retry import StaleRead
-from tenancy.startup import refuse_unsafe_role
+from tenancy.startup import ANY_REVISION, refuse_old_tables, refuse_unsafe_role
 
 CURSORS = "cursors"
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -79,9 +83,13 @@ def build_service(
     *,
     codes: CodeKeys = NO_CODE_KEYS,
     planned: bool = True,
+    registry: CollectorRegistry | None = None,
+    newest_revision: str = ANY_REVISION,
 ) -> Starlette:
     """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
 
+    The process is not ready where the database is at an older revision than ``newest_revision``.
+    Metrics go into ``registry``; without one nothing is counted but what the doors to the database always count.
     Its lifespan checks the database role, listens for events, and ends both.
     """
     world = World(database, codes=codes, private_providers=edge.private_providers)
@@ -105,6 +113,7 @@ def build_service(
 
     async def ready() -> None:
         await refuse_unsafe_role(database)
+        await refuse_old_tables(database, newest_revision)
 
     authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
     budgets = Budgets(database, world.clock, edge.budget)
@@ -120,7 +129,12 @@ def build_service(
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)
 
     def make_context(request: OperationRequest) -> Context:
-        return Context(services, request.actor, request.request_id, request.last_event_id)
+        operation = Operation(request.transport.lower())
+        return Context(services, request.actor, request.request_id, request.last_event_id, operation)
+
+    metrics = None if registry is None else ServerMetrics(registry)
+    schema = treue_schema(UNAVAILABLE, planned=planned)
+    schema.watch = metrics
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -137,8 +151,8 @@ def build_service(
             await budgets.book_all()
             await database.close()
 
-    return create_app(
-        treue_schema(UNAVAILABLE, planned=planned),
+    app = create_app(
+        schema,
         authenticate,
         make_context,
         find_fallen_actors,
@@ -147,7 +161,11 @@ def build_service(
         trusted_proxies=edge.trusted_proxies,
         more_routes=oauth_routes(door),
         lifespan=lifespan,
+        watch=metrics,
     )
+    if metrics is not None:
+        metrics.collect_from(DatabaseCollector({"app": database}), ServerCollector(app.state.connections, hub))
+    return app
 
 
 def staff_providers(world: World) -> StaffProviders:

@@ -8,7 +8,7 @@ close frame holds 123 bytes and must not repeat what the other side sent.
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -294,7 +294,14 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             f"A socket may run {MAX_OPERATIONS} operations at a time. Complete one, or open another socket.",
             requestId=self._next_request_id(),
         )
+        self._tell_errors([error])
         await self.send_message({"id": operation_id, "type": "error", "payload": [error.formatted]})
+
+    def _tell_errors(self, errors: Sequence[GraphQLError]) -> None:
+        """Tell who watches of errors that come from here and not from the schema."""
+        watch = self.edge.executable.watch
+        if watch is not None:
+            watch.errors_shown(errors)
 
     def _next_request_id(self) -> str:
         self._operation_count += 1
@@ -327,6 +334,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 return
             except Exception as error:  # noqa: BLE001 - masked, logged and told to the reader of this operation only
                 masked = mask_errors([GraphQLError(str(error), original_error=error)], request_id)
+                self._tell_errors(masked)
                 await self._fail(operation, masked)
 
     async def _fail(self, operation: Operation[Any, None], errors: list[GraphQLError]) -> None:

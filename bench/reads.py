@@ -1,10 +1,11 @@
-"""What reads cost when operations are answered by plans, and when graphql-core runs them.
+"""What reads cost when operations are answered by plans, and when graphql-core runs them; and what metrics cost.
 
     make bench-reads                                   3 rounds of 4 seconds for each server and operation
     make bench-reads ARGS="--rounds 5 --connections 64"
+    make bench-metrics                                 the same operations, with and without metrics
 
 Two servers share one database. They take turns within each round, so that a busy machine slows both, and every answer
-is compared with what the server without plans said before.
+is compared with what the second server said before.
 """
 
 import argparse
@@ -41,6 +42,20 @@ OPERATIONS: Mapping[str, str] = {
 }
 
 
+class Comparison(NamedTuple):
+    """What is compared: the names of both servers, and the settings of the second one."""
+
+    first: str
+    second: str
+    settings: Mapping[str, str]
+
+
+COMPARISONS: Mapping[str, Comparison] = {
+    "plans": Comparison("plans", "graphql-core", {"TREUE_PLANS": "false"}),
+    "metrics": Comparison("no metrics", "metrics", {"TREUE_METRICS_PORT": "0"}),
+}
+
+
 class Server(NamedTuple):
     """One of the two."""
 
@@ -70,16 +85,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--compare", choices=COMPARISONS, default="plans")
     wanted = parser.parse_args()
     print(say_where(), flush=True)
-    asyncio.run(_measure(wanted.rounds, wanted.seconds, wanted.connections))
+    asyncio.run(_measure(COMPARISONS[wanted.compare], wanted.rounds, wanted.seconds, wanted.connections))
 
 
-async def _measure(rounds: int, seconds: float, connections: int) -> None:
+async def _measure(compared: Comparison, rounds: int, seconds: float, connections: int) -> None:
     async with running_service() as service:
         await _fill(service)
-        with another_server(service, {"TREUE_PLANS": "false"}) as (port, process):
-            servers = (Server("plans", service.port, service.server.pid), Server("graphql-core", port, process.pid))
+        with another_server(service, compared.settings) as (port, process):
+            first = Server(compared.first, service.port, service.server.pid)
+            servers = (first, Server(compared.second, port, process.pid))
             _pin(servers)
             for name, document in OPERATIONS.items():
                 asked = await _ask_for_answers(servers[1], _requests(service, document))
@@ -162,11 +179,15 @@ def _tell(name: str, slices: Mapping[str, Sequence[Slice]]) -> None:
             f"({min(speeds):,.0f} to {max(speeds):,.0f})  {cpu:8,.0f} µs of CPU each",
             flush=True,
         )
-    ours, theirs = slices["plans"], slices["graphql-core"]
+    ours, theirs = slices.values()
     pairs = list(zip(ours, theirs, strict=True))
     faster = statistics.median(one.requests_per_second / other.requests_per_second for one, other in pairs)
     cheaper = statistics.median(other.cpu_microseconds / one.cpu_microseconds for one, other in pairs)
-    print(f"{name:14} {'ratio':14} {faster:8.2f} × requests/s, {cheaper:.2f} × less CPU", flush=True)
+    print(
+        f"{name:14} {'ratio':14} {faster:8.2f} × the requests/s of the second; "
+        f"the second takes {cheaper:.3f} × the CPU of the first",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ def _processes(settings: Settings, port: int, stop: "_Stop") -> Iterator[dict[st
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         with stop.held():
-            for name, arguments in (("worker", ["worker"]), ("server", ["serve", "--port", str(port)])):
+            worker = ["worker", *_port_of_worker_metrics(settings)]
+            for name, arguments in (("worker", worker), ("server", ["serve", "--port", str(port)])):
                 running[name] = _start(arguments, folder / f"{name}.log")
         yield running
     finally:
@@ -93,6 +94,11 @@ def _processes(settings: Settings, port: int, stop: "_Stop") -> Iterator[dict[st
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _port_of_worker_metrics(settings: Settings) -> list[str]:
+    """The server has the port of the settings, and the worker the next one."""
+    return [] if not settings.metrics_port else ["--metrics-port", str(settings.metrics_port + 1)]
 
 
 def _start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:

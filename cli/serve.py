@@ -11,10 +11,13 @@ from api.server import run
 from api.service import Edge, build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_code_keys, local_issuer
+from cli.metrics import metrics_port_option, with_metrics_port
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.origins import check_origins
+from migrations.newest import newest_revision
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
+from runtime.metrics import provided_metrics
 from runtime.problems import WrongSettings
 from runtime.settings import Settings, load_settings
 from tenancy.database import Database, Pooler
@@ -27,9 +30,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 @click.option(
     "--port", type=click.IntRange(0, 65_535), help="Port to listen on; default TREUE_PORT, 0 for any free one."
 )
-def serve(host: str | None, port: int | None) -> None:
+@metrics_port_option
+def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     """Serve the API until Ctrl-C or SIGTERM. Any number of servers may run on one database."""
-    settings = load_settings()
+    settings = with_metrics_port(load_settings(), metrics_port)
     # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
@@ -38,7 +42,7 @@ def serve(host: str | None, port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provided_database(settings) as urls:
+    with provided_database(settings) as urls, provided_metrics(settings, "server") as registry:
         database = Database(
             urls.app,
             pool_size=settings.pool_size,
@@ -56,7 +60,16 @@ def serve(host: str | None, port: int | None) -> None:
             budget=BudgetLimits(settings.budget_points, settings.budget_points_per_second),
         )
         codes = local_code_keys(settings)
-        app = build_service(database, local_issuer(settings), edge, codes=codes, planned=settings.plans)
+        issuer = local_issuer(settings)
+        app = build_service(
+            database,
+            issuer,
+            edge,
+            codes=codes,
+            planned=settings.plans,
+            registry=registry,
+            newest_revision=newest_revision(),
+        )
         run(
             app,
             host,

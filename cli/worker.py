@@ -5,8 +5,10 @@ import asyncio
 import click
 from sqlalchemy.exc import OperationalError
 
+from cli.metrics import metrics_port_option, with_metrics_port
 from runtime.databases import provided_database
 from runtime.logs import configure_logging
+from runtime.metrics import provided_metrics
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 from tenancy.database import Pooler
@@ -21,21 +23,23 @@ from worker.main import ALL_PARTS, Part, run_worker
     multiple=True,
     help="Run this part alone; may be given more than once. Without it every part runs.",
 )
-def worker(*, only: tuple[Part, ...]) -> None:
+@metrics_port_option
+def worker(*, only: tuple[Part, ...], metrics_port: int | None) -> None:
     """Relay events, run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM. Any number may run."""
-    settings = load_settings()
+    settings = with_metrics_port(load_settings(), metrics_port)
     configure_logging(settings.log_level)
-    with provided_database(settings) as urls:
+    with provided_database(settings) as urls, provided_metrics(settings, "worker") as registry:
         try:
             asyncio.run(
                 run_worker(
                     urls.app,
                     urls.relay,
-                    parts=frozenset(only or ALL_PARTS),
+                    parts=frozenset(only) or ALL_PARTS,
                     pool_size=settings.pool_size,
                     pool_wait_seconds=settings.pool_wait_seconds,
                     pooler=Pooler(settings.pooler),
                     shutdown_seconds=settings.shutdown_seconds,
+                    registry=registry,
                 )
             )
         except UnsafeDatabaseRole as problem:

@@ -81,6 +81,13 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, description="Address where metrics are served.")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of the metrics; 0 takes any free one. Without it there are none.",
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(),
         description='Origins whose pages may call for every tenant, as JSON: ["https://console.example"].',

@@ -22,6 +22,7 @@ from schema.delivery import Delivery
 from schema.fan_out import FanOut
 from schema.loaders import Loaders
 from schema.scalars import Cursor
+from schema.watching import Operation
 
 EVENT_ORDER: Order[int] = Order("events", lambda position: (position,), whole_value)
 """What the cursors of events say: a position of the tenant's log."""
@@ -78,6 +79,8 @@ class Context:
     request_id: str
     last_event_id: str | None = None
     """The cursor after which the reader of an event stream wants to go on, whatever `after` says."""
+    operation: Operation = field(default_factory=Operation)
+    """What is noted of the operation for those who watch."""
     charged: Charge | None = field(init=False, default=None)
     """What the operation cost, once that is known."""
     _cost_report: dict[str, object] | None = field(init=False, default=None)
@@ -99,7 +102,9 @@ class Context:
         """
         if self.services.budgets is None:
             return None
+        self.operation.cost = cost
         self.charged = charged = await self.services.budgets.charge(self.actor, cost)
+        self.operation.is_over_budget = charged.retry_after is not None
         if reported or charged.retry_after is not None:
             self._cost_report = report_cost(charged)
         return refuse_charge(charged)

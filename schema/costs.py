@@ -11,6 +11,7 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefiniti
 
 from schema.limits import MAX_COST, excess, measure_operations
 from schema.masking import ErrorCode, refusal
+from schema.watching import find_root_fields
 
 VALUES_PER_POINT = 5
 """Values in the variables that cost one point together: so a batch costs more than one item."""
@@ -27,7 +28,7 @@ _Sizes = tuple[str | None, tuple[Any, ...]]
 class Costs:
     """The costs of the operations of one document."""
 
-    __slots__ = ("_document", "_kept", "_page_variables", "_schema")
+    __slots__ = ("_document", "_fields", "_kept", "_page_variables", "_schema")
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self._schema = schema
@@ -35,6 +36,7 @@ class Costs:
         self._page_variables: dict[str | None, tuple[str, ...]] = {}
         """The variables of each operation that say how large a page is, by the name of the operation."""
         self._kept: dict[_Sizes, int | GraphQLError] = {}
+        self._fields: dict[str | None, tuple[str, ...]] = {}
 
     def find(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None, values: int
@@ -54,6 +56,14 @@ class Costs:
         if isinstance(cost, GraphQLError):
             return cost
         return min(cost + values // VALUES_PER_POINT, MAX_OPERATION_COST)
+
+    def find_fields(self, operation: OperationDefinitionNode) -> tuple[str, ...]:
+        """The root fields of an operation, each once, in the order of their names."""
+        name = None if operation.name is None else operation.name.value
+        fields = self._fields.get(name)
+        if fields is None:
+            fields = self._fields[name] = find_root_fields(self._document, operation)
+        return fields
 
     def _find_kept(self, sizes: _Sizes) -> int | GraphQLError | None:
         try:

@@ -3,6 +3,7 @@
 This is the one place that maps them; a test walks the tree of errors and fails for one that has no type here.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
@@ -277,8 +278,13 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
 USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown, _ in _DETAILS.values()))
 
 
+shown_refusals: Counter[str] = Counter()
+"""How often each refusal was shown in ``userErrors`` since the process started, by its code. Metrics read it."""
+
+
 def user_errors(refusal: LoyaltyError) -> list[UserError]:
     """A refusal as the entries of ``userErrors``; wrong input has one entry for each wrong field."""
+    shown_refusals[refusal.code] += 1
     if isinstance(refusal, refusals.InvalidInput):
         return [
             InvalidInput(

@@ -5,6 +5,7 @@ No extension of strawberry is used: one that implements `resolve` would make eve
 """
 
 import inspect
+import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from inspect import signature
@@ -46,6 +47,7 @@ from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
 from schema.scalars import SCALARS
 from schema.variables import count_values
+from schema.watching import Operation, OperationWatch, Outcome
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -152,6 +154,8 @@ class ExecutableSchema(strawberry.Schema):
     """A strawberry schema whose results carry masked errors only, whichever way they come out."""
 
     unavailable: tuple[type[Exception], ...] = ()
+    watch: OperationWatch | None = None
+    """Who is told of every operation."""
 
     def __init__(self, *, planned: bool = True, **values: Any) -> None:
         super().__init__(execution_context_class=_Execution, **values)
@@ -180,6 +184,7 @@ class ExecutableSchema(strawberry.Schema):
         if operation is None:
             # Strawberry would run the first.
             return _refuse(context, [refusal(ErrorCode.BAD_USER_INPUT, SEVERAL_OPERATIONS)])
+        _begin(context, operation, prepared.costs)
         error = await _charge(context, operation, prepared.costs, values)
         if error is not None:
             return _refuse(context, [error])
@@ -198,6 +203,7 @@ class ExecutableSchema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         """Run a query or mutation. Raises strawberry's errors when the document names no operation that is allowed."""
+        began = time.perf_counter()
         result = await super().execute(
             query,
             variable_values=variable_values,
@@ -208,6 +214,7 @@ class ExecutableSchema(strawberry.Schema):
             operation_extensions=operation_extensions,
         )
         self._mask(result, context_value)
+        self._tell_end(context_value, result, began)
         return result
 
     async def stream(
@@ -234,19 +241,23 @@ class ExecutableSchema(strawberry.Schema):
 
     async def _masked_stream(self, results: Any, context: OperationContext | None) -> AsyncGenerator[Any, None]:
         delivery = Delivery() if context is None else context.delivery
+        began, last = time.perf_counter(), None
         try:
             async with aclosing(results):
                 async for result in results:
                     self._mask(result, context)
                     judged = await delivery.judge(result)
                     if judged is not None:
+                        last = judged
                         yield judged
                     if isinstance(judged, StreamFailure):
                         return
         except Exception as error:  # noqa: BLE001 - an extension failed outside of what strawberry catches
-            failed = StreamFailure(data=None, errors=[GraphQLError(str(error), original_error=error)])
-            self._mask(failed, context)
-            yield failed
+            last = StreamFailure(data=None, errors=[GraphQLError(str(error), original_error=error)])
+            self._mask(last, context)
+            yield last
+        finally:
+            self._tell_end(context, last, began)
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
         take_report = getattr(context, "take_cost_report", None)
@@ -257,6 +268,17 @@ class ExecutableSchema(strawberry.Schema):
             request_id = context.request_id if context is not None else "none"
             before_execution = isinstance(result, PreExecutionError)
             result.errors = mask_errors(result.errors, request_id, self.unavailable, before_execution=before_execution)
+            if self.watch is not None:
+                self.watch.errors_shown(result.errors)
+
+    def _tell_end(self, context: OperationContext | None, last: Any, began: float) -> None:
+        """Tell who watches how an operation has ended; `last` is its last result, None where there was none."""
+        operation = getattr(context, "operation", None)
+        if self.watch is None or operation is None:
+            return
+        failed = Outcome.REFUSED if isinstance(last, PreExecutionError) else Outcome.FAILED
+        outcome = failed if last is not None and last.errors else Outcome.DONE
+        self.watch.operation_ended(operation, outcome, time.perf_counter() - began)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
@@ -266,6 +288,13 @@ def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecuti
     """The result of an operation that does not run."""
     context.pre_execution_errors = errors
     return PreExecutionError(data=None, errors=errors)
+
+
+def _begin(context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs) -> None:
+    """Note what an operation is, for those who watch."""
+    seen: Operation | None = getattr(context.context, "operation", None)
+    if seen is not None:
+        seen.begin(operation.operation.value, costs.find_fields(operation))
 
 
 async def _charge(

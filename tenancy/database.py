@@ -5,6 +5,7 @@ statement that runs outside of such a transaction meets ``''::uuid`` in every po
 """
 
 import re
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
@@ -14,8 +15,9 @@ from typing import Any, NewType
 
 import orjson
 import psycopg
-from sqlalchemy import URL, Executable, bindparam, func, make_url, select, text
+from sqlalchemy import URL, Executable, bindparam, event, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
@@ -26,6 +28,7 @@ from tenancy.reading import Reader, Reads, only_row
 from tenancy.statements import CompiledStatement, to_json
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
+from tenancy.traffic import Door, Traffic
 from tenancy.transactions import Conversation, TransactionPool
 
 DEFAULT_POOL_SIZE = 10
@@ -47,6 +50,9 @@ POOLED: dict[str, Any] = {"prepare_threshold": None}
 
 So the time limits are those of the database roles then, see runtime/roles.py.
 """
+
+DOOR_OF = {Lane.FAST: "reads", Lane.SLOW: "reports"}
+"""What the door of a lane of reads is called."""
 
 MAX_REMEMBERED_TOKENS = 10_000
 """Ways from the hash of a token to its tenant that one process remembers."""
@@ -136,6 +142,9 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={**network, **(DIRECT if direct else POOLED), "async_creator_fn": connect},
         )
+        self._plain_traffic = Traffic()
+        event.listen(self.engine.sync_engine, "before_cursor_execute", self._note_sent)
+        event.listen(self.engine.sync_engine, "after_cursor_execute", self._note_answered)
 
         async def connect_writer() -> psycopg.AsyncConnection[Any]:
             return await connect(url, **network, **(DIRECT if direct else POOLED))
@@ -225,6 +234,31 @@ class Database:
         beginning = [_BEGIN, question_of(_FOLLOW, {"followed": name_followed(tenant_ids)})]
         async with self.transactions.transaction(beginning) as conversation:
             return (await conversation.ask(statement, parameters)).rows()
+
+    def doors(self) -> dict[str, Door]:
+        """How things stand at each door of this process, by its name. It may be called from another thread."""
+        reads = {} if self.multiplexer is None else {DOOR_OF[lane]: self.multiplexer.door(lane) for lane in Lane}
+        return {**reads, "transactions": self.transactions.door(), "plain": self._plain_door()}
+
+    def _plain_door(self) -> Door:
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            raise TypeError("the engine keeps its connections in another kind of pool")
+        busy = pool.checkedout()
+        # SQLAlchemy does not tell who waits for its pool.
+        return Door(self._plain_traffic, busy + pool.checkedin(), busy, pool.size(), 0, 0.0)
+
+    def _note_sent(
+        self, _connection: Any, _cursor: Any, _statement: str, _values: Any, context: Any, _many: Any
+    ) -> None:
+        self._plain_traffic.round_trips += 1
+        self._plain_traffic.statements += 1
+        context.treue_sent_at = time.monotonic()
+
+    def _note_answered(
+        self, _connection: Any, _cursor: Any, _statement: str, _values: Any, context: Any, _many: Any
+    ) -> None:
+        self._plain_traffic.answer_seconds += time.monotonic() - context.treue_sent_at
 
     def forget_token(self, sha256: str) -> None:
         """Look the way of a token up anew next time: where it led, there is no token."""

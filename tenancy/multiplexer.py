@@ -19,6 +19,7 @@ from tenancy.connection import Connect, NoAnswer
 from tenancy.pipeline import Pipeline, Question, Request, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.statements import wrap_error
+from tenancy.traffic import Door, Traffic, age_of_oldest
 
 READ_CONNECTIONS = 3
 SLOW_READ_CONNECTIONS = 1
@@ -118,6 +119,10 @@ class Multiplexer:
         answers = await its.ask([question_of(statement, parameters) for statement, parameters in asked])
         return [answer.rows() for answer in answers[1:]]
 
+    def door(self, lane: Lane) -> Door:
+        """How things stand in one lane."""
+        return self._lanes[lane].door()
+
     def close(self) -> None:
         """Give all connections back, and tell every request that waits that the database is away."""
         for lane in self._lanes.values():
@@ -134,6 +139,7 @@ class _Lane:
         self._connect, self._size, self._prepares = connect, limits.connections, prepares
         self._answer_seconds, self._wait_seconds = answer_seconds, wait_seconds
         self._depth = MAX_IN_FLIGHT if prepares else 1
+        self._traffic = Traffic()
         self.pipelines: list[Pipeline] = []
         self._opening: set[asyncio.Task[None]] = set()
         self.waiting: deque[Request] = deque()
@@ -144,6 +150,7 @@ class _Lane:
         if len(self.waiting) >= MAX_WAITING:
             self._forget_who_left()
             if len(self.waiting) >= MAX_WAITING:
+                self._traffic.refused += 1
                 raise NoFreeConnection("too many reads wait for a connection")
         loop = asyncio.get_running_loop()
         request = Request(questions, loop.create_future(), loop.time())
@@ -163,6 +170,7 @@ class _Lane:
             request = self.waiting.popleft()
             if not request.answered.done():
                 pipeline.send(request)
+                self._traffic.waited_seconds += request.sent_at - request.came_at
 
     def _open_one(self) -> None:
         task = asyncio.ensure_future(self._open())
@@ -180,6 +188,7 @@ class _Lane:
         self.pipelines.append(
             Pipeline(
                 connection,
+                traffic=self._traffic,
                 prepares=self._prepares,
                 on_answered=self._feed,
                 on_again=self._ask_again,
@@ -220,9 +229,22 @@ class _Lane:
             if now - pipeline.quiet_since > self._answer_seconds:
                 pipeline.lose(NoAnswer("the database did not answer in time"))
         while self.waiting and now - self.waiting[0].came_at > self._wait_seconds:
+            self._traffic.refused += 1
             self.waiting.popleft().fail(NoFreeConnection("no connection had room in time"))
         if self.waiting or any(map(len, self.pipelines)):
             self._watch(loop)
+
+    def door(self) -> Door:
+        """How things stand. It may be called from another thread, so it looks at copies."""
+        waiting = [request.came_at for request in list(self.waiting) if not request.answered.done()]
+        return Door(
+            self._traffic,
+            open_connections=len(self.pipelines),
+            busy_connections=sum(1 for one in list(self.pipelines) if len(one)),
+            most_connections=self._size,
+            waiting=len(waiting),
+            oldest_wait_seconds=age_of_oldest(waiting),
+        )
 
     def _forget_who_left(self) -> None:
         self.waiting = deque(request for request in self.waiting if not request.answered.done())

@@ -18,6 +18,7 @@ from psycopg.errors import error_from_result
 from sqlalchemy import Executable
 
 from tenancy.statements import CompiledStatement, Values, adapt_json, compile_statement, wrap_error
+from tenancy.traffic import Traffic
 
 MAX_PREPARED = 400
 """Statements that one connection keeps prepared; the one that was not used for longest is dropped."""
@@ -74,12 +75,13 @@ class Answer(NamedTuple):
 class Request:
     """One implicit transaction that somebody waits for."""
 
-    __slots__ = ("answered", "came_at", "names", "prepared_again", "questions", "results", "sent_again")
+    __slots__ = ("answered", "came_at", "names", "prepared_again", "questions", "results", "sent_again", "sent_at")
 
     def __init__(self, questions: Sequence[Question], answered: asyncio.Future[list[Answer]], came_at: float) -> None:
         self.questions = questions
         self.answered = answered
         self.came_at = came_at
+        self.sent_at = came_at
         self.results: list[pq.abc.PGresult] = []
         self.names: list[bytes | None] = []
         """The names of its prepared statements on the connection that it was sent to."""
@@ -113,6 +115,7 @@ class Pipeline:
         self,
         connection: psycopg.AsyncConnection[Any],
         *,
+        traffic: Traffic,
         prepares: bool,
         on_answered: Callable[[], None],
         on_again: Callable[[Request], None],
@@ -123,6 +126,7 @@ class Pipeline:
         self._pgconn = connection.pgconn
         self._transformer = Transformer(connection)
         self._prepares = prepares
+        self._traffic = traffic
         self._names = itertools.count()
         self._prepared: OrderedDict[CompiledStatement, bytes] = OrderedDict()
         self._wrong: dict[CompiledStatement, psycopg.Error] = {}
@@ -144,8 +148,11 @@ class Pipeline:
 
     def send(self, request: Request) -> None:
         """Queue a request and hand it to the network as far as that takes it."""
+        request.sent_at = self._loop.time()
         if not self._in_flight:
-            self.quiet_since = self._loop.time()
+            self.quiet_since = request.sent_at
+        self._traffic.round_trips += 1
+        self._traffic.statements += len(request.questions)
         request.results = []
         try:
             request.names = [self._name_of(question.statement) for question in request.questions]
@@ -167,6 +174,7 @@ class Pipeline:
         if not self.is_open:
             return
         pending = [request for request in self._in_flight if isinstance(request, Request)]
+        self._traffic.lost_connections += 1
         self._close()
         self._on_lost(self, pending, error)
 
@@ -280,6 +288,7 @@ class Pipeline:
                 in_flight[0].results.append(result)
 
     def _answer(self, request: Request) -> None:
+        self._traffic.answer_seconds += self.quiet_since - request.sent_at
         if request.answered.done():
             return  # The one who asked has gone away.
         for result, question in zip(request.results, request.questions, strict=False):

@@ -1,6 +1,7 @@
-"""What a process checks before it serves anybody: that the database role cannot see over the wall."""
+"""What a process checks before it serves: that its role cannot see over the wall, and that its tables are there."""
 
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from tenancy.database import Database
 
@@ -19,7 +20,11 @@ _STANDING = text(
     """,
 )
 
+_REVISION = text("SELECT version_num FROM alembic_version")
+
 OLDEST_POSTGRESQL = 150_000
+ANY_REVISION = ""
+"""Every revision is at least this one."""
 
 
 class UnsafeDatabaseRole(Exception):
@@ -48,3 +53,23 @@ async def refuse_unsafe_role(database: Database) -> None:
     if reasons:
         message = f"The database role {standing.role!r} is refused: {'; '.join(reasons)}."
         raise UnsafeDatabaseRole(message)
+
+
+class OldTables(Exception):
+    """The database has not been migrated to what this release needs."""
+
+
+async def refuse_old_tables(database: Database, newest_revision: str) -> None:
+    """Refuse a database at an older revision than this release has. A newer one is right: servers follow migrations.
+
+    Raises OldTables. Revisions are numbers of four digits, so they are compared as texts.
+    """
+    try:
+        async with database.plain_transaction() as connection:
+            found = (await connection.execute(_REVISION)).scalar_one_or_none()
+    except ProgrammingError:  # there is no such table yet, or the revision that lets it be read is missing
+        found = None
+    if found is None or found < newest_revision:
+        raise OldTables(
+            f"The database is at revision {found or 'unknown'}, {newest_revision} is needed: treue migrate."
+        )

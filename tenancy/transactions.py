@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import Executable, text
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from tenancy.connection import Connect, NoAnswer
 from tenancy.pipeline import Answer, Pipeline, Question, Request, question_of
 from tenancy.statements import wrap_error
+from tenancy.traffic import Door, Traffic, age_of_oldest
 
 _COMMIT = question_of(text("COMMIT"), {})
 _ROLLBACK = question_of(text("ROLLBACK"), {})
@@ -89,6 +90,13 @@ def _request(questions: Sequence[Question]) -> Request:
     return Request(questions, loop.create_future(), loop.time())
 
 
+class _Turn(NamedTuple):
+    """A transaction that waits for a connection."""
+
+    came_at: float
+    lent: asyncio.Future[Pipeline]
+
+
 class TransactionPool:
     """Connections that are opened when they are needed, kept, and lent to one transaction at a time."""
 
@@ -100,12 +108,25 @@ class TransactionPool:
         self._open: set[Pipeline] = set()
         self._free: list[Pipeline] = []
         self._opening: set[asyncio.Task[None]] = set()
-        self._waiting: deque[asyncio.Future[Pipeline]] = deque()
+        self._waiting: deque[_Turn] = deque()
+        self._traffic = Traffic()
 
     @property
     def lent(self) -> int:
         """How many connections belong to a transaction just now."""
         return len(self._open) - len(self._free)
+
+    def door(self) -> Door:
+        """How things stand. It may be called from another thread, so it looks at copies."""
+        waiting = [turn.came_at for turn in list(self._waiting) if not turn.lent.done()]
+        return Door(
+            self._traffic,
+            open_connections=len(self._open),
+            busy_connections=max(0, self.lent),
+            most_connections=self._size,
+            waiting=len(waiting),
+            oldest_wait_seconds=age_of_oldest(waiting),
+        )
 
     @asynccontextmanager
     async def transaction(self, beginning: Sequence[Question]) -> AsyncIterator[Conversation]:
@@ -136,27 +157,30 @@ class TransactionPool:
     async def _check_out(self) -> Pipeline:
         if self._free:
             return self._free.pop()
-        waiting: asyncio.Future[Pipeline] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiting)
+        loop = asyncio.get_running_loop()
+        turn = _Turn(loop.time(), loop.create_future())
+        self._waiting.append(turn)
         self._open_more()
         try:
-            await asyncio.wait([waiting], timeout=self._wait_seconds)
+            await asyncio.wait([turn.lent], timeout=self._wait_seconds)
         except asyncio.CancelledError:
-            if not waiting.cancel() and waiting.exception() is None:
-                self._give_back(waiting.result())
+            if not turn.lent.cancel() and turn.lent.exception() is None:
+                self._give_back(turn.lent.result())
             raise
-        if waiting.cancel():
+        self._traffic.waited_seconds += loop.time() - turn.came_at
+        if turn.lent.cancel():
+            self._traffic.refused += 1
             raise NoFreeConnection("no connection became free in time")
-        return waiting.result()
+        return turn.lent.result()
 
     def _give_back(self, pipeline: Pipeline) -> None:
         """Lend a connection to the next who waits, or keep it."""
         if not pipeline.is_open:
             return
         while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(pipeline)
+            turn = self._waiting.popleft()
+            if not turn.lent.done():
+                turn.lent.set_result(pipeline)
                 return
         self._free.append(pipeline)
 
@@ -179,7 +203,12 @@ class TransactionPool:
                 self._fail_waiting(refused)
             return
         pipeline = Pipeline(
-            connection, prepares=self._prepares, on_answered=_nothing_waits, on_again=_refuse_again, on_lost=self._lose
+            connection,
+            traffic=self._traffic,
+            prepares=self._prepares,
+            on_answered=_nothing_waits,
+            on_again=_refuse_again,
+            on_lost=self._lose,
         )
         self._open.add(pipeline)
         self._give_back(pipeline)
@@ -195,9 +224,9 @@ class TransactionPool:
 
     def _fail_waiting(self, error: psycopg.Error) -> None:
         while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_exception(wrap_error(error, None, lost=True))
+            turn = self._waiting.popleft()
+            if not turn.lent.done():
+                turn.lent.set_exception(wrap_error(error, None, lost=True))
 
 
 def _nothing_waits() -> None:

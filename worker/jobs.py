@@ -17,6 +17,7 @@ from loyalty.storage.jobs import DueJob, read_due_jobs
 from tenancy.database import Database
 from tenancy.outage import is_away, log_failure
 from worker.loop import Pace, repeat_until_stopped
+from worker.tally import Tally
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.jobs")
 
@@ -38,11 +39,14 @@ class Failure(NamedTuple):
 class JobDesk:
     """One worker's view of the jobs that are due."""
 
-    def __init__(self, world: World, relay: Database, stop: asyncio.Event, first_retry_seconds: float) -> None:
+    def __init__(
+        self, world: World, relay: Database, stop: asyncio.Event, first_retry_seconds: float, tally: Tally
+    ) -> None:
         self._world = world
         self._relay = relay
         self._stop = stop
         self._first_retry_seconds = first_retry_seconds
+        self._tally = tally
         self._failures: dict[JobId, Failure] = {}
 
     async def work_round(self) -> bool:
@@ -71,6 +75,7 @@ class JobDesk:
             await self._note_failure(job, error)
             return False
         self._failures.pop(job.id, None)
+        self._tally.job_batches["done"] += 1
         return unfinished
 
     async def _note_failure(self, job: DueJob, error: Exception) -> None:
@@ -79,6 +84,7 @@ class JobDesk:
         rest = self._first_retry_seconds * 2 ** (attempts - 1)
         self._failures[job.id] = Failure(attempts, asyncio.get_running_loop().time() + rest)
         given_up = attempts >= MAX_ATTEMPTS
+        self._tally.job_batches["given_up" if given_up else "failed"] += 1
         said = "job given up" if given_up else "job failed, will be tried again"
         log_failure(log, said, error, job_id=job.id, tenant_id=job.tenant_id, attempts=attempts)
         if given_up:
@@ -86,15 +92,21 @@ class JobDesk:
 
 
 async def work_off_jobs(
-    world: World, relay: Database, stop: asyncio.Event, *, first_retry_seconds: float = FIRST_RETRY_SECONDS
+    world: World,
+    relay: Database,
+    stop: asyncio.Event,
+    *,
+    first_retry_seconds: float = FIRST_RETRY_SECONDS,
+    tally: Tally | None = None,
 ) -> None:
     """Work off due jobs until ``stop`` is set; a running batch is finished. Survives a lost database.
 
     A job whose batch fails ``MAX_ATTEMPTS`` times becomes FAILED with a problem text; ``first_retry_seconds`` is the
     wait after the first failure, doubled after each further one. A lost database counts as no failure of a job.
     """
-    desk = JobDesk(world, relay, stop, first_retry_seconds)
-    await repeat_until_stopped("jobs", desk.work_round, stop, PACE)
+    counts = tally or Tally()
+    desk = JobDesk(world, relay, stop, first_retry_seconds, counts)
+    await repeat_until_stopped("jobs", desk.work_round, stop, PACE, counts)
 
 
 def problem_text(error: Exception, attempts: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from tenancy.outage import Outage
+from worker.tally import Tally
 
 
 class Pace(NamedTuple):
@@ -15,7 +16,9 @@ class Pace(NamedTuple):
     idle_seconds: float
 
 
-async def repeat_until_stopped(who: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, pace: Pace) -> None:
+async def repeat_until_stopped(
+    who: str, work: Callable[[], Awaitable[bool]], stop: asyncio.Event, pace: Pace, tally: Tally
+) -> None:
     """Call ``work`` until ``stop`` is set; it tells whether there was anything to do. A running call is finished.
 
     An exception does not end the loop: it is logged once per outage under the name ``who``, the next attempt waits.
@@ -28,6 +31,7 @@ async def repeat_until_stopped(who: str, work: Callable[[], Awaitable[bool]], st
             rest = outage.failed(error)
         else:
             outage.over()
+            tally.note_round(who)
             rest = pace.busy_seconds if worked else pace.idle_seconds
         await pause(stop, rest)
 

@@ -4,21 +4,28 @@ import asyncio
 import enum
 import signal
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import structlog
+from prometheus_client import CollectorRegistry
 
+from loyalty.services.log_readers import READERS
 from loyalty.services.world import World
 from tenancy.database import POOL_WAIT_SECONDS, Database, Pooler
+from tenancy.metrics import DatabaseCollector
 from tenancy.startup import refuse_unsafe_role
 from worker.jobs import work_off_jobs
-from worker.reading import read_logs
+from worker.lateness import LATENESS_LOOP, Lateness, watch_lateness
+from worker.metrics import WorkerCollector
+from worker.reading import loop_name, read_logs
 from worker.relay import relay_events
 from worker.sweeping import sweep
+from worker.tally import Tally
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
 
 RELAY_POOL_SIZE = 2
-"""One connection for the relay, one for whoever looks where work is due."""
+"""One connection for the relay, one for whoever looks where work is due, or what is late."""
 DEFAULT_POOL_SIZE = 2
 DEFAULT_SHUTDOWN_SECONDS = 20
 
@@ -36,7 +43,23 @@ class Part(enum.StrEnum):
     """Lets each reader of the log work on new events."""
 
 
-ALL_PARTS = tuple(Part)
+ALL_PARTS = frozenset(Part)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What one worker does, and what it knows of it."""
+
+    parts: frozenset[Part] = ALL_PARTS
+    tally: Tally = field(default_factory=Tally)
+    lateness: Lateness = field(default_factory=Lateness)
+
+    @property
+    def loops(self) -> list[str]:
+        """The names of the loops that run."""
+        whole = [part.lower() for part in sorted(self.parts - {Part.READERS})]
+        readers = [loop_name(reader) for reader in READERS.values()] if Part.READERS in self.parts else []
+        return [*whole, *readers, LATENESS_LOOP]
 
 
 async def run_worker(
@@ -48,9 +71,11 @@ async def run_worker(
     pool_wait_seconds: int = POOL_WAIT_SECONDS,
     pooler: Pooler = Pooler.NONE,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
+    registry: CollectorRegistry | None = None,
 ) -> None:
     """Run the loops of ``parts`` until SIGTERM or SIGINT; running batches then have ``shutdown_seconds`` to finish.
 
+    Metrics go into ``registry``, where there is one.
     Raises UnsafeDatabaseRole when one of the two roles could look over the wall.
     """
     app = Database(
@@ -62,8 +87,12 @@ async def run_worker(
             await refuse_unsafe_role(database)
         stop = asyncio.Event()
         _stop_on_signals(stop)
+        desk = Desk(frozenset(parts))
+        if registry is not None:
+            registry.register(DatabaseCollector({"app": app, "relay": relay}))
+            registry.register(WorkerCollector(desk.loops, desk.tally, desk.lateness))
         log.info("worker started", parts=sorted(parts))
-        finished = await work(World(app), relay, stop, parts=parts, shutdown_seconds=shutdown_seconds)
+        finished = await work(World(app), relay, stop, desk, shutdown_seconds=shutdown_seconds)
         log.info("worker stopped", parts=sorted(parts), finished=finished)
     finally:
         await app.close()
@@ -74,16 +103,18 @@ async def work(
     world: World,
     relay: Database,
     stop: asyncio.Event,
+    desk: Desk | None = None,
     *,
-    parts: Collection[Part] = ALL_PARTS,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
 ) -> bool:
-    """Run the loops of ``parts`` inside this process until ``stop`` is set; False when a batch had to be cut short.
+    """Run the loops of a desk, of all parts without one, inside this process until ``stop`` is set.
+
+    False when a batch had to be cut short.
 
     A batch that is cut short rolls back, and the next worker does it again. A loop that ends in any other way than by
     ``stop`` is a bug: it ends the others and is raised.
     """
-    running = asyncio.create_task(_run_loops(world, relay, stop, parts))
+    running = asyncio.create_task(_run_loops(world, relay, stop, desk or Desk()))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,16 +129,17 @@ async def work(
     return True
 
 
-async def _run_loops(world: World, relay: Database, stop: asyncio.Event, parts: Collection[Part]) -> None:
+async def _run_loops(world: World, relay: Database, stop: asyncio.Event, desk: Desk) -> None:
     async with asyncio.TaskGroup() as loops:
-        if Part.RELAY in parts:
-            loops.create_task(relay_events(relay, stop), name="relay")
-        if Part.JOBS in parts:
-            loops.create_task(work_off_jobs(world, relay, stop), name="jobs")
-        if Part.SWEEPING in parts:
-            loops.create_task(sweep(world, relay, stop), name="sweeping")
-        if Part.READERS in parts:
-            loops.create_task(read_logs(world, relay, stop), name="readers")
+        if Part.RELAY in desk.parts:
+            loops.create_task(relay_events(relay, stop, desk.tally), name="relay")
+        if Part.JOBS in desk.parts:
+            loops.create_task(work_off_jobs(world, relay, stop, tally=desk.tally), name="jobs")
+        if Part.SWEEPING in desk.parts:
+            loops.create_task(sweep(world, relay, stop, desk.tally), name="sweeping")
+        if Part.READERS in desk.parts:
+            loops.create_task(read_logs(world, relay, stop, desk.tally), name="readers")
+        loops.create_task(watch_lateness(world, relay, stop, desk.lateness, desk.tally), name="lateness")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

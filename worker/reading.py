@@ -15,6 +15,7 @@ from loyalty.storage.log_readers import read_due_logs, register_readers
 from tenancy.database import Database
 from tenancy.outage import is_away, log_failure
 from worker.loop import Pace, repeat_until_stopped
+from worker.tally import Tally
 
 PACE = Pace(busy_seconds=0.05, idle_seconds=0.25)
 TENANTS_AT_ONCE = 100
@@ -23,11 +24,12 @@ TENANTS_AT_ONCE = 100
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.readers")
 
 
-async def read_logs(world: World, relay: Database, stop: asyncio.Event) -> None:
+async def read_logs(world: World, relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
     """Run all readers until ``stop`` is set; a running turn is finished. Survives a lost database."""
+    counts = tally or Tally()
     async with asyncio.TaskGroup() as loops:
         for reader in READERS.values():
-            loops.create_task(_run_reader(reader, world, relay, stop), name=f"reader {reader.name}")
+            loops.create_task(_run_reader(reader, world, relay, stop, counts), name=loop_name(reader))
 
 
 async def read_round(reader: Reader, world: World, relay: Database) -> int:
@@ -39,7 +41,12 @@ async def read_round(reader: Reader, world: World, relay: Database) -> int:
     return len(tenants)
 
 
-async def _run_reader(reader: Reader, world: World, relay: Database, stop: asyncio.Event) -> None:
+def loop_name(reader: Reader) -> str:
+    """What the loop of a reader is called in logs and metrics."""
+    return f"reader {reader.name}"
+
+
+async def _run_reader(reader: Reader, world: World, relay: Database, stop: asyncio.Event, tally: Tally) -> None:
     is_registered = False
 
     async def work() -> bool:
@@ -50,7 +57,7 @@ async def _run_reader(reader: Reader, world: World, relay: Database, stop: async
             is_registered = True
         return await read_round(reader, world, relay) > 0
 
-    await repeat_until_stopped(f"reader {reader.name}", work, stop, PACE)
+    await repeat_until_stopped(loop_name(reader), work, stop, PACE, tally)
 
 
 async def _take_turn(reader: Reader, world: World, tenant_id: TenantId) -> None:

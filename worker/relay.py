@@ -10,18 +10,22 @@ from loyalty.services.log_readers import READER_NAMES
 from loyalty.storage.events import encode_hints, notify, position_events
 from tenancy.database import Database
 from worker.loop import Pace, repeat_until_stopped
+from worker.tally import Tally
 
 PACE = Pace(busy_seconds=0.025, idle_seconds=0.1)
 """One NOTIFY per batch takes a lock at commit; at this distance it costs the writers nothing that could be measured."""
 
 
-async def relay_events(relay: Database, stop: asyncio.Event) -> None:
+async def relay_events(relay: Database, stop: asyncio.Event, tally: Tally | None = None) -> None:
     """Relay events as the relay role until ``stop`` is set; a running batch is finished. Survives a lost database."""
+    counts = tally or Tally()
 
     async def work() -> bool:
-        return await relay_batch(relay) > 0
+        events = await relay_batch(relay)
+        counts.relayed_events += events
+        return events > 0
 
-    await repeat_until_stopped("relay", work, stop, PACE)
+    await repeat_until_stopped("relay", work, stop, PACE, counts)
 
 
 async def relay_batch(relay: Database) -> int:

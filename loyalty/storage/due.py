@@ -40,6 +40,9 @@ class Due:
         self._waits: TextClause = index.dialect_options["postgresql"]["where"]
         self.soonest = self._ask_soonest()
         self.by_tenant = self._ask_each_tenant()
+        self.oldest = (
+            select(self._at).where(self._waits, self._at <= bindparam("now", type_=INSTANT)).order_by(self._at).limit(1)
+        )
 
     @property
     def read_columns(self) -> set[str]:
@@ -106,3 +109,12 @@ async def read_due_tenants(connection: AsyncConnection, due: Due, now: datetime,
     if rows and rows[0].looked == MAX_ROWS_LOOKED_AT:
         rows = (await connection.execute(due.by_tenant, asked)).all()
     return [TenantId(row.tenant_id) for row in rows]
+
+
+async def read_lateness(connection: AsyncConnection, due: Due, now: datetime) -> float:
+    """How long the row that waits longest has been due, in seconds; 0 where nothing is due.
+
+    It goes by the common clock: a sandbox that has advanced its own is caught up with by what advances it.
+    """
+    oldest = (await connection.execute(due.oldest, {"now": now})).scalar_one_or_none()
+    return 0.0 if oldest is None else (now - oldest).total_seconds()

@@ -58,12 +58,7 @@ _LAST_OF_MANY = select(event_positions.c.tenant_id, event_positions.c.last_posit
     among(event_positions.c.tenant_id, "tenants"),
 )
 
-# It goes from tenant to tenant by the index of what waits, which begins with the tenant. So it never reads or sorts
-# more of a backlog than a batch takes. Tenants whose events wait longest come first, and no backlog keeps others out.
-# Rows are locked in order and without skipping, so a second relay waits for the first and then finds nothing left:
-# two relays never give one customer's events positions in the wrong order.
-_POSITION = text(
-    f"""
+_WAITING = """
     WITH RECURSIVE waiting AS (
         (SELECT tenant_id, recorded_at FROM events WHERE position IS NULL ORDER BY tenant_id, recorded_at LIMIT 1)
         UNION ALL
@@ -73,7 +68,16 @@ _POSITION = text(
             WHERE position IS NULL AND tenant_id > w.tenant_id
             ORDER BY tenant_id, recorded_at LIMIT 1
         ) following
-    ), turns AS (
+    )"""
+"""The tenants whose events wait for their position, each with the oldest of them."""
+
+# It goes from tenant to tenant by the index of what waits, which begins with the tenant. So it never reads or sorts
+# more of a backlog than a batch takes. Tenants whose events wait longest come first, and no backlog keeps others out.
+# Rows are locked in order and without skipping, so a second relay waits for the first and then finds nothing left:
+# two relays never give one customer's events positions in the wrong order.
+_POSITION = text(
+    f"""
+    {_WAITING}, turns AS (
         SELECT tenant_id, count(*) OVER () AS tenants FROM waiting ORDER BY recorded_at, tenant_id LIMIT :tenants
     ), locked AS (
         SELECT e.tenant_id, e.id, e.recorded_at
@@ -111,6 +115,9 @@ _POSITION = text(
     WHERE EXISTS (SELECT FROM positioned)
     """,  # noqa: S608 - made of constants
 ).bindparams(bindparam("readers", type_=ARRAY(Text)))
+_OLDEST_WAIT = text(
+    f"{_WAITING} SELECT extract(epoch FROM clock_timestamp() - min(recorded_at))::float8 AS seconds FROM waiting",  # noqa: S608 - made of constants
+)
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
 
@@ -178,6 +185,15 @@ async def position_events(connection: AsyncConnection, readers: Sequence[str] = 
     shares = {"batch": RELAY_BATCH, "shares": RELAY_SHARES, "tenants": RELAY_TENANTS}
     rows = await connection.execute(_POSITION, {**shares, "readers": list(readers)})
     return [Positioned._make(row) for row in rows]
+
+
+async def read_relay_lag(connection: AsyncConnection) -> float:
+    """How long the oldest committed event of all tenants waits for its position, in seconds; 0 where none waits.
+
+    Runs as the relay role, outside any tenant.
+    """
+    seconds = (await connection.execute(_OLDEST_WAIT)).scalar_one()
+    return 0.0 if seconds is None else max(0.0, float(seconds))
 
 
 def encode_hints(positioned: Sequence[Positioned]) -> list[str]:

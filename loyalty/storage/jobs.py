@@ -102,6 +102,13 @@ _DUE = (
 )
 
 
+_LINE = (
+    select(jobs.c.state, func.count().label("jobs"), func.min(jobs.c.updated_at).label("oldest"))
+    .where(among_these(jobs.c.state, _UNFINISHED))
+    .group_by(jobs.c.state)
+)
+
+
 async def count_open_accounts(tx: Transaction) -> int:
     """How many customers of the tenant have an account that is not closed."""
     counted = await tx.row(_COUNT_ACCOUNTS)
@@ -158,3 +165,17 @@ async def read_jobs_by_id(tx: Reads, ids: Sequence[JobId]) -> dict[JobId, JobRow
 async def read_due_jobs(connection: AsyncConnection, limit: int) -> list[DueJob]:
     """Unfinished jobs of all tenants, oldest first; runs as the relay role, outside any tenant."""
     return [DueJob._make(row) for row in await connection.execute(_DUE, {"limit": limit})]
+
+
+class JobsInLine(NamedTuple):
+    """The unfinished jobs of all tenants in one state."""
+
+    state: str
+    jobs: int
+    oldest: datetime
+    """When one of them was last worked on, or put in line: that of the job that has waited longest."""
+
+
+async def read_line(connection: AsyncConnection) -> list[JobsInLine]:
+    """Unfinished jobs of all tenants by their state; runs as the relay role, outside any tenant."""
+    return [JobsInLine._make(row) for row in await connection.execute(_LINE)]

@@ -16,7 +16,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.storage.tables import log_readers
 from tenancy.database import Transaction
 from tenancy.reading import Reads
-from tenancy.table import tenant_parameter
+from tenancy.table import among, tenant_parameter
 
 
 class Turn(NamedTuple):
@@ -65,6 +65,9 @@ _DUE = (
     )
     .order_by(log_readers.c.due_at)
     .limit(bindparam("limit"))
+)
+_LATENESS = select(func.extract("epoch", func.now() - func.min(log_readers.c.due_at)).cast(Float)).where(
+    log_readers.c.due_at.is_not(None), log_readers.c.due_at <= func.now(), among(log_readers.c.reader, "readers")
 )
 _TAKE = (
     update(log_readers)
@@ -123,3 +126,12 @@ async def read_reader_state(tx: Reads, reader: str) -> ReaderState | None:
     """How far a reader is; None before the first event of the tenant."""
     row = await tx.row(_STATE, name=reader)
     return ReaderState._make(row) if row else None
+
+
+async def read_lateness_of_readers(connection: AsyncConnection, readers: Sequence[str]) -> float:
+    """How long the log that waits longest for one of these readers has waited, in seconds; 0 where none waits.
+
+    A turn that failed is due again when its rest is over. Runs as the relay role, outside any tenant.
+    """
+    seconds = (await connection.execute(_LATENESS, {"readers": list(readers)})).scalar_one()
+    return 0.0 if seconds is None else float(seconds)

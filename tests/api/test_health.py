@@ -28,6 +28,20 @@ async def test_is_ready_when_it_can_serve(server: RunningServer) -> None:
     assert ready.headers["cache-control"] == "no-store"
 
 
+async def test_the_log_tells_when_it_is_not_ready_any_more_and_when_it_is_again(server: RunningServer) -> None:
+    """Probes come every few seconds: a line for each would hide what is new."""
+    with capture_logs() as lines:
+        async with server.client(None) as client:
+            for error in (None, ConnectionError(SECRET), ConnectionError(SECRET), None, None):
+                server.stage.ready_error = error
+                await client.get("/readyz")
+    told = [line for line in lines if line["event"] != "request"]
+    assert [(line["event"], line["log_level"], line.get("reason")) for line in told] == [
+        ("not ready", "warning", "ConnectionError"),
+        ("ready again", "info", None),
+    ]
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/schema.graphql"])
 async def test_probes_are_read_only(server: RunningServer, path: str) -> None:
     async with server.client(None) as client:

@@ -128,17 +128,17 @@ from loyalty.storage.audit import AuditFilter
 from loyalty.storage.catalog import CatalogPlace
 from loyalty.storage.customer_lists import CustomerFilter
 from loyalty.storage.customers import CustomerOrder, PointsFilter
-from loyalty.storage.due import read_due_tenants
+from loyalty.storage.due import read_due_tenants, read_lateness
 from loyalty.storage.entries import EntryFilter
-from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events
+from loyalty.storage.events import EventFilter, Positioned, encode_hints, notify, position_events, read_relay_lag
 from loyalty.storage.gift_card_codes import CodeKeys, new_code
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.holds import read_holds_moved_at
 from loyalty.storage.idempotency import keep_key, keyed_call
-from loyalty.storage.jobs import read_due_jobs
+from loyalty.storage.jobs import read_due_jobs, read_line
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
-from loyalty.storage.log_readers import read_due_logs, register_readers
+from loyalty.storage.log_readers import read_due_logs, read_lateness_of_readers, register_readers
 from loyalty.storage.members import MemberFilter
 from loyalty.storage.oidc_issuers import OidcIssuerRow
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
@@ -601,8 +601,10 @@ class Day:
     async def follow_events(self) -> None:
         """The relay's batches, and readers who resume."""
         async with self.relay.engine.begin() as connection:
+            await read_relay_lag(connection)
             await position_events(connection, READER_NAMES)
             await register_readers(connection, [*READER_NAMES, FAILING.name])
+            await read_lateness_of_readers(connection, READER_NAMES)
             await notify(connection, encode_hints([Positioned(self.salon.tenant_id, 1, 1)]))
         newest = await last_position(self.world.database, self.salon.tenant_id)
         assert await last_positions(self.world.database, [self.salon.tenant_id]) == {self.salon.tenant_id: newest}
@@ -623,6 +625,7 @@ class Day:
             async with self.relay.engine.connect() as connection:
                 for moment in (now, now + LATER):
                     await read_due_tenants(connection, one.due, moment, 100)
+                await read_lateness(connection, one.due, now)
             if one.name in {
                 "holds",
                 "gift_card_holds",
@@ -636,6 +639,7 @@ class Day:
             await one.work(self.world, self.salon.tenant_id)
         async with self.relay.engine.connect() as connection:
             await read_due_jobs(connection, 100)
+            await read_line(connection)
         await list_tenants(self.relay)
 
     async def change_tiering(self) -> None:

@@ -11,7 +11,7 @@ import psycopg
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 MIGRATIONS_TABLE = "alembic_version"
-"""It is alembic's, and nobody but the owner may even read it."""
+"""It is alembic's, and holds one number, which servers may read."""
 
 PLATFORM_TABLES = ("platform_actions", "platform_tenants", "platform_tokens")
 """They are the platform's and hold nothing of any tenant: the application may not even read them."""

@@ -10,9 +10,10 @@ import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 
+from migrations.newest import newest_revision
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
-from tenancy.startup import UnsafeDatabaseRole, refuse_unsafe_role
+from tenancy.startup import OldTables, UnsafeDatabaseRole, refuse_old_tables, refuse_unsafe_role
 from tests.fixtures.database import DatabaseServer
 
 
@@ -128,3 +129,31 @@ async def test_commits_that_do_not_wait_for_the_disk_are_refused(
         admin.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(database))
     said = await refusal(own_database_urls.app)
     assert said == "The database role 'treue_app' is refused: synchronous_commit does not wait for the disk."
+
+
+async def test_a_server_is_ready_on_its_own_revision_and_on_a_newer_one(own_database_urls: DatabaseUrls) -> None:
+    """A newer one: `treue migrate` ran, and servers of the release before still serve."""
+    async with connected(own_database_urls.app) as database:
+        await refuse_old_tables(database, newest_revision())
+        with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
+            owner.execute("UPDATE alembic_version SET version_num = '9999'")
+        await refuse_old_tables(database, newest_revision())
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE alembic_version SET version_num = '0047'", "0047"),
+        ("DELETE FROM alembic_version", "unknown"),
+        ("REVOKE SELECT ON alembic_version FROM treue_app", "unknown"),
+        ("DROP TABLE alembic_version", "unknown"),
+    ],
+)
+async def test_a_server_is_not_ready_before_its_tables_are_there(
+    own_database_urls: DatabaseUrls, change: LiteralString, found: str
+) -> None:
+    with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
+        owner.execute(change)
+    async with connected(own_database_urls.app) as database:
+        with pytest.raises(OldTables, match=f"is at revision {found}, {newest_revision()} is needed"):
+            await refuse_old_tables(database, newest_revision())

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from loyalty.services.tenant_sweeps import SWEEPS
+from migrations.newest import newest_revision
 from runtime.roles import DatabaseUrls
 from tests.tenancy.catalogue import (
     ADDED_BY_RELAY,
@@ -316,7 +317,10 @@ def test_the_check_looks_at_every_table(owner: Connection) -> None:
 
 def test_nobody_may_do_more_than_they_must(owner: Connection) -> None:
     """F-39: the ledger knows no UPDATE and no DELETE, and nobody may truncate, reference or hang triggers on it."""
-    assert rights(owner) == {"treue_app": APP_RIGHTS, "treue_relay": RELAY_RIGHTS}
+    assert rights(owner) == {
+        "treue_app": {**APP_RIGHTS, MIGRATIONS_TABLE: "SELECT"},
+        "treue_relay": RELAY_RIGHTS,
+    }
     assert {name for name, granted in RELAY_RIGHTS.items() if granted == ADDS_ONLY} == set(ADDED_BY_RELAY)
     assert set(RELAY_RIGHTS) == {*ADDED_BY_RELAY, *KEPT_BY_RELAY, *PLATFORM_TABLES, *READ_BY_RELAY}
     assert all(right.startswith("SELECT") for name in READ_BY_RELAY for right in RELAY_RIGHTS[name].split(", "))
@@ -344,8 +348,8 @@ def test_serving_roles_can_create_nothing(owner: Connection) -> None:
         assert asked.fetchone() == (False, False, False, False)
 
 
-@pytest.mark.parametrize("table", [MIGRATIONS_TABLE, *PLATFORM_TABLES])
-def test_the_application_cannot_even_read_what_belongs_to_no_tenant(
+@pytest.mark.parametrize("table", PLATFORM_TABLES)
+def test_the_application_cannot_even_read_what_belongs_to_the_platform(
     database_urls: DatabaseUrls, table: LiteralString
 ) -> None:
     with (
@@ -353,6 +357,16 @@ def test_the_application_cannot_even_read_what_belongs_to_no_tenant(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         app.execute(f"SELECT * FROM {table}")
+
+
+def test_nobody_changes_the_revision_and_only_servers_read_it(database_urls: DatabaseUrls) -> None:
+    with psycopg.connect(database_urls.app) as app:
+        assert app.execute(f"SELECT version_num FROM {MIGRATIONS_TABLE}").fetchall() == [(newest_revision(),)]
+    change: LiteralString = f"UPDATE {MIGRATIONS_TABLE} SET version_num = '9999'"
+    look: LiteralString = f"SELECT * FROM {MIGRATIONS_TABLE}"
+    for url, refused in ((database_urls.app, change), (database_urls.relay, look), (database_urls.relay, change)):
+        with psycopg.connect(url) as role, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            role.execute(refused)
 
 
 def test_an_unwalled_table_is_reported(own_database_urls: DatabaseUrls) -> None:

@@ -18,7 +18,7 @@ from tests.fixtures.invariants import check_ledger
 from tests.fixtures.live import end_sessions, until, worker_process
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import NOON, at, earn, order, rule, set_policy
-from worker.sweeping import Outages, sweep, sweep_round
+from worker.sweeping import SweepNews, sweep, sweep_round
 
 HOUR = timedelta(hours=1)
 
@@ -99,7 +99,7 @@ async def test_late_points_raise_an_alarm_and_come_all_the_same(
     for number in range(3):
         await earn(at(own_world, NOON), late, order(f"order-{number}"))
     with capture_logs() as lines:
-        assert await sweep_round(at(own_world, NOON + 2 * HOUR), relay, {}) == 4
+        assert await sweep_round(at(own_world, NOON + 2 * HOUR), relay, SweepNews()) == 4
     assert lines == [
         {
             "event": "swept late",
@@ -112,13 +112,34 @@ async def test_late_points_raise_an_alarm_and_come_all_the_same(
     assert (await available(own_world, punctual), await available(own_world, late)) == (10, 30)
 
 
+async def test_a_backlog_is_late_once_and_not_with_every_batch(
+    own_world: World, relay: Database, owner: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told again when it happens again: after a round in which nothing was late."""
+    monkeypatch.setattr("loyalty.services.maturing.BATCH", 1)
+    salon = await new_salon(owner, own_world)
+    news = SweepNews()
+
+    async def rounds_after(number: int, moment: datetime) -> list[int]:
+        for step in range(3):
+            await earn(at(own_world, moment), salon, order(f"order-{number}-{step}"))
+        return [await sweep_round(at(own_world, moment + 2 * HOUR), relay, news) for _ in range(4)]
+
+    with capture_logs() as lines:
+        assert await rounds_after(1, NOON) == [1, 1, 1, 0]
+        assert [line["event"] for line in lines] == ["swept late"]
+        assert await rounds_after(2, NOON + 2 * HOUR) == [1, 1, 1, 0]
+    assert [line["event"] for line in lines] == ["swept late", "swept late"]
+    assert (news.tally.swept["maturing"], news.tally.swept_late["maturing"]) == (6, 6)
+
+
 async def test_points_within_the_slack_are_no_alarm(own_world: World, relay: Database, owner: World) -> None:
     """SB-04."""
     salon = await new_salon(owner, own_world)
     await earn(at(own_world, NOON), salon, order())
     with capture_logs() as lines:
-        assert await sweep_round(at(own_world, NOON + HOUR - timedelta(seconds=1)), relay, {}) == 0
-        assert await sweep_round(at(own_world, NOON + HOUR + timedelta(minutes=30)), relay, {}) == 1
+        assert await sweep_round(at(own_world, NOON + HOUR - timedelta(seconds=1)), relay, SweepNews()) == 0
+        assert await sweep_round(at(own_world, NOON + HOUR + timedelta(minutes=30)), relay, SweepNews()) == 1
     assert lines == []
 
 
@@ -130,16 +151,16 @@ async def test_the_trouble_of_one_tenant_does_not_hold_up_the_others(
     await earn(at(own_world, NOON), troubled, order())
     await earn(at(own_world, NOON + timedelta(minutes=1)), well, order())
     later = at(own_world, NOON + HOUR + timedelta(minutes=2))
-    outages: Outages = {}
+    news = SweepNews()
     with capture_logs() as lines:
         await _change_promises(owner, troubled, -10)
-        assert [await sweep_round(later, relay, outages) for _ in range(3)] == [1, 0, 0]
+        assert [await sweep_round(later, relay, news) for _ in range(3)] == [1, 0, 0]
         assert (await available(own_world, troubled), await available(own_world, well)) == (0, 10)
         await _change_promises(owner, troubled, 10)
-        assert await sweep_round(later, relay, outages) == 1
+        assert await sweep_round(later, relay, news) == 1
     who = f"maturing of {troubled.tenant_id}"
     assert [(line["event"], line["who"]) for line in lines] == [("interrupted", who), ("works again", who)]
-    assert outages == {}
+    assert news.outages == {}
     await check_ledger(own_world.database, troubled.tenant_id)
 
 
@@ -174,4 +195,4 @@ async def test_a_policy_without_a_delay_leaves_nothing_to_do(own_world: World, r
     await set_policy(own_world, salon)
     await earn(at(own_world, NOON), salon, order())
     assert await available(own_world, salon) == 10
-    assert await sweep_round(at(own_world, NOON + HOUR), relay, {}) == 0
+    assert await sweep_round(at(own_world, NOON + HOUR), relay, SweepNews()) == 0

@@ -1,0 +1,94 @@
+"""The metrics of a process's connections to PostgreSQL, read from what its doors count."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tenancy.database import Database
+from tenancy.traffic import Door
+
+LABELS = ("role", "door")
+
+
+class _Measured(NamedTuple):
+    """One metric of every door: its name, what it means, and how it is read."""
+
+    name: str
+    meaning: str
+    read: Callable[[Door], float]
+
+
+_GAUGES = (
+    _Measured("treue_database_connections", "Open connections to PostgreSQL.", lambda door: door.open_connections),
+    _Measured(
+        "treue_database_connections_busy",
+        "Connections that carry a request, or belong to a transaction.",
+        lambda door: door.busy_connections,
+    ),
+    _Measured(
+        "treue_database_connections_most",
+        "Connections that the settings allow.",
+        lambda door: door.most_connections,
+    ),
+    _Measured("treue_database_waiting", "Requests that wait for a connection.", lambda door: door.waiting),
+    _Measured(
+        "treue_database_oldest_wait_seconds",
+        "How long the first of those has waited.",
+        lambda door: door.oldest_wait_seconds,
+    ),
+)
+_COUNTERS = (
+    _Measured(
+        "treue_database_round_trips",
+        "Requests that were sent to PostgreSQL, each answered as a whole.",
+        lambda door: door.traffic.round_trips,
+    ),
+    _Measured(
+        "treue_database_statements",
+        "Statements in them, those that begin a transaction and enter a tenant among them.",
+        lambda door: door.traffic.statements,
+    ),
+    _Measured(
+        "treue_database_answer_seconds",
+        "Time from sending to the answer, all round trips together.",
+        lambda door: door.traffic.answer_seconds,
+    ),
+    _Measured(
+        "treue_database_waited_seconds",
+        "Time that requests waited for a connection, all together.",
+        lambda door: door.traffic.waited_seconds,
+    ),
+    _Measured(
+        "treue_database_refused",
+        "Requests that were refused because no connection became free in time.",
+        lambda door: door.traffic.refused,
+    ),
+    _Measured(
+        "treue_database_lost_connections",
+        "Connections that were lost or given up.",
+        lambda door: door.traffic.lost_connections,
+    ),
+)
+
+
+class DatabaseCollector(Collector):
+    """Reads the doors of some databases, by the role under which this process uses each."""
+
+    def __init__(self, databases: Mapping[str, Database]) -> None:
+        self._databases = databases
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        doors = [((role, name), door) for role, used in self._databases.items() for name, door in used.doors().items()]
+        for measured in _GAUGES:
+            gauge = GaugeMetricFamily(measured.name, measured.meaning, labels=LABELS)
+            for labels, door in doors:
+                gauge.add_metric(labels, measured.read(door))
+            yield gauge
+        for measured in _COUNTERS:
+            counter = CounterMetricFamily(measured.name, measured.meaning, labels=LABELS)
+            for labels, door in doors:
+                counter.add_metric(labels, measured.read(door))
+            yield counter

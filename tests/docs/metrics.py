@@ -1,0 +1,120 @@
+"""The metrics of both processes, read from the code.
+
+``python -m tests.docs.metrics`` writes the tables of docs/reference/metrics.md anew.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+from api.connections import OpenConnections
+from api.live import EventHub
+from api.metrics import ServerCollector, ServerMetrics
+from loyalty.rules.ids import TenantId
+from loyalty.services.world import World
+from permissions.actor import Actor
+from runtime.metrics import new_registry
+from schema.errors import shown_refusals
+from schema.watching import Operation, Outcome
+from tenancy.database import Database
+from tenancy.metrics import DatabaseCollector
+from worker.lateness import LIMITS, Lateness, Look
+from worker.main import Desk
+from worker.metrics import WorkerCollector
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
+UNITS = ("seconds", "points", "events")
+SUFFIXES = {"counter": "_total", "info": "_info"}
+"""What the text format adds to the names of a kind."""
+NOWHERE = "postgresql://treue_app@127.0.0.1:1/treue"
+
+
+def tables() -> str:
+    """The tables as Markdown."""
+    return "\n".join(
+        [
+            "## Server",
+            "",
+            *_table(server_registry()),
+            "",
+            "## Worker",
+            "",
+            *_table(worker_registry()),
+            "",
+            "## When something is late",
+            "",
+            "| `what` | late from so many seconds on |",
+            "| --- | --- |",
+            *(f"| `{what}` | {seconds:g} |" for what, seconds in LIMITS.items()),
+        ]
+    )
+
+
+def server_registry() -> CollectorRegistry:
+    """What a server registers, after one request, so that every label has a value. The database is never asked."""
+    registry, database = CollectorRegistry(), Database(NOWHERE)
+    metrics = ServerMetrics(registry)
+    metrics.request_ended("/graphql", 200, None)
+    operation = Operation()
+    operation.begin("query", ["viewer"])
+    operation.cost = 1
+    metrics.operation_ended(operation, Outcome.DONE, 0.1)
+    shown_refusals["NOT_FOUND"] += 0
+    metrics.collect_from(
+        DatabaseCollector({"app": database}), ServerCollector(_no_connections(), EventHub(World(database)))
+    )
+    return registry
+
+
+def worker_registry() -> CollectorRegistry:
+    """What a worker registers."""
+    registry, database = CollectorRegistry(), Database(NOWHERE)
+    lateness = Lateness()
+    lateness.last = Look({}, {})
+    registry.register(DatabaseCollector({"app": database, "relay": database}))
+    registry.register(WorkerCollector(Desk().loops, Desk().tally, lateness))
+    return registry
+
+
+def _of_the_build() -> list[Metric]:
+    return [metric for metric in new_registry("server").collect() if metric.name.startswith("treue_")]
+
+
+def _no_connections() -> OpenConnections:
+    async def find_fallen(_tenant_id: TenantId, _actors: Sequence[Actor]) -> set[Actor]:
+        return set()
+
+    return OpenConnections(find_fallen)
+
+
+def _table(registry: CollectorRegistry) -> Iterator[str]:
+    yield from ("| metric | kind | unit | labels | meaning |", "| --- | --- | --- | --- | --- |")
+    for metric in sorted([*registry.collect(), *_of_the_build()], key=lambda it: it.name):
+        labels = ", ".join(f"`{label}`" for label in _labels_of(metric)) or "-"
+        name = f"{metric.name}{SUFFIXES.get(metric.type, '')}"
+        yield f"| `{name}` | {metric.type} | {_unit_of(metric)} | {labels} | {metric.documentation} |"
+
+
+def _labels_of(metric: Metric) -> list[str]:
+    """The names of the labels of a metric, without those that belong to its kind."""
+    return sorted({label for sample in metric.samples for label in sample.labels if label != "le"})
+
+
+def _unit_of(metric: Metric) -> str:
+    """The unit, which the name ends with; what has none is a number of things."""
+    return next((unit for unit in UNITS if metric.name.endswith(f"_{unit}")), "number")
+
+
+def write_page() -> None:
+    """Put the tables into their page."""
+    text = PAGE.read_text("utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}", "utf-8")
+
+
+if __name__ == "__main__":
+    write_page()

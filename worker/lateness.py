@@ -1,0 +1,115 @@
+"""How late everything is that a worker does: looked at every few seconds, in every worker, whichever parts it runs.
+
+So a worker also tells when the part that another one should run is missing. What becomes late is one warning in the
+log, and one line more when it is on time again; the seconds themselves are metrics.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
+
+import structlog
+
+from loyalty.services.log_readers import READER_NAMES
+from loyalty.services.tenant_sweeps import SWEEPS
+from loyalty.services.world import World
+from loyalty.storage.due import read_lateness
+from loyalty.storage.events import read_relay_lag
+from loyalty.storage.jobs import JobsInLine, read_line
+from loyalty.storage.log_readers import read_lateness_of_readers
+from tenancy.database import Database
+from worker.loop import Pace, pause, repeat_until_stopped
+from worker.tally import Tally
+
+LOOK_SECONDS = 5.0
+"""How often it is looked what is late."""
+RELAY_LATE_SECONDS = 10.0
+"""An event that waits so long for its position is late: usually it takes a tenth of a second."""
+SWEEP_LATE_SECONDS = 60.0
+"""What has been due for so long is late: usually it takes a second."""
+JOB_LATE_SECONDS = 60.0
+"""A job that nobody has worked on for so long is late: usually it takes a tenth of a second."""
+
+READER_LATE_SECONDS = 60.0
+"""A log that a reader has not looked into for so long is late: usually it takes a quarter of a second."""
+
+LATENESS_LOOP = "lateness"
+RELAY, JOBS, READERS = "relay", "jobs", "readers"
+LIMITS: Mapping[str, float] = MappingProxyType(
+    {
+        RELAY: RELAY_LATE_SECONDS,
+        JOBS: JOB_LATE_SECONDS,
+        READERS: READER_LATE_SECONDS,
+        **{sweep.name: SWEEP_LATE_SECONDS for sweep in SWEEPS},
+    }
+)
+"""What can be late, by its name: the relay, the jobs, the readers, each sweep; and from how many seconds on it is."""
+
+PACE = Pace(busy_seconds=LOOK_SECONDS, idle_seconds=LOOK_SECONDS)
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.late")
+
+
+class Look(NamedTuple):
+    """What one look has found."""
+
+    seconds: Mapping[str, float]
+    """How late each is, by its name; 0 for what is done."""
+    jobs: Mapping[str, int]
+    """Unfinished jobs by their state."""
+
+
+class Lateness:
+    """What is known of how late everything is. It warns when something becomes late, and says when it is over."""
+
+    def __init__(self) -> None:
+        self.last: Look | None = None
+        self._late: set[str] = set()
+
+    def is_late(self, name: str) -> bool:
+        """Whether something was late at the last look."""
+        return name in self._late
+
+    def note(self, look: Look) -> None:
+        """Keep what a look has found, and log what has changed."""
+        self.last = look
+        for name, seconds in look.seconds.items():
+            late = seconds >= LIMITS[name]
+            if late and name not in self._late:
+                self._late.add(name)
+                log.warning("late", what=name, late_seconds=round(seconds, 1), limit_seconds=LIMITS[name])
+            elif not late and name in self._late:
+                self._late.discard(name)
+                log.info("on time again", what=name)
+
+
+async def watch_lateness(world: World, relay: Database, stop: asyncio.Event, lateness: Lateness, tally: Tally) -> None:
+    """Look again and again how late everything is, as the relay role, until ``stop`` is set.
+
+    It begins with a rest: what has waited while no worker ran is about to be done.
+    """
+
+    async def work() -> bool:
+        lateness.note(await look(relay, world.clock()))
+        return True
+
+    await pause(stop, LOOK_SECONDS)
+    await repeat_until_stopped(LATENESS_LOOP, work, stop, PACE, tally)
+
+
+async def look(relay: Database, now: datetime) -> Look:
+    """How late everything is now."""
+    async with relay.engine.connect() as connection:
+        seconds = {RELAY: await read_relay_lag(connection)}
+        line = await read_line(connection)
+        seconds[JOBS] = _age_of_line(line, now)
+        seconds[READERS] = await read_lateness_of_readers(connection, READER_NAMES)
+        for sweep in SWEEPS:
+            seconds[sweep.name] = await read_lateness(connection, sweep.due, now)
+    return Look(seconds, {one.state: one.jobs for one in line})
+
+
+def _age_of_line(line: list[JobsInLine], now: datetime) -> float:
+    return max((max(0.0, (now - one.oldest).total_seconds()) for one in line), default=0.0)
