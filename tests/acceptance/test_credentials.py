@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,32 +27,7 @@ from tests.acceptance.client import (
     record,
 )
 from tests.acceptance.root_fields import OPERATIONS, fields_of
-
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "refusals.md"
-PLAYS = {
-    "owner": "OWNER",
-    "manager": "MANAGER",
-    "staff": "READER",
-    "customer": "CUSTOMER",
-    "integration": "INTEGRATION",
-}
-"""The callers of these tests, and the role of each."""
-
-
-def printed_roles() -> dict[str, str]:
-    """Who may use which root field, as the reference says: the callers of these tests by name."""
-    rows = [line.strip("| \n").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
-    (head,) = (
-        line.strip("| ").split(" | ")
-        for line in PAGE.read_text("utf-8").splitlines()
-        if line.startswith("| operation |")
-    )
-    return {
-        row[0].strip("`"): " ".join(name for name, role in PLAYS.items() if row[head.index(role)] == "yes")
-        for row in rows
-        if len(row) == len(head)
-    }
-
+from tests.permissions.matrix import listed_operations
 
 A_PURCHASE = (
     'mutation { purchaseRecord(input: {kind: ORDER, externalId: "new", status: COMPLETED, '
@@ -122,18 +96,6 @@ STILL_THERE_WHEN_OFF = {
 """What is there for the team while the program is off: credentials, and whatever prepares the program."""
 
 
-async def callers_of(salon: Business) -> dict[str, Caller]:
-    """One caller for each role."""
-    await record(salon.integration, "order-1")
-    return {
-        "owner": salon.owner,
-        "manager": salon.manager,
-        "staff": salon.staff,
-        "customer": await salon.customer("anna"),
-        "integration": salon.integration,
-    }
-
-
 async def test_the_roots_of_these_tests_are_the_roots_of_the_schema(salon: Business) -> None:
     """A server has the root fields of the checked-in contract, from which these tests are made, and no others."""
     found = await salon.staff.ask(
@@ -147,16 +109,7 @@ async def test_the_roots_of_these_tests_are_the_roots_of_the_schema(salon: Busin
         for kind in ("query", "mutation", "subscription")
     }
     assert names == {kind: set(fields_of(kind.capitalize())) for kind in names}
-    assert printed_roles().keys() == set().union(*names.values())
-
-
-async def test_each_role_may_use_exactly_its_root_fields(salon: Business) -> None:
-    """BK-110, BK-111, BK-112, BK-113, C-15: a role has its fields, everything else is FORBIDDEN."""
-    callers, may_use = await callers_of(salon), printed_roles()
-    async with salon.unchanged():
-        for field, (document, variables) in OPERATIONS.items():
-            allowed = [role for role, caller in callers.items() if not await is_forbidden(caller, document, variables)]
-            assert " ".join(allowed) == may_use[field], field
+    assert set(listed_operations()) == set().union(*names.values())
 
 
 async def is_forbidden(caller: Caller, document: str, variables: dict[str, Any]) -> bool:
