@@ -84,7 +84,7 @@ class Authenticator:
         except InvalidToken as refused:
             if self._providers is not None and names_another_issuer(token):
                 return await self._actor_of_provider(self._providers, token)
-            raise _refused_jwt(refused) from None
+            raise _refuse_jwt(refused) from None
         return await self._read_standing(actor_of_claims(claims))
 
     async def _actor_of_provider(self, providers: StaffProviders, token: str) -> Actor:
@@ -97,13 +97,13 @@ class Authenticator:
                 providers.forget(presented)
                 again = await providers.actor_of(token)
         except InvalidToken as refused:
-            raise _refused_jwt(refused) from None
+            raise _refuse_jwt(refused) from None
         if again.issuer == presented.issuer:
             raise Unauthenticated("The token is not valid.")
         return await self._read_standing(again)
 
 
-def _refused_jwt(refused: InvalidToken) -> Unauthenticated:
+def _refuse_jwt(refused: InvalidToken) -> Unauthenticated:
     log.info("a JWT was refused", reason=str(refused))
     return Unauthenticated("The token is not valid.")
 

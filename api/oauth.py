@@ -29,7 +29,7 @@ from api.oauth_server import (
     PartnerServer,
     PresentedSecret,
     SignAccessToken,
-    refused_client,
+    refuse_client,
 )
 from api.peers import peer_of
 from api.requests import note_actor
@@ -176,11 +176,11 @@ def _read_basic(header: str) -> tuple[str, str] | None:
     """Id and secret of HTTP Basic, each form-encoded (RFC 6749, 2.3.1). None for anything else."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise refused_client()
+        raise refuse_client()
     try:
         client_id, _, secret = base64.b64decode(encoded.strip(), validate=True).decode("ascii").partition(":")
     except (binascii.Error, ValueError):
-        raise refused_client() from None  # before authlib looks at it, which would fail
+        raise refuse_client() from None  # before authlib looks at it, which would fail
     return unquote_plus(client_id), unquote_plus(secret)
 
 

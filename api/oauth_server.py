@@ -176,7 +176,7 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return told
 
 
-def refused_client() -> OAuth2Error:
+def refuse_client() -> OAuth2Error:
     """401: nobody learns whether the id, the secret or the network was wrong."""
     return InvalidClientError(
         description="The client, its secret or the network it calls from is not right.", status_code=401
@@ -238,7 +238,7 @@ class PartnerServer(AuthorizationServer):  # type: ignore[misc]
     def handle_error_response(self, request: FormRequest | None, error: OAuth2Error) -> Response:
         """A refusal (RFC 6749, 5.2). Who is not let in learns that, and never why."""
         if isinstance(error, InvalidClientError):
-            error = refused_client()
+            error = refuse_client()
         if isinstance(error, UnsupportedTokenTypeError):
             error.status_code = 400  # RFC 7009, 2.2.1; authlib says 401
         response: Response = super().handle_error_response(request, error)

@@ -24,7 +24,7 @@ from api.oidc_keys import ProviderKeys, type_of_algorithm
 from loyalty.rules.member import check_email, tidy_email
 from loyalty.rules.text import is_storable
 from loyalty.services.oidc_issuer import FoundIssuer
-from loyalty.storage.oidc_issuers import OidcIssuerRow, mapped_roles
+from loyalty.storage.oidc_issuers import OidcIssuerRow, read_mapped_roles
 from permissions.actor import (
     MAX_DISPLAY_LENGTH,
     Actor,
@@ -139,8 +139,8 @@ class StaffProviders:
             expires_at=expires_at,
             signed=(signed,),
             issuer=IssuerMark(found.row.id, found.row.version),
-            claimed=_claimed_roles(found.row, claims),
-            email=_verified_email(claims),
+            claimed=_find_claimed_roles(found.row, claims),
+            email=_read_verified_email(claims),
         )
 
 
@@ -200,16 +200,16 @@ def _refuse_constant(_name: str) -> None:
     raise InvalidToken("NaN or Infinity")
 
 
-def _claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset[UUID]:
+def _find_claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset[UUID]:
     """The ids of the roles that the provider's claim stands for in the tenant; none for who may be a member."""
     said = claims.get(row.role_claim, [])
     values = [said] if isinstance(said, str) else said
     if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):
         raise InvalidToken("a claim of roles that is not read")
-    return frozenset(role_id for value, role_id in mapped_roles(row) if value in values)
+    return frozenset(role_id for value, role_id in read_mapped_roles(row) if value in values)
 
 
-def _verified_email(claims: dict[str, Any]) -> str | None:
+def _read_verified_email(claims: dict[str, Any]) -> str | None:
     """The e-mail address that the provider has verified, as members are invited by it."""
     email = claims.get("email")
     if claims.get("email_verified") is not True or not isinstance(email, str) or check_email(email, ()) is not None:

@@ -85,7 +85,7 @@ class PageHeaders:
         """Pass a request on; what comes without an `Origin` is no page's."""
         origin = None
         if scope["type"] == "http" and scope["path"] == self.path:
-            origin = _sent_origin(Headers(scope=scope))
+            origin = _read_sent_origin(Headers(scope=scope))
         if origin is None:
             await self.app(scope, receive, send)
             return
@@ -112,7 +112,7 @@ def is_preflight(headers: Headers) -> bool:
 
 def answer_preflight(headers: Headers) -> Response:
     """What a page may send, the same for every origin that a tenant could allow. Raises `RequestRefused`."""
-    if _sent_origin(headers) is None:
+    if _read_sent_origin(headers) is None:
         shown = headers["origin"][:SHOWN_LENGTH]
         log.info("a preflight of no usable origin was refused", origin=shown)
         raise RequestRefused(
@@ -146,7 +146,7 @@ def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collect
     """
     if "origin" not in headers or headers.get("sec-fetch-site") == "same-origin":
         return actor
-    origin = _sent_origin(headers)
+    origin = _read_sent_origin(headers)
     if origin is not None:
         if is_of_service(origin, headers.get("host")) or is_allowed(origin, everywhere):
             return actor
@@ -168,7 +168,7 @@ def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collect
     )
 
 
-def _sent_origin(headers: Headers) -> Origin | None:
+def _read_sent_origin(headers: Headers) -> Origin | None:
     """The origin of the calling page, or None when there is none, several, or one that nobody can allow."""
     sent = headers.getlist("origin")
     return read_sent_origin(sent[0]) if len(sent) == 1 else None

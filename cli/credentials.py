@@ -23,13 +23,13 @@ def local_issuer(settings: Settings) -> Issuer:
     path = settings.issuer_key_file or settings.data_dir / KEY_FILE
     try:
         if settings.issuer_key_file is None and not path.exists():
-            return _generated(path)
+            return _generate_secret(path)
         return Issuer.from_key_file(path)
     except (OSError, ValueError) as error:
         raise SetupProblem(f"The issuer's key in {path} cannot be used: {error}") from error
 
 
-def _generated(path: Path) -> Issuer:
+def _generate_secret(path: Path) -> Issuer:
     try:
         return Issuer.generate(path)
     except FileExistsError:

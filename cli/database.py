@@ -31,7 +31,7 @@ def prepare(*, adopt_roles: bool) -> None:
 def run() -> None:
     """Run the embedded server until Ctrl-C, so that several processes can share it."""
     settings = load_settings()
-    with _embedded(settings) as postgres:
+    with _use_embedded_server(settings) as postgres:
         # The administrator's password stays in its file: what is printed ends up in scroll-back and logs.
         click.echo(f"PostgreSQL is running; its socket is in {postgres.socket_folder}, its log is {postgres.log_file}")
         _wait_for_signal()
@@ -41,7 +41,7 @@ def run() -> None:
 def status() -> None:
     """Say whether the embedded server runs. Exit code 3 when it does not."""
     settings = load_settings()
-    running = _embedded(settings).is_running
+    running = _use_embedded_server(settings).is_running
     click.echo(f"The embedded PostgreSQL in {settings.data_dir} is {'running' if running else 'not running'}.")
     if not running:
         raise SystemExit(3)
@@ -52,14 +52,14 @@ def status() -> None:
 def reset() -> None:
     """Delete the embedded server's data and passwords. A server named by DATABASE_URL is not touched."""
     settings = load_settings()
-    postgres = _embedded(settings)
+    postgres = _use_embedded_server(settings)
     socket_folder = postgres.socket_folder
     postgres.remove()
     forget_passwords(settings.data_dir, str(socket_folder))
     click.echo(f"The embedded PostgreSQL in {settings.data_dir} is deleted.")
 
 
-def _embedded(settings: Settings) -> EmbeddedPostgres:
+def _use_embedded_server(settings: Settings) -> EmbeddedPostgres:
     if settings.database_url is not None:
         raise SetupProblem("DATABASE_URL names another server: the embedded one is not used.")
     return EmbeddedPostgres(settings.data_dir)

@@ -20,7 +20,7 @@ import click
 
 from cli.addresses import PORT, address_of, free_port, refuse_taken_port
 from migrations.run import upgrade
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.problems import SetupProblem
 from runtime.settings import Settings, load_settings
 
@@ -48,13 +48,13 @@ def demo(port: int | None, *, check: bool) -> None:
 def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
     refuse_taken_port(settings.host, port, 'make demo ARGS="--port 8400"')
     click.echo("Starting the database ...")
-    with provided_database(settings, prepare=True) as urls:
+    with provide_database(settings, prepare=True) as urls:
         upgrade(urls.owner)
         from cli.demo_shown import banner, show, write_environment
-        from cli.demo_tenants import provided_businesses
+        from cli.demo_tenants import provide_businesses
 
         # The history lies in the past, so a worker would end the holds in it before they are captured.
-        tenants = asyncio.run(provided_businesses(urls, settings))
+        tenants = asyncio.run(provide_businesses(urls, settings))
         with _processes(settings, port, stop) as running:
             _wait_until_ready(f"{address_of(settings.host, port)}/readyz", running)
             shown = asyncio.run(show(urls, settings, tenants[0]))

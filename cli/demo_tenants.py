@@ -29,7 +29,7 @@ TOKEN_NAME = "Demo booking system"  # noqa: S105 - a name
 TOKEN_LIFETIME = timedelta(hours=12)
 
 
-async def provided_businesses(urls: DatabaseUrls, settings: Settings) -> list[TenantId]:
+async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[TenantId]:
     """The demo's tenants: those that an earlier run made, or new ones."""
     state = settings.data_dir / STATE_FILE
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=4)

@@ -9,7 +9,7 @@ from cli.credentials import local_code_keys
 from loyalty.services.gift_card_reseal import reseal_codes
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
 from runtime.settings import load_settings
@@ -31,7 +31,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
     """
     settings = load_settings()
     keys = local_code_keys(settings)
-    with provided_database(settings) as urls:
+    with provide_database(settings) as urls:
         damaged = asyncio.run(_reseal(urls, keys, tenant_id))
     if damaged:
         click.echo(f"{damaged} codes are damaged: no key opens them. Their cards stay as they are.")

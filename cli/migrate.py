@@ -3,13 +3,13 @@
 import click
 
 from migrations.run import upgrade
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.settings import load_settings
 
 
 @click.command()
 def migrate() -> None:
     """Make what is missing: roles, database, tables. Harmless to repeat."""
-    with provided_database(load_settings(), prepare=True) as urls:
+    with provide_database(load_settings(), prepare=True) as urls:
         upgrade(urls.owner)
     click.echo("The database is up to date.")

@@ -24,7 +24,7 @@ from loyalty.services.platform import (
     revoke_platform_token,
 )
 from loyalty.services.world import World
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.logs import configure_logging
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
@@ -66,7 +66,7 @@ def serve(host: str | None, port: int) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue platform serve --port 8401")
     configure_logging(settings.log_level)
-    with provided_database(settings) as urls:
+    with provide_database(settings) as urls:
         database = Database(
             urls.relay,
             pool_size=settings.pool_size,
@@ -161,5 +161,5 @@ def _run(work: Callable[[World], Awaitable[T]]) -> T:
         finally:
             await database.close()
 
-    with provided_database(load_settings()) as urls:
+    with provide_database(load_settings()) as urls:
         return asyncio.run(run_it(urls.relay))

@@ -15,7 +15,7 @@ from cli.metrics import metrics_port_option, with_metrics_port
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.origins import check_origins
 from migrations.newest import newest_revision
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.logs import configure_logging
 from runtime.metrics import provided_metrics
 from runtime.problems import WrongSettings
@@ -42,7 +42,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provided_database(settings) as urls, provided_metrics(settings, "server") as registry:
+    with provide_database(settings) as urls, provided_metrics(settings, "server") as registry:
         database = Database(
             urls.app,
             pool_size=settings.pool_size,

@@ -15,7 +15,7 @@ from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.roles import Role
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 from tenancy.database import Database
@@ -93,7 +93,7 @@ def _read_claims(issuer: Issuer, text: str) -> Claims:
 
 
 async def _revoke(tenant_id: TenantId, subject: str | None, token_id: str) -> list[ApiTokenRow]:
-    with provided_database(load_settings()) as urls:
+    with provide_database(load_settings()) as urls:
         database = Database(urls.app, pool_size=1, name="treue-cli")
         try:
             if subject is None:

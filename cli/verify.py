@@ -14,7 +14,7 @@ from loyalty.ledger.proof.slicing import STATEMENT_TIMEOUT_MS
 from loyalty.rules.ids import TenantId
 from loyalty.services.verification import Progress, digest_heads, is_large, verify_ledger
 from loyalty.services.world import World
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
 from runtime.settings import load_settings
@@ -62,7 +62,7 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
     if expected is not None and (tenant_id is None or heads_at is None):
         raise click.UsageError("--expect needs --tenant and --heads-at.")
     wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)
-    with provided_database(load_settings()) as urls:
+    with provide_database(load_settings()) as urls:
         broken = asyncio.run(_verify(urls, wanted))
     if broken:
         raise SystemExit(1)

@@ -139,7 +139,7 @@ def parse_grants(grants: Iterable[str]) -> frozenset[Permission]:
     return permissions
 
 
-def known_grants(grants: Iterable[str]) -> frozenset[Permission]:
+def parse_known_grants(grants: Iterable[str]) -> frozenset[Permission]:
     """Like `parse_grants`, but leaves unknown names out: for credentials issued by a newer version of the service."""
     permissions: frozenset[Permission] = frozenset()
     for grant in grants:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
-from runtime.roles import DatabaseUrls, prepare_database, stored_urls
+from runtime.roles import DatabaseUrls, prepare_database, read_stored_urls
 from runtime.settings import Settings
 
 
 @contextlib.contextmanager
-def provided_database(settings: Settings, *, prepare: bool = False) -> Iterator[DatabaseUrls]:
+def provide_database(settings: Settings, *, prepare: bool = False) -> Iterator[DatabaseUrls]:
     """The URLs for this process. The embedded server, when it is used, runs at least until the block is left.
 
     In this order: TREUE_APP_URL and TREUE_RELAY_URL (with TREUE_OWNER_URL for who migrates), else DATABASE_URL, else
@@ -32,7 +32,7 @@ def provided_database(settings: Settings, *, prepare: bool = False) -> Iterator[
 def _on_named_server(settings: Settings, database_url: str, *, prepare: bool) -> DatabaseUrls:
     if prepare:
         return prepare_database(database_url, settings.data_dir, settings.database_name)
-    urls = stored_urls(database_url, settings.data_dir, settings.database_name)
+    urls = read_stored_urls(database_url, settings.data_dir, settings.database_name)
     if urls is None:
         raise SetupProblem(
             f"{settings.data_dir} holds no passwords for the server of DATABASE_URL: run `treue migrate` first, "

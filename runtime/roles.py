@@ -80,7 +80,7 @@ def prepare_database(
     return urls
 
 
-def stored_urls(server_url: str, data_dir: Path, database: str) -> DatabaseUrls | None:
+def read_stored_urls(server_url: str, data_dir: Path, database: str) -> DatabaseUrls | None:
     """The URLs of a database prepared before, without asking the server; None when its passwords are not kept here.
 
     Of `server_url` only the place of the server counts: a process that serves need not know an administrator.

@@ -23,7 +23,7 @@ from loyalty.ledger.sheet import Sheet
 from loyalty.rules.account import Account
 from loyalty.rules.identifier import Identifier, identifiers_of
 from loyalty.rules.ids import CustomerId
-from loyalty.rules.profile_history import compare_profiles, known_profile
+from loyalty.rules.profile_history import compare_profiles, read_known_profile
 from loyalty.rules.search import search_words, words_mark
 from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tag import fold_tag
@@ -86,7 +86,7 @@ class Accounts:
     def write(self) -> None:
         """Add the accounts that have changed to the posting."""
         for customer_id in self._changed:
-            self._sheet.posting.move(changed_account(self[customer_id], self._sheet.now))
+            self._sheet.posting.move(describe_changed_account(self[customer_id], self._sheet.now))
         self._changed = set()
 
     def _index(self, profile: Any) -> None:
@@ -95,7 +95,7 @@ class Accounts:
         values = tuple(one.value for one in identifiers)
         words = search_words(profile.external_id, profile.full_name, profile.email, profile.phone, values)
         labels = (*(f"\0identifier {one.type} {one.value}" for one in identifiers), *(f"\0tag {tag}" for tag in tags))
-        mark, consent, known = words_mark({*words, *labels}), profile.marketing_consent, known_profile(profile)
+        mark, consent, known = words_mark({*words, *labels}), profile.marketing_consent, read_known_profile(profile)
         if (mark, consent, known) == (profile.search_mark, profile.consent_kept, profile.profile_kept):
             return
         for word in sorted(words):
@@ -147,7 +147,7 @@ class Accounts:
                 posting.add(CustomerTag(profile.id, fold_tag(tag)))
 
 
-def changed_account(account: Account, now: datetime) -> ChangedAccount:
+def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
     """An account as a posting takes it."""
     return ChangedAccount(
         **account_numbers(account),

@@ -47,7 +47,7 @@ def accrue(
     was refunded before the evaluation never earns.
     """
     accrual = _evaluate(book, purchase, facts, moment)
-    kept = kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
+    kept = count_kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
     state = begin_state(accrual.points, kept, accrual.matures_at, book.now)
     accrual = accrual._replace(state=state, voided_points=accrual.points - kept)
     change = None
@@ -137,11 +137,11 @@ def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Seque
 
     The book must know the customer's open lots when credited points are taken back.
     """
-    points = accrual.outstanding_points - kept_points(accrual, purchase, refunds)
+    points = accrual.outstanding_points - count_kept_points(accrual, purchase, refunds)
     return _take(book, accrual, points) if points > 0 else (accrual, None)
 
 
-def kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
+def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> int:
     """What an accrual keeps of its points after these refunds, by the formulas and the policy frozen in it."""
     if not takes_refunds(accrual.policy):
         return accrual.points

@@ -12,7 +12,7 @@ from uuid import UUID
 from loyalty.ledger.book import Book
 from loyalty.ledger.posting import post
 from loyalty.rules.ids import TenantId
-from loyalty.storage.idempotency import KeptKey, KeyedCall, read_kept_key, replayed_result
+from loyalty.storage.idempotency import KeptKey, KeyedCall, find_replayed_result, read_kept_key
 from tenancy.database import Database, Transaction
 from tenancy.retry import retry_transaction
 
@@ -93,7 +93,7 @@ async def _run_once(
 ) -> Answer:
     async with database.tenant_transaction(tenant_id) as tx:
         asked = await ask(tx, call)
-        known = replayed_result(asked.kept_key if asked is not None else None, call)
+        known = find_replayed_result(asked.kept_key if asked is not None else None, call)
         if known is not None:
             return await replay(tx, known)
         decided = await decide(tx, asked)

@@ -19,6 +19,6 @@ Given: TypeAlias = Union[Value, Absent]  # noqa: UP007 - a generic alias
 """A value that may not have been sent."""
 
 
-def given_or_known(given: Given[Value], known: Value) -> Value:
+def choose_given_or_known(given: Given[Value], known: Value) -> Value:
     """Return what was given, or what is known where nothing was given."""
     return known if isinstance(given, Absent) else given

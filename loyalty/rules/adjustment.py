@@ -27,7 +27,7 @@ class Direction(DescribedEnum):
     REMOVE = "REMOVE", "Points are removed."
 
 
-def signed_points(amount: int | None, direction: Direction | None, points: int | None) -> int:
+def sign_points(amount: int | None, direction: Direction | None, points: int | None) -> int:
     """Turn either form of an adjustment into signed points.
 
     The forms are a signed `amount` (-50), or a `direction` with positive `points`. Raises InvalidInput unless exactly

@@ -107,11 +107,11 @@ def count_lines(
         elif enrolled_only and (item is None or not item.enrolled):
             left_out = True
         else:
-            counted.append(_counted_line(position, line, item, (name, category_id), _special(item, category), basis))
+            counted.append(_count_line(position, line, item, (name, category_id), _special(item, category), basis))
     return CountedLines(tuple(counted), left_out, earns_nothing)
 
 
-def _counted_line(
+def _count_line(
     position: int,
     line: PurchaseLine,
     item: CatalogItem | None,

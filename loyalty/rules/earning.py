@@ -186,7 +186,7 @@ def _evaluate_rules(compiled: CompiledRules, case: _Case) -> list[EvaluationLine
     lines: list[EvaluationLine] = []
     multipliers: list[tuple[int, Ratio]] = []
     for position, compiled_rule in enumerate(compiled.rules):
-        failed = None if compiled_rule.is_global else _failed_condition(compiled_rule, case)
+        failed = None if compiled_rule.is_global else _find_failed_condition(compiled_rule, case)
         award = compiled_rule.rule.award
         if failed is not None:
             lines.append(compiled_rule.not_matched[failed])
@@ -255,7 +255,7 @@ def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
     lines: Sequence[CountedLine] = case.sold.lines
     order = case.order
     if compiled_rule.counts_items or compiled_rule.excludes_items:
-        lines = _matched_lines(compiled_rule.rule.conditions, lines)
+        lines = _match_lines(compiled_rule.rule.conditions, lines)
     if compiled_rule.counts_items:
         order = order._replace(rest_minor=0)
     facts, sold = case.facts, case.sold
@@ -263,7 +263,7 @@ def _select_counted(compiled_rule: _CompiledRule, case: _Case) -> Counted:
     return Counted(lines, order, has_lines, case.share, sold.earns_nothing, case.currency, facts.exchange)
 
 
-def _failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
+def _find_failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
     """Return the first condition that does not hold, in the order of ConditionKind; None when the rule matches."""
     rule, facts = compiled_rule.rule, case.facts
     conditions = rule.conditions
@@ -298,10 +298,10 @@ def _failed_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKin
             return wanted
         if excepted and value in excepted:
             return unwanted
-    return _failed_total(conditions, facts.total.amount_minor) or _failed_item_condition(compiled_rule, case)
+    return _find_failed_total(conditions, facts.total.amount_minor) or _find_failed_item_condition(compiled_rule, case)
 
 
-def _failed_total(conditions: Conditions, total_minor: int) -> ConditionKind | None:
+def _find_failed_total(conditions: Conditions, total_minor: int) -> ConditionKind | None:
     if conditions.total_greater_than_minor is not None and total_minor <= conditions.total_greater_than_minor:
         return ConditionKind.TOTAL_GREATER_THAN
     if conditions.total_less_than_minor is not None and total_minor >= conditions.total_less_than_minor:
@@ -313,7 +313,7 @@ def _in_window(rule: EarningRule, at: datetime) -> bool:
     return (rule.starts_at is None or rule.starts_at <= at) and (rule.ends_at is None or at < rule.ends_at)
 
 
-def _matched_lines(conditions: Conditions, lines: Sequence[CountedLine]) -> list[CountedLine]:
+def _match_lines(conditions: Conditions, lines: Sequence[CountedLine]) -> list[CountedLine]:
     """Return the lines that satisfy the item conditions, each all of them."""
     services, categories = conditions.services, conditions.service_categories
     return [
@@ -326,13 +326,13 @@ def _matched_lines(conditions: Conditions, lines: Sequence[CountedLine]) -> list
     ]
 
 
-def _failed_item_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
+def _find_failed_item_condition(compiled_rule: _CompiledRule, case: _Case) -> ConditionKind | None:
     """Tell which item condition no line satisfies; the services, when no single line satisfies all of them.
 
     A rule that only excepts items fails when these are all that was bought: what belongs to no line is no item.
     """
     conditions, lines = compiled_rule.rule.conditions, case.sold.lines
-    if not (compiled_rule.counts_items or compiled_rule.excludes_items) or _matched_lines(conditions, lines):
+    if not (compiled_rule.counts_items or compiled_rule.excludes_items) or _match_lines(conditions, lines):
         return None
     if not compiled_rule.counts_items and (not lines or case.order.rest_minor):
         return None

@@ -143,7 +143,7 @@ def points_left(formula: Formula, left: Left, base: int) -> int:
     match formula:
         case FixedFormula():
             return _floor(
-                formula.points * Fraction(formula.numerator, formula.denominator) * _fixed_left(formula, left)
+                formula.points * Fraction(formula.numerator, formula.denominator) * _find_fixed_share(formula, left)
             )
         case UnitsFormula():
             return _floor(_sum(formula.parts, left) * Fraction(formula.numerator, formula.denominator * formula.scale))
@@ -155,7 +155,7 @@ def points_left(formula: Formula, left: Left, base: int) -> int:
             return _amount_left(formula, left)
 
 
-def _fixed_left(formula: FixedFormula, left: Left) -> Fraction:
+def _find_fixed_share(formula: FixedFormula, left: Left) -> Fraction:
     """The share that is left of what a fixed award hangs on."""
     whole = sum(part.value for part in formula.parts) + formula.rest_minor
     if not whole:

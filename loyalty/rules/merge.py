@@ -18,7 +18,7 @@ class MovedNumbers:
     kept_standing: int | None
 
 
-def moved_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
+def copy_numbers(source: Account, kept_standing: int | None) -> MovedNumbers:
     """Return all that an account holds; the caller has made sure that nothing of it is held.
 
     `kept_standing` is what the source stands on only because time has not lowered it yet.

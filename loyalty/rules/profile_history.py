@@ -38,7 +38,7 @@ class ProfileDifference(NamedTuple):
     after: Any
 
 
-def known_profile(profile: object) -> dict[str, Any]:
+def read_known_profile(profile: object) -> dict[str, Any]:
     """Return what is known about a customer, by field; a field without a value is left out."""
     values = ((field.attribute, getattr(profile, field.attribute)) for field in ProfileField)
     return {name: value for name, value in values if value}

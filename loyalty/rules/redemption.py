@@ -207,7 +207,7 @@ def apply_points(
     return applied
 
 
-def quoted_reason(wanted: int | None, points: int) -> PointsReason:
+def explain_quote(wanted: int | None, points: int) -> PointsReason:
     """Return why a quote applies so many points where `wanted` were asked for."""
     if wanted is None:
         return PointsReason.PROPOSED
@@ -238,7 +238,7 @@ def application(value: PointValue, points: int) -> Application:
     return Application(fewest_points(value, discount_minor), discount_minor)
 
 
-def proposed_points(policy: RedemptionPolicy, allowed: Offer) -> int:
+def propose_points(policy: RedemptionPolicy, allowed: Offer) -> int:
     """Return how many points a checkout begins with, before the customer has said anything."""
     return allowed.max_points if policy.method is DiscountMethod.AUTOMATIC else 0
 

@@ -73,7 +73,7 @@ def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequen
     return given
 
 
-def owed_part(returned: PointsPaid, owed_points: int) -> PointsPaid:
+def find_owed_part(returned: PointsPaid, owed_points: int) -> PointsPaid:
     """Return how much of points that are given back by hand a refund before had left to do."""
     points = max(0, min(returned.points, owed_points))
     return PointsPaid(points, _share(returned.discount_minor, points, returned.points) if points else 0)

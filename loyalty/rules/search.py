@@ -55,7 +55,7 @@ def words_mark(words: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:16]
 
 
-def searched_words(text: str) -> list[list[str]]:
+def split_search(text: str) -> list[list[str]]:
     """Return what a search asks for: of each entry, one of the words must begin a word of the customer.
 
     Each entry has ``WORDS_OF_A_SEARCH`` words. A text of digits and signs of telephone numbers is one number.
@@ -74,17 +74,17 @@ def _spell_word(part: str) -> Iterator[str]:
         yield digits.lstrip("0")
     else:
         yield _without_signs(fold_text(part))
-        yield _without_signs(_spelled_out(part))
+        yield _without_signs(_spell_out(part))
 
 
 def _name_words(part: str) -> Iterator[str]:
     """The words of one part of a name: Müller-Lüdenscheidt is found as a whole and by each of its names."""
     for piece in (part, *_SIGNS.split(part)):
         yield _without_signs(fold_text(piece))
-        yield _without_signs(_spelled_out(piece))
+        yield _without_signs(_spell_out(piece))
 
 
-def _spelled_out(text: str) -> str:
+def _spell_out(text: str) -> str:
     composed = unicodedata.normalize("NFC", text.casefold())
     return fold_text(composed.translate(_SPELLED_OUT))
 

@@ -80,7 +80,7 @@ def kept_standing(policy: TierPolicy, account: Account) -> int | None:
     return account.standing if account.standing > measure_standing(policy, account) else None
 
 
-def merged_standing(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
+def merge_standings(policy: TierPolicy, target: Account, source_kept: int | None) -> int:
     """Return what a target may keep of both standings after a merge: what time has not lowered yet, of either.
 
     A standing that is just what was reached is not kept: what both reach together takes its place.

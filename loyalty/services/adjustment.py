@@ -31,7 +31,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjusted_days import count_adjusted_points
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -100,7 +100,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
             *validate_notes(request.internal_note, request.customer_description),
         ],
     )
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
     async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
         return await run_once(

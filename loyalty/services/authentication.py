@@ -14,7 +14,7 @@ from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow
 from loyalty.storage.credentials import Standing, read_standing, read_standing_of, read_standings
 from loyalty.storage.members import join_member
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
-from permissions.catalog import known_grants
+from permissions.catalog import parse_known_grants
 from permissions.roles import BUILT_IN_BY_ID, HeldRole, join_permissions, most_daily_points
 from tenancy.tables import ACTIVE, CLOSED
 
@@ -238,7 +238,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
         kind=ActorKind.API_TOKEN,
         tenant_id=tenant_id,
         subject=subject_of_token(TokenId(token.id)),
-        permissions=known_grants(token.permissions),
+        permissions=parse_known_grants(token.permissions),
         display=token.name,
         expires_at=token.expires_at,
         token_id=TokenId(token.id),

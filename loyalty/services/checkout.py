@@ -25,10 +25,10 @@ from loyalty.rules.redemption import (
     Offer,
     PointsReason,
     apply_points,
+    explain_quote,
     min_points_of,
     offer,
-    proposed_points,
-    quoted_reason,
+    propose_points,
     step_of,
 )
 from loyalty.rules.text import check_external_id
@@ -185,7 +185,7 @@ def _quote(
     policy, currency = program.row.settings.redemption, program.row.currency
     allowed = offer(policy, *usable) if refusal is None else Offer(0, 0)
     application = NO_APPLICATION
-    asked = proposed_points(policy, allowed) if wanted is None else wanted
+    asked = propose_points(policy, allowed) if wanted is None else wanted
     if asked and refusal is None:
         try:
             application = apply_points(
@@ -199,19 +199,19 @@ def _quote(
         balance_value=Money(0, currency),
         method=policy.method,
         points=application.points,
-        reason=quoted_reason(wanted, application.points),
+        reason=explain_quote(wanted, application.points),
         discount=Money(application.discount_minor, currency),
         min_points=min_points_of(policy, allowed),
         step=step_of(policy.point_value),
         max_points=allowed.max_points,
         max_discount=Money(allowed.max_discount_minor, currency),
-        limited_by=_limited_by(allowed, checkout, usable),
+        limited_by=_find_limit(allowed, checkout, usable),
         held_points=0,
         refusal=refusal,
     )
 
 
-def _limited_by(allowed: Offer, checkout: Checkout, usable: Usable) -> DiscountLimit | None:
+def _find_limit(allowed: Offer, checkout: Checkout, usable: Usable) -> DiscountLimit | None:
     """What sets the maximum; the recorded total is named where it is what stands against the caller's."""
     if allowed.limited_by is DiscountLimit.TOTAL and usable.total_minor < checkout.total_minor:
         return DiscountLimit.RECORDED_TOTAL

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loyalty.rules.errors import refuse_problems
 from loyalty.rules.text import check_external_id
-from loyalty.storage.idempotency import KeyedCall, keep_key, keyed_call, read_replayed_result
+from loyalty.storage.idempotency import KeyedCall, keep_key, name_call, read_replayed_result
 from permissions.actor import Actor
 from tenancy.database import Transaction
 
@@ -34,4 +34,4 @@ def call_once(by: Actor, key: str | None, operation: str, fingerprint: str) -> O
     if key is None:
         return Once(None)
     refuse_problems([check_external_id(key, ("idempotency_key",))])
-    return Once(keyed_call(by, key, operation, fingerprint))
+    return Once(name_call(by, key, operation, fingerprint))

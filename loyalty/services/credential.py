@@ -33,7 +33,7 @@ from permissions.catalog import (
     PEOPLE_PERMISSIONS,
     Permission,
     join_names,
-    known_grants,
+    parse_known_grants,
     to_grants,
 )
 from permissions.policy import check_grantable, check_reading
@@ -148,7 +148,7 @@ def problem_of_taking_over(actor: Actor, row: ApiTokenRow) -> str | None:
     """Why the actor must not learn a secret of this credential, or None: it would hold more than its own."""
     if row.id == actor.token_id:
         return None
-    if beyond := known_grants(row.permissions) - actor.permissions:
+    if beyond := parse_known_grants(row.permissions) - actor.permissions:
         return f"must hold no more than you; you lack {join_names(beyond)}"
     if actor.networks is not None and not are_within(row.networks or ("0.0.0.0/0", "::/0"), actor.networks):
         return "must be held to your networks"

@@ -24,7 +24,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customer
 from loyalty.storage.erasures import PersonRow, erase_person, lock_person
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -63,7 +63,7 @@ async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> E
         return await run_once(
             world.database,
             actor.tenant_id,
-            keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+            name_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
             ask=ask_key,
             decide=partial(_decide, world, actor, request.customer),
             replay=_read_erased,

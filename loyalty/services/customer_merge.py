@@ -19,8 +19,8 @@ from loyalty.rules.events import PointsMerged
 from loyalty.rules.identifier import MAX_IDENTIFIERS
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, parcel_of, take
-from loyalty.rules.merge import MovedNumbers, empty_source, moved_numbers, take_over
-from loyalty.rules.standing import kept_standing, merged_standing
+from loyalty.rules.merge import MovedNumbers, copy_numbers, empty_source, take_over
+from loyalty.rules.standing import kept_standing, merge_standings
 from loyalty.rules.tag import MAX_TAGS, tidy_tags
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
@@ -31,8 +31,8 @@ from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customer_merges import MergeRow, lock_profiles, move_customer, read_merges_by_id, write_labels
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.facts import kept_times
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.facts import round_times
+from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor
 from permissions.catalog import Permission
 from permissions.policy import require, require_any
@@ -74,7 +74,7 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
             check_note(request.reason, ("reason",)),
         ]
     )
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
     async with (
         limit_lookups(world, actor, request.source.shared_name(), "source"),
@@ -122,7 +122,7 @@ async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, targe
         if len(held) > limit:
             raise LimitReached(f"{what} of a customer", limit, ("source",))
     labels = {"identifiers": [one._asdict() for one in identifiers] or None, "tags": list(tags) or None}
-    times = kept_times(dict.fromkeys(labels, book.now))
+    times = round_times(dict.fromkeys(labels, book.now))
     for customer_id, held_labels in ((source_id, dict.fromkeys(labels)), (target_id, labels)):
         known = book.accounts.profile(customer_id).facts_at
         changed = {**held_labels, "facts_at": {**known, **times}}
@@ -131,7 +131,7 @@ async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, targe
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
-    moved = moved_numbers(book.account(source_id), kept_standing(book.tiers.policy, book.account(source_id)))
+    moved = copy_numbers(book.account(source_id), kept_standing(book.tiers.policy, book.account(source_id)))
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
         source_id=source_id,
@@ -179,7 +179,7 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
 def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
     """Let the target take over what the source had; for the standing it is one movement, whoever owed the other."""
     with book.tiers.settle_once(merge.target_id):
-        stands_on = merged_standing(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
+        stands_on = merge_standings(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
         book.keep(take_over(book.account(merge.target_id), moved, stands_on))
         _move_balance(book, merge, moved, parcels)
 

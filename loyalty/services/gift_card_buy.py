@@ -23,7 +23,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.gift_card_issue import CardTerms, IssuedCard, issue_card, read_issued, sell_product
 from loyalty.services.program import program_at
 from loyalty.services.world import World
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.redemption_preparation import Prepared
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -57,7 +57,7 @@ async def buy_gift_card(world: World, actor: Actor, request: BuyRequest) -> Issu
         return await run_once(
             world.database,
             actor.tenant_id,
-            keyed_call(actor, request.idempotency_key, BUY, request.fingerprint()),
+            name_call(actor, request.idempotency_key, BUY, request.fingerprint()),
             ask=partial(prepare_customer, customer=request.customer),
             decide=partial(_decide, world, actor, request),
             replay=partial(read_issued, world, actor),

@@ -21,7 +21,7 @@ from loyalty.services.gift_card import MovedCard, open_card, read_moved_card
 from loyalty.services.redemption_return import give_lots_back
 from loyalty.services.world import World
 from loyalty.storage.gift_cards import GiftCardRow, PreparedCard, prepare_for_card
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.redemptions import read_taken_lots
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -57,7 +57,7 @@ async def cancel_gift_card(world: World, actor: Actor, request: CancelRequest) -
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, CANCEL, mark),
+        name_call(actor, request.idempotency_key, CANCEL, mark),
         ask=partial(prepare_for_card, card_id=request.card_id),
         decide=partial(_decide, world, actor, request),
         replay=read_moved_card,

@@ -32,7 +32,7 @@ from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.gift_card_holds import read_abandoned_card_holds, read_card_holds_by_id
 from loyalty.storage.gift_cards import PreparedCard, prepare_for_card, read_due_cards, read_lost_minor
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor, system_actor
 from permissions.catalog import Permission
 from permissions.policy import require
@@ -72,7 +72,7 @@ async def extend_gift_card(world: World, actor: Actor, request: ExtendRequest) -
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, EXTEND, mark),
+        name_call(actor, request.idempotency_key, EXTEND, mark),
         ask=partial(prepare_for_card, card_id=request.card_id),
         decide=partial(_decide_extend, world, actor, request),
         replay=read_moved_card,

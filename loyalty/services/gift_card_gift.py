@@ -35,7 +35,7 @@ from loyalty.storage.gift_card_gifts import (
     read_gifts_of_givers,
 )
 from loyalty.storage.gift_cards import GiftCardRow, PreparedCard, prepare_for_card, read_cards_by_id
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
 from permissions.policy import require_any
@@ -87,7 +87,7 @@ async def give_gift_card(world: World, actor: Actor, request: GiveRequest) -> Gi
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, request.idempotency_key, GIVE, request.fingerprint()),
+        name_call(actor, request.idempotency_key, GIVE, request.fingerprint()),
         ask=partial(prepare_for_card, card_id=request.card_id),
         decide=partial(_decide_give, world, actor, request),
         replay=partial(_read_given, world, actor),
@@ -109,7 +109,7 @@ async def claim_gift_card(
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, idempotency_key, CLAIM, fingerprint([card.id, claimer_id])),
+        name_call(actor, idempotency_key, CLAIM, fingerprint([card.id, claimer_id])),
         ask=partial(prepare_for_card, card_id=card.id),
         decide=partial(_decide_claim, world, actor, claimer_id),
         replay=_read_claimed,

@@ -42,7 +42,7 @@ from loyalty.storage.gift_cards import (
     prepare_to_hold_card,
     read_cards_by_id,
 )
-from loyalty.storage.idempotency import KeyedCall, keyed_call
+from loyalty.storage.idempotency import KeyedCall, name_call
 from loyalty.storage.known_checkouts import read_known_checkout
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.actor import Actor
@@ -99,7 +99,7 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
     _refuse_hold(request)
     card_id = await _find_card(world, actor, request.card)
-    call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id))
+    call = name_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id))
     if request.purchase is not None:
         request = request._replace(purchase=(await settle_keys(world, actor, [request.purchase]))[0])
     return await run_once(
@@ -126,7 +126,7 @@ async def capture_gift_card(
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, idempotency_key, CAPTURE, mark),
+        name_call(actor, idempotency_key, CAPTURE, mark),
         ask=partial(prepare_for_card_hold, hold_id=hold_id),
         decide=partial(_decide_capture, world, actor, hold_id, amount),
         replay=_read_held,
@@ -146,7 +146,7 @@ async def release_gift_card(
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason)),
+        name_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason)),
         ask=partial(prepare_for_card_hold, hold_id=hold_id),
         decide=partial(_decide_release, world, actor, hold_id, reason),
         replay=_read_held,
@@ -168,7 +168,7 @@ async def return_to_gift_card(
     return await run_once(
         world.database,
         actor.tenant_id,
-        keyed_call(actor, idempotency_key, RETURN, mark),
+        name_call(actor, idempotency_key, RETURN, mark),
         ask=partial(prepare_for_card_hold, hold_id=hold_id),
         decide=partial(_decide_return, world, actor, hold_id, amount, reason),
         replay=_read_returned,

@@ -37,7 +37,7 @@ from loyalty.storage.customers import CustomerRow
 from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.gift_card_products import read_product_sales
 from loyalty.storage.gift_cards import GiftCardRow, read_cards_by_id
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_nobody
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -117,7 +117,7 @@ async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> 
         return await run_once(
             world.database,
             actor.tenant_id,
-            keyed_call(actor, request.idempotency_key, ISSUE, request.fingerprint()),
+            name_call(actor, request.idempotency_key, ISSUE, request.fingerprint()),
             ask=partial(prepare_customer, customer=request.customer) if request.customer else prepare_for_nobody,
             decide=partial(_decide, world, actor, request),
             replay=partial(read_issued, world, actor),

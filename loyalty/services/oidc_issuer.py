@@ -89,7 +89,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
         issuer=request.issuer,
         audience=request.audience,
         role_claim=request.role_claim,
-        roles=[_stored_role(one) for one in request.roles],
+        roles=[_find_stored_role(one) for one in request.roles],
         version=1,
         created_at=now,
         changed_at=now,
@@ -191,7 +191,7 @@ async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow
     return row
 
 
-def _stored_role(one: RoleValue) -> dict[str, str]:
+def _find_stored_role(one: RoleValue) -> dict[str, str]:
     named = {"role": one.role.name} if isinstance(one.role, TeamRole) else {"role_id": str(one.role)}
     return {"value": one.value, **named}
 

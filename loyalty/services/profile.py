@@ -23,7 +23,7 @@ from loyalty.services.world import World
 from loyalty.storage.accounts import LockedCustomer, open_accounts
 from loyalty.storage.consents import ConsentRow, read_consents
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.facts import kept_times
+from loyalty.storage.facts import round_times
 from loyalty.storage.identifiers import read_identifier_owners
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -129,7 +129,7 @@ def profile_rows(profiles: Iterable[CustomerProfile], now: datetime) -> list[dic
             "tags": list(values.get("tags") or ()) or None,
             "marketing_consent": values.get("marketing_consent"),
             "consent_source": values.get("consent_source"),
-            "facts_at": kept_times(times),
+            "facts_at": round_times(times),
             "search_name": fold_text(values.get("full_name") or ""),
             # Which words the search has is written by the posting that brings them.
             "search_mark": "",

@@ -13,7 +13,7 @@ from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
-from loyalty.rules.absent import given_or_known
+from loyalty.rules.absent import choose_given_or_known
 from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
 from loyalty.rules.accrual_steps import CREDITED, takes_credited_points
 from loyalty.rules.archive import ArchiveCause
@@ -211,7 +211,7 @@ def _refuse_below_refunds(draft: PurchaseDraft) -> None:
     facts = draft.facts
     if draft.refunds and not {"total", "lines"}.isdisjoint(draft.item.news.changed):
         purchase = Refundable(facts.total.amount_minor, facts.lines, facts.total.currency)
-        sent = given_or_known(draft.item.recording.report.lines, ())
+        sent = choose_given_or_known(draft.item.recording.report.lines, ())
         refuse_below_refunds(purchase, draft.refunds, sent or ())
 
 
@@ -323,7 +323,7 @@ def _choose_told_lines(draft: PurchaseDraft) -> tuple[PurchaseLine, ...]:
     """
     if "lines" not in draft.item.news.changed:
         return draft.facts.lines
-    return given_or_known(draft.item.recording.report.lines, draft.facts.lines) or ()
+    return choose_given_or_known(draft.item.recording.report.lines, draft.facts.lines) or ()
 
 
 def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:

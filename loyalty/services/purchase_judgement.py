@@ -20,7 +20,7 @@ from loyalty.services.purchase_recording import PurchaseRecording, mark_state
 from loyalty.services.revaluation import may_be_revalued
 from loyalty.storage.documents import from_optional
 from loyalty.storage.purchase_preparation import KnownPurchase
-from loyalty.storage.purchases import PurchaseRow, facts_of, told_times
+from loyalty.storage.purchases import PurchaseRow, facts_of, read_told_times
 from permissions.policy import LOYALTY
 
 
@@ -45,7 +45,7 @@ def judge_recording(
     judged = judge_report(
         report,
         recording.status,
-        _known_state(known, purchase, report, recording.status, now),
+        _build_known_state(known, purchase, report, recording.status, now),
         is_keyed=is_keyed,
         sent_before=known.fact is not None,
         is_earlier_state=lambda facts, status: mark_state(facts, status) in known.earlier_states,
@@ -71,7 +71,7 @@ def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase:
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 
 
-def _known_state(
+def _build_known_state(
     known: KnownPurchase, purchase: PurchaseRow, report: PurchaseReport, status: PurchaseStatus, now: datetime
 ) -> KnownState:
     """What is known of a purchase, as the rules see it.
@@ -82,7 +82,7 @@ def _known_state(
     facts = facts_of(purchase, None)
     if check_not_ahead(facts.occurred_at, now):
         facts = replace(facts, occurred_at=None)
-    state = KnownState(KnownFacts(facts, told_times(purchase)), purchase.status, purchase.generation)
+    state = KnownState(KnownFacts(facts, read_told_times(purchase)), purchase.status, purchase.generation)
     is_fixed = known.accrual is not None and not may_be_revalued(known.accrual, status_after(report, status, state))
     if known.was_refunded or is_fixed:
         return replace(state, known=replace(state.known, keeps_positions=True))

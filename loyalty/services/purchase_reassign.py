@@ -46,7 +46,7 @@ from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document, read_accruals
 from loyalty.storage.cards_paid import read_paid_with_cards
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import NO_CALL, keyed_call
+from loyalty.storage.idempotency import NO_CALL, name_call
 from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.purchase_relations import read_reassignment
 from loyalty.storage.purchases import PurchaseRow, build_paid_facts, read_purchases_by_id
@@ -112,7 +112,7 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
         return await run_once(
             world.database,
             actor.tenant_id,
-            keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
+            name_call(actor, request.idempotency_key, OPERATION, request.fingerprint()),
             ask=partial(prepare_for_purchase, **by),
             decide=partial(_decide, world, actor, request),
             replay=partial(_read_reassigned, by),

@@ -51,7 +51,7 @@ from loyalty.services.revaluation import post_points_paid
 from loyalty.services.world import World
 from loyalty.storage.checkouts import CheckoutLots, read_checkout_lots
 from loyalty.storage.holds import HoldRow, read_hold_with_purchase, read_holds_by_id
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.known_checkouts import KnownCheckout
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_hold, prepare_for_redemption
@@ -89,7 +89,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
             check_hold_minutes(request.minutes),
         ],
     )
-    call = keyed_call(actor, request.idempotency_key, HOLD, request.fingerprint())
+    call = name_call(actor, request.idempotency_key, HOLD, request.fingerprint())
     async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
         return await run_once(
             world.database,
@@ -111,7 +111,7 @@ async def capture_hold(
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    call = keyed_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points]))
+    call = name_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points]))
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -132,7 +132,7 @@ async def release_hold(
     require_any(actor, Permission.REDEMPTIONS_MANAGE, Permission.SELF_REDEEM)
     _refuse_key_and_points(idempotency_key, None)
     refuse_problems([check_note(reason, ("reason",))])
-    call = keyed_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason))
+    call = name_call(actor, idempotency_key, RELEASE, fingerprint([hold_id], reason=reason))
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -158,7 +158,7 @@ async def return_redemption(
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
     refuse_problems([check_note(reason, ("reason",))])
-    call = keyed_call(actor, idempotency_key, RETURN, fingerprint([redemption_id, points, reason]))
+    call = name_call(actor, idempotency_key, RETURN, fingerprint([redemption_id, points, reason]))
     return await run_once(
         world.database,
         actor.tenant_id,

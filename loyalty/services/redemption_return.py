@@ -16,7 +16,7 @@ from loyalty.rules.ids import CustomerId, EntryId, RedemptionReturnId
 from loyalty.rules.lots import Lot, is_spendable, parcel_of
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.redemption import HoldState, RestorePolicy, give_back, share
-from loyalty.rules.refund_points import owed_part
+from loyalty.rules.refund_points import find_owed_part
 from loyalty.services.hold import end_hold
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.holds import HoldRow, PartOfLot, read_active_holds_for
@@ -45,7 +45,7 @@ async def give_redemption_back(
     value = redemption.discount_minor
     before, after = redemption.returned_points, redemption.returned_points + points
     discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
-    refunded = owed_part(PointsPaid(points, discount_minor), owed_points)
+    refunded = find_owed_part(PointsPaid(points, discount_minor), owed_points)
     returned = ReturnRow(
         id=RedemptionReturnId(uuid7()),
         redemption_id=redemption.id,

@@ -37,13 +37,18 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
 from loyalty.services.purchase_key import settle_name
-from loyalty.services.refund_points import RefundedPoints, give_points_of_refund_back, left_to_do, read_points_of_refund
+from loyalty.services.refund_points import (
+    RefundedPoints,
+    count_left_to_do,
+    give_points_of_refund_back,
+    read_points_of_refund,
+)
 from loyalty.services.revaluation import post_cards_paid
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, read_accruals, read_accruals_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
 from loyalty.storage.documents import from_optional
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow, read_purchases_by_id, refundable
 from loyalty.storage.redemption_preparation import Prepared, prepare_for_purchase
@@ -136,7 +141,7 @@ async def refund_purchase(world: World, actor: Actor, request: RefundRequest) ->
     if request.refund.amount_minor < 0:
         raise InvalidInput.one("amount", reason="must not be negative")
     request = request._replace(purchase=await settle_name(world, actor, request.purchase))
-    call = keyed_call(actor, request.idempotency_key, REFUND, request.fingerprint())
+    call = name_call(actor, request.idempotency_key, REFUND, request.fingerprint())
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -156,7 +161,7 @@ async def mature_purchase(world: World, actor: Actor, purchase: PurchaseName, id
     require(actor, Permission.LOYALTY_ADJUST)
     refuse_problems([check_external_id(idempotency_key, ("idempotency_key",))])
     purchase = await settle_name(world, actor, purchase)
-    call = keyed_call(actor, idempotency_key, MATURE, fingerprint(purchase.identity()))
+    call = name_call(actor, idempotency_key, MATURE, fingerprint(purchase.identity()))
     return await run_once(
         world.database,
         actor.tenant_id,
@@ -318,7 +323,7 @@ def _row(
 
 def _split(row: RefundRow, purchase: PurchaseRow, points: RefundedPoints) -> RefundSplit:
     currency = purchase.total.currency
-    left, value = left_to_do(points, currency)
+    left, value = count_left_to_do(points, currency)
     return RefundSplit(Money(row.amount_minor - points.part.discount_minor, currency), left, value)
 
 

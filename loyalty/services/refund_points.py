@@ -198,7 +198,7 @@ def _lower_by(hold: ActiveHold, points: int) -> ActiveHold:
     return ActiveHold(hold.id, kept, discount_minor, hold.value, hold.terms)
 
 
-def left_to_do(refunded: RefundedPoints, currency: str) -> tuple[int, Money]:
+def count_left_to_do(refunded: RefundedPoints, currency: str) -> tuple[int, Money]:
     """How many points of a refund are still to be given back, and what they had taken off; 0 when all went back."""
     points = max(0, refunded.part.points - refunded.returned.points)
     left_minor = refunded.part.discount_minor - refunded.returned.discount_minor

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from loyalty.ledger.accruals import Moved, credit_points, follow, kept_points, take_points_back
+from loyalty.ledger.accruals import Moved, count_kept_points, credit_points, follow, take_points_back
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram, earning_policy
@@ -114,7 +114,7 @@ def revalue(
         points_paid_minor=facts.points_paid_minor,
         cards_paid_minor=facts.cards_paid_minor,
     )
-    kept = kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
+    kept = count_kept_points(valued, refundable(purchase), refunds) if refunds else valued.points
     # What refunds leave may change with lines for which no rule gives points.
     is_left_alone = not refunds or kept == accrual.outstanding_points
     if is_left_alone and _valuation_content(valued) == _valuation_content(accrual):
@@ -204,7 +204,7 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
     correction = correct_credited(valued.points, gone, accrual.voided_points, outstanding, forgotten)
     valued, change = valued._replace(voided_points=correction.voided, reversed_points=correction.reversed), None
     if correction.added:
-        parcels = _added_parcels(book, accrual, valued, correction.added)
+        parcels = _build_added_parcels(book, accrual, valued, correction.added)
         valued, change = credit_points(book, valued, correction.added, parcels)
     elif correction.taken:
         valued, change = take_points_back(book, valued, correction.taken)
@@ -214,7 +214,7 @@ def _correct(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> 
     return corrected, change
 
 
-def _added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
+def _build_added_parcels(book: Book, before: AccrualRow, after: AccrualRow, points: int) -> list[Parcel]:
     """Points that come in addition, with the expiry of the rules that give more than before.
 
     Where no rule gives more, refunds leave more of what the rules give: that has the expiry which was frozen with it.

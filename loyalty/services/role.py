@@ -26,12 +26,12 @@ from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock
 from loyalty.services.team_audit import describe_role
 from loyalty.services.world import World
 from loyalty.storage.members import read_members_of_role
-from loyalty.storage.oidc_issuers import mapped_roles, read_issuers
+from loyalty.storage.oidc_issuers import read_issuers, read_mapped_roles
 from loyalty.storage.roles import (
     RoleRow,
+    build_held_role,
     change_role,
     delete_role,
-    held_role,
     insert_role,
     read_held_roles,
     read_roles,
@@ -85,7 +85,7 @@ async def list_roles(world: World, actor: Actor) -> list[HeldRole]:
     """All roles: the built-in ones first, then those of the tenant, the oldest first."""
     require(actor, Permission.MEMBERS_READ, even_when_off=True)
     own = await read_roles(world.database.reading(actor.tenant_id))
-    return [*BUILT_IN_ROLES.values(), *(held_role(row) for row in own)]
+    return [*BUILT_IN_ROLES.values(), *(build_held_role(row) for row in own)]
 
 
 async def load_roles(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, HeldRole]:
@@ -121,7 +121,7 @@ async def create_role(world: World, actor: Actor, request: RoleRequest) -> Creat
             await insert_role(tx, row)
             await note_changes(tx, actor, row.created_at, [describe_role(None, row)])
             await once.keep(tx, row.id, row.created_at)
-        return CreatedRole(held_role(row), replayed=False)
+        return CreatedRole(build_held_role(row), replayed=False)
 
     return await retry_transaction(work)
 
@@ -140,12 +140,12 @@ async def update_role(world: World, actor: Actor, change: RoleChange) -> Changed
             now = world.clock()
             by = await lock_team(tx, actor, now)
             before = await _find_own(tx, by, change.id)
-            row = _changed_row(before, change, actor, now)
+            row = _apply_change(before, change, actor, now)
             refuse_problems(_find_problems(by, row))
             _refuse_known_name(row, await read_roles(tx))
             await change_role(tx, row)
             await note_changes(tx, actor, now, [describe_role(before, row)])
-            held = held_role(row)
+            held = build_held_role(row)
             people = {one.subject for one in await read_members_of_role(tx, row.id) if one.subject}
             ended = await end_credentials_beyond(tx, actor, people, held.permissions, now)
         return ChangedRole(held, ended)
@@ -161,12 +161,12 @@ async def remove_role(world: World, actor: Actor, role_id: UUID) -> HeldRole:
         by = await lock_team(tx, actor, now)
         row = await _find_own(tx, by, role_id)
         having = len(await read_members_of_role(tx, role_id))
-        mapping = sum(role_id in dict(mapped_roles(one)).values() for one in await read_issuers(tx))
+        mapping = sum(role_id in dict(read_mapped_roles(one)).values() for one in await read_issuers(tx))
         if having or mapping:
             raise RoleInUse(having, mapping)
         await delete_role(tx, role_id, now)
         await note_changes(tx, actor, now, [describe_role(row, None)])
-    return held_role(row)
+    return build_held_role(row)
 
 
 async def _find_own(tx: Transaction, by: Actor, role_id: UUID) -> RoleRow:
@@ -178,7 +178,7 @@ async def _find_own(tx: Transaction, by: Actor, role_id: UUID) -> RoleRow:
         raise NotFound("role", ("id",))
     if any(held.id == role_id for held in by.roles):
         raise InvalidInput.one("id", reason="is your own role; somebody else has to change it")
-    refuse_problems([check_role(by, held_role(row), ("id",))])
+    refuse_problems([check_role(by, build_held_role(row), ("id",))])
     return row
 
 
@@ -197,7 +197,7 @@ def _new_row(actor: Actor, request: RoleRequest, now: datetime) -> RoleRow:
     )
 
 
-def _changed_row(before: RoleRow, change: RoleChange, actor: Actor, now: datetime) -> RoleRow:
+def _apply_change(before: RoleRow, change: RoleChange, actor: Actor, now: datetime) -> RoleRow:
     changes: dict[str, Any] = {"changed_at": now, "changed_by": actor.subject}
     if isinstance(change.name, str):
         changes |= {"name": tidy_text(change.name), "folded_name": tidy_text(change.name).casefold()}
@@ -209,7 +209,7 @@ def _changed_row(before: RoleRow, change: RoleChange, actor: Actor, now: datetim
 
 
 def _find_problems(by: Actor, row: RoleRow) -> list[Problem | None]:
-    held, path = held_role(row), ("permissions",)
+    held, path = build_held_role(row), ("permissions",)
     adjusts = Permission.POINTS_ADJUST in held.permissions and Permission.LOYALTY_ADJUST not in held.permissions
     return [
         check_text(row.name, ("name",), ROLE_NAME_MAX_LENGTH),

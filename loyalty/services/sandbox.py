@@ -12,7 +12,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import locked_program
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
-from loyalty.storage.idempotency import keep_key, keyed_call, read_replayed_result
+from loyalty.storage.idempotency import keep_key, name_call, read_replayed_result
 from loyalty.storage.programs import touch_config
 from loyalty.storage.tenants import advance_clock, read_tenant
 from permissions.actor import Actor
@@ -49,7 +49,7 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
 
 
 async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> AdvancedClock:
-    call = keyed_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
+    call = name_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # Locked first: of two calls with one key, the second finds what the first has kept.
         await locked_program(tx)

@@ -15,7 +15,7 @@ from loyalty.services.credential import describe_credential, end_made_credential
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, read_api_tokens, revoke_api_token
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
 from permissions.actor import Actor, subject_of_token
-from permissions.catalog import Permission, known_grants
+from permissions.catalog import Permission, parse_known_grants
 from tenancy.database import Transaction
 
 
@@ -46,7 +46,7 @@ async def end_credentials_beyond(
     for kind in (TOKEN, CLIENT):
         for row in await read_api_tokens(tx, kind):
             is_known = row.created_by in subjects or row.rotated_by in subjects
-            is_beyond = is_live(row, now) and known_grants(row.permissions).difference(allowed)
+            is_beyond = is_live(row, now) and parse_known_grants(row.permissions).difference(allowed)
             if row.id in ended or not (is_known and is_beyond):
                 continue
             revoked = await revoke_api_token(tx, row.id, now, kind)

@@ -162,7 +162,7 @@ async def _edit_tiers(
             await locked_program(tx, even_when_off=True)
             made = await once.find_made(tx)
             if made is not None:
-                return await _made_before(tx, tier_id or TierId(made), JobId(made))
+                return await _load_first_result(tx, tier_id or TierId(made), JobId(made))
             tier = await edit(tx)
             job = await _re_tier_everybody(world, tx, actor, JobId(tier.id if tier_id is None else uuid7()))
             await once.keep(tx, job.id, world.clock())
@@ -186,7 +186,7 @@ async def _tier_in_force(tx: Transaction, tier_id: TierId) -> TierRow:
     return tier
 
 
-async def _made_before(tx: Transaction, tier_id: TierId, job_id: JobId) -> ChangedTier:
+async def _load_first_result(tx: Transaction, tier_id: TierId, job_id: JobId) -> ChangedTier:
     """The tier and the job of a first call, as they are now."""
     tier = (await read_tiers_by_id(tx, [tier_id]))[tier_id]
     return ChangedTier(tier, (await read_jobs_by_id(tx, [job_id]))[job_id], replayed=True)

@@ -20,7 +20,7 @@ from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_history
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -65,7 +65,7 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
             check_note(request.note, ("note",)),
         ]
     )
-    call = keyed_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
+    call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
     async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
         return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_locked)

@@ -181,7 +181,7 @@ async def open_accounts(tx: Transaction, profiles: Rows) -> dict[str, LockedCust
     ids, as everybody does. So no two transactions wait for each other. A merged customer is answered as the target
     one, locked after all others.
     """
-    opened = {row.external_id: locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
+    opened = {row.external_id: build_locked_customer(row) for row in await tx.rows(_OPEN_ACCOUNTS, customers=profiles)}
     merged = {name: one.profile.merged_into for name, one in opened.items() if one.profile.merged_into is not None}
     if merged:
         become = await lock_customers(tx, list(set(merged.values())))
@@ -195,13 +195,13 @@ async def lock_customers(tx: Transaction, ids: Sequence[CustomerId]) -> dict[Cus
     Raises StaleRead, for the whole to run again, when one of them was merged since the id was read.
     The account says so: it is what is locked, so it is read as it is, while a joined row is as it was before the wait.
     """
-    locked = {row.id: locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
+    locked = {row.id: build_locked_customer(row) for row in await tx.rows(_LOCK, ids=sorted(ids))}
     if any(one.account.closed for one in locked.values()):
         raise StaleRead
     return locked
 
 
-def locked_customer(row: Any) -> LockedCustomer:
+def build_locked_customer(row: Any) -> LockedCustomer:
     """A customer from the columns of profile and account, read under a lock."""
     return LockedCustomer(profile=row, account=account_of(row))
 
@@ -213,4 +213,4 @@ def account_of(row: Any) -> Account:
 
 async def lock_accounts_after(tx: Transaction, cursor: CustomerId, limit: int) -> list[LockedCustomer]:
     """The next customers in the order of their ids, their accounts locked."""
-    return [locked_customer(row) for row in await tx.rows(_ACCOUNTS_AFTER, cursor=cursor, limit=limit)]
+    return [build_locked_customer(row) for row in await tx.rows(_ACCOUNTS_AFTER, cursor=cursor, limit=limit)]

@@ -38,7 +38,7 @@ from loyalty.storage.tables import (
     roles,
 )
 from permissions.actor import Actor, SignedToken, subject_of_token
-from permissions.catalog import known_grants
+from permissions.catalog import parse_known_grants
 from permissions.roles import HeldRole
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -270,12 +270,12 @@ def _standing(row: Row[Any]) -> Standing:
         member=(row.member_id, row.member_role_id) if row.member_id else None,
         invitation=(row.invitation_id, row.invitation_role_id) if row.invitation_id else None,
         was_removed=row.was_removed,
-        own_roles=tuple(_held_role(*one) for one in row.own_roles or ()),
+        own_roles=tuple(_build_held_role(*one) for one in row.own_roles or ()),
     )
 
 
-def _held_role(role_id: str, name: str, permissions: list[str], daily_points: int) -> HeldRole:
-    return HeldRole(UUID(role_id), name, known_grants(permissions), daily_points)
+def _build_held_role(role_id: str, name: str, permissions: list[str], daily_points: int) -> HeldRole:
+    return HeldRole(UUID(role_id), name, parse_known_grants(permissions), daily_points)
 
 
 async def read_standing_of(tx: Reads, actor: Actor) -> Standing | None:
@@ -302,7 +302,7 @@ def _collect_parameters(actor: Actor) -> dict[str, Any]:
         "customer_id": actor.customer_id,
         "maker_token_id": actor.maker_token_id,
         "issuer_id": actor.issuer.id if actor.issuer else None,
-        "signed": _presented_rows(actor.signed, actor.maker_token_id),
+        "signed": _list_presented_tokens(actor.signed, actor.maker_token_id),
         # Only people of a provider are members: an operator's token is the way in when nobody is left.
         "person": actor.subject if actor.issuer else None,
         "email": actor.email,
@@ -315,7 +315,7 @@ async def revoke_signed(tx: Transaction, revocation: Revocation, now: datetime, 
     await tx.run(_REVOKE_SIGNED, **revocation._asdict(), now=now, revoked_by=revoked_by)
 
 
-def _presented_rows(signed: Sequence[SignedToken], maker_token_id: UUID | None) -> list[dict[str, Any]]:
+def _list_presented_tokens(signed: Sequence[SignedToken], maker_token_id: UUID | None) -> list[dict[str, Any]]:
     """By what each signed token may have been revoked, with the subject of the API token that made the first."""
     if maker_token_id is not None:
         maker = subject_of_token(TokenId(maker_token_id))

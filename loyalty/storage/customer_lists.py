@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from loyalty.rules.birthday import DayOfYear
 from loyalty.rules.ids import TierId
-from loyalty.rules.search import WORDS_OF_A_SEARCH, searched_words
+from loyalty.rules.search import WORDS_OF_A_SEARCH, split_search
 from loyalty.rules.tag import fold_tag
 from loyalty.storage.customers import (
     CUSTOMERS,
@@ -116,7 +116,7 @@ def _narrow(statement: Select[Any], order: Keyset, wanted: CustomerFilter) -> Na
 
 def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
     """Keep customers who have every word of a search, and every tag."""
-    for number, words in enumerate(searched_words(wanted.search or "")):
+    for number, words in enumerate(split_search(wanted.search or "")):
         ways = {f"word_{number}_{way}": word for way, word in enumerate(words)}
         ends = {f"beyond_{number}_{way}": word + _LAST_CHARACTER for way, word in enumerate(words)}
         rows.keep(f"word_{number}", partial(_has_word, number), **ways, **ends)
@@ -144,19 +144,19 @@ def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:
     An index leads from a customer to both.
     """
     if span.start_at is None:
-        rows.keep("bought", _bought_ever)
+        rows.keep("bought", _has_bought_ever)
     else:
-        rows.keep("bought_from", partial(_bought_from, "bought_from"), bought_from=span.start_at)
+        rows.keep("bought_from", partial(_has_bought_from, "bought_from"), bought_from=span.start_at)
     if span.end_at is not None:
-        rows.keep("bought_to", lambda: ~_bought_from("bought_to"), bought_to=span.end_at)
+        rows.keep("bought_to", lambda: ~_has_bought_from("bought_to"), bought_to=span.end_at)
 
 
-def _bought_ever() -> Exists:
+def _has_bought_ever() -> Exists:
     return exists().where(purchases.c.tenant_id == tenant_parameter(), purchases.c.customer_id == customers.c.id)
 
 
-def _bought_from(parameter: str) -> Exists:
-    return _bought_ever().where(purchases.c.recorded_at >= bindparam(parameter, type_=INSTANT))
+def _has_bought_from(parameter: str) -> Exists:
+    return _has_bought_ever().where(purchases.c.recorded_at >= bindparam(parameter, type_=INSTANT))
 
 
 def _born_between(*, wraps: bool) -> ColumnElement[bool]:

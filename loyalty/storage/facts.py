@@ -7,7 +7,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def kept_times(times: Mapping[str, datetime]) -> dict[str, int]:
+def round_times(times: Mapping[str, datetime]) -> dict[str, int]:
     """Times as they are kept: whole numbers, which compare exactly."""
     return {name: (at - _EPOCH) // _MICROSECOND for name, at in times.items()}
 

@@ -63,7 +63,7 @@ class KeptKey(NamedTuple):
     result_id: UUID
 
 
-def keyed_call(actor: Actor, key: str, operation: str, fingerprint: str) -> KeyedCall:
+def name_call(actor: Actor, key: str, operation: str, fingerprint: str) -> KeyedCall:
     """The call of an actor that must happen once."""
     ownerless = () if actor.kind is ActorKind.CUSTOMER else (OWNERLESS,)
     return KeyedCall(key, operation, fingerprint, (*actor.clients, *ownerless))
@@ -111,10 +111,10 @@ async def read_replayed_result(tx: Transaction, call: KeyedCall) -> UUID | None:
 
     Raises IdempotencyConflict when the key stands for another input.
     """
-    return replayed_result(await read_kept_key(tx, call), call)
+    return find_replayed_result(await read_kept_key(tx, call), call)
 
 
-def replayed_result(kept: KeptKey | None, call: KeyedCall) -> UUID | None:
+def find_replayed_result(kept: KeptKey | None, call: KeyedCall) -> UUID | None:
     """The same for a key that was read together with other things."""
     if kept is None:
         return None

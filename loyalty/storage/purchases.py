@@ -43,7 +43,7 @@ class PurchaseRow(NamedTuple):
     ends_at: datetime | None
     occurred_at: datetime | None
     told_at: dict[str, str | None]
-    """When each fact was last told, as ISO 8601 texts; see ``told_times``."""
+    """When each fact was last told, as ISO 8601 texts; see ``read_told_times``."""
     evaluates_at: datetime | None
     recorded_at: datetime
     updated_at: datetime
@@ -102,7 +102,7 @@ def fact_digest(fact: Any) -> Any:
     return func.sha256(func.convert_to(func.concat_ws("|", *said), "UTF8"))
 
 
-def told_times(purchase: PurchaseRow) -> dict[str, datetime | None]:
+def read_told_times(purchase: PurchaseRow) -> dict[str, datetime | None]:
     """When each fact was last told."""
     return {name: None if at is None else datetime.fromisoformat(at) for name, at in purchase.told_at.items()}
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, insert, select, update
 
 from loyalty.storage.tables import roles
-from permissions.catalog import known_grants
+from permissions.catalog import parse_known_grants
 from permissions.roles import BUILT_IN_BY_ID, HeldRole
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -52,9 +52,9 @@ _CHANGE = (
 _DELETE = update(roles).where(*_KEPT, roles.c.id == bindparam("role")).values(deleted_at=bindparam("now"))
 
 
-def held_role(row: RoleRow) -> HeldRole:
+def build_held_role(row: RoleRow) -> HeldRole:
     """The role of a row, as somebody has it."""
-    return HeldRole(row.id, row.name, known_grants(row.permissions), row.daily_points)
+    return HeldRole(row.id, row.name, parse_known_grants(row.permissions), row.daily_points)
 
 
 async def read_roles(tx: Reads) -> list[RoleRow]:
@@ -70,7 +70,7 @@ async def read_roles_by_id(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, RoleRow
 async def read_held_roles(tx: Reads, ids: Sequence[UUID]) -> dict[UUID, HeldRole]:
     """The roles among ``ids``, built-in ones and the tenant's own."""
     own = [one for one in ids if one not in BUILT_IN_BY_ID]
-    found = {row.id: held_role(row) for row in (await read_roles_by_id(tx, own)).values()} if own else {}
+    found = {row.id: build_held_role(row) for row in (await read_roles_by_id(tx, own)).values()} if own else {}
     return found | {one: BUILT_IN_BY_ID[one] for one in ids if one in BUILT_IN_BY_ID}
 
 

@@ -16,7 +16,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.purchase_record import PurchaseCustomerInput, profile_of
 from schema.types.customer import Customer, CustomerIdentifierInput
-from schema.types.warning import Warnings, shown_warnings, warnings_field
+from schema.types.warning import Warnings, show_warnings, warnings_field
 
 
 @strawberry.input(
@@ -65,7 +65,7 @@ async def customer_upsert(
         if isinstance(result, LoyaltyError):
             raise result
         info.context.loaders.clear()
-        return {"customer": result, "warnings": shown_warnings(profile_of(input).warnings)}
+        return {"customer": result, "warnings": show_warnings(profile_of(input).warnings)}
 
     return await answer_mutation(CustomerUpsertPayload, work)
 

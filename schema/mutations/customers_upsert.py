@@ -17,7 +17,7 @@ from schema.input_values import unreadable_problems
 from schema.mutations.customer_upsert import CustomerUpsertInput, CustomerUpsertPayload, read_profile
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.purchase_record import profile_of
-from schema.types.warning import Warnings, shown_warnings, warnings_field
+from schema.types.warning import Warnings, show_warnings, warnings_field
 
 
 @strawberry.input(description="At most 1,000 customers.")
@@ -60,7 +60,7 @@ async def customers_upsert(
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
             "results": [_payload(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
-            "warnings": shown_warnings(
+            "warnings": show_warnings(
                 warning.below("items", str(position))
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))
                 if not isinstance(result, LoyaltyError)
@@ -84,4 +84,4 @@ def _read(item: CustomerUpsertInput) -> CustomerProfile | LoyaltyError:
 def _payload(result: Any, item: CustomerUpsertInput) -> CustomerUpsertPayload:
     if isinstance(result, LoyaltyError):
         return CustomerUpsertPayload(user_errors=user_errors(result))
-    return CustomerUpsertPayload(user_errors=[], customer=result, warnings=shown_warnings(profile_of(item).warnings))
+    return CustomerUpsertPayload(user_errors=[], customer=result, warnings=show_warnings(profile_of(item).warnings))

@@ -14,7 +14,7 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.loaders import load
-from schema.mutations.given import given_fields
+from schema.mutations.given import read_given_fields
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.earning_rule import (
@@ -81,7 +81,7 @@ async def earning_rule_update(
 
 
 def _changes(given: EarningRuleUpdateInput, currency: str) -> dict[str, Any]:
-    changes = given_fields(given, "name", "active", "priority", "award")
+    changes = read_given_fields(given, "name", "active", "priority", "award")
     if "award" in changes:
         changes["award"] = award_from(changes["award"], currency)
     if given.conditions is not strawberry.UNSET:

@@ -12,7 +12,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.given import given_fields
+from schema.mutations.given import read_given_fields
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Points
@@ -93,7 +93,7 @@ async def gift_card_product_update(
 
 
 def _changes(given: GiftCardProductUpdateInput) -> dict[str, Any]:
-    changes = given_fields(given, "name", "face_value", "purchasable_with_points", "validity", "active")
+    changes = read_given_fields(given, "name", "face_value", "purchasable_with_points", "validity", "active")
     if "face_value" in changes:
         changes["face"] = amount_of(changes.pop("face_value"), "face_value")
     if "validity" in changes:

@@ -8,7 +8,7 @@ from loyalty.rules.absent import ABSENT
 from loyalty.rules.errors import InvalidInput
 
 
-def given_or(value: Any, stored: Any, *path: str) -> Any:
+def choose_given(value: Any, stored: Any, *path: str) -> Any:
     """The value that was given, or what is stored when it was left out; InvalidInput for null."""
     if value is strawberry.UNSET:
         return stored
@@ -22,7 +22,7 @@ def sent(value: Any) -> Any:
     return ABSENT if value is strawberry.UNSET else value
 
 
-def given_fields(change: Any, *names: str, path: tuple[str, ...] = ()) -> dict[str, Any]:
+def read_given_fields(change: Any, *names: str, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """The named fields that were given; InvalidInput for null. ``path`` leads to the change."""
-    values = {name: given_or(getattr(change, name), strawberry.UNSET, *path, name) for name in names}
+    values = {name: choose_given(getattr(change, name), strawberry.UNSET, *path, name) for name in names}
     return {name: value for name, value in values.items() if value is not strawberry.UNSET}

@@ -10,7 +10,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.given import given_or, sent
+from schema.mutations.given import choose_given, sent
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.team_payload import (
     ended_api_tokens_field,
@@ -58,10 +58,10 @@ async def member_update(
     """The last owner who has signed in stays one."""
 
     async def work() -> Mapping[str, Any]:
-        role = given_or(input.role, None, "role")
+        role = choose_given(input.role, None, "role")
         change = MemberChange(
             id=row_id_of(input.id, "Member", "id"),
-            name=sent(given_or(input.name, strawberry.UNSET, "name")),
+            name=sent(choose_given(input.name, strawberry.UNSET, "name")),
             role_id=sent(strawberry.UNSET if role is None else role_id_of(role, "role")),
             keep_credentials=input.keep_credentials,
         )

@@ -21,7 +21,7 @@ from schema.scalars import Points
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.moving import OpeningBalance
-from schema.types.warning import Warnings, shown_warnings, warnings_field
+from schema.types.warning import Warnings, show_warnings, warnings_field
 
 
 @strawberry.input(description="What one customer brings along.")
@@ -95,7 +95,7 @@ async def opening_balances_import(
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
             "results": [_result(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
-            "warnings": shown_warnings(
+            "warnings": show_warnings(
                 warning
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))
                 if not isinstance(result, LoyaltyError)
@@ -126,5 +126,5 @@ def _result(result: OpeningResult, item: OpeningBalanceInput) -> Any:
         customer=result.customer,  # type: ignore[arg-type]
         tier_upgrade=tier_upgrade_of(result.tier_change),
         replayed=result.replayed,
-        warnings=shown_warnings(customer_warnings(item.customer)),
+        warnings=show_warnings(customer_warnings(item.customer)),
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.account import Overdraft
-from loyalty.rules.adjustment import AdjustmentReason, Direction, signed_points
+from loyalty.rules.adjustment import AdjustmentReason, Direction, sign_points
 from loyalty.services.adjustment import AdjustmentRequest, adjust_points
 from permissions.catalog import Permission
 from schema.context import Info
@@ -78,7 +78,7 @@ async def points_adjust(
     async def work() -> Mapping[str, Any]:
         request = AdjustmentRequest(
             customer=customer_key(input.customer, "customer"),
-            points=signed_points(input.amount, input.direction, input.points),
+            points=sign_points(input.amount, input.direction, input.points),
             reason=input.reason,
             internal_note=input.internal_note,
             customer_description=input.customer_description,

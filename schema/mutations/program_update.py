@@ -24,7 +24,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.given import given_or
+from schema.mutations.given import choose_given
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.scalars import Duration, Points
 from schema.types.expiry import ExpiryPolicyInput, policy_from
@@ -203,14 +203,14 @@ async def program_update(
 def _change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
     accrual = given.accrual or AccrualPolicyInput()
     return ProgramSettings(
-        enabled=given_or(given.enabled, settings.enabled, "enabled"),
-        stacking=given_or(accrual.stacking, settings.stacking, "accrual", "stacking"),
-        earn_scope=given_or(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
-        weekday_of=given_or(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
+        enabled=choose_given(given.enabled, settings.enabled, "enabled"),
+        stacking=choose_given(accrual.stacking, settings.stacking, "accrual", "stacking"),
+        earn_scope=choose_given(accrual.earn_scope, settings.earn_scope, "accrual", "earn_scope"),
+        weekday_of=choose_given(accrual.weekday_of, settings.weekday_of, "accrual", "weekday_of"),
         accrual=_change_accrual(settings.accrual, accrual),
         basis=_change_basis(settings.basis, accrual.basis),
         expiry=_change_expiry(settings.expiry, given.expiry),
-        notice_days=tuple(given_or(given.notice_days, settings.notice_days, "notice_days")),
+        notice_days=tuple(choose_given(given.notice_days, settings.notice_days, "notice_days")),
         tiering=_change_tiering(settings.tiering, given.tiering),
         redemption=_change_redemption(settings.redemption, given.redemption)
         if given.redemption
@@ -219,34 +219,34 @@ def _change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> Pr
 
 
 def _change_expiry(policy: ExpiryPolicy, given: ExpiryPolicyInput | None) -> ExpiryPolicy:
-    changed = given_or(given, None, "expiry")
+    changed = choose_given(given, None, "expiry")
     return policy if changed is None else policy_from(changed)
 
 
 def _change_tiering(policy: TierPolicy, given: TierPolicyInput | None) -> TierPolicy:
-    changed = given_or(given, None, "tiering")
+    changed = choose_given(given, None, "tiering")
     if changed is None:
         return policy
     names = ("basis", "window", "downgrade", "grace_days")
     return TierPolicy(
-        **{name: given_or(getattr(changed, name), getattr(policy, name), "tiering", name) for name in names}
+        **{name: choose_given(getattr(changed, name), getattr(policy, name), "tiering", name) for name in names}
     )
 
 
 def _change_accrual(policy: AccrualPolicy, given: AccrualPolicyInput) -> AccrualPolicy:
     path = "accrual"
-    delay = given_or(given.mature_delay, None, path, "mature_delay")
-    slack = given_or(given.mature_slack, None, path, "mature_slack")
-    latest = given_or(given.latest_report, None, path, "latest_report")
+    delay = choose_given(given.mature_delay, None, path, "mature_delay")
+    slack = choose_given(given.mature_slack, None, path, "mature_slack")
+    latest = choose_given(given.latest_report, None, path, "latest_report")
     return AccrualPolicy(
-        evaluate_on=given_or(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
-        mature_on=given_or(given.mature_on, policy.mature_on, path, "mature_on"),
+        evaluate_on=choose_given(given.evaluate_on, policy.evaluate_on, path, "evaluate_on"),
+        mature_on=choose_given(given.mature_on, policy.mature_on, path, "mature_on"),
         delay_minutes=parse_minutes(delay, (path, "mature_delay")) if delay else policy.delay_minutes,
         slack_minutes=parse_minutes(slack, (path, "mature_slack")) if slack else policy.slack_minutes,
-        forfeit_on=frozenset(given_or(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
-        debt=given_or(given.debt, policy.debt, path, "debt"),
-        refund=given_or(given.refund, policy.refund, path, "refund"),
-        revalue=given_or(given.revalue, policy.revalue, path, "revalue"),
+        forfeit_on=frozenset(choose_given(given.forfeit_on, policy.forfeit_on, path, "forfeit_on")),
+        debt=choose_given(given.debt, policy.debt, path, "debt"),
+        refund=choose_given(given.refund, policy.refund, path, "refund"),
+        revalue=choose_given(given.revalue, policy.revalue, path, "revalue"),
         latest_report_minutes=parse_minutes(latest, (path, "latest_report"))
         if latest
         else policy.latest_report_minutes,
@@ -258,7 +258,7 @@ def _change_basis(policy: BasisPolicy, given: EarningBasisInput | None) -> Basis
         return policy
     names = ("tax", "after_discount", "include_shipping", "exclude_gift_cards", "exclude_points_paid")
     return BasisPolicy(
-        **{name: given_or(getattr(given, name), getattr(policy, name), "accrual", "basis", name) for name in names}
+        **{name: choose_given(getattr(given, name), getattr(policy, name), "accrual", "basis", name) for name in names}
     )
 
 
@@ -266,22 +266,24 @@ def _change_redemption(policy: RedemptionPolicy, given: RedemptionPolicyInput) -
     path = "redemption"
     changed = replace(
         policy,
-        enabled=given_or(given.enabled, policy.enabled, path, "enabled"),
-        method=given_or(given.method, policy.method, path, "method"),
-        min_balance=given_or(given.min_balance, policy.min_balance, path, "min_balance"),
-        min_points_per_redemption=given_or(
+        enabled=choose_given(given.enabled, policy.enabled, path, "enabled"),
+        method=choose_given(given.method, policy.method, path, "method"),
+        min_balance=choose_given(given.min_balance, policy.min_balance, path, "min_balance"),
+        min_points_per_redemption=choose_given(
             given.min_points_per_redemption, policy.min_points_per_redemption, path, "min_points_per_redemption"
         ),
-        restore=given_or(given.restore, policy.restore, path, "restore"),
-        restore_grace_days=given_or(given.restore_grace_days, policy.restore_grace_days, path, "restore_grace_days"),
-        return_on_cancel=given_or(given.return_on_cancel, policy.return_on_cancel, path, "return_on_cancel"),
+        restore=choose_given(given.restore, policy.restore, path, "restore"),
+        restore_grace_days=choose_given(
+            given.restore_grace_days, policy.restore_grace_days, path, "restore_grace_days"
+        ),
+        return_on_cancel=choose_given(given.return_on_cancel, policy.return_on_cancel, path, "return_on_cancel"),
     )
     if given.max_points_per_redemption is not strawberry.UNSET:
         changed = replace(changed, max_points_per_redemption=given.max_points_per_redemption)
-    time_to_live = given_or(given.hold_time_to_live, None, path, "hold_time_to_live")
+    time_to_live = choose_given(given.hold_time_to_live, None, path, "hold_time_to_live")
     if time_to_live is not None:
         changed = replace(changed, hold_minutes=parse_minutes(time_to_live, (path, "hold_time_to_live")))
-    value = given_or(given.point_value, None, path, "point_value")
+    value = choose_given(given.point_value, None, path, "point_value")
     if value is not None:
         money = amount_of(value.money, path, "point_value", "money")
         changed = replace(changed, point_value=PointValue(value.points, money))

@@ -35,7 +35,7 @@ from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import MoneyInput, amount_of, minor_in
 from schema.types.purchase import Accrual, Purchase
 from schema.types.redemption import Hold, Redemption, RedemptionReturn, return_of
-from schema.types.warning import Warnings, shown_warnings, warnings_field
+from schema.types.warning import Warnings, show_warnings, warnings_field
 
 
 @strawberry.input(
@@ -196,7 +196,7 @@ async def purchase_record(
         recording = recording_of(input)
         recorded = await record_purchase(info.context.world, info.context.actor, recording)
         info.context.loaders.clear()
-        return answer_of(recorded) | {"warnings": shown_warnings(customer_warnings(input.customer))}
+        return answer_of(recorded) | {"warnings": show_warnings(customer_warnings(input.customer))}
 
     return await answer_mutation(PurchaseRecordPayload, work)
 
@@ -214,8 +214,8 @@ def recording_of(given: PurchaseRecordInput) -> PurchaseRecording:
         total=total,
         lines=ABSENT if lines is ABSENT else _lines(lines or (), currency),
         payments=ABSENT if payments is ABSENT else _payments(payments or (), currency),
-        location=_sent_id(given.location),
-        staff=_sent_id(given.staff),
+        location=_tidy_sent_id(given.location),
+        staff=_tidy_sent_id(given.staff),
         booked_at=sent(given.booked_at),
         starts_at=sent(given.starts_at),
         ends_at=sent(given.ends_at),
@@ -276,11 +276,11 @@ def _payment(given: PurchasePaymentInput, currency: str, position: int) -> Payme
         kind=given.kind,
         amount_minor=minor_in(given.amount, currency, "payments", str(position), "amount") or 0,
         reference=reference,
-        names=_named_row(given.kind, reference),
+        names=_find_named_row(given.kind, reference),
     )
 
 
-def _named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
+def _find_named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
     """The row that a reference is the global id of; None for an id of the caller's own, and for money.
 
     Any id of ours is taken: one that is no hold and no redemption of this purchase is refused, not counted twice.
@@ -289,7 +289,7 @@ def _named_row(kind: PaymentKind, reference: str | None) -> UUID | None:
     return None if named is None or isinstance(named.id, RowKey) else named.id
 
 
-def _sent_id(value: Any) -> Given[str | None]:
+def _tidy_sent_id(value: Any) -> Given[str | None]:
     """An id that may be absent or null, as every id is compared."""
     return tidy_optional_id(told) if isinstance(told := sent(value), str) else told
 

@@ -22,7 +22,7 @@ from schema.mutations.purchase_record import (
     customer_warnings,
     recording_of,
 )
-from schema.types.warning import Warnings, shown_warnings, warnings_field
+from schema.types.warning import Warnings, show_warnings, warnings_field
 
 
 @strawberry.input(description="Purchases to record.")
@@ -62,7 +62,7 @@ async def purchases_record(
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {
             "results": [_payload(*each) async for each in yield_slices(zip(results, input.items, strict=True))],
-            "warnings": shown_warnings(
+            "warnings": show_warnings(
                 warning
                 for position, (item, result) in enumerate(zip(input.items, results, strict=True))
                 if not isinstance(result, LoyaltyError)
@@ -86,5 +86,5 @@ def _read(item: PurchaseRecordInput) -> PurchaseRecording | LoyaltyError:
 def _payload(result: RecordedPurchase | LoyaltyError, item: PurchaseRecordInput) -> PurchaseRecordPayload:
     if isinstance(result, LoyaltyError):
         return PurchaseRecordPayload(user_errors=user_errors(result))
-    warnings = shown_warnings(customer_warnings(item.customer))
+    warnings = show_warnings(customer_warnings(item.customer))
     return PurchaseRecordPayload(**answer_of(result), user_errors=[], warnings=warnings)

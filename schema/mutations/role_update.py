@@ -10,7 +10,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.given import given_or, sent
+from schema.mutations.given import choose_given, sent
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.mutations.team_payload import ended_api_tokens_field, ended_oauth_clients_field, show_ended
 from schema.node_ids import row_id_of
@@ -57,12 +57,12 @@ async def role_update(
     """Nobody changes a role that they have, or one that may do more than they."""
 
     async def work() -> Mapping[str, Any]:
-        permissions = given_or(input.permissions, None, "permissions")
+        permissions = choose_given(input.permissions, None, "permissions")
         change = RoleChange(
             id=row_id_of(input.id, "Role", "id"),
-            name=sent(given_or(input.name, strawberry.UNSET, "name")),
+            name=sent(choose_given(input.name, strawberry.UNSET, "name")),
             permissions=sent(strawberry.UNSET if permissions is None else frozenset(permissions)),
-            daily_points=sent(given_or(input.daily_points, strawberry.UNSET, "daily_points")),
+            daily_points=sent(choose_given(input.daily_points, strawberry.UNSET, "daily_points")),
         )
         changed = await update_role(info.context.world, info.context.actor, change)
         info.context.loaders.clear()

@@ -10,7 +10,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
-from schema.mutations.given import given_fields, given_or
+from schema.mutations.given import choose_given, read_given_fields
 from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Color, Decimal, Points
@@ -50,8 +50,8 @@ async def tier_update(
     """Name and minimum stay unique."""
 
     async def work() -> Mapping[str, Any]:
-        changes = given_fields(input, "name", "color", "min_points")
-        factor = given_or(input.earning_factor, None, "earning_factor")
+        changes = read_given_fields(input, "name", "color", "min_points")
+        factor = choose_given(input.earning_factor, None, "earning_factor")
         if factor is not None:
             changes["factor"] = factor_from(factor)
         tier_id: Any = row_id_of(input.id, "Tier", "id")

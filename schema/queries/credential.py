@@ -15,7 +15,7 @@ from schema.fields import OLD_NAMES_GO_AFTER
 from schema.guard import guarded
 from schema.types.api_token import TOKEN_ORDER, ApiToken, TokenFilterInput, token_filter
 from schema.types.arguments import After, Before, First, Last, NewestFirst
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.node import shown_rows
 from schema.types.oauth_client import CLIENT_ORDER, OauthClient
 from schema.types.oidc_issuer import ISSUER_ORDER, OidcIssuer
@@ -50,7 +50,7 @@ async def tokens(
 ) -> Connection[ApiToken]:
     """A page of API tokens."""
     wanted, page = token_filter(filter), Page(first, after, last, before, direction)
-    return await listed_page(info, TOKEN_ORDER, page, page_api_tokens, wanted, "created_at", count_api_tokens)
+    return await load_listed_page(info, TOKEN_ORDER, page, page_api_tokens, wanted, "created_at", count_api_tokens)
 
 
 @guarded(
@@ -70,7 +70,9 @@ async def oauth_clients(
 ) -> Connection[OauthClient]:
     """A page of OAuth clients."""
     wanted, page = token_filter(filter), Page(first, after, last, before, direction)
-    return await listed_page(info, CLIENT_ORDER, page, page_oauth_clients, wanted, "created_at", count_oauth_clients)
+    return await load_listed_page(
+        info, CLIENT_ORDER, page, page_oauth_clients, wanted, "created_at", count_oauth_clients
+    )
 
 
 @guarded(
@@ -89,4 +91,4 @@ async def oidc_issuers(
 ) -> Connection[OidcIssuer]:
     """A page of providers."""
     page = Page(first, after, last, before, direction)
-    return await listed_page(info, ISSUER_ORDER, page, page_oidc_issuers, None, "created_at", count_oidc_issuers)
+    return await load_listed_page(info, ISSUER_ORDER, page, page_oidc_issuers, None, "created_at", count_oidc_issuers)

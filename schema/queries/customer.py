@@ -27,7 +27,7 @@ from schema.types.customer_filter import CustomerFilterInput, narrow_filter
 from schema.types.ledger import Adjustment
 from schema.types.node import shown_found
 from schema.types.purchase import Purchase
-from schema.types.tier import known_tier_id
+from schema.types.tier import find_known_tier_id
 
 SEARCH_MAX_LENGTH = 200
 
@@ -77,7 +77,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
         raise InvalidInput([problem])
     order = CUSTOMER_ORDERS[order_by]
     window = window_of(info.context.seal, Page(first, after, last, before, direction), order)
-    tier_id = None if tier is None else await known_tier_id(info, tier, "tier")
+    tier_id = None if tier is None else await find_known_tier_id(info, tier, "tier")
     wanted = narrow_filter(CustomerFilter(having=having, search=search, tier_id=tier_id), filter)
     world, actor = info.context.world, info.context.actor
     found = await list_customers(world, actor, wanted, order_by, window)

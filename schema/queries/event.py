@@ -14,7 +14,7 @@ from schema.context import EVENT_ORDER, Info
 from schema.guard import guarded
 from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from schema.scalars import Cursor
-from schema.subscriptions.stream import watched_customer
+from schema.subscriptions.stream import find_watched_customer
 from schema.types.customer import CustomerBy
 from schema.types.event_log import EventPage, show_event
 
@@ -50,7 +50,7 @@ async def events(
     if first is not None and not 1 <= first <= MAX_PAGE_SIZE:
         raise InvalidInput.one("first", reason=f"must be between 1 and {MAX_PAGE_SIZE}")
     position = 0 if after is None else place_of(context.seal, after, EVENT_ORDER, "after")
-    wanted = EventFilter(kinds, await watched_customer(info, customer))
+    wanted = EventFilter(kinds, await find_watched_customer(info, customer))
     limit = first or DEFAULT_PAGE_SIZE
     page = await poll_events(context.world, context.actor, wanted, after=position, limit=limit)
     nodes: list[Any] = [show_event(event, context.event_cursor(event.position)) for event in page.events]

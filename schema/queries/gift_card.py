@@ -17,7 +17,7 @@ from schema.types.gift_card_product import (
     GiftCardProductFilterInput,
     product_filter,
 )
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 
 
 @guarded(
@@ -37,7 +37,7 @@ async def gift_card_products(
 ) -> Connection[GiftCardProduct]:
     """A page of products."""
     wanted, page = product_filter(filter), Page(first, after, last, before, direction)
-    return await listed_page(
+    return await load_listed_page(
         info, GIFT_CARD_PRODUCT_ORDER, page, list_products, wanted, "created_at", count_products_of_list
     )
 

@@ -12,7 +12,7 @@ from schema.context import Info
 from schema.guard import guarded
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.ledger import ADJUSTMENT_ORDER, Adjustment
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.listing import (
     AdjustmentFilterInput,
     HoldFilterInput,
@@ -47,7 +47,7 @@ async def purchases(
     """A page of purchases."""
     wanted = await purchase_filter(info, filter)
     page = Page(first, after, last, before, direction)
-    return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
+    return await load_listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
 
 
 @guarded(
@@ -67,7 +67,7 @@ async def adjustments(
     """A page of adjustments."""
     wanted = await adjustment_filter(info, filter)
     page = Page(first, after, last, before, direction)
-    return await listed_page(info, ADJUSTMENT_ORDER, page, list_adjustments, wanted, "created_at")
+    return await load_listed_page(info, ADJUSTMENT_ORDER, page, list_adjustments, wanted, "created_at")
 
 
 @guarded(
@@ -87,7 +87,7 @@ async def holds(
     """A page of holds."""
     wanted = await hold_filter(info, filter)
     page = Page(first, after, last, before, direction)
-    return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
+    return await load_listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
 
 
 @guarded(
@@ -107,4 +107,4 @@ async def redemptions(
     """A page of redemptions."""
     wanted = await redemption_filter(info, filter)
     page = Page(first, after, last, before, direction)
-    return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")
+    return await load_listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")

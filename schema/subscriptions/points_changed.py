@@ -16,7 +16,7 @@ from schema.fields import computed
 from schema.guard import guarded_stream
 from schema.loaders import loaded
 from schema.scalars import Cursor
-from schema.subscriptions.stream import event_cursor, follow, watched_customer
+from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
 from schema.types.customer import CustomerBy, PointsAccount
 from schema.types.event import account_then
 from schema.types.ledger import LedgerEntry
@@ -58,7 +58,7 @@ async def points_changed(
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsChanged, None]:
     """The account is the one right after the entry; its value in money is that of the settings now."""
-    watched = await watched_customer(info, customer)
+    watched = await find_watched_customer(info, customer)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
             if event.kind not in OF_ENTRIES or watched not in (None, event.customer_id):

@@ -15,7 +15,7 @@ from schema.context import Info
 from schema.guard import guarded_stream
 from schema.loaders import loaded
 from schema.scalars import Cursor, Points
-from schema.subscriptions.stream import event_cursor, follow, watched_customer
+from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
 from schema.types.customer import Customer, CustomerBy
 from schema.types.expiry import PointsLot
 from schema.types.node import shown
@@ -63,7 +63,7 @@ async def points_expiring(
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsExpiring, None]:
     """The points and the consent are those of the moment at which the notice became due."""
-    watched = await watched_customer(info, customer)
+    watched = await find_watched_customer(info, customer)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:
             if event.kind != PointsExpiringEvent.kind or watched not in (None, event.customer_id):

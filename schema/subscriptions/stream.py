@@ -44,7 +44,7 @@ def event_cursor(info: Info, event: LoggedEvent) -> str:
     return info.context.event_cursor(event.position)
 
 
-async def watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
+async def find_watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
     """Whom to watch, or None for everybody; customers watch themselves, whatever they ask for."""
     actor = info.context.actor
     if by is None:

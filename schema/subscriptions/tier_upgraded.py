@@ -16,11 +16,11 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
 from schema.scalars import Cursor, Locale
-from schema.subscriptions.stream import event_cursor, follow, watched_customer
+from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
 from schema.types.customer import CustomerBy
 from schema.types.event import TierUpgrade
 from schema.types.node import shown
-from schema.types.tier import known_tier_ids
+from schema.types.tier import find_known_tier_ids
 
 
 class TierUpgradedRow(NamedTuple):
@@ -61,8 +61,8 @@ async def tier_upgraded(
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[TierUpgraded, None]:
     """Filters look at the event as it was when it happened."""
-    watched = await watched_customer(info, customer)
-    wanted = None if tiers is None else await known_tier_ids(info, tiers, "tiers")
+    watched = await find_watched_customer(info, customer)
+    wanted = None if tiers is None else await find_known_tier_ids(info, tiers, "tiers")
     allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
     async with aclosing(follow(info, after, watched)) as events:
         async for event in events:

@@ -16,7 +16,7 @@ from schema.connections import Connection, Page
 from schema.context import Info
 from schema.node_ids import decode_id
 from schema.types.ledger import ENTRY_ORDER, LedgerEntry
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.time_range import TimeRangeInput, span_of
 
 TEXT_FILTER_MAX_LENGTH = 200
@@ -61,7 +61,7 @@ async def activity_page(
     """A page of entries, narrowed by what was given besides."""
     if given is not None:
         wanted = _narrow(wanted, given)
-    return await listed_page(info, ENTRY_ORDER, page, list_activity, wanted, "occurred_at", count_activity)
+    return await load_listed_page(info, ENTRY_ORDER, page, list_activity, wanted, "occurred_at", count_activity)
 
 
 def _narrow(wanted: EntryFilter, given: ActivityFilterInput) -> EntryFilter:

@@ -8,7 +8,7 @@ import strawberry
 from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.api_tokens import ApiTokenRow
 from loyalty.storage.window import TimePlace
-from permissions.catalog import Permission, known_grants, sort_permissions
+from permissions.catalog import Permission, parse_known_grants, sort_permissions
 from schema.connections import Order, time_order
 from schema.fields import computed, shows
 from schema.types.activity import check_text_filters
@@ -65,7 +65,7 @@ class ApiToken(Node):
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
         row = row_of(ApiTokenRow, self)
-        return sort_permissions(known_grants(row.permissions))
+        return sort_permissions(parse_known_grants(row.permissions))
 
 
 @strawberry.input(description="Which API tokens or OAuth clients; everything that is given must hold.")

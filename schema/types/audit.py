@@ -21,7 +21,7 @@ from schema.context import Info
 from schema.fields import computed
 from schema.node_ids import RowKey, decode_id, encode_id, encode_key
 from schema.types.activity import check_text_filters
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.node import Node, node_id, reads, row_of
 from schema.types.time_range import TimeRangeInput, span_of
 
@@ -121,19 +121,21 @@ class AuditFilterInput:
 async def audit_page(info: Info, given: AuditFilterInput | None, page: Page) -> Connection[AuditEntry]:
     """A page of the log. Refusals: InvalidInput, NotFound (subject)."""
     wanted = AuditFilter() if given is None else _filter(given)
-    return await listed_page(info, AUDIT_ORDER, page, list_audit_entries, wanted, "happened_at", count_audit_entries)
+    return await load_listed_page(
+        info, AUDIT_ORDER, page, list_audit_entries, wanted, "happened_at", count_audit_entries
+    )
 
 
 def _filter(given: AuditFilterInput) -> AuditFilter:
     check_text_filters(given, "actor")
     subjects, subject_id = given.subjects, None
     if given.subject_id is not None:
-        subject, subject_id = _stored_id(given.subject_id)
+        subject, subject_id = _build_stored_id(given.subject_id)
         subjects = [subject] if subjects is None or subject in subjects else []
     return AuditFilter(subjects, subject_id, given.actions, given.actor, *span_of(given.happened))
 
 
-def _stored_id(text: str) -> tuple[AuditSubject, str]:
+def _build_stored_id(text: str) -> tuple[AuditSubject, str]:
     found = decode_id(text)
     if found is None or found.type_name not in _SUBJECTS:
         raise NotFound("subject", ("filter", "subject_id"))

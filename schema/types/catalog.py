@@ -15,7 +15,7 @@ from schema.connections import Order, text_value
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load
-from schema.mutations.given import given_fields
+from schema.mutations.given import read_given_fields
 from schema.node_ids import encode_key
 from schema.scalars import Points, TimeZone
 from schema.types.money import Money, MoneyInput, minor_in
@@ -132,7 +132,9 @@ def change_from(given: CatalogItemInput, currency: str, *path: str) -> CatalogCh
         values["rate"] = Rate(given.rate.points, per_minor or 0)
     elif given.rate is None:
         values["rate"] = None
-    return CatalogChange(given.kind, given.external_id, given_fields(given, "name", "enrolled", path=path) | values)
+    return CatalogChange(
+        given.kind, given.external_id, read_given_fields(given, "name", "enrolled", path=path) | values
+    )
 
 
 CATALOG_ORDER: Order[CatalogPlace] = Order(

@@ -34,7 +34,7 @@ from schema.types.gift_card import GiftCard
 from schema.types.gift_card_gift import GiftCardGift
 from schema.types.gift_card_listed import gift_card_page
 from schema.types.ledger import LedgerEntry
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of
 from schema.types.payments import HOLD_ORDER, REDEMPTION_ORDER
@@ -194,7 +194,7 @@ class Customer(Node):
         """A page."""
         wanted = ProfileChangeFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
-        return await listed_page(
+        return await load_listed_page(
             info, PROFILE_CHANGE_ORDER, page, list_profile_changes, wanted, "recorded_at", count_profile_changes
         )
 
@@ -236,7 +236,7 @@ class Customer(Node):
         """A page."""
         wanted = PurchaseFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
+        return await load_listed_page(info, PURCHASE_ORDER, page, list_purchases, wanted, "recorded_at")
 
     @computed(description="The gift cards that the customer has, by when they were issued, by default newest first.")
     async def gift_cards(
@@ -272,7 +272,7 @@ class Customer(Node):
         """A page."""
         wanted = HoldFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
+        return await load_listed_page(info, HOLD_ORDER, page, list_holds, wanted, "created_at")
 
     @computed(description="Points that the customer spent at checkouts, by default newest first.")
     async def redemptions(
@@ -287,7 +287,7 @@ class Customer(Node):
         """A page."""
         wanted = RedemptionFilter(customer_id=row_of(CustomerRow, self).id)
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")
+        return await load_listed_page(info, REDEMPTION_ORDER, page, list_redemptions, wanted, "redeemed_at")
 
     @computed(description="The parcels in which the customer's points came, by default newest first.")
     async def lots(
@@ -306,7 +306,7 @@ class Customer(Node):
         """A page."""
         wanted = LotFilter(customer_id=row_of(CustomerRow, self).id, states=lot_states(open))
         page = Page(first, after, last, before, direction)
-        return await listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")
+        return await load_listed_page(info, LOT_ORDER, page, list_lots, wanted, "opened_at")
 
 
 @strawberry.input(description="Names a customer in exactly one way.", one_of=True)

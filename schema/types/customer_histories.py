@@ -46,18 +46,18 @@ class CustomerArchiving:
     @computed(description="The purchase that brought the customer back; null for every other cause.")
     async def purchase(self, info: Info) -> Purchase | None:
         """Loaded for all rows at once."""
-        found: Purchase | None = await _caused_by(info, self, ArchiveCause.PURCHASE, "purchases")
+        found: Purchase | None = await _find_cause(info, self, ArchiveCause.PURCHASE, "purchases")
         return found
 
     @computed(description="The hold that brought the customer back; null for every other cause.")
     async def hold(self, info: Info) -> Hold | None:
         """Loaded for all rows at once."""
-        found: Hold | None = await _caused_by(info, self, ArchiveCause.HOLD, "holds")
+        found: Hold | None = await _find_cause(info, self, ArchiveCause.HOLD, "holds")
         return found
 
     actor: str = actor_name("actor")
     actor_kind: ActorKind = actor_kind()
 
 
-async def _caused_by(info: Info, row: Any, cause: ArchiveCause, loader: str) -> Any:
+async def _find_cause(info: Info, row: Any, cause: ArchiveCause, loader: str) -> Any:
     return await load(info, loader, row.cause_id) if row.cause == cause else None

@@ -7,9 +7,9 @@ from loyalty.storage.gift_card_lists import GiftCardFilter
 from schema.connections import Connection, Page
 from schema.context import Info
 from schema.types.gift_card import GIFT_CARD_ORDER
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 
 
 async def gift_card_page(info: Info, wanted: GiftCardFilter, page: Page) -> Connection[Any]:
     """A page of gift cards, as far as the caller may see them."""
-    return await listed_page(info, GIFT_CARD_ORDER, page, list_gift_cards, wanted, "issued_at", count_gift_cards)
+    return await load_listed_page(info, GIFT_CARD_ORDER, page, list_gift_cards, wanted, "issued_at", count_gift_cards)

@@ -13,7 +13,7 @@ from schema.context import Info
 Wanted = TypeVar("Wanted")
 
 
-async def listed_page(
+async def load_listed_page(
     info: Info,
     order: Order[TimePlace],
     page: Page,

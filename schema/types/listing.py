@@ -80,14 +80,14 @@ class RedemptionFilterInput:
 async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> PurchaseFilter:
     """The filter behind the input. Refusals: InvalidInput, NotFound (customer)."""
     if given is None:
-        return PurchaseFilter(await _listed_customer(info, None))
+        return PurchaseFilter(await _find_listed_customer(info, None))
     if given.search is not None and (problem := check_text(given.search, ("filter", "search"), SEARCH_MAX_LENGTH)):
         raise InvalidInput([problem])
     if given.external_ids is not None and not 1 <= len(given.external_ids) <= MAX_EXTERNAL_IDS:
         raise InvalidInput.one("filter", "external_ids", reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
     start_at, end_at = span_of(given.recorded)
     return PurchaseFilter(
-        customer_id=await _listed_customer(info, given.customer),
+        customer_id=await _find_listed_customer(info, given.customer),
         kind=given.kind,
         statuses=given.statuses,
         external_ids=_with_tidy_ids(given.external_ids),
@@ -105,9 +105,9 @@ def _with_tidy_ids(given: list[str] | None) -> list[str] | None:
 async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> AdjustmentFilter:
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
-        return AdjustmentFilter(await _listed_customer(info, None))
+        return AdjustmentFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor", "note")
-    customer_id = await _listed_customer(info, given.customer)
+    customer_id = await _find_listed_customer(info, given.customer)
     span = span_of(given.created)
     return AdjustmentFilter(customer_id, given.reasons, *span, given.sign, given.actor, given.note)
 
@@ -115,9 +115,9 @@ async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> 
 async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
-        return HoldFilter(await _listed_customer(info, None))
+        return HoldFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
-    customer_id = await _listed_customer(info, given.customer)
+    customer_id = await _find_listed_customer(info, given.customer)
     span = span_of(given.created)
     return HoldFilter(customer_id, given.states, await _purchase(info, given.purchase), *span, given.actor)
 
@@ -125,14 +125,14 @@ async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
 async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> RedemptionFilter:
     """The filter behind the input. Refusal: NotFound (customer)."""
     if given is None:
-        return RedemptionFilter(await _listed_customer(info, None))
+        return RedemptionFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
-    customer_id = await _listed_customer(info, given.customer)
+    customer_id = await _find_listed_customer(info, given.customer)
     span = span_of(given.redeemed)
     return RedemptionFilter(customer_id, await _purchase(info, given.purchase), *span, given.actor)
 
 
-async def _listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
+async def _find_listed_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
     """Whose rows to list, or None for everybody's; customers list their own when they name nobody."""
     actor = info.context.actor
     if by is None:

@@ -12,7 +12,7 @@ from schema.context import Info
 from schema.fields import computed, shows
 from schema.loaders import loaded
 from schema.node_ids import row_id_of
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 from schema.types.node import Node, node_id, reads, row_of
 from schema.types.role import Role, RoleBy, role_id_of
 
@@ -96,4 +96,4 @@ async def member_page(info: Info, given: MemberFilterInput | None, page: Page) -
     if given is not None:
         role_id = None if given.role is None else role_id_of(given.role, "filter", "role")
         wanted = MemberFilter(present=given.present, role_id=role_id)
-    return await listed_page(info, MEMBER_ORDER, page, page_members, wanted, "created_at", count_listed_members)
+    return await load_listed_page(info, MEMBER_ORDER, page, page_members, wanted, "created_at", count_listed_members)

@@ -6,7 +6,7 @@ import strawberry
 
 from loyalty.storage.oauth_clients import OAuthClientRow
 from loyalty.storage.window import TimePlace
-from permissions.catalog import Permission, known_grants, sort_permissions
+from permissions.catalog import Permission, parse_known_grants, sort_permissions
 from schema.connections import Order, time_order
 from schema.fields import computed
 from schema.types.api_token import former_secret_field
@@ -46,4 +46,4 @@ class OauthClient(Node):
     def permissions(self) -> list[Permission]:
         """From the stored wire names."""
         row = row_of(OAuthClientRow, self)
-        return sort_permissions(known_grants(row.permissions))
+        return sort_permissions(parse_known_grants(row.permissions))

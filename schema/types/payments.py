@@ -12,7 +12,7 @@ from permissions.actor import Actor
 from schema.connections import Connection, Order, Page, time_order
 from schema.context import Info
 from schema.loaders import load
-from schema.types.listed import listed_page
+from schema.types.listed import load_listed_page
 
 Read = Callable[[World, Actor, Any, Window[TimePlace]], Awaitable[Sequence[Any]]]
 """Reads a window of a list as an actor."""
@@ -26,7 +26,7 @@ async def holds_of(info: Info, purchase: Any, page: Page) -> Connection[Any]:
     key = PurchaseKey(purchase.kind, purchase.external_id)
     wanted = HoldFilter(customer_id=info.context.actor.customer_id, purchase=key)
     read = _load_first_page(info, "holds_for", key, list_holds)
-    return await listed_page(info, HOLD_ORDER, page, read, wanted, "created_at")
+    return await load_listed_page(info, HOLD_ORDER, page, read, wanted, "created_at")
 
 
 async def redemptions_of(info: Info, purchase: Any, page: Page) -> Connection[Any]:
@@ -34,7 +34,7 @@ async def redemptions_of(info: Info, purchase: Any, page: Page) -> Connection[An
     key = PurchaseKey(purchase.kind, purchase.external_id)
     wanted = RedemptionFilter(customer_id=info.context.actor.customer_id, purchase=key)
     read = _load_first_page(info, "redemptions_for", key, list_redemptions)
-    return await listed_page(info, REDEMPTION_ORDER, page, read, wanted, "redeemed_at")
+    return await load_listed_page(info, REDEMPTION_ORDER, page, read, wanted, "redeemed_at")
 
 
 def _load_first_page(info: Info, loader: str, key: PurchaseKey, read: Read) -> Read:

@@ -35,7 +35,7 @@ from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, shown
 from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
-from schema.types.purchase_line import PurchaseLine, line_of, shown_quantity
+from schema.types.purchase_line import PurchaseLine, line_of, show_quantity
 from schema.types.purchase_payment import PurchasePayment, payments_of
 from schema.types.who import actor_kind, actor_name, known_actor_kind, known_actor_name
 
@@ -327,7 +327,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
         lines=[
             PurchaseRefundLine(
                 line=one["position"],
-                quantity=shown_quantity(quantity_from_document(one["quantity"])),
+                quantity=show_quantity(quantity_from_document(one["quantity"])),
                 amount=money(one["money_minor"]),
                 line_id=one.get("line_id"),
             )
@@ -350,7 +350,7 @@ def _line(one: EvaluationLine, currency: str) -> AccrualLine:
         points=Points(one.points),
         explanation=one.explanation,
         failed_condition=ConditionKind(one.failed_condition) if one.failed_condition else None,
-        units=None if one.units is None else shown_quantity(one.units),
+        units=None if one.units is None else show_quantity(one.units),
         basis=None if one.basis_minor is None else shown(Money, Amount(one.basis_minor, currency)),
         rule_id=encode_id("EarningRule", one.rule_id) if one.rule_id else None,
         rule_name=one.rule_name,

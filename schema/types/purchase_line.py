@@ -59,7 +59,7 @@ def line_of(line: Line, kind: PurchaseKind, currency: str) -> PurchaseLine:
         kind=line.kind,
         item=line.item,
         category=line.category,
-        quantity=shown_quantity(line.quantity),
+        quantity=show_quantity(line.quantity),
         unit_price=money(line.unit_price_minor),
         discount=money(line.discount_minor),
         tax=money(line.tax_minor),
@@ -69,6 +69,6 @@ def line_of(line: Line, kind: PurchaseKind, currency: str) -> PurchaseLine:
     )
 
 
-def shown_quantity(quantity: int | Fraction) -> Quantity:
+def show_quantity(quantity: int | Fraction) -> Quantity:
     """A quantity as the scalar takes it."""
     return cast("Quantity", quantity)  # the scalar shows whole numbers as such

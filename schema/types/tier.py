@@ -110,7 +110,7 @@ def factor_from(text: str) -> Ratio | None:
     return None if factor.numerator == factor.denominator else factor
 
 
-async def known_tier_id(info: Any, text: str, *path: str) -> TierId:
+async def find_known_tier_id(info: Any, text: str, *path: str) -> TierId:
     """The tier that an argument names, deleted ones too; NotFound for malformed, unknown and foreign ids alike."""
     tier_id = TierId(row_id_of(text, "Tier", *path))
     if await load(info, "tiers", tier_id) is None:
@@ -118,11 +118,11 @@ async def known_tier_id(info: Any, text: str, *path: str) -> TierId:
     return tier_id
 
 
-async def known_tier_ids(info: Any, texts: Sequence[str], *path: str) -> set[TierId]:
+async def find_known_tier_ids(info: Any, texts: Sequence[str], *path: str) -> set[TierId]:
     """The tiers that an argument names, found in one statement; at most ``MAX_TIER_IDS``."""
     if len(texts) > MAX_TIER_IDS:
         raise InvalidInput.one(*path, reason=f"must have at most {MAX_TIER_IDS} ids")
-    return set(await asyncio.gather(*(known_tier_id(info, text, *path) for text in texts)))
+    return set(await asyncio.gather(*(find_known_tier_id(info, text, *path) for text in texts)))
 
 
 def _row_id(row: Any) -> Any:

@@ -30,7 +30,7 @@ def warnings_field() -> Any:
     )
 
 
-def shown_warnings(warnings: Iterable[InputWarning]) -> Warnings:
+def show_warnings(warnings: Iterable[InputWarning]) -> Warnings:
     """Warnings as clients see them."""
     shown = []
     for code, path, reason in warnings:

@@ -135,7 +135,7 @@ from loyalty.storage.gift_card_codes import CodeKeys, new_code
 from loyalty.storage.gift_card_lists import GiftCardFilter
 from loyalty.storage.gift_card_products import GiftCardProductFilter
 from loyalty.storage.holds import read_holds_moved_at
-from loyalty.storage.idempotency import keep_key, keyed_call
+from loyalty.storage.idempotency import keep_key, name_call
 from loyalty.storage.jobs import read_due_jobs, read_line
 from loyalty.storage.lists import AdjustmentFilter, HoldFilter, LotFilter, PurchaseFilter, RedemptionFilter
 from loyalty.storage.log_readers import read_due_logs, read_lateness_of_readers, register_readers
@@ -273,7 +273,7 @@ class Day:
         await self.sweep()
         await self.change_tiering()
         async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
-            call = keyed_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
+            call = name_call(self.salon.manager, "key", "sandboxClockAdvance", "mark")
             paid = PurchaseKey(PurchaseKind.ORDER, "to-be-paid")
             await read_paid_with_points(tx, [paid])
             await read_redemptions_for(tx, paid)

@@ -4,7 +4,7 @@ from fractions import Fraction
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from loyalty.rules.adjustment import Direction, signed_points
+from loyalty.rules.adjustment import Direction, sign_points
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.money import (
     MAX_AMOUNT_MINOR,
@@ -103,6 +103,6 @@ def test_the_redemption_rate_is_the_least_whole_percent_that_covers_the_ratio(ea
 @given(large_points, st.sampled_from(Direction))
 def test_both_forms_of_an_adjustment_are_one(points: int, direction: Direction) -> None:
     """C-18."""
-    signed = signed_points(None, direction, points)
-    assert signed_points(signed, None, None) == signed
+    signed = sign_points(None, direction, points)
+    assert sign_points(signed, None, None) == signed
     assert (abs(signed), signed > 0) == (points, direction is Direction.ADD)

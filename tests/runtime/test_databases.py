@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runtime.databases import provided_database
+from runtime.databases import provide_database
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
 from runtime.settings import Settings
@@ -41,9 +41,9 @@ def test_urls_that_are_given_win_over_everything_else(tmp_path: Path) -> None:
         database_url="postgresql://admin@b/postgres",
         data_dir=tmp_path,
     )
-    with provided_database(settings) as urls:
+    with provide_database(settings) as urls:
         assert urls == ("", "postgresql://treue_app@a/t", "postgresql://treue_relay@a/t")
-    with pytest.raises(SetupProblem, match="TREUE_OWNER_URL"), provided_database(settings, prepare=True):
+    with pytest.raises(SetupProblem, match="TREUE_OWNER_URL"), provide_database(settings, prepare=True):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -55,9 +55,9 @@ def test_a_named_server_is_prepared_by_one_and_used_by_others_without_its_passwo
         nobody = Settings(
             database_url=f"postgresql:///postgres?host={postgres.socket_folder}&port=5432", data_dir=folder / "kept"
         )
-        with pytest.raises(SetupProblem, match="treue migrate"), provided_database(nobody):
+        with pytest.raises(SetupProblem, match="treue migrate"), provide_database(nobody):
             pass
-        with provided_database(admin, prepare=True) as prepared, provided_database(nobody) as served:
+        with provide_database(admin, prepare=True) as prepared, provide_database(nobody) as served:
             assert served.app == prepared.app
             assert current_role(served.app) == "treue_app"
 
@@ -65,8 +65,8 @@ def test_a_named_server_is_prepared_by_one_and_used_by_others_without_its_passwo
 @needs_embedded
 def test_the_embedded_server_runs_as_long_as_it_is_used(folder: Path) -> None:
     settings = Settings(data_dir=folder)
-    with provided_database(settings) as urls:
+    with provide_database(settings) as urls:
         assert [current_role(url) for url in urls] == ["treue_owner", "treue_app", "treue_relay"]
     assert not EmbeddedPostgres(folder).is_running
-    with provided_database(settings) as again:
+    with provide_database(settings) as again:
         assert again == urls

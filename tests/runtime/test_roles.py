@@ -21,7 +21,7 @@ from runtime.roles import (
     drop_database,
     forget_passwords,
     prepare_database,
-    stored_urls,
+    read_stored_urls,
 )
 from tenancy.database import IDLE_TRANSACTION_TIMEOUT_MS, LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 
@@ -201,27 +201,27 @@ def test_copies_a_template_with_its_tables_and_the_same_walls(server: Server) ->
 
 
 def test_finds_the_urls_again_without_an_administrator(server: Server) -> None:
-    assert stored_urls(server.admin_url, server.data_dir, DATABASE) is None
+    assert read_stored_urls(server.admin_url, server.data_dir, DATABASE) is None
     urls = server.prepare()
     place = "postgresql:///postgres?" + urlsplit(server.admin_url).query
-    assert stored_urls(place, server.data_dir, DATABASE) == urls
-    assert stored_urls("postgresql://elsewhere/x", server.data_dir, DATABASE) is None
+    assert read_stored_urls(place, server.data_dir, DATABASE) == urls
+    assert read_stored_urls("postgresql://elsewhere/x", server.data_dir, DATABASE) is None
 
 
 def test_forgets_one_server_and_keeps_the_others(server: Server, tmp_path: Path) -> None:
     server.prepare()
     host = str(conninfo_to_dict(server.admin_url)["host"])
     forget_passwords(tmp_path, "elsewhere")
-    assert stored_urls(server.admin_url, tmp_path, DATABASE) is not None
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) is not None
     forget_passwords(tmp_path, host)
-    assert stored_urls(server.admin_url, tmp_path, DATABASE) is None
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) is None
 
 
 def test_keeps_the_options_of_the_administrators_url(tmp_path: Path) -> None:
     (tmp_path / "roles.json").write_text(
         '{"db.example:6000": {"treue_owner": "a/b", "treue_app": "c", "treue_relay": "d"}}'
     )
-    urls = stored_urls("postgresql://root:pw@db.example:6000/postgres?sslmode=verify-full", tmp_path, "treue")
+    urls = read_stored_urls("postgresql://root:pw@db.example:6000/postgres?sslmode=verify-full", tmp_path, "treue")
     assert urls == DatabaseUrls(
         "postgresql://treue_owner:a%2Fb@db.example:6000/treue?sslmode=verify-full",
         "postgresql://treue_app:c@db.example:6000/treue?sslmode=verify-full",

@@ -13,7 +13,7 @@ from loyalty.rules.errors import IdempotencyConflict, InvalidInput
 from loyalty.services import redemption
 from loyalty.services.program import program_in_force
 from loyalty.services.world import World
-from loyalty.storage.idempotency import keyed_call
+from loyalty.storage.idempotency import name_call
 from tenancy.database import Transaction
 from tests.fixtures.snapshots import NothingChanges
 from tests.fixtures.tenants import Salon
@@ -34,7 +34,7 @@ class Counter:
 
     async def run(self, key: str, fingerprint: str = "mark") -> tuple[UUID, bool]:
         """The id of the result, and whether it was a replay."""
-        call = keyed_call(self.salon.manager, key, OPERATION, fingerprint)
+        call = name_call(self.salon.manager, key, OPERATION, fingerprint)
         tenant_id = self.salon.tenant_id
         return await run_once(
             self.world.database, tenant_id, call, ask=ask_key, decide=self._decide, replay=self._replay
@@ -114,6 +114,6 @@ def test_no_service_keeps_keys_in_its_own_way() -> None:
     own = {
         path.name
         for path in folder.glob("*.py")
-        if any(name in path.read_text() for name in ("replayed_result", "book.remember(", "keep_key("))
+        if any(name in path.read_text() for name in ("find_replayed_result", "book.remember(", "keep_key("))
     }
     assert own == {"creation.py", "sandbox.py"}

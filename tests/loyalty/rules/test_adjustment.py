@@ -1,6 +1,6 @@
 import pytest
 
-from loyalty.rules.adjustment import AdjustmentReason, Direction, default_qualifying, signed_points, validate_notes
+from loyalty.rules.adjustment import AdjustmentReason, Direction, default_qualifying, sign_points, validate_notes
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.points import MAX_POINTS
 
@@ -20,7 +20,7 @@ def test_both_forms_become_signed_points(
     amount: int | None, direction: Direction | None, points: int | None, signed: int
 ) -> None:
     """C-18: type and positive number, or one signed number; one stored form."""
-    assert signed_points(amount, direction, points) == signed
+    assert sign_points(amount, direction, points) == signed
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_refuses_anything_but_exactly_one_form(
 ) -> None:
     """C-18, BK-45: exactly one form, whole, never zero; the wrong field is named."""
     with pytest.raises(InvalidInput) as refusal:
-        signed_points(amount, direction, points)
+        sign_points(amount, direction, points)
     assert refusal.value.path == (path,)
 
 

@@ -21,7 +21,7 @@ from loyalty.rules.redemption import (
     apply_points,
     give_back,
     offer,
-    proposed_points,
+    propose_points,
     share,
     validate_redemption,
 )
@@ -121,8 +121,8 @@ def test_what_does_not_fit_is_refused_and_never_clamped(
 def test_only_the_automatic_method_proposes_points() -> None:
     """BK-73, C-30."""
     made = Offer(70, 70)
-    assert proposed_points(policy(method=DiscountMethod.AUTOMATIC), made) == 70
-    assert proposed_points(policy(method=DiscountMethod.CUSTOMER_CHOICE), made) == 0
+    assert propose_points(policy(method=DiscountMethod.AUTOMATIC), made) == 70
+    assert propose_points(policy(method=DiscountMethod.CUSTOMER_CHOICE), made) == 0
 
 
 @pytest.mark.parametrize(

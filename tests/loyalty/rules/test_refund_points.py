@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty.rules.points_paid import ActiveHold, DiscountTerms, LiveRedemption, PointsPaid, point_value
-from loyalty.rules.refund_points import GivenBack, choose_returns, owed_part, share_of_refund
+from loyalty.rules.refund_points import GivenBack, choose_returns, find_owed_part, share_of_refund
 
 NOTHING = PointsPaid()
 CENT = point_value(1, 1, "EUR")
@@ -56,6 +56,6 @@ def test_holds_go_back_before_redemptions_and_the_newest_first() -> None:
 
 
 def test_a_return_by_hand_counts_for_a_refund_as_far_as_one_has_points_left_to_do() -> None:
-    assert owed_part(PointsPaid(50, 250), 30) == PointsPaid(30, 150)
-    assert owed_part(PointsPaid(50, 250), 80) == PointsPaid(50, 250)
-    assert owed_part(PointsPaid(50, 250), 0) == NOTHING
+    assert find_owed_part(PointsPaid(50, 250), 30) == PointsPaid(30, 150)
+    assert find_owed_part(PointsPaid(50, 250), 80) == PointsPaid(50, 250)
+    assert find_owed_part(PointsPaid(50, 250), 0) == NOTHING

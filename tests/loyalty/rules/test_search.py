@@ -1,13 +1,13 @@
 import pytest
 
-from loyalty.rules.search import MAX_SEARCH_WORDS, WORDS_OF_A_SEARCH, search_words, searched_words, words_mark
+from loyalty.rules.search import MAX_SEARCH_WORDS, WORDS_OF_A_SEARCH, search_words, split_search, words_mark
 
 
 def finds(search: str, full_name: str = "", external_id: str = "x-1", card: str | None = None, **told: str) -> bool:
     """Tell whether a search finds a customer, as the statement of the list does."""
     cards = () if card is None else (card,)
     words = search_words(external_id, full_name, told.get("email"), told.get("phone"), cards)
-    return all(any(word.startswith(way) for word in words for way in ways) for ways in searched_words(search))
+    return all(any(word.startswith(way) for word in words for way in ways) for ways in split_search(search))
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_number_is_found_with_and_without_its_country(search: str) -> None:
 
 def test_a_search_has_a_fixed_shape() -> None:
     """One statement serves all searches of so many words."""
-    assert [len(ways) for ways in searched_words("a b ü d e f g h")] == [WORDS_OF_A_SEARCH] * MAX_SEARCH_WORDS
-    assert searched_words("  ") == []
-    assert searched_words("- '") == [] or all(way for ways in searched_words("- '") for way in ways)
+    assert [len(ways) for ways in split_search("a b ü d e f g h")] == [WORDS_OF_A_SEARCH] * MAX_SEARCH_WORDS
+    assert split_search("  ") == []
+    assert split_search("- '") == [] or all(way for ways in split_search("- '") for way in ways)
 
 
 def test_a_mark_tells_words_apart() -> None:
