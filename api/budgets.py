@@ -4,18 +4,29 @@ The names and parameters are those of draft-ietf-httpapi-ratelimit-headers since
 `w` the seconds in which all of it comes back, `qu` its unit, `r` what is left, `t` the seconds until all of it is back.
 """
 
+from functools import lru_cache
+
 from starlette.datastructures import MutableHeaders
 
-from loyalty.rules.budget import Charge
+from loyalty.rules.budget import BudgetLimits, Charge
 
 POLICY = "points"
 """The name of the only policy: points that operations cost."""
 
+MAX_KEPT_POLICIES = 256
+"""Texts of policies that are kept after they were made."""
+
 
 def tell_budget(headers: MutableHeaders, charge: Charge) -> None:
     """Write what a caller may still spend into the headers of an answer."""
-    points, per_second = charge.limits
-    headers["ratelimit-policy"] = f'"{POLICY}";q={points};w={-(-points // per_second)};qu="points"'
-    headers["ratelimit"] = f'"{POLICY}";r={charge.left};t={charge.full_after}'
+    # Appended: an answer has none of them yet, and setting a header looks through all of them.
+    headers.append("ratelimit-policy", _describe_policy(charge.limits))
+    headers.append("ratelimit", f'"{POLICY}";r={charge.left};t={charge.full_after}')
     if charge.retry_after is not None:
         headers["retry-after"] = str(charge.retry_after)
+
+
+@lru_cache(MAX_KEPT_POLICIES)
+def _describe_policy(limits: BudgetLimits) -> str:
+    points, per_second = limits
+    return f'"{POLICY}";q={points};w={-(-points // per_second)};qu="points"'

@@ -112,7 +112,10 @@ class Bucket:
         They would be booked as if all were spent at once, while time has brought most of them back already.
         """
         self.full_at = max(self.full_at, now) + self.limits.time_until(cost)
-        self.owed = max(self.owed, cost, min(self.owed + cost, MOST_OWED_SLICES * self.slice_points))
+        owed = self.owed + cost
+        if owed > MOST_OWED_SLICES * self.slice_points:
+            owed = max(self.owed, cost, MOST_OWED_SLICES * self.slice_points)
+        self.owed = owed
 
     def settle(self, full_at: datetime, booked: int, now: datetime) -> None:
         """Take over what all processes have booked. What was spent here meanwhile comes on top."""
@@ -145,10 +148,12 @@ class Charge(NamedTuple):
 def decide_charge(cost: int, client: Bucket, tenant: Bucket, now: datetime) -> Charge:
     """Take the cost of an operation from the budgets of its client and its tenant, or from neither."""
     left, left_of_tenant = client.count_left(now), tenant.count_left(now)
-    wait = max(client.limits.seconds_until(cost - left), tenant.limits.seconds_until(cost - left_of_tenant))
-    if wait == 0:
+    wait = None
+    if cost <= left and cost <= left_of_tenant:
         client.spend(cost, now)
         tenant.spend(cost, now)
         left, left_of_tenant = left - cost, left_of_tenant - cost
+    else:
+        wait = max(client.limits.seconds_until(cost - left), tenant.limits.seconds_until(cost - left_of_tenant))
     full_after = client.limits.seconds_until(client.limits.points - left)
-    return Charge(cost, client.limits, max(0, min(left, left_of_tenant)), full_after, wait or None)
+    return Charge(cost, client.limits, max(0, min(left, left_of_tenant)), full_after, wait)
