@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from loyalty.ledger.proof.question import Broken, Source
+from loyalty.rules.entry_kinds import quote
+from loyalty.rules.purchase import ENDED
 
 SOURCES: Sequence[Source] = (
     # Every accrual with its lines and its entries.
@@ -116,5 +118,30 @@ QUESTIONS: Mapping[str, str] = {
             ON v.accrual_id = a.id AND v.number < a.valuation
         GROUP BY a.id, a.valuation, (a.id IS NULL) HAVING a.id IS NULL OR count(v.number) <> a.valuation - 1
     """,
+    # What came back to a card counts by its share of the refunds, so such purchases are left to the rules. So are
+    # accruals that no change of what cards pay values anew.
+    "an accrual took what gift cards pay of its purchase as their holds and its reports tell it": f"""
+        SELECT a.id, a.cards_paid_minor, coalesce(h.gross, 0) AS held_or_spent, told.elsewhere, told.unnamed
+        FROM accruals a
+        JOIN purchases p ON p.tenant_id = a.tenant_id AND p.id = a.purchase_id AND p.generation = a.generation
+        LEFT JOIN (
+            SELECT purchase_kind, purchase_external_id, sum(returned_minor) AS returned,
+                   sum(CASE state WHEN 'ACTIVE' THEN amount_minor ELSE captured_minor END) AS gross
+            FROM gift_card_holds WHERE tenant_id = :current_tenant AND purchase_kind IS NOT NULL
+            GROUP BY purchase_kind, purchase_external_id
+        ) h ON h.purchase_kind = p.kind AND h.purchase_external_id = p.external_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(t.amount_minor) FILTER (WHERE t.reference IS NOT NULL), 0) AS elsewhere,
+                   coalesce(sum(t.amount_minor) FILTER (WHERE t.reference IS NULL), 0) AS unnamed
+            FROM jsonb_to_recordset(CASE jsonb_typeof(p.payments) WHEN 'array' THEN p.payments END)
+                 AS t (kind text, amount_minor bigint, reference text, names text)
+            WHERE t.kind = 'GIFT_CARD' AND t.names IS NULL
+        ) told
+        WHERE a.tenant_id = :current_tenant AND p.tenant_id = :current_tenant
+          AND a.cards_paid_minor IS NOT NULL AND a.frozen IS NOT NULL AND a.policy->>'revalue' = 'ALWAYS'
+          AND p.status NOT IN ({quote(ENDED)}) AND coalesce(h.returned, 0) = 0
+          AND a.cards_paid_minor <> coalesce(h.gross, 0) + told.elsewhere
+                                    + greatest(told.unnamed - coalesce(h.gross, 0), 0)
+    """,  # noqa: S608 - made of constants
 }
 """Asked once of the whole tenant: each finds rows that break it."""
