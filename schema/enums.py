@@ -14,6 +14,7 @@ from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome
 from loyalty.rules.entry import DisplayColor, EntryKind
 from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
+from loyalty.rules.features import Feature
 from loyalty.rules.gift_card import GiftCardState
 from loyalty.rules.gift_card_product import ValidityKind
 from loyalty.rules.job import JobKind, JobState
@@ -107,6 +108,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     ValidityKind,
     NothingReason,
     TeamRole,
+    Feature,
 )
 
 

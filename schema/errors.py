@@ -17,6 +17,7 @@ from loyalty.rules.errors import FeatureDisabled, LoyaltyError, NotEntitled, Per
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.reassignment import ReassignmentObstacle
 from loyalty.rules.redemption import HoldState
+from schema.feature_errors import FEATURE_DETAILS
 from schema.fields import replaced_by
 from schema.gift_card_errors import GIFT_CARD_DETAILS
 from schema.scalars import CurrencyCode, Points
@@ -273,6 +274,7 @@ _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] =
     refusals.CurrencyMismatch: (CurrencyMismatch, ("expected_currency", "actual_currency")),
     **GIFT_CARD_DETAILS,
     **TEAM_DETAILS,
+    **FEATURE_DETAILS,
 }
 
 USER_ERROR_TYPES: tuple[type[UserError], ...] = (InvalidInput, *(shown for shown, _ in _DETAILS.values()))

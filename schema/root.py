@@ -22,6 +22,7 @@ from schema.mutations import (
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
+    feature_set,
     gift_card_buy,
     gift_card_cancel,
     gift_card_capture,
@@ -168,6 +169,7 @@ class Mutation:
     customer_tier_set = customer_tier_set.customer_tier_set
     customer_tier_unlock = customer_tier_unlock.customer_tier_unlock
     opening_balances_import = opening_balances_import.opening_balances_import
+    feature_set = feature_set.feature_set
     allowed_origins_set = allowed_origins_set.allowed_origins_set
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create

@@ -60,6 +60,8 @@ class UserErrorCode(DescribedEnum):
     ALREADY_MEMBER = "ALREADY_MEMBER", "The person is a member already, or is invited."
     LAST_OWNER = "LAST_OWNER", "The last owner who has signed in stays one."
     ROLE_IN_USE = "ROLE_IN_USE", "Members have the role, or a claim stands for it."
+    DEPENDENCY_REQUIRED = "DEPENDENCY_REQUIRED", "A feature that is on needs this one."
+    INCOMPATIBLE_FEATURE = "INCOMPATIBLE_FEATURE", "A feature that is on excludes this one."
     ADJUSTMENT_LIMIT_REACHED = "ADJUSTMENT_LIMIT_REACHED", "More points than the role may still adjust today."
 
 

@@ -49,6 +49,7 @@ _INSERT = insert(tenants).values(
     clock_advance_seconds=0,
     allowed_origins=bindparam("allowed_origins"),
     loyalty_entitled=bindparam("loyalty_entitled"),
+    features=bindparam("features"),
 )
 _LISTED = select(
     *(tenants.c[name] for name in ListedTenant._fields if name != "external_id"), platform_tenants.c.external_id
@@ -88,8 +89,8 @@ class NewTenant(NamedTuple):
     loyalty_entitled: bool = True
 
 
-async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> None:
-    """Write the tenant's own row; the transaction must have entered it."""
+async def insert_tenant(tx: Transaction, tenant: NewTenant, features: Sequence[str], now: datetime) -> None:
+    """Write the tenant's own row, with the features that are on; the transaction must have entered it."""
     await tx.run(
         _INSERT,
         name=tenant.name,
@@ -100,6 +101,7 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, now: datetime) -> No
         sandbox=tenant.sandbox,
         allowed_origins=list(tenant.allowed_origins),
         loyalty_entitled=tenant.loyalty_entitled,
+        features=list(features),
     )
 
 

@@ -25,6 +25,8 @@ tenants = Table(
     document("allowed_origins"),
     # Whether the platform grants the loyalty module; whether it is on is the setting of the program.
     Column("loyalty_entitled", Boolean, nullable=False),
+    # The modules of the business that are on beside the program, by their names, as JSON texts.
+    document("features"),
     # What the tenant may spend of its budget, where the platform says so; both or none.
     Column("budget_points", Integer, nullable=True),
     Column("budget_per_second", Integer, nullable=True),
@@ -33,6 +35,7 @@ tenants = Table(
     # Where a clock is ahead, time makes things due before it does so elsewhere.
     Index("tenants_ahead_idx", "tenant_id", postgresql_where=sql("clock_advance_seconds > 0")),
     check("allowed_origins", "jsonb_typeof(allowed_origins) = 'array'"),
+    check("features", "jsonb_typeof(features) = 'array'"),
     check("budget", "(budget_points IS NULL) = (budget_per_second IS NULL)"),
     check("budget_size", "budget_points >= 20000 AND budget_per_second >= 1"),
 )

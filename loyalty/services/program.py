@@ -9,11 +9,13 @@ from loyalty.jobs.line import put_re_tiering_in_line
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import FeatureDisabled, NotFound, VersionConflict, refuse_problems
+from loyalty.rules.features import Feature
 from loyalty.rules.ids import JobId
 from loyalty.rules.program import ProgramSettings, validate_settings
 from loyalty.rules.program_checks import CheckedProgram, ProgramCheck
 from loyalty.rules.program_checks import check_program as find_checks
 from loyalty.services.audit import note_changes
+from loyalty.services.feature_switch import apply_switch
 from loyalty.services.world import World
 from loyalty.storage.jobs import JobRow
 from loyalty.storage.programs import (
@@ -66,14 +68,18 @@ async def check_program(world: World, actor: Actor) -> list[ProgramCheck]:
 
 
 class ChangedProgram(NamedTuple):
-    """The settings after an edit, and the job that re-tiers everybody when tiers are counted otherwise now."""
+    """The settings after an edit, and the job that re-tiers everybody when tiers are counted otherwise now.
+
+    ``also_enabled`` are the features that came on with the program.
+    """
 
     program: ProgramRow
     job: JobRow | None
+    also_enabled: tuple[Feature, ...] = ()
 
 
 async def update_program(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgram:
-    """Change settings as a new version. Refusals: InvalidInput, VersionConflict."""
+    """Change settings as a new version. Refusals: InvalidInput, VersionConflict, IncompatibleFeature."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     return await retry_transaction(lambda: _update(world, actor, edit))
 
@@ -83,8 +89,13 @@ async def _update(world: World, actor: Actor, edit: ProgramEdit) -> ChangedProgr
         return await change_settings(world, tx, actor, edit)
 
 
-async def change_settings(world: World, tx: Transaction, by: Actor, edit: ProgramEdit) -> ChangedProgram:
-    """Change settings within a transaction; an edit that changes nothing makes no version."""
+async def change_settings(
+    world: World, tx: Transaction, by: Actor, edit: ProgramEdit, path: tuple[str, ...] = ("enabled",)
+) -> ChangedProgram:
+    """Change settings within a transaction; an edit that changes nothing makes no version.
+
+    A program that is switched on brings along the features that it needs. ``path`` is where the switch stands.
+    """
     program = await locked_program(tx, even_when_off=True)
     if edit.expected_version is not None and edit.expected_version != program.version:
         raise VersionConflict(expected=edit.expected_version, actual=program.version)
@@ -93,6 +104,9 @@ async def change_settings(world: World, tx: Transaction, by: Actor, edit: Progra
     if settings == program.settings:
         return ChangedProgram(program, None)
     now, version = world.clock(), program.version + 1
+    came: tuple[Feature, ...] = ()
+    if settings.enabled and not program.settings.enabled:
+        came = (await apply_switch(tx, by, now, Feature.LOYALTY, on=True, path=path)).also_enabled
     await save_program(tx, settings, version, now, by.subject)
     change = AuditedChange(AuditSubject.PROGRAM, "program", "Program", program.settings, settings)
     await note_changes(tx, by, now, [change])
@@ -101,7 +115,7 @@ async def change_settings(world: World, tx: Transaction, by: Actor, edit: Progra
     changed = program._replace(
         settings=settings, version=version, config_version=program.config_version + 1, updated_at=now
     )
-    return ChangedProgram(changed, job)
+    return ChangedProgram(changed, job, came)
 
 
 async def get_tenant(world: World, actor: Actor) -> TenantRow:

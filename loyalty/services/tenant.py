@@ -21,6 +21,7 @@ from loyalty.rules.errors import (
     TenantClosed,
     refuse_problems,
 )
+from loyalty.rules.features import NEEDS, Feature, sort_features
 from loyalty.rules.ids import TenantId
 from loyalty.rules.money import is_currency
 from loyalty.rules.origins import check_origins
@@ -290,12 +291,13 @@ def _check_known(known: bool, path: tuple[str, ...], reason: str) -> Problem | N
 async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tenant: NewTenant) -> ListedTenant:
     """Write the first rows of a tenant, in one transaction."""
     now = world.clock()
+    features = [one.name for one in sort_features(NEEDS[Feature.LOYALTY])]
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
         if request.external_id is not None:
             known = KnownTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
             if not await name_tenant(tx, known):
                 raise _ExternalIdTaken(request.external_id)
-        await insert_tenant(tx, tenant, now)
+        await insert_tenant(tx, tenant, features, now)
         await create_program(tx, default_settings(tenant.currency), now, "provisioning")
         made = tenant._asdict() | {"external_id": request.external_id}
         kind = PlatformActionKind.TENANT_CREATED

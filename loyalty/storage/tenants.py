@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
+from loyalty.rules.features import Feature
 from loyalty.rules.ids import TenantId
+from loyalty.storage.tables import programs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
 from tenancy.table import tenant_parameter
@@ -28,9 +30,11 @@ class TenantRow(NamedTuple):
     """The origins of browser pages that may call."""
     loyalty_entitled: bool
     """Whether the platform grants the loyalty module."""
+    features: frozenset[Feature]
+    """The modules of the business that are on, the program among them."""
 
 
-_TENANT = select(
+_COLUMNS = (
     tenants.c.tenant_id.label("id"),
     tenants.c.name,
     tenants.c.currency,
@@ -40,7 +44,14 @@ _TENANT = select(
     tenants.c.clock_advance_seconds,
     tenants.c.allowed_origins,
     tenants.c.loyalty_entitled,
-).where(tenants.c.tenant_id == tenant_parameter())
+    tenants.c.features,
+    programs.c.enabled,
+)
+_TENANT = (
+    select(*_COLUMNS)
+    .select_from(tenants.outerjoin(programs, programs.c.tenant_id == tenants.c.tenant_id))
+    .where(tenants.c.tenant_id == tenant_parameter())
+)
 
 _ADVANCE = (
     update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(clock_advance_seconds=bindparam("seconds"))
@@ -48,6 +59,7 @@ _ADVANCE = (
 _ALLOW_ORIGINS = (
     update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(allowed_origins=bindparam("origins"))
 )
+_SAVE_FEATURES = update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(features=bindparam("features"))
 
 
 async def read_tenant(tx: Reads) -> TenantRow | None:
@@ -55,7 +67,15 @@ async def read_tenant(tx: Reads) -> TenantRow | None:
     row = await tx.row(_TENANT)
     if row is None:
         return None
-    return TenantRow._make(row)._replace(clock_advance=timedelta(seconds=row.clock_advance_seconds))
+    on = {Feature[name] for name in row.features if name in Feature.__members__}
+    features = frozenset(on | {Feature.LOYALTY} if row.enabled else on)
+    ahead = timedelta(seconds=row.clock_advance_seconds)
+    return TenantRow._make(row[:-1])._replace(clock_advance=ahead, features=features)
+
+
+async def save_features(tx: Transaction, features: Sequence[str]) -> None:
+    """Replace the list of features that are on beside the program."""
+    await tx.run(_SAVE_FEATURES, features=list(features))
 
 
 async def advance_clock(tx: Transaction, ahead: timedelta) -> None:

@@ -13,6 +13,7 @@ from loyalty.rules.durations import parse_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.expiry import ExpiryPolicy, Period
+from loyalty.rules.features import Feature
 from loyalty.rules.money import PointValue
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.purchase import PurchaseStatus
@@ -177,6 +178,9 @@ class ProgramUpdatePayload:
     program: Program | None = strawberry.field(default=None, description="The new version.")
     job: Job | None = strawberry.field(
         default=None, description="Re-tiers all customers, when tiers are reached or lost otherwise now."
+    )
+    also_enabled: list[Feature] | None = strawberry.field(
+        default=None, description="The features that came on with the program because it needs them."
     )
 
 

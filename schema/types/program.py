@@ -11,6 +11,7 @@ from loyalty.rules.basis import TaxBasis
 from loyalty.rules.durations import format_minutes
 from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.expiry import Period
+from loyalty.rules.features import Feature, sort_features
 from loyalty.rules.money import Money as Amount
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.program_checks import CheckCode
@@ -57,6 +58,15 @@ class Tenant(Node):
         """The process's clock, and how far the sandbox is ahead."""
         row = row_of(TenantRow, self)
         return info.context.world.clock() + row.clock_advance
+
+    @computed(
+        description="The modules of the business that are on, as `featureSet` keeps them, the program among them. Null "
+        "for who does not hold LOYALTY_READ, such as a customer."
+    )
+    def features(self, info: Info) -> list[Feature] | None:
+        """For the team alone."""
+        row = row_of(TenantRow, self)
+        return sort_features(row.features) if reads_internals(info.context.actor) else None
 
     @computed(
         description="The origins of browser pages that may call, as `allowedOriginsSet` keeps them. Null for who does "

@@ -65,6 +65,7 @@ INPUTS: Mapping[str, Json] = {
     "pointsAdjust": {"customer": {"externalId": "nobody"}, "idempotencyKey": "key", "amount": 1},
     "memberAdd": {"name": "Nobody", "person": {"email": "nobody@salon.example"}, "role": {"id": NOWHERE}},
     "signedTokensRevoke": {"of": {"subject": ""}},
+    "featureSet": {"feature": "COUPONS", "on": True},
     "allowedOriginsSet": {"origins": ["*"]},
 }
 

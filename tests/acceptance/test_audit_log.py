@@ -69,6 +69,12 @@ def do_to(made_by: str, noun: str, draft: Json, operation: str, **given: object)
     return edit
 
 
+async def switch_feature_off(salon: Business) -> None:
+    """Switch off what the program needs, after the program itself."""
+    await salon.owner.do("featureSet", "__typename", feature="LOYALTY", on=False)
+    await salon.owner.do("featureSet", "__typename", feature="COUPONS", on=False)
+
+
 Changes = list[tuple[str, str | None, str | None]]
 
 
@@ -136,6 +142,18 @@ EDITS: dict[str, Tried] = {
         "ALLOWED_ORIGINS",
         "CHANGED",
         [("origins", "[]", '["https://salon.example"]')],
+    ),
+    "featureSet": Tried(
+        switch_feature_off,
+        "FEATURES",
+        "CHANGED",
+        [
+            (
+                "features",
+                '["PAYMENTS","CUSTOMER_LOGIN","COUPONS","GIFT_CARDS"]',
+                '["PAYMENTS","CUSTOMER_LOGIN","GIFT_CARDS"]',
+            )
+        ],
     ),
     "apiTokenCreate": Tried(
         do("apiTokenCreate", TOKEN),

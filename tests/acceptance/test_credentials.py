@@ -65,6 +65,7 @@ STILL_THERE_WHEN_OFF = {
     "oauthClientRotateSecret",
     "oauthClientRevoke",
     "signedTokensRevoke",
+    "featureSet",
     "allowedOriginsSet",
     "earningRules",
     "earningRuleCreate",

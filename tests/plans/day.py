@@ -21,6 +21,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogKind
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.events import EventKind
+from loyalty.rules.features import Feature
 from loyalty.rules.gift_card import GiftCardState
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier, IdentifierKey
@@ -56,6 +57,7 @@ from loyalty.services.earning_rule import (
     update_earning_rule,
 )
 from loyalty.services.event_log import poll_events
+from loyalty.services.feature import set_feature
 from loyalty.services.gift_card import CardKey, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_gift import GiveRequest, claim_gift_card, give_gift_card
@@ -328,6 +330,9 @@ class Day:
         assert actor is not None
         assert await refresh_actor(world, actor) is not None
         await set_allowed_origins(world, manager, ["https://salon.example"])
+        await set_feature(world, manager, Feature.LOYALTY, on=False)
+        await set_feature(world, manager, Feature.COUPONS, on=False)
+        await set_feature(world, manager, Feature.LOYALTY, on=True)
         await world.uses.write(world.database)
         await change_token_secret(world, owner, SecretChange(token.id, 5), "c" * 64)
         await end_api_token(world, owner, None, "c" * 64)

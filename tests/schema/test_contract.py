@@ -24,7 +24,7 @@ from graphql import (
 import schema
 from loyalty.ledger.proof.keys import QUESTIONS
 from loyalty.rules import errors as refusals
-from loyalty.rules import gift_card_errors, purchase_errors, team_errors
+from loyalty.rules import features, gift_card_errors, purchase_errors, team_errors
 from loyalty.rules.errors import (
     FeatureDisabled,
     LoyaltyError,
@@ -167,7 +167,7 @@ def test_what_needs_no_permission_is_on_purpose(treue: ExecutableSchema) -> None
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-REFUSALS = {refusals.__name__, gift_card_errors.__name__, purchase_errors.__name__, team_errors.__name__}
+REFUSALS = {one.__name__ for one in (refusals, features, gift_card_errors, purchase_errors, team_errors)}
 """The modules that hold refusals; tests make others of their own."""
 
 
@@ -204,6 +204,7 @@ def test_each_mutation_has_one_input_and_a_payload_with_refusals(graphql_schema:
 
 
 NATURAL_KEYS = {
+    "featureSet": "it sets a switch, so a retry finds it as it is",
     "allowedOriginsSet": "it replaces the list, so a retry sets what stands already",
     "customerUpsert": "the external id of the customer",
     "customersUpsert": "the external id of each customer",

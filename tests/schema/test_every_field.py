@@ -389,6 +389,7 @@ class Life:
         await do("oauthClientRevoke", id=client["oauthClient"]["id"])
         await do("customerTokenCreate", customer=ANNA)
         await do("signedTokensRevoke", of={"subject": "staff:left"})
+        await do("featureSet", feature="COUPONS", on=True)
         await do("allowedOriginsSet", origins=["https://salon.example"])
 
     async def use_gift_cards(self) -> None:

@@ -38,6 +38,7 @@ from loyalty.rules.errors import (
     VersionConflict,
     refuse_problems,
 )
+from loyalty.rules.features import DependencyRequired, Feature, IncompatibleFeature
 from loyalty.rules.gift_card_errors import (
     GiftCardAbovePurchase,
     GiftCardBalanceTooLow,
@@ -64,7 +65,7 @@ from loyalty.rules.team_errors import AdjustmentLimitReached, AlreadyMember, Las
 
 REFUSALS = {
     *("loyalty.rules.errors", "loyalty.rules.gift_card_errors", "loyalty.rules.purchase_errors"),
-    "loyalty.rules.team_errors",
+    *("loyalty.rules.team_errors", "loyalty.rules.features"),
 }
 """The modules that hold refusals; tests make others of their own."""
 
@@ -114,6 +115,8 @@ EVERY_ERROR = [
     (GiftCardHasOwner(), "GIFT_CARD_HAS_OWNER", ("code",)),
     (TooManyWrongCodes(datetime(2026, 7, 1, tzinfo=UTC)), "TOO_MANY_WRONG_CODES", ("code",)),
     (GiftCardCodeMistyped(GiftCardCodeMistake.LENGTH, "It is short."), "GIFT_CARD_CODE_MISTYPED", ("code",)),
+    (DependencyRequired(Feature.COUPONS, Feature.LOYALTY), "DEPENDENCY_REQUIRED", ("feature",)),
+    (IncompatibleFeature(Feature.CLEAR_HISTORY, Feature.LOYALTY), "INCOMPATIBLE_FEATURE", ("feature",)),
     (AlreadyMember(), "ALREADY_MEMBER", ("person",)),
     (LastOwner(), "LAST_OWNER", ("id",)),
     (RoleInUse(2, 1), "ROLE_IN_USE", ("id",)),

@@ -14,6 +14,7 @@ import loyalty.services
 from loyalty.rules.counted_lines import SoldAs
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import FeatureDisabled, LoyaltyError, PermissionDenied
+from loyalty.rules.features import Feature
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.ids import (
     AccrualId,
@@ -92,6 +93,7 @@ from loyalty.services.earning_rule import (
 )
 from loyalty.services.event_log import find_newest_position, poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
+from loyalty.services.feature import set_feature
 from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
 from loyalty.services.gift_card_buy import BuyRequest, buy_gift_card
 from loyalty.services.gift_card_cancel import CancelRequest, cancel_gift_card
@@ -366,6 +368,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "erase_customer": ({O}, lambda w, a: erase_customer(w, a, EraseRequest(ANNA, "key"))),
     "merge_customers": ({O, A, M}, lambda w, a: merge_customers(w, a, MergeRequest(ANNA, ANNA, None, "key"))),
     "import_opening_balances": ({O, A, M}, lambda w, a: import_opening_balances(w, a, [])),
+    "set_feature": ({O, A, M}, lambda w, a: set_feature(w, a, Feature.COUPONS, on=True)),
     "set_allowed_origins": ({O, A, M}, lambda w, a: set_allowed_origins(w, a, ["https://salon.example"])),
     "advance_sandbox_clock": ({O, A, M}, lambda w, a: advance_sandbox_clock(w, a, timedelta(1), "key")),
     "load_refunds": (EVERYONE, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
@@ -522,6 +525,7 @@ WORKS_WHEN_OFF = {
     "get_tenant",
     "get_program",
     "update_program",
+    "set_feature",
     "set_allowed_origins",
     "create_api_token",
     "end_api_token",

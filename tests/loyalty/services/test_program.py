@@ -56,7 +56,7 @@ async def test_a_new_tenant_begins_with_plain_settings(world: World, salon: Salo
 
 async def test_an_edit_is_a_new_version_and_the_old_ones_stay(world: World, salon: Salon) -> None:
     """PB-14, C-13: all settings at once, money as a ratio of whole numbers."""
-    edited, _ = await update_program(at(world, NOON), salon.manager, ProgramEdit(lambda _: ALL_OF_IT, 1))
+    edited, _, _ = await update_program(at(world, NOON), salon.manager, ProgramEdit(lambda _: ALL_OF_IT, 1))
     assert (edited.settings, edited.version, edited.updated_at) == (ALL_OF_IT, 2, NOON)
     assert await get_program(world, salon.staff) == edited
     kept = [orjson.loads(line) for line in (await snapshot(world.database, salon.tenant_id))["program_versions"]]
@@ -67,7 +67,7 @@ async def test_an_edit_that_changes_nothing_makes_no_version(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     async with nothing_changes(salon.tenant_id):
-        program, job = await update_program(world, salon.manager, ProgramEdit(lambda settings: settings, 1))
+        program, job, _ = await update_program(world, salon.manager, ProgramEdit(lambda settings: settings, 1))
     assert (program.version, job) == (1, None)
 
 

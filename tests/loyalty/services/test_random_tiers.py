@@ -88,7 +88,7 @@ class Life:
         """Another policy; sometimes somebody is faster than the job."""
         policy = any_policy(self.dice)
         edit = ProgramEdit(lambda it: replace(it, tiering=policy), None)
-        _, job = await update_program(self.then, self.salon.manager, edit)
+        _, job, _ = await update_program(self.then, self.salon.manager, edit)
         if self.dice.random() < 0.5:
             await self.buy(customer)
         if job is not None:

@@ -75,7 +75,7 @@ async def sound_in_the_end(world: World, salon: Salon, ledger_is_sound: LedgerCh
 async def set_tiering(world: World, salon: Salon, **policy: Any) -> None:
     """How tiers are reached and lost from now on, with the job that puts everybody right."""
     edit = ProgramEdit(lambda it: replace(it, tiering=TierPolicy(**policy)), None)
-    _, job = await update_program(world, salon.manager, edit)
+    _, job, _ = await update_program(world, salon.manager, edit)
     while job is not None and await advance_job(world, salon.tenant_id, job.id):
         pass
 
@@ -126,10 +126,14 @@ async def test_a_program_that_says_nothing_counts_all_that_was_ever_earned(world
 
 async def test_a_policy_is_stored_as_it_was_given(world: World, salon: Salon) -> None:
     policy = TierPolicy(WINDOW, Period.QUARTER, Downgrade.NEVER, 30)
-    changed, job = await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, tiering=policy), None))
+    changed, job, _ = await update_program(
+        world, salon.manager, ProgramEdit(lambda it: replace(it, tiering=policy), None)
+    )
     assert (await get_program(world, salon.manager)).settings.tiering == policy == changed.settings.tiering
     assert job is not None
-    _, no_job = await update_program(world, salon.manager, ProgramEdit(lambda it: replace(it, notice_days=(3,)), None))
+    _, no_job, _ = await update_program(
+        world, salon.manager, ProgramEdit(lambda it: replace(it, notice_days=(3,)), None)
+    )
     assert no_job is None
     await advance_job(world, salon.tenant_id, job.id)
 
@@ -351,7 +355,7 @@ async def test_another_policy_puts_everybody_right(world: World, salon: Salon, r
     then = at(world, NOON)
     await earn(then, salon, order("this year", 12_000, customer="ben"))
     edit = ProgramEdit(lambda it: replace(it, tiering=TierPolicy(WINDOW)), None)
-    _, job = await update_program(then, salon.manager, edit)
+    _, job, _ = await update_program(then, salon.manager, edit)
     assert job is not None
     await earn(then, salon, order("faster", 2_000))
     while await advance_job(then, salon.tenant_id, job.id):
@@ -378,7 +382,7 @@ async def test_windows_of_many_are_counted_in_one_statement(
     orders = [order(f"of {number}", 10_000, customer=f"guest-{number}") for number in range(20)]
     await record_purchases(then, salon.integration, orders)
     edit = ProgramEdit(lambda it: replace(it, tiering=TierPolicy(WINDOW)), None)
-    _, job = await update_program(then, salon.manager, edit)
+    _, job, _ = await update_program(then, salon.manager, edit)
     assert job is not None
     with statements() as sent:
         await advance_job(then, salon.tenant_id, job.id)

@@ -1,0 +1,49 @@
+"""The features of a tenant: switched by its team, with what they need and exclude."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from loyalty.rules.errors import NotFound
+from loyalty.rules.features import Feature
+from loyalty.services.feature_switch import apply_switch
+from loyalty.services.program import ProgramEdit, change_settings, locked_program
+from loyalty.services.world import World
+from loyalty.storage.tenants import TenantRow, read_tenant
+from permissions.actor import Actor
+from permissions.catalog import Permission
+from permissions.policy import require
+from tenancy.database import Transaction
+from tenancy.retry import retry_transaction
+
+
+class SetFeature(NamedTuple):
+    """The tenant after a switch, and the features that came on with it."""
+
+    tenant: TenantRow
+    also_enabled: tuple[Feature, ...]
+
+
+async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool) -> SetFeature:
+    """Switch a feature on or off; as it is already, it stays. LOYALTY is the switch of the program.
+
+    Refusals: DependencyRequired, IncompatibleFeature.
+    """
+    require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
+
+    async def switch() -> SetFeature:
+        async with world.database.tenant_transaction(actor.tenant_id) as tx:
+            came = await _switch(world, tx, actor, feature, on=on)
+            tenant = await read_tenant(tx)
+            if tenant is None:
+                raise NotFound("tenant")
+            return SetFeature(tenant, came)
+
+    return await retry_transaction(switch)
+
+
+async def _switch(world: World, tx: Transaction, actor: Actor, feature: Feature, *, on: bool) -> tuple[Feature, ...]:
+    if feature is Feature.LOYALTY:
+        edit = ProgramEdit(lambda settings: replace(settings, enabled=on), None)
+        return (await change_settings(world, tx, actor, edit, path=("feature",))).also_enabled
+    await locked_program(tx, even_when_off=True)
+    return (await apply_switch(tx, actor, world.clock(), feature, on=on)).also_enabled
