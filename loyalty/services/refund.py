@@ -1,7 +1,6 @@
 """Refund a purchase, whole or in parts, and let points mature by hand."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -12,25 +11,17 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.accruals import mature, refund
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
-from loyalty.rules.accrual import AccrualState
-from loyalty.rules.accrual_steps import CREDITED
-from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, refuse_problems
-from loyalty.rules.exchange import Exchange, convert_minor
+from loyalty.rules.accrual_steps import CREDITED, AccrualStep
+from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
+from loyalty.rules.exchange import Exchange
 from loyalty.rules.ids import AccrualId, CustomerId, PurchaseRefundId
 from loyalty.rules.instants import check_instant
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
 from loyalty.rules.purchase_report import check_not_ahead
 from loyalty.rules.quantity import quantity_document
-from loyalty.rules.refund import (
-    Refund,
-    find_lines,
-    left_of,
-    lines_money,
-    refuse_after_refund_of_everything,
-    validate_refund,
-)
+from loyalty.rules.refund import Refund
 from loyalty.rules.refund_points import ReturnPoints
+from loyalty.rules.refund_steps import DecidedRefund, convert_refund, decide_maturing, decide_refund
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.fingerprint import fingerprint
@@ -178,37 +169,25 @@ async def _decide_refund(
     book, purchase = await _open(world, tx, actor, prepared, even_when_off=True)
     refuse_problems([check_not_ahead(request.occurred_at, book.now)])
     book.reason = request.reason
-    refund_in_program = _in_program_currency(purchase, request)
-    request = request._replace(refund=find_lines(refundable(purchase), refund_in_program))
-    if purchase.status is PurchaseStatus.REFUNDED:
-        raise refuse_after_refund_of_everything(refundable(purchase), request.refund)
+    told = from_optional(Exchange, purchase.exchange)
+    asked = convert_refund(request.refund, request.currency, purchase.total.currency, told)
     earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
     refunds = [row.refund for row in earlier]
-    money_minor = validate_refund(refundable(purchase), refunds, request.refund)
-    refunds.append(replace(request.refund, money_minor=money_minor))
-    after = _update_purchase(book, purchase, refunds, money_minor)
+    decided = decide_refund(refundable(purchase), purchase.status, refunds, asked)
     accrual = await read_current_accrual(tx, purchase)
-    change, taken = None, 0
     if accrual is not None and accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
+    after = _update_purchase(book, purchase, decided)
     with book.tiers.settle_once(purchase.customer_id):
         # Points that paid for it come back first, so that what it earned can be taken from them.
         points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
-        if accrual is not None:
-            lost_before = accrual.lost_points
-            accrual, change = refund(book, accrual, refundable(purchase), refunds)
-            taken = accrual.lost_points - lost_before
+        accrual, taken, change = _take_points(book, purchase, accrual, [*refunds, decided.refund])
     change = change or book.tiers.change(purchase.customer_id, TierChangeCause.REVERSAL, purchase.id)
-    row = _row(book, purchase, request, refunds, money_minor)._replace(
-        points=-taken,
-        point_share=points.part.points,
-        point_share_minor=points.part.discount_minor,
-        returned_points=points.returned.points,
-        returned_minor=points.returned.discount_minor,
-    )
+    row = _build_row(book, purchase, request, decided, len(earlier) + 1, taken, points)
     book.posting.add(row)
-    told = {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines}
-    save_version(book, after, ["refund", row.id], told)
+    save_version(
+        book, after, ["refund", row.id], {"refund": row.id, "amount_minor": row.amount_minor, "lines": row.lines}
+    )
     split = _split(row, after, points)
 
     def answer() -> RefundedPurchase:
@@ -216,6 +195,16 @@ async def _decide_refund(
         return RefundedPurchase(row, split, after, accrual, customer, change, False, points)
 
     return Booked(book, row.id, answer, _write_refund(purchase, accrual))
+
+
+def _take_points(
+    book: Book, purchase: PurchaseRow, accrual: AccrualRow | None, refunds: Sequence[Refund]
+) -> tuple[AccrualRow | None, int, TierChangeRow | None]:
+    """Take what all refunds leave no points for; also return how many points this one took."""
+    if accrual is None:
+        return None, 0, None
+    after, change = refund(book, accrual, refundable(purchase), refunds)
+    return after, after.lost_points - accrual.lost_points, change
 
 
 def _write_refund(purchase: PurchaseRow, accrual: AccrualRow | None) -> Callable[[Transaction, Book], Awaitable[None]]:
@@ -230,9 +219,9 @@ async def _decide_maturing(
 ) -> Booked[MaturedPurchase] | Unchanged[MaturedPurchase]:
     book, purchase = await _open(world, tx, actor, prepared)
     accrual = await read_current_accrual(tx, purchase)
-    if accrual is None or accrual.state is AccrualState.VOIDED:
+    if accrual is None:
         raise NotFound("accrual", ("purchase",))
-    if accrual.state is not AccrualState.PENDING:
+    if decide_maturing(accrual.state) is AccrualStep.NOTHING:
         customer = book.customer(purchase.customer_id)
         return Unchanged(MaturedPurchase(purchase, accrual, customer, None, replayed=True))
     # What waited for a moment waits no longer: the moment is now.
@@ -256,45 +245,27 @@ async def _open(
     return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
 
 
-def _in_program_currency(purchase: PurchaseRow, request: RefundRequest) -> Refund:
-    """Return the refund in the currency of the purchase.
-
-    Amounts in the currency of the report are converted by its rate. Refusal: CurrencyMismatch for any other currency.
-    """
-    currency, told = purchase.total.currency, from_optional(Exchange, purchase.exchange)
-    if request.currency is None or request.currency == currency:
-        return request.refund
-    if told is None or request.currency != told.currency:
-        raise CurrencyMismatch(currency, request.currency, ("amount", "currency"))
-
-    def convert(amount_minor: int) -> int:
-        return convert_minor(amount_minor, told.rate, told.currency, currency)
-
-    lines = tuple(replace(line, amount_minor=convert(line.amount_minor)) for line in request.refund.lines)
-    return Refund(lines, convert(request.refund.amount_minor))
-
-
-def _update_purchase(book: Book, purchase: PurchaseRow, refunds: Sequence[Refund], money_minor: int) -> PurchaseRow:
-    """The purchase after a refund: REFUNDED once nothing is left of it."""
-    everything = not left_of(refundable(purchase), refunds).whole
-    called_off = purchase.status in CALLED_OFF
+def _update_purchase(book: Book, purchase: PurchaseRow, decided: DecidedRefund) -> PurchaseRow:
+    """The purchase after a refund, at its next version."""
     return purchase._replace(
         version=purchase.version + 1,
-        refunded_minor=purchase.refunded_minor + money_minor,
-        status=PurchaseStatus.REFUNDED if everything and not called_off else purchase.status,
-        evaluates_at=None if everything else purchase.evaluates_at,
+        refunded_minor=purchase.refunded_minor + decided.money_minor,
+        status=decided.status,
+        evaluates_at=None if decided.is_whole else purchase.evaluates_at,
         updated_at=book.now,
     )
 
 
-def _row(
+def _build_row(
     book: Book,
     purchase: PurchaseRow,
     request: RefundRequest,
-    refunds: Sequence[Refund],
-    money_minor: int,
+    decided: DecidedRefund,
+    number: int,
+    taken: int,
+    points: RefundedPoints,
 ) -> RefundRow:
-    lines_minor = lines_money(refundable(purchase), refunds[:-1], request.refund)
+    """The refund as it is kept; ``taken`` points of those that the purchase earned went with it."""
     lines = [
         {
             "position": line.position,
@@ -303,21 +274,25 @@ def _row(
             "money_minor": line_minor,
             "line_id": purchase.lines[line.position].get("line_id"),
         }
-        for line, line_minor in zip(request.refund.lines, lines_minor, strict=True)
+        for line, line_minor in zip(decided.refund.lines, decided.lines_minor, strict=True)
     ]
     return RefundRow(
         id=PurchaseRefundId(uuid7()),
         purchase_id=purchase.id,
         customer_id=purchase.customer_id,
-        number=len(refunds),
-        amount_minor=money_minor,
+        number=number,
+        amount_minor=decided.money_minor,
         lines=lines,
-        points=0,
+        points=-taken,
         reason=request.reason,
         occurred_at=request.occurred_at,
         recorded_at=book.now,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
+        point_share=points.part.points,
+        point_share_minor=points.part.discount_minor,
+        returned_points=points.returned.points,
+        returned_minor=points.returned.discount_minor,
     )
 
 

@@ -1,0 +1,83 @@
+"""What a refund does to its purchase: how much money goes back, and what the purchase is after it.
+
+Each function takes what is known of the purchase and what was asked for, and returns a decision. The ledger books it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual_steps import AccrualStep
+from loyalty.rules.errors import CurrencyMismatch, NotFound
+from loyalty.rules.exchange import Exchange, convert_minor
+from loyalty.rules.purchase import CALLED_OFF, PurchaseStatus
+from loyalty.rules.refund import (
+    Refund,
+    Refundable,
+    find_lines,
+    left_of,
+    lines_money,
+    refuse_after_refund_of_everything,
+    validate_refund,
+)
+
+
+class DecidedRefund(NamedTuple):
+    """A refund that is to be booked. `is_whole` says that nothing is left of the purchase; `status` is the one after.
+
+    `refund` names its lines by their positions and knows its money. `lines_minor` is what each of its lines pays back.
+    """
+
+    refund: Refund
+    money_minor: int
+    lines_minor: tuple[int, ...]
+    is_whole: bool
+    status: PurchaseStatus
+
+
+def decide_refund(
+    purchase: Refundable, status: PurchaseStatus, before: Sequence[Refund], asked: Refund
+) -> DecidedRefund:
+    """Decide a refund in the currency of the purchase; ``before`` are its earlier refunds, in their order.
+
+    A purchase of which nothing is left becomes REFUNDED, unless it was called off. Raises InvalidInput for lines that
+    are not there and for a refund of nothing, and RefundExceedsPurchase where less is left.
+    """
+    refund = find_lines(purchase, asked)
+    if status is PurchaseStatus.REFUNDED:
+        raise refuse_after_refund_of_everything(purchase, refund)
+    money_minor = validate_refund(purchase, before, refund)
+    lines_minor = tuple(lines_money(purchase, before, refund))
+    refund = replace(refund, money_minor=money_minor)
+    is_whole = not left_of(purchase, [*before, refund]).whole
+    after = PurchaseStatus.REFUNDED if is_whole and status not in CALLED_OFF else status
+    return DecidedRefund(refund, money_minor, lines_minor, is_whole, after)
+
+
+def convert_refund(asked: Refund, sent: str | None, currency: str, told: Exchange | None) -> Refund:
+    """Return a refund in the currency of its purchase; ``sent`` is the currency of its amounts, None for that one.
+
+    Amounts in the currency of the report are converted by its rate; ``told`` is how the purchase was reported, if in
+    another currency. Raises CurrencyMismatch for any other currency.
+    """
+    if sent is None or sent == currency:
+        return asked
+    if told is None or sent != told.currency:
+        raise CurrencyMismatch(currency, sent, ("amount", "currency"))
+
+    def convert(amount_minor: int) -> int:
+        return convert_minor(amount_minor, told.rate, told.currency, currency)
+
+    lines = tuple(replace(line, amount_minor=convert(line.amount_minor)) for line in asked.lines)
+    return Refund(lines, convert(asked.amount_minor))
+
+
+def decide_maturing(state: AccrualState) -> AccrualStep:
+    """Decide what letting points mature by hand does to an accrual in this state.
+
+    Points that have come already stay as they are. Raises NotFound for points that were called off before they came.
+    """
+    if state is AccrualState.VOIDED:
+        raise NotFound("accrual", ("purchase",))
+    return AccrualStep.MATURE if state is AccrualState.PENDING else AccrualStep.NOTHING
