@@ -14,17 +14,21 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
 from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
-from loyalty.rules.errors import CurrencyMismatch, HoldEnded, NotFound, refuse_problems
-from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held, move, refuse_ended, set_aside
-from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, ReturnExceedsSpending
+from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held
 from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftCardReturned, GiftCardSpent
+from loyalty.rules.gift_card_hold import capture_money, hold_money, must_release, return_money
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.gift_card import CardKey, find_card_of_code, may_use_card, open_card, read_moved_card
-from loyalty.services.gift_card_payment import change_cards_paid, refuse_card_capture, refuse_card_hold
+from loyalty.services.gift_card_payment import (
+    change_cards_paid,
+    find_purchase_to_capture_for,
+    find_purchase_to_hold_for,
+)
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.world import World
 from loyalty.storage.cards_paid import PurchaseOfCard
@@ -203,17 +207,25 @@ async def _decide_hold(
     if prepared is None or not (request.card.code or may_use_card(actor, prepared)):
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
-    _refuse_currency(card, request.amount)
+    payable = None
     if request.purchase is not None and prepared.purchase.customer_id is not None:
-        refuse_card_hold(actor, await read_known_checkout(tx, request.purchase), request.amount)
-    amount_minor = request.amount.amount_minor
-    held = card.with_account(set_aside(card.account, amount_minor, book.now))
+        payable = find_purchase_to_hold_for(actor, await read_known_checkout(tx, request.purchase))
+    held = card.with_account(hold_money(card.account, request.amount, payable, book.now))
+    hold = _new_hold(book, card, request)
+    book.posting.add(hold)
+    keep_card(book, held)
+    tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
+    write = change_cards_paid(book, hold.purchase, prepared.purchase)
+    return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False), write)
+
+
+def _new_hold(book: Book, card: GiftCardRow, request: CardHoldRequest) -> GiftCardHoldRow:
     minutes = request.minutes or book.program.row.settings.redemption.hold_minutes
-    hold = GiftCardHoldRow(
+    return GiftCardHoldRow(
         id=GiftCardHoldId(uuid7()),
         gift_card_id=card.id,
         state=HoldState.ACTIVE,
-        amount_minor=amount_minor,
+        amount_minor=request.amount.amount_minor,
         currency=card.currency,
         captured_minor=0,
         returned_minor=0,
@@ -225,11 +237,6 @@ async def _decide_hold(
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
-    book.posting.add(hold)
-    keep_card(book, held)
-    tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=amount_minor)
-    write = change_cards_paid(book, hold.purchase, prepared.purchase)
-    return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False), write)
 
 
 async def _decide_capture(
@@ -242,23 +249,16 @@ async def _decide_capture(
 ) -> Booked[HeldCard]:
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold, known = await read_card_hold_with_purchase(tx, hold_id)
-    if hold.state is not HoldState.ACTIVE:
-        raise HoldEnded(hold.state)
-    if hold.expires_at <= book.now:
-        raise HoldEnded(HoldState.EXPIRED)
-    amount_minor = _wanted_minor(card, wanted, hold.amount_minor)
-    if amount_minor > hold.amount_minor:
-        raise GiftCardBalanceTooLow(Money(hold.amount_minor, card.currency), Money(amount_minor, card.currency))
-    refuse_card_capture(known, Money(amount_minor, card.currency))
-    captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=amount_minor)
+    payable = find_purchase_to_capture_for(known)
+    spent = capture_money(card.account, hold.numbers, wanted, payable, book.now)
+    captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=spent.amount_minor)
     book.posting.move(captured)
-    spent = move(free_held(card.account, hold.amount_minor), -amount_minor)
-    after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent, hold_id=hold.id)
+    after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent.account, hold_id=hold.id)
     tell_owner(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
     # What was set aside counts as paid, so a capture of all of it changes nothing for the purchase.
-    write = post_book if amount_minor == hold.amount_minor else change_cards_paid(book, hold.purchase, purchase)
+    write = post_book if spent.amount_minor == hold.amount_minor else change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, hold.id, lambda: HeldCard(captured, after, replayed=False), write)
 
 
@@ -271,9 +271,7 @@ async def _decide_release(
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard] | Unchanged[HeldCard]:
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
-    if hold.state is HoldState.CAPTURED:
-        raise HoldEnded(hold.state)
-    if hold.state is not HoldState.ACTIVE:
+    if not must_release(hold.state):
         return Unchanged(HeldCard(hold, card, replayed=True))
     ended = end_card_hold(book, card, hold, HoldState.RELEASED, reason or None)
     return Booked(book, hold.id, lambda: ended, change_cards_paid(book, hold.purchase, purchase))
@@ -289,23 +287,14 @@ async def _decide_return(
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
-    refuse_ended(card.account, book.now, ("hold",))
-    returnable = hold.captured_minor - hold.returned_minor
-    amount_minor = _wanted_minor(card, wanted, returnable)
-    if not 1 <= amount_minor <= returnable:
-        raise ReturnExceedsSpending(Money(returnable, card.currency), Money(amount_minor, card.currency))
-    returned = hold._replace(returned_minor=hold.returned_minor + amount_minor)
+    back = return_money(card.account, hold.numbers, wanted, book.now)
+    returned = hold._replace(returned_minor=hold.returned_minor + back.amount_minor)
     book.posting.move(returned)
     after, entry = enter_card(
-        book,
-        card,
-        GiftCardEntryKind.RETURNED,
-        move(card.account, amount_minor),
-        hold_id=hold.id,
-        reason=reason or None,
+        book, card, GiftCardEntryKind.RETURNED, back.account, hold_id=hold.id, reason=reason or None
     )
     keep_card(book, after)
-    tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=amount_minor)
+    tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=back.amount_minor)
     write = change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False), write)
 
@@ -375,15 +364,3 @@ def _refuse_hold(request: CardHoldRequest) -> None:
 
 def _refuse_key_and_amount(key: str, amount: Money | None) -> None:
     refuse_problems([check_external_id(key, ("idempotency_key",)), None if amount is None else check_amount(amount)])
-
-
-def _refuse_currency(card: GiftCardRow, amount: Money) -> None:
-    if amount.currency != card.currency:
-        raise CurrencyMismatch(card.currency, amount.currency, ("amount", "currency"))
-
-
-def _wanted_minor(card: GiftCardRow, wanted: Money | None, whole_minor: int) -> int:
-    if wanted is None:
-        return whole_minor
-    _refuse_currency(card, wanted)
-    return wanted.amount_minor

@@ -1,4 +1,4 @@
-"""What a gift card may pay of a purchase, and how a change of that is written."""
+"""The purchase that a gift card pays for, and how a change of what cards pay is written."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -6,10 +6,8 @@ from functools import partial
 from loyalty.ledger.book import Book
 from loyalty.ledger.once import post_book
 from loyalty.ledger.rows import CheckoutVersion, UnrecordedPurchase
-from loyalty.rules.errors import CurrencyMismatch, PurchaseEnded, PurchaseOfAnotherCustomer
-from loyalty.rules.gift_card_errors import GiftCardAbovePurchase
+from loyalty.rules.gift_card_hold import PayablePurchase
 from loyalty.rules.money import Money
-from loyalty.rules.purchase import ENDED
 from loyalty.services.customer import may_see_customer
 from loyalty.services.revaluation import post_cards_paid
 from loyalty.storage.cards_paid import PurchaseOfCard
@@ -35,46 +33,27 @@ def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfC
     return post_book
 
 
-def refuse_card_hold(actor: Actor, known: KnownCheckout, amount: Money) -> None:
-    """Refuse to set aside more of a card than is left to pay of a recorded purchase, whatever pays for it already.
-
-    Before the purchase is recorded nobody knows its total, and a card may pay any part of it. Refusals:
-    PurchaseOfAnotherCustomer (for customers), PurchaseEnded, CurrencyMismatch, GiftCardAbovePurchase.
-    """
+def find_purchase_to_hold_for(actor: Actor, known: KnownCheckout) -> PayablePurchase | None:
+    """The recorded purchase that a card is to be held for, beside whatever pays for it already; None before that."""
     purchase = known.purchase
     if purchase is None:
-        return
-    if not may_see_customer(actor, purchase.customer_id):
-        raise PurchaseOfAnotherCustomer(("purchase",))
-    if purchase.status in ENDED:
-        raise PurchaseEnded(purchase.status, ("purchase",))
-    if amount.currency != purchase.currency:
-        raise CurrencyMismatch(purchase.currency, amount.currency, ("amount", "currency"))
-    _refuse_above(purchase, left_for_cards(known, purchase) - known.cards.net_minor, amount)
+        return None
+    is_foreign = not may_see_customer(actor, purchase.customer_id)
+    return _payable(known, purchase, known.cards.net_minor)._replace(is_foreign=is_foreign)
 
 
-def refuse_card_capture(known: KnownCheckout, amount: Money) -> None:
-    """Refuse to spend more of a hold than the purchase has left to pay as it is recorded now.
+def find_purchase_to_capture_for(known: KnownCheckout) -> PayablePurchase | None:
+    """The recorded purchase of a hold that is to be captured; None where none is recorded.
 
-    What other cards have only set aside does not count: it may never be spent. Refusals: PurchaseEnded,
-    GiftCardAbovePurchase.
+    What other cards have only set aside does not count: it may never be spent.
     """
-    purchase = known.purchase
-    if purchase is None:
-        return
-    if purchase.status in ENDED:
-        raise PurchaseEnded(purchase.status, ("hold",))
-    if amount.currency == purchase.currency:
-        spent_minor = known.cards.net_minor - known.cards.held_minor
-        _refuse_above(purchase, left_for_cards(known, purchase) - spent_minor, amount)
+    if known.purchase is None:
+        return None
+    return _payable(known, known.purchase, known.cards.net_minor - known.cards.held_minor)
 
 
-def left_for_cards(known: KnownCheckout, purchase: RecordedPurchase) -> int:
-    """Return what all gift cards together may pay of a recorded purchase; below zero where others pay too much."""
-    return purchase.left_minor - known.beside_cards_minor(known.paid.sum.discount_minor)
-
-
-def _refuse_above(purchase: RecordedPurchase, left_minor: int, amount: Money) -> None:
-    if amount.amount_minor > left_minor:
-        total, left = (Money(minor, purchase.currency) for minor in (purchase.left_minor, max(0, left_minor)))
-        raise GiftCardAbovePurchase(total, left, amount)
+def _payable(known: KnownCheckout, purchase: RecordedPurchase, cards_minor: int) -> PayablePurchase:
+    """A purchase of which gift cards pay so much already."""
+    beside_minor = known.beside_cards_minor(known.paid.sum.discount_minor)
+    total = Money(purchase.left_minor, purchase.currency)
+    return PayablePurchase(purchase.status, total, purchase.left_minor - beside_minor - cards_minor)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, case, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from loyalty.rules.gift_card_hold import CardHold
 from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
@@ -47,6 +48,11 @@ class GiftCardHoldRow(NamedTuple):
     def purchase(self) -> PurchaseKey | None:
         """The natural key of its purchase, when the checkout named it."""
         return name_purchase(self.purchase_kind, self.purchase_external_id)
+
+    @property
+    def numbers(self) -> CardHold:
+        """What the rules decide by."""
+        return CardHold(self.state, self.amount_minor, self.expires_at, self.captured_minor, self.returned_minor)
 
 
 class AbandonedHold(NamedTuple):

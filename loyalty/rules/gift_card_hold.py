@@ -1,0 +1,138 @@
+"""Money of a gift card at a checkout: what may be set aside, spent, freed and given back.
+
+Each function takes the numbers of a card and of a hold, and returns a decision. The ledger books it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from loyalty.rules.errors import CurrencyMismatch, HoldEnded, PurchaseEnded, PurchaseOfAnotherCustomer
+from loyalty.rules.gift_card import CardAccount, free_held, move, refuse_ended, set_aside
+from loyalty.rules.gift_card_errors import GiftCardAbovePurchase, GiftCardBalanceTooLow, ReturnExceedsSpending
+from loyalty.rules.money import Money
+from loyalty.rules.purchase import ENDED, PurchaseStatus
+from loyalty.rules.redemption import HoldState
+
+
+@dataclass(frozen=True, slots=True)
+class CardHold:
+    """The numbers of one hold of a card, in minor units of the card's currency.
+
+    `amount_minor` was set aside until `expires_at`, `captured_minor` of it were spent, and `returned_minor` of those
+    came back.
+    """
+
+    state: HoldState
+    amount_minor: int
+    expires_at: datetime
+    captured_minor: int = 0
+    returned_minor: int = 0
+
+    @property
+    def returnable_minor(self) -> int:
+        """What was spent and did not come back."""
+        return self.captured_minor - self.returned_minor
+
+
+class PayablePurchase(NamedTuple):
+    """A recorded purchase that a card pays for.
+
+    `total` is what it costs less refunds. `left_minor` is what is left to pay of that beside all that counts as paid;
+    below zero where too much is paid. `is_foreign` says that the caller may not know whose purchase it is.
+    """
+
+    status: PurchaseStatus
+    total: Money
+    left_minor: int
+    is_foreign: bool = False
+
+
+class MovedMoney(NamedTuple):
+    """How much moves, in minor units, and the account of the card after it."""
+
+    amount_minor: int
+    account: CardAccount
+
+
+def hold_money(account: CardAccount, amount: Money, purchase: PayablePurchase | None, at: datetime) -> CardAccount:
+    """Decide to set money of a card aside; ``purchase`` is None where none is named, or none is recorded yet.
+
+    Before a purchase is recorded nobody knows its total, and a card may pay any part of it. Raises, in this order:
+    CurrencyMismatch (of the card), PurchaseOfAnotherCustomer, PurchaseEnded, CurrencyMismatch (of the purchase),
+    GiftCardAbovePurchase, GiftCardEnded, GiftCardBalanceTooLow.
+    """
+    _refuse_currency(account.currency, amount)
+    if purchase is not None:
+        if purchase.is_foreign:
+            raise PurchaseOfAnotherCustomer(("purchase",))
+        if purchase.status in ENDED:
+            raise PurchaseEnded(purchase.status, ("purchase",))
+        _refuse_currency(purchase.total.currency, amount)
+        _refuse_above(purchase, amount)
+    return set_aside(account, amount.amount_minor, at)
+
+
+def capture_money(
+    account: CardAccount, hold: CardHold, wanted: Money | None, purchase: PayablePurchase | None, at: datetime
+) -> MovedMoney:
+    """Decide to spend held money, all of it where ``wanted`` is None; what is not spent is free again.
+
+    A purchase in another currency limits nothing. Raises, in this order: HoldEnded, CurrencyMismatch,
+    GiftCardBalanceTooLow (more than is held), PurchaseEnded, GiftCardAbovePurchase.
+    """
+    if hold.state is not HoldState.ACTIVE:
+        raise HoldEnded(hold.state)
+    if hold.expires_at <= at:
+        raise HoldEnded(HoldState.EXPIRED)
+    amount = _choose_amount(account, wanted, hold.amount_minor)
+    if amount.amount_minor > hold.amount_minor:
+        raise GiftCardBalanceTooLow(Money(hold.amount_minor, account.currency), amount)
+    if purchase is not None:
+        if purchase.status in ENDED:
+            raise PurchaseEnded(purchase.status, ("hold",))
+        if amount.currency == purchase.total.currency:
+            _refuse_above(purchase, amount)
+    spent_minor = amount.amount_minor
+    return MovedMoney(spent_minor, move(free_held(account, hold.amount_minor), -spent_minor))
+
+
+def must_release(state: HoldState) -> bool:
+    """Tell whether a hold in this state has to be ended; one that gave its money back before has not.
+
+    Raises HoldEnded for a hold that was captured.
+    """
+    if state is HoldState.CAPTURED:
+        raise HoldEnded(state)
+    return state is HoldState.ACTIVE
+
+
+def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at: datetime) -> MovedMoney:
+    """Decide to give spent money back to its card, all that is left of it where ``wanted`` is None.
+
+    Raises, in this order: GiftCardEnded (what came back would be lost at once), CurrencyMismatch,
+    ReturnExceedsSpending.
+    """
+    refuse_ended(account, at, ("hold",))
+    amount = _choose_amount(account, wanted, hold.returnable_minor)
+    if not 1 <= amount.amount_minor <= hold.returnable_minor:
+        raise ReturnExceedsSpending(Money(hold.returnable_minor, account.currency), amount)
+    return MovedMoney(amount.amount_minor, move(account, amount.amount_minor))
+
+
+def _choose_amount(account: CardAccount, wanted: Money | None, whole_minor: int) -> Money:
+    if wanted is None:
+        return Money(whole_minor, account.currency)
+    _refuse_currency(account.currency, wanted)
+    return wanted
+
+
+def _refuse_currency(currency: str, amount: Money) -> None:
+    if amount.currency != currency:
+        raise CurrencyMismatch(currency, amount.currency, ("amount", "currency"))
+
+
+def _refuse_above(purchase: PayablePurchase, amount: Money) -> None:
+    if amount.amount_minor > purchase.left_minor:
+        left = Money(max(0, purchase.left_minor), purchase.total.currency)
+        raise GiftCardAbovePurchase(purchase.total, left, amount)
