@@ -1,6 +1,6 @@
-"""What each operation needs, and which refusals each mutation may answer, read from the code.
+"""Which refusals each mutation may answer, read from the code.
 
-``python -m tests.docs.refusals`` writes the tables of docs/reference/refusals.md anew. Refusals are found by name, so
+``python -m tests.docs.refusals`` writes the table of docs/reference/refusals.md anew. Refusals are found by name, so
 the table may name a refusal that a mutation reaches only in theory; it leaves none out.
 """
 
@@ -14,15 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules.errors import LoyaltyError
-from permissions.catalog import Permission
-from permissions.roles import ROLE_PERMISSIONS, Role
 from schema.errors import USER_ERROR_TYPES
-from schema.guard import REQUIRES
-from schema.root import Mutation, Query, Subscription
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "refusals.md"
@@ -88,29 +83,6 @@ def mutations() -> Iterator[tuple[str, str]]:
     for name, module in inspect.getmembers(importlib.import_module("schema.root"), inspect.ismodule):
         if module.__name__.startswith(MUTATIONS) and hasattr(module, name):
             yield to_camel_case(name), f"{module.__name__}.{name}"
-
-
-def tables() -> str:
-    """Both tables as the page has them."""
-    needs = "\n".join(operation_rows())
-    return f"## What each operation needs\n\n{needs}\n\n## Refusals of each mutation\n\n{table()}"
-
-
-def operation_rows() -> Iterator[str]:
-    """The table of what each operation needs, and which roles have it."""
-    yield f"| operation | one of | {' | '.join(Role)} |"
-    yield f"| --- | --- |{' --- |' * len(Role)}"
-    for name, needed in operations():
-        may = ["yes" if not needed or needed & ROLE_PERMISSIONS[role] else "-" for role in Role]
-        told = ", ".join(f"`{one.name}`" for one in Permission if one in needed) or "any credential"
-        yield f"| `{name}` | {told} | {' | '.join(may)} |"
-
-
-def operations() -> Iterator[tuple[str, frozenset[Permission]]]:
-    """Every root field with the permissions of which one is enough; none where any credential is."""
-    for root in (Query, Mutation, Subscription):
-        for field in get_object_definition(root, strict=True).fields:
-            yield to_camel_case(field.python_name), frozenset(field.metadata[REQUIRES])
 
 
 def table() -> str:
@@ -253,7 +225,7 @@ def write_page() -> None:
     text = PAGE.read_text("utf-8")
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}", "utf-8")
+    PAGE.write_text(f"{head}{BEGIN}\n\n{table()}\n\n{END}{tail}", "utf-8")
 
 
 if __name__ == "__main__":

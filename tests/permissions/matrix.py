@@ -1,14 +1,18 @@
-"""Who reaches which operation: the table that is checked in, and how it is written from the schema.
+"""Who reaches which operation, by which permission: the table that is checked in, written from the schema.
 
 ``python -m tests.permissions.matrix`` writes it anew. A test compares it with what the running product answers.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+from strawberry.types import get_object_definition
+from strawberry.utils.str_converters import to_camel_case
 
 from permissions.catalog import Permission
 from permissions.roles import ROLE_PERMISSIONS, Role
-from tests.docs.refusals import operations
+from schema.guard import REQUIRES
+from schema.root import Mutation, Query, Subscription
 
 FILE = Path(__file__).with_name("matrix.txt")
 
@@ -27,7 +31,8 @@ NOBODY = "NOBODY"
 
 HEAD = """\
 # Who reaches an operation at all: yes, or - for FORBIDDEN (for NOBODY it is UNAUTHENTICATED). What they see there, and
-# whose it may be, is narrower. API_TOKEN and OAUTH_CLIENT have the permissions of a booking system.
+# whose it may be, is narrower. API_TOKEN and OAUTH_CLIENT have the permissions of a booking system. ONE_OF names the
+# permissions that open an operation: one of them is enough. docs/reference/permissions.md describes them.
 # Written from the schema by `make refusals`; a test asks the running product about every cell.
 
 """
@@ -36,14 +41,28 @@ Reaches = Callable[[str, str], bool]
 """Whether a caller, by a name of `CALLERS` or NOBODY, reaches an operation."""
 
 
+def operations() -> Iterator[tuple[str, frozenset[Permission]]]:
+    """Every root field with the permissions of which one is enough; none where any credential is."""
+    for root in (Query, Mutation, Subscription):
+        for field in get_object_definition(root, strict=True).fields:
+            yield to_camel_case(field.python_name), frozenset(field.metadata[REQUIRES])
+
+
 def write_matrix(names: Iterable[str], reaches: Reaches) -> str:
     """The table for these operations."""
-    callers = (*CALLERS, NOBODY)
-    rows = [("operation", *callers)]
-    rows += [(name, *("yes" if reaches(caller, name) else "-" for caller in callers)) for name in names]
+    callers, needed = (*CALLERS, NOBODY), dict(operations())
+    rows = [("operation", *callers, "ONE_OF")]
+    rows += [
+        (name, *("yes" if reaches(caller, name) else "-" for caller in callers), _list_permissions(needed[name]))
+        for name in names
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _list_permissions(needed: frozenset[Permission]) -> str:
+    return ", ".join(one.name for one in Permission if one in needed) or "any credential"
 
 
 def matrix_of_schema() -> str:
