@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cli.demo_cards import offer_card, sell_cards
 from cli.demo_life import leave_points_pending, spend_and_refund
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import (
@@ -142,12 +143,14 @@ async def record_history(
     actor: Actor = system_actor(tenant_id, "demo")
     # The same purchases every time, so that people can talk about what they see; nothing here is a secret.
     chance = random.Random(business.name)  # noqa: S311
+    product_id = await offer_card(world_at(now - timedelta(days=DAYS)), actor, business.currency)
     for day in range(DAYS, 0, -1):
         moment = now - timedelta(days=day)
         batch = list(_day(business, chance, moment))
         await record_purchases(world_at(moment), actor, batch)
         if day % WEEK == 0:
             await spend_and_refund(world_at(moment), actor, batch, f"day {day}")
+            await sell_cards(world_at(moment), actor, product_id, batch, f"day {day}")
         advance(len(batch))
     await leave_points_pending(world_at(now), actor, list(_day(business, chance, now)))
     advance(business.purchases_per_day)

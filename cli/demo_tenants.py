@@ -3,6 +3,7 @@
 What is kept of them in the data folder are their ids, never a secret.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import click
 import orjson
 
+from cli.credentials import local_code_keys
 from cli.demo_business import BUSINESSES, Business, furnish, purchase_count, record_history
 from loyalty.rules.errors import NotFound
 from loyalty.rules.ids import TenantId
@@ -39,7 +41,8 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
             for tenant_id in known:
                 await _let_pages_call(app, tenant_id)
             return known
-        made = [await _make(business, owner, app) for business in BUSINESSES]
+        codes = local_code_keys(settings)
+        made = [await _make(business, owner, World(app, codes=codes)) for business in BUSINESSES]
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         # All or nothing: who stops the demo in the middle of its first start finds it made anew.
         unfinished = state.with_suffix(".new")
@@ -76,7 +79,7 @@ async def _let_pages_call(app: Database, tenant_id: TenantId) -> None:
         await set_allowed_origins(World(app), owner, LOOPBACK_ORIGINS)
 
 
-async def _make(business: Business, owner: Database, app: Database) -> TenantId:
+async def _make(business: Business, owner: Database, world: World) -> TenantId:
     now = datetime.now(UTC)
     tenant = await provision_tenant(
         World(owner),
@@ -88,11 +91,10 @@ async def _make(business: Business, owner: Database, app: Database) -> TenantId:
         sandbox=True,
         allowed_origins=LOOPBACK_ORIGINS,
     )
-    world = World(app)
     await furnish(world, tenant.tenant_id, business, now)
 
     def at(moment: datetime) -> World:
-        return World(app, clock=lambda: moment, programs=world.programs)
+        return replace(world, clock=lambda: moment)
 
     with click.progressbar(length=purchase_count(business), label=f"{business.name:<18}") as bar:
         await record_history(at, tenant.tenant_id, business, now, bar.update)

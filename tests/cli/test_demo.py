@@ -72,6 +72,25 @@ def ask(sourced: dict[str, str], document: str, **variables: Any) -> Any:
     return answer["data"]
 
 
+def assert_cards_were_sold(sourced: dict[str, str]) -> None:
+    """The report of gift cards has cards of every origin, what is owed and what was lost; a gift was claimed."""
+    data = ask(
+        sourced,
+        """{ giftCardReport(range: {from: "2020-01-01", to: "2099-12-31"}) { figures { forPoints { cards points }
+        forMoney { cards price { amount } } forGoodwill { cards } spent { amount } breakage { amount }
+        voided { amount } outstanding { amount } } }
+        giftCards(first: 100) { nodes { gifts { claimedAt } } } }""",
+    )
+    (figures,) = data["giftCardReport"]["figures"]
+    for origin in ("forPoints", "forMoney", "forGoodwill"):
+        assert figures[origin]["cards"] > 0, origin
+    assert figures["forPoints"]["points"] > 0
+    assert figures["forMoney"]["price"]["amount"] > "0"
+    for name in ("spent", "breakage", "voided", "outstanding"):
+        assert float(figures[name]["amount"]) > 0, name
+    assert any(gift["claimedAt"] for card in data["giftCards"]["nodes"] for gift in card["gifts"])
+
+
 def test_the_demo_starts_whatever_was_done_to_it(data_dir: Path) -> None:  # noqa: F811
     """Stopped in the middle of its first start; then without tiers and rules, and switched off."""
     with demo(data_dir) as process:
@@ -92,6 +111,7 @@ def test_the_demo_starts_whatever_was_done_to_it(data_dir: Path) -> None:  # noq
         assert history["redemptions"]["nodes"]
         assert history["adjustments"]["nodes"]
         assert history["customers"]["nodes"][0]["account"]["pending"] > 0
+        assert_cards_were_sold(sourced)
         for field, rows in (("tierDelete", history["tiers"]), ("earningRuleDelete", history["earningRules"]["nodes"])):
             kind = f"{field[0].upper()}{field[1:]}Input!"
             for row in rows:
