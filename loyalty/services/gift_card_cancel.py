@@ -10,9 +10,10 @@ from loyalty.ledger.rows import ProductSale
 from loyalty.rules import account as accounts
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import cause_entry
-from loyalty.rules.errors import InvalidInput, refuse_problems
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, refuse_ended, refuse_used, void
+from loyalty.rules.errors import refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind
 from loyalty.rules.gift_card_events import GiftCardRefunded, GiftCardVoided
+from loyalty.rules.gift_card_steps import cancel_card
 from loyalty.rules.ids import CustomerId, GiftCardId
 from loyalty.rules.redemption import give_back
 from loyalty.rules.text import check_external_id, check_note
@@ -68,16 +69,10 @@ async def _decide(
     world: World, actor: Actor, request: CancelRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[MovedCard]:
     (book, _), card = await open_card(world, tx, actor, prepared)
-    bought = card.origin is GiftCardOrigin.POINTS
-    if request.return_points and not bought:
-        raise InvalidInput.one("return_points", reason="is only for cards that points bought")
-    if bought and request.return_points is not False:
-        refuse_ended(card.account, book.now)
-        refuse_used(card.account, card.face_minor)
+    cancelled = cancel_card(card.account, card.origin, card.face_minor, book.now, return_points=request.return_points)
+    if cancelled.returns_points:
         await _return_points(tx, book, card)
-    after, entry = enter_card(
-        book, card, GiftCardEntryKind.VOIDED, void(card.account, book.now), reason=request.reason or None
-    )
+    after, entry = enter_card(book, card, GiftCardEntryKind.VOIDED, cancelled.account, reason=request.reason or None)
     keep_card(book, after)
     if card.product_id is not None:
         book.posting.add(ProductSale(card.product_id, -1))

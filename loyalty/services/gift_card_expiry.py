@@ -15,10 +15,9 @@ from loyalty.ledger.gift_cards import (
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.posting import post
 from loyalty.rules.errors import InvalidInput, refuse_problems
-from loyalty.rules.expiry import LAST_EXPIRY_DAY, end_of_day
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardState, extend
-from loyalty.rules.gift_card_errors import GiftCardEnded
+from loyalty.rules.gift_card import GiftCardEntryKind, extend
 from loyalty.rules.gift_card_events import GiftCardExtended
+from loyalty.rules.gift_card_steps import choose_later_expiry
 from loyalty.rules.ids import GiftCardId, TenantId
 from loyalty.rules.redemption import HoldState
 from loyalty.rules.text import check_external_id, check_note
@@ -93,15 +92,7 @@ async def _decide_extend(
     world: World, actor: Actor, request: ExtendRequest, tx: Transaction, prepared: PreparedCard | None
 ) -> Booked[MovedCard]:
     (book, _), card = await open_card(world, tx, actor, prepared)
-    if card.voided_at is not None:
-        raise GiftCardEnded(GiftCardState.VOIDED)
-    if card.expires_at is None:
-        raise InvalidInput.one("expires_on", reason="is only for cards that expire")
-    if request.expires_on > LAST_EXPIRY_DAY:
-        raise InvalidInput.one("expires_on", reason=f"must be at most {LAST_EXPIRY_DAY}")
-    expires_at = end_of_day(request.expires_on, book.program.zone)
-    if expires_at <= max(card.expires_at, book.now):
-        raise InvalidInput.one("expires_on", reason="must be later than the expiry, and not over yet")
+    expires_at = choose_later_expiry(card.account, request.expires_on, book.now, book.program.zone)
     after, entry = enter_card(
         book,
         card,

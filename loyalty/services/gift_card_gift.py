@@ -16,11 +16,10 @@ from loyalty.ledger.gift_cards import keep_card, open_card_book, tell_owner
 from loyalty.ledger.once import Booked, run_once
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
-from loyalty.rules.gift_card import GiftCardState, refuse_ended, state_at
 from loyalty.rules.gift_card_code import GiftCardCode
-from loyalty.rules.gift_card_errors import GiftCardEnded, GiftCardHasOwner
 from loyalty.rules.gift_card_events import GiftCardClaimed, GiftCardGiven
 from loyalty.rules.gift_card_gift import Gift, check_delivery, validate_gift
+from loyalty.rules.gift_card_steps import refuse_claim, refuse_gift
 from loyalty.rules.ids import CustomerId, GiftCardGiftId, GiftCardId
 from loyalty.rules.text import check_external_id
 from loyalty.services.customer import CustomerKey, get_customer, may_see_customer
@@ -160,9 +159,7 @@ async def _decide_give(
         raise NotFound("gift card", ("gift_card",))
     (book, _), card = await open_card(world, tx, actor, prepared)
     refuse_problems([check_delivery(request.gift.deliver_on, book.today)])
-    state = state_at(card.account, book.now)
-    if state is not GiftCardState.ACTIVE:
-        raise GiftCardEnded(state)
+    refuse_gift(card.account, book.now)
     gift = _new_gift(card, request.gift, actor, book.now)
     after = card._replace(holder_id=None)
     book.posting.add(gift)
@@ -199,9 +196,7 @@ async def _decide_claim(
     owners = (prepared.buyer_id, prepared.holder_id, claimer_id)
     book, cards = await open_card_book(world, tx, program, actor, owners, [prepared.card_id])
     card = cards[prepared.card_id]
-    refuse_ended(card.account, book.now, ("code",))
-    if card.holder_id is not None:
-        raise GiftCardHasOwner
+    refuse_claim(card.account, card.holder_id, book.now)
     after = card._replace(holder_id=claimer_id)
     keep_card(book, after)
     bring_back(book, claimer_id, ArchiveCause.GIFT_CARD, card.id)
