@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 from loyalty.rules.account import Account, CountedIn
+from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual_steps import CREDITED
 from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, Parcel
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.purchase_errors import PurchaseNotReassignable
@@ -28,6 +33,36 @@ def refuse_reassignment(*, is_refunded: bool, held: PointsPaid, spent: PointsPai
         raise _obstacle(ReassignmentObstacle.POINTS_HELD)
     if spent.points:
         raise _obstacle(ReassignmentObstacle.PAID_WITH_POINTS)
+
+
+class MovedLife(NamedTuple):
+    """How a purchase goes on with another customer.
+
+    `generation` is that of the life that begins there. `state` is that of what it earns there; None where it gives
+    nothing: it was not evaluated yet, or had lost its points before.
+    """
+
+    generation: int
+    state: AccrualState | None
+
+
+def move_life(generation: int, state: AccrualState | None) -> MovedLife:
+    """Decide how a purchase goes on with another customer; ``state`` is that of what it earned, None before that.
+
+    What it earned in its lives so far belongs to the source, also where nothing is left of it. Points that were pending
+    are pending for the target too, all others come at once.
+    """
+    if state is None:
+        return MovedLife(generation, None)
+    if state is AccrualState.PENDING:
+        return MovedLife(generation + 1, AccrualState.PENDING)
+    return MovedLife(generation + 1, AccrualState.AVAILABLE if state in CREDITED else None)
+
+
+def refuse_same_customer(source_id: CustomerId, target_id: CustomerId) -> None:
+    """Refuse to move a purchase to the customer whose it is. Refusal: InvalidInput."""
+    if source_id == target_id:
+        raise InvalidInput.one("target", reason="is the customer of this purchase already")
 
 
 def refuse_used_points(outstanding: int, own_lots: Iterable[Lot]) -> None:

@@ -21,7 +21,7 @@ from loyalty.rules.accrual import AccrualState
 from loyalty.rules.accrual_steps import CREDITED
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.earning import evaluate
-from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
+from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.events import PointsPending
 from loyalty.rules.ids import AccrualId, CustomerId
 from loyalty.rules.lots import Parcel, merge_parcels
@@ -29,8 +29,10 @@ from loyalty.rules.points_paid import sum_paid
 from loyalty.rules.purchase import ENDED
 from loyalty.rules.reassignment import (
     count_in_window,
+    move_life,
     refuse_points_of_grace,
     refuse_reassignment,
+    refuse_same_customer,
     refuse_used_points,
 )
 from loyalty.rules.standing import counted_in
@@ -126,8 +128,7 @@ async def _decide(
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
     source_id, target_id = prepared.customer_id, await resolve_customer(tx, request.target, "target")
-    if source_id == target_id:
-        raise InvalidInput.one("target", reason="is the customer of this purchase already")
+    refuse_same_customer(source_id, target_id)
     book = await open_book(world, tx, program, actor, [source_id, target_id])
     book.reason = request.reason
     purchase = (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
@@ -135,15 +136,14 @@ async def _decide(
         raise StaleRead
     await _refuse_obstacles(tx, purchase)
     accrual = await read_current_accrual(tx, purchase)
-    taken = await _take_back(tx, book, purchase, accrual)
+    life = move_life(purchase.generation, accrual and accrual.state)
     after = purchase._replace(
-        customer_id=target_id,
-        version=purchase.version + 1,
-        # What it earned in its lives so far belongs to the source, also where nothing is left of it.
-        generation=purchase.generation + (1 if accrual else 0),
-        updated_at=book.now,
+        customer_id=target_id, version=purchase.version + 1, generation=life.generation, updated_at=book.now
     )
-    given = await _give(tx, book, after, accrual) if taken is not None and accrual is not None else None
+    given = None
+    if accrual is not None and life.state is not None:
+        await _take_back(tx, book, purchase, accrual)
+        given = await _give(tx, book, after, accrual, life.state)
     moved = MovedPoints(*(one.outstanding_points if one else 0 for one in (accrual, given)))
     reassignment_id = uuid7()
     _save(book, after, purchase, request, reassignment_id, moved)
@@ -168,26 +168,24 @@ async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
     )
 
 
-async def _take_back(
-    tx: Transaction, book: Book, purchase: PurchaseRow, accrual: AccrualRow | None
-) -> AccrualRow | None:
-    """Take from the source what the purchase gave; None where it was not evaluated, or lost its points before."""
-    if accrual is None or not (accrual.state is AccrualState.PENDING or accrual.state in CREDITED):
-        return None
+async def _take_back(tx: Transaction, book: Book, purchase: PurchaseRow, accrual: AccrualRow) -> None:
+    """Take from the source what the purchase gave. Refusal: PurchaseNotReassignable."""
     if accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
         own = [lot for lot in book.lots.spendable(purchase.customer_id) if lot.cause_id == accrual.id]
         refuse_used_points(accrual.outstanding_points, own)
-    return forfeit(book, accrual)[0]
+    forfeit(book, accrual)
 
 
-async def _give(tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow) -> AccrualRow:
-    """Give the target what the purchase is worth for it: at once or later, as it was for the source."""
+async def _give(
+    tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow, state: AccrualState
+) -> AccrualRow:
+    """Give the target what the purchase is worth for it, in this state."""
     given = (await _value(tx, book, purchase, former))._replace(
         id=AccrualId(uuid7()),
         customer_id=purchase.customer_id,
         generation=purchase.generation,
-        state=former.state if former.state is AccrualState.PENDING else AccrualState.AVAILABLE,
+        state=state,
         voided_points=0,
         reversed_points=0,
         evaluated_at=book.now,
