@@ -1,8 +1,12 @@
 """Manual corrections: two ways to write one, a single stored form (signed points), and what counts for the tier."""
 
+from datetime import datetime
+
+from loyalty.rules.account import Account, Debit, Overdraft, debit
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
+from loyalty.rules.errors import InsufficientPoints, InvalidInput, Problem, refuse_problems
 from loyalty.rules.points import MAX_POINTS, check_points
+from loyalty.rules.team_errors import AdjustmentLimitReached
 from loyalty.rules.text import check_note
 
 INTERNAL_NOTE_MAX_LENGTH = 2_000
@@ -56,6 +60,33 @@ def default_qualifying(signed: int, reason: AdjustmentReason) -> bool:
     What is added does; what is removed does only when it corrects a mistake.
     """
     return signed > 0 or reason is AdjustmentReason.CORRECTION
+
+
+def choose_qualifying(signed: int, reason: AdjustmentReason, *, asked: bool | None) -> bool:
+    """Tell whether an adjustment counts for the tier: as the caller says, or by default."""
+    return default_qualifying(signed, reason) if asked is None else asked
+
+
+def remove_points(account: Account, points: int, *, overdraft: Overdraft, qualifying: bool, field: str) -> Debit:
+    """Decide to take points from an account; refusals name ``field``.
+
+    Raises InsufficientPoints where the overdraft does not allow it, and where CLAMP finds nothing: an entry of 0 points
+    would explain nothing.
+    """
+    removed = debit(account, points, overdraft=overdraft, qualifying=qualifying, path=(field,))
+    if not removed.points_taken:
+        raise InsufficientPoints(account.available, points, (field,))
+    return removed
+
+
+def refuse_above_day(daily_points: int, moved: int, points: int, resets_at: datetime, field: str) -> None:
+    """Refuse points beyond what a role may adjust a day; ``moved`` is the sum of the day, these points included.
+
+    Refusal: AdjustmentLimitReached, which says how many are left until ``resets_at``.
+    """
+    if moved > daily_points:
+        left = max(daily_points - (moved - points), 0)
+        raise AdjustmentLimitReached(daily_points, left, points, resets_at, (field,))
 
 
 def validate_notes(internal_note: str | None, customer_description: str | None) -> list[Problem]:

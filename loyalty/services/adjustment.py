@@ -10,17 +10,22 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots, open_book
 from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
-from loyalty.rules.account import Overdraft, credit, debit
-from loyalty.rules.adjustment import AdjustmentReason, default_qualifying, validate_notes
+from loyalty.rules.account import Overdraft, credit
+from loyalty.rules.adjustment import (
+    AdjustmentReason,
+    choose_qualifying,
+    refuse_above_day,
+    remove_points,
+    validate_notes,
+)
 from loyalty.rules.entry import EntryKind
-from loyalty.rules.entry_kinds import cause_entry
-from loyalty.rules.errors import InsufficientPoints, Problem, refuse_problems
+from loyalty.rules.entry_kinds import EntryCause, cause_entry
+from loyalty.rules.errors import Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.expiry import end_of_day
 from loyalty.rules.ids import AdjustmentId, CustomerId
 from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
-from loyalty.rules.team_errors import AdjustmentLimitReached
 from loyalty.rules.text import check_external_id
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.customer import CustomerKey, resolve_customer, visible_rows
@@ -31,6 +36,7 @@ from loyalty.services.world import World
 from loyalty.storage.adjusted_days import count_adjusted_points
 from loyalty.storage.adjustments import AdjustmentRow, read_adjustments_by_id
 from loyalty.storage.customers import CustomerRow, read_customers_by_id
+from loyalty.storage.entries import EntryRow
 from loyalty.storage.idempotency import name_call
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
@@ -134,49 +140,64 @@ async def _decide(
     )
 
 
-async def _count_day(tx: Transaction, book: Book, points: int, path: str) -> None:
+async def _count_day(tx: Transaction, book: Book, points: int, field: str) -> None:
     """Count points of an adjustment to the day of who makes it, one after the other in all processes.
 
     Refusal: AdjustmentLimitReached.
     """
-    day, actor = book.today, book.actor
-    moved = await count_adjusted_points(tx, actor.subject, day, points)
-    if moved > actor.daily_points:
-        left = max(actor.daily_points - (moved - points), 0)
-        resets_at = end_of_day(day, book.program.zone)
-        raise AdjustmentLimitReached(actor.daily_points, left, points, resets_at, (path,))
+    moved = await count_adjusted_points(tx, book.actor.subject, book.today, points)
+    refuse_above_day(book.actor.daily_points, moved, points, end_of_day(book.today, book.program.zone), field)
 
 
 async def _book(
     tx: Transaction, book: Book, customer_id: CustomerId, request: AdjustmentRequest
 ) -> tuple[AdjustmentRow, TierChangeRow | None]:
-    qualifying = request.qualifying
-    if qualifying is None:
-        qualifying = default_qualifying(request.points, request.reason)
     adjustment_id = AdjustmentId(uuid7())
-    cause = cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
-    account = book.account(customer_id)
+    qualifying = choose_qualifying(request.points, request.reason, asked=request.qualifying)
     if request.points > 0:
-        entry = book.credit(
-            customer_id,
-            request.points,
-            credit(account, request.points, earned=False, qualifying=qualifying),
-            cause,
-            [book.lots.parcel_until(request.points, request.expires_on)],
-        )
+        entry = _add(book, customer_id, request, adjustment_id, qualifying=qualifying)
     else:
         await bring_open_lots(tx, book, [customer_id])
-        account = book.account(customer_id)
-        path = (request.points_field,)
-        removed = debit(account, -request.points, overdraft=request.overdraft, qualifying=qualifying, path=path)
-        if not removed.points_taken:
-            # CLAMP with nothing there: an entry of 0 points would explain nothing.
-            raise InsufficientPoints(account.available, -request.points, path)
-        allocations = allocate(book.lots.spendable(customer_id), removed.from_lots)
-        entry = book.debit(customer_id, removed, allocations, cause)
-    adjustment = AdjustmentRow(
+        entry = _remove(book, customer_id, request, adjustment_id, qualifying=qualifying)
+    adjustment = _build_row(book, entry, request, adjustment_id, qualifying=qualifying)
+    book.posting.add(adjustment)
+    available = book.account(customer_id).available
+    book.tell(PointsAdjusted(customer_id, entry.id, adjustment_id, entry.points, available))
+    return adjustment, book.tiers.change(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
+
+
+def _add(
+    book: Book, customer_id: CustomerId, request: AdjustmentRequest, adjustment_id: AdjustmentId, *, qualifying: bool
+) -> EntryRow:
+    added = credit(book.account(customer_id), request.points, earned=False, qualifying=qualifying)
+    parcels = [book.lots.parcel_until(request.points, request.expires_on)]
+    return book.credit(customer_id, request.points, added, _cause(adjustment_id), parcels)
+
+
+def _remove(
+    book: Book, customer_id: CustomerId, request: AdjustmentRequest, adjustment_id: AdjustmentId, *, qualifying: bool
+) -> EntryRow:
+    removed = remove_points(
+        book.account(customer_id),
+        -request.points,
+        overdraft=request.overdraft,
+        qualifying=qualifying,
+        field=request.points_field,
+    )
+    allocations = allocate(book.lots.spendable(customer_id), removed.from_lots)
+    return book.debit(customer_id, removed, allocations, _cause(adjustment_id))
+
+
+def _cause(adjustment_id: AdjustmentId) -> EntryCause:
+    return cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
+
+
+def _build_row(
+    book: Book, entry: EntryRow, request: AdjustmentRequest, adjustment_id: AdjustmentId, *, qualifying: bool
+) -> AdjustmentRow:
+    return AdjustmentRow(
         id=adjustment_id,
-        customer_id=customer_id,
+        customer_id=entry.customer_id,
         points=entry.points,
         requested_points=request.points,
         reason=request.reason,
@@ -188,17 +209,6 @@ async def _book(
         actor_subject=book.actor.subject,
         created_at=book.now,
     )
-    book.posting.add(adjustment)
-    book.tell(
-        PointsAdjusted(
-            customer_id=customer_id,
-            entry_id=entry.id,
-            adjustment_id=adjustment_id,
-            points=entry.points,
-            available=book.account(customer_id).available,
-        ),
-    )
-    return adjustment, book.tiers.change(customer_id, TierChangeCause.ADJUSTMENT, adjustment_id)
 
 
 async def _read_first_answer(tx: Transaction, result_id: UUID) -> AdjustedPoints:

@@ -1,8 +1,22 @@
+from datetime import UTC, datetime
+
 import pytest
 
-from loyalty.rules.adjustment import AdjustmentReason, Direction, default_qualifying, sign_points, validate_notes
-from loyalty.rules.errors import InvalidInput
+from loyalty.rules.account import Overdraft
+from loyalty.rules.adjustment import (
+    AdjustmentReason,
+    Direction,
+    choose_qualifying,
+    default_qualifying,
+    refuse_above_day,
+    remove_points,
+    sign_points,
+    validate_notes,
+)
+from loyalty.rules.errors import InsufficientPoints, InvalidInput
 from loyalty.rules.points import MAX_POINTS
+from loyalty.rules.team_errors import AdjustmentLimitReached
+from tests.loyalty.rules.builders import account
 
 
 @pytest.mark.parametrize(
@@ -75,3 +89,52 @@ def test_notes_are_optional(note: str | None, description: str | None) -> None:
 def test_refuses_notes_that_are_too_long_or_cannot_be_stored() -> None:
     paths = [problem.path for problem in validate_notes("x" * 2_001, "\0")]
     assert paths == [("internal_note",), ("customer_description",)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "signed", "reason", "counts"),
+    [
+        (None, 1, AdjustmentReason.BONUS, True),
+        (None, -1, AdjustmentReason.BONUS, False),
+        (None, -1, AdjustmentReason.CORRECTION, True),
+        # What the caller says comes first.
+        (False, 1, AdjustmentReason.BONUS, False),
+        (True, -1, AdjustmentReason.BONUS, True),
+    ],
+)
+def test_the_caller_or_the_reason_says_whether_it_counts_for_the_tier(
+    *, asked: bool | None, signed: int, reason: AdjustmentReason, counts: bool
+) -> None:
+    assert choose_qualifying(signed, reason, asked=asked) is counts
+
+
+@pytest.mark.parametrize(
+    ("overdraft", "points", "from_lots", "new_debt"),
+    [
+        (Overdraft.REJECT, 5, 5, 0),
+        (Overdraft.CLAMP, 6, 5, 0),
+        (Overdraft.ALLOW_NEGATIVE, 6, 5, 1),
+    ],
+)
+def test_points_are_removed_as_the_overdraft_allows(
+    overdraft: Overdraft, points: int, from_lots: int, new_debt: int
+) -> None:
+    removed = remove_points(account(available=5), points, overdraft=overdraft, qualifying=False, field="amount")
+    assert (removed.from_lots, removed.new_debt) == (from_lots, new_debt)
+    assert removed.account.available == 5 - from_lots
+
+
+@pytest.mark.parametrize(("overdraft", "available"), [(Overdraft.REJECT, 5), (Overdraft.CLAMP, 0)])
+def test_where_nothing_can_be_removed_the_sent_field_is_named(overdraft: Overdraft, available: int) -> None:
+    with pytest.raises(InsufficientPoints) as raised:
+        remove_points(account(available=available), 6, overdraft=overdraft, qualifying=False, field="amount")
+    assert raised.value.path == ("amount",)
+
+
+@pytest.mark.parametrize(("moved", "left"), [(101, 1), (103, 0), (200, 0)])
+def test_a_role_adjusts_so_many_points_a_day(moved: int, left: int) -> None:
+    midnight = datetime(2026, 7, 1, tzinfo=UTC)
+    refuse_above_day(100, 100, 2, midnight, "points")
+    with pytest.raises(AdjustmentLimitReached) as raised:
+        refuse_above_day(100, moved, 2, midnight, "points")
+    assert (raised.value.points_left, raised.value.resets_at) == (left, midnight)
