@@ -17,7 +17,7 @@ from loyalty.rules.origins import check_origins
 from migrations.newest import newest_revision
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
-from runtime.metrics import provided_metrics
+from runtime.metrics import serve_metrics_meanwhile
 from runtime.problems import WrongSettings
 from runtime.settings import Settings, load_settings
 from tenancy.database import Database, Pooler
@@ -37,12 +37,12 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
-    origins = _allowed_origins(settings)
+    origins = _read_allowed_origins(settings)
     host, port = host or settings.host, settings.port if port is None else port
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, provided_metrics(settings, "server") as registry:
+    with provide_database(settings) as urls, serve_metrics_meanwhile(settings, "server") as registry:
         database = Database(
             urls.app,
             pool_size=settings.pool_size,
@@ -79,7 +79,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
         )
 
 
-def _allowed_origins(settings: Settings) -> list[str]:
+def _read_allowed_origins(settings: Settings) -> list[str]:
     """The origins that every tenant allows. Raises WrongSettings."""
     origins, problems = check_origins(settings.cors_origins, ())
     if problems:

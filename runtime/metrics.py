@@ -65,7 +65,7 @@ def new_registry(process: str) -> CollectorRegistry:
 
 
 @contextlib.contextmanager
-def provided_metrics(settings: Settings, process: str) -> Iterator[CollectorRegistry | None]:
+def serve_metrics_meanwhile(settings: Settings, process: str) -> Iterator[CollectorRegistry | None]:
     """The registry of this process, served during the block; None where the settings name no port."""
     if settings.metrics_port is None:
         yield None

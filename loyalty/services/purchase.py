@@ -216,14 +216,14 @@ async def _answer_replays(tx: Transaction, replays: dict[int, KnownPurchase]) ->
     settled = {
         position: await read_settled(tx, PurchaseKey(known.purchase.kind, known.purchase.external_id), moment)
         for position, known in replays.items()
-        if known.purchase and known.checkout_version and (moment := _recorded_at(known))
+        if known.purchase and known.checkout_version and (moment := _find_recording_time(known))
     }
     return {
         position: RecordedPurchase(
             purchase=purchase,
             accrual=replays[position].accrual,
             customer=customers[purchase.customer_id],
-            tier_change=by_fact.get((purchase.id, _recorded_at(replays[position]))),
+            tier_change=by_fact.get((purchase.id, _find_recording_time(replays[position]))),
             replayed=True,
             settled=settled.get(position, NOTHING_SETTLED),
         )
@@ -248,7 +248,7 @@ async def _refresh_replays(
     for position, known in replays.items():
         result, profile = results.get(position), wave[position].customer
         if isinstance(result, RecordedPurchase) and _tells_more(profile, result.customer):
-            news[position] = replace(profile, as_of=profile.as_of or _recorded_at(known))
+            news[position] = replace(profile, as_of=profile.as_of or _find_recording_time(known))
     if not news:
         return {}
     refreshed = await refresh_profiles(tx, program, actor, news.values(), world.now(program))
@@ -269,7 +269,7 @@ def _tells_more(profile: CustomerProfile, customer: CustomerRow) -> bool:
     return told != known
 
 
-def _recorded_at(known: KnownPurchase) -> datetime | None:
+def _find_recording_time(known: KnownPurchase) -> datetime | None:
     """When the fact that a replay repeats was recorded."""
     fact = known.keyed or known.fact
     return fact.recorded_at if fact else None

@@ -32,7 +32,7 @@ class PurchaseOfCard(NamedTuple):
 
 
 def cards_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What cards pay of a purchase as one array, labelled for ``paid_with_cards``."""
+    """What cards pay of a purchase as one array, labelled for ``read_cards_paid``."""
     sums: tuple[ColumnElement[Any], ...] = (
         func.sum(case((_HOLD.c.state == literal(HoldState.ACTIVE), _HOLD.c.amount_minor), else_=0)),
         func.sum(_HOLD.c.captured_minor),
@@ -51,7 +51,7 @@ def cards_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> Col
     )
 
 
-def paid_with_cards(row: Any) -> PaidWithCards:
+def read_cards_paid(row: Any) -> PaidWithCards:
     """What cards pay of a purchase, from the column of ``cards_paid``."""
     return PaidWithCards(*(int(one or 0) for one in row.cards_paid))
 
@@ -62,7 +62,7 @@ _PAID = select(cards_paid(bindparam("kind", type_=Text), bindparam("external_id"
 async def read_paid_with_cards(tx: Reads, key: PurchaseKey) -> PaidWithCards:
     """What cards pay of one purchase."""
     (row,) = await tx.rows(_PAID, kind=key.kind, external_id=key.external_id)
-    return paid_with_cards(row)
+    return read_cards_paid(row)
 
 
 def purchase_of_card(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:

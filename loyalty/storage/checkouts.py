@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.tables import accruals, hold_lots, holds, lots, programs, purchases
@@ -129,7 +129,7 @@ def _with_purchase(columns: list[Any], points: Any, on: ColumnElement[bool]) -> 
     return (
         select(
             *columns,
-            *known_columns(_kind, _external_id),
+            *list_known_columns(_kind, _external_id),
         )
         .select_from(join_purchase(_kind, _external_id, programs).outerjoin(points, on))
         .where(programs.c.tenant_id == tenant_parameter())

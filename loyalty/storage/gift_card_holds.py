@@ -12,9 +12,9 @@ from loyalty.rules.ids import CustomerId, GiftCardHoldId, GiftCardId
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
-from loyalty.storage.gift_cards import PreparedCard, prepare_statement, prepared_card
+from loyalty.storage.gift_cards import PreparedCard, prepare_statement, read_prepared_card
 from loyalty.storage.idempotency import KeyedCall
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
 from loyalty.storage.points_paid import PurchaseKey, name_purchase
 from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_holds, gift_cards
@@ -78,7 +78,7 @@ _HOLDS_BY_ID = select(*HOLD_COLUMNS).where(
     gift_card_holds.c.tenant_id == tenant_parameter(), among(gift_card_holds.c.id, "ids")
 )
 _HOLD_WITH_PURCHASE = (
-    select(*HOLD_COLUMNS, *known_columns(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id))
+    select(*HOLD_COLUMNS, *list_known_columns(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id))
     .select_from(
         join_purchase(gift_card_holds.c.purchase_kind, gift_card_holds.c.purchase_external_id, gift_card_holds)
     )
@@ -119,7 +119,7 @@ _ABANDONED_LOCKED = select(_ABANDONED, _take_its_purchase(_ABANDONED.c)).order_b
 async def prepare_for_card_hold(tx: Transaction, call: KeyedCall, hold_id: GiftCardHoldId) -> PreparedCard | None:
     """For an operation about a hold, and wait until nobody records its purchase; None without a program."""
     row = await tx.row(_PREPARE_BY_HOLD, **call.parameters, hold=hold_id)
-    prepared = prepared_card(row)
+    prepared = read_prepared_card(row)
     if prepared is None or prepared.card_id is None:
         return prepared
     return prepared._replace(purchase=read_purchase_of_card(row))

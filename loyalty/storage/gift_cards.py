@@ -164,7 +164,7 @@ _PREPARE_TO_HOLD = _PREPARE_BY_ID.add_columns(
 
 async def prepare_for_card(tx: Transaction, call: KeyedCall, card_id: GiftCardId) -> PreparedCard | None:
     """For an operation about a card that is named by its id; None without a program."""
-    return prepared_card(await tx.row(_PREPARE_BY_ID, **call.parameters, card=card_id))
+    return read_prepared_card(await tx.row(_PREPARE_BY_ID, **call.parameters, card=card_id))
 
 
 async def prepare_to_hold_card(
@@ -173,11 +173,11 @@ async def prepare_to_hold_card(
     """The same for a new hold, and wait until nobody else begins with its purchase."""
     named = {"purchase_kind": purchase.kind, "purchase_id": purchase.external_id}
     row = await tx.row(_PREPARE_TO_HOLD, **call.parameters, **named, card=card_id)
-    prepared = prepared_card(row)
+    prepared = read_prepared_card(row)
     return prepared and prepared._replace(purchase=read_purchase_of_card(row))
 
 
-def prepared_card(row: Any) -> PreparedCard | None:
+def read_prepared_card(row: Any) -> PreparedCard | None:
     """What a `prepare_statement` has found."""
     if row is None:
         return None

@@ -12,7 +12,7 @@ from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import PurchaseKey, name_purchase, read_terms
 from loyalty.storage.tables import allocations, entries, hold_lots, holds, lots
@@ -87,7 +87,7 @@ _HOLD_COLUMNS = [holds.c[name] for name in HoldRow._fields]
 _HOLD_WITH_PURCHASE = (
     select(
         *_HOLD_COLUMNS,
-        *known_columns(holds.c.purchase_kind, holds.c.purchase_external_id),
+        *list_known_columns(holds.c.purchase_kind, holds.c.purchase_external_id),
     )
     .select_from(join_purchase(holds.c.purchase_kind, holds.c.purchase_external_id, holds))
     .where(holds.c.tenant_id == tenant_parameter(), holds.c.id == bindparam("hold"))

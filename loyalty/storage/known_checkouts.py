@@ -9,14 +9,14 @@ from sqlalchemy.sql.elements import ColumnElement
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.payments import PaidWithCards, Payment, sum_beside_cards, sum_beside_points
 from loyalty.rules.purchase import PurchaseStatus
-from loyalty.storage.cards_paid import cards_paid, paid_with_cards
+from loyalty.storage.cards_paid import cards_paid, read_cards_paid
 from loyalty.storage.documents import read_payments
 from loyalty.storage.points_paid import (
     PaidWithPoints,
     PurchaseKey,
-    paid_with_points,
     paying_holds,
     paying_redemptions,
+    read_points_paid,
 )
 from loyalty.storage.tables import checkouts, programs, purchases
 from tenancy.reading import Reads
@@ -78,7 +78,7 @@ class KnownCheckout(NamedTuple):
 _NAMES = RecordedPurchase._fields
 
 
-def known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+def list_known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
     """The columns of ``known_checkout``, over tables that ``join_purchase`` has joined."""
     return [
         cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version"),
@@ -106,7 +106,7 @@ def join_purchase(kind: ColumnElement[Any], external_id: ColumnElement[Any], tab
 
 _kind, _external_id = bindparam("kind", type_=Text()), bindparam("external_id", type_=Text())
 _KNOWN = (
-    select(*known_columns(_kind, _external_id))
+    select(*list_known_columns(_kind, _external_id))
     .select_from(join_purchase(_kind, _external_id, programs))
     .where(programs.c.tenant_id == tenant_parameter())
 )
@@ -119,9 +119,9 @@ async def read_known_checkout(tx: Reads, key: PurchaseKey) -> KnownCheckout:
 
 
 def known_checkout(row: Any) -> KnownCheckout:
-    """What is known of a purchase, from ``known_columns``."""
+    """What is known of a purchase, from ``list_known_columns``."""
     purchase = None
     if row.paid_id is not None:
         made = RecordedPurchase._make(getattr(row, f"paid_{name}") for name in _NAMES)
         purchase = made._replace(status=PurchaseStatus(made.status), payments=read_payments(made.payments))
-    return KnownCheckout(row.checkout_version, purchase, paid_with_points(row), paid_with_cards(row))
+    return KnownCheckout(row.checkout_version, purchase, read_points_paid(row), read_cards_paid(row))

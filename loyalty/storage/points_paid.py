@@ -96,7 +96,7 @@ REFUNDED_TABLES = (_REFUNDED, purchase_refunds)
 
 
 def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The active holds for a purchase as one document, labelled for ``paid_with_points``."""
+    """The active holds for a purchase as one document, labelled for ``read_points_paid``."""
     names = ("id", "discount_minor", "value_points", "value_minor", "currency", "terms", "capture_on")
     return _aggregate(
         _HOLD,
@@ -108,7 +108,7 @@ def paying_holds(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> C
 
 
 def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The redemptions for a purchase with something left as one document, labelled for ``paid_with_points``."""
+    """The redemptions for a purchase with something left as one document, labelled for ``read_points_paid``."""
     return _aggregate(
         _REDEMPTION,
         kind,
@@ -199,12 +199,12 @@ async def read_paid_with_points(tx: Transaction, keys: Sequence[PurchaseKey]) ->
     """What points pay of each purchase; the accounts of their owners must be locked."""
     named = [{"ordinal": ordinal, **key._asdict()} for ordinal, key in enumerate(keys)]
     return [
-        paid_with_points(row)._replace(given_back=PointsPaid(row.given_back_points, row.given_back_minor))
+        read_points_paid(row)._replace(given_back=PointsPaid(row.given_back_points, row.given_back_minor))
         for row in await tx.rows(_PAID, named=named)
     ]
 
 
-def paid_with_points(row: Any) -> PaidWithPoints:
+def read_points_paid(row: Any) -> PaidWithPoints:
     """What points pay of a purchase, from the columns of ``paying_holds`` and ``paying_redemptions``."""
     return PaidWithPoints(
         sorted((_hold(one) for one in row.paying_holds or ()), key=lambda one: one.id),

@@ -10,8 +10,8 @@ from sqlalchemy.sql.selectable import LateralFromClause
 from loyalty.rules.payments import PaidWithCards
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.storage.accruals import AccrualRow, accrual_row
-from loyalty.storage.cards_paid import cards_paid, paid_with_cards
-from loyalty.storage.points_paid import PaidWithPoints, paid_with_points, paying_holds, paying_redemptions
+from loyalty.storage.cards_paid import cards_paid, read_cards_paid
+from loyalty.storage.points_paid import PaidWithPoints, paying_holds, paying_redemptions, read_points_paid
 from loyalty.storage.purchase_locks import share_purchase
 from loyalty.storage.purchases import PurchaseRow, purchase_row
 from loyalty.storage.refunds import was_refunded
@@ -255,8 +255,8 @@ def _known(row: Any) -> KnownPurchase:
         fact=_fact_of(row.fact_version, row.fact_fingerprint, row.fact_recorded_at),
         keyed=_fact_of(row.keyed_version, row.keyed_fingerprint, row.keyed_recorded_at),
         earlier_states=tuple(row.earlier_states or ()),
-        paid=paid_with_points(row),
-        cards=paid_with_cards(row),
+        paid=read_points_paid(row),
+        cards=read_cards_paid(row),
         checkout_version=row.checkout_version,
         was_refunded=row.was_refunded,
     )

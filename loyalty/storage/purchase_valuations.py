@@ -10,7 +10,7 @@ from loyalty.rules.payments import PaidWithCards
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.accruals import AccrualRow, accrual_row
-from loyalty.storage.cards_paid import cards_paid, paid_with_cards
+from loyalty.storage.cards_paid import cards_paid, read_cards_paid
 from loyalty.storage.points_paid import given_back
 from loyalty.storage.purchase_preparation import look_up
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
@@ -20,7 +20,7 @@ from tenancy.database import Transaction
 from tenancy.table import INSTANT, record_set, tenant_parameter
 
 
-def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
+def _select_points_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """What active holds and redemptions that name a purchase take off it, less what was given back.
 
     What went back for a refund had paid for the refunded part, so it still counts.
@@ -55,7 +55,7 @@ def _paid_with_points(kind: ColumnElement[Any], external_id: ColumnElement[Any])
 _DUE_EVALUATIONS = (
     select(
         *purchase_columns,
-        _paid_with_points(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"),
+        _select_points_paid(purchases.c.kind, purchases.c.external_id).label("points_paid_minor"),
         cards_paid(purchases.c.kind, purchases.c.external_id),
         was_refunded(purchases.c.id),
     )
@@ -90,7 +90,7 @@ _of_purchase = look_up(
 
 
 _EVALUATED = select(
-    _paid_with_points(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
+    _select_points_paid(_keys.c.kind, _keys.c.external_id).label("points_paid_minor"),
     cards_paid(_keys.c.kind, _keys.c.external_id),
     was_refunded(_of_key.c.id),
     *(column.label(f"purchase_{column.name}") for column in _of_key.c),
@@ -125,7 +125,7 @@ async def read_evaluated_purchases(
     rows = await tx.rows(_EVALUATED, keys=wanted)
     return [
         EvaluatedPurchase(
-            purchase_row(row), accrual_row(row), row.points_paid_minor, paid_with_cards(row), row.was_refunded
+            purchase_row(row), accrual_row(row), row.points_paid_minor, read_cards_paid(row), row.was_refunded
         )
         for row in rows
     ]
@@ -135,5 +135,5 @@ async def read_due_evaluations(tx: Transaction, now: datetime, limit: int) -> li
     """Purchases whose rules are due to be evaluated."""
     rows = await tx.rows(_DUE_EVALUATIONS, now=now, limit=limit)
     return [
-        DueEvaluation(purchase_row(row), row.points_paid_minor, paid_with_cards(row), row.was_refunded) for row in rows
+        DueEvaluation(purchase_row(row), row.points_paid_minor, read_cards_paid(row), row.was_refunded) for row in rows
     ]

@@ -14,7 +14,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.customer import Customer, CustomerBy, payer_key
-from schema.types.gift_card import GiftCard, code_field, issued_payload
+from schema.types.gift_card import GiftCard, build_issued_payload, code_field
 
 
 @strawberry.input(description="Which gift card, and whose points.")
@@ -56,6 +56,6 @@ async def gift_card_buy(
         )
         bought = await buy_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return issued_payload(bought)
+        return build_issued_payload(bought)
 
     return await answer_mutation(GiftCardBuyPayload, work)

@@ -13,7 +13,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.gift_card import GiftCard, GiftCardEntry, moved_payload
+from schema.types.gift_card import GiftCard, GiftCardEntry, build_moved_payload
 
 
 @strawberry.input(description="A gift card to cancel.")
@@ -58,6 +58,6 @@ async def gift_card_cancel(
         )
         cancelled = await cancel_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return moved_payload(cancelled)
+        return build_moved_payload(cancelled)
 
     return await answer_mutation(GiftCardCancelPayload, work)

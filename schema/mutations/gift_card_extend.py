@@ -14,7 +14,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.gift_card import GiftCard, GiftCardEntry, moved_payload
+from schema.types.gift_card import GiftCard, GiftCardEntry, build_moved_payload
 
 
 @strawberry.input(description="A gift card, and how long it is to live.")
@@ -58,6 +58,6 @@ async def gift_card_extend(
         )
         extended = await extend_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return moved_payload(extended)
+        return build_moved_payload(extended)
 
     return await answer_mutation(GiftCardExtendPayload, work)

@@ -15,7 +15,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.scalars import Duration
 from schema.types.checkout import PurchaseKeyInput
-from schema.types.gift_card import GiftCard, GiftCardBy, GiftCardHold, gift_card_key, held_payload
+from schema.types.gift_card import GiftCard, GiftCardBy, GiftCardHold, build_held_payload, gift_card_key
 from schema.types.money import MoneyInput, amount_of
 
 
@@ -67,6 +67,6 @@ async def gift_card_hold(
         )
         held = await hold_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return held_payload(held)
+        return build_held_payload(held)
 
     return await answer_mutation(GiftCardHoldPayload, work)

@@ -16,7 +16,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.customer import Customer, CustomerBy, customer_key
-from schema.types.gift_card import GiftCard, code_field, issued_payload
+from schema.types.gift_card import GiftCard, build_issued_payload, code_field
 from schema.types.money import MoneyInput, amount_of
 
 
@@ -88,6 +88,6 @@ async def gift_card_issue(
         )
         issued = await issue_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()
-        return issued_payload(issued)
+        return build_issued_payload(issued)
 
     return await answer_mutation(GiftCardIssuePayload, work)

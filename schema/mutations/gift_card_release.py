@@ -13,7 +13,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.gift_card import GiftCard, GiftCardHold, held_payload
+from schema.types.gift_card import GiftCard, GiftCardHold, build_held_payload
 
 
 @strawberry.input(description="Which hold, and why it ends.")
@@ -56,6 +56,6 @@ async def gift_card_release(
             input.reason,
         )
         info.context.loaders.clear()
-        return held_payload(released)
+        return build_held_payload(released)
 
     return await answer_mutation(GiftCardReleasePayload, work)

@@ -13,7 +13,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
-from schema.types.gift_card import GiftCard, GiftCardEntry, GiftCardHold, returned_payload
+from schema.types.gift_card import GiftCard, GiftCardEntry, GiftCardHold, build_returned_payload
 from schema.types.money import MoneyInput, amount_of
 
 
@@ -59,6 +59,6 @@ async def gift_card_return(
             input.idempotency_key,
         )
         info.context.loaders.clear()
-        return returned_payload(returned)
+        return build_returned_payload(returned)
 
     return await answer_mutation(GiftCardReturnPayload, work)

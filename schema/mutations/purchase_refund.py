@@ -21,7 +21,7 @@ from schema.types.checkout import PurchaseBy, purchase_name
 from schema.types.customer import Customer
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.money import Money, MoneyInput
-from schema.types.node import shown
+from schema.types.node import show_row
 from schema.types.purchase import Accrual, Purchase, PurchaseRefund, refund_of
 from schema.types.redemption import Hold, RedemptionReturn, return_of
 
@@ -116,9 +116,9 @@ async def purchase_refund(
         return {
             "refund": refund_of(refunded.refund, refunded.purchase.total.currency),
             "split": RefundSplit(
-                money=shown(Money, split.money),
+                money=show_row(Money, split.money),
                 points=Points(split.points),
-                points_value=shown(Money, split.points_value),
+                points_value=show_row(Money, split.points_value),
             ),
             "returns": [return_of(row, refunded.purchase.total.currency) for row in refunded.points.returns],
             "holds": list(refunded.points.holds),

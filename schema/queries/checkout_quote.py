@@ -62,7 +62,7 @@ async def checkout_quote(
         _payer(info, input),
         checkout_of(input, input.purchase),
         wanted,
-        [_named_card(by, position) for position, by in enumerate(input.gift_cards or ())],
+        [_find_named_card(by, position) for position, by in enumerate(input.gift_cards or ())],
     )
     return quote_of(quote)
 
@@ -74,7 +74,7 @@ def _payer(info: Info, given: CheckoutQuoteInput) -> CustomerKey:
         return NOBODY
 
 
-def _named_card(by: GiftCardBy, position: int) -> NamedCard:
+def _find_named_card(by: GiftCardBy, position: int) -> NamedCard:
     """The card behind the input, or why it names none: the others are quoted all the same."""
     try:
         return gift_card_key(by, *card_path(position))

@@ -16,7 +16,7 @@ from schema.guard import guarded
 from schema.types.api_token import TOKEN_ORDER, ApiToken, TokenFilterInput, token_filter
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.listed import load_listed_page
-from schema.types.node import shown_rows
+from schema.types.node import show_rows
 from schema.types.oauth_client import CLIENT_ORDER, OauthClient
 from schema.types.oidc_issuer import ISSUER_ORDER, OidcIssuer
 
@@ -31,7 +31,7 @@ Filter = Annotated[TokenFilterInput | None, strawberry.argument(description="Whi
 )
 async def api_tokens(info: Info) -> list[ApiToken]:
     """There are at most 200 that have not ended."""
-    return shown_rows(ApiToken, await list_api_tokens(info.context.world, info.context.actor))
+    return show_rows(ApiToken, await list_api_tokens(info.context.world, info.context.actor))
 
 
 @guarded(

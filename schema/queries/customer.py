@@ -25,7 +25,7 @@ from schema.types.checkout import PurchaseBy, PurchaseKeyInput
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.customer_filter import CustomerFilterInput, narrow_filter
 from schema.types.ledger import Adjustment
-from schema.types.node import shown_found
+from schema.types.node import show_row_if_any
 from schema.types.purchase import Purchase
 from schema.types.tier import find_known_tier_id
 
@@ -136,7 +136,7 @@ async def customer(
         key = customer_key(by)
     except NotFound:
         return None
-    return shown_found(Customer, await find_customer(info.context.world, info.context.actor, key, "by"))
+    return show_row_if_any(Customer, await find_customer(info.context.world, info.context.actor, key, "by"))
 
 
 @guarded(
@@ -153,7 +153,7 @@ async def purchase(
             return None
         key = (by.key.kind, by.key.external_id)
         found = await find_purchase(info.context.world, info.context.actor, purchase_id=None, key=key)
-        return shown_found(Purchase, found)
+        return show_row_if_any(Purchase, found)
     return await load_node(info, by.id or "", "Purchase", "purchases")  # type: ignore[no-any-return]
 
 

@@ -30,7 +30,7 @@ from schema.types.arguments import After, Before, First, Last
 from schema.types.catalog import CATALOG_ORDER, CatalogItem, CatalogItemBy, catalog_place
 from schema.types.earning_rule import EarningRule
 from schema.types.job import Job
-from schema.types.node import shown, shown_rows
+from schema.types.node import show_row, show_rows
 from schema.types.program import Program
 from schema.types.tier import Tier
 
@@ -51,7 +51,7 @@ RULE_ORDER: Order[RulePlace] = Order(
 )
 async def program(info: Info) -> Program:
     """The settings in force."""
-    return shown(Program, await get_program(info.context.world, info.context.actor))
+    return show_row(Program, await get_program(info.context.world, info.context.actor))
 
 
 @guarded(Permission.LOYALTY_READ, prepares=True, description="The earning rules, by priority, then by age.")
@@ -82,7 +82,7 @@ async def earning_rules(
 )
 async def tiers(info: Info) -> list[Tier]:
     """There are at most 50."""
-    return shown_rows(Tier, await tier_service.list_tiers(info.context.world, info.context.actor))
+    return show_rows(Tier, await tier_service.list_tiers(info.context.world, info.context.actor))
 
 
 @guarded(Permission.LOYALTY_READ, prepares=True, description="The catalogue, by kind, then by external id.")

@@ -11,7 +11,7 @@ from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded
 from schema.types.gift_card_report import GiftCardReport
-from schema.types.node import shown
+from schema.types.node import show_row
 from schema.types.report import Report
 
 
@@ -27,7 +27,7 @@ async def report(
     range: Annotated[DateRangeInput, strawberry.argument(description="Which days.")],  # noqa: A002
 ) -> Report:
     """Sums over a covering index."""
-    return shown(Report, await get_report(info.context.world, info.context.actor, range.from_, range.to))
+    return show_row(Report, await get_report(info.context.world, info.context.actor, range.from_, range.to))
 
 
 @guarded(
@@ -40,4 +40,4 @@ async def gift_card_report(
 ) -> GiftCardReport:
     """Sums over the ledgers of all cards."""
     world, actor = info.context.world, info.context.actor
-    return shown(GiftCardReport, await get_gift_card_report(world, actor, range.from_, range.to))
+    return show_row(GiftCardReport, await get_gift_card_report(world, actor, range.from_, range.to))

@@ -7,7 +7,7 @@ from loyalty.services.verification import MAX_ENTRIES_IN_A_REQUEST, get_verifica
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded
-from schema.types.node import shown_rows
+from schema.types.node import show_rows
 
 
 @strawberry.type(description="An invariant of the ledger that does not hold.")
@@ -38,5 +38,5 @@ async def ledger_verification(info: Info) -> LedgerVerification:
         sound=not verification.differences,
         invariants=len(INVARIANTS),
         entries=verification.entries,
-        differences=shown_rows(LedgerDifference, verification.differences),
+        differences=show_rows(LedgerDifference, verification.differences),
     )

@@ -16,7 +16,7 @@ from schema.loaders import load
 from schema.node_ids import decode_id
 from schema.types.customer import Customer
 from schema.types.member import Member
-from schema.types.node import Node, shown, shown_found, shown_rows
+from schema.types.node import Node, show_row, show_row_if_any, show_rows
 from schema.types.program import Tenant, Viewer
 from schema.types.role import Role
 
@@ -71,12 +71,12 @@ async def viewer(info: Info) -> Viewer:
     return Viewer(
         kind=actor.kind,
         name=actor.display,
-        tenant=shown(Tenant, await get_tenant(info.context.world, actor)),
+        tenant=show_row(Tenant, await get_tenant(info.context.world, actor)),
         permissions=sort_permissions(actor.permissions),
-        customer=shown_found(Customer, await _customer(info)),
-        roles=shown_rows(Role, list(actor.roles)),
-        role=shown_found(Role, actor.roles[0] if len(actor.roles) == 1 else None),
-        member=shown_found(Member, await load(info, "members", actor.member_id) if actor.member_id else None),
+        customer=show_row_if_any(Customer, await _customer(info)),
+        roles=show_rows(Role, list(actor.roles)),
+        role=show_row_if_any(Role, actor.roles[0] if len(actor.roles) == 1 else None),
+        member=show_row_if_any(Member, await load(info, "members", actor.member_id) if actor.member_id else None),
     )
 
 
@@ -87,7 +87,7 @@ async def viewer(info: Info) -> Viewer:
 )
 async def me(info: Info) -> Customer | None:
     """The customer behind the credential."""
-    return shown_found(Customer, await get_me(info.context.world, info.context.actor))
+    return show_row_if_any(Customer, await get_me(info.context.world, info.context.actor))
 
 
 @guarded(description="An object by its global id; null when there is none, or not for this caller.")
@@ -96,7 +96,7 @@ async def node(
     id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")],  # noqa: A002 - Relay's name
 ) -> Node | None:
     """One object."""
-    return shown_found(Node, await _node(info, id))
+    return show_row_if_any(Node, await _node(info, id))
 
 
 @guarded(description="Objects by their global ids, in the same order; null where there is none.")
@@ -107,7 +107,7 @@ async def nodes(
     """Several objects, each kind in one statement."""
     if len(ids) > MAX_NODES:
         raise InvalidInput.one("ids", reason=f"must have at most {MAX_NODES} ids")
-    return [shown_found(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]
+    return [show_row_if_any(Node, row) for row in await asyncio.gather(*(_node(info, one) for one in ids))]
 
 
 async def _node(info: Info, text: str) -> Any:

@@ -20,7 +20,7 @@ from schema.subscriptions.stream import event_cursor, find_watched_customer, fol
 from schema.types.customer import CustomerBy, PointsAccount
 from schema.types.event import account_then
 from schema.types.ledger import LedgerEntry
-from schema.types.node import shown
+from schema.types.node import show_row
 
 ENTRY = "entry_id"
 OF_ENTRIES = frozenset(kind for kind, told in EVENT_CLASSES.items() if ENTRY in {field.name for field in fields(told)})
@@ -66,4 +66,4 @@ async def points_changed(
             logged = decode_row(event)
             entry_id: EntryId = getattr(logged.event, ENTRY)
             row = PointsChangedRow(event_cursor(info, logged), entry_id, event.customer_id, logged.account)
-            yield shown(PointsChanged, row)
+            yield show_row(PointsChanged, row)

@@ -18,7 +18,7 @@ from schema.scalars import Cursor, Points
 from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
 from schema.types.customer import Customer, CustomerBy
 from schema.types.expiry import PointsLot
-from schema.types.node import shown
+from schema.types.node import show_row
 
 
 class PointsExpiringRow(NamedTuple):
@@ -71,7 +71,7 @@ async def points_expiring(
             logged = decode_row(event)
             notice = cast("PointsExpiringEvent", logged.event)
             if days_before is None or notice.days_before in days_before:
-                yield shown(PointsExpiring, _row(info, logged, notice))
+                yield show_row(PointsExpiring, _row(info, logged, notice))
 
 
 def _row(info: Info, logged: LoggedEvent, notice: PointsExpiringEvent) -> PointsExpiringRow:

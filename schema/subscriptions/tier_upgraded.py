@@ -19,7 +19,7 @@ from schema.scalars import Cursor, Locale
 from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
 from schema.types.customer import CustomerBy
 from schema.types.event import TierUpgrade
-from schema.types.node import shown
+from schema.types.node import show_row
 from schema.types.tier import find_known_tier_ids
 
 
@@ -75,7 +75,7 @@ async def tier_upgraded(
                 and (wanted is None or upgrade.tier_id in wanted)
                 and (locale is None or (logged.locale and locale_matches(locale, logged.locale)))
             ):
-                yield shown(TierUpgraded, _row(info, logged, upgrade))
+                yield show_row(TierUpgraded, _row(info, logged, upgrade))
 
 
 def _row(info: Info, logged: LoggedEvent, upgrade: TierUpgradedEvent) -> TierUpgradedRow:

@@ -19,7 +19,7 @@ from schema.mutations.given import read_given_fields
 from schema.node_ids import encode_key
 from schema.scalars import Points, TimeZone
 from schema.types.money import Money, MoneyInput, minor_in
-from schema.types.node import Node, reads, row_of, shown
+from schema.types.node import Node, reads, row_of, show_row
 
 
 @strawberry.type(description="So many points for every so much money.")
@@ -66,7 +66,7 @@ class CatalogItem(Node):
             return None
         tenant = await load(info, "tenant", None)
         return EarningRate(
-            points=Points(row.rate.points), per=shown(Money, Amount(row.rate.per_minor, tenant.currency))
+            points=Points(row.rate.points), per=show_row(Money, Amount(row.rate.per_minor, tenant.currency))
         )
 
 

@@ -13,7 +13,7 @@ from schema.errors import user_errors
 from schema.scalars import Points
 from schema.types.gift_card import GiftCard
 from schema.types.money import Money
-from schema.types.node import shown
+from schema.types.node import show_row
 from schema.user_error import UserError
 
 
@@ -105,18 +105,18 @@ def quote_of(quote: Quote) -> CheckoutQuote:
     lines = _lines_of(quote)
     currency = quote.checkout.subtotal.currency
     return CheckoutQuote(
-        subtotal=shown(Money, quote.checkout.subtotal),
+        subtotal=show_row(Money, quote.checkout.subtotal),
         lines=[
-            PriceLine(kind=kind, amount=shown(Money, Amount(minor, currency)), gift_card=card and card_of(card))
+            PriceLine(kind=kind, amount=show_row(Money, Amount(minor, currency)), gift_card=card and card_of(card))
             for kind, minor, card in lines
         ],
-        total=shown(Money, Amount(sum(minor for _, minor, _ in lines), currency)),
+        total=show_row(Money, Amount(sum(minor for _, minor, _ in lines), currency)),
         loyalty=None if quote.loyalty is None else _loyalty_of(quote.loyalty),
         gift_cards=[
             GiftCardQuote(
                 gift_card=card_of(one),
-                amount=shown(Money, one.amount),
-                available_amount=shown(Money, one.available),
+                amount=show_row(Money, one.amount),
+                available_amount=show_row(Money, one.available),
                 refusal=user_errors(one.refusal)[0] if one.refusal else None,
             )
             for one in quote.paid.cards
@@ -126,7 +126,7 @@ def quote_of(quote: Quote) -> CheckoutQuote:
 
 def card_of(quoted: QuotedCard) -> GiftCard | None:
     """The card of a quote, where it was found."""
-    return None if quoted.card is None else shown(GiftCard, quoted.card.card)
+    return None if quoted.card is None else show_row(GiftCard, quoted.card.card)
 
 
 def _lines_of(quote: Quote) -> list[tuple[PriceLineKind, int, QuotedCard | None]]:
@@ -145,7 +145,7 @@ def _lines_of(quote: Quote) -> list[tuple[PriceLineKind, int, QuotedCard | None]
 def _loyalty_of(loyalty: QuotedPoints) -> LoyaltyQuote:
     return LoyaltyQuote(
         balance=Points(loyalty.balance),
-        balance_value=shown(Money, loyalty.balance_value),
+        balance_value=show_row(Money, loyalty.balance_value),
         method=loyalty.method,
         points=Points(loyalty.points),
         points_reason=loyalty.reason,
@@ -153,9 +153,9 @@ def _loyalty_of(loyalty: QuotedPoints) -> LoyaltyQuote:
         step=Points(loyalty.step),
         limited_by=loyalty.limited_by,
         held_points=Points(loyalty.held_points),
-        discount=shown(Money, loyalty.discount),
+        discount=show_row(Money, loyalty.discount),
         max_points=Points(loyalty.max_points),
-        max_discount=shown(Money, loyalty.max_discount),
+        max_discount=show_row(Money, loyalty.max_discount),
         redeemable=loyalty.max_points > 0,
         refusal=user_errors(loyalty.refusal)[0] if loyalty.refusal else None,
     )

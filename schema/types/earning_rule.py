@@ -20,7 +20,7 @@ from schema.loaders import load, loaded
 from schema.scalars import Decimal, Points
 from schema.types.expiry import ExpiryPolicy
 from schema.types.money import Money, MoneyInput, minor_in
-from schema.types.node import Node, node_id, reads, shown
+from schema.types.node import Node, node_id, reads, show_row
 
 if TYPE_CHECKING:
     from schema.types.earning_rule_version import EarningRuleVersion
@@ -121,13 +121,13 @@ async def award_of(info: Info, row: Any) -> EarningAward:
     """The award of a rule or of a version of one, with amounts in the program's currency."""
     award = row.award
     if isinstance(award, earning.PerAmountAward):
-        per = shown(Money, Amount(award.per_minor, await _currency(info)))
+        per = show_row(Money, Amount(award.per_minor, await _currency(info)))
         return PerAmountAward(points=Points(award.points), per=per, rounding=award.rounding)
     if isinstance(award, earning.MultiplierAward):
         return MultiplierAward(factor=Decimal(format_factor(award.factor)))
     if isinstance(award, earning.FixedAward):
-        return shown(FixedAward, award)
-    return shown(PerUnitAward, award)
+        return show_row(FixedAward, award)
+    return show_row(PerUnitAward, award)
 
 
 async def conditions_of(info: Info, row: Any) -> EarningConditions:
@@ -136,7 +136,7 @@ async def conditions_of(info: Info, row: Any) -> EarningConditions:
     currency = await _currency(info)
 
     def money(minor: int | None) -> Money | None:
-        return None if minor is None else shown(Money, Amount(minor, currency))
+        return None if minor is None else show_row(Money, Amount(minor, currency))
 
     return EarningConditions(
         service_categories=sorted(conditions.service_categories),

@@ -21,7 +21,7 @@ from schema.types.expiry import PointsLot
 from schema.types.gift_card import GiftCard
 from schema.types.ledger import Adjustment, LedgerEntry
 from schema.types.money import Money
-from schema.types.node import shown
+from schema.types.node import show_row
 from schema.types.purchase import Purchase
 from schema.types.redemption import Hold, Redemption
 from schema.types.tier import Tier
@@ -80,7 +80,7 @@ class Event:
         row = cast("LoggedEventRow", self)
         if row.amount_minor is None or row.currency is None:
             return None
-        return shown(Money, Amount(row.amount_minor, row.currency))
+        return show_row(Money, Amount(row.amount_minor, row.currency))
 
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def account(self, info: strawberry.Info) -> PointsAccount:

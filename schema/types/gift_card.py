@@ -27,7 +27,7 @@ from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Points
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.redemption import PurchaseKey, purchase_key_of
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 
@@ -242,7 +242,7 @@ def code_field() -> Any:
     )
 
 
-def issued_payload(issued: IssuedCard) -> dict[str, Any]:
+def build_issued_payload(issued: IssuedCard) -> dict[str, Any]:
     """What a payload says about a card that was made."""
     return {
         "gift_card": issued.card,
@@ -252,17 +252,17 @@ def issued_payload(issued: IssuedCard) -> dict[str, Any]:
     }
 
 
-def moved_payload(moved: MovedCard) -> dict[str, Any]:
+def build_moved_payload(moved: MovedCard) -> dict[str, Any]:
     """What a payload says about a card after an entry."""
     return {"gift_card": moved.card, "entry": moved.entry, "replayed": moved.replayed}
 
 
-def held_payload(held: HeldCard) -> dict[str, Any]:
+def build_held_payload(held: HeldCard) -> dict[str, Any]:
     """What a payload says about a hold and its card."""
     return {"gift_card_hold": held.hold, "gift_card": held.card, "replayed": held.replayed}
 
 
-def returned_payload(returned: ReturnedCard) -> dict[str, Any]:
+def build_returned_payload(returned: ReturnedCard) -> dict[str, Any]:
     """What a payload says about money that came back to a card."""
     return {
         "entry": returned.entry,
@@ -279,7 +279,7 @@ async def tenant_now(info: Info) -> datetime:
 
 
 def _money(row: Any, minor: int) -> Money:
-    return shown(Money, Amount(minor, row.currency))
+    return show_row(Money, Amount(minor, row.currency))
 
 
 def _is_team(info: Info) -> bool:

@@ -11,7 +11,7 @@ from loyalty.services.job import result_of
 from loyalty.storage.jobs import JobRow
 from permissions.actor import ActorKind
 from schema.fields import computed, replaced_by, shows
-from schema.types.node import Node, node_id, reads, row_of, shown_found
+from schema.types.node import Node, node_id, reads, row_of, show_row_if_any
 from schema.types.who import known_actor_kind, known_actor_name
 
 
@@ -50,4 +50,4 @@ class Job(Node):
     @computed(description="What came of it so far; null before its first batch.")
     def result(self) -> JobResult | None:
         """Each kind of job has a type of its own."""
-        return shown_found(ReTierResult, result_of(row_of(JobRow, self)))
+        return show_row_if_any(ReTierResult, result_of(row_of(JobRow, self)))

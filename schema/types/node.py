@@ -43,16 +43,16 @@ def node_id(type_name: str, attribute: str = "id") -> Any:
     return strawberry.field(resolver=resolve, description="Opaque; the same for as long as the object exists.")
 
 
-def shown(_shape: type[Shape], row: object) -> Shape:
+def show_row(_shape: type[Shape], row: object) -> Shape:
     """Hand a row to GraphQL as the type that reads it. A test compares the fields of each type with its row."""
     return cast("Shape", row)
 
 
-def shown_found(_shape: type[Shape], row: object | None) -> Shape | None:
+def show_row_if_any(_shape: type[Shape], row: object | None) -> Shape | None:
     """Hand a row that may be missing to GraphQL as the type that reads it."""
     return cast("Shape | None", row)
 
 
-def shown_rows(_shape: type[Shape], rows: object) -> list[Shape]:
+def show_rows(_shape: type[Shape], rows: object) -> list[Shape]:
     """Hand a list of rows to GraphQL as the type that reads them."""
     return cast("list[Shape]", rows)

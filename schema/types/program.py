@@ -32,7 +32,7 @@ from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
 from schema.types.member import Member
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.role import Role
 
 
@@ -137,7 +137,7 @@ class RedemptionPolicy:
         minor, percent = policy.max_discount_amount_minor, policy.max_discount_percent
         if minor is None and percent is None:
             return None
-        amount = None if minor is None else shown(Money, Amount(minor, policy.point_value.money.currency))
+        amount = None if minor is None else show_row(Money, Amount(minor, policy.point_value.money.currency))
         return DiscountCap(amount=amount, percent=percent)
 
 
@@ -212,7 +212,7 @@ class AccrualPolicy:
     @computed(description="Which money earns.")
     def basis(self) -> EarningBasis:
         """From the settings."""
-        return shown(EarningBasis, row_of(ProgramSettings, self).basis)
+        return show_row(EarningBasis, row_of(ProgramSettings, self).basis)
 
 
 @strawberry.type(description="How tiers are reached and lost. All but `basis` do nothing with LIFETIME_EARNED.")
@@ -249,7 +249,7 @@ class Program(Node):
     @computed(description="How purchases are turned into points.")
     def accrual_policy(self) -> AccrualPolicy:
         """From the settings."""
-        return shown(AccrualPolicy, row_of(ProgramRow, self).settings)
+        return show_row(AccrualPolicy, row_of(ProgramRow, self).settings)
 
     @computed(
         description="What the program still lacks, also while it is off; empty for one that earns and pays, and for "
@@ -262,17 +262,17 @@ class Program(Node):
     @computed(description="When points expire, unless their rule says otherwise.")
     def expiry_policy(self) -> ExpiryPolicy:
         """From the settings."""
-        return shown(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
+        return show_row(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
 
     @computed(description="How points become a discount at checkout.")
     def redemption_policy(self) -> RedemptionPolicy:
         """From the settings."""
-        return shown(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)
+        return show_row(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)
 
     @computed(description="How purchases are turned into points.", deprecation_reason=replaced_by("accrualPolicy"))
     def accrual(self) -> AccrualPolicy:
         """From the settings."""
-        return shown(AccrualPolicy, row_of(ProgramRow, self).settings)
+        return show_row(AccrualPolicy, row_of(ProgramRow, self).settings)
 
     @computed(
         description="When points expire, unless their rule says otherwise.",
@@ -280,7 +280,7 @@ class Program(Node):
     )
     def expiry(self) -> ExpiryPolicy:
         """From the settings."""
-        return shown(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
+        return show_row(ExpiryPolicy, row_of(ProgramRow, self).settings.expiry)
 
     @computed(description="How many days before the expiry of points their owner is told.")
     def notice_days(self) -> list[int]:
@@ -290,11 +290,11 @@ class Program(Node):
     @computed(description="How tiers are reached and lost.")
     def tiering(self) -> TierPolicy:
         """From the settings."""
-        return shown(TierPolicy, row_of(ProgramRow, self).settings.tiering)
+        return show_row(TierPolicy, row_of(ProgramRow, self).settings.tiering)
 
     @computed(
         description="How points become a discount at checkout.", deprecation_reason=replaced_by("redemptionPolicy")
     )
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
-        return shown(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)
+        return show_row(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)

@@ -32,7 +32,7 @@ from schema.node_ids import encode_id
 from schema.scalars import Decimal, Points, Quantity
 from schema.types.arguments import After, Before, First, Last
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.nothing_earned import WhyNothing, explain_purchase
 from schema.types.payments import holds_of, redemptions_of
 from schema.types.purchase_line import PurchaseLine, line_of, show_quantity
@@ -251,13 +251,13 @@ class Purchase(Node):
         if row.exchange is None or row.exchange["total_minor"] is None:
             return None
         told = Amount(row.exchange["total_minor"], row.exchange["currency"])
-        return PurchaseExchange(total=shown(Money, told), rate=Decimal(row.exchange["rate"]))
+        return PurchaseExchange(total=show_row(Money, told), rate=Decimal(row.exchange["rate"]))
 
     @computed(description="How much of the total was refunded so far.")
     def refunded(self) -> Money:
         """In the currency of the total."""
         row = row_of(PurchaseRow, self)
-        return shown(Money, Amount(row.refunded_minor, row.total.currency))
+        return show_row(Money, Amount(row.refunded_minor, row.total.currency))
 
     @computed(description="Its newest 100 refunds, in the order they came.")
     async def refunds(self, info: Info) -> list[PurchaseRefund]:
@@ -313,7 +313,7 @@ def refund_of(row: RefundRow, currency: str) -> PurchaseRefund:
     """A refund in the currency of its purchase."""
 
     def money(minor: int) -> Money:
-        return shown(Money, Amount(minor, currency))
+        return show_row(Money, Amount(minor, currency))
 
     return PurchaseRefund(
         number=row.number,
@@ -351,7 +351,7 @@ def _line(one: EvaluationLine, currency: str) -> AccrualLine:
         explanation=one.explanation,
         failed_condition=ConditionKind(one.failed_condition) if one.failed_condition else None,
         units=None if one.units is None else show_quantity(one.units),
-        basis=None if one.basis_minor is None else shown(Money, Amount(one.basis_minor, currency)),
+        basis=None if one.basis_minor is None else show_row(Money, Amount(one.basis_minor, currency)),
         rule_id=encode_id("EarningRule", one.rule_id) if one.rule_id else None,
         rule_name=one.rule_name,
         rule_version=one.rule_version,

@@ -14,7 +14,7 @@ from schema.fields import computed
 from schema.loaders import load
 from schema.scalars import Quantity
 from schema.types.money import Money
-from schema.types.node import shown
+from schema.types.node import show_row
 
 
 @strawberry.type(description="One position of a purchase.")
@@ -53,7 +53,7 @@ def line_of(line: Line, kind: PurchaseKind, currency: str) -> PurchaseLine:
     """A line with its amounts in the currency of its purchase, whose kind says which item it is."""
 
     def money(minor: int) -> Money:
-        return shown(Money, Amount(minor, currency))
+        return show_row(Money, Amount(minor, currency))
 
     return PurchaseLine(
         kind=line.kind,

@@ -11,7 +11,7 @@ from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed
 from schema.types.money import Money
-from schema.types.node import shown
+from schema.types.node import show_row
 
 
 @strawberry.type(description="A part of the total of a purchase that a report told, and what paid it.")
@@ -31,7 +31,7 @@ def payments_of(stored: list[dict[str, Any]] | None, currency: str) -> list[Purc
     return [
         PurchasePayment(
             kind=payment.kind,
-            amount=shown(Money, Amount(payment.amount_minor, currency)),
+            amount=show_row(Money, Amount(payment.amount_minor, currency)),
             told_reference=payment.reference,
         )
         for payment in read_payments(stored)

@@ -19,7 +19,7 @@ from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
 from schema.types.money import Money
-from schema.types.node import Node, node_id, reads, row_of, shown
+from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def return_of(row: ReturnRow, currency: str) -> ShownReturn:
 
 
 def _discount(root: Any) -> Money:
-    return shown(Money, Amount(root.discount_minor, root.currency))
+    return show_row(Money, Amount(root.discount_minor, root.currency))
 
 
 def purchase_key_of(row: HoldRow | RedemptionRow | GiftCardHoldRow) -> PurchaseKey | None:

@@ -20,7 +20,7 @@ from schema.types.activity import ActivityFilter, activity_page
 from schema.types.arguments import After, Before, First, Last, NewestFirst
 from schema.types.customer import CustomerBy, customer_key
 from schema.types.ledger import LedgerEntry
-from schema.types.node import reads, shown
+from schema.types.node import reads, show_row
 
 RATIO_DECIMALS = 6
 
@@ -76,7 +76,7 @@ class Report:
     @computed(description="Gross sums by what moved the points.")
     def movements(self) -> Movements:
         """Read with the report."""
-        return shown(Movements, self)
+        return show_row(Movements, self)
 
     @computed(description="The same movements day by day. The range may have at most 366 days for it.")
     async def daily(self, info: Info) -> DailyFigures:
@@ -84,7 +84,7 @@ class Report:
         row: Any = self
         context = info.context
         found = await get_daily_figures(context.world, context.actor, row.starts_at, row.ends_at)
-        return shown(DailyFigures, found)
+        return show_row(DailyFigures, found)
 
     @computed(description="The activity log: every change of a balance in the range, newest first.")
     async def activity(  # noqa: PLR0913, PLR0917 - a list is asked for in many ways
