@@ -126,6 +126,18 @@ def evaluates_at(policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseSt
     return service_end(facts) if waits else None
 
 
+def choose_sweep_time(
+    policy: AccrualPolicy, facts: PurchaseFacts, status: PurchaseStatus, now: datetime, *, is_evaluated: bool
+) -> datetime | None:
+    """Return when the sweep will evaluate a purchase: only one that waits for the end of its service, and for no more.
+
+    None for one that is evaluated, or that is to be evaluated now.
+    """
+    if is_evaluated or is_evaluated_at(policy, facts, status, now):
+        return None
+    return evaluates_at(policy, facts, status)
+
+
 def service_end(facts: PurchaseFacts) -> datetime | None:
     """Return the end of the service; where the purchase does not tell it, its start."""
     return facts.ends_at or facts.starts_at

@@ -17,6 +17,10 @@ CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 """The states in which points of an accrual are, or were, in the customer's account."""
 
 
+LOST = frozenset({AccrualState.VOIDED, AccrualState.REVERSED})
+"""The states in which nothing is left of an accrual: a purchase that comes back to life earns anew."""
+
+
 class AccrualStep(StrEnum):
     """What a report about its purchase does to an accrual."""
 

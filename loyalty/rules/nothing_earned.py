@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from loyalty.rules.accrual import AccrualPolicy, AccrualState, EvaluateOn, MatureOn
+from loyalty.rules.accrual_steps import LOST
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.evaluation import EvaluationLine, Outcome
 from loyalty.rules.ids import RuleId
@@ -122,7 +123,7 @@ def hide_rules(reasons: Sequence[WhyNothing]) -> list[WhyNothing]:
 
 
 def _explain_points(accrual: UnearnedAccrual) -> Iterator[WhyNothing]:
-    if accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED):
+    if accrual.state in LOST:
         yield WhyNothing(NothingReason.POINTS_TAKEN_BACK, f"It earned {accrual.points} points and lost them again.")
     elif accrual.state is AccrualState.PENDING:
         until, waits_for = accrual.matures_at, None

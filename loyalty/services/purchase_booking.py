@@ -14,8 +14,8 @@ from loyalty.ledger.posting import post
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import choose_given_or_known
-from loyalty.rules.accrual import AccrualState, evaluates_at, is_evaluated_at
-from loyalty.rules.accrual_steps import CREDITED, takes_credited_points
+from loyalty.rules.accrual import choose_sweep_time, is_evaluated_at
+from loyalty.rules.accrual_steps import CREDITED, LOST, takes_credited_points
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import LoyaltyError
@@ -359,15 +359,14 @@ def _evaluates_at(book: Book, draft: PurchaseDraft) -> datetime | None:
     """When the sweep will evaluate the rules: only while that waits for the end of the service."""
     facts, status, policy = draft.facts, draft.item.status, book.program.row.settings.accrual
     generation, accrual = _generation(draft), draft.item.known.accrual
-    is_evaluated = accrual is not None and accrual.generation == generation
-    if not generation or is_evaluated or is_evaluated_at(policy, facts, status, book.now):
-        return None
-    return evaluates_at(policy, facts, status)
+    # Generation 0 was called off before anybody had heard of it: it is never evaluated.
+    is_evaluated = not generation or (accrual is not None and accrual.generation == generation)
+    return choose_sweep_time(policy, facts, status, book.now, is_evaluated=is_evaluated)
 
 
 def _generation(draft: PurchaseDraft) -> int:
     before, accrual = draft.before, draft.item.known.accrual
-    lost = accrual is not None and accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    lost = accrual is not None and accrual.state in LOST
     # The lives of a purchase that comes back as somebody else's stay with whom it was recorded for.
     lost = lost or (before is not None and before.customer_id != draft.customer_id)
     known = None if before is None else (before.generation, before.status)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from loyalty.ledger.program import CompiledProgram
-from loyalty.rules.accrual import AccrualState
+from loyalty.rules.accrual_steps import LOST
 from loyalty.rules.errors import (
     FeatureDisabled,
     IdempotencyConflict,
@@ -66,7 +66,7 @@ def convert_to_program_currency(
 
 def _changes_hands(recording: PurchaseRecording, known: KnownPurchase, purchase: PurchaseRow) -> bool:
     """Whether a purchase that was called off may come back to life as somebody else's: nothing is left of it."""
-    lost = known.accrual is None or known.accrual.state in (AccrualState.VOIDED, AccrualState.REVERSED)
+    lost = known.accrual is None or known.accrual.state in LOST
     untouched = not known.was_refunded and not known.paid.owner_ids
     return bool(purchase.generation) and lost and untouched and reactivates(purchase.status, recording.status)
 

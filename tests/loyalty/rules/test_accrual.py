@@ -17,6 +17,7 @@ from loyalty.rules.accrual import (
     AccrualPolicy,
     EvaluateOn,
     MatureOn,
+    choose_sweep_time,
     evaluates_at,
     forfeits,
     is_evaluated_at,
@@ -200,3 +201,24 @@ def test_lists_every_delay_and_status_that_cannot_be(minutes: int) -> None:
     ]
     assert "P366D" in problems[0].reason
     assert problems[2].reason.endswith("not COMPLETED, PAID")
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "ends_in", "is_evaluated", "waits"),
+    [
+        (EvaluateOn.SERVICE_ENDED, PAID, timedelta(microseconds=1), False, True),
+        # The end has come: the report itself evaluates.
+        (EvaluateOn.SERVICE_ENDED, PAID, timedelta(0), False, False),
+        (EvaluateOn.SERVICE_ENDED, COMPLETED, timedelta(hours=1), False, False),
+        (EvaluateOn.SERVICE_ENDED, PAID, timedelta(hours=1), True, False),
+        # Called off, or waiting for a status: no time alone evaluates it.
+        (EvaluateOn.SERVICE_ENDED, CANCELLED, timedelta(hours=1), False, False),
+        (EvaluateOn.PURCHASE_PAID, CREATED, timedelta(hours=1), False, False),
+    ],
+)
+def test_the_sweep_evaluates_only_what_waits_for_the_end_of_its_service(
+    *, policy: EvaluateOn, status: PurchaseStatus, ends_in: timedelta, is_evaluated: bool, waits: bool
+) -> None:
+    told = facts(starts_at=NOW - timedelta(hours=1), ends_at=NOW + ends_in)
+    at = choose_sweep_time(AccrualPolicy(evaluate_on=policy), told, status, NOW, is_evaluated=is_evaluated)
+    assert at == (told.ends_at if waits else None)
