@@ -23,8 +23,15 @@ def prepare(*, adopt_roles: bool) -> None:
     settings = load_settings()
     if settings.database_url is None:
         raise SetupProblem("DATABASE_URL is not set. The embedded server needs no preparation.")
-    prepare_database(settings.database_url, settings.data_dir, settings.database_name, adopt_roles=adopt_roles)
-    click.echo(f"Database {settings.database_name} is ready; the roles' passwords are in {settings.data_dir}.")
+    prepare_database(
+        settings.database_url,
+        settings.data_dir,
+        settings.database_name,
+        owner_dir=settings.owner_dir,
+        adopt_roles=adopt_roles,
+    )
+    folders = " and ".join(str(folder) for folder in (settings.data_dir, settings.owner_dir) if folder is not None)
+    click.echo(f"Database {settings.database_name} is ready; the roles' passwords are in {folders}.")
 
 
 @database.command()

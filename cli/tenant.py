@@ -63,7 +63,7 @@ def create(
     sandbox: bool,
 ) -> None:
     """Create a tenant with its first settings, and print its id."""
-    with provide_database(load_settings(), prepare=True) as urls:
+    with provide_database(load_settings()) as urls:
 
         async def work(database: Database) -> str:
             try:

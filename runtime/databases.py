@@ -15,8 +15,8 @@ def provide_database(settings: Settings, *, prepare: bool = False) -> Iterator[D
 
     In this order: TREUE_APP_URL and TREUE_RELAY_URL (with TREUE_OWNER_URL for who migrates), else DATABASE_URL, else
     the embedded server. `prepare` makes roles and database where they are missing; a process that only serves leaves it
-    out, and then needs no administrator: of DATABASE_URL only the server's place counts. Without TREUE_OWNER_URL
-    the owner's URL is empty, since nobody here is to migrate.
+    out, and then needs no administrator: of DATABASE_URL only the server's place counts. The owner's URL is empty
+    where nobody is to migrate: without TREUE_OWNER_URL, or on the server of DATABASE_URL without `prepare`.
     """
     if settings.app_url is not None and settings.relay_url is not None:
         if prepare and settings.owner_url is None:
@@ -31,7 +31,7 @@ def provide_database(settings: Settings, *, prepare: bool = False) -> Iterator[D
 
 def _on_named_server(settings: Settings, database_url: str, *, prepare: bool) -> DatabaseUrls:
     if prepare:
-        return prepare_database(database_url, settings.data_dir, settings.database_name)
+        return prepare_database(database_url, settings.data_dir, settings.database_name, owner_dir=settings.owner_dir)
     urls = read_stored_urls(database_url, settings.data_dir, settings.database_name)
     if urls is None:
         raise SetupProblem(

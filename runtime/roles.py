@@ -1,7 +1,8 @@
 """The three database roles and the database they share, made from an administrator's URL.
 
 treue_owner owns the tables and migrates, treue_app serves, treue_relay hands out events. None of them may become more
-than that. Passwords are made here, at random, and kept in `data_dir/roles.json`, which only its owner can read.
+than that. Passwords are made here, at random, and kept in `data_dir/roles.json`, which only its owner can read. The
+password of treue_owner may be kept in a folder of its own, which processes that serve need not see.
 """
 
 import contextlib
@@ -52,19 +53,28 @@ class DatabaseUrls(NamedTuple):
 
 
 def prepare_database(
-    admin_url: str, data_dir: Path, database: str, *, template: str | None = None, adopt_roles: bool = False
+    admin_url: str,
+    data_dir: Path,
+    database: str,
+    *,
+    owner_dir: Path | None = None,
+    template: str | None = None,
+    adopt_roles: bool = False,
 ) -> DatabaseUrls:
     """Makes the roles and the database where they are missing, sets who may do what, and returns the URLs.
 
     Running it again changes nothing. `template` names a database to copy when this one is new. A role that exists with
     a password we do not know is refused, since another installation may live by it; `adopt_roles` gives it a new one.
+    With `owner_dir` the owner's password is kept there; one that `data_dir` holds moves.
     """
+    owner_dir = owner_dir or data_dir
     with _lock_folder(data_dir), _connect(admin_url) as admin:
         _check_server(admin)
         server = _place(admin_url)
-        passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES} | _read_passwords(data_dir, server)
+        kept = _read_passwords(data_dir, server) | _read_passwords(owner_dir, server)
+        passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES} | kept
         # Kept before they are used: a crash in between must not leave a role whose password nobody knows.
-        _keep_passwords(data_dir, server, passwords)
+        _keep_passwords(data_dir, owner_dir, server, passwords)
         urls = _database_urls(admin_url, passwords, database)
         try:
             for role in ROLES:
@@ -83,10 +93,13 @@ def prepare_database(
 def read_stored_urls(server_url: str, data_dir: Path, database: str) -> DatabaseUrls | None:
     """The URLs of a database prepared before, without asking the server; None when its passwords are not kept here.
 
-    Of `server_url` only the place of the server counts: a process that serves need not know an administrator.
+    Of `server_url` only the place of the server counts: a process that serves need not know an administrator. The
+    owner's URL is empty, since a process that serves must not be the owner.
     """
     passwords = _read_passwords(data_dir, _place(server_url))
-    return _database_urls(server_url, passwords, database) if set(ROLES) <= passwords.keys() else None
+    if not set(SERVING_ROLES) <= passwords.keys():
+        return None
+    return _database_urls(server_url, passwords | {OWNER_ROLE: ""}, database)._replace(owner="")
 
 
 def forget_passwords(data_dir: Path, host: str, port: int = DEFAULT_PORT) -> None:
@@ -253,8 +266,18 @@ def _read_file(data_dir: Path) -> dict[str, dict[str, str]]:
         raise SetupProblem(f"{path} is damaged: restore it, or delete it to have new passwords made.") from None
 
 
-def _keep_passwords(data_dir: Path, server: str, passwords: Mapping[str, str]) -> None:
-    _write_file(data_dir, {**_read_file(data_dir), server: dict(passwords)})
+def _keep_passwords(data_dir: Path, owner_dir: Path, server: str, passwords: Mapping[str, str]) -> None:
+    """Keep all passwords in `data_dir`, except the owner's where it has another folder."""
+    owner_dir.mkdir(parents=True, exist_ok=True)
+    serving = dict(passwords)
+    if not owner_dir.samefile(data_dir):
+        # The owner's password is written first: it must stand in one of the two folders at any time.
+        _keep_in(owner_dir, server, {OWNER_ROLE: serving.pop(OWNER_ROLE)})
+    _keep_in(data_dir, server, serving)
+
+
+def _keep_in(folder: Path, server: str, passwords: Mapping[str, str]) -> None:
+    _write_file(folder, {**_read_file(folder), server: dict(passwords)})
 
 
 def _write_file(data_dir: Path, everything: Mapping[str, Mapping[str, str]]) -> None:

@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path(".treue"), description="Folder of the embedded server's data and of the made-up passwords."
     )
+    owner_dir: Path | None = Field(
+        default=None,
+        description="Folder of the owner's password, which only migrations need to see. Without it data_dir.",
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="Address where metrics are served.")

@@ -177,6 +177,28 @@ def test_adopts_such_roles_when_told_to(server: Server) -> None:
         ask(old.app, "SELECT 1")
 
 
+def test_moves_the_owners_password_into_a_folder_of_its_own(server: Server, tmp_path: Path) -> None:
+    before, owner_dir = server.prepare(), tmp_path / "owner"
+    after = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=owner_dir)
+    again = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=owner_dir)
+    assert before == after == again
+    seen_by_servers, seen_by_migrations = tmp_path / "roles.json", owner_dir / "roles.json"
+    assert [url for url in after if password_of(url) in seen_by_servers.read_text()] == [after.app, after.relay]
+    assert [url for url in after if password_of(url) in seen_by_migrations.read_text()] == [after.owner]
+    assert stat.S_IMODE(seen_by_migrations.stat().st_mode) == 0o600
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) == after._replace(owner="")
+
+
+def test_gives_the_owner_alone_a_new_password_when_its_folder_is_empty(server: Server, tmp_path: Path) -> None:
+    old = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=tmp_path / "owner")
+    (tmp_path / "owner" / "roles.json").unlink()
+    new = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=tmp_path / "owner", adopt_roles=True)
+    assert (new.app, new.relay) == (old.app, old.relay)
+    assert ask(new.owner, "SELECT current_user::text") == [("treue_owner",)]
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        ask(old.owner, "SELECT 1")
+
+
 def test_needs_no_superuser(server: Server) -> None:
     server.ask("CREATE ROLE boss LOGIN CREATEDB CREATEROLE PASSWORD 'pw'")
     boss = Server(
@@ -204,7 +226,7 @@ def test_finds_the_urls_again_without_an_administrator(server: Server) -> None:
     assert read_stored_urls(server.admin_url, server.data_dir, DATABASE) is None
     urls = server.prepare()
     place = "postgresql:///postgres?" + urlsplit(server.admin_url).query
-    assert read_stored_urls(place, server.data_dir, DATABASE) == urls
+    assert read_stored_urls(place, server.data_dir, DATABASE) == urls._replace(owner="")
     assert read_stored_urls("postgresql://elsewhere/x", server.data_dir, DATABASE) is None
 
 
@@ -219,12 +241,12 @@ def test_forgets_one_server_and_keeps_the_others(server: Server, tmp_path: Path)
 
 def test_keeps_the_options_of_the_administrators_url(tmp_path: Path) -> None:
     (tmp_path / "roles.json").write_text(
-        '{"db.example:6000": {"treue_owner": "a/b", "treue_app": "c", "treue_relay": "d"}}'
+        '{"db.example:6000": {"treue_owner": "c", "treue_app": "a/b", "treue_relay": "d"}}'
     )
     urls = read_stored_urls("postgresql://root:pw@db.example:6000/postgres?sslmode=verify-full", tmp_path, "treue")
     assert urls == DatabaseUrls(
-        "postgresql://treue_owner:a%2Fb@db.example:6000/treue?sslmode=verify-full",
-        "postgresql://treue_app:c@db.example:6000/treue?sslmode=verify-full",
+        "",
+        "postgresql://treue_app:a%2Fb@db.example:6000/treue?sslmode=verify-full",
         "postgresql://treue_relay:d@db.example:6000/treue?sslmode=verify-full",
     )
 
