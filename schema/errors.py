@@ -233,7 +233,9 @@ class AmbiguousCustomer(UserError):
 class IdentifierTaken(UserError):
     identifier_type: str = strawberry.field(description="What kind of number it is.")
     value: str = strawberry.field(description="As it was told.")
-    owner: CustomerCandidate | None = strawberry.field(description="Who has it; null for who may not read customers.")
+    owner: CustomerCandidate | None = strawberry.field(
+        description="Who has it; null for somebody who may not read customers."
+    )
 
 
 _DETAILS: Mapping[type[LoyaltyError], tuple[type[UserError], tuple[str, ...]]] = {

@@ -40,7 +40,7 @@ class CustomersUpsertPayload:
     Permission.PURCHASES_RECORD,
     Permission.LOYALTY_MANAGE,
     prepares=True,
-    description="Create or change up to 1,000 customers, in as few statements as one.",
+    description="Create or change up to 1,000 customers; each has a result of its own.",
     batch="items",
 )
 async def customers_upsert(

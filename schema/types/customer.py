@@ -129,7 +129,7 @@ class Customer(Node):
         """Unknown is no."""
         return bool(self.marketing_consent)
 
-    @computed(description="The telephone number; null for who may read no customers, such as a bookkeeper.")
+    @computed(description="The telephone number; null for somebody who may read no customers, such as a bookkeeper.")
     def phone(self, info: Info) -> str | None:
         """For the team, and for the customer."""
         row = row_of(CustomerRow, self)

@@ -54,7 +54,7 @@ class GiftCardEntry(Node):
 
     id: strawberry.ID = node_id("GiftCardEntry")
     gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
-        "gift_cards", "gift_card_id", description="Whose balance moved; null for who may not see the card."
+        "gift_cards", "gift_card_id", description="Whose balance moved; null for somebody who may not see the card."
     )
     card_entry_kind: GiftCardEntryKind = shows("kind", description="Why it moved. More kinds may come.")
     hold: Annotated["GiftCardHold", strawberry.lazy("schema.types.gift_card")] | None = loaded(
@@ -90,7 +90,7 @@ class GiftCardHold(Node):
 
     id: strawberry.ID = node_id("GiftCardHold")
     gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
-        "gift_cards", "gift_card_id", description="Which card; null for who may not see it."
+        "gift_cards", "gift_card_id", description="Which card; null for somebody who may not see it."
     )
     state: HoldState = strawberry.field(description="How far it has come.")
     created_at: datetime = strawberry.field(description="When it was set aside.")

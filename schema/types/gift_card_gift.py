@@ -26,7 +26,7 @@ class GiftCardGift(Node):
 
     id: strawberry.ID = node_id("GiftCardGift")
     gift_card: LazyGiftCard | None = loaded(
-        "gift_cards", "gift_card_id", description="Which card; null for who may not see it any more."
+        "gift_cards", "gift_card_id", description="Which card; null for somebody who may not see it any more."
     )
     giver: LazyCustomer | None = loaded(
         "customers", "giver_id", description="Who had the card; null for nobody we know, and for who may not know."

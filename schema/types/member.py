@@ -28,7 +28,7 @@ class Member(Node):
     id: strawberry.ID = node_id("Member")
     name: str = strawberry.field(description="What the team calls the person.")
     email: str | None = strawberry.field(
-        description="The address that was invited, in small letters; null for who was added by their identity."
+        description="The address that was invited, in small letters; null for somebody who was added by their identity."
     )
     person_subject: str | None = shows(
         "subject",
@@ -42,7 +42,9 @@ class Member(Node):
     joined_at: datetime | None = strawberry.field(
         description="When an invited person signed in first, or somebody was added by their identity."
     )
-    removed_at: datetime | None = strawberry.field(description="When they were removed; null for who is a member.")
+    removed_at: datetime | None = strawberry.field(
+        description="When they were removed; null for somebody who is a member."
+    )
     role: Role | None = loaded(
         "roles", "role_id", description="What they may do; null where a role of somebody removed is deleted."
     )

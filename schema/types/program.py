@@ -69,8 +69,8 @@ class Tenant(Node):
         return sort_features(row.features) if reads_internals(info.context.actor) else None
 
     @computed(
-        description="The origins of browser pages that may call, as `allowedOriginsSet` keeps them. Null for who does "
-        "not hold LOYALTY_READ, such as a customer."
+        description="The origins of browser pages that may call, as `allowedOriginsSet` keeps them. Null for somebody "
+        "who does not hold LOYALTY_READ, such as a customer."
     )
     def allowed_origins(self, info: Info) -> list[str] | None:
         """For the team alone."""

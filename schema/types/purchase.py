@@ -64,14 +64,15 @@ class AccrualLine:
     units: Quantity | None = strawberry.field(description="The units that were counted, for awards per unit.")
     basis: Money | None = strawberry.field(description="The amount that was counted, for awards per amount.")
     rule_id: strawberry.ID | None = strawberry.field(
-        description="The earning rule, which may be deleted by now; null for who may not read rules, and for what a "
-        "tier gives."
+        description="The earning rule, which may be deleted by now; null for somebody who may not read rules, and for "
+        "what a tier gives."
     )
     rule_name: str | None = strawberry.field(
-        description="The rule's internal name then, or the tier's name; null for who may not read rules."
+        description="The rule's internal name then, or the tier's name; null for somebody who may not read rules."
     )
     rule_version: int | None = strawberry.field(
-        description="The version of the rule that was evaluated; null for who may not read rules, and for tiers."
+        description="The version of the rule that was evaluated; null for somebody who may not read rules, and for "
+        "tiers."
     )
 
 
