@@ -12,6 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from api.connections import FindFallen, OpenConnections
 from api.errors import not_found
+from api.gift_cards import CARDS_PREFIX
 from api.graphql import MAX_BODY_BYTES, GraphQLView
 from api.health import health_routes
 from api.operation import OperationRequest
@@ -76,7 +77,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     app = Starlette(
         routes=[*routes, WebSocketRoute(GRAPHQL_PATH, view)],
         middleware=[
-            Middleware(PageHeaders, path=GRAPHQL_PATH),
+            Middleware(PageHeaders, path=GRAPHQL_PATH, prefix=CARDS_PREFIX),
             Middleware(RequestLog, watch=watch, routes=[route.path for route in routes]),
             Middleware(Peers, trusted_proxies=trusted_proxies),
         ],

@@ -24,32 +24,26 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
-from api.authentication import Unauthenticated
 from api.budgets import tell_budget
 from api.connections import OpenConnections
 from api.deadlines import deadline
+from api.entrance import Entrance
 from api.errors import (
     JSON,
     RequestRefused,
     bad_request,
     error_response,
-    not_active,
-    page_refused,
     request_id_of,
-    unauthenticated,
-    unavailable,
 )
 from api.negotiation import EVENT_STREAM, is_json, negotiate
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
-from api.pages import ORIGIN_NOT_ALLOWED, PageRefused, admit_page, answer_preflight, is_preflight
-from api.peers import peer_of
-from api.requests import note_actor, note_error, sane_operation_name
+from api.pages import answer_preflight, is_preflight
+from api.requests import note_error, sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
-from loyalty.rules.errors import TenantNotActive
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
-from schema.masking import RETRY_AFTER_SECONDS, UNAVAILABLE_MESSAGE, ErrorCode
+from schema.masking import RETRY_AFTER_SECONDS, ErrorCode
 from schema.scalars import MAX_CURSOR_LENGTH
 from schema.subscriptions.stream import LAST_EVENT_ID
 
@@ -164,12 +158,7 @@ class GraphQLView(GraphQL[Any, None]):
             return None
         if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
             raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
-        actor = await self._authenticate(request)
-        note_actor(request.scope, actor)
-        try:
-            actor = admit_page(actor, request.headers, request.scope, self.allowed_origins)
-        except PageRefused as refused:
-            raise page_refused(str(refused), ORIGIN_NOT_ALLOWED) from None
+        actor = await Entrance(self.authenticate, self.allowed_origins, self.unavailable).admit(request)
         request_id = request_id_of(request)
         if response.media_type != EVENT_STREAM:
             return self.make_context(OperationRequest(actor, request_id, Transport.HTTP))
@@ -181,19 +170,6 @@ class GraphQLView(GraphQL[Any, None]):
         return self.make_context(
             OperationRequest(actor, request_id, Transport.SSE, stream.drop_slow_reader, last_event_id)
         )
-
-    async def _authenticate(self, request: Request) -> Actor:
-        headers = request.headers.getlist("authorization")
-        if len(headers) > 1:
-            raise unauthenticated("Send one Authorization header.", missing=False)
-        try:
-            return await self.authenticate(headers[0] if headers else None, peer_of(request.scope))
-        except Unauthenticated as refused:
-            raise unauthenticated(str(refused), missing=refused.missing) from None
-        except TenantNotActive as refused:
-            raise not_active(refused) from None
-        except self.unavailable:
-            raise unavailable(UNAVAILABLE_MESSAGE) from None
 
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         """The operation in the body. Raises `RequestRefused`."""

@@ -75,16 +75,20 @@ class PageRefused(Exception):
 
 
 class PageHeaders:
-    """The outermost layer: gives answers at one path the headers by which a page of another origin may read them."""
+    """The outermost layer: gives answers the headers by which a page of another origin may read them.
 
-    def __init__(self, app: ASGIApp, path: str) -> None:
+    It does so at one path, and at all that begin with a prefix.
+    """
+
+    def __init__(self, app: ASGIApp, path: str, prefix: str) -> None:
         self.app = app
         self.path = path
+        self.prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; what comes without an `Origin` is no page's."""
         origin = None
-        if scope["type"] == "http" and scope["path"] == self.path:
+        if scope["type"] == "http" and (scope["path"] == self.path or scope["path"].startswith(self.prefix)):
             origin = _read_sent_origin(Headers(scope=scope))
         if origin is None:
             await self.app(scope, receive, send)

@@ -18,6 +18,8 @@ from strawberry.dataloader import DataLoader
 from api.app import create_app
 from api.authentication import Authenticator, Unauthenticated
 from api.connections import ACTORS_AT_ONCE
+from api.entrance import Entrance
+from api.gift_cards import card_route
 from api.issuer import ClientClaim, Issuer
 from api.live import EventHub
 from api.metrics import ServerCollector, ServerMetrics
@@ -126,6 +128,7 @@ def build_service(
         hash_of_secret,
         budgets=budgets,
     )
+    entrance = Entrance(authenticate, frozenset(edge.allowed_origins), UNAVAILABLE)
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)
 
     def make_context(request: OperationRequest) -> Context:
@@ -159,7 +162,7 @@ def build_service(
         ready,
         allowed_origins=edge.allowed_origins,
         trusted_proxies=edge.trusted_proxies,
-        more_routes=oauth_routes(door),
+        more_routes=[*oauth_routes(door), card_route(world, entrance, budgets)],
         lifespan=lifespan,
         watch=metrics,
     )

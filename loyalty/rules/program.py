@@ -7,6 +7,7 @@ from loyalty.rules.basis import DEFAULT_BASIS, BasisPolicy
 from loyalty.rules.earning_rule import EarnScope, Stacking, WeekdayOf
 from loyalty.rules.errors import Problem
 from loyalty.rules.expiry import DEFAULT_NOTICE_DAYS, NEVER, ExpiryPolicy, validate_expiry, validate_notices
+from loyalty.rules.gift_card_sheet import DEFAULT_CARD_COLOR, check_card_color
 from loyalty.rules.money import Money, PointValue
 from loyalty.rules.redemption import RedemptionPolicy, validate_redemption
 from loyalty.rules.tiers import DEFAULT_TIERING, TierPolicy, validate_tiering
@@ -14,7 +15,10 @@ from loyalty.rules.tiers import DEFAULT_TIERING, TierPolicy, validate_tiering
 
 @dataclass(frozen=True, slots=True)
 class ProgramSettings:
-    """Everything a tenant can set about its program. Switched off, nothing is earned, redeemed or shown."""
+    """Everything a tenant can set about its program. Switched off, nothing is earned, redeemed or shown.
+
+    `gift_card_color` is the colour of printed gift cards, #RRGGBB in capitals.
+    """
 
     enabled: bool
     stacking: Stacking
@@ -26,6 +30,7 @@ class ProgramSettings:
     expiry: ExpiryPolicy = NEVER
     notice_days: tuple[int, ...] = DEFAULT_NOTICE_DAYS
     tiering: TierPolicy = DEFAULT_TIERING
+    gift_card_color: str = DEFAULT_CARD_COLOR
 
 
 def default_settings(currency: str) -> ProgramSettings:
@@ -42,10 +47,12 @@ def default_settings(currency: str) -> ProgramSettings:
 
 def validate_settings(settings: ProgramSettings, currency: str) -> list[Problem]:
     """Return everything wrong with a program's settings; amounts must be in the tenant's currency."""
-    return [
+    problems = [
+        check_card_color(settings.gift_card_color),
         *validate_accrual_policy(settings.accrual),
         *validate_redemption(settings.redemption, currency),
         *validate_expiry(settings.expiry),
         *validate_notices(settings.notice_days),
         *validate_tiering(settings.tiering),
     ]
+    return [problem for problem in problems if problem is not None]

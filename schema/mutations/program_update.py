@@ -27,7 +27,7 @@ from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.given import choose_given
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.scalars import Duration, Points
+from schema.scalars import Color, Duration, Points
 from schema.types.expiry import ExpiryPolicyInput, policy_from
 from schema.types.job import Job
 from schema.types.money import MoneyInput, amount_of
@@ -167,6 +167,9 @@ class ProgramUpdateInput:
     tiering: TierPolicyInput | None = strawberry.field(
         default=strawberry.UNSET, description="How tiers are reached and lost; all customers are put right after it."
     )
+    gift_card_color: Color | None = strawberry.field(
+        default=strawberry.UNSET, description="The colour of printed gift cards, #RRGGBB."
+    )
     expected_version: int | None = strawberry.field(
         default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
     )
@@ -216,6 +219,7 @@ def _change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> Pr
         expiry=_change_expiry(settings.expiry, given.expiry),
         notice_days=tuple(choose_given(given.notice_days, settings.notice_days, "notice_days")),
         tiering=_change_tiering(settings.tiering, given.tiering),
+        gift_card_color=choose_given(given.gift_card_color, settings.gift_card_color, "gift_card_color"),
         redemption=_change_redemption(settings.redemption, given.redemption)
         if given.redemption
         else settings.redemption,

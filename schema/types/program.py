@@ -27,7 +27,7 @@ from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load
-from schema.scalars import CurrencyCode, Duration, Locale, Points, TimeZone
+from schema.scalars import Color, CurrencyCode, Duration, Locale, Points, TimeZone
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy
 from schema.types.member import Member
@@ -286,6 +286,11 @@ class Program(Node):
     def notice_days(self) -> list[int]:
         """From the settings, most days first."""
         return sorted(row_of(ProgramRow, self).settings.notice_days, reverse=True)
+
+    @computed(description="The colour of printed gift cards; the text on it is black or white, whichever reads better.")
+    def gift_card_color(self) -> Color:
+        """From the settings."""
+        return Color(row_of(ProgramRow, self).settings.gift_card_color)
 
     @computed(description="How tiers are reached and lost.")
     def tiering(self) -> TierPolicy:

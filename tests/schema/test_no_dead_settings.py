@@ -14,6 +14,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from loyalty.rules.earning import CatalogItem, Conditions, Weekday
 from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.gift_card import GiftCardOrigin
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseLine, PurchaseStatus
@@ -23,6 +24,8 @@ from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.expiry import expire_due, load_expiry_schedules, tell_expiring
+from loyalty.services.gift_card_issue import IssueRequest, issue_gift_card
+from loyalty.services.gift_card_sheet import read_card_sheet
 from loyalty.services.maturing import mature_due
 from loyalty.services.tier import create_tier
 from loyalty.services.tier_review import review_due
@@ -39,6 +42,7 @@ from tests.loyalty.services.builders import (
     at,
     capture,
     checkout,
+    customer_actor,
     earn,
     give,
     give_back,
@@ -297,6 +301,16 @@ async def days_of_notice(stage: Stage) -> list[int]:
     return [days for days, moment in moments.items() if (await tell_expiring(moment, stage.salon.tenant_id)).done]
 
 
+async def color_of_a_printed_card(stage: Stage) -> str:
+    """The colour of what Anna prints of a gift card that she got."""
+    request = IssueRequest(GiftCardOrigin.GOODWILL, Money(1_000, "EUR"), "for Anna", CustomerKey(external_id="anna"))
+    await rich(stage)
+    card = (await issue_gift_card(stage.noon, stage.salon.owner, request)).card
+    assert card.holder_id is not None
+    anna = customer_actor(stage.salon.tenant_id, card.holder_id)
+    return (await read_card_sheet(stage.noon, anna, card.id)).color
+
+
 async def points_that_do_not_qualify(stage: Stage) -> str | None:
     """The tier of who was given 100 points that do not count as earned."""
     await create_tier(stage.noon, stage.salon.manager, "Silver", "#C0C0C0", 100)
@@ -421,6 +435,7 @@ TRIALS = {
     ),
     "expiry.inactivity.days": Trial((30, 10), inactive_for_25_days, (12, 0)),
     "noticeDays": Trial(([7, 3], []), days_of_notice, ([7, 3], [])),
+    "giftCardColor": Trial(("#FF0000", "#00FF00"), color_of_a_printed_card, ("#FF0000", "#00FF00")),
     "tiering.basis": Trial(("LIFETIME_EARNED", "BALANCE"), points_that_do_not_qualify, (None, "Silver")),
     "tiering.window": Trial(
         ("MONTH", "YEAR"), tier_in_may, ([None, None], ["Silver", "Silver"]), {"tiering.basis": "EARNED_IN_WINDOW"}

@@ -1,0 +1,120 @@
+"""/gift-cards/{id}.pdf: a gift card to print, for the customer who has it. The address holds its id, never its code.
+
+It is asked with the Authorization header of the API, and takes points from the same budget. An id of another tenant, of
+somebody else's card and of nothing are answered alike, as is a credential that may not read cards of its own.
+"""
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from api.budgets import tell_budget
+from api.card_printing import print_card
+from api.entrance import Entrance
+from api.errors import RequestRefused, error_response, request_id_of, unavailable
+from api.pages import answer_preflight, is_preflight
+from api.requests import note_error
+from loyalty.rules.errors import FeatureDisabled, NotEntitled, NotFound, PermissionDenied
+from loyalty.rules.gift_card_errors import GiftCardEnded
+from loyalty.rules.gift_card_sheet import CardSheet
+from loyalty.rules.ids import GiftCardId
+from loyalty.services.budget import Budgets
+from loyalty.services.gift_card_sheet import read_card_sheet
+from loyalty.services.world import World
+from permissions.actor import Actor
+from schema.budgets import BUDGET_USED_UP
+from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
+from schema.node_ids import row_id_of
+
+CARDS_PREFIX = "/gift-cards/"
+PDF = "application/pdf"
+PDF_COST = 500
+"""Points that a printed card takes from the caller's budget."""
+
+PRINTS_AT_ONCE = 1
+"""Cards that a process prints at the same time: each takes a good part of a second of a core."""
+
+MAX_WAITING_PRINTS = 20
+"""Cards that wait until they are printed, or are being printed; more are refused with 503."""
+
+
+class Printer:
+    """Prints cards beside the event loop, one after the other."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(PRINTS_AT_ONCE)
+        self._waiting = 0
+
+    async def print(self, sheet: CardSheet) -> bytes:
+        """The sheet as PDF. Raises `RequestRefused` when too many wait."""
+        if self._waiting >= MAX_WAITING_PRINTS:
+            raise unavailable(UNAVAILABLE_MESSAGE)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(print_card, sheet)
+        finally:
+            self._waiting -= 1
+
+
+class CardDoor(NamedTuple):
+    """What the address needs to answer."""
+
+    world: World
+    entrance: Entrance
+    budgets: Budgets
+    printer: Printer
+
+
+def card_route(world: World, entrance: Entrance, budgets: Budgets) -> Route:
+    """The route that prints gift cards."""
+    door = CardDoor(world, entrance, budgets, Printer())
+
+    async def serve(request: Request) -> Response:
+        try:
+            if request.method == "OPTIONS":
+                return _answer_options(request)
+            return await _serve_card(door, request)
+        except RequestRefused as refused:
+            note_error(request.scope, refused.code)
+            return error_response(refused, request_id_of(request))
+
+    return Route(CARDS_PREFIX + "{card}.pdf", serve, methods=["GET", "OPTIONS"])
+
+
+def _answer_options(request: Request) -> Response:
+    if is_preflight(request.headers):
+        return answer_preflight(request.headers)
+    raise RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Ask for cards with GET.", {"allow": "GET"})
+
+
+async def _serve_card(door: CardDoor, request: Request) -> Response:
+    actor = await door.entrance.admit(request)
+    charged = await door.budgets.charge(actor, PDF_COST)
+    response = Response(media_type=PDF, headers={"cache-control": "no-store"})
+    tell_budget(response.headers, charged)
+    if charged.retry_after is not None:
+        headers = {name: value for name, value in response.headers.items() if name.startswith(("ratelimit", "retry"))}
+        message = f"A card costs {PDF_COST} points, and {charged.left} are left."
+        raise RequestRefused(429, ErrorCode.RATE_LIMITED, message, headers, reason=BUDGET_USED_UP)
+    response.body = await door.printer.print(await _read_sheet(door, actor, request.path_params["card"]))
+    response.headers["content-length"] = str(len(response.body))
+    response.headers["content-disposition"] = 'inline; filename="gift-card.pdf"'
+    response.headers["x-content-type-options"] = "nosniff"
+    return response
+
+
+async def _read_sheet(door: CardDoor, actor: Actor, card: str) -> CardSheet:
+    try:
+        return await read_card_sheet(door.world, actor, GiftCardId(row_id_of(card, "GiftCard", "id")))
+    except (NotFound, PermissionDenied):
+        raise RequestRefused(404, ErrorCode.BAD_USER_INPUT, "There is no such gift card.") from None
+    except GiftCardEnded as ended:
+        raise RequestRefused(410, ErrorCode.BAD_USER_INPUT, ended.message, reason=ended.code) from None
+    except (FeatureDisabled, NotEntitled) as off:
+        raise RequestRefused(403, ErrorCode.FEATURE_DISABLED, off.message, reason=off.code) from None
+    except door.entrance.unavailable:
+        raise unavailable(UNAVAILABLE_MESSAGE) from None

@@ -1,0 +1,165 @@
+"""The printed sheet of a gift card: what it says in which language, and which letters are read well on its colour."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from loyalty.rules.errors import Problem
+from loyalty.rules.gift_card_code import GiftCardCode
+from loyalty.rules.money import Money, format_amount
+from loyalty.rules.zones import language_of
+
+DEFAULT_CARD_COLOR = "#1F3A5F"
+WHITE, BLACK = "#FFFFFF", "#000000"
+
+_LINEAR_UNTIL = 0.04045
+"""Parts of a colour up to here are linear in sRGB (WCAG 2.2)."""
+
+_COLOR = re.compile(r"#[0-9A-F]{6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetWords:
+    """What the sheet says in one language. ``day`` is a pattern for dates; ``point`` stands before the decimals."""
+
+    title: str
+    code: str
+    valid_until: str
+    valid_for_ever: str
+    bearer: str
+    day: str
+    point: str = ","
+
+
+@dataclass(frozen=True, slots=True)
+class CardSheet:
+    """What is printed of one card. ``value`` is what can be spent now, ``last_day`` None where it never expires."""
+
+    business: str
+    locale: str
+    color: str
+    code: GiftCardCode
+    value: Money
+    last_day: date | None
+
+
+_ENGLISH: Final = SheetWords(
+    "Gift card",
+    "Code",
+    "Valid until",
+    "Does not expire",
+    "Whoever has this code can spend the card. Keep it like cash.",
+    "%Y-%m-%d",
+    ".",
+)
+WORDS: Final = {
+    "en": _ENGLISH,
+    "de": SheetWords(
+        "Gutschein",
+        "Code",
+        "Gültig bis",
+        "Unbegrenzt gültig",
+        "Wer diesen Code hat, kann den Gutschein einlösen. Bitte wie Bargeld aufbewahren.",
+        "%d.%m.%Y",
+    ),
+    "fr": SheetWords(
+        "Carte cadeau",
+        "Code",
+        "Valable jusqu’au",
+        "Valable sans limite",
+        "Toute personne qui a ce code peut utiliser la carte. À conserver comme de l’argent.",
+        "%d/%m/%Y",
+    ),
+    "es": SheetWords(
+        "Tarjeta regalo",
+        "Código",
+        "Válida hasta el",
+        "Sin caducidad",
+        "Quien tenga este código puede usar la tarjeta. Guárdela como dinero en efectivo.",
+        "%d/%m/%Y",
+    ),
+    "it": SheetWords(
+        "Carta regalo",
+        "Codice",
+        "Valida fino al",
+        "Senza scadenza",
+        "Chi ha questo codice può usare la carta. Conservarla come denaro contante.",
+        "%d/%m/%Y",
+    ),
+    "nl": SheetWords(
+        "Cadeaubon",
+        "Code",
+        "Geldig tot en met",
+        "Onbeperkt geldig",
+        "Wie deze code heeft, kan de bon besteden. Bewaar hem als contant geld.",
+        "%d-%m-%Y",
+    ),
+    "pl": SheetWords(
+        "Karta podarunkowa",
+        "Kod",
+        "Ważna do",
+        "Ważna bezterminowo",
+        "Kto ma ten kod, może zapłacić kartą. Proszę przechowywać ją jak gotówkę.",
+        "%d.%m.%Y",
+    ),
+    "cs": SheetWords(
+        "Dárková karta",
+        "Kód",
+        "Platí do",
+        "Platí neomezeně",
+        "Kdo má tento kód, může kartou zaplatit. Uschovejte ji jako hotovost.",
+        "%d.%m.%Y",
+    ),
+    "tr": SheetWords(
+        "Hediye kartı",
+        "Kod",
+        "Son geçerlilik günü",
+        "Süresiz geçerli",
+        "Bu koda sahip olan herkes kartı harcayabilir. Nakit para gibi saklayın.",
+        "%d.%m.%Y",
+    ),
+}
+"""The words of each language that sheets know, by its BCP 47 subtag."""
+
+
+def words_of(locale: str) -> SheetWords:
+    """Return the words for a locale; English for every language that sheets do not know."""
+    return WORDS.get(language_of(locale), _ENGLISH)
+
+
+def describe_value(value: Money, words: SheetWords) -> str:
+    """Return an amount as the language writes its decimals, with the code of the currency."""
+    return f"{format_amount(value.amount_minor, value.currency).replace('.', words.point)} {value.currency}"
+
+
+def describe_validity(last_day: date | None, words: SheetWords) -> str:
+    """Return until when a card can be spent, in words."""
+    return words.valid_for_ever if last_day is None else f"{words.valid_until} {last_day.strftime(words.day)}"
+
+
+def text_color(background: str) -> str:
+    """Return black or white, whichever has the greater contrast on a colour (WCAG 2.2): at least 4.5 to 1."""
+    # The two contrasts are equal where (L + 0.05) squared is 1.05 times 0.05.
+    return BLACK if (_luminance(background) + 0.05) ** 2 > 1.05 * 0.05 else WHITE
+
+
+def color_parts(color: str) -> tuple[int, int, int]:
+    """Return red, green and blue of #RRGGBB, 0 to 255."""
+    red, green, blue = bytes.fromhex(color[1:])
+    return red, green, blue
+
+
+def check_card_color(color: str) -> Problem | None:
+    """Return what is wrong with the colour of gift cards: it must be #RRGGBB in capitals."""
+    return None if _COLOR.fullmatch(color) else Problem(("gift_card_color",), "must be a colour such as #1F3A5F")
+
+
+def _luminance(color: str) -> float:
+    """Return the relative luminance of a colour, 0 to 1, as WCAG 2.2 defines it."""
+    red, green, blue = (_linear(part / 255) for part in color_parts(color))
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _linear(part: float) -> float:
+    return part / 12.92 if part <= _LINEAR_UNTIL else float(((part + 0.055) / 1.055) ** 2.4)
