@@ -24,8 +24,6 @@ from tenancy.provisioning import list_tenants
 DEFAULT_WORKERS = 2
 ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
 """How long the database may leave this command without an answer: its questions take longer than those of requests."""
-ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
-"""How long the database may leave this command without an answer: its questions take longer than those of requests."""
 
 MAX_WORKERS = 16
 PROGRESS_SECONDS = 5

@@ -42,12 +42,7 @@ class ReportRow(NamedTuple):
     points_redeemed: int
     redemption_rate: int
     active_customers: int
-    earned: int
-    reversed: int
-    redeemed: int
-    returned: int
-    expired: int
-    adjusted: int
+    movements: MovementRow
 
 
 async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRow:
@@ -69,7 +64,7 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
         points_redeemed=redeemed,
         redemption_rate=redemption_rate(earned, redeemed),
         active_customers=active,
-        **moved._asdict(),
+        movements=moved,
     )
 
 

@@ -11,6 +11,7 @@ from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
 from loyalty.services.customer import get_customer
 from loyalty.services.daily_figures import DailyFiguresRow, DayRow, get_daily_figures
+from loyalty.services.report import ReportRow
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
@@ -57,6 +58,8 @@ class DailyFigures:
 
 @strawberry.type(description="What happened in a range of local days; everything here follows the same range.")
 class Report:
+    is_type_of = reads(ReportRow)
+
     starts_at: datetime = strawberry.field(description="The first instant of the range.")
     ends_at: datetime = strawberry.field(description="The first instant after the range.")
     points_earned: Points = strawberry.field(description="Earned, less what was taken back.")
@@ -65,6 +68,7 @@ class Report:
         description="Redeemed ÷ earned in percent, rounded up; 0 when nothing was earned; may pass 100."
     )
     active_customers: int = strawberry.field(description="Customers who earned or redeemed at least once.")
+    movements: Movements = strawberry.field(description="Gross sums by what moved the points.")
 
     @computed(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")
     def redemption_ratio(self) -> Decimal | None:
@@ -72,11 +76,6 @@ class Report:
         row: Any = self
         ratio = redemption_ratio(row.points_earned, row.points_redeemed)
         return None if ratio is None else Decimal(_decimal(ratio))
-
-    @computed(description="Gross sums by what moved the points.")
-    def movements(self) -> Movements:
-        """Read with the report."""
-        return show_row(Movements, self)
 
     @computed(description="The same movements day by day. The range may have at most 366 days for it.")
     async def daily(self, info: Info) -> DailyFigures:

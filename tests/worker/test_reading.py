@@ -94,7 +94,7 @@ async def test_a_worker_adds_up_each_local_day_and_the_report_agrees(
         (SECOND, 20, -5),
     ]
     for name in daily.days[0].movements._fields:
-        assert sum(getattr(one.movements, name) for one in daily.days) == getattr(report, name), name
+        assert sum(getattr(one.movements, name) for one in daily.days) == getattr(report.movements, name), name
 
 
 async def test_daily_figures_of_too_many_days_are_refused(world: World, salon: Salon) -> None:
