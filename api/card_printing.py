@@ -13,16 +13,9 @@ import segno
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
+from api.card_colors import BLACK, color_parts, text_color
 from loyalty.rules.gift_card_code import group_code
-from loyalty.rules.gift_card_sheet import (
-    BLACK,
-    CardSheet,
-    color_parts,
-    describe_validity,
-    describe_value,
-    text_color,
-    words_of,
-)
+from loyalty.rules.gift_card_sheet import CardSheet, describe_validity, describe_value, words_of
 
 FONT = "NotoSans"
 PAGE_MM = (105, 148)

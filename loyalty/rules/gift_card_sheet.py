@@ -1,4 +1,4 @@
-"""The printed sheet of a gift card: what it says in which language, and which letters are read well on its colour."""
+"""The printed sheet of a gift card: what it says in which language."""
 
 import re
 from dataclasses import dataclass
@@ -11,10 +11,6 @@ from loyalty.rules.money import Money, format_amount
 from loyalty.rules.zones import language_of
 
 DEFAULT_CARD_COLOR = "#1F3A5F"
-WHITE, BLACK = "#FFFFFF", "#000000"
-
-_LINEAR_UNTIL = 0.04045
-"""Parts of a colour up to here are linear in sRGB (WCAG 2.2)."""
 
 _COLOR = re.compile(r"#[0-9A-F]{6}", re.ASCII)
 
@@ -138,28 +134,6 @@ def describe_validity(last_day: date | None, words: SheetWords) -> str:
     return words.valid_for_ever if last_day is None else f"{words.valid_until} {last_day.strftime(words.day)}"
 
 
-def text_color(background: str) -> str:
-    """Return black or white, whichever has the greater contrast on a colour (WCAG 2.2): at least 4.5 to 1."""
-    # The two contrasts are equal where (L + 0.05) squared is 1.05 times 0.05.
-    return BLACK if (_luminance(background) + 0.05) ** 2 > 1.05 * 0.05 else WHITE
-
-
-def color_parts(color: str) -> tuple[int, int, int]:
-    """Return red, green and blue of #RRGGBB, 0 to 255."""
-    red, green, blue = bytes.fromhex(color[1:])
-    return red, green, blue
-
-
 def check_card_color(color: str) -> Problem | None:
     """Return what is wrong with the colour of gift cards: it must be #RRGGBB in capitals."""
     return None if _COLOR.fullmatch(color) else Problem(("gift_card_color",), "must be a colour such as #1F3A5F")
-
-
-def _luminance(color: str) -> float:
-    """Return the relative luminance of a colour, 0 to 1, as WCAG 2.2 defines it."""
-    red, green, blue = (_linear(part / 255) for part in color_parts(color))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(part: float) -> float:
-    return part / 12.92 if part <= _LINEAR_UNTIL else float(((part + 0.055) / 1.055) ** 2.4)

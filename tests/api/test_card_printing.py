@@ -9,10 +9,11 @@ import pytest
 import zxingcpp
 
 from api import gift_cards
+from api.card_colors import color_parts
 from api.card_printing import print_card
 from api.errors import RequestRefused
 from loyalty.rules.gift_card_code import group_code
-from loyalty.rules.gift_card_sheet import WORDS, CardSheet, color_parts
+from loyalty.rules.gift_card_sheet import WORDS, CardSheet
 from loyalty.rules.money import Money
 from loyalty.storage.gift_card_codes import new_code
 

@@ -131,6 +131,7 @@ from loyalty.services.gift_card_product import (
     load_products_of_cards,
 )
 from loyalty.services.gift_card_report import get_gift_card_report
+from loyalty.services.gift_card_sheet import read_card_sheet
 from loyalty.services.hold import HoldRequest
 from loyalty.services.job import load_jobs
 from loyalty.services.listing import (
@@ -447,6 +448,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "load_card_entries_of": (EVERYONE, lambda w, a: load_card_entries_of(w, a, [GiftCardId(NOBODY)])),
     "load_card_holds": (EVERYONE, lambda w, a: load_card_holds(w, a, [GiftCardHoldId(NOBODY)])),
     "load_active_holds_of": (EVERYONE, lambda w, a: load_active_holds_of(w, a, [GiftCardId(NOBODY)])),
+    "read_card_sheet": ({C}, lambda w, a: read_card_sheet(w, a, GiftCardId(NOBODY))),
     "list_gift_cards": (TEAM, lambda w, a: list_gift_cards(w, a, GiftCardFilter(), PAGE)),
     "list_gift_cards of a customer": (
         EVERYONE,
