@@ -34,6 +34,7 @@ from tests.fixtures.live import (
     write_events,
 )
 from tests.fixtures.tenants import Salon, salon_of
+from tests.tenancy.catalogue import PLATFORM_TABLES
 from worker.relay import relay_batch
 
 WHOLE_TABLES = {"tenants", "events", "event_positions", "jobs"}
@@ -41,13 +42,13 @@ TIMES_AND_STATES = {
     "accounts": {"tenant_id", "tier_review_at"},
     "accruals": {"tenant_id", "state", "matures_at"},
     "gift_card_holds": {"tenant_id", "state", "expires_at"},
-    "gift_cards": {"tenant_id", "due_at"},
+    "gift_cards": {"tenant_id", "due_at", "notice_at"},
     "holds": {"tenant_id", "state", "expires_at"},
     "log_readers": {"tenant_id", "reader", "reaches", "due_at"},
     "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
 }
-SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES}
+SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES, *PLATFORM_TABLES}
 """What the relay may read anything of."""
 
 
