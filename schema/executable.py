@@ -4,11 +4,10 @@ Reading and validating is most of the cost of a small operation, so `schema/docu
 No extension of strawberry is used: one that implements `resolve` would make every field several times slower.
 """
 
-import inspect
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from inspect import signature
+from inspect import isawaitable, signature
 from typing import Any, Protocol, cast, runtime_checkable
 
 import strawberry
@@ -100,6 +99,8 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
     plans: Plans | None = None
     """The plans of the document that is run."""
 
+    event_context: EventContext | None = None
+    """The context of a subscription that shares its answers. It is asked for here once, not for each event."""
     group: Group | None = None
     """With whom a subscription shares its answers."""
 
@@ -125,17 +126,15 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             execution.plans = schema._strawberry_schema.documents.find_plans(document)  # noqa: SLF001
             context = execution.context_value
             if execution.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
+                execution.event_context = context
                 execution.group = find_group(document, execution.operation, variables or {}, context.actor)
         return execution
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
         """Run the operation, or one event of a subscription. What has begun by its plan is never begun anew."""
-        context = self.context_value
-        if self.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
-            return self._answer_event(context)
-        return self._run(serially)
+        return self._run(serially) if self.event_context is None else self._answer_event(self.event_context)
 
-    async def _answer_event(self, context: "EventContext") -> EventResult:
+    async def _answer_event(self, context: EventContext) -> EventResult:
         position = context.delivery.position
         key = None if self.group is None or position is None else (self.group, position)
         answer = await context.fan_out.answer(key, self._read_event)
@@ -143,7 +142,7 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
 
     async def _read_event(self) -> CoreResult:
         result = self._run(False)
-        return cast("CoreResult", await result if inspect.isawaitable(result) else result)
+        return cast("CoreResult", await result if isawaitable(result) else result)
 
     def _run(self, serially: bool | None) -> Any:  # noqa: FBT001 - graphql-core passes it so
         plan = None if self.plans is None else self.plans.find(self)
