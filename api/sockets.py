@@ -40,7 +40,7 @@ from api.socket_messages import find_problem
 from loyalty.rules.errors import TenantClosed, TenantNotActive
 from permissions.actor import Actor
 from schema.delivery import StreamFailure
-from schema.fan_out import Answer, EventResult
+from schema.fan_out import EventResult
 from schema.masking import READER_TOO_SLOW, ErrorCode, ReaderTooSlow, mask_errors, refusal
 
 if TYPE_CHECKING:
@@ -368,19 +368,19 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 if isinstance(result, StreamFailure):
                     await operation.send_initial_errors(result.errors or [])
                     return
-                if isinstance(result, EventResult) and result.answer is not None and not result.errors:
-                    await self._send_event(operation, result, result.answer)
+                if isinstance(result, EventResult) and not result.errors:
+                    await self._send_event(operation, result)
                 else:
                     await operation.send_next(cast("ExecutionResult", result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _send_event(self, operation: Operation[Any, None], result: EventResult, answer: Answer) -> None:
+    async def _send_event(self, operation: Operation[Any, None], result: EventResult) -> None:
         """Send an event: its JSON is made once for all who are sent the same."""
         if operation.completed:
             return
         if self._closing:
             raise WebSocketDisconnected
-        payload = answer.encode(result.extensions)
+        payload = result.answer.encode(result.extensions)
         head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
         await cast("SocketAdapter", self.websocket).send_text(f"{head}{payload}}}")
 

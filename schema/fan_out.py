@@ -74,7 +74,7 @@ class Answer:
 class EventResult(ExecutionResult):
     """The result of one subscriber: the answer that others may share, with errors and extensions of its own."""
 
-    answer: Answer | None = field(default=None, kw_only=True)
+    answer: Answer = field(kw_only=True)
 
 
 class _Reading:
