@@ -175,6 +175,11 @@ def record_set(parameter: str, columns: Sequence[tuple[str, TypeEngine[Any]]]) -
     )
 
 
+def encode_bytea(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them out of a JSON text, such as the parameter of ``record_set``."""
+    return f"\\x{value.hex()}"
+
+
 def rows_parameter(table: Table, parameter: str, columns: Sequence[str] | None = None) -> TableValuedAlias:
     """``record_set`` with the columns of a table, all but ``tenant_id`` and those that are filled in later."""
     names = columns or [

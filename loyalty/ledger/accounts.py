@@ -7,7 +7,6 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from loyalty.ledger.part import bytea
 from loyalty.ledger.rows import (
     ChangedAccount,
     CustomerConsent,
@@ -30,6 +29,7 @@ from loyalty.rules.tag import fold_tag
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.customers import CustomerRow, customer_row
 from loyalty.storage.facts import told_at
+from tenancy.table import encode_bytea
 
 
 class Accounts:
@@ -154,7 +154,7 @@ def describe_changed_account(account: Account, now: datetime) -> ChangedAccount:
         customer_id=account.customer_id,
         tier_id=account.tier_id,
         sequence=account.sequence,
-        chain=bytea(account.chain),
+        chain=encode_bytea(account.chain),
         window_started_at=account.window_started_at,
         window_points=account.window_points,
         previous_window_points=account.previous_window_points,

@@ -15,7 +15,6 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.accounts import Accounts
 from loyalty.ledger.lots import Lots
 from loyalty.ledger.outbox import tell_event
-from loyalty.ledger.part import bytea
 from loyalty.ledger.posting import Posting
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import LedgerEntry
@@ -36,6 +35,7 @@ from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.lots import read_open_lots
 from permissions.actor import Actor
 from tenancy.database import Transaction
+from tenancy.table import encode_bytea
 
 
 class Clock(Protocol):
@@ -178,7 +178,7 @@ class Book:
         )
         values = {**entry._asdict(), "cause_id": cause.cause_id, "phase": cause.phase}
         chain = entry_hash(after.chain, values)
-        self.posting.add(LedgerEntry(*entry, cause.cause_id, cause.phase, bytea(chain)))
+        self.posting.add(LedgerEntry(*entry, cause.cause_id, cause.phase, encode_bytea(chain)))
         tier_cause = KINDS[cause.kind].tier_cause
         if tier_cause is not None:
             self.tiers.note_cause(customer_id, tier_cause, cause.cause_id)

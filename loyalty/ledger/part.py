@@ -60,8 +60,3 @@ class Part:
         others = [statement for name, statement in self.beside.items() if name in names]
         yield f"saved_{self.name}", others[0] if others else self.statement
         yield from self.also.items()
-
-
-def bytea(value: bytes) -> str:
-    """Bytes as PostgreSQL reads them out of a JSON text."""
-    return f"\\x{value.hex()}"

@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Table, update
 
 from loyalty.ledger import rows
-from loyalty.ledger.part import Computed, Documents, Part, PostedRow, bytea
+from loyalty.ledger.part import Computed, Documents, Part, PostedRow
 from loyalty.ledger.statements import (
     count_sold,
     drop_labels,
@@ -72,7 +72,7 @@ from loyalty.storage.tables import (
     redemptions,
     tier_changes,
 )
-from tenancy.table import insert_rows, record_set, rows_parameter, tenant_parameter
+from tenancy.table import encode_bytea, insert_rows, record_set, rows_parameter, tenant_parameter
 
 ADDED: dict[type[PostedRow], Part] = {}
 """How new rows of each class are written."""
@@ -212,7 +212,7 @@ move_part(
     gift_cards,
     ("balance_minor", "held_minor", "sequence", "chain", "expires_at", "notice_at", "voided_at", "holder_id"),
     name="gift_card_moves",
-    documents={"chain": bytea},
+    documents={"chain": encode_bytea},
 )
 move_part(
     GiftCardHoldRow,
@@ -276,9 +276,9 @@ add_part(rows.ExpiryNotice, expiry_notices)
 add_part(rows.TierMove, tier_changes)
 add_part(rows.OutboxEvent, events)
 add_part(rows.ProductSale, gift_card_products, statement=count_sold(), name="gift_card_sales", counted=True)
-add_part(GiftCardRow, gift_cards, documents=dict.fromkeys(("code_hash", "code_sealed", "chain"), bytea))
+add_part(GiftCardRow, gift_cards, documents=dict.fromkeys(("code_hash", "code_sealed", "chain"), encode_bytea))
 add_part(GiftCardHoldRow, gift_card_holds)
 add_part(GiftRow, gift_card_gifts)
-add_part(GiftCardEntryRow, gift_card_entries, documents={"hash": bytea})
+add_part(GiftCardEntryRow, gift_card_entries, documents={"hash": encode_bytea})
 
 refuse_class_without_part([one for one in vars(rows).values() if getattr(one, "__module__", "") == rows.__name__])

@@ -9,7 +9,7 @@ from sqlalchemy import LargeBinary, Uuid, bindparam, select, update
 from loyalty.rules.ids import GiftCardId
 from loyalty.storage.tables import gift_cards
 from tenancy.database import Transaction
-from tenancy.table import record_set, tenant_parameter
+from tenancy.table import encode_bytea, record_set, tenant_parameter
 
 BEFORE_ALL_CARDS = GiftCardId(UUID(int=0))
 
@@ -46,8 +46,8 @@ async def lock_sealed_codes(tx: Transaction, after: GiftCardId, limit: int) -> l
 
 async def keep_sealed_codes(tx: Transaction, codes: Sequence[SealedCode]) -> None:
     """Write the codes of locked cards as they are kept now."""
-    seals = [{"id": str(one.id), **{name: f"\\x{getattr(one, name).hex()}" for name in _BYTES}} for one in codes]
+    seals = [
+        {"id": str(id_), "code_hash": encode_bytea(code_hash), "code_sealed": encode_bytea(code_sealed)}
+        for id_, code_hash, code_sealed in codes
+    ]
     await tx.run(_KEEP, seals=seals)
-
-
-_BYTES = ("code_hash", "code_sealed")
