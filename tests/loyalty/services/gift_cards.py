@@ -48,6 +48,11 @@ async def issue(world: World, salon: Salon, cents: int = 5_000, key: str = "issu
     return await issue_gift_card(world, salon.integration, issue_request(cents, key, **changes))
 
 
+async def sell_card(world: World, salon: Salon, cents: int = 5_000, key: str = "sold", **changes: Any) -> GiftCardId:
+    """Sell a card that belongs to nobody: who has its code may spend it."""
+    return (await issue(world, salon, cents, key, **{"customer": None, **changes})).card.id
+
+
 def card_hold_request(
     card: CardKey | GiftCardId,
     cents: int,

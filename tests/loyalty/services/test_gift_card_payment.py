@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -25,7 +24,6 @@ from loyalty.rules.gift_card_errors import (
     TooManyWrongCodes,
 )
 from loyalty.rules.gift_card_guess import MAX_WRONG_CODES_OF_CUSTOMER
-from loyalty.rules.ids import GiftCardId
 from loyalty.rules.payments import Payment, PaymentKind
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import DiscountLimit
@@ -64,6 +62,7 @@ from tests.loyalty.services.gift_cards import (
     issue,
     release_card,
     return_card,
+    sell_card,
     spend_card,
 )
 
@@ -77,11 +76,6 @@ async def rich(world: World, salon: Salon) -> None:
     await set_redemption(world, salon)
     await known_customer(world, salon)
     await give(world, salon, 1_000, "start")
-
-
-async def card(world: World, salon: Salon, cents: int = 5_000, key: str = "sold", **changes: Any) -> GiftCardId:
-    """A card that was sold for money, and belongs to whoever has its code."""
-    return (await issue(world, salon, cents, key, **{"customer": None, **changes})).card.id
 
 
 async def quoted(
@@ -102,7 +96,7 @@ def shares(quote: Quote) -> list[int]:
 async def test_cards_and_points_pay_no_more_than_the_recorded_total(
     world: World, salon: Salon, nothing_changes: NothingChanges, ledger_is_sound: LedgerCheck
 ) -> None:
-    first, second = await card(world, salon), await card(world, salon, key="second")
+    first, second = await sell_card(world, salon), await sell_card(world, salon, key="second")
     await earn(world, salon, order(total=10_000))
     await capture(world, salon, await hold(world, salon, 600, "spent", checkout=checkout(purchase="order-1")), "c")
     await hold(world, salon, 400, "held", checkout=checkout(purchase="order-1"))
@@ -135,7 +129,7 @@ async def test_told_payments_leave_less_for_cards(
     world: World, salon: Salon, payments: list[Payment], left: int
 ) -> None:
     """A card that is told without a reference may be the one that is about to pay."""
-    paying = await card(world, salon, 20_000)
+    paying = await sell_card(world, salon, 20_000)
     await earn(world, salon, order(total=10_000, payments=tuple(payments)))
     with pytest.raises(GiftCardAbovePurchase) as refused:
         await hold_card(world, salon, paying, left + 1, "too much")
@@ -145,7 +139,7 @@ async def test_told_payments_leave_less_for_cards(
 
 
 async def test_what_came_back_to_a_card_can_pay_again(world: World, salon: Salon) -> None:
-    paying = await card(world, salon, 20_000)
+    paying = await sell_card(world, salon, 20_000)
     await earn(world, salon, order(total=10_000))
     spent = await spend_card(world, salon, paying, 10_000)
     await return_card(world, salon, spent.hold.id, 3_000)
@@ -155,7 +149,7 @@ async def test_what_came_back_to_a_card_can_pay_again(world: World, salon: Salon
 
 
 async def test_a_refund_leaves_less_to_pay_and_money_that_went_back_pays_no_more(world: World, salon: Salon) -> None:
-    paying = await card(world, salon, 20_000)
+    paying = await sell_card(world, salon, 20_000)
     await earn(world, salon, order(total=10_000, payments=(Payment(MONEY, 6_000),)))
     held = await hold_card(world, salon, paying, 4_000)
     await pay_back(world, salon, "order-1", 4_000, "money back")
@@ -168,7 +162,7 @@ async def test_a_refund_leaves_less_to_pay_and_money_that_went_back_pays_no_more
 async def test_a_capture_keeps_to_the_purchase_as_it_was_recorded_since(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
-    first, second = await card(world, salon), await card(world, salon, key="second")
+    first, second = await sell_card(world, salon), await sell_card(world, salon, key="second")
     left = await hold_card(world, salon, first, 5_000, "left behind")
     held = await hold_card(world, salon, second, 5_000, "used")
     await earn(world, salon, order(total=4_000))
@@ -183,7 +177,7 @@ async def test_a_capture_keeps_to_the_purchase_as_it_was_recorded_since(
 
 @pytest.mark.parametrize("status", [PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW])
 async def test_no_card_pays_for_a_purchase_that_is_over(world: World, salon: Salon, status: PurchaseStatus) -> None:
-    paying = await card(world, salon)
+    paying = await sell_card(world, salon)
     held = await hold_card(world, salon, paying, 1_000)
     await earn(world, salon, order(total=10_000, status=status))
     with pytest.raises(PurchaseEnded) as refused:
@@ -199,7 +193,7 @@ async def test_a_customer_learns_nothing_of_purchases_of_others(world: World, sa
     """The figures of a refusal would tell what somebody else bought."""
     ben_id = await known_customer(world, salon, "ben")
     ben = customer_actor(salon.tenant_id, ben_id)
-    mine = await card(world, salon, customer="ben")
+    mine = await sell_card(world, salon, customer="ben")
     await earn(world, salon, order(total=10_000))
     with pytest.raises(PurchaseOfAnotherCustomer):
         await hold_gift_card(world, ben, card_hold_request(mine, 5_000))
@@ -212,7 +206,7 @@ async def test_a_customer_learns_nothing_of_purchases_of_others(world: World, sa
 
 
 async def test_points_pay_only_what_cards_leave(world: World, salon: Salon) -> None:
-    paying = await card(world, salon, 10_000)
+    paying = await sell_card(world, salon, 10_000)
     await spend_card(world, salon, paying, 9_700)
     quote = await quoted(world, salon)
     assert quote.loyalty is not None
@@ -221,7 +215,7 @@ async def test_points_pay_only_what_cards_leave(world: World, salon: Salon) -> N
         await hold(world, salon, 301, "too many", checkout=checkout(purchase="order-1"))
     assert (refused.value.maximum, refused.value.requested) == (300, 301)
     await hold(world, salon, 300, "fits", checkout=checkout(purchase="order-1"))
-    await spend_card(world, salon, await card(world, salon, key="other"), 5_000, "other", order="order-2")
+    await spend_card(world, salon, await sell_card(world, salon, key="other"), 5_000, "other", order="order-2")
     with pytest.raises(NothingToDiscount):
         await hold(world, salon, 10, "nothing left", checkout=checkout(5_000, 0, "order-2"))
 
@@ -229,7 +223,7 @@ async def test_points_pay_only_what_cards_leave(world: World, salon: Salon) -> N
 async def test_of_two_cards_at_once_only_as_much_as_the_total_is_held(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    cards = [await card(world, salon, key=f"card {number}") for number in range(6)]
+    cards = [await sell_card(world, salon, key=f"card {number}") for number in range(6)]
     await earn(world, salon, order(total=12_000))
     asked = [hold_card(world, salon, one, 5_000, f"hold {number}") for number, one in enumerate(cards)]
     asked_points = hold(world, salon, 1_000, "points", checkout=checkout(12_000, 0, "order-1"))
@@ -245,7 +239,7 @@ async def test_a_hold_and_a_capture_for_a_recorded_purchase_keep_to_six_round_tr
 ) -> None:
     """One statement reads all that pays for the purchase; a purchase that was evaluated is valued anew beside."""
     await set_policy(world, salon, evaluate_on=EvaluateOn.PURCHASE_COMPLETED)
-    paying = await card(world, salon)
+    paying = await sell_card(world, salon)
     await earn(world, salon, order(total=10_000))
     with statements() as sent:
         held = await hold_card(world, salon, paying, 5_000)
@@ -269,8 +263,8 @@ async def test_a_quote_says_what_each_card_pays_after_the_points(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     first = await issue(world, salon, 5_000, "a", customer=None)
-    second = await card(world, salon, 3_000, "b")
-    third = await card(world, salon, 9_000, "c")
+    second = await sell_card(world, salon, 3_000, "b")
+    third = await sell_card(world, salon, 9_000, "c")
     async with nothing_changes(salon.tenant_id):
         quote = await quoted(world, salon, CardKey(second), CardKey(third), points=1_000)
     assert shares(quote) == [3_000, 6_000]
@@ -282,7 +276,7 @@ async def test_a_quote_says_what_each_card_pays_after_the_points(
 
 async def test_a_quote_counts_what_pays_already_and_what_its_own_cards_hold(world: World, salon: Salon) -> None:
     """So the quote is the same before and after its own holds."""
-    mine, other = await card(world, salon, 5_000, "mine"), await card(world, salon, 2_000, "other")
+    mine, other = await sell_card(world, salon, 5_000, "mine"), await sell_card(world, salon, 2_000, "other")
     before = await quoted(world, salon, CardKey(mine), cents=8_000)
     await hold_card(world, salon, mine, 5_000, "mine")
     await spend_card(world, salon, other, 2_000, "other")
@@ -297,8 +291,8 @@ async def test_a_quote_counts_what_pays_already_and_what_its_own_cards_hold(worl
 
 async def test_each_card_that_cannot_pay_is_named_by_its_path(world: World, salon: Salon) -> None:
     soon = datetime.now(UTC).date()
-    expired = await card(world, salon, key="expired", expires_on=soon)
-    void, empty = await card(world, salon, key="void"), await card(world, salon, key="empty")
+    expired = await sell_card(world, salon, key="expired", expires_on=soon)
+    void, empty = await sell_card(world, salon, key="void"), await sell_card(world, salon, key="empty")
     await cancel_card(world, salon, void)
     await spend_card(world, salon, empty, 5_000, order="order-2")
     good = await issue(world, salon, 2_000, "good", customer=None)
@@ -338,8 +332,8 @@ async def test_wrong_codes_in_quotes_count_as_everywhere(world: World, salon: Sa
 async def test_by_id_customers_use_only_a_card_that_they_have(world: World, salon: Salon, other_salon: Salon) -> None:
     anna_id = await known_customer(world, salon)
     anna = customer_actor(salon.tenant_id, anna_id)
-    mine, bearers = await card(world, salon, customer="anna"), await card(world, salon, key="bearers")
-    theirs = await card(world, other_salon, key="theirs")
+    mine, bearers = await sell_card(world, salon, customer="anna"), await sell_card(world, salon, key="bearers")
+    theirs = await sell_card(world, other_salon, key="theirs")
     quote = await quoted(world, salon, CardKey(mine), CardKey(bearers), CardKey(theirs), by=anna)
     assert shares(quote) == [5_000, 0, 0]
     assert [type(one.refusal) for one in quote.paid.cards] == [type(None), NotFound, NotFound]

@@ -12,7 +12,6 @@ from loyalty.rules.accrual import EvaluateOn
 from loyalty.rules.basis import BasisPolicy
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.exchange import parse_rate
-from loyalty.rules.ids import GiftCardId
 from loyalty.rules.money import Money
 from loyalty.rules.payments import Payment, PaymentKind
 from loyalty.rules.purchase import LineKind, PurchaseLine, PurchaseStatus
@@ -50,6 +49,7 @@ from tests.loyalty.services.gift_cards import (
     issue,
     release_card,
     return_card,
+    sell_card,
     spend_card,
 )
 
@@ -69,11 +69,6 @@ async def shop(world: World, salon: Salon) -> Salon:
 def paid(kind: PaymentKind, cents: int, reference: str | None = None, names: Any = None) -> Payment:
     """A payment as a report tells it."""
     return Payment(kind, cents, reference, names)
-
-
-async def card(world: World, salon: Salon, cents: int = 10_000, key: str = "sold") -> GiftCardId:
-    """A card that was sold for money, and belongs to whoever has its code."""
-    return (await issue(world, salon, cents, key, customer=None)).card.id
 
 
 async def set_basis(world: World, salon: Salon, **basis: Any) -> None:
@@ -102,7 +97,7 @@ async def test_what_a_card_paid_earns_nothing_whatever_is_told(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, payments: tuple[Payment, ...]
 ) -> None:
     """C-24: the card is known from its hold, so a report may tell of it or not."""
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     recorded = await earn(world, shop, order(total=10_000, payments=payments))
     assert earned(recorded) == 70
     assert recorded.accrual is not None
@@ -114,13 +109,13 @@ async def test_what_a_card_paid_earns_nothing_whatever_is_told(
 async def test_the_basis_lets_cards_and_points_earn(world: World, shop: Salon) -> None:
     """C-24: both parts are switchable, each by itself."""
     await give(world, shop, 2_000, "start")
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     await capture(world, shop, await hold(world, shop, 2_000, "h", checkout=checkout(purchase="order-1")), "c")
     given = []
     for number, (cards, points) in enumerate([(True, True), (True, False), (False, True), (False, False)]):
         await set_basis(world, shop, exclude_gift_cards=cards, exclude_points_paid=points)
         name = f"order-{number + 2}"
-        card_id = await card(world, shop, 3_000, name)
+        card_id = await sell_card(world, shop, 3_000, name)
         await spend_card(world, shop, card_id, 3_000, name, order=name)
         await give(world, shop, 2_000, name)
         held = await hold(world, shop, 2_000, f"hold {name}", checkout=checkout(purchase=name))
@@ -137,7 +132,7 @@ async def test_a_card_that_is_bought_with_money_earns_nothing(world: World, shop
 async def test_money_that_is_set_aside_counts_and_counts_no_more_when_its_hold_ends(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    card_id = await card(world, shop)
+    card_id = await sell_card(world, shop, 10_000)
     kept = await hold_card(world, shop, card_id, 3_000, "kept")
     freed = await hold_card(world, shop, card_id, 2_000, "freed", minutes=5)
     assert earned(await earn(world, shop, order())) == 50
@@ -149,7 +144,7 @@ async def test_money_that_is_set_aside_counts_and_counts_no_more_when_its_hold_e
 
 
 async def test_a_hold_that_is_abandoned_pays_nothing(world: World, shop: Salon, ledger_is_sound: LedgerCheck) -> None:
-    card_id = await card(world, shop)
+    card_id = await sell_card(world, shop, 10_000)
     for number in range(3):
         await hold_card(world, shop, card_id, 1_000, f"hold-{number}", minutes=5)
     assert earned(await earn(world, shop, order())) == 70
@@ -183,7 +178,7 @@ async def test_a_purchase_that_is_evaluated_later_knows_its_cards(
     await set_policy(world, shop, evaluate_on=EvaluateOn.SERVICE_ENDED)
     ends_at = world.clock() + timedelta(hours=1)
     await earn(world, shop, order(ends_at=ends_at))
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     later = replace(world, clock=lambda: ends_at + timedelta(hours=1))
     assert (await evaluate_due(later, shop.tenant_id)).done == 1
     assert await available(world, shop) == 70
@@ -209,7 +204,7 @@ async def test_refunds_and_returns_to_the_card_end_the_same_in_any_order(
     refund_first: bool,
 ) -> None:
     """40 of 100 were paid with a card. What was paid with money in the end has earned: 60 for the last 60 of it."""
-    spent = await spend_card(world, shop, await card(world, shop), 4_000)
+    spent = await spend_card(world, shop, await sell_card(world, shop, 10_000), 4_000)
     assert earned(await earn(world, shop, order())) == 60
 
     async def refund() -> None:
@@ -230,7 +225,7 @@ async def test_refunds_and_returns_to_the_card_end_the_same_in_any_order(
 
 
 async def test_a_card_and_points_of_another_system_count_beside_what_is_known(world: World, shop: Salon) -> None:
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     told = (paid(GIFT_CARD, 1_000, "mall-7"), paid(POINTS, 500, "miles"), paid(MONEY, 5_500, "till-1"))
     recorded = await earn(world, shop, order(payments=told))
     assert earned(recorded) == 55
@@ -242,13 +237,13 @@ async def test_a_card_and_points_of_another_system_count_beside_what_is_known(wo
 
 
 async def test_a_payment_without_a_reference_counts_as_far_as_it_is_more(world: World, shop: Salon) -> None:
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     assert earned(await earn(world, shop, order(payments=(paid(GIFT_CARD, 3_500),)))) == 65
 
 
 async def test_a_payment_that_names_its_hold_is_not_counted_twice(world: World, shop: Salon) -> None:
     await give(world, shop, 2_000, "start")
-    spent = await spend_card(world, shop, await card(world, shop), 3_000)
+    spent = await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     captured = await capture(
         world, shop, await hold(world, shop, 2_000, "h", checkout=checkout(purchase="order-1")), "c"
     )
@@ -324,7 +319,7 @@ async def test_payments_above_the_total_are_refused(
     world: World, shop: Salon, nothing_changes: NothingChanges, payments: tuple[Payment, ...]
 ) -> None:
     """A card has paid 30.00 already."""
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     async with nothing_changes(shop.tenant_id):
         with pytest.raises(PaymentsExceedTotal) as refused:
             await earn(world, shop, order(payments=payments))
@@ -348,11 +343,11 @@ async def test_a_payment_that_names_what_pays_for_another_purchase_is_refused(
     world: World, shop: Salon, other_salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     await give(world, shop, 2_000, "start")
-    card_id = await card(world, shop)
+    card_id = await sell_card(world, shop, 10_000)
     elsewhere = await spend_card(world, shop, card_id, 1_000, order="order-2")
     nowhere = await spend_card(world, shop, card_id, 1_000, "nowhere", order=None)
     points = await hold(world, shop, 1_000, "h", checkout=checkout(purchase="order-2"))
-    foreign = await spend_card(world, other_salon, await card(world, other_salon), 1_000)
+    foreign = await spend_card(world, other_salon, await sell_card(world, other_salon, 10_000), 1_000)
     own = await spend_card(world, shop, card_id, 1_000, "own")
     wrong = [
         (GIFT_CARD, elsewhere.hold.id),
@@ -397,7 +392,7 @@ async def test_bad_payments_are_refused_with_their_field(
 
 
 async def test_recording_costs_no_statement_more(world: World, shop: Salon, statements: StatementLog) -> None:
-    await spend_card(world, shop, await card(world, shop), 3_000)
+    await spend_card(world, shop, await sell_card(world, shop, 10_000), 3_000)
     with statements() as said:
         await earn(world, shop, order(payments=(paid(GIFT_CARD, 3_000), paid(MONEY, 7_000))))
     assert len(said) == 3
@@ -408,7 +403,7 @@ async def test_a_card_that_pays_while_its_purchase_is_recorded_is_seen_by_one_of
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, round_: int
 ) -> None:
     """Whoever is first: the purchase earns on what the card does not pay in the end."""
-    card_id = await card(world, shop)
+    card_id = await sell_card(world, shop, 10_000)
     kept = await hold_card(world, shop, card_id, 3_000, "kept")
     freed = await hold_card(world, shop, card_id, 2_000, "freed")
 
