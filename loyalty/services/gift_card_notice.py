@@ -1,4 +1,4 @@
-"""Tell who has a gift card that it will expire, so many days before: each once, however many workers look.
+"""Tell the owner of a gift card that it will expire, so many days before: each once, however many workers look.
 
 A notice is told and its card gets the moment of the next one in one transaction, under the lock of the card. So a
 worker that stops in between has told nothing, and the next one tells it.
@@ -10,15 +10,13 @@ from loyalty.ledger.posting import post
 from loyalty.rules.expiry import due_notice
 from loyalty.rules.gift_card_events import GiftCardExpiring
 from loyalty.rules.ids import TenantId
+from loyalty.services.gift_card_expiry import BATCH, SUBJECT
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.gift_cards import GiftCardRow, read_due_card_notices
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
-
-BATCH = 500
-SUBJECT = "worker:gift_cards"
 
 
 async def tell_expiring_cards(world: World, tenant_id: TenantId) -> Swept:
@@ -45,6 +43,7 @@ def _tell_of_card(book: Book, card: GiftCardRow) -> None:
     if card.notice_at is None or card.notice_at > book.now:
         return
     days = None
+    # A card from before notices has a moment to be looked at, also where it never expires; it loses that moment here.
     if card.expires_at is not None:
         notice_days, zone = book.program.row.settings.notice_days, book.program.zone
         days = due_notice(card.expires_at, notice_days, card.notice_at, book.now, zone)

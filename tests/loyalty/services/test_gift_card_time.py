@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from loyalty.ledger.posting import Posting, post
 from loyalty.log.events import decode_row
@@ -154,6 +155,18 @@ async def test_nobody_is_told_of_a_card_that_is_spent_void_endless_or_in_no_acco
     for one in (spent, void, nobodys, never):
         assert notices(log, one.card.id) == []
     assert never.card.notice_at is None
+
+
+async def test_a_card_from_before_notices_that_never_expires_is_looked_at_once(world: World, salon: Salon) -> None:
+    """Migration 0047 gave every card a moment at which the sweep looks at it."""
+    endless = (await create_product(world, salon.manager, product(validity=Validity(ValidityKind.NONE)))).product
+    never = (await issue(world, salon, customer=None, face=None, product_id=endless.id)).card
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run(text("UPDATE gift_cards SET notice_at = now() WHERE tenant_id = :current_tenant"))
+    tomorrow = at(world, TODAY + timedelta(days=1))
+    assert (await tell_expiring_cards(tomorrow, salon.tenant_id)).done == 1
+    assert (await _card(world, salon, never.id)).notice_at is None
+    assert (await tell_expiring_cards(tomorrow, salon.tenant_id)).done == 0
 
 
 async def test_what_is_held_outlives_the_card_and_what_comes_back_of_it_is_lost(
