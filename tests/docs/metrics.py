@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -20,12 +19,12 @@ from schema.errors import shown_refusals
 from schema.watching import Operation, Outcome
 from tenancy.database import Database
 from tenancy.metrics import DatabaseCollector
+from tests.docs.pages import REFERENCE, write_tables
 from worker.lateness import LIMITS, Lateness, Look
 from worker.main import Desk
 from worker.metrics import WorkerCollector
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
-BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
+PAGE = REFERENCE / "metrics.md"
 UNITS = ("seconds", "points", "events")
 SUFFIXES = {"counter": "_total", "info": "_info"}
 """What the text format adds to the names of a kind."""
@@ -108,13 +107,5 @@ def _unit_of(metric: Metric) -> str:
     return next((unit for unit in UNITS if metric.name.endswith(f"_{unit}")), "number")
 
 
-def write_page() -> None:
-    """Put the tables into their page."""
-    text = PAGE.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}", "utf-8")
-
-
 if __name__ == "__main__":
-    write_page()
+    write_tables(PAGE, tables())

@@ -4,13 +4,12 @@
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from permissions.catalog import Permission
 from permissions.roles import BUILT_IN_ROLES, permission_matrix
+from tests.docs.pages import REFERENCE, write_tables
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "permissions.md"
-BEGIN, END = "<!-- tables -->", "<!-- end of the tables -->"
+PAGE = REFERENCE / "permissions.md"
 
 
 def tables() -> str:
@@ -36,13 +35,5 @@ def _limits() -> Iterator[str]:
         yield f"| {kind.name} | {kind.description} | {points} |"
 
 
-def write_page() -> None:
-    """Put the tables into their page."""
-    text = PAGE.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{tables()}\n\n{END}{tail}", "utf-8")
-
-
 if __name__ == "__main__":
-    write_page()
+    write_tables(PAGE, tables())

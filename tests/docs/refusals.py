@@ -18,10 +18,10 @@ from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules.errors import LoyaltyError
 from schema.errors import USER_ERROR_TYPES
+from tests.docs.pages import REFERENCE, write_tables
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reference" / "refusals.md"
-BEGIN, END = "<!-- table -->", "<!-- end of the table -->"
+PAGE = REFERENCE / "refusals.md"
 PACKAGES = ("loyalty", "schema")
 MUTATIONS = "schema.mutations."
 WITH_METHODS = ("loyalty.ledger", "loyalty.services")
@@ -220,13 +220,5 @@ def _part(part: ast.expr) -> str:
     return str(part.value) if isinstance(part, ast.Constant) else HERE
 
 
-def write_page() -> None:
-    """Put the table into its page."""
-    text = PAGE.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{table()}\n\n{END}{tail}", "utf-8")
-
-
 if __name__ == "__main__":
-    write_page()
+    write_tables(PAGE, table())

@@ -5,7 +5,8 @@ import re
 import yaml
 
 from loyalty.services.tenant_sweeps import SWEEPS
-from tests.docs.metrics import BEGIN, END, PAGE, tables
+from tests.docs.metrics import PAGE, tables
+from tests.docs.pages import read_tables
 
 RULES = re.compile(r"^```yaml\n(groups:.*?)^```$", re.MULTILINE | re.DOTALL)
 OPERATING = PAGE.parents[1] / "operating.md"
@@ -13,8 +14,7 @@ HISTOGRAM_PARTS = ("_bucket", "_count", "_sum")
 
 
 def test_the_page_has_the_tables_of_today() -> None:
-    text = PAGE.read_text("utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0].strip() == tables(), "make metrics"
+    assert read_tables(PAGE) == tables(), "make metrics"
 
 
 def test_every_metric_has_a_name_of_ours_and_a_meaning() -> None:

@@ -7,12 +7,12 @@ import re
 import pytest
 
 from schema.errors import USER_ERROR_TYPES
-from tests.docs.refusals import BEGIN, END, PAGE, functions, mutations, refusals_of, table
+from tests.docs.pages import read_tables
+from tests.docs.refusals import PAGE, functions, mutations, refusals_of, table
 
 
 def test_the_page_has_the_table_of_today() -> None:
-    text = PAGE.read_text("utf-8")
-    assert text.partition(BEGIN)[2].partition(END)[0].strip() == table(), "make refusals"
+    assert read_tables(PAGE) == table(), "make refusals"
 
 
 @pytest.mark.parametrize(
