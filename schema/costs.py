@@ -9,7 +9,7 @@ from typing import Any
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode
 
-from schema.limits import MAX_COST, excess, measure_operations
+from schema.limits import MAX_COST, excess, measure_operations, name_of
 from schema.masking import ErrorCode, refusal
 from schema.watching import find_root_fields
 
@@ -46,7 +46,7 @@ class Costs:
         `values` are the values in its variables.
         """
         sent = variables or {}
-        name = None if operation.name is None else operation.name.value
+        name = name_of(operation)
         page_variables = self._page_variables.get(name)
         cost = None
         if page_variables is not None:
@@ -59,7 +59,7 @@ class Costs:
 
     def find_fields(self, operation: OperationDefinitionNode) -> tuple[str, ...]:
         """The root fields of an operation, each once, in the order of their names."""
-        name = None if operation.name is None else operation.name.value
+        name = name_of(operation)
         fields = self._fields.get(name)
         if fields is None:
             fields = self._fields[name] = find_root_fields(self._document, operation)

@@ -28,6 +28,7 @@ from graphql import ExecutionResult as CoreResult
 from strawberry.types import ExecutionResult
 
 from permissions.actor import Actor
+from schema.limits import name_of
 
 EVENTS_AT_ONCE = 5
 """Events that one process reads the fields of at the same time, so that subscriptions leave connections to requests."""
@@ -164,8 +165,7 @@ def find_group(
         sent = orjson.dumps({name: variables[name] for name in names & variables.keys()}, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         return None
-    name = operation.name.value if operation.name else None
-    return Group(document.loc.source.body, name, sent, actor.rights)
+    return Group(document.loc.source.body, name_of(operation), sent, actor.rights)
 
 
 def _find_variables(document: DocumentNode, operation: OperationDefinitionNode) -> set[str]:

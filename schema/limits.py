@@ -301,6 +301,11 @@ def operations_of(document: DocumentNode) -> list[OperationDefinitionNode]:
     return [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
 
 
+def name_of(operation: OperationDefinitionNode) -> str | None:
+    """The name of an operation; None where it has none."""
+    return None if operation.name is None else operation.name.value
+
+
 def _default_sizes(operation: OperationDefinitionNode) -> dict[str, int]:
     """What the operation's variables count for by their defaults. A variable without one is missing: it counts 100."""
     return {
