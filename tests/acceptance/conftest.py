@@ -27,9 +27,8 @@ class OpenBusiness(Protocol):
 @pytest.fixture(scope="package")
 def acceptance_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
     """A migrated database for these tests alone."""
-    name, urls = database_server.create(template_database)
-    yield urls
-    database_server.drop(name)
+    with database_server.lend(template_database) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="package")

@@ -38,9 +38,8 @@ CHANGES = "subscription($after: Cursor) { pointsChanged(after: $after) { entry {
 @pytest.fixture(scope="module")
 def own_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
     """A database that only these servers work on."""
-    name, urls = database_server.create(template_database)
-    yield urls
-    database_server.drop(name)
+    with database_server.lend(template_database) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

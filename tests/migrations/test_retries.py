@@ -91,17 +91,16 @@ def _insert_rows(owner: psycopg.Connection[Any], release: Mapping[str, Any]) -> 
 async def upgraded(request: pytest.FixtureRequest, database_server: DatabaseServer) -> AsyncIterator[Upgraded]:
     """What a release left, migrated to the newest revision. The tests share it: requests sent again change nothing."""
     release = json.loads(request.param.read_text("utf-8"))
-    name, urls = database_server.create()
-    upgrade(urls.owner, release["revision"])
-    with psycopg.connect(urls.owner, autocommit=True) as owner:
-        _insert_rows(owner, release)
-    upgrade(urls.owner)
-    database = Database(urls.app, pool_size=2, name="treue-upgraded")
     documents = release["documents"]
     sent = [Sent(one["operation"], documents[one["operation"]], one["input"], one["answer"]) for one in release["sent"]]
-    yield Upgraded(database, TenantId(release["tenant_id"]), treue_schema(), sent)
-    await database.close()
-    database_server.drop(name)
+    with database_server.lend() as urls:
+        upgrade(urls.owner, release["revision"])
+        with psycopg.connect(urls.owner, autocommit=True) as owner:
+            _insert_rows(owner, release)
+        upgrade(urls.owner)
+        database = Database(urls.app, pool_size=2, name="treue-upgraded")
+        yield Upgraded(database, TenantId(release["tenant_id"]), treue_schema(), sent)
+        await database.close()
 
 
 async def _count_entries(upgraded: Upgraded) -> int:

@@ -26,9 +26,8 @@ SAMPLE = ("customers", "event_positions", "token_directory")
 @pytest.fixture(scope="module")
 def scratch_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
     """A database whose walls may fall."""
-    name, urls = database_server.create(template_database)
-    yield urls
-    database_server.drop(name)
+    with database_server.lend(template_database) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")
