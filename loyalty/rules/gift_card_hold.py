@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from loyalty.rules.errors import CurrencyMismatch, HoldEnded, PurchaseEnded, PurchaseOfAnotherCustomer
-from loyalty.rules.gift_card import CardAccount, free_held, move, refuse_ended, set_aside
+from loyalty.rules.gift_card import CardAccount, free_held, move, refuse_ended, set_aside, spendable_minor
 from loyalty.rules.gift_card_errors import GiftCardAbovePurchase, GiftCardBalanceTooLow, ReturnExceedsSpending
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import ENDED, PurchaseStatus
@@ -53,6 +53,31 @@ class MovedMoney(NamedTuple):
 
     amount_minor: int
     account: CardAccount
+
+
+def count_payable(
+    account: CardAccount,
+    held_minor: int,
+    currency: str,
+    status: PurchaseStatus | None,
+    at: datetime,
+    path: tuple[str, ...],
+) -> int:
+    """Return what a card can pay of a purchase: what can be spent of the card, and what it has set aside already.
+
+    ``held_minor`` is what it has set aside for this purchase. ``status`` is None where the purchase is not recorded,
+    ``path`` names the card. Raises, in this order: PurchaseEnded, CurrencyMismatch, GiftCardEnded,
+    GiftCardBalanceTooLow (nothing is left).
+    """
+    if status in ENDED:
+        raise PurchaseEnded(status, ("purchase",))
+    if account.currency != currency:
+        raise CurrencyMismatch(currency, account.currency, path)
+    payable_minor = spendable_minor(account, at) + held_minor
+    if not payable_minor:
+        refuse_ended(account, at, path)
+        raise GiftCardBalanceTooLow(Money(0, currency), Money(1, currency), path)
+    return payable_minor
 
 
 def hold_money(account: CardAccount, amount: Money, purchase: PayablePurchase | None, at: datetime) -> CardAccount:

@@ -1,23 +1,16 @@
 """Gift cards in the quote of a checkout: what each pays of what points and others leave, in the order given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from loyalty.rules.errors import (
-    CurrencyMismatch,
-    InvalidInput,
-    LoyaltyError,
-    NotFound,
-    PurchaseEnded,
-    PurchaseOfAnotherCustomer,
-)
-from loyalty.rules.gift_card import refuse_ended, spendable_minor
+from loyalty.rules.errors import InvalidInput, LoyaltyError, NotFound, PurchaseOfAnotherCustomer, Refused
 from loyalty.rules.gift_card_code import GiftCardCode
-from loyalty.rules.gift_card_errors import GiftCardBalanceTooLow, GiftCardEnded, TooManyWrongCodes
+from loyalty.rules.gift_card_errors import TooManyWrongCodes
+from loyalty.rules.gift_card_hold import count_payable
 from loyalty.rules.money import Money
 from loyalty.rules.payments import share_out
-from loyalty.rules.purchase import ENDED
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.services.customer import may_see_customer
 from loyalty.services.gift_card import CardKey, may_use_card
 from loyalty.services.gift_card_guess import limit_guesses
@@ -133,7 +126,7 @@ def quote_cards(
     if not all(may_see_customer(actor, owner_id) for owner_id in known.owner_ids):
         refusal = PurchaseOfAnotherCustomer(("purchase",))
         return QuotedCards([_refuse_card(one, price.currency, refusal) for one in found])
-    refusals = list(_find_refusals(known, found, price.currency, now))
+    judged = _judge_cards(known, found, price.currency, now)
     own = {one.card.id: one.held_minor for one in found if isinstance(one, CardToPay)}
     already_minor = (
         known.beside_cards_minor(price.points_minor + price.applied_minor)
@@ -143,11 +136,7 @@ def quote_cards(
     )
     already_minor = min(already_minor, price.total_minor - price.applied_minor)
     left_minor = max(0, price.payable_minor - price.applied_minor - already_minor)
-    available = [
-        _available_minor(one, now) if isinstance(one, CardToPay) and refusal is None else 0
-        for one, refusal in zip(found, refusals, strict=True)
-    ]
-    shares = share_out(left_minor, available)
+    shares = share_out(left_minor, [could for could, _ in judged])
     cards = [
         QuotedCard(
             one if isinstance(one, CardToPay) else None,
@@ -155,41 +144,37 @@ def quote_cards(
             Money(pays, price.currency),
             refusal,
         )
-        for one, could, pays, refusal in zip(found, available, shares, refusals, strict=True)
+        for one, (could, refusal), pays in zip(found, judged, shares, strict=True)
     ]
     return QuotedCards(cards, already_minor)
 
 
-def _find_refusals(
+def _judge_cards(
     known: KnownCheckout, found: Sequence[FoundCard], currency: str, now: datetime
-) -> Iterator[LoyaltyError | None]:
-    """Why each card pays nothing; None for one that may pay."""
+) -> list[tuple[int, LoyaltyError | None]]:
+    """What each card could pay; 0 and the refusal for a card that pays nothing."""
+    status = None if known.purchase is None else known.purchase.status
+    judged: list[tuple[int, LoyaltyError | None]] = []
     seen = set()
     for position, one in enumerate(found):
         path = card_path(position)
         if isinstance(one, LoyaltyError):
-            yield one
-            continue
-        yield _find_refusal(one, known, currency, now, path, is_again=one.card.id in seen)
-        seen.add(one.card.id)
+            judged.append((0, one))
+        elif one.card.id in seen:
+            judged.append((0, InvalidInput.one(*path, reason="names a card that stands in the list already")))
+        else:
+            seen.add(one.card.id)
+            judged.append(_judge_card(one, currency, status, now, path))
+    return judged
 
 
-def _find_refusal(
-    one: CardToPay, known: KnownCheckout, currency: str, now: datetime, path: tuple[str, ...], *, is_again: bool
-) -> LoyaltyError | None:
-    if is_again:
-        return InvalidInput.one(*path, reason="names a card that stands in the list already")
-    if known.purchase is not None and known.purchase.status in ENDED:
-        return PurchaseEnded(known.purchase.status, ("purchase",))
-    if one.card.currency != currency:
-        return CurrencyMismatch(currency, one.card.currency, path)
-    if _available_minor(one, now):
-        return None
+def _judge_card(
+    one: CardToPay, currency: str, status: PurchaseStatus | None, now: datetime, path: tuple[str, ...]
+) -> tuple[int, LoyaltyError | None]:
     try:
-        refuse_ended(one.card.account, now, path)
-    except GiftCardEnded as refusal:
-        return refusal
-    return GiftCardBalanceTooLow(Money(0, currency), Money(1, currency), path)
+        return count_payable(one.card.account, one.held_minor, currency, status, now, path), None
+    except Refused as refusal:
+        return 0, refusal
 
 
 def _refuse_card(one: FoundCard, currency: str, refusal: LoyaltyError) -> QuotedCard:
@@ -197,8 +182,3 @@ def _refuse_card(one: FoundCard, currency: str, refusal: LoyaltyError) -> Quoted
     if isinstance(one, CardToPay):
         return QuotedCard(one, nothing, nothing, refusal)
     return QuotedCard(None, nothing, nothing, one)
-
-
-def _available_minor(one: CardToPay, now: datetime) -> int:
-    """What the card can pay of this purchase: what can be spent of it, and what it has set aside for it."""
-    return spendable_minor(one.card.account, now) + one.held_minor

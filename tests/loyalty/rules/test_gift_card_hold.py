@@ -23,6 +23,7 @@ from loyalty.rules.gift_card_hold import (
     MovedMoney,
     PayablePurchase,
     capture_money,
+    count_payable,
     hold_money,
     must_release,
     return_money,
@@ -102,6 +103,41 @@ def test_a_refusal_says_what_is_left_of_the_purchase_and_never_less_than_nothing
         hold_money(CARD, euro(1), PURCHASE._replace(left_minor=-5), NOON)
     assert (raised.value.total_amount, raised.value.available_amount) == (euro(4_000), euro(0))
     assert raised.value.required_amount == euro(1)
+
+
+@pytest.mark.parametrize(
+    ("account", "held_minor", "status", "payable_minor"),
+    [
+        (CARD, 0, None, 3_000),
+        (CARD, 500, PurchaseStatus.CONFIRMED, 3_500),
+        # What is set aside outlives the card.
+        (replace(CARD, expires_at=NOON), 2_000, None, 2_000),
+        (replace(CARD, balance_minor=2_000), 1, None, 1),
+    ],
+)
+def test_a_card_can_pay_what_is_free_and_what_it_has_set_aside_for_the_purchase(
+    account: CardAccount, held_minor: int, status: PurchaseStatus | None, payable_minor: int
+) -> None:
+    assert count_payable(account, held_minor, "EUR", status, NOON, ("card",)) == payable_minor
+
+
+@pytest.mark.parametrize(
+    ("account", "currency", "status", "refusal", "path"),
+    [
+        # Each refusal before the one that stands below it.
+        *((CARD, "CHF", status, PurchaseEnded, ("purchase",)) for status in sorted(ENDED)),
+        (replace(CARD, expires_at=NOON), "CHF", PurchaseStatus.CONFIRMED, CurrencyMismatch, ("card",)),
+        (replace(CARD, expires_at=NOON, balance_minor=2_000), "EUR", None, GiftCardEnded, ("card",)),
+        (replace(CARD, voided_at=NOON), "EUR", None, GiftCardEnded, ("card",)),
+        (replace(CARD, balance_minor=2_000), "EUR", None, GiftCardBalanceTooLow, ("card",)),
+    ],
+)
+def test_a_card_that_can_pay_nothing_says_why(
+    account: CardAccount, currency: str, status: PurchaseStatus | None, refusal: type[Refused], path: tuple[str, ...]
+) -> None:
+    with pytest.raises(refusal) as raised:
+        count_payable(account, 0, currency, status, NOON, ("card",))
+    assert raised.value.path == path
 
 
 @pytest.mark.parametrize(
