@@ -13,7 +13,7 @@ import segno
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
-from api.card_colors import BLACK, color_parts, text_color
+from api.card_colors import BLACK, choose_text_color, split_color
 from loyalty.rules.gift_card_code import group_code
 from loyalty.rules.gift_card_sheet import CardSheet, describe_validity, describe_value, words_of
 
@@ -39,12 +39,12 @@ def print_card(sheet: CardSheet) -> bytes:
     words = words_of(sheet.locale)
     page = _open_page(sheet)
     _draw_band(page, sheet.color)
-    on_band = color_parts(text_color(sheet.color))
+    on_band = split_color(choose_text_color(sheet.color))
     _write(page, sheet.business, (MARGIN_MM, 8), 18, on_band)
     _write(page, words.title, (MARGIN_MM, 22), 12, on_band)
     _write(page, describe_value(sheet.value, words), (70, 20), 20, on_band, right=True)
     left = MARGIN_MM + QR_MM + 6
-    black = color_parts(BLACK)
+    black = split_color(BLACK)
     _write(page, words.code, (left, 48), 9, black)
     _write(page, group_code(sheet.code), (left, 54), 14, black)
     _write(page, describe_validity(sheet.last_day, words), (left, 67), 10, black)
@@ -66,7 +66,7 @@ def _open_page(sheet: CardSheet) -> FPDF:
 
 
 def _draw_band(page: FPDF, color: str) -> None:
-    page.set_fill_color(*color_parts(color))
+    page.set_fill_color(*split_color(color))
     page.rect(0, 0, WIDTH_MM, BAND_MM, style="F")
 
 
@@ -79,10 +79,10 @@ def _write(
     page.set_text_color(*color)
     page.set_xy(x, y)
     width = WIDTH_MM - MARGIN_MM - x
-    page.cell(width, size / 2, _shorten(page, _printable(page, text), width), align="R" if right else "L")
+    page.cell(width, size / 2, _shorten(page, _replace_unknown(page, text), width), align="R" if right else "L")
 
 
-def _printable(page: FPDF, text: str) -> str:
+def _replace_unknown(page: FPDF, text: str) -> str:
     """Return a text with a sign in place of each letter that the font does not have."""
     font = page.fonts[FONT.lower()]
     known = font.cmap if isinstance(font, TTFFont) else {}

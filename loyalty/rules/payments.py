@@ -114,7 +114,7 @@ def sum_beside_points(payments: Sequence[Payment], cards: PaidWithCards, refunde
     Points that are told without a reference may be those that are known, or about to pay, so they add nothing here.
     """
     cards_minor = cards.net_minor + _sum_beyond(payments, PaymentKind.GIFT_CARD, cards.gross_minor)
-    return cards_minor + _sum_elsewhere(payments, PaymentKind.POINTS) + _money_kept(payments, cards, refunded_minor)
+    return cards_minor + _sum_elsewhere(payments, PaymentKind.POINTS) + _sum_money_kept(payments, cards, refunded_minor)
 
 
 def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: PaidWithCards, refunded_minor: int) -> int:
@@ -124,7 +124,7 @@ def sum_beside_cards(payments: Sequence[Payment], points_minor: int, cards: Paid
     """
     all_points_minor = points_minor + _sum_beyond(payments, PaymentKind.POINTS, points_minor)
     elsewhere_minor = _sum_elsewhere(payments, PaymentKind.GIFT_CARD)
-    return all_points_minor + elsewhere_minor + _money_kept(payments, cards, refunded_minor)
+    return all_points_minor + elsewhere_minor + _sum_money_kept(payments, cards, refunded_minor)
 
 
 def share_out(left_minor: int, available_minor: Sequence[int]) -> list[int]:
@@ -159,6 +159,6 @@ def _sum_elsewhere(payments: Sequence[Payment], kind: PaymentKind) -> int:
     return sum(payment.amount_minor for payment in of_kind if payment.reference is not None)
 
 
-def _money_kept(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
+def _sum_money_kept(payments: Sequence[Payment], cards: PaidWithCards, refunded_minor: int) -> int:
     """Return what money paid, less the part of the refunds that did not go back to cards."""
     return max(0, sum_told_with_money(payments) - max(0, refunded_minor - cards.returned_minor))

@@ -34,12 +34,12 @@ def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfC
 
 
 def find_purchase_to_hold_for(actor: Actor, known: KnownCheckout) -> PayablePurchase | None:
-    """The recorded purchase that a card is to be held for, beside whatever pays for it already; None before that."""
+    """The recorded purchase that a card is to be held for; None where none is recorded."""
     purchase = known.purchase
     if purchase is None:
         return None
     is_foreign = not may_see_customer(actor, purchase.customer_id)
-    return _payable(known, purchase, known.cards.net_minor)._replace(is_foreign=is_foreign)
+    return _describe_purchase(known, purchase, known.cards.net_minor)._replace(is_foreign=is_foreign)
 
 
 def find_purchase_to_capture_for(known: KnownCheckout) -> PayablePurchase | None:
@@ -49,11 +49,11 @@ def find_purchase_to_capture_for(known: KnownCheckout) -> PayablePurchase | None
     """
     if known.purchase is None:
         return None
-    return _payable(known, known.purchase, known.cards.net_minor - known.cards.held_minor)
+    return _describe_purchase(known, known.purchase, known.cards.net_minor - known.cards.held_minor)
 
 
-def _payable(known: KnownCheckout, purchase: RecordedPurchase, cards_minor: int) -> PayablePurchase:
-    """A purchase of which gift cards pay so much already."""
+def _describe_purchase(known: KnownCheckout, purchase: RecordedPurchase, cards_minor: int) -> PayablePurchase:
+    """The purchase as the rules of holds see it; gift cards pay ``cards_minor`` of it already."""
     beside_minor = known.beside_cards_minor(known.paid.sum.discount_minor)
     total = Money(purchase.left_minor, purchase.currency)
     return PayablePurchase(purchase.status, total, purchase.left_minor - beside_minor - cards_minor)

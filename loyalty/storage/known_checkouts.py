@@ -54,7 +54,7 @@ class KnownCheckout(NamedTuple):
 
     @property
     def owner_ids(self) -> frozenset[CustomerId]:
-        """Whose purchase it is: the recorded customer, or before that whoever's points pay for it."""
+        """The owners of the purchase: its customer; before it is recorded, the customers whose points pay for it."""
         return self.paid.owner_ids if self.purchase is None else frozenset({self.purchase.customer_id})
 
     @property

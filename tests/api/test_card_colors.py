@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.card_colors import color_parts, text_color
+from api.card_colors import choose_text_color, split_color
 
 READABLE = 4.5
 """The least contrast of text that level AA of WCAG 2.2 asks for."""
@@ -9,7 +9,7 @@ READABLE = 4.5
 
 def luminance(color: str) -> float:
     """As the recommendation writes it, apart from our own code."""
-    parts = [part / 255 for part in color_parts(color)]
+    parts = [part / 255 for part in split_color(color)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -22,6 +22,6 @@ def contrast(one: str, other: str) -> float:
 @given(st.integers(0, 0xFFFFFF))
 def test_text_can_be_read_on_every_colour(number: int) -> None:
     color = f"#{number:06X}"
-    chosen = text_color(color)
+    chosen = choose_text_color(color)
     assert contrast(color, chosen) >= READABLE
     assert contrast(color, chosen) == max(contrast(color, "#000000"), contrast(color, "#FFFFFF"))

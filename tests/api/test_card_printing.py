@@ -9,7 +9,7 @@ import pytest
 import zxingcpp
 
 from api import gift_cards
-from api.card_colors import color_parts
+from api.card_colors import split_color
 from api.card_printing import print_card
 from api.errors import RequestRefused
 from loyalty.rules.gift_card_code import group_code
@@ -48,7 +48,7 @@ def test_the_qr_code_holds_the_code_and_the_page_its_words() -> None:
     picture = page_of(pdf).render(scale=3).to_pil()
     (found,) = zxingcpp.read_barcodes(picture)
     assert (found.text, found.format) == (printed.code, zxingcpp.BarcodeFormat.QRCode)
-    assert picture.getpixel(BAND_PIXEL)[:3] == color_parts("#D4AF37")
+    assert picture.getpixel(BAND_PIXEL)[:3] == split_color("#D4AF37")
     text = text_of(pdf)
     for word in ("Salon Lindenhof", "Gutschein", "25,00 EUR", group_code(printed.code), "Gültig bis 31.12.2029"):
         assert word in text
