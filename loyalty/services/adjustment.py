@@ -153,12 +153,13 @@ async def _book(
     tx: Transaction, book: Book, customer_id: CustomerId, request: AdjustmentRequest
 ) -> tuple[AdjustmentRow, TierChangeRow | None]:
     adjustment_id = AdjustmentId(uuid7())
+    cause = cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
     qualifying = choose_qualifying(request.points, request.reason, asked=request.qualifying)
     if request.points > 0:
-        entry = _add(book, customer_id, request, adjustment_id, qualifying=qualifying)
+        entry = _add(book, customer_id, request, cause, qualifying=qualifying)
     else:
         await bring_open_lots(tx, book, [customer_id])
-        entry = _remove(book, customer_id, request, adjustment_id, qualifying=qualifying)
+        entry = _remove(book, customer_id, request, cause, qualifying=qualifying)
     adjustment = _build_row(book, entry, request, adjustment_id, qualifying=qualifying)
     book.posting.add(adjustment)
     available = book.account(customer_id).available
@@ -167,15 +168,15 @@ async def _book(
 
 
 def _add(
-    book: Book, customer_id: CustomerId, request: AdjustmentRequest, adjustment_id: AdjustmentId, *, qualifying: bool
+    book: Book, customer_id: CustomerId, request: AdjustmentRequest, cause: EntryCause, *, qualifying: bool
 ) -> EntryRow:
     added = credit(book.account(customer_id), request.points, earned=False, qualifying=qualifying)
     parcels = [book.lots.parcel_until(request.points, request.expires_on)]
-    return book.credit(customer_id, request.points, added, _cause(adjustment_id), parcels)
+    return book.credit(customer_id, request.points, added, cause, parcels)
 
 
 def _remove(
-    book: Book, customer_id: CustomerId, request: AdjustmentRequest, adjustment_id: AdjustmentId, *, qualifying: bool
+    book: Book, customer_id: CustomerId, request: AdjustmentRequest, cause: EntryCause, *, qualifying: bool
 ) -> EntryRow:
     removed = remove_points(
         book.account(customer_id),
@@ -185,11 +186,7 @@ def _remove(
         field=request.points_field,
     )
     allocations = allocate(book.lots.spendable(customer_id), removed.from_lots)
-    return book.debit(customer_id, removed, allocations, _cause(adjustment_id))
-
-
-def _cause(adjustment_id: AdjustmentId) -> EntryCause:
-    return cause_entry(EntryKind.ADJUSTED, adjustment_id, adjustment_id)
+    return book.debit(customer_id, removed, allocations, cause)
 
 
 def _build_row(
