@@ -5,6 +5,7 @@ stays done, and what the newest key sealed already is left as it is.
 """
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import NamedTuple
 
 from loyalty.rules.ids import GiftCardId, TenantId
@@ -34,15 +35,11 @@ async def reseal_codes(world: World, tenant_id: TenantId) -> AsyncIterator[Resea
     """
     after = BEFORE_ALL_CARDS
     while True:
-        done = await _reseal_next(world, tenant_id, after)
+        done = await retry_transaction(partial(_reseal_slice, world, tenant_id, after))
         if not done.cards:
             return
         yield done
         after = done.last_id
-
-
-async def _reseal_next(world: World, tenant_id: TenantId, after: GiftCardId) -> ResealedSlice:
-    return await retry_transaction(lambda: _reseal_slice(world, tenant_id, after))
 
 
 async def _reseal_slice(world: World, tenant_id: TenantId, after: GiftCardId) -> ResealedSlice:
