@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,30 +30,6 @@ from worker.reading import read_round
 from worker.relay import relay_batch
 from worker.sweeping import SweepNews, sweep_round
 from worker.tally import Tally
-
-
-@pytest.fixture
-async def own_world(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """A database in which nothing else can be late."""
-    database = Database(own_database_urls.app, pool_size=4, name="treue-tests-late")
-    yield World(database)
-    await database.close()
-
-
-@pytest.fixture
-async def relay(own_database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """The same database as the relay sees it."""
-    database = Database(own_database_urls.relay, pool_size=2, name="treue-tests-late")
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def owner(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """The same database as the owner of its tables."""
-    database = Database(own_database_urls.owner, pool_size=1, name="treue-tests-late")
-    yield World(database)
-    await database.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,33 +17,10 @@ from tests.fixtures.invariants import check_ledger
 from tests.fixtures.live import end_sessions, until, worker_process
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import NOON, at, earn, order, rule, set_policy
+from tests.worker.conftest import RELAY_NAME
 from worker.sweeping import SweepNews, sweep, sweep_round
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def own_world(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """A database for one test alone: the worker looks after all tenants of a database."""
-    database = Database(own_database_urls.app, pool_size=4, name="treue-tests-maturing")
-    yield World(database)
-    await database.close()
-
-
-@pytest.fixture
-async def relay(own_database_urls: DatabaseUrls) -> AsyncIterator[Database]:
-    """The same database as the relay sees it."""
-    database = Database(own_database_urls.relay, pool_size=2, name="treue-tests-sweeper")
-    yield database
-    await database.close()
-
-
-@pytest.fixture
-async def owner(own_database_urls: DatabaseUrls) -> AsyncIterator[World]:
-    """The same database as the owner of its tables."""
-    database = Database(own_database_urls.owner, pool_size=1, name="treue-tests-maturing")
-    yield World(database)
-    await database.close()
 
 
 async def new_salon(owner: World, world: World) -> Salon:
@@ -180,7 +156,7 @@ async def test_goes_on_after_its_connections_are_lost(
         sweeping = asyncio.create_task(sweep(due, relay, stop))
         await earn(at(own_world, NOON), salon, order("order-1"))
         await until(lambda: _has(own_world, salon, 10))
-        assert await end_sessions(own_database_urls.relay, "treue-tests-sweeper")
+        assert await end_sessions(own_database_urls.relay, RELAY_NAME)
         await earn(at(own_world, NOON), salon, order("order-2"))
         await until(lambda: _has(own_world, salon, 20))
         stop.set()
