@@ -28,7 +28,6 @@ from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls, prepare_database
 from runtime.settings import load_settings
-from tests.fixtures.live import until
 from tests.fixtures.server import HOST, TreueProcess, free_port
 
 pytestmark = pytest.mark.skipif(
@@ -117,18 +116,6 @@ def password_of(url: str) -> str:
     return str(conninfo_to_dict(url)["password"])
 
 
-async def wait_until_ready(process: TreueProcess, port: int) -> None:
-    async def is_ready() -> bool:
-        process.refuse_early_end()
-        try:
-            async with httpx2.AsyncClient() as client:
-                return (await client.get(f"http://{HOST}:{port}/readyz")).status_code == 200
-        except httpx2.TransportError:
-            return False
-
-    await until(is_ready)
-
-
 def test_only_the_migration_sees_the_owner_and_the_administrator(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,8 +148,8 @@ async def test_server_worker_and_platform_start_and_the_first_token_takes_two_co
         machine.started("worker") as worker,
         machine.started("platform", "--port", str(platform_port)) as platform,
     ):
-        await wait_until_ready(server, port)
-        await wait_until_ready(platform, platform_port)
+        await server.wait_until_ready(port)
+        await platform.wait_until_ready(platform_port)
         async with httpx2.AsyncClient(headers={"authorization": f"Bearer {bearer}"}) as client:
             question = {"query": "{ viewer { tenant { name } } }"}
             answer = await client.post(f"http://{HOST}:{port}/graphql", json=question)

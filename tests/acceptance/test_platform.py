@@ -17,7 +17,6 @@ from tests.acceptance.business import Business
 from tests.acceptance.client import code_of
 from tests.acceptance.conftest import OpenBusiness
 from tests.acceptance.test_credential_ends import CLOSED_WITHIN_SECONDS, is_closed_with
-from tests.fixtures.live import until
 from tests.fixtures.server import HOST, Installation, TreueProcess, free_port
 
 GENEROUS_SECONDS = 60
@@ -80,16 +79,8 @@ async def platform(installation: Installation) -> AsyncIterator[Platform]:
     command = [sys.executable, "-m", "cli.main"]
     caller = Platform(f"http://{HOST}:{port}/graphql", None, command, environment)
 
-    async def answers() -> bool:
-        process.refuse_early_end()
-        try:
-            async with httpx2.AsyncClient() as http:
-                return (await http.get(f"http://{HOST}:{port}/readyz")).status_code == 200
-        except httpx2.TransportError:
-            return False
-
     try:
-        await until(answers)
+        await process.wait_until_ready(port)
         yield caller._replace(token=caller.run("platform", "token", "create", "--name", "Onboarding"))
     finally:
         process.stop()
