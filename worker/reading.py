@@ -9,7 +9,7 @@ import structlog
 
 from loyalty.log.readers import Reader, TurnFailed, advance_reader
 from loyalty.rules.ids import TenantId
-from loyalty.services.log_readers import READER_NAMES, READERS
+from loyalty.services.log_readers import READERS
 from loyalty.services.world import World
 from loyalty.storage.log_readers import read_due_logs, register_readers
 from tenancy.database import Database
@@ -53,7 +53,7 @@ async def _run_reader(reader: Reader, world: World, relay: Database, stop: async
         nonlocal is_registered
         if not is_registered:
             async with relay.engine.begin() as connection:
-                await register_readers(connection, READER_NAMES)
+                await register_readers(connection, [reader.name])
             is_registered = True
         return await read_round(reader, world, relay) > 0
 
