@@ -15,7 +15,8 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,7 +76,7 @@ class Crowd:
                     if not self._missing:
                         self._complete.set()
 
-    async def tell(self, happen: Callable[[], Awaitable[None]]) -> list[float]:
+    async def tell(self, happen: Callable[[], Awaitable[object]]) -> list[float]:
         """Let one event happen; how long after the first subscriber each was told, in order."""
         self._missing = len(self.told)
         self._complete.clear()
@@ -137,13 +138,13 @@ async def _measure_both(
     each = (service.memory_mib() - before) * 1024 / subscribers
     print(f"{subscribers:,} subscribers; Treue holds {each:.0f} KiB for each", flush=True)
     ratios = []
-    for number in range(rounds):
-        numbers = range(number * events + 1, (number + 1) * events + 1)
-        cost = await _run(ours, [_purchase(service, each) for each in numbers])
+    for done in range(rounds):
+        numbers = range(done * events + 1, (done + 1) * events + 1)
+        cost = await _run(ours, [partial(service.buy, number, number) for number in numbers])
         happened = [event for _, event in ours.told[0][-events:]]
-        peer_cost = await _run(theirs, [_send(peer, event) for event in happened])
+        peer_cost = await _run(theirs, [partial(_send, peer, event) for event in happened])
         ratios.append((cost.cpu / peer_cost.cpu, cost.p99 / peer_cost.p99))
-        print(f"round {number + 1}: {_say(ours, cost)}; {_say(theirs, peer_cost)}", flush=True)
+        print(f"round {done + 1}: {_say(ours, cost)}; {_say(theirs, peer_cost)}", flush=True)
     for crowd in (ours, theirs):
         crowd.check(rounds * events)
         await crowd.leave()
@@ -158,7 +159,7 @@ async def _measure_both(
     print(f"logged: {service.logged('error')} errors, {service.logged('warning')} warnings", flush=True)
 
 
-async def _run(crowd: Crowd, happenings: list[Callable[[], Awaitable[None]]]) -> Cost:
+async def _run(crowd: Crowd, happenings: Sequence[Callable[[], Awaitable[object]]]) -> Cost:
     began = crowd.cpu()
     waited = [await crowd.tell(happen) for happen in happenings]
     cpu = (crowd.cpu() - began) / len(happenings) / len(crowd.told)
@@ -169,20 +170,10 @@ def _say(crowd: Crowd, cost: Cost) -> str:
     return f"{crowd.name} {cost.cpu * 1e6:.0f} µs for an event and subscriber, p99 {cost.p99 * 1e3:.0f} ms"
 
 
-def _purchase(service: Service, number: int) -> Callable[[], Awaitable[None]]:
-    async def buy() -> None:
-        await service.buy(number, number)
-
-    return buy
-
-
-def _send(peer: subprocess.Popen[bytes], event: Any) -> Callable[[], Awaitable[None]]:
-    async def send() -> None:
-        if peer.stdin is not None:
-            peer.stdin.write(orjson.dumps(event) + b"\n")
-            peer.stdin.flush()
-
-    return send
+async def _send(peer: subprocess.Popen[bytes], event: Any) -> None:
+    if peer.stdin is not None:
+        peer.stdin.write(orjson.dumps(event) + b"\n")
+        peer.stdin.flush()
 
 
 @contextlib.contextmanager
