@@ -97,7 +97,7 @@ async def questions_of(salon: Business, after: str) -> list[Question]:
     ]
 
 
-async def test_who_asks_with_others_is_told_what_they_are_told_alone(businesses: OpenBusiness) -> None:
+async def test_a_shared_answer_equals_the_one_read_alone(businesses: OpenBusiness) -> None:
     """Two tenants with the same names and other languages, every kind of caller, at one server at the same time."""
     salons = {"Regel": await businesses(locale="de-DE"), "Rule": await businesses(locale="en-GB")}
     questions: list[Question] = []

@@ -171,7 +171,7 @@ async def test_gift_cards_take_what_the_table_says(world: World, salon: Salon, s
     assert ask.different == []
 
 
-def test_every_row_is_measured_or_names_who_measures() -> None:
+def test_every_row_is_measured_here_or_names_its_test() -> None:
     here = Path(__file__).read_text("utf-8")
     tests = {path.stem: path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
     for done in read_table():

@@ -49,7 +49,7 @@ def mutants(stage: Stage) -> list[Mutant]:
     return [mutant for mutant in breed(stage.owner) if ALL or mutant.table.name in SAMPLE]
 
 
-async def test_every_part_of_a_wall_is_missed_when_it_is_gone(stage: Stage, mutants: list[Mutant]) -> None:
+async def test_some_attack_notices_each_missing_part_of_a_wall(stage: Stage, mutants: list[Mutant]) -> None:
     for table in dict.fromkeys(mutant.table for mutant in mutants):
         assert await find_false_alarms(stage, table) == [], table.name
     killers = {str(mutant): await find_killer(stage, mutant) for mutant in mutants}

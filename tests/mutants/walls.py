@@ -127,7 +127,8 @@ async def _reads_as_the_owner_of_the_tables(stage: Stage, table: Table) -> None:
 
 async def _presents_a_credential(stage: Stage, table: Table) -> None:
     if table.name == "token_directory":
-        await attacks.test_a_credential_leads_to_its_tenant_only(_afresh(stage.world), stage.ours, stage.theirs)
+        _forget_credentials(stage.world)
+        await attacks.test_a_credential_leads_to_its_tenant_only(stage.world, stage.ours, stage.theirs)
 
 
 async def _follows_logs(stage: Stage, table: Table) -> None:
@@ -143,10 +144,9 @@ async def _reads_the_catalogue_of_postgresql(stage: Stage, table: Table) -> None
     assert not {one for one in new if one.startswith(f"{table.name} ")}
 
 
-def _afresh(world: World) -> World:
-    """A process remembers the ways of credentials; here it has to ask."""
+def _forget_credentials(world: World) -> None:
+    """Let a process ask the database again where a credential leads."""
     world.database._ways.clear()  # noqa: SLF001 - there is no other way to forget them
-    return world
 
 
 ATTACKS: tuple[Callable[[Stage, Table], Awaitable[None]], ...] = (

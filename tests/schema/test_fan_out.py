@@ -166,8 +166,8 @@ async def test_a_customer_never_shares_with_the_team(process: Process, salon: Sa
     assert _data(others) == [{"entry": {"customer": {"externalId": "customer-1", "category": None}, "actor": "STAFF"}}]
 
 
-async def test_who_loses_a_permission_in_the_middle_shares_no_longer(process: Process, salon: Salon) -> None:
-    """The same person, token and document: what the others read is not told to who may not read it any more."""
+async def test_an_actor_with_fewer_permissions_shares_no_longer(process: Process, salon: Salon) -> None:
+    """The same person, token and document: an actor who may read less is told nothing of what the others read."""
     wanted = "entry { actor customer { email activity { nodes { id } } } }"
     document = f"subscription($after: Cursor) {{ pointsChanged(after: $after) {{ {wanted} }} }}"
     lost = replace(salon.manager, permissions=frozenset({Permission.SELF_READ}))
@@ -190,7 +190,7 @@ def _codes(result: Any) -> list[Any]:
     return [(error.extensions["code"], error.path) for error in result.errors or ()]
 
 
-async def test_what_is_selected_by_other_variables_is_not_shared(process: Process, salon: Salon) -> None:
+async def test_other_variables_get_another_answer(process: Process, salon: Salon) -> None:
     async with AsyncExitStack() as stack:
         named = await process.follow(stack, salon.manager, names=True)
         nameless = await process.follow(stack, salon.manager, names=False)
@@ -290,19 +290,19 @@ async def test_no_field_depends_on_more_of_its_caller_than_the_rights(
 # ── who goes away, what fails ─────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _answered(value: Any = 1, errors: list[GraphQLError] | None = None) -> ExecutionResult:
+async def _answer_later(value: Any = 1, errors: list[GraphQLError] | None = None) -> ExecutionResult:
     await asyncio.sleep(0.01)
     return ExecutionResult({"value": value}, errors)
 
 
-async def _answered_at_once() -> ExecutionResult:
+async def _answer_at_once() -> ExecutionResult:
     return ExecutionResult({"value": 1})
 
 
 async def test_others_are_answered_when_the_first_reader_goes_away() -> None:
     answers = CountingFanOut()
-    first = asyncio.create_task(answers.answer("key", _answered))
-    second = asyncio.create_task(answers.answer("key", _answered))
+    first = asyncio.create_task(answers.answer("key", _answer_later))
+    second = asyncio.create_task(answers.answer("key", _answer_later))
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).data == {"value": 1}
@@ -324,10 +324,10 @@ async def test_a_reading_that_nobody_waits_for_is_given_up() -> None:
     await asyncio.gather(*waiting, return_exceptions=True)
     await asyncio.sleep(0)
     assert (answers.reading, len(answers)) == (0, 0)
-    assert (await answers.answer("key", _answered)).data == {"value": 1}
+    assert (await answers.answer("key", _answer_later)).data == {"value": 1}
 
 
-async def test_what_failed_is_read_again_by_who_tries_again() -> None:
+async def test_a_failed_answer_is_not_kept() -> None:
     answers = CountingFanOut()
 
     async def fail() -> ExecutionResult:
@@ -337,9 +337,9 @@ async def test_what_failed_is_read_again_by_who_tries_again() -> None:
     both = await asyncio.gather(*(answers.answer("key", fail) for _ in range(2)), return_exceptions=True)
     assert [type(error) for error in both] == [OSError, OSError]
     assert answers.read == 1
-    wrong = await answers.answer("key", lambda: _answered(2, [GraphQLError("wrong")]))
+    wrong = await answers.answer("key", lambda: _answer_later(2, [GraphQLError("wrong")]))
     assert wrong.errors
-    assert (await answers.answer("key", lambda: _answered(3))).data == {"value": 3}
+    assert (await answers.answer("key", lambda: _answer_later(3))).data == {"value": 3}
     gc.collect()
 
 
@@ -347,7 +347,7 @@ async def test_answers_are_kept_for_a_moment_and_not_without_end(monkeypatch: py
     monkeypatch.setattr(fan_out, "KEPT_SECONDS", 0.05)
     answers = CountingFanOut()
     for key in range(fan_out.MAX_KEPT_ANSWERS + 50):
-        await answers.answer(key, _answered_at_once)
+        await answers.answer(key, _answer_at_once)
     assert len(answers) <= fan_out.MAX_KEPT_ANSWERS
     await until(lambda: not len(answers))
 

@@ -130,7 +130,7 @@ async def is_looked_at(world: World, by: Actor, key: CustomerKey, use: Use = USE
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
-async def test_each_use_case_counts_wrong_names_and_refuses_right_ones_then(
+async def test_each_use_case_counts_wrong_names_and_then_refuses_right_ones(
     world: World, salon: Salon, anna: CustomerId, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(customer_lookup, "MAX_WRONG_LOOKUPS_OF_READER", len(NOBODY))
@@ -145,7 +145,7 @@ async def test_each_use_case_counts_wrong_names_and_refuses_right_ones_then(
 
 
 @pytest.mark.usefixtures("anna")
-async def test_who_may_not_read_customers_tries_a_hundred_and_then_waits(world: World, salon: Salon) -> None:
+async def test_a_caller_who_reads_no_customers_has_a_hundred_wrong_names(world: World, salon: Salon) -> None:
     noon, by = at(world, NOON), counter(salon)
     assert MAX_WRONG_LOOKUPS < MAX_WRONG_LOOKUPS_OF_READER
     for _ in range(MAX_WRONG_LOOKUPS):
@@ -159,7 +159,7 @@ async def test_who_may_not_read_customers_tries_a_hundred_and_then_waits(world: 
 
 
 @pytest.mark.usefixtures("anna")
-async def test_a_customer_guesses_as_little(world: World, salon: Salon) -> None:
+async def test_a_customer_has_a_hundred_wrong_names_too(world: World, salon: Salon) -> None:
     """Others are nobody for a customer, so their real names count as wrong ones, too."""
     by = customer_actor(salon.tenant_id, CustomerId(uuid7()))
     asked = [await is_looked_at(world, by, key) for key in [ANNA, NOBODY[0]] * (MAX_WRONG_LOOKUPS // 2)]
@@ -201,7 +201,7 @@ async def test_a_right_name_costs_no_statement_more(world: World, salon: Salon, 
     assert len(sent) == 1
 
 
-def test_a_process_remembers_so_many_full_windows() -> None:
+def test_a_process_forgets_the_oldest_of_too_many_full_windows() -> None:
     windows = FullWindows()
     tenant: Any = uuid7()
     for number in range(MAX_REMEMBERED_WINDOWS + 1):
@@ -211,7 +211,7 @@ def test_a_process_remembers_so_many_full_windows() -> None:
     assert windows.find_end(tenant, "1", NOON) is None
 
 
-def test_whoever_looks_names_up_limits_it() -> None:
+def test_every_use_case_that_looks_up_names_limits_it() -> None:
     """A new use case that finds a customer in its transaction is limited, too."""
     finds = ("resolve_customer", "resolve_shared_name", "prepare_customer", "prepare_hold")
     services = Path(customer_lookup.__file__).parent
