@@ -34,7 +34,8 @@ LEAST_SLICE_POINTS = 5_000
 """Points that a process books together at least: some hundred small reads."""
 
 MOST_OWED_SLICES = 2
-"""Slices that a process owes at most: what it spent while the database was away is not all booked later."""
+"""Slices that a process owes at most. An operation that comes then waits until they are booked. What was spent while
+the database was away is not all booked later."""
 
 SECOND = timedelta(seconds=1)
 LONG_AGO = datetime.min.replace(tzinfo=UTC)

@@ -16,7 +16,15 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from loyalty.rules.budget import CLIENT_PART, CUSTOMER_PART, Bucket, BudgetLimits, Charge, decide_charge
+from loyalty.rules.budget import (
+    CLIENT_PART,
+    CUSTOMER_PART,
+    MOST_OWED_SLICES,
+    Bucket,
+    BudgetLimits,
+    Charge,
+    decide_charge,
+)
 from loyalty.rules.ids import TenantId
 from loyalty.storage.budgets import Booked, Spending, book_spending
 from permissions.actor import Actor, ActorKind
@@ -96,7 +104,7 @@ class Budgets:
         now = self._clock()
         budget = self._find(actor.tenant_id, now)
         bucket, tenant = budget.find_client(actor), budget.tenant
-        if bucket.owes(2) or tenant.owes(2):
+        if bucket.owes(MOST_OWED_SLICES) or tenant.owes(MOST_OWED_SLICES):
             await self._wait_for_booking(actor.tenant_id, budget)
             now = self._clock()
         charge = decide_charge(cost, bucket, tenant, now)
