@@ -93,7 +93,11 @@ async def advance_reader(
 
 
 async def read_lag(tx: Reads, reader: str) -> Lag:
-    """How far a reader is behind the log of the tenant of a transaction."""
+    """How far a reader is behind what it was told of in the log of the tenant of a transaction.
+
+    Events without a position do not count yet. A reader that was never told of the log has no lag: nobody has relayed
+    an event since the reader came, and no worker that runs it has started.
+    """
     state = await read_reader_state(tx, reader)
     if state is None:
         return Lag(0, 0, None)

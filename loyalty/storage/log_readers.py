@@ -123,7 +123,7 @@ async def put_off_reader(tx: Transaction, reader: str, turn: Turn, seconds: floa
 
 
 async def read_reader_state(tx: Reads, reader: str) -> ReaderState | None:
-    """How far a reader is; None before the first event of the tenant."""
+    """How far a reader is; None before the relay or a worker has told it of the log for the first time."""
     row = await tx.row(_STATE, name=reader)
     return ReaderState._make(row) if row else None
 
