@@ -60,7 +60,7 @@ def move_life(generation: int, state: AccrualState | None) -> MovedLife:
 
 
 def refuse_same_customer(source_id: CustomerId, target_id: CustomerId) -> None:
-    """Refuse to move a purchase to the customer whose it is. Refusal: InvalidInput."""
+    """Refuse to move a purchase to its own customer. Refusal: InvalidInput."""
     if source_id == target_id:
         raise InvalidInput.one("target", reason="is the customer of this purchase already")
 

@@ -192,7 +192,7 @@ async def load_catalog_items(world: World, actor: Actor, keys: Sequence[Key]) ->
 
 
 async def load_line_names(world: World, actor: Actor, sold: Sequence[SoldAs]) -> dict[SoldAs, LineNames]:
-    """What the catalogue calls what was sold, now; for whoever may read the purchase, its customer too."""
+    """The names that the catalogue has now for what was sold; readers of the purchase get them, also its customer."""
     require_any(actor, *PURCHASE_READERS, even_when_off=True)
     program = await program_in_force(world, world.database.reading(actor.tenant_id), even_when_off=True)
     return {line: program.rules.catalog.name_line(line) for line in sold}

@@ -181,7 +181,7 @@ def _quote_points(
 def _quote(
     program: CompiledProgram, checkout: Checkout, usable: Usable, wanted: int | None, refusal: LoyaltyError | None
 ) -> LoyaltyQuote:
-    """What points can do; the balance is filled in by whoever knows it."""
+    """What points can do. The caller fills in the balance."""
     policy, currency = program.row.settings.redemption, program.row.currency
     allowed = offer(policy, *usable) if refusal is None else Offer(0, 0)
     application = NO_APPLICATION
@@ -229,7 +229,7 @@ def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
 def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str, ...] = ("purchase",)) -> None:
     """Refuse a customer who does not own the purchase, and a purchase that is over.
 
-    A recorded purchase belongs to its customer; before it is recorded, to whoever's points pay for it already.
+    A recorded purchase belongs to its customer. Before it is recorded, it belongs to those whose points pay for it.
     Refusals: PurchaseOfAnotherCustomer, PurchaseEnded.
     """
     purchase = known.purchase

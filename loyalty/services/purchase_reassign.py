@@ -98,7 +98,7 @@ class ReassignedPurchase(NamedTuple):
 async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest) -> ReassignedPurchase:
     """Move a purchase to the customer it belongs to, before anything of its points was used.
 
-    Refusals: InvalidInput (also for the customer whose it is), IdempotencyConflict, NotFound (purchase, target),
+    Refusals: InvalidInput (also for its own customer), IdempotencyConflict, NotFound (purchase, target),
     AmbiguousCustomer, PurchaseNotReassignable, LimitReached.
     """
     require(actor, Permission.LOYALTY_ADJUST)
