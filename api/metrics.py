@@ -66,7 +66,7 @@ class ServerMetrics:
         )
         self._cost_points = Histogram(
             "treue_operation_cost_points",
-            "Points that operations cost, those that were refused for it among them.",
+            "Points that operations cost, also those that were refused for their cost.",
             ("kind",),
             buckets=POINTS,
             registry=registry,

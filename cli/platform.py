@@ -55,7 +55,7 @@ def platform() -> None:
 )
 def serve(host: str | None, port: int) -> None:
     """Serve the platform's API until Ctrl-C or SIGTERM. Keep it within your own network."""
-    # Importing the schema takes seconds, which whoever makes a credential need not wait for.
+    # Importing the schema takes seconds, and the other commands need no schema.
     from api.platform import build_platform
     from api.server import run
 

@@ -35,7 +35,7 @@ _GAUGES = (
     _Measured("treue_database_waiting", "Requests that wait for a connection.", lambda door: door.waiting),
     _Measured(
         "treue_database_oldest_wait_seconds",
-        "How long the first of those has waited.",
+        "How long the oldest waiting request has waited for a connection.",
         lambda door: door.oldest_wait_seconds,
     ),
 )
@@ -47,7 +47,7 @@ _COUNTERS = (
     ),
     _Measured(
         "treue_database_statements",
-        "Statements in them, those that begin a transaction and enter a tenant among them.",
+        "Statements that were sent to PostgreSQL, with those that begin a transaction or enter a tenant.",
         lambda door: door.traffic.statements,
     ),
     _Measured(

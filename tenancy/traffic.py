@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 
 class Traffic:
-    """What one door has sent since the process started. Whoever sends counts; metrics read it."""
+    """What one door has sent since the process started. The sender counts; metrics read it."""
 
     __slots__ = ("answer_seconds", "lost_connections", "refused", "round_trips", "statements", "waited_seconds")
 
     def __init__(self) -> None:
         self.round_trips = 0
         self.statements = 0
-        """Statements of all round trips, those that begin a transaction and enter a tenant among them."""
+        """Statements of all round trips, with those that begin a transaction or enter a tenant."""
         self.answer_seconds = 0.0
         """From sending to the answer, all round trips together."""
         self.waited_seconds = 0.0

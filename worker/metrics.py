@@ -32,7 +32,7 @@ class WorkerCollector(Collector):
         yield _counter("treue_swept", "Rows that sweeps have done, by sweep.", "sweep", names, tally.swept)
         yield _counter(
             "treue_swept_late",
-            "Those of them that were done later than the program of their tenant allows.",
+            "Rows that sweeps have done later than the program of their tenant allows, by sweep.",
             "sweep",
             names,
             tally.swept_late,
@@ -70,7 +70,9 @@ class WorkerCollector(Collector):
             labels=("what",),
         )
         late = GaugeMetricFamily(
-            "treue_late", "1 while that is more than its limit, which the log tells too, else 0.", labels=("what",)
+            "treue_late",
+            "1 while treue_late_seconds has reached its limit, else 0. The log tells when that changes.",
+            labels=("what",),
         )
         jobs = GaugeMetricFamily("treue_jobs", "Unfinished jobs of all tenants, by state.", labels=("state",))
         if look is not None:

@@ -14,7 +14,7 @@ class Tally:
     swept: Counter[str] = field(default_factory=Counter)
     """Rows that were done, by sweep."""
     swept_late: Counter[str] = field(default_factory=Counter)
-    """Those of them that were done later than the program of their tenant allows."""
+    """Rows that were done later than the program of their tenant allows, by sweep."""
     failed_sweeps: Counter[str] = field(default_factory=Counter)
     """Batches that failed, by sweep."""
     job_batches: Counter[str] = field(default_factory=Counter)

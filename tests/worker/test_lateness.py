@@ -135,7 +135,7 @@ def test_the_metrics_tell_what_the_last_look_has_found() -> None:
 async def test_a_worker_tells_that_nobody_relays(
     owner: World, own_database_urls: DatabaseUrls, own_world: World, relay: Database, salon: Salon
 ) -> None:
-    """This worker only works off jobs; whoever should relay events is missing."""
+    """This worker only works off jobs; no worker relays events."""
     await buy(own_world, salon, 1)
     async with owner.database.tenant_transaction(salon.tenant_id) as tx:
         await tx.run(text("UPDATE events SET recorded_at = recorded_at - interval '1 hour'"))
