@@ -98,20 +98,20 @@ class ServerMetrics:
         for collector in collectors:
             self._registry.register(collector)
 
-    def request_ended(self, route: str, status: int | None, error_code: str | None) -> None:
+    def note_request(self, route: str, status: int | None, error_code: str | None) -> None:
         """Count an HTTP request, or a socket. Without a status its caller was gone before it could be answered."""
         self._requests.labels(route, "none" if status is None else str(status)).inc()
         if error_code is not None:
             self._errors.labels(error_code).inc()
 
-    def errors_shown(self, errors: Sequence[GraphQLError]) -> None:
+    def note_errors(self, errors: Sequence[GraphQLError]) -> None:
         """Count the top-level errors of a result."""
         for error in errors:
             code = (error.extensions or {}).get("code")
             if code is not None:
                 self._errors.labels(code).inc()
 
-    def operation_ended(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
+    def note_operation(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
         """Count an operation. A subscription has no duration: it lasts as long as its reader stays."""
         self._operations.labels(operation.transport, operation.kind, outcome.value).inc()
         for field in operation.fields:

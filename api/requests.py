@@ -59,8 +59,8 @@ def note_actor(scope: Scope, actor: Actor) -> None:
 class RequestWatch(Protocol):
     """Somebody who is told of every request."""
 
-    def request_ended(self, route: str, status: int | None, error_code: str | None) -> None:
-        """A request or socket is over. The status is None where nothing was answered.
+    def note_request(self, route: str, status: int | None, error_code: str | None) -> None:
+        """Note a request or socket once it is over. The status is None where nothing was answered.
 
         The code is that of the error with which the edge refused it, and None for whatever the API answered.
         """
@@ -108,7 +108,7 @@ class RequestLog:
     def _tell_end(self, scope: Scope, status: int | None) -> None:
         if self._watch is not None:
             route = scope["path"] if scope["path"] in self._routes else OTHER_ROUTE
-            self._watch.request_ended(route, status, scope["state"].get("error_code"))
+            self._watch.note_request(route, status, scope["state"].get("error_code"))
 
 
 class _Exchange:

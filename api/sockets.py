@@ -301,7 +301,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """Tell who watches of errors that come from here and not from the schema."""
         watch = self.edge.executable.watch
         if watch is not None:
-            watch.errors_shown(errors)
+            watch.note_errors(errors)
 
     def _next_request_id(self) -> str:
         self._operation_count += 1

@@ -268,7 +268,7 @@ class ExecutableSchema(strawberry.Schema):
             before_execution = isinstance(result, PreExecutionError)
             result.errors = mask_errors(result.errors, request_id, self.unavailable, before_execution=before_execution)
             if self.watch is not None:
-                self.watch.errors_shown(result.errors)
+                self.watch.note_errors(result.errors)
 
     def _tell_end(self, context: OperationContext | None, last: Any, began: float) -> None:
         """Tell who watches how an operation has ended; `last` is its last result, None where there was none."""
@@ -277,7 +277,7 @@ class ExecutableSchema(strawberry.Schema):
             return
         failed = Outcome.REFUSED if isinstance(last, PreExecutionError) else Outcome.FAILED
         outcome = failed if last is not None and last.errors else Outcome.DONE
-        self.watch.operation_ended(operation, outcome, time.perf_counter() - began)
+        self.watch.note_operation(operation, outcome, time.perf_counter() - began)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""

@@ -57,11 +57,11 @@ class Outcome(enum.StrEnum):
 class OperationWatch(Protocol):
     """Somebody who is told of every operation."""
 
-    def errors_shown(self, errors: Sequence[GraphQLError]) -> None:
-        """A result carried these top-level errors, as the caller sees them."""
+    def note_errors(self, errors: Sequence[GraphQLError]) -> None:
+        """Note the top-level errors of a result, as the caller sees them."""
 
-    def operation_ended(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
-        """An operation has been answered, or its stream is over."""
+    def note_operation(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
+        """Note an operation once it has been answered, or its stream is over."""
 
 
 def find_root_fields(document: DocumentNode, operation: OperationDefinitionNode) -> tuple[str, ...]:

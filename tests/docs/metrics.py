@@ -56,11 +56,11 @@ def server_registry() -> CollectorRegistry:
     """What a server registers, after one request, so that every label has a value. The database is never asked."""
     registry, database = CollectorRegistry(), Database(NOWHERE)
     metrics = ServerMetrics(registry)
-    metrics.request_ended("/graphql", 200, None)
+    metrics.note_request("/graphql", 200, None)
     operation = Operation()
     operation.begin("query", ["viewer"])
     operation.cost = 1
-    metrics.operation_ended(operation, Outcome.DONE, 0.1)
+    metrics.note_operation(operation, Outcome.DONE, 0.1)
     shown_refusals["NOT_FOUND"] += 0
     metrics.collect_from(
         DatabaseCollector({"app": database}), ServerCollector(_no_connections(), EventHub(World(database)))
