@@ -13,13 +13,13 @@ import structlog
 
 from api.tokens import hash_token, is_token, make_token
 from cli.addresses import address_of, free_port, refuse_taken_port
+from loyalty.rules.credential import is_live
 from loyalty.rules.errors import InvalidInput, LimitReached, NotFound
 from loyalty.rules.platform import MAX_TOKEN_DAYS, PLATFORM_TOKEN
 from loyalty.services.platform import (
     PlatformTokenRequest,
     create_platform_token,
     find_token_id,
-    is_live,
     list_tokens,
     revoke_platform_token,
 )

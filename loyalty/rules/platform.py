@@ -1,6 +1,6 @@
 """What the platform does with tenants, and what its credentials are."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -65,8 +65,3 @@ OPERATOR = PlatformCaller("platform:operator", "Operator")
 def caller_of_token(token_id: UUID, name: str) -> PlatformCaller:
     """Return who holds a credential of the platform."""
     return PlatformCaller(f"platform:{token_id}", name, token_id)
-
-
-def is_token_live(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> bool:
-    """Tell whether a credential is neither revoked nor expired."""
-    return revoked_at is None and (expires_at is None or expires_at > now)

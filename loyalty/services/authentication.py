@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from loyalty.rules.credential import is_live
 from loyalty.rules.errors import TenantClosed, TenantNotActive, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.services.audit import note_changes
@@ -263,8 +264,3 @@ def _is_its_secret(token: ApiTokenRow, mark: str | None, now: datetime) -> bool:
 def _refuse_inactive(standing: Standing) -> None:
     if standing.tenant_state != ACTIVE:
         raise TenantClosed if standing.tenant_state == CLOSED else TenantSuspended
-
-
-def is_live(token: ApiTokenRow, now: datetime) -> bool:
-    """Whether an API token is neither revoked nor expired."""
-    return token.revoked_at is None and (token.expires_at is None or token.expires_at > now)

@@ -11,12 +11,13 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
+from loyalty.rules.credential import is_live
 from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
 from loyalty.services.audit import describe_change, note_changes
-from loyalty.services.authentication import is_live, judge_actor
+from loyalty.services.authentication import judge_actor
 from loyalty.services.program import locked_program
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import (

@@ -3,12 +3,13 @@
 The database is that of the relay's role. A credential is kept by the hash of its text alone.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.credential import is_live
 from loyalty.rules.errors import LimitReached, NotFound, refuse_problems
 from loyalty.rules.platform import (
     LAST_USE_INTERVAL,
@@ -18,7 +19,6 @@ from loyalty.rules.platform import (
     PlatformActionKind,
     PlatformCaller,
     caller_of_token,
-    is_token_live,
 )
 from loyalty.rules.text import check_text
 from loyalty.services.platform_log import note_action
@@ -113,11 +113,6 @@ async def count_tenants_of_platform(world: World, wanted: TenantFilter) -> int:
     """How many tenants a list has, up to the ceiling of counts."""
     async with world.database.plain_transaction() as connection:
         return await count_tenants(connection, wanted, MAX_TOTAL_COUNT + 1)
-
-
-def is_live(row: PlatformTokenRow, now: datetime) -> bool:
-    """Whether a credential of the platform can be used."""
-    return is_token_live(row.revoked_at, row.expires_at, now)
 
 
 def _describe(kind: PlatformActionKind, before: PlatformTokenRow | None, after: PlatformTokenRow) -> PlatformAction:

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from loyalty.rules.credential import is_live
 from loyalty.rules.errors import InvalidInput, NotFound
 from loyalty.services.audit import note_changes
-from loyalty.services.authentication import is_live
 from loyalty.services.creation import Once, call_once
 from loyalty.services.credential import describe_credential, lock_credentials, problem_of_taking_over
 from loyalty.services.fingerprint import fingerprint

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from loyalty.rules.credential import is_live
 from loyalty.rules.ids import TokenId
 from loyalty.services.audit import note_changes
-from loyalty.services.authentication import is_live
 from loyalty.services.credential import describe_credential, end_made_credentials, lock_credentials
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, read_api_tokens, revoke_api_token
 from loyalty.storage.oauth_clients import OAuthClientRow, client_row
