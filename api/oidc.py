@@ -24,7 +24,7 @@ from api.oidc_keys import ProviderKeys, type_of_algorithm
 from loyalty.rules.member import check_email, tidy_email
 from loyalty.rules.text import is_storable
 from loyalty.services.oidc_issuer import FoundIssuer
-from loyalty.storage.oidc_issuers import OidcIssuerRow, read_mapped_roles
+from loyalty.storage.oidc_issuers import OidcIssuerRow, parse_mapped_roles
 from permissions.actor import (
     MAX_DISPLAY_LENGTH,
     Actor,
@@ -206,7 +206,7 @@ def _find_claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset
     values = [said] if isinstance(said, str) else said
     if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):
         raise InvalidToken("a claim of roles that is not read")
-    return frozenset(role_id for value, role_id in read_mapped_roles(row) if value in values)
+    return frozenset(role_id for value, role_id in parse_mapped_roles(row) if value in values)
 
 
 def _read_verified_email(claims: dict[str, Any]) -> str | None:

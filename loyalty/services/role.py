@@ -26,7 +26,7 @@ from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock
 from loyalty.services.team_audit import describe_role
 from loyalty.services.world import World
 from loyalty.storage.members import read_members_of_role
-from loyalty.storage.oidc_issuers import read_issuers, read_mapped_roles
+from loyalty.storage.oidc_issuers import parse_mapped_roles, read_issuers
 from loyalty.storage.roles import (
     RoleRow,
     build_held_role,
@@ -161,7 +161,7 @@ async def remove_role(world: World, actor: Actor, role_id: UUID) -> HeldRole:
         by = await lock_team(tx, actor, now)
         row = await _find_own(tx, by, role_id)
         having = len(await read_members_of_role(tx, role_id))
-        mapping = sum(role_id in dict(read_mapped_roles(one)).values() for one in await read_issuers(tx))
+        mapping = sum(role_id in dict(parse_mapped_roles(one)).values() for one in await read_issuers(tx))
         if having or mapping:
             raise RoleInUse(having, mapping)
         await delete_role(tx, role_id, now)

@@ -78,7 +78,7 @@ _CLAIM_PAIR = (
 )
 
 
-def read_mapped_roles(row: OidcIssuerRow) -> list[tuple[str, UUID]]:
+def parse_mapped_roles(row: OidcIssuerRow) -> list[tuple[str, UUID]]:
     """The values of the claim, with the ids of the roles that they stand for."""
     return [
         (one["value"], UUID(one["role_id"]) if "role_id" in one else BUILT_IN_ROLES[TeamRole[one["role"]]].id)

@@ -9,7 +9,7 @@ from loyalty.services.member import Identity, MemberRequest, add_member
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
 from loyalty.services.world import World
 from loyalty.storage.members import MemberRow
-from loyalty.storage.oidc_issuers import OidcIssuerRow, read_mapped_roles
+from loyalty.storage.oidc_issuers import OidcIssuerRow, parse_mapped_roles
 from permissions.actor import Actor, ActorKind, IssuerMark, SignedToken, subject_at_provider
 from permissions.roles import BUILT_IN_ROLES, TeamRole
 from tests.fixtures.tenants import Salon
@@ -36,7 +36,7 @@ class Team(NamedTuple):
             expires_at=now + timedelta(hours=1),
             signed=(SignedToken(f"oidc:{secrets.token_hex(8)}", subject, now),),
             issuer=IssuerMark(self.issuer.id, self.issuer.version),
-            claimed=frozenset(role_id for value, role_id in read_mapped_roles(self.issuer) if value in groups),
+            claimed=frozenset(role_id for value, role_id in parse_mapped_roles(self.issuer) if value in groups),
             email=email,
         )
 
