@@ -52,6 +52,7 @@ class KnownTenant(NamedTuple):
 _TOKENS = select(*(platform_tokens.c[name] for name in PlatformTokenRow._fields))
 _LIST_TOKENS = _TOKENS.order_by(platform_tokens.c.id)
 _FIND_TOKEN = _TOKENS.where(platform_tokens.c.sha256 == bindparam("sha256", type_=KEY_TEXT))
+_TOKEN = _TOKENS.where(platform_tokens.c.id == bindparam("token_id"))
 _INSERT_TOKEN = insert(platform_tokens)
 _REVOKE_TOKEN = (
     update(platform_tokens)
@@ -91,6 +92,12 @@ async def list_platform_tokens(connection: AsyncConnection) -> list[PlatformToke
 async def find_platform_token(connection: AsyncConnection, sha256: str) -> PlatformTokenRow | None:
     """The credential with this hash, live or not."""
     row = (await connection.execute(_FIND_TOKEN, {"sha256": sha256})).one_or_none()
+    return None if row is None else PlatformTokenRow._make(row)
+
+
+async def read_platform_token(connection: AsyncConnection, token_id: UUID) -> PlatformTokenRow | None:
+    """The credential with this id, live or not."""
+    row = (await connection.execute(_TOKEN, {"token_id": token_id})).one_or_none()
     return None if row is None else PlatformTokenRow._make(row)
 
 

@@ -30,6 +30,7 @@ from tenancy.platform import (
     insert_platform_token,
     list_platform_tokens,
     note_platform_use,
+    read_platform_token,
     revoke_platform_token_row,
 )
 from tenancy.provisioning import ListedTenant, TenantFilter, count_tenants, read_tenants
@@ -65,8 +66,7 @@ async def revoke_platform_token(world: World, token_id: UUID, by: PlatformCaller
     """End a credential of the platform at once; ending it twice keeps the first moment. Refusal: NotFound."""
     now = world.clock()
     async with world.database.plain_transaction() as connection:
-        found = {one.id: one for one in await list_platform_tokens(connection)}
-        row = found.get(token_id)
+        row = await read_platform_token(connection, token_id)
         if row is None:
             raise NotFound("credential of the platform", ("id",))
         if not await revoke_platform_token_row(connection, token_id, now):
