@@ -1,6 +1,6 @@
 """What the platform reads: its tenants, and what it has done."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import strawberry
@@ -53,7 +53,7 @@ async def tenant(
     info: PlatformInfo, by: Annotated[PlatformTenantBy, strawberry.argument(description="Which one.")]
 ) -> PlatformTenant | None:
     """Found by its id, or by that of the platform's own system."""
-    wanted: Any = None
+    wanted: TenantFilter | None = None
     if isinstance(by.external_id, str) and is_storable(by.external_id):
         wanted = TenantFilter(external_ids=[tidy_id(by.external_id)])
     elif (tenant_id := parse_id(str(by.id))) is not None:
