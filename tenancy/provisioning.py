@@ -57,23 +57,10 @@ _LISTED = select(
 _LIST = _LISTED.order_by(tenants.c.created_at, tenants.c.tenant_id)
 _ONE = _LISTED.where(tenants.c.tenant_id == tenant_parameter())
 _LOCK = _ONE.with_for_update(of=tenants)
-_SET_STATE = (
-    update(tenants)
-    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
-    .values(state=bindparam("new_state"))
-)
-_ENTITLE = (
-    update(tenants)
-    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
-    .values(loyalty_entitled=bindparam("entitled"))
-)
-
-
-_LIMIT = (
-    update(tenants)
-    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
-    .values(budget_points=bindparam("points"), budget_per_second=bindparam("per_second"))
-)
+_CHANGE = update(tenants).where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
+_SET_STATE = _CHANGE.values(state=bindparam("new_state"))
+_ENTITLE = _CHANGE.values(loyalty_entitled=bindparam("entitled"))
+_LIMIT = _CHANGE.values(budget_points=bindparam("points"), budget_per_second=bindparam("per_second"))
 
 
 class NewTenant(NamedTuple):
