@@ -1,4 +1,6 @@
-"""GraphQL over HTTP: POST only, strict JSON, one operation per request, and the status codes of the specification.
+"""GraphQL over HTTP: POST with strict JSON, one operation per request, and the status codes of the specification.
+
+A query that is named by its hash may come with GET, as some clients send it.
 
 With `application/graphql-response+json` an operation that never ran is 400 and has no `data`; with `application/json`
 it is 200, as older clients expect. Subscriptions come as server-sent events or over WebSocket.
@@ -36,7 +38,14 @@ from api.errors import (
     request_id_of,
 )
 from api.negotiation import EVENT_STREAM, is_json, negotiate
-from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
+from api.operation import (
+    MalformedOperation,
+    OperationRequest,
+    Transport,
+    decode_json,
+    read_operation,
+    read_query_string,
+)
 from api.pages import answer_preflight, is_preflight
 from api.requests import note_error, sane_operation_name
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
@@ -55,7 +64,11 @@ BODY_SECONDS = 15.0
 """How long a request may take to send its body."""
 
 HTTP_OPERATIONS = (OperationType.QUERY, OperationType.MUTATION)
+GET_OPERATIONS = (OperationType.QUERY,)
 STREAM_OPERATIONS = (OperationType.QUERY, OperationType.SUBSCRIPTION)
+
+ASK_FOR_TEXT = frozenset({ErrorCode.PERSISTED_QUERY_NOT_FOUND.value, ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED.value})
+"""Codes of errors after which Apollo's clients send the text of a document."""
 
 _NAMED_OPERATION = re.compile(r"\s*(?:query|mutation|subscription)\s+([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 
@@ -124,12 +137,16 @@ class GraphQLView(GraphQL[Any, None]):
     async def _answer(self, request: Request) -> Response:
         if request.method == "OPTIONS" and is_preflight(request.headers):
             return answer_preflight(request.headers)
-        if request.method != "POST":
-            raise RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Send operations with POST.", {"allow": "POST"})
+        if request.method != "POST" and not (request.method == "GET" and _names_document(request)):
+            raise _send_with_post()
         try:
             return await self.run(request)
         except HTTPException as refused:
             raise RequestRefused(refused.status_code, ErrorCode.BAD_USER_INPUT, refused.reason) from None
+
+    def should_render_graphql_ide(self, request: AsyncHTTPRequestAdapter) -> bool:  # type: ignore[override]  # noqa: ARG002
+        """There is none."""
+        return False
 
     def is_websocket_origin_allowed(self, request: WebSocket, origin: str) -> bool:  # noqa: ARG002
         """Every page may open a socket: its origin is judged by `connection_init`, when the tenant is known."""
@@ -156,8 +173,7 @@ class GraphQLView(GraphQL[Any, None]):
         """Authenticate, and make the context of this operation. Sockets make one for each operation, later."""
         if not isinstance(request, Request) or not isinstance(response, Response):
             return None
-        if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
-            raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
+        refuse_other_bodies(request)
         actor = await Entrance(self.authenticate, self.allowed_origins, self.unavailable).admit(request)
         request_id = request_id_of(request)
         if response.media_type != EVENT_STREAM:
@@ -174,12 +190,17 @@ class GraphQLView(GraphQL[Any, None]):
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData:
         """The operation in the body. Raises `RequestRefused`."""
         source: Request = request._request  # type: ignore[attr-defined]  # noqa: SLF001 - the adapter reads without a limit
-        body = await read_body(source, self.max_body_bytes)
         protocol = "sse" if negotiate(source.headers.get("accept")) == EVENT_STREAM else "http"
         try:
-            data = read_operation(decode_json(body), protocol)  # type: ignore[arg-type]
+            if source.method == "GET":
+                value: object = read_query_string(source.scope["query_string"])
+            else:
+                value = decode_json(await read_body(source, self.max_body_bytes))
+            data = read_operation(value, protocol)  # type: ignore[arg-type]
         except MalformedOperation as malformed:
             raise bad_request(str(malformed)) from None
+        if source.method == "GET" and data.extensions is None:
+            raise _send_with_post()
         source.scope["state"]["operation_name"] = _name_for_log(data)
         return data
 
@@ -187,7 +208,7 @@ class GraphQLView(GraphQL[Any, None]):
 
     async def execute_operation(
         self,
-        request: Request,  # noqa: ARG002
+        request: Request,
         request_adapter: AsyncHTTPRequestAdapter,  # noqa: ARG002
         request_data: GraphQLRequestData | list[GraphQLRequestData],
         context: Any,
@@ -198,7 +219,8 @@ class GraphQLView(GraphQL[Any, None]):
         if isinstance(request_data, list):
             raise bad_request("Batches are not supported: send one operation per request.")
         run = self.schema.stream if request_data.protocol == "sse" else self.schema.execute
-        allowed = STREAM_OPERATIONS if request_data.protocol == "sse" else HTTP_OPERATIONS
+        is_get = request.method == "GET"
+        allowed = STREAM_OPERATIONS if request_data.protocol == "sse" else GET_OPERATIONS if is_get else HTTP_OPERATIONS
         try:
             result = await run(
                 request_data.query,
@@ -207,10 +229,13 @@ class GraphQLView(GraphQL[Any, None]):
                 root_value=root_value,
                 operation_name=request_data.operation_name,
                 allowed_operation_types=allowed,
+                operation_extensions=request_data.extensions,
             )
         except CannotGetOperationTypeError:
             raise bad_request("The document has no operation of this name, or several and none was named.") from None
-        except InvalidOperationTypeError:
+        except InvalidOperationTypeError as refused:
+            if is_get and refused.operation_type is OperationType.MUTATION:
+                raise _send_with_post() from None
             raise bad_request(f"A subscription needs a WebSocket, or Accept: {EVENT_STREAM}.") from None
         charged = getattr(context, "charged", None)
         if charged is not None:
@@ -261,6 +286,24 @@ class GraphQLView(GraphQL[Any, None]):
         return decode_json(data)
 
 
+def refuse_other_bodies(request: Request) -> None:
+    """Refuse a body that is not JSON. A GET request has none."""
+    if request.method == "GET":
+        return
+    if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
+        raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, f"Send the body as {JSON}, in UTF-8.")
+
+
+def _send_with_post() -> RequestRefused:
+    """405: GET is for queries that are named by their hash."""
+    return RequestRefused(405, ErrorCode.BAD_USER_INPUT, "Send operations with POST.", {"allow": "POST"})
+
+
+def _names_document(request: Request) -> bool:
+    """Whether the address of a request names a document by its hash."""
+    return not {"documentId", "extensions"}.isdisjoint(request.query_params)
+
+
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body, at most `max_bytes`; 413 for a larger one, 408 for one that takes too long."""
     declared = request.headers.get("content-length", "0")
@@ -298,9 +341,14 @@ def _too_large(max_bytes: int) -> RequestRefused:
 
 
 def _status_without_data(response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse]) -> int:
-    """The status of an operation that never ran: the caller's fault, ours, or nobody's."""
+    """The status of an operation that never ran: the caller's fault, ours, or nobody's.
+
+    Apollo's clients expect 200 where they are asked to send a text, whatever the media type: some read nothing else.
+    """
     errors = response_data.get("errors") if isinstance(response_data, dict) else None
     codes = {error["extensions"]["code"] for error in errors or () if isinstance(error, dict)}
+    if codes & ASK_FOR_TEXT:
+        return 200
     if ErrorCode.INTERNAL.value in codes:
         return 500
     if ErrorCode.UNAVAILABLE.value in codes:

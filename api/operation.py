@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 import orjson
 from strawberry.http import GraphQLRequestData, GraphQLRequestProtocol
 
 from permissions.actor import Actor
+from schema.persisted import ASKED, DOCUMENT_ID, PERSISTED_QUERY, AskedDocument
 
 NAMED_KEY_MAX_BYTES = 65_536
 """A repeated key is searched for by its name only in a body of at most this size."""
@@ -17,6 +19,15 @@ NAMED_KEY_MAX_BYTES = 65_536
 KEY_MAX_LENGTH = 100
 """Characters shown of a key."""
 
+PERSISTED_QUERY_VERSION = 1
+"""The only version of `extensions.persistedQuery` that there is."""
+
+SHA256_PREFIX = "sha256:"
+"""How a `documentId` begins that is a SHA-256; without it the 64 digits mean the same."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_FIELDS = frozenset({"query", "operationName", "variables", "extensions", "documentId"})
+_JSON_FIELDS = frozenset({"variables", "extensions"})
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
@@ -107,27 +118,97 @@ def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
 
 
 def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> GraphQLRequestData:
-    """The request that a decoded body means. Raises `MalformedOperation`; a list of requests is one, too."""
+    """The request that a decoded body means. Raises `MalformedOperation`; a list of requests is one, too.
+
+    It holds a text, or the hash of a document in its extensions (`ASKED`), or both.
+    """
     if isinstance(value, list):
         raise MalformedOperation("Batches are not supported: send one operation per request.")
     if not isinstance(value, dict):
         raise MalformedOperation("The body must be a JSON object with a query.")
     query = value.get("query")
-    if not isinstance(query, str) or not query:
+    extensions = value.get("extensions")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise MalformedOperation("`extensions` must be an object.")
+    asked = _read_asked(value.get("documentId"), (extensions or {}).get("persistedQuery"))
+    if query is None and asked is not None:
+        query = ""
+    elif not isinstance(query, str) or not query:
         raise MalformedOperation("`query` must be a text that holds a GraphQL document.")
     variables = value.get("variables")
     if variables is not None and not isinstance(variables, dict):
         raise MalformedOperation("`variables` must be an object.")
-    extensions = value.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise MalformedOperation("`extensions` must be an object.")
     operation_name = value.get("operationName")
     if operation_name is not None and not isinstance(operation_name, str):
         raise MalformedOperation("`operationName` must be a text.")
     return GraphQLRequestData(
-        query=query,
+        query=query or None,
         variables=variables,
         operation_name=operation_name or None,
-        extensions=None,
+        extensions=None if asked is None else {ASKED: asked},
         protocol=protocol,
     )
+
+
+def _read_asked(document_id: object, persisted_query: object) -> AskedDocument | None:
+    """The document that a request names by its hash; None where it names none."""
+    by_id = None if document_id is None else AskedDocument(_read_document_id(document_id), DOCUMENT_ID)
+    if persisted_query is None:
+        return by_id
+    by_hash = AskedDocument(_read_persisted_query(persisted_query), PERSISTED_QUERY)
+    if by_id is not None and by_id.sha256 != by_hash.sha256:
+        raise MalformedOperation(f"`{DOCUMENT_ID}` and `{PERSISTED_QUERY}` name different documents.")
+    return by_hash
+
+
+def _read_document_id(value: object) -> str:
+    digits = value.removeprefix(SHA256_PREFIX) if isinstance(value, str) else ""
+    if not _SHA256.fullmatch(digits):
+        raise MalformedOperation(
+            f"`{DOCUMENT_ID}` must be `{SHA256_PREFIX}` with the SHA-256 of the document, 64 hexadecimal digits in "
+            "lower case."
+        )
+    return digits
+
+
+def _read_persisted_query(value: object) -> str:
+    if not isinstance(value, dict):
+        raise MalformedOperation(f"`{PERSISTED_QUERY}` must be an object.")
+    version = value.get("version")
+    if type(version) is not int or version != PERSISTED_QUERY_VERSION:
+        raise MalformedOperation(f"`{PERSISTED_QUERY}.version` must be {PERSISTED_QUERY_VERSION}.")
+    digits = value.get("sha256Hash")
+    if not isinstance(digits, str) or not _SHA256.fullmatch(digits):
+        raise MalformedOperation(
+            f"`{PERSISTED_QUERY}.sha256Hash` must be the SHA-256 of the document, 64 hexadecimal digits in lower case."
+        )
+    return digits
+
+
+def read_query_string(query_string: bytes) -> dict[str, object]:
+    """The body that the address of a GET request stands for: `variables` and `extensions` are JSON texts there.
+
+    Fields that are no part of a GraphQL request are left out, as unknown keys of a body are. Raises
+    `MalformedOperation`.
+    """
+    try:
+        fields = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise MalformedOperation("The address is not percent-encoded UTF-8.") from None
+    value: dict[str, object] = {}
+    for name, text in fields:
+        if name not in _FIELDS:
+            continue
+        if name in value:
+            raise MalformedOperation(f"`{name}` is twice in the address.")
+        if "\x00" in text:
+            raise MalformedOperation("Texts must not contain the NUL character.")
+        value[name] = _decode_field(name, text) if name in _JSON_FIELDS else text
+    return value
+
+
+def _decode_field(name: str, text: str) -> object:
+    try:
+        return decode_json(text)
+    except MalformedOperation as malformed:
+        raise MalformedOperation(f"`{name}` in the address: {malformed}") from None

@@ -135,7 +135,7 @@ def answer_preflight(headers: Headers) -> Response:
     return Response(
         status_code=204,
         headers={
-            "access-control-allow-methods": "POST",
+            "access-control-allow-methods": "GET, POST",
             "access-control-allow-headers": ", ".join(REQUEST_HEADERS),
             "access-control-max-age": str(PREFLIGHT_SECONDS),
             "vary": "Access-Control-Request-Headers",

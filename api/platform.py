@@ -32,9 +32,9 @@ from api.errors import (
     unauthenticated,
     unavailable,
 )
-from api.graphql import GraphQLView
+from api.graphql import GraphQLView, refuse_other_bodies
 from api.health import health_routes
-from api.negotiation import EVENT_STREAM, is_json
+from api.negotiation import EVENT_STREAM
 from api.peers import Peers, peer_of
 from api.requests import RequestLog
 from api.service import UNAVAILABLE
@@ -102,8 +102,7 @@ class PlatformView(GraphQLView):
             return None
         if "origin" in request.headers:
             raise page_refused("Pages of browsers cannot call the platform's API.", "ORIGIN_NOT_ALLOWED")
-        if not is_json(request.headers.get("content-type"), request.headers.get("content-encoding")):
-            raise RequestRefused(415, ErrorCode.BAD_USER_INPUT, "Send the body as application/json, in UTF-8.")
+        refuse_other_bodies(request)
         if response.media_type == EVENT_STREAM:
             raise bad_request("The platform's API has no streams.")
         caller = await self._find_caller(request)

@@ -43,6 +43,7 @@ from permissions.actor import Actor
 from permissions.catalog import to_grants
 from permissions.roles import Role
 from schema.context import Context, CustomerTokenSigner, Services
+from schema.query_store import QueryStore
 from schema.root import treue_schema
 from schema.watching import Operation
 from tenancy.database import Database
@@ -64,7 +65,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.service")
 class Edge(NamedTuple):
     """What an installation says about its edge: whom it lets in from where, and the address that clients call.
 
-    Pages of `allowed_origins` may call for every tenant. `budget` is for tenants without limits of their own.
+    Pages of `allowed_origins` may call for every tenant. `budget` is for tenants without limits of their own. Without
+    `persisted_queries` clients cannot name documents by their hash.
     """
 
     allowed_origins: Collection[str] = ()
@@ -73,6 +75,7 @@ class Edge(NamedTuple):
     access_token_lifetime: timedelta = ACCESS_TOKEN_LIFETIME
     private_providers: bool = False
     budget: BudgetLimits = BudgetLimits()
+    persisted_queries: bool = True
 
 
 NO_EDGE = Edge()
@@ -127,6 +130,7 @@ def build_service(
         issuer.derive_key(CURSORS),
         hash_of_secret,
         budgets=budgets,
+        queries=QueryStore() if edge.persisted_queries else None,
     )
     entrance = Entrance(authenticate, frozenset(edge.allowed_origins), UNAVAILABLE)
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)

@@ -133,6 +133,14 @@ class SocketAdapter(ASGIWebSocketAdapter):
             raise WebSocketDisconnected from gone
 
 
+class SocketOperation(Operation[Any, None]):
+    """One operation of a socket. Its `extensions` say which document it names by its hash."""
+
+    __slots__ = ("extensions",)
+
+    extensions: dict[str, Any] | None
+
+
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """One socket from its acceptance to its end. An `OpenConnection`."""
 
@@ -313,7 +321,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         except MalformedOperation:
             await self.close(CLOSE_INVALID, "The payload is not a GraphQL request")
             return
-        operation = Operation(self, message["id"], data.query or "", data.variables, data.operation_name)
+        operation = SocketOperation(self, message["id"], data.query or "", data.variables, data.operation_name)
+        operation.extensions = data.extensions
         operation.task = asyncio.create_task(self.run_operation(operation))
         operation.task.add_done_callback(self._task_done)
         self.operations[message["id"]] = operation
@@ -324,7 +333,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
 
     # ── Operations ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def run_operation(self, operation: Operation[Any, None]) -> None:
+    async def run_operation(self, operation: SocketOperation) -> None:  # type: ignore[override]
         """Run one operation in a context of its own."""
         request_id = self._next_request_id()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -337,13 +346,13 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                 self._tell_errors(masked)
                 await self._fail(operation, masked)
 
-    async def _fail(self, operation: Operation[Any, None], errors: list[GraphQLError]) -> None:
+    async def _fail(self, operation: SocketOperation, errors: list[GraphQLError]) -> None:
         try:
             await operation.send_initial_errors(errors)
         except WebSocketDisconnected:
             return
 
-    async def _stream(self, operation: Operation[Any, None], request_id: str) -> None:
+    async def _stream(self, operation: SocketOperation, request_id: str) -> None:
         actor = self.actor
         if actor is None:
             raise WebSocketDisconnected
@@ -351,10 +360,11 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             OperationRequest(actor, request_id, Transport.WEBSOCKET, self.drop_slow_reader)
         )
         results = await self.schema.stream(
-            operation.query,
+            operation.query or None,
             variable_values=operation.variables,
             context_value=context,
             operation_name=operation.operation_name,
+            operation_extensions=operation.extensions,
             allowed_operation_types=ALLOWED_OPERATIONS,
         )
         async with aclosing(results):
@@ -374,7 +384,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
                     await operation.send_next(cast("ExecutionResult", result))
         await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _send_event(self, operation: Operation[Any, None], result: EventResult) -> None:
+    async def _send_event(self, operation: SocketOperation, result: EventResult) -> None:
         """Send an event: its JSON is made once for all who are sent the same."""
         if operation.completed:
             return

@@ -58,6 +58,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
             access_token_lifetime=timedelta(minutes=settings.access_token_minutes),
             private_providers=settings.private_providers,
             budget=BudgetLimits(settings.budget_points, settings.budget_points_per_second),
+            persisted_queries=settings.persisted_queries,
         )
         codes = local_code_keys(settings)
         issuer = local_issuer(settings)

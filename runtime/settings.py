@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     budget_points_per_second: int = Field(
         default=10_000, ge=1, le=MAX_BUDGET_POINTS, description="Points of cost that come back to a tenant each second."
     )
+    persisted_queries: bool = Field(
+        default=True, description="Let clients name documents by their hash; false lets them send texts only."
+    )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
     plans: bool = Field(
         default=True, description="Answer operations by kept plans, breadth first; false lets graphql-core run them."

@@ -21,6 +21,15 @@ from schema.connections import Order, Seal, cursor_of, whole_value
 from schema.delivery import Delivery
 from schema.fan_out import FanOut
 from schema.loaders import Loaders
+from schema.persisted import (
+    PERSISTED_QUERY,
+    AskedDocument,
+    hash_of_text,
+    refuse_mismatch,
+    refuse_unknown,
+    refuse_unsupported,
+)
+from schema.query_store import QueryStore
 from schema.scalars import Cursor
 from schema.watching import Operation
 
@@ -66,6 +75,8 @@ class Services:
     """The SHA-256 of a secret that somebody holds, None for what can be none."""
     budgets: Budgets | None = None
     """What operations are charged to; None where nothing is."""
+    queries: QueryStore | None = field(default_factory=QueryStore)
+    """Documents that clients name by their hash; None where they cannot (`TREUE_PERSISTED_QUERIES`)."""
     fan_out: FanOut = field(default_factory=FanOut)
     """The answers to events, which subscribers with the same question share."""
 
@@ -113,6 +124,21 @@ class Context:
         """What the next result says of the cost; None where it has been said."""
         report, self._cost_report = self._cost_report, None
         return report
+
+    async def find_text(self, asked: AskedDocument, text: str | None) -> str | GraphQLError:
+        """The text of a document that the client names by its hash, with its text or without. The error without one."""
+        queries = self.services.queries
+        if text is not None:
+            return text if hash_of_text(text) == asked.sha256 else refuse_mismatch(asked)
+        if queries is None:
+            return refuse_unsupported(asked)
+        found = queries.find(self.actor.tenant_id, asked.sha256)
+        return refuse_unknown(asked) if found is None else found
+
+    def keep_text(self, asked: AskedDocument, text: str) -> None:
+        """Keep a document that may run, for those who name it by its hash from now on."""
+        if self.services.queries is not None and asked.field == PERSISTED_QUERY:
+            self.services.queries.keep(self.actor.tenant_id, self.actor.client, asked.sha256, text)
 
     @property
     def fan_out(self) -> FanOut:

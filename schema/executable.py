@@ -44,6 +44,7 @@ from schema.fan_out import EventResult, FanOut, Group, find_group
 from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
+from schema.persisted import find_document, keep_document
 from schema.scalars import SCALARS
 from schema.variables import count_values
 from schema.watching import Operation, OperationWatch, Outcome
@@ -167,6 +168,9 @@ class ExecutableSchema(strawberry.Schema):
         extensions_runner: SchemaExtensionsRunner,  # noqa: ARG002 - no extension of ours looks at reading or validating
     ) -> PreExecutionError | None:
         """What strawberry does before it runs an operation, over any transport: here our documents are made ready."""
+        problem = await find_document(context)
+        if problem is not None:
+            return _refuse(context, [problem])
         if not context.query:
             raise MissingQueryError
         values = count_values(context.variables)
@@ -187,6 +191,7 @@ class ExecutableSchema(strawberry.Schema):
         error = await _charge(context, operation, prepared.costs, values)
         if error is not None:
             return _refuse(context, [error])
+        keep_document(context)
         if context.variables:
             context.variables = cast("dict[str, Any]", await read_batches(self._schema, operation, context.variables))
         return None

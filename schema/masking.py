@@ -1,4 +1,4 @@
-"""Every top-level error leaves as one of eight codes with the request id; what is not meant for the caller leaves as
+"""Every top-level error leaves as one of ten codes with the request id; what is not meant for the caller leaves as
 INTERNAL.
 
 Anything that is no refusal is a bug: it is logged once, with the request id and the place in the answer, never with the
@@ -44,6 +44,8 @@ class ErrorCode(enum.StrEnum):
     BAD_USER_INPUT = "BAD_USER_INPUT"
     QUERY_TOO_COMPLEX = "QUERY_TOO_COMPLEX"
     RATE_LIMITED = "RATE_LIMITED"
+    PERSISTED_QUERY_NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
+    PERSISTED_QUERY_NOT_SUPPORTED = "PERSISTED_QUERY_NOT_SUPPORTED"
     UNAVAILABLE = "UNAVAILABLE"
     INTERNAL = "INTERNAL"
 

@@ -42,7 +42,7 @@ async def test_a_preflight_allows_what_clients_send(server: RunningServer, clien
     assert answer.status_code == 204
     assert answer.headers[ALLOW] == ORIGIN
     assert "Origin" in answer.headers["vary"]
-    assert answer.headers["access-control-allow-methods"] == "POST"
+    assert answer.headers["access-control-allow-methods"] == "GET, POST"
     assert answer.headers["access-control-max-age"] == str(PREFLIGHT_SECONDS)
     allowed = set(answer.headers["access-control-allow-headers"].split(", "))
     assert {name.strip() for name in SENT_BY_CLIENTS[client_name].split(",")} <= allowed

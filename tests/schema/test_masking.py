@@ -1,4 +1,4 @@
-"""Every way an operation can fail ends in one of eight codes with the request id, and bugs stay inside."""
+"""Every way an operation can fail ends in one of ten codes with the request id, and bugs stay inside."""
 
 import asyncio
 from collections.abc import AsyncGenerator

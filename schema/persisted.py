@@ -1,0 +1,94 @@
+"""Documents that a client names by their hash instead of sending them, or besides.
+
+`extensions.persistedQuery` is what Apollo's clients send (automatic persisted queries): they begin with the hash alone,
+and send the text where the server says that it does not know the hash. So the messages and codes of these two errors
+are Apollo's words. `documentId` is the name of a document in the appendix "Persisted Documents" of GraphQL over HTTP;
+nobody sends its text later.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+from graphql import GraphQLError
+from strawberry.types import ExecutionContext
+
+from schema.masking import ErrorCode, refusal
+
+ASKED = "askedDocument"
+"""Where strawberry's extensions of an operation carry the `AskedDocument`."""
+
+PERSISTED_QUERY = "extensions.persistedQuery"
+DOCUMENT_ID = "documentId"
+
+HASH_MISMATCH = "HASH_MISMATCH"
+"""`extensions.reason` of the error for a text that has another hash than the one it was sent with."""
+
+DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
+"""`extensions.reason` of the error for a `documentId` that is not known."""
+
+
+class AskedDocument(NamedTuple):
+    """The document that a request names: its SHA-256 in hexadecimal digits, and the field that named it."""
+
+    sha256: str
+    field: str
+
+
+def hash_of_text(text: str) -> str:
+    """The SHA-256 of a document in UTF-8, in lower case hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def refuse_unsupported(asked: AskedDocument) -> GraphQLError:
+    """The error where documents cannot be named by their hash. Apollo's clients then send texts only."""
+    if asked.field == PERSISTED_QUERY:
+        return refusal(ErrorCode.PERSISTED_QUERY_NOT_SUPPORTED, "PersistedQueryNotSupported")
+    return refusal(ErrorCode.BAD_USER_INPUT, "This API knows no documents by their hash: send `query`.")
+
+
+def refuse_unknown(asked: AskedDocument) -> GraphQLError:
+    """The error for a hash that is not known. Apollo's clients then send the hash with the text."""
+    if asked.field == PERSISTED_QUERY:
+        return refusal(ErrorCode.PERSISTED_QUERY_NOT_FOUND, "PersistedQueryNotFound")
+    return refusal(
+        ErrorCode.BAD_USER_INPUT,
+        f"There is no document with the `documentId` {asked.sha256}.",
+        reason=DOCUMENT_NOT_FOUND,
+    )
+
+
+def refuse_mismatch(asked: AskedDocument) -> GraphQLError:
+    """The error for a text that was sent with the hash of another one."""
+    return refusal(
+        ErrorCode.BAD_USER_INPUT,
+        f"`query` has another SHA-256 than `{asked.field}` says: make the hash of the very text that you send.",
+        reason=HASH_MISMATCH,
+    )
+
+
+def _read_asked(context: ExecutionContext) -> AskedDocument | None:
+    """The document that the client names by its hash; None where it sent a text alone."""
+    asked: AskedDocument | None = (context.operation_extensions or {}).get(ASKED)
+    return asked
+
+
+async def find_document(context: ExecutionContext) -> GraphQLError | None:
+    """Find the text of a document that the client names by its hash. The error where it cannot be had."""
+    asked = _read_asked(context)
+    if asked is None:
+        return None
+    find_text = getattr(context.context, "find_text", None)
+    if find_text is None:
+        return refuse_unsupported(asked)
+    found: str | GraphQLError = await find_text(asked, context.query)
+    if isinstance(found, GraphQLError):
+        return found
+    context.query = found
+    return None
+
+
+def keep_document(context: ExecutionContext) -> None:
+    """Keep a document that may run, where the client names it by its hash."""
+    asked = _read_asked(context)
+    if asked is not None:
+        context.context.keep_text(asked, context.query)

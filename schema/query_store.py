@@ -1,0 +1,129 @@
+"""Documents that clients have sent once and then name by their hash (automatic persisted queries), of one process.
+
+Nothing here is needed: a client whose document is not kept sends the text again. So the store lives in memory, each
+process has its own, and what does not fit is not kept. Nobody's document makes room for that of another client: where
+a limit is reached, the client's own oldest documents go, and if it has none, its new document is not kept.
+"""
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from loyalty.rules.ids import TenantId
+
+CLIENT_QUERY_BYTES = 131_072
+"""Memory of the documents of one client: some 50 everyday ones. Documents of a tenant serve all of its clients."""
+
+TENANT_QUERY_BYTES = 1_048_576
+"""Memory of the documents of one tenant."""
+
+PROCESS_QUERY_BYTES = 67_108_864
+"""Memory of all documents that a process keeps by their hash."""
+
+QUERY_IDLE_SECONDS = 86_400.0
+"""A document that nobody asked for in so long a time is forgotten."""
+
+ENTRY_BYTES = 500
+"""About what the store itself takes for one document, beside the text."""
+
+_Key = tuple[TenantId, str]
+"""A tenant, and the hash of a document."""
+
+_Owner = tuple[TenantId, str]
+"""A tenant, and the name of one of its clients."""
+
+_Counted = TypeVar("_Counted")
+
+
+class _Kept(NamedTuple):
+    text: str
+    client: str
+    size: int
+    used_at: float
+
+
+class QueryStore:
+    """The documents of all tenants, by tenant and hash."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        """In the order of their last use."""
+        self._owned: dict[_Owner, OrderedDict[str, None]] = {}
+        """The hashes of the documents that each client has brought, in the order of their last use."""
+        self._bytes_of_client: Counter[_Owner] = Counter()
+        self._bytes_of_tenant: Counter[TenantId] = Counter()
+        self.kept_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, tenant_id: TenantId, sha256: str) -> str | None:
+        """The text of a document that some client of the tenant has sent before; None where it is not kept."""
+        self._forget_idle()
+        key = (tenant_id, sha256)
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        self._kept[key] = kept._replace(used_at=self._clock())
+        self._kept.move_to_end(key)
+        self._owned[tenant_id, kept.client].move_to_end(sha256)
+        return kept.text
+
+    def keep(self, tenant_id: TenantId, client: str, sha256: str, text: str) -> bool:
+        """Keep a document that a client has sent with its hash. Return whether it is kept."""
+        if self.find(tenant_id, sha256) is not None:
+            return True
+        size = ENTRY_BYTES + _size_of(text)
+        if size > CLIENT_QUERY_BYTES:
+            return False
+        owner = (tenant_id, client)
+        while not self._has_room(owner, size):
+            if owner not in self._owned:
+                return False
+            self._forget((tenant_id, next(iter(self._owned[owner]))))
+        self._kept[tenant_id, sha256] = _Kept(text, client, size, self._clock())
+        self._owned.setdefault(owner, OrderedDict())[sha256] = None
+        self._bytes_of_client[owner] += size
+        self._bytes_of_tenant[tenant_id] += size
+        self.kept_bytes += size
+        return True
+
+    def _has_room(self, owner: _Owner, size: int) -> bool:
+        return (
+            self._bytes_of_client[owner] + size <= CLIENT_QUERY_BYTES
+            and self._bytes_of_tenant[owner[0]] + size <= TENANT_QUERY_BYTES
+            and self.kept_bytes + size <= PROCESS_QUERY_BYTES
+        )
+
+    def _forget_idle(self) -> None:
+        since = self._clock() - QUERY_IDLE_SECONDS
+        while self._kept:
+            key, oldest = next(iter(self._kept.items()))
+            if oldest.used_at > since:
+                return
+            self._forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        tenant_id, sha256 = key
+        kept = self._kept.pop(key)
+        owner = (tenant_id, kept.client)
+        del self._owned[owner][sha256]
+        if not self._owned[owner]:
+            del self._owned[owner]
+        _take(self._bytes_of_client, owner, kept.size)
+        _take(self._bytes_of_tenant, tenant_id, kept.size)
+        self.kept_bytes -= kept.size
+
+
+def _take(counts: Counter[_Counted], key: _Counted, size: int) -> None:
+    """Count less, and forget who has nothing left: names of clients must not fill the memory either."""
+    counts[key] -= size
+    if counts[key] <= 0:
+        del counts[key]
+
+
+def _size_of(text: str) -> int:
+    """Bytes that Python keeps a text in: one for each character of an ASCII text, at most four."""
+    return len(text) if text.isascii() else 4 * len(text)
