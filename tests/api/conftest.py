@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,8 +24,8 @@ from loyalty.rules.ids import TenantId
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema
 from tests.api.small import SCHEMA, Context, Stage
+from tests.fixtures.live import GENEROUS_SECONDS
 
-START_SECONDS = 60.0
 CONSOLE = "https://console.example"
 """Whose pages may call for every tenant."""
 
@@ -77,7 +77,7 @@ class RunningServer:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(START_SECONDS), "the server did not start"
+        assert self._started.wait(GENEROUS_SECONDS), "the server did not start"
         self.port: int = self.server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket_url = f"ws://127.0.0.1:{self.port}/graphql"
@@ -87,12 +87,12 @@ class RunningServer:
 
     def stop(self) -> None:
         self.ask_to_stop()
-        self._thread.join(30)
+        self._thread.join(GENEROUS_SECONDS)
         assert not self._thread.is_alive(), "the server did not stop"
 
     def client(self, subject: str | None = "ada", **headers: str) -> httpx2.AsyncClient:
         credential = {} if subject is None else {"authorization": f"Bearer {subject}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=credential | headers, timeout=20)
+        return httpx2.AsyncClient(base_url=self.url, headers=credential | headers, timeout=GENEROUS_SECONDS)
 
     @asynccontextmanager
     async def socket(self, subject: str | None = "ada", **options: Any) -> AsyncIterator[ClientConnection]:
@@ -110,7 +110,7 @@ async def send(socket: ClientConnection, message: object) -> None:
 
 
 async def receive(socket: ClientConnection) -> Any:
-    return orjson.loads(await asyncio.wait_for(socket.recv(), 10))
+    return orjson.loads(await asyncio.wait_for(socket.recv(), GENEROUS_SECONDS))
 
 
 async def subscribe(socket: ClientConnection, operation_id: str, query: str, **variables: object) -> None:
@@ -118,9 +118,9 @@ async def subscribe(socket: ClientConnection, operation_id: str, query: str, **v
     await send(socket, {"id": operation_id, "type": "subscribe", "payload": payload})
 
 
-async def close_of(socket: ClientConnection, seconds: float = 10) -> tuple[int | None, str | None]:
+async def close_of(socket: ClientConnection) -> tuple[int | None, str | None]:
     """The code and reason with which the server closes; messages before it are thrown away."""
-    await asyncio.wait_for(_read_to_the_end(socket), seconds)
+    await asyncio.wait_for(_read_to_the_end(socket), GENEROUS_SECONDS)
     return socket.close_code, socket.close_reason
 
 
@@ -128,14 +128,6 @@ async def _read_to_the_end(socket: ClientConnection) -> None:
     with contextlib.suppress(ConnectionClosed):
         while True:
             await socket.recv()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait until something the server does in its own thread has happened."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.01)
 
 
 def start_server(schema: ExecutableSchema = SCHEMA, **options: Any) -> RunningServer:

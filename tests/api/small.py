@@ -55,6 +55,7 @@ class Stage:
     allowed_origins: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
+    touching: int = 0
     touched: int = 0
     finished_generators: int = 0
     ready_error: Exception | None = None
@@ -168,6 +169,7 @@ class Query:
 class Mutation:
     @strawberry.mutation
     async def touch(self, info: Info, seconds: float = 0.0) -> int:
+        info.context.stage.touching += 1
         await asyncio.sleep(seconds)
         info.context.stage.touched += 1
         return info.context.stage.touched

@@ -8,8 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from schema.executable import print_sdl
-from tests.api.conftest import RunningServer, receive, subscribe, until
+from tests.api.conftest import RunningServer, receive, subscribe
 from tests.api.small import SCHEMA, SECRET
+from tests.fixtures.live import until
 
 
 async def test_is_alive_also_when_it_cannot_serve(server: RunningServer) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from api.protocols import MAX_HEAD_BYTES
 from api.server import RESERVED_FILES
-from tests.api.conftest import RunningServer, start_server, until
+from tests.api.conftest import RunningServer, start_server
+from tests.fixtures.live import GENEROUS_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -20,7 +21,13 @@ import sys
 from api.app import create_app
 from api.server import run
 from tests.api.small import SCHEMA, Stage
-stage = Stage()
+
+class TalkativeStage(Stage):
+    def make_context(self, request):
+        print("asked", flush=True)
+        return super().make_context(request)
+
+stage = TalkativeStage()
 app = create_app(SCHEMA, stage.authenticate, stage.make_context, stage.find_fallen, stage.ready)
 run(app, "127.0.0.1", int(sys.argv[1]), on_started=lambda: print("started", flush=True))
 print("ended", flush=True)
@@ -43,14 +50,14 @@ async def test_a_process_serves_and_ends_on_a_signal(end: signal.Signals) -> Non
     assert process.stdout is not None
     try:
         assert (await process.stdout.readline()).strip() == b"started"
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=GENEROUS_SECONDS) as client:
             request = {"query": "{ patient(seconds: 0.5) }"}
             headers = {"authorization": "Bearer ada"}
             answer = asyncio.create_task(client.post("/graphql", json=request, headers=headers))
-            await asyncio.sleep(0.25)
+            assert (await process.stdout.readline()).strip() == b"asked"
             process.send_signal(end)
             assert (await answer).json() == {"data": {"patient": "done"}}
-        await asyncio.wait_for(process.communicate(), 15)
+        await asyncio.wait_for(process.communicate(), GENEROUS_SECONDS)
     finally:
         if process.returncode is None:
             process.kill()
@@ -61,7 +68,7 @@ async def test_a_process_serves_and_ends_on_a_signal(end: signal.Signals) -> Non
 async def exchange(server: RunningServer, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(data)
-    answer = await asyncio.wait_for(reader.read(65_536), 20)
+    answer = await asyncio.wait_for(reader.read(65_536), GENEROUS_SECONDS)
     writer.close()
     return answer
 
@@ -130,7 +137,7 @@ async def knock(port: int, data: bytes) -> tuple[bytes, asyncio.StreamWriter]:
     """The head of an answer, and the connection, which stays open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
-    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20), writer
+    return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), GENEROUS_SECONDS), writer
 
 
 @pytest.mark.parametrize("data", [HEAD + b"\r\n", HANDSHAKE], ids=["HTTP", "WebSocket"])
@@ -195,7 +202,7 @@ async def test_a_connection_whose_reader_takes_nothing_is_cut(
     """Closing it would wait for its reader, and keep what was sent in memory, for ever."""
     monkeypatch.setattr("api.protocols.UNREAD_SECONDS", 1.0)
     connections = server.server.server_state.connections
-    await until(lambda: not connections, seconds=10)
+    await until(lambda: not connections)
     body = b'{"query":"subscription { flood(seconds: 60) }"}'
     head = (
         "POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ada\r\naccept: text/event-stream\r\n"
@@ -204,7 +211,7 @@ async def test_a_connection_whose_reader_takes_nothing_is_cut(
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1_024)
     writer.write(head.encode() + body)
     assert await reader.read(10)
-    await until(lambda: not connections, seconds=10)
+    await until(lambda: not connections)
     await until(lambda: len(server.app.state.connections) == 0)
     writer.transport.abort()
 

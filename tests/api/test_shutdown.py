@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from tests.api.conftest import close_of, receive, start_server, subscribe
+from tests.fixtures.live import until
 
 
 async def test_the_end_of_the_process_reaches_everybody() -> None:
@@ -20,7 +21,7 @@ async def test_the_end_of_the_process_reaches_everybody() -> None:
         async with client.stream("POST", "/graphql", json=streamed, headers={"accept": "text/event-stream"}) as events:
             parts = events.aiter_text()
             await anext(parts)
-            await asyncio.sleep(0.2)
+            await until(lambda: len(server.stage.requests) == 3)
             stopping = threading.Thread(target=server.stop)
             stopping.start()
             closes = [await close_of(socket), await close_of(silent)]

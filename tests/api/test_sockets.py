@@ -22,8 +22,9 @@ from api.sockets import (
 )
 from schema.delivery import EVENT_ATTEMPTS
 from schema.masking import RETRY_AFTER_SECONDS, FeedEnded, ReaderTooSlow
-from tests.api.conftest import RunningServer, close_of, receive, send, subscribe, until
+from tests.api.conftest import RunningServer, close_of, receive, send, subscribe
 from tests.api.small import SECRET, DatabaseAway
+from tests.fixtures.live import until
 
 
 async def all_messages(socket: ClientConnection, operation_id: str) -> list[Any]:
@@ -434,10 +435,13 @@ async def test_a_reader_that_stopped_reading_is_dropped(server: RunningServer) -
         assert await close_of(socket) == (4290, ReaderTooSlow.message)
 
 
-async def test_a_reader_that_never_reads_again_is_forgotten(server: RunningServer) -> None:
+async def test_a_reader_that_never_reads_again_is_forgotten(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.protocols.UNREAD_SECONDS", 3_600.0)  # so it is not what ends the connection here
     async with server.socket(max_queue=1, max_size=None) as socket:
         await subscribe(socket, "1", "subscription { flood(seconds: 0.2) }")
-        await until(lambda: len(server.app.state.connections) == 0, seconds=10)
+        await until(lambda: len(server.app.state.connections) == 0)
         socket.transport.abort()
 
 

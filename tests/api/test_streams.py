@@ -12,8 +12,9 @@ import pytest
 from schema.delivery import EVENT_ATTEMPTS
 from schema.masking import RETRY_AFTER_SECONDS
 from schema.scalars import MAX_CURSOR_LENGTH
-from tests.api.conftest import RunningServer, until
+from tests.api.conftest import RunningServer
 from tests.api.small import SECRET, DatabaseAway
+from tests.fixtures.live import GENEROUS_SECONDS, until
 
 EVENTS = {"accept": "text/event-stream"}
 
@@ -99,7 +100,10 @@ async def test_a_subscription_can_drop_a_slow_reader(server: RunningServer) -> N
     assert found[2] == ("complete", None)
 
 
-async def test_a_reader_that_never_reads_again_is_forgotten(server: RunningServer) -> None:
+async def test_a_reader_that_never_reads_again_is_forgotten(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.protocols.UNREAD_SECONDS", 3_600.0)  # so it is not what ends the connection here
     body = b'{"query":"subscription { flood(seconds: 0.2) }"}'
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(
@@ -107,13 +111,13 @@ async def test_a_reader_that_never_reads_again_is_forgotten(server: RunningServe
         b"content-type: application/json\r\ncontent-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
     )
     assert await reader.read(100)
-    await until(lambda: len(server.app.state.connections) == 0, seconds=10)
+    await until(lambda: len(server.app.state.connections) == 0)
     writer.transport.abort()
 
 
 async def test_an_expired_credential_ends_the_stream(server: RunningServer) -> None:
     async with stream(server, "subscription { count(to: 1000, seconds: 0.2) }", "bob@1") as response:
-        found = await asyncio.wait_for(events(response), 6)
+        found = await asyncio.wait_for(events(response), GENEROUS_SECONDS)
     assert found[-2][1]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
     assert found[-1] == ("complete", None)
 

@@ -22,6 +22,9 @@ READERS = "treue-leaving-readers"
 POOL_SIZE = 5
 ONE = select(text("1"))
 SLOW = select(text("pg_sleep(0.01)"))
+FAIR_SECONDS = 2.0
+"""A deadline that a slow machine keeps wherever nobody sleeps."""
+
 _SESSIONS = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
 
 
@@ -55,17 +58,14 @@ async def read(database: Database, salon: Salon) -> None:
 async def test_readers_that_go_away_leave_no_connection_behind(database: Database, salon: Salon, world: World) -> None:
     """They leave while they wait for a connection, while one is opened for them, and in the middle of a statement."""
     dice = random.Random(7)  # noqa: S311 - moments, not secrets
-    most = 0
     for _ in range(12):
         readers = [asyncio.create_task(read(database, salon)) for _ in range(3 * POOL_SIZE)]
         for reader in readers:
             await asyncio.sleep(dice.uniform(0, 0.004))
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
-        most = max(most, await count_sessions(world))
-    # A statement that was cut off closes its connection; the server needs a moment to see that.
-    await until(lambda: is_at_most(world, POOL_SIZE))
-    assert most <= 2 * POOL_SIZE
+        # A statement that was cut off closes its connection; the server needs a moment to see that.
+        await until(lambda: is_at_most(world, POOL_SIZE))
     assert database.transactions.lent == 0
     await asyncio.gather(*(read(database, salon) for _ in range(2 * POOL_SIZE)))
 
@@ -75,7 +75,7 @@ async def is_at_most(world: World, count: int) -> bool:
 
 
 async def test_a_database_that_does_not_answer_in_time_is_away(database_urls: DatabaseUrls, salon: Salon) -> None:
-    database = Database(database_urls.app, pool_size=1, answer_seconds=0.1)
+    database = Database(database_urls.app, pool_size=1, answer_seconds=FAIR_SECONDS)
     with pytest.raises(OperationalError) as failed:
         async with database.tenant_transaction(salon.tenant_id) as tx:
             await tx.rows(select(text("pg_sleep(30)")))
@@ -87,11 +87,11 @@ async def test_a_database_that_does_not_answer_in_time_is_away(database_urls: Da
 
 
 async def test_the_deadline_is_for_one_exchange_not_for_the_connection(database_urls: DatabaseUrls) -> None:
-    connect = connector(answer_seconds=0.2)
+    connect = connector(answer_seconds=FAIR_SECONDS)
     async with await connect(database_urls.app) as connection:
         assert isinstance(connection, BoundedConnection)
-        for _ in range(4):
-            await connection.execute("SELECT pg_sleep(0.1)")
+        for _ in range(3):
+            await connection.execute(f"SELECT pg_sleep({FAIR_SECONDS / 2})")
         with pytest.raises(NoAnswer):
             await connection.execute("SELECT pg_sleep(30)")
         assert connection.closed

@@ -173,11 +173,9 @@ async def test_a_job_that_fails_is_given_up_with_a_problem_and_stops_no_other(
             await until(lambda: has_state(world, other_salon, good, "DONE"))
     job = await job_of(world, salon, bad)
     assert job.problem == f"Given up after {MAX_ATTEMPTS} attempts. Something went wrong on our side."
-    assert [line["event"] for line in lines] == [
-        *["job failed, will be tried again"] * (MAX_ATTEMPTS - 1),
-        "job given up",
-    ]
-    assert {line["job_id"] for line in lines} == {bad}
+    told = [line["event"] for line in lines if line.get("job_id") == bad]
+    assert told == [*["job failed, will be tried again"] * (MAX_ATTEMPTS - 1), "job given up"]
+    assert good not in {line.get("job_id") for line in lines}
     assert not await advance_job(world, salon.tenant_id, bad)
 
 
@@ -197,7 +195,7 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
             await until(lambda: has_state(world, salon, job_id, "DONE"))
     await worker.close()
     assert (await job_of(world, salon, job_id)).problem is None
-    assert {line["event"] for line in lines} <= {"interrupted", "works again"}
+    assert job_id not in {line.get("job_id") for line in lines}
 
 
 async def test_what_is_finished_cannot_be_given_up(world: World, salon: Salon, other_salon: Salon) -> None:
