@@ -87,7 +87,7 @@ schema: $(STAMP) ## Write schema/schema.graphql and schema/platform.graphql anew
 	@$(BIN)/treue schema --platform > schema/platform.graphql.new
 	@mv schema/platform.graphql.new schema/platform.graphql
 
-refusals: $(STAMP) ## Write docs/reference/refusals.md and tests/permissions/matrix.txt anew
+refusals: $(STAMP) ## Write docs/reference/refusals.md and the tables in tests/permissions/ anew
 	@$(BIN)/python -m tests.docs.refusals
 	@$(BIN)/python -m tests.permissions.matrix
 

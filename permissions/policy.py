@@ -12,7 +12,20 @@ READS = frozenset({Permission.LOYALTY_READ, Permission.LOYALTY_REPORT, Permissio
 
 def allows(actor: Actor, permission: Permission) -> bool:
     """Whether the actor holds the permission."""
-    return permission in actor.permissions
+    return allows_any(actor, permission)
+
+
+def allows_any(actor: Actor, *permissions: Permission) -> bool:
+    """Whether the actor holds one of the permissions."""
+    return bool(find_held(actor).intersection(permissions))
+
+
+def find_held(actor: Actor) -> frozenset[Permission]:
+    """What the actor may do. Permissions over oneself count for customers only: nobody else has points of their own.
+
+    So whoever comes through by such a permission is a customer, and sees only themself.
+    """
+    return actor.permissions if actor.kind is ActorKind.CUSTOMER else actor.permissions - SELF_PERMISSIONS
 
 
 def require(actor: Actor, permission: Permission, *, even_when_off: bool = False) -> None:
@@ -28,7 +41,7 @@ def require_any(actor: Actor, *permissions: Permission, even_when_off: bool = Fa
 
     Raises `NotEntitled` for everything but credentials where the platform does not grant the module.
     """
-    if not actor.permissions.intersection(permissions):
+    if not allows_any(actor, *permissions):
         raise PermissionDenied(permissions[0].name)
     if not (actor.loyalty_entitled or CREDENTIAL_PERMISSIONS.issuperset(permissions)):
         raise NotEntitled(LOYALTY)

@@ -13,7 +13,7 @@ import strawberry
 
 from loyalty.rules.errors import InvalidInput
 from permissions.catalog import Permission
-from permissions.policy import require_running
+from permissions.policy import require_person, require_running
 from schema.batch_inputs import convert_items
 from schema.batch_items import INPUT
 from schema.errors import user_errors
@@ -21,6 +21,8 @@ from schema.input_values import unreadable_problems
 
 REQUIRES = "requires"
 """The key of a field's metadata that holds the permissions of which one is enough; empty for any credential."""
+FOR_PEOPLE = "for_people"
+"""The key of a field's metadata that says whether only people of the team reach it."""
 
 
 def guarded(
@@ -28,12 +30,14 @@ def guarded(
     description: str,
     even_when_off: bool = False,
     prepares: bool = False,
+    for_people: bool = False,
     batch: str | None = None,
     deprecation_reason: str | None = None,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Any]:
     """Declare a query or mutation that needs one of ``permissions``.
 
     ``even_when_off`` fields are there for everybody while the program is off, ``prepares`` fields for the team.
+    ``for_people`` fields are for people of the team: no partner system reaches them.
 
     ``batch`` names the list of a mutation's input whose items the mutation checks itself, one by one.
     """
@@ -43,6 +47,8 @@ def guarded(
         async def checked(info: strawberry.Info, *arguments: Any, **named: Any) -> Any:
             if permissions:
                 require_running(info.context.actor, *permissions, even_when_off=even_when_off, prepares=prepares)
+            if for_people:
+                require_person(info.context.actor, permissions[0])
             if INPUT in named:
                 await convert_items(named[INPUT])
                 problems = unreadable_problems(named[INPUT], leave=batch)
@@ -54,7 +60,7 @@ def guarded(
             resolver=checked,
             description=description,
             deprecation_reason=deprecation_reason,
-            metadata={REQUIRES: permissions},
+            metadata={REQUIRES: permissions, FOR_PEOPLE: for_people},
         )
 
     return declare

@@ -1,18 +1,33 @@
 """Who may read the tenant's log of events, and how much of it."""
 
 from loyalty.log.reading import EventPage, last_position, read_page
-from loyalty.services.customer import may_see_customer
+from loyalty.rules.ids import CustomerId
+from loyalty.services.customer import CustomerKey, get_customer, may_see_customer
 from loyalty.services.world import World
 from loyalty.storage.events import EventFilter
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require, require_any
+from permissions.policy import allows, require, require_any
 
 
 async def find_newest_position(world: World, actor: Actor) -> int:
     """The position of the newest event of the actor's tenant, 0 when there is none."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     return await last_position(world.database, actor.tenant_id)
+
+
+async def find_followed_customer(world: World, actor: Actor, key: CustomerKey | None, *path: str) -> CustomerId | None:
+    """Whose events to follow: those of the named customer, or everybody's (None). Customers follow their own.
+
+    Raises PermissionDenied for everybody's without LOYALTY_READ. Refusals: NotFound, AmbiguousCustomer.
+    """
+    require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
+    if key is not None:
+        return (await get_customer(world, actor, key, *path)).id
+    if allows(actor, Permission.SELF_READ):
+        return actor.customer_id
+    require(actor, Permission.LOYALTY_READ)
+    return None
 
 
 async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after: int, limit: int) -> EventPage:

@@ -37,7 +37,7 @@ from loyalty.storage.gift_cards import GiftCardRow, PreparedCard, prepare_for_ca
 from loyalty.storage.idempotency import name_call
 from permissions.actor import Actor, ActorKind
 from permissions.catalog import Permission
-from permissions.policy import require_any
+from permissions.policy import allows_any, require_any
 from permissions.visibility import is_the_customer
 from tenancy.database import Transaction
 
@@ -144,7 +144,7 @@ async def load_gifts_of_givers(
 def _reads_gifts(actor: Actor) -> bool:
     """Whether an actor reads gifts; others see a card or a customer without them. Raises PermissionDenied."""
     require_any(actor, *CARD_READERS, Permission.LOYALTY_READ, Permission.LOYALTY_REPORT)
-    return bool(actor.permissions.intersection(GIFT_READERS))
+    return allows_any(actor, *GIFT_READERS)
 
 
 def may_see_gift(actor: Actor, gift: GiftRow) -> bool:

@@ -37,6 +37,7 @@ class MemberAddPayload:
         "person of the team may. A tenant has at most 1,000 members."
     ),
     even_when_off=True,
+    for_people=True,
 )
 async def member_add(
     info: Info,

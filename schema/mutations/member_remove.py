@@ -50,6 +50,7 @@ class MemberRemovePayload:
         "seconds. Their customer tokens end as well. Removing twice is no error."
     ),
     even_when_off=True,
+    for_people=True,
 )
 async def member_remove(
     info: Info,

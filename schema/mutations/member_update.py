@@ -50,6 +50,7 @@ class MemberUpdatePayload:
         "within 5 seconds. Nobody changes a member who may do more than they."
     ),
     even_when_off=True,
+    for_people=True,
 )
 async def member_update(
     info: Info,

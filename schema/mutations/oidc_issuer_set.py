@@ -58,6 +58,7 @@ class OidcIssuerSetPayload:
         "access tokens are bearer tokens. Only a person of the team may. At most 5 are set."
     ),
     even_when_off=True,
+    for_people=True,
 )
 async def oidc_issuer_set(
     info: Info,

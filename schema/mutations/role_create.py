@@ -40,6 +40,7 @@ class RoleCreatePayload:
     Permission.MEMBERS_MANAGE,
     description="Make a role of single permissions. Only a person of the team may. A tenant has at most 50.",
     even_when_off=True,
+    for_people=True,
 )
 async def role_create(
     info: Info,

@@ -30,6 +30,7 @@ class RoleDeletePayload:
     Permission.MEMBERS_MANAGE,
     description="Delete a role that no member has and no claim of a provider stands for.",
     even_when_off=True,
+    for_people=True,
 )
 async def role_delete(
     info: Info,

@@ -49,6 +49,7 @@ class RoleUpdatePayload:
         "claim, and their sockets are closed within 5 seconds."
     ),
     even_when_off=True,
+    for_people=True,
 )
 async def role_update(
     info: Info,

@@ -9,7 +9,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.services.customer import get_me
 from loyalty.services.program import get_program, get_tenant
 from permissions.catalog import Permission, sort_permissions
-from permissions.policy import allows
+from permissions.policy import allows, find_held
 from schema.context import Info
 from schema.guard import guarded
 from schema.loaders import load
@@ -72,7 +72,7 @@ async def viewer(info: Info) -> Viewer:
         kind=actor.kind,
         name=actor.display,
         tenant=show_row(Tenant, await get_tenant(info.context.world, actor)),
-        permissions=sort_permissions(actor.permissions),
+        permissions=sort_permissions(find_held(actor)),
         customer=show_row_if_any(Customer, await _customer(info)),
         roles=show_rows(Role, list(actor.roles)),
         role=show_row_if_any(Role, actor.roles[0] if len(actor.roles) == 1 else None),
@@ -131,4 +131,5 @@ async def _own(info: Info, type_name: str) -> Any:
 
 async def _customer(info: Info) -> Any:
     actor = info.context.actor
-    return await load(info, "customers", actor.customer_id) if actor.customer_id and actor.loyalty_enabled else None
+    reads_self = allows(actor, Permission.SELF_READ) and actor.loyalty_enabled
+    return await load(info, "customers", actor.customer_id) if reads_self else None

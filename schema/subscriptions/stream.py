@@ -6,7 +6,7 @@ from contextlib import aclosing
 from loyalty.log.events import LoggedEvent
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
-from loyalty.services.customer import get_customer
+from loyalty.services.event_log import find_followed_customer
 from loyalty.storage.events import EventRow
 from schema.connections import place_of
 from schema.context import EVENT_ORDER, Info
@@ -45,8 +45,6 @@ def event_cursor(info: Info, event: LoggedEvent) -> str:
 
 
 async def find_watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:
-    """Whom to watch, or None for everybody; customers watch themselves, whatever they ask for."""
-    actor = info.context.actor
-    if by is None:
-        return actor.customer_id
-    return (await get_customer(info.context.world, actor, customer_key(by, "customer"), "customer")).id
+    """Whom to watch, or None for everybody; customers watch themselves, and find nobody else."""
+    key = None if by is None else customer_key(by, "customer")
+    return await find_followed_customer(info.context.world, info.context.actor, key, "customer")

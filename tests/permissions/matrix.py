@@ -1,6 +1,6 @@
-"""Who reaches which operation, by which permission: the table that is checked in, written from the schema.
+"""Who reaches which operation, by which permission: the tables that are checked in, written from the schema.
 
-``python -m tests.permissions.matrix`` writes it anew. A test compares it with what the running product answers.
+``python -m tests.permissions.matrix`` writes them anew. Tests compare them with what the running product answers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,12 +9,13 @@ from pathlib import Path
 from strawberry.types import get_object_definition
 from strawberry.utils.str_converters import to_camel_case
 
-from permissions.catalog import Permission
+from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import ROLE_PERMISSIONS, Role
-from schema.guard import REQUIRES
+from schema.guard import FOR_PEOPLE, REQUIRES
 from schema.root import Mutation, Query, Subscription
 
 FILE = Path(__file__).with_name("matrix.txt")
+ALONE_FILE = Path(__file__).with_name("alone.txt")
 
 PARTNER = ROLE_PERMISSIONS[Role.INTEGRATION]
 """What the API token and the OAuth client of the table were made with."""
@@ -34,6 +35,17 @@ HEAD = """\
 # whose it may be, is narrower. API_TOKEN and OAUTH_CLIENT have the permissions of a booking system. ONE_OF names the
 # permissions that open an operation: one of them is enough. docs/reference/permissions.md describes them.
 # Written from the schema by `make refusals`; a test asks the running product about every cell.
+
+"""
+
+HOLDERS = ("PERSON", "API_TOKEN", "CUSTOMER")
+"""Who may hold a permission, as the table of single permissions counts them."""
+
+ALONE_HEAD = """\
+# Which permissions open an operation, each held alone: by a person of the team, by an API token (also one that could
+# not be made with it today), by a customer. - is none, "any" is every permission that the holder can have.
+# SELF_READ and SELF_REDEEM open nothing for people of the team and API tokens.
+# Written from the schema by `make refusals`; a test asks the running product with every permission.
 
 """
 
@@ -61,6 +73,45 @@ def write_matrix(names: Iterable[str], reaches: Reaches) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
+def write_single_permissions(names: Iterable[str], opens: Callable[[str, str, Permission], bool]) -> str:
+    """The table of single permissions; ``opens`` says whether a permission opens an operation for a holder."""
+    return ALONE_HEAD + "".join(
+        f"{name}\n" + "".join(f"  {holder:<9}  {_list_openers(holder, name, opens)}\n" for holder in HOLDERS)
+        for name in names
+    )
+
+
+def _list_openers(holder: str, name: str, opens: Callable[[str, str, Permission], bool]) -> str:
+    asked = list_askable(holder)
+    found = [one for one in asked if opens(holder, name, one)]
+    return "any" if found == asked else ", ".join(one.name for one in found) or "-"
+
+
+def list_askable(holder: str) -> list[Permission]:
+    """The permissions that such a holder can have: a customer only those over themself."""
+    return [one for one in Permission if holder != "CUSTOMER" or one in SELF_PERMISSIONS]
+
+
+def single_permissions_of_schema() -> str:
+    """The table of single permissions as the schema declares it."""
+    needed, for_people = dict(operations()), set(_operations_for_people())
+
+    def opens(holder: str, name: str, permission: Permission) -> bool:
+        if name in for_people and holder != "PERSON":
+            return False
+        if not needed[name]:
+            return True
+        return permission in needed[name] and (holder == "CUSTOMER") == (permission in SELF_PERMISSIONS)
+
+    return write_single_permissions(needed, opens)
+
+
+def _operations_for_people() -> Iterator[str]:
+    for field in get_object_definition(Mutation, strict=True).fields:
+        if field.metadata[FOR_PEOPLE]:
+            yield to_camel_case(field.python_name)
+
+
 def _list_permissions(needed: frozenset[Permission]) -> str:
     return ", ".join(one.name for one in Permission if one in needed) or "any credential"
 
@@ -83,3 +134,4 @@ def listed_operations() -> list[str]:
 
 if __name__ == "__main__":
     FILE.write_text(matrix_of_schema(), "utf-8")
+    ALONE_FILE.write_text(single_permissions_of_schema(), "utf-8")

@@ -91,7 +91,7 @@ from loyalty.services.earning_rule import (
     load_rule_versions,
     update_earning_rule,
 )
-from loyalty.services.event_log import find_newest_position, poll_events
+from loyalty.services.event_log import find_followed_customer, find_newest_position, poll_events
 from loyalty.services.expiry import load_expiry_schedules, load_lots
 from loyalty.services.feature import set_feature
 from loyalty.services.gift_card import load_gift_cards, look_up_gift_card
@@ -410,6 +410,7 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "count_catalog_items": (TEAM, lambda w, a: count_catalog_items(w, a, kind=None, search=None)),
     "count_earning_rules": (TEAM, lambda w, a: count_earning_rules(w, a, active=None)),
     "load_customers_by_external_id": (EVERYONE, lambda w, a: load_customers_by_external_id(w, a, ["x"])),
+    "find_followed_customer": (EVERYONE, lambda w, a: find_followed_customer(w, a, None, "customer")),
     "find_newest_position": (EVERYONE, find_newest_position),
     "poll_events": (TEAM, lambda w, a: poll_events(w, a, EventFilter(), after=0, limit=1)),
     "load_purchases_by_key": (EVERYONE, lambda w, a: load_purchases_by_key(w, a, [ORDER])),
