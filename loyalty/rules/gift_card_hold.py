@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from loyalty.rules.errors import CurrencyMismatch, HoldEnded, PurchaseEnded, PurchaseOfAnotherCustomer
+from loyalty.rules.errors import CurrencyMismatch, PurchaseEnded, PurchaseOfAnotherCustomer
 from loyalty.rules.gift_card import CardAccount, free_held, move, refuse_ended, set_aside, spendable_minor
 from loyalty.rules.gift_card_errors import GiftCardAbovePurchase, GiftCardBalanceTooLow, ReturnExceedsSpending
+from loyalty.rules.hold_steps import refuse_ended_hold
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import ENDED, PurchaseStatus
 from loyalty.rules.redemption import HoldState
@@ -106,10 +107,7 @@ def capture_money(
     A purchase in another currency limits nothing. Raises, in this order: HoldEnded, CurrencyMismatch,
     GiftCardBalanceTooLow (more than is held), PurchaseEnded, GiftCardAbovePurchase.
     """
-    if hold.state is not HoldState.ACTIVE:
-        raise HoldEnded(hold.state)
-    if hold.expires_at <= at:
-        raise HoldEnded(HoldState.EXPIRED)
+    refuse_ended_hold(hold.state, hold.expires_at, at)
     amount = _choose_amount(account, wanted, hold.amount_minor)
     if amount.amount_minor > hold.amount_minor:
         raise GiftCardBalanceTooLow(Money(hold.amount_minor, account.currency), amount)
@@ -120,16 +118,6 @@ def capture_money(
             _refuse_above(purchase, amount)
     spent_minor = amount.amount_minor
     return MovedMoney(spent_minor, move(free_held(account, hold.amount_minor), -spent_minor))
-
-
-def must_release(state: HoldState) -> bool:
-    """Tell whether a hold in this state has to be ended; one that gave its money back before has not.
-
-    Raises HoldEnded for a hold that was captured.
-    """
-    if state is HoldState.CAPTURED:
-        raise HoldEnded(state)
-    return state is HoldState.ACTIVE
 
 
 def return_money(account: CardAccount, hold: CardHold, wanted: Money | None, at: datetime) -> MovedMoney:

@@ -5,7 +5,7 @@ together.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from loyalty.rules.money import Money, PointValue, value_of
@@ -64,6 +64,12 @@ class ActiveHold:
     value: PointValue
     terms: DiscountTerms
 
+    def keep(self, points: int) -> "ActiveHold":
+        """Return it with so many of its points; all of them keep the whole discount, a part what it is worth."""
+        if points == self.points:
+            return self
+        return replace(self, points=points, discount_minor=value_of(points, self.value).amount_minor)
+
 
 @dataclass(frozen=True, slots=True)
 class LiveRedemption:
@@ -74,6 +80,11 @@ class LiveRedemption:
     returned_points: int
     discount_minor: int
 
+    @property
+    def returnable_points(self) -> int:
+        """How many points did not come back."""
+        return self.points - self.returned_points
+
     def after(self, points: int) -> "LiveRedemption":
         """Return it after so many more points came back."""
         return LiveRedemption(self.id, self.points, self.returned_points + points, self.discount_minor)
@@ -82,7 +93,7 @@ class LiveRedemption:
     def paid(self) -> PointsPaid:
         """Return what it still pays; what came back took its share of the discount along, rounded down."""
         returned_minor = _share(self.discount_minor, self.returned_points, self.points)
-        return PointsPaid(self.points - self.returned_points, self.discount_minor - returned_minor)
+        return PointsPaid(self.returnable_points, self.discount_minor - returned_minor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def _points_to_return(one: LiveRedemption, excess_minor: int) -> int:
     """The fewest points whose return takes so much of the discount back, or all that is left."""
     if excess_minor <= 0:
         return 0
-    left = one.points - one.returned_points
+    left = one.returnable_points
     if excess_minor >= one.paid.discount_minor:
         return left if one.paid.discount_minor else 0
     gone_minor = one.discount_minor - one.paid.discount_minor + excess_minor

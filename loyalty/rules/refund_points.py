@@ -67,7 +67,7 @@ def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequen
             given.holds[hold.id] = here
             points -= here
     for one in reversed(redemptions):
-        if here := min(points, one.points - one.returned_points):
+        if here := min(points, one.returnable_points):
             given.redemptions[one.id] = here
             points -= here
     return given

@@ -9,15 +9,13 @@ from loyalty.rules.errors import (
     CurrencyMismatch,
     LoyaltyError,
     Problem,
-    PurchaseEnded,
-    PurchaseOfAnotherCustomer,
     Refused,
     refuse_problems,
 )
+from loyalty.rules.hold_steps import refuse_payer
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import MAX_AMOUNT_MINOR, Money, value_of
 from loyalty.rules.points_paid import NOTHING_PAID, PointsPaid
-from loyalty.rules.purchase import ENDED
 from loyalty.rules.redemption import (
     NO_APPLICATION,
     DiscountLimit,
@@ -164,7 +162,7 @@ def _quote_points(
         return None, known.paid.sum.discount_minor
     usable = Usable(found.spendable, payable_minor(checkout, known), paid, known.beside_points_minor)
     try:
-        refuse_payer(known, customer_id)
+        refuse_payer(known.to_pay(), customer_id)
     except LoyaltyError as error:
         refusal: LoyaltyError | None = error
     else:
@@ -224,19 +222,6 @@ def payable_minor(checkout: Checkout, known: KnownCheckout) -> int:
     if purchase is None or purchase.currency != checkout.subtotal.currency:
         return checkout.total_minor
     return max(0, min(checkout.total_minor, purchase.left_minor))
-
-
-def refuse_payer(known: KnownCheckout, customer_id: CustomerId, path: tuple[str, ...] = ("purchase",)) -> None:
-    """Refuse a customer who does not own the purchase, and a purchase that is over.
-
-    A recorded purchase belongs to its customer. Before it is recorded, it belongs to those whose points pay for it.
-    Refusals: PurchaseOfAnotherCustomer, PurchaseEnded.
-    """
-    purchase = known.purchase
-    if known.owner_ids - {customer_id}:
-        raise PurchaseOfAnotherCustomer(path)
-    if purchase is not None and purchase.status in ENDED:
-        raise PurchaseEnded(purchase.status, path)
 
 
 async def settle_checkout(world: World, actor: Actor, checkout: Checkout) -> Checkout:

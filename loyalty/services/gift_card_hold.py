@@ -17,7 +17,8 @@ from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held
 from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftCardReturned, GiftCardSpent
-from loyalty.rules.gift_card_hold import capture_money, hold_money, must_release, return_money
+from loyalty.rules.gift_card_hold import capture_money, hold_money, return_money
+from loyalty.rules.hold_steps import must_release
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes

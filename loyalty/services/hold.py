@@ -17,10 +17,9 @@ from loyalty.rules import account as accounts
 from loyalty.rules import lots as parcels
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, cause_entry
-from loyalty.rules.events import PointsRedeemed, PointsReleased
+from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased
 from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId
-from loyalty.rules.lots import allocate, is_spendable
-from loyalty.rules.money import Money, PointValue, value_of
+from loyalty.rules.lots import Lot, allocate, is_spendable
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.redemption import Application, CaptureOn, HoldState
 from loyalty.services.checkout import Checkout
@@ -82,6 +81,16 @@ def new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, applicat
     )
 
 
+def set_lots_aside(book: Book, hold: HoldRow, usable: Sequence[Lot]) -> None:
+    """Book that the points of a new hold are set aside, in the customer's account and in these lots."""
+    customer_id = hold.customer_id
+    book.keep(accounts.set_aside(book.account(customer_id), hold.points))
+    for part in allocate(usable, hold.points):
+        book.lots.move(customer_id, parcels.set_aside(book.lots.find(customer_id, part.lot_id), part.points))
+        book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
+    book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
+
+
 async def spend_hold(tx: Transaction, book: Book, hold: HoldRow, points: int) -> tuple[RedemptionRow, HoldRow]:
     """Book that so many points of a hold are spent and that the rest goes back; returns the redemption and the hold."""
     parts = await _bring_held_lots(tx, book, hold)
@@ -124,13 +133,6 @@ async def end_hold(
     return _end(book, hold, state, captured_points=0, reason=reason)
 
 
-def discount_of(hold: HoldRow, points: int) -> int:
-    """What a part of a hold takes off, at the value that was frozen with it; for all that is left, all of it."""
-    if points == hold.left_points:
-        return hold.discount_minor
-    return value_of(points, PointValue(hold.value_points, Money(hold.value_minor, hold.currency))).amount_minor
-
-
 def _spend(
     book: Book, hold: HoldRow, parts: Sequence[PartOfLot], points: int
 ) -> tuple[RedemptionRow, dict[LotId, int]]:
@@ -142,7 +144,7 @@ def _spend(
         customer_id=customer_id,
         points=points,
         returned_points=0,
-        discount_minor=discount_of(hold, points),
+        discount_minor=hold.active.keep(points).discount_minor,
         currency=hold.currency,
         purchase_kind=hold.purchase_kind,
         purchase_external_id=hold.purchase_external_id,

@@ -4,23 +4,19 @@ Everything happens under the lock of the customer's account; a hold leaves ACTIV
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.once import Booked, Unchanged, run_once
 from loyalty.ledger.program import CompiledProgram
-from loyalty.ledger.rows import CheckoutVersion, HeldLot
-from loyalty.rules import account as accounts
-from loyalty.rules import lots as parcels
+from loyalty.ledger.rows import CheckoutVersion
 from loyalty.rules.archive import ArchiveCause
-from loyalty.rules.errors import AboveMaximum, HoldEnded, NotFound, Problem, ReturnExceedsRedemption, refuse_problems
-from loyalty.rules.events import PointsHeld
+from loyalty.rules.errors import NotFound, Problem, refuse_problems
+from loyalty.rules.hold_steps import capture_points, must_release, refuse_payer, refuse_to_replace, return_points
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
-from loyalty.rules.lots import Lot, allocate
+from loyalty.rules.lots import Lot
 from loyalty.rules.points import check_points
-from loyalty.rules.points_paid import fit_hold
 from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import (
@@ -28,13 +24,12 @@ from loyalty.services.checkout import (
     prepare_hold,
     refuse_checkout,
     refuse_currency,
-    refuse_payer,
     settle_checkout,
 )
 from loyalty.services.customer import may_see_customer, visible_rows
 from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.hold import HoldRequest, discount_of, end_hold, new_hold, spend_hold
+from loyalty.services.hold import HoldRequest, end_hold, new_hold, set_lots_aside, spend_hold
 from loyalty.services.program import program_at
 from loyalty.services.redemption_answer import (
     CapturedPoints,
@@ -207,7 +202,7 @@ async def _decide_hold(
     customer_id = _owner(actor, prepared, "customer")
     book = await open_book(world, tx, program, actor, [customer_id])
     found = await read_checkout_lots(tx, customer_id, checkout.purchase, request.points, book.now)
-    refuse_payer(found.known, customer_id)
+    refuse_payer(found.known.to_pay(), customer_id)
     book.bring_lots(customer_id, found.lots)
     brought = sum(lot.remaining for lot in _usable(book, customer_id, found))
     if request.replaces is not None:
@@ -220,11 +215,7 @@ async def _decide_hold(
     book.posting.add(hold)
     if hold.purchase is not None:
         book.posting.add(_next_checkout(book, hold.purchase, found.known))
-    book.keep(accounts.set_aside(book.account(customer_id), hold.points))
-    for part in allocate(usable, hold.points):
-        book.lots.move(customer_id, parcels.set_aside(book.lots.find(customer_id, part.lot_id), part.points))
-        book.posting.add(HeldLot(hold.id, part.lot_id, customer_id, part.points))
-    book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
+    set_lots_aside(book, hold, usable)
     return Booked(book, hold.id, partial(answer_held, book, hold))
 
 
@@ -235,10 +226,9 @@ def _usable(book: Book, customer_id: CustomerId, found: CheckoutLots) -> list[Lo
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
     hold = (await read_holds_by_id(tx, [hold_id])).get(hold_id)
-    if hold is None or hold.customer_id != customer_id:
+    if hold is None:
         raise NotFound("hold", ("replaces",))
-    if hold.state is not HoldState.ACTIVE:
-        raise HoldEnded(hold.state, ("replaces",))
+    refuse_to_replace(hold.numbers, customer_id)
     await end_hold(tx, book, hold, HoldState.RELEASED)
 
 
@@ -247,12 +237,7 @@ async def _decide_capture(
 ) -> Booked[CapturedPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
-    if hold.state is not HoldState.ACTIVE:
-        raise HoldEnded(hold.state)
-    if hold.expires_at <= book.now:
-        raise HoldEnded(HoldState.EXPIRED)
-    points = hold.points if wanted is None else wanted
-    _refuse_capture(hold, purchase, points)
+    points = capture_points(hold.numbers, wanted, purchase.to_pay(frozenset({hold.id})), book.now)
     redemption, ended = await spend_hold(tx, book, hold, points)
     return Booked(
         book,
@@ -267,9 +252,7 @@ async def _decide_release(
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
-    if hold.state is HoldState.CAPTURED:
-        raise HoldEnded(hold.state)
-    if hold.state is not HoldState.ACTIVE:
+    if not must_release(hold.state):
         # The owner of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
     ended = await end_hold(tx, book, hold, HoldState.RELEASED, reason=reason or None)
@@ -291,10 +274,7 @@ async def _decide_return(
     book = await open_book(world, tx, program, actor, [customer_id])
     book.reason = reason
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
-    returnable = redemption.points - redemption.returned_points
-    points = returnable if wanted is None else wanted
-    if not 1 <= points <= returnable:
-        raise ReturnExceedsRedemption(returnable=returnable, requested=points)
+    points = return_points(redemption.live, wanted)
     returned, after = await give_redemption_back(
         tx, book, redemption, customer_id, points, reason, owed_points=owed_points
     )
@@ -321,21 +301,6 @@ def _apply(program: CompiledProgram, known: KnownCheckout, request: HoldRequest,
     total_minor = payable_minor(request.checkout, known)
     policy = program.row.settings.redemption
     return apply_points(policy, spendable, total_minor, request.points, paid, known.beside_points_minor)
-
-
-def _refuse_capture(hold: HoldRow, known: KnownCheckout, points: int) -> None:
-    """Refuse to spend more of a hold than is left of it, or than its terms allow for the purchase as it is recorded."""
-    refuse_payer(known, hold.customer_id, ("hold",))
-    if points > hold.left_points:
-        raise AboveMaximum(maximum=hold.left_points, requested=points)
-    purchase = known.purchase
-    if purchase is None or purchase.currency != hold.currency:
-        return
-    whole = hold.active
-    part = replace(whole, points=points, discount_minor=discount_of(hold, points))
-    left_minor, paid = purchase.left_minor, known.paid.without(frozenset({hold.id})).sum
-    if fit_hold(part, left_minor, paid).points != points:
-        raise AboveMaximum(maximum=fit_hold(whole, left_minor, paid).points, requested=points)
 
 
 def _next_checkout(book: Book, purchase: PurchaseKey, known: KnownCheckout) -> CheckoutVersion:

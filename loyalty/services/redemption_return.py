@@ -15,7 +15,7 @@ from loyalty.rules.expiry import ExpiryKind, ExpiryPolicy
 from loyalty.rules.ids import CustomerId, EntryId, RedemptionReturnId
 from loyalty.rules.lots import Lot, is_spendable, parcel_of
 from loyalty.rules.points_paid import PointsPaid
-from loyalty.rules.redemption import HoldState, RestorePolicy, give_back, share
+from loyalty.rules.redemption import HoldState, RestorePolicy, give_back
 from loyalty.rules.refund_points import find_owed_part
 from loyalty.services.hold import end_hold
 from loyalty.storage.entries import EntryRow
@@ -42,11 +42,28 @@ async def give_redemption_back(
     Points of a merged customer come to the target as lots with the same dates. Points of a lot that has expired
     meanwhile live on for the program's days of grace, or expire at once.
     """
-    value = redemption.discount_minor
-    before, after = redemption.returned_points, redemption.returned_points + points
-    discount_minor = share(value, after, redemption.points) - share(value, before, redemption.points)
+    returned = _build_return(book, redemption, customer_id, points, reason, owed_points)
+    taken = await read_taken_lots(tx, redemption.id)
+    credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
+    cause = cause_entry(EntryKind.REDEMPTION_RETURNED, redemption.id, returned.id)
+    entry = book.enter(customer_id, points, credited.account, cause)
+    book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
+    outstanding = redemption.live.returnable_points
+    given = give_back([part.points for part in taken], points, outstanding=outstanding, debt=credited.paid_debt)
+    give_lots_back(book, entry, taken, given)
+    book.posting.add(returned)
+    given_back = redemption._replace(returned_points=redemption.returned_points + points)
+    book.posting.move(given_back, seen=redemption)
+    return returned, given_back
+
+
+def _build_return(
+    book: Book, redemption: RedemptionRow, customer_id: CustomerId, points: int, reason: str | None, owed_points: int
+) -> ReturnRow:
+    live = redemption.live
+    discount_minor = live.paid.discount_minor - live.after(points).paid.discount_minor
     refunded = find_owed_part(PointsPaid(points, discount_minor), owed_points)
-    returned = ReturnRow(
+    return ReturnRow(
         id=RedemptionReturnId(uuid7()),
         redemption_id=redemption.id,
         customer_id=customer_id,
@@ -59,19 +76,6 @@ async def give_redemption_back(
         refunded_points=refunded.points,
         refunded_minor=refunded.discount_minor,
     )
-    taken = await read_taken_lots(tx, redemption.id)
-    credited = accounts.credit(book.account(customer_id), points, earned=False, qualifying=False)
-    cause = cause_entry(EntryKind.REDEMPTION_RETURNED, redemption.id, returned.id)
-    entry = book.enter(customer_id, points, credited.account, cause)
-    book.tell(PointsReturned(customer_id, entry.id, redemption.id, points, credited.account.available))
-    given = give_back(
-        [part.points for part in taken], points, outstanding=redemption.points - before, debt=credited.paid_debt
-    )
-    give_lots_back(book, entry, taken, given)
-    book.posting.add(returned)
-    given_back = redemption._replace(returned_points=after)
-    book.posting.move(given_back, seen=redemption)
-    return returned, given_back
 
 
 async def give_back_for(
@@ -87,7 +91,7 @@ async def give_back_for(
     if not book.program.row.settings.redemption.return_on_cancel:
         return returns, ended
     for redemption in await read_redemptions_by(tx, customer_id, purchase):
-        returnable = redemption.points - redemption.returned_points
+        returnable = redemption.live.returnable_points
         if returnable:
             returned, _ = await give_redemption_back(tx, book, redemption, customer_id, returnable, None)
             returns.append(returned)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loyalty.ledger.book import Book
 from loyalty.rules.ids import HoldId, RedemptionId
-from loyalty.rules.money import Money, value_of
+from loyalty.rules.money import Money
 from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid, lower_holds, sum_paid
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.redemption import HoldState, share
@@ -168,7 +168,7 @@ async def _lower_holds(
     """Lower holds by their part of the refund, and to what their terms allow for what is left of the purchase."""
     left_minor = after.total.amount_minor - after.refunded_minor
     spent = sum_paid(one.after(given.redemptions.get(one.id, 0)).paid for one in payers.redemptions)
-    parts = [_lower_by(one, given.holds.get(one.id, 0)) for one in payers.holds]
+    parts = [one.keep(one.points - given.holds.get(one.id, 0)) for one in payers.holds]
     kept: dict[UUID, PointsPaid] = {one.id: PointsPaid(one.points, one.discount_minor) for one in parts}
     kept |= lower_holds(left_minor, spent, [one for one in parts if one.points])
     moved = [one for one in payers.holds if kept[one.id].points != one.points]
@@ -187,15 +187,6 @@ async def _lower_holds(
         sum(one.discount_minor - kept[one.id].discount_minor for one in moved),
     )
     return lowered, freed
-
-
-def _lower_by(hold: ActiveHold, points: int) -> ActiveHold:
-    """A hold without so many of its points."""
-    if not points:
-        return hold
-    kept = hold.points - points
-    discount_minor = value_of(kept, hold.value).amount_minor if kept else 0
-    return ActiveHold(hold.id, kept, discount_minor, hold.value, hold.terms)
 
 
 def count_left_to_do(refunded: RefundedPoints, currency: str) -> tuple[int, Money]:

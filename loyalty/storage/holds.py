@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, func, select
 
 from loyalty.rules.entry import EntryKind
+from loyalty.rules.hold_steps import PointsHold
 from loyalty.rules.ids import CustomerId, EntryId, HoldId
 from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
@@ -58,6 +59,11 @@ class HoldRow(NamedTuple):
         """As the limits of its purchase see it."""
         value = point_value(self.value_points, self.value_minor, self.currency)
         return ActiveHold(self.id, self.left_points, self.discount_minor, value, read_terms(self.terms))
+
+    @property
+    def numbers(self) -> PointsHold:
+        """As the rules decide about it."""
+        return PointsHold(self.customer_id, self.state, self.expires_at, self.points, self.active)
 
     @property
     def purchase(self) -> PurchaseKey | None:

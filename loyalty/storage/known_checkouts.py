@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Integer, Text, bindparam, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.rules.hold_steps import PurchaseToPay
+from loyalty.rules.ids import CustomerId, HoldId, PurchaseId
+from loyalty.rules.money import Money
 from loyalty.rules.payments import PaidWithCards, Payment, sum_beside_cards, sum_beside_points
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.cards_paid import cards_paid, read_cards_paid
@@ -65,6 +67,14 @@ class KnownCheckout(NamedTuple):
     def beside_cards_minor(self, points_minor: int) -> int:
         """What pays beside gift cards, where points pay so much."""
         return sum_beside_cards(self._payments, points_minor, self.cards, self._refunded_minor)
+
+    def to_pay(self, but: frozenset[HoldId] = frozenset()) -> PurchaseToPay:
+        """The purchase as points pay for it; the holds ``but`` do not count as paid."""
+        purchase, paid = self.purchase, self.paid.without(but).sum
+        if purchase is None:
+            return PurchaseToPay(self.owner_ids, None, None, paid)
+        left = Money(purchase.left_minor, purchase.currency)
+        return PurchaseToPay(self.owner_ids, purchase.status, left, paid)
 
     @property
     def _payments(self) -> Sequence[Payment]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, bindparam, cast, func, select, union_all
 
 from loyalty.rules.ids import CustomerId, GiftCardId, HoldId, RedemptionId, RedemptionReturnId
+from loyalty.rules.points_paid import LiveRedemption
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.storage.holds import PartOfLot
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
@@ -40,6 +41,11 @@ class RedemptionRow(NamedTuple):
     redeemed_at: datetime
     actor_kind: str
     actor: str
+
+    @property
+    def live(self) -> LiveRedemption:
+        """As the rules decide about it."""
+        return LiveRedemption(self.id, self.points, self.returned_points, self.discount_minor)
 
     @property
     def purchase(self) -> PurchaseKey | None:

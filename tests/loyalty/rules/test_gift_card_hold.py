@@ -25,7 +25,6 @@ from loyalty.rules.gift_card_hold import (
     capture_money,
     count_payable,
     hold_money,
-    must_release,
     return_money,
 )
 from loyalty.rules.money import Money
@@ -186,18 +185,6 @@ def test_a_capture_is_refused(
     with pytest.raises(refusal) as raised:
         capture_money(CARD, hold, wanted, purchase, NOON)
     assert raised.value.path == path
-
-
-@pytest.mark.parametrize(
-    ("state", "must"), [(HoldState.ACTIVE, True), (HoldState.RELEASED, False), (HoldState.EXPIRED, False)]
-)
-def test_only_an_active_hold_has_to_be_released(state: HoldState, *, must: bool) -> None:
-    assert must_release(state) is must
-
-
-def test_a_captured_hold_cannot_be_released() -> None:
-    with pytest.raises(HoldEnded):
-        must_release(HoldState.CAPTURED)
 
 
 @pytest.mark.parametrize(("wanted", "back_minor"), [(None, 1_000), (euro(1_000), 1_000), (euro(1), 1)])
