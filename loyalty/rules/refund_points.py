@@ -4,12 +4,13 @@ Only the sum of all refunds counts: over all of them exactly what points paid go
 refunded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid
+from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid, lower_holds, sum_paid
 from loyalty.rules.rounding import Rounding, divide
 
 
@@ -34,6 +35,35 @@ class GivenBack:
     redemptions: dict[UUID, int]
 
 
+class PayersOfRefund(NamedTuple):
+    """What pays for a purchase just before a refund: the owner's holds and redemptions, oldest first.
+
+    `given_back` is what went back for earlier refunds.
+    """
+
+    holds: Sequence[ActiveHold]
+    redemptions: Sequence[LiveRedemption]
+    given_back: PointsPaid
+
+    @property
+    def spent(self) -> PointsPaid:
+        """What redemptions paid, with what went back of them for earlier refunds."""
+        return sum_paid([self.given_back, *(one.paid for one in self.redemptions)])
+
+    @property
+    def held(self) -> PointsPaid:
+        """What is set aside."""
+        return sum_paid(PointsPaid(one.points, one.discount_minor) for one in self.holds)
+
+    def sum_freed(self, kept: Mapping[UUID, PointsPaid]) -> PointsPaid:
+        """Return what holds give back of which this is left; a hold that is not named keeps all."""
+        lowered = [one for one in self.holds if one.id in kept]
+        return PointsPaid(
+            sum(one.points - kept[one.id].points for one in lowered),
+            sum(one.discount_minor - kept[one.id].discount_minor for one in lowered),
+        )
+
+
 def share_of_refund(
     total_minor: int, refunded_minor: int, amount_minor: int, paid: PointsPaid, shared: PointsPaid
 ) -> PointsPaid:
@@ -54,6 +84,47 @@ def share_of_refund(
         reached_minor = shared.discount_minor + discount_minor
         points = _share(paid.points, min(reached_minor, paid.discount_minor), paid.discount_minor) - shared.points
     return PointsPaid(max(0, points), discount_minor)
+
+
+def share_as_formerly(total_minor: int, refunded_minor: int, amount_minor: int, paid: PointsPaid) -> PointsPaid:
+    """Return the same by the rule of the first releases, for a purchase with a refund that they recorded.
+
+    They kept no share with a refund, so `paid` counts what redemptions paid at first, whatever came back of it.
+    """
+    if not total_minor:
+        return PointsPaid()
+    after_minor, paid_minor = refunded_minor + amount_minor, min(total_minor, paid.discount_minor)
+    return PointsPaid(
+        _share(paid.points, after_minor, total_minor) - _share(paid.points, refunded_minor, total_minor),
+        _share(paid_minor, after_minor, total_minor) - _share(paid_minor, refunded_minor, total_minor),
+    )
+
+
+def decide_returns(
+    part: PointsPaid, payers: PayersOfRefund, mode: ReturnPoints, *, is_over: bool, returns_all: bool
+) -> GivenBack:
+    """Decide where the points come from that had paid for a refund; `part` is how many, and what they took off.
+
+    `is_over` says that nothing is left of the purchase: its holds end anyway, and what they free counts for the part.
+    `returns_all` says that the program gives all redemptions back then. What happens anyway is not decided here.
+    """
+    if mode is ReturnPoints.NONE or (is_over and returns_all):
+        return GivenBack({}, {})
+    if is_over:
+        return choose_returns(max(0, part.points - payers.held.points), (), payers.redemptions)
+    return choose_returns(part.points, payers.holds, payers.redemptions)
+
+
+def fit_holds_after_refund(left_minor: int, payers: PayersOfRefund, given: GivenBack) -> dict[UUID, PointsPaid]:
+    """Return the holds that lose points with a refund, and what is left of each, in the order of the holds.
+
+    Each loses its part of the refund, and what its terms do not allow for the `left_minor` of the purchase.
+    """
+    spent = sum_paid(one.after(given.redemptions.get(one.id, 0)).paid for one in payers.redemptions)
+    parts = [one.keep(one.points - given.holds.get(one.id, 0)) for one in payers.holds]
+    kept = {one.id: PointsPaid(one.points, one.discount_minor) for one in parts}
+    kept |= lower_holds(left_minor, spent, [one for one in parts if one.points])
+    return {one.id: kept[one.id] for one in payers.holds if kept[one.id].points != one.points}
 
 
 def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequence[LiveRedemption]) -> GivenBack:

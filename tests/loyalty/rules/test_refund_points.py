@@ -1,11 +1,22 @@
 from itertools import pairwise
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loyalty.rules.points_paid import ActiveHold, DiscountTerms, LiveRedemption, PointsPaid, point_value
-from loyalty.rules.refund_points import GivenBack, choose_returns, find_owed_part, share_of_refund
+from loyalty.rules.refund_points import (
+    GivenBack,
+    PayersOfRefund,
+    ReturnPoints,
+    choose_returns,
+    decide_returns,
+    find_owed_part,
+    fit_holds_after_refund,
+    share_as_formerly,
+    share_of_refund,
+)
 
 NOTHING = PointsPaid()
 CENT = point_value(1, 1, "EUR")
@@ -59,3 +70,88 @@ def test_a_return_by_hand_counts_for_a_refund_as_far_as_one_has_points_left_to_d
     assert find_owed_part(PointsPaid(50, 250), 30) == PointsPaid(30, 150)
     assert find_owed_part(PointsPaid(50, 250), 80) == PointsPaid(50, 250)
     assert find_owed_part(PointsPaid(50, 250), 0) == NOTHING
+
+
+# 10 points are set aside, 20 were spent and 5 are left of 20 others.
+PAYERS = PayersOfRefund(
+    [ActiveHold(A, 10, 10, CENT, DiscountTerms())],
+    [LiveRedemption(B, 20, 0, 20), LiveRedemption(C, 20, 15, 20)],
+    PointsPaid(15, 15),
+)
+NOTHING_GIVEN = GivenBack({}, {})
+
+
+def test_what_pays_counts_what_went_back_for_earlier_refunds() -> None:
+    assert (PAYERS.held, PAYERS.spent) == (PointsPaid(10, 10), PointsPaid(40, 40))
+
+
+@pytest.mark.parametrize(
+    ("points", "mode", "is_over", "returns_all", "expected"),
+    [
+        (12, ReturnPoints.AUTO, False, False, GivenBack({A: 10}, {C: 2})),
+        (12, ReturnPoints.AUTO, False, True, GivenBack({A: 10}, {C: 2})),
+        (0, ReturnPoints.AUTO, False, False, NOTHING_GIVEN),
+        # Nothing is left of the purchase: the hold ends anyway, and its 10 points count.
+        (12, ReturnPoints.AUTO, True, False, GivenBack({}, {C: 2})),
+        (35, ReturnPoints.AUTO, True, False, GivenBack({}, {C: 5, B: 20})),
+        (9, ReturnPoints.AUTO, True, False, NOTHING_GIVEN),
+        # The program gives all redemptions back then.
+        (12, ReturnPoints.AUTO, True, True, NOTHING_GIVEN),
+        *(
+            (12, ReturnPoints.NONE, is_over, returns_all, NOTHING_GIVEN)
+            for is_over in (False, True)
+            for returns_all in (False, True)
+        ),
+    ],
+)
+def test_a_refund_says_where_its_points_come_from(
+    points: int, mode: ReturnPoints, *, is_over: bool, returns_all: bool, expected: GivenBack
+) -> None:
+    part = PointsPaid(points, points)
+    assert decide_returns(part, PAYERS, mode, is_over=is_over, returns_all=returns_all) == expected
+
+
+@pytest.mark.parametrize(
+    ("left_minor", "given_back", "kept"),
+    [
+        # All that pays fits into what is left: the hold keeps its points.
+        (35, NOTHING_GIVEN, {}),
+        (35, GivenBack({A: 4}, {}), {A: PointsPaid(6, 6)}),
+        (35, GivenBack({A: 10}, {C: 2}), {A: PointsPaid(0, 0)}),
+        # 25 were spent, so a purchase of 32 has room for 7 points, one of 26 for 1, and one of 20 for none.
+        (32, NOTHING_GIVEN, {A: PointsPaid(7, 7)}),
+        (26, GivenBack({A: 4}, {}), {A: PointsPaid(1, 1)}),
+        (20, NOTHING_GIVEN, {A: PointsPaid(0, 0)}),
+        # What redemptions give back makes room for the hold.
+        (32, GivenBack({}, {B: 3}), {}),
+    ],
+)
+def test_a_hold_loses_its_part_and_what_the_purchase_has_no_room_for(
+    left_minor: int, given_back: GivenBack, kept: dict[UUID, PointsPaid]
+) -> None:
+    assert fit_holds_after_refund(left_minor, PAYERS, given_back) == kept
+
+
+def test_lowered_holds_free_what_they_lose() -> None:
+    assert PAYERS.sum_freed({}) == NOTHING
+    assert PAYERS.sum_freed({A: PointsPaid(7, 7)}) == PointsPaid(3, 3)
+    assert PAYERS.sum_freed({A: NOTHING}) == PointsPaid(10, 10)
+
+
+@pytest.mark.parametrize(
+    ("total_minor", "refunded_minor", "amount_minor", "expected"),
+    [
+        (0, 0, 0, NOTHING),
+        (100, 0, 100, PointsPaid(70, 33)),
+        # Rounded down over the sum of all refunds: 23.3 of 70 points, then 46.6.
+        (99, 0, 33, PointsPaid(23, 11)),
+        (99, 33, 33, PointsPaid(23, 11)),
+        (99, 66, 33, PointsPaid(24, 11)),
+        # Points never paid more than the total.
+        (20, 0, 20, PointsPaid(70, 20)),
+    ],
+)
+def test_the_first_releases_shared_what_redemptions_paid_at_first(
+    total_minor: int, refunded_minor: int, amount_minor: int, expected: PointsPaid
+) -> None:
+    assert share_as_formerly(total_minor, refunded_minor, amount_minor, PointsPaid(70, 33)) == expected
