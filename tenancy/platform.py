@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenancy.database import Transaction
 from tenancy.platform_tables import platform_actions, platform_tenants, platform_tokens
-from tenancy.table import KEY_TEXT, among
+from tenancy.table import KEY_TEXT
 
 
 class PlatformTokenRow(NamedTuple):
@@ -41,7 +41,7 @@ class PlatformActionRow(NamedTuple):
     actor: str
 
 
-class KnownTenant(NamedTuple):
+class NamedTenant(NamedTuple):
     """The tenant that stands for an id of the platform's own system, and the request that made it."""
 
     external_id: str
@@ -69,12 +69,9 @@ _NOTE_USE = (
 )
 _INSERT_ACTION = insert(platform_actions).values({name: bindparam(name) for name in PlatformActionRow._fields})
 _ACTIONS = select(*(platform_actions.c[name] for name in PlatformActionRow._fields))
-_KNOWN = select(*(platform_tenants.c[name] for name in KnownTenant._fields)).where(
-    among(platform_tenants.c.external_id, "external_ids")
-)
 _NAME_TENANT = (
     postgresql.insert(platform_tenants)
-    .values({name: bindparam(name) for name in KnownTenant._fields})
+    .values({name: bindparam(name) for name in NamedTenant._fields})
     .on_conflict_do_nothing(index_elements=["external_id"])
 )
 
@@ -140,12 +137,6 @@ async def count_platform_actions(connection: AsyncConnection, ceiling: int, *, t
     return int((await connection.execute(statement)).scalar_one())
 
 
-async def read_known_tenants(connection: AsyncConnection, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
-    """The tenants that stand for ids of the platform's own system."""
-    found = await connection.execute(_KNOWN, {"external_ids": list(external_ids)})
-    return {row.external_id: KnownTenant._make(row) for row in found}
-
-
-async def name_tenant(tx: Transaction, known: KnownTenant) -> bool:
+async def name_tenant(tx: Transaction, named: NamedTenant) -> bool:
     """Let an id of the platform stand for the tenant of the transaction; False when it stands for another one."""
-    return await tx.run(_NAME_TENANT, **known._asdict()) == 1
+    return await tx.run(_NAME_TENANT, **named._asdict()) == 1

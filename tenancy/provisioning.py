@@ -37,6 +37,13 @@ class ListedTenant(NamedTuple):
     """What the platform's own system calls it."""
 
 
+class KnownTenant(NamedTuple):
+    """A tenant that an earlier call created for an id of the platform, and the fingerprint of that call."""
+
+    tenant: ListedTenant
+    fingerprint: str
+
+
 _INSERT = insert(tenants).values(
     tenant_id=tenant_parameter(),
     name=bindparam("name"),
@@ -54,6 +61,9 @@ _INSERT = insert(tenants).values(
 _LISTED = select(
     *(tenants.c[name] for name in ListedTenant._fields if name != "external_id"), platform_tenants.c.external_id
 ).select_from(tenants.outerjoin(platform_tenants, platform_tenants.c.tenant_id == tenants.c.tenant_id))
+_KNOWN = _LISTED.add_columns(platform_tenants.c.fingerprint).where(
+    among(platform_tenants.c.external_id, "external_ids")
+)
 _LIST = _LISTED.order_by(tenants.c.created_at, tenants.c.tenant_id)
 _ONE = _LISTED.where(tenants.c.tenant_id == tenant_parameter())
 _LOCK = _ONE.with_for_update(of=tenants)
@@ -135,6 +145,12 @@ async def read_tenants(
     if after is not None:
         statement = statement.where(tenants.c.tenant_id > after)
     return [ListedTenant._make(row) for row in await connection.execute(statement, _parameters(wanted))]
+
+
+async def read_known_tenants(connection: AsyncConnection, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
+    """The tenants that stand for ids of the platform's own system, by these ids; runs as the relay's role."""
+    found = await connection.execute(_KNOWN, {"external_ids": list(external_ids)})
+    return {row.external_id: KnownTenant(ListedTenant._make(row[:-1]), row.fingerprint) for row in found}
 
 
 async def count_tenants(connection: AsyncConnection, wanted: TenantFilter, ceiling: int) -> int:

@@ -36,17 +36,25 @@ class DecidedRefund(NamedTuple):
     status: PurchaseStatus
 
 
-def decide_refund(
-    purchase: Refundable, status: PurchaseStatus, before: Sequence[Refund], asked: Refund
-) -> DecidedRefund:
-    """Decide a refund in the currency of the purchase; ``before`` are its earlier refunds, in their order.
+def find_refunded(purchase: Refundable, status: PurchaseStatus, asked: Refund) -> Refund:
+    """Find the lines that a refund names, before anything is known of earlier refunds.
 
-    A purchase of which nothing is left becomes REFUNDED, unless it was called off. Raises InvalidInput for lines that
-    are not there and for a refund of nothing, and RefundExceedsPurchase where less is left.
+    Raises InvalidInput for lines that are not there, and RefundExceedsPurchase after a refund of everything.
     """
     refund = find_lines(purchase, asked)
     if status is PurchaseStatus.REFUNDED:
         raise refuse_after_refund_of_everything(purchase, refund)
+    return refund
+
+
+def decide_refund(
+    purchase: Refundable, status: PurchaseStatus, before: Sequence[Refund], refund: Refund
+) -> DecidedRefund:
+    """Decide a refund whose lines are found; ``before`` are the earlier refunds of the purchase, in their order.
+
+    A purchase of which nothing is left becomes REFUNDED, unless it was called off. Raises InvalidInput for a refund of
+    nothing, and RefundExceedsPurchase where less is left.
+    """
     money_minor = validate_refund(purchase, before, refund)
     lines_minor = tuple(lines_money(purchase, before, refund))
     refund = replace(refund, money_minor=money_minor)

@@ -36,15 +36,15 @@ from loyalty.services.world import World
 from loyalty.storage.programs import create_program
 from permissions.actor import platform_actor
 from tenancy.database import Transaction
-from tenancy.platform import KnownTenant, name_tenant, read_known_tenants
+from tenancy.platform import NamedTenant, name_tenant
 from tenancy.provisioning import (
+    KnownTenant,
     ListedTenant,
     NewTenant,
-    TenantFilter,
     insert_tenant,
     lock_listed_tenant,
+    read_known_tenants,
     read_listed_tenant,
-    read_tenants,
     set_budget,
     set_entitlement,
     set_tenant_state,
@@ -82,13 +82,6 @@ class _ExternalIdTaken(Exception):
     def __init__(self, external_id: str) -> None:
         super().__init__(external_id)
         self.external_id = external_id
-
-
-class _Known(NamedTuple):
-    """A tenant that an earlier call created, as it is now, and what that call asked for."""
-
-    tenant: ListedTenant
-    fingerprint: str
 
 
 async def provision_tenant(
@@ -294,8 +287,8 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
     features = [one.name for one in sort_features(NEEDS[Feature.LOYALTY])]
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
         if request.external_id is not None:
-            known = KnownTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
-            if not await name_tenant(tx, known):
+            named = NamedTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
+            if not await name_tenant(tx, named):
                 raise _ExternalIdTaken(request.external_id)
         await insert_tenant(tx, tenant, features, now)
         await create_program(tx, default_settings(tenant.currency), now, "provisioning")
@@ -318,16 +311,13 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
     )
 
 
-async def _read_known(world: World, external_ids: Sequence[str]) -> dict[str, _Known]:
+async def _read_known(world: World, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
     """The tenants that earlier calls created for these ids of the platform."""
     async with world.database.plain_transaction() as connection:
-        known = await read_known_tenants(connection, external_ids)
-        wanted = TenantFilter(ids=[one.tenant_id for one in known.values()])
-        tenants = {one.tenant_id: one for one in await read_tenants(connection, wanted, len(known))}
-    return {name: _Known(tenants[TenantId(one.tenant_id)], one.fingerprint) for name, one in known.items()}
+        return await read_known_tenants(connection, external_ids)
 
 
-def _replay(known: _Known, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
+def _replay(known: KnownTenant, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
     """Answer with what an earlier call created. Refusal: IdempotencyConflict, where it asked for something else."""
     if known.fingerprint != _fingerprint(request):
         raise IdempotencyConflict(str(request.external_id), (*path, "external_id"))

@@ -7,7 +7,7 @@ from loyalty.rules.exchange import Exchange
 from loyalty.rules.money import Money, Ratio
 from loyalty.rules.purchase import PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import BY_LINE_ID, LineRefund, Refund, Refundable
-from loyalty.rules.refund_steps import convert_refund, decide_maturing, decide_refund
+from loyalty.rules.refund_steps import DecidedRefund, convert_refund, decide_maturing, decide_refund, find_refunded
 
 # Two towels for 15.00 each and a cut for 20.00.
 LINES = (
@@ -24,6 +24,11 @@ FRANCS = Exchange("CHF", Ratio(1, 2), 10_000)
 def recorded(amount_minor: int) -> Refund:
     """An earlier refund of money that belongs to no line."""
     return Refund(amount_minor=amount_minor, money_minor=amount_minor)
+
+
+def decide(purchase: Refundable, status: PurchaseStatus, before: list[Refund], asked: Refund) -> DecidedRefund:
+    """Both steps: earlier refunds are read in between."""
+    return decide_refund(purchase, status, before, find_refunded(purchase, status, asked))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_a_refund_pays_back_money_and_the_purchase_is_refunded_once_nothing_is_l
     lines_minor: tuple[int, ...],
     after: PurchaseStatus,
 ) -> None:
-    decided = decide_refund(purchase, status, before, asked)
+    decided = decide(purchase, status, before, asked)
     assert (decided.money_minor, decided.lines_minor, decided.status) == (money_minor, lines_minor, after)
     assert decided.refund.money_minor == money_minor
     assert all(line.position >= 0 for line in decided.refund.lines)
@@ -77,7 +82,7 @@ def test_no_refund_takes_more_than_is_left(
     status: PurchaseStatus, before: list[Refund], asked: Refund, refundable_minor: int, requested_minor: int
 ) -> None:
     with pytest.raises(RefundExceedsPurchase) as refusal:
-        decide_refund(VISIT, status, before, asked)
+        decide(VISIT, status, before, asked)
     assert refusal.value.refundable_amount == Money(refundable_minor, "EUR")
     assert refusal.value.requested_amount == Money(requested_minor, "EUR")
 
@@ -94,7 +99,7 @@ def test_no_refund_takes_more_than_is_left(
 )
 def test_a_refund_of_nothing_and_of_no_line_is_refused(status: PurchaseStatus, asked: Refund) -> None:
     with pytest.raises(InvalidInput):
-        decide_refund(VISIT, status, [], asked)
+        decide(VISIT, status, [], asked)
 
 
 @pytest.mark.parametrize(

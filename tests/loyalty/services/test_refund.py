@@ -574,6 +574,16 @@ async def test_how_many_statements_a_refund_takes(world: World, shop: Salon, sta
     assert (len(pending), len(credited)) == (7, 8)
 
 
+async def test_a_refund_of_a_refunded_purchase_reads_no_earlier_refunds(
+    world: World, shop: Salon, statements: StatementLog
+) -> None:
+    await earn(world, shop, order("order-1", 2_000))
+    await pay_back(world, shop, "order-1", 2_000, "everything")
+    with statements() as refused, pytest.raises(RefundExceedsPurchase):
+        await pay_back(world, shop, "order-1", 1, "more")
+    assert not [statement for statement in refused if "FROM purchase_refunds" in statement]
+
+
 async def test_a_total_in_another_currency_cannot_be_refunded(world: World, shop: Salon) -> None:
     recorded = await earn(world, shop, order("order-1", 2_000))
     assert recorded.purchase.total == Money(2_000, "EUR")
