@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ bench-reads: $(STAMP) ## Measure reads by plans and without: a customer, a page 
 
 bench-metrics: $(STAMP) ## Measure what metrics cost a server: the reads of bench-reads, with and without
 	@$(BIN)/python -m bench.reads --compare metrics $(ARGS)
+
+bench-traces: $(STAMP) ## Measure what traces cost a server: the reads of bench-reads, with and without
+	@$(BIN)/python -m bench.reads --compare traces $(ARGS)
 
 bench-writes: $(STAMP) ## Measure recording purchases of many customers and of one, next to pgbench in the same run
 	@$(BIN)/python -m bench.writes $(ARGS)
@@ -98,8 +101,8 @@ metrics: $(STAMP) ## Write the tables of docs/reference/metrics.md anew
 	@$(BIN)/python -m tests.docs.metrics
 
 lock: ## Make the locks anew from pyproject.toml (needs uv)
-	$(UV) pip compile pyproject.toml --extra embedded $(LOCK_OPTIONS) --output-file requirements.txt
-	$(UV) pip compile pyproject.toml --extra embedded --extra dev --constraint requirements.txt $(LOCK_OPTIONS) --output-file requirements-dev.txt
+	$(UV) pip compile pyproject.toml --extra embedded --extra traces $(LOCK_OPTIONS) --output-file requirements.txt
+	$(UV) pip compile pyproject.toml --extra embedded --extra traces --extra dev --constraint requirements.txt $(LOCK_OPTIONS) --output-file requirements-dev.txt
 
 clean: ## Delete what was built and cached; the demo's data stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -22,6 +22,7 @@ from api.requests import RequestLog, RequestWatch
 from api.sdl import sdl_route
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema, print_sdl
+from tenancy.tracing import Tracer
 
 GRAPHQL_PATH = "/graphql"
 
@@ -44,6 +45,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     lifespan: Callable[[], AbstractAsyncContextManager[None]] = _nothing,
     max_body_bytes: int = MAX_BODY_BYTES,
     watch: RequestWatch | None = None,
+    tracer: Tracer | None = None,
 ) -> Starlette:
     """The application.
 
@@ -53,7 +55,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     each tenant with open connections; `ready` raises when the process cannot serve. `allowed_origins` are those whose
     pages may call for every tenant, beside the ones that a tenant allows. `trusted_proxies` are networks whose
     `X-Forwarded-For` tells the caller's address. `more_routes` are served beside the API. `lifespan` is entered before
-    the first request and left after the last. `watch` is told of every request.
+    the first request and left after the last. `watch` is told of every request, `tracer` of its span.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(
@@ -78,7 +80,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
         routes=[*routes, WebSocketRoute(GRAPHQL_PATH, view)],
         middleware=[
             Middleware(PageHeaders, path=GRAPHQL_PATH, prefix=CARDS_PREFIX),
-            Middleware(RequestLog, watch=watch, routes=[route.path for route in routes]),
+            Middleware(RequestLog, watch=watch, routes=[route.path for route in routes], tracer=tracer),
             Middleware(Peers, trusted_proxies=trusted_proxies),
         ],
         exception_handlers={HTTPException: not_found},

@@ -1,4 +1,4 @@
-"""The metrics of a server process. Their labels take values from our own lists only, never what a caller has sent.
+"""The metrics of a process that serves an API. Labels take values from our own lists, never what a caller has sent.
 
 No label names a tenant, a person or an operation of a caller, so the number of series does not grow with traffic.
 """
@@ -35,7 +35,7 @@ KINDS = ("query", "mutation", "subscription", UNREAD)
 
 
 class ServerMetrics:
-    """What a server process counts. It is told of every request and operation."""
+    """What a process counts that serves an API. It is told of every request and operation."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -85,6 +85,7 @@ class ServerMetrics:
             buckets=LAG_SECONDS,
             registry=registry,
         )
+        registry.register(EdgeCollector())
         for code in ErrorCode:
             self._errors.labels(code.value)
         for kind in KINDS:
@@ -131,8 +132,26 @@ class ServerMetrics:
             self._lag_seconds.observe(max(0.0, time.perf_counter() - due))
 
 
+class EdgeCollector(Collector):
+    """Reads what every process counts that serves an API: refusals, and connections that were one too many."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        yield CounterMetricFamily(
+            "treue_refused_connections",
+            "Connections that were refused because the process held as many as it can.",
+            value=BoundedHttpProtocol.refused_connections,
+        )
+        refusals = CounterMetricFamily(
+            "treue_user_errors", "Refusals that callers were shown in `userErrors`, by their code.", labels=("code",)
+        )
+        for code, count in list(shown_refusals.items()):
+            refusals.add_metric((code,), count)
+        yield refusals
+
+
 class ServerCollector(Collector):
-    """Reads how many connections, subscriptions and unread events there are just now, and which refusals there were.
+    """Reads how many connections, subscriptions and unread events there are just now.
 
     It is called from another thread than the one that serves, so it looks at copies.
     """
@@ -164,18 +183,7 @@ class ServerCollector(Collector):
             value=followed.backlog_events,
         )
         yield CounterMetricFamily(
-            "treue_refused_connections",
-            "Connections that were refused because the process held as many as it can.",
-            value=BoundedHttpProtocol.refused_connections,
-        )
-        yield CounterMetricFamily(
             "treue_slow_readers",
             "Subscriptions that were cut off because their reader was too slow.",
             value=followed.slow_readers,
         )
-        refusals = CounterMetricFamily(
-            "treue_user_errors", "Refusals that callers were shown in `userErrors`, by their code.", labels=("code",)
-        )
-        for code, count in list(shown_refusals.items()):
-            refusals.add_metric((code,), count)
-        yield refusals

@@ -4,6 +4,7 @@ It runs apart from the servers of tenants, as another database role, so that nei
 one does: here no tenant's customers or points can be read, and there no credential of the platform is known.
 """
 
+import asyncio
 import contextlib
 import hmac
 import time
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -34,6 +36,7 @@ from api.errors import (
 )
 from api.graphql import GraphQLView, refuse_other_bodies
 from api.health import health_routes
+from api.metrics import ServerMetrics
 from api.negotiation import EVENT_STREAM
 from api.peers import Peers, peer_of
 from api.requests import RequestLog
@@ -47,7 +50,9 @@ from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
 from schema.platform.context import PlatformContext
 from schema.platform.root import platform_schema
 from tenancy.database import Database
-from tenancy.startup import refuse_unsafe_role
+from tenancy.metrics import DatabaseCollector
+from tenancy.startup import ANY_REVISION, refuse_old_tables, refuse_unsafe_role
+from tenancy.tracing import Tracer
 
 MAX_REFUSED_TOKENS = 20
 """Wrong credentials that may come from one address within the time."""
@@ -155,27 +160,50 @@ async def _find_nobody(_tenant_id: object, _actors: object) -> set[Actor]:
     return set()
 
 
-def build_platform(database: Database, *, trusted_proxies: Sequence[str] = ()) -> Starlette:
+def build_platform(
+    database: Database,
+    *,
+    trusted_proxies: Sequence[str] = (),
+    registry: CollectorRegistry | None = None,
+    newest_revision: str = ANY_REVISION,
+    tracer: Tracer | None = None,
+) -> Starlette:
     """The application of one process of the platform. ``database`` is that of the relay's role.
 
+    The process is not ready where the database is at an older revision than ``newest_revision``. Metrics go into
+    ``registry``, and ``tracer`` is told of requests and operations, where there is one.
     Its cursors are sealed with a key made of the way to the database: the process knows no key of tenants.
     """
     view = PlatformView(World(database), hmac.digest(database.url.encode(), b"platform cursors", "sha256"))
 
+    metrics = None if registry is None else ServerMetrics(registry)
+    if metrics is not None:
+        metrics.collect_from(DatabaseCollector({"relay": database}))
+    view.executable.watch = metrics
+    view.executable.tracer = tracer
+
     async def ready() -> None:
         await refuse_unsafe_role(database)
+        await refuse_old_tables(database, newest_revision)
 
     @contextlib.asynccontextmanager
     async def run(_app: Starlette) -> AsyncIterator[None]:
         await refuse_unsafe_role(database)
+        watching = None if metrics is None else asyncio.create_task(metrics.watch_loop())
         try:
             yield
         finally:
+            if watching is not None:
+                watching.cancel()
             await database.close()
 
+    routes = [Route(GRAPHQL_PATH, view), *health_routes(ready)]
     app = Starlette(
-        routes=[Route(GRAPHQL_PATH, view), *health_routes(ready)],
-        middleware=[Middleware(RequestLog), Middleware(Peers, trusted_proxies=trusted_proxies)],
+        routes=routes,
+        middleware=[
+            Middleware(RequestLog, watch=metrics, routes=[route.path for route in routes], tracer=tracer),
+            Middleware(Peers, trusted_proxies=trusted_proxies),
+        ],
         exception_handlers={HTTPException: not_found},
         lifespan=run,
     )

@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from api.errors import error_response, internal
 from permissions.actor import Actor
 from schema.masking import ErrorCode
+from tenancy.tracing import NO_SPAN, Kind, Span, Tracer, hold
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
@@ -27,6 +29,13 @@ QUIET_PATHS = frozenset({"/healthz", "/readyz"})
 
 OTHER_ROUTE = "other"
 """What all addresses are called that do not exist."""
+
+TRACE_HEADERS = ("traceparent", "tracestate")
+"""What a caller says of its trace. A header that came twice counts as none."""
+
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+OTHER_METHOD = "_OTHER"
+"""What the conventions call all methods that they do not know."""
 
 CLIENT_LEFT = (ClientDisconnect, WebSocketDisconnect, ClientDisconnected)
 """What reading from or writing to a client raises that has broken off: starlette's words and uvicorn's."""
@@ -75,14 +84,22 @@ def note_error(scope: Scope, code: ErrorCode) -> None:
 
 
 class RequestLog:
-    """Gives ids, writes one line for each request, and answers 500 when something broke. It tells ``watch`` as well.
+    """Gives ids, writes one line for each request, and answers 500 when something broke.
 
+    It tells ``watch`` of each, and ``tracer`` of a span for each request. A socket has none, its operations have.
     ``routes`` are the addresses that exist; whatever else is asked for has one name for all.
     """
 
-    def __init__(self, app: ASGIApp, watch: RequestWatch | None = None, routes: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        watch: RequestWatch | None = None,
+        routes: Collection[str] = (),
+        tracer: Tracer | None = None,
+    ) -> None:
         self.app = app
         self._watch = watch
+        self._tracer = tracer
         self._routes = frozenset(routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,10 +107,15 @@ class RequestLog:
         if scope["type"] not in {"http", "websocket"}:
             await self.app(scope, receive, send)
             return
-        request_id = accept_request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        headers = Headers(scope=scope)
+        request_id = accept_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(scope, send, request_id)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            self._continue_trace(headers),
+            hold(self._begin_span(scope)) as span,
+        ):
             try:
                 await self.app(scope, receive, exchange.send)
             except CLIENT_LEFT:
@@ -103,12 +125,45 @@ class RequestLog:
                 await exchange.answer_broken(receive)
             finally:
                 exchange.write_line()
-                self._tell_end(scope, exchange.status)
+                if span is not None:
+                    describe_response(span, exchange.status, scope["state"].get("error_code"))
+                if self._watch is not None:
+                    self._watch.note_request(self._route_of(scope), exchange.status, scope["state"].get("error_code"))
 
-    def _tell_end(self, scope: Scope, status: int | None) -> None:
-        if self._watch is not None:
-            route = scope["path"] if scope["path"] in self._routes else OTHER_ROUTE
-            self._watch.note_request(route, status, scope["state"].get("error_code"))
+    def _route_of(self, scope: Scope) -> str:
+        path: str = scope["path"]
+        return path if path in self._routes else OTHER_ROUTE
+
+    def _continue_trace(self, headers: Headers) -> AbstractContextManager[None]:
+        if self._tracer is None:
+            return NO_SPAN
+        once = {name: headers[name] for name in TRACE_HEADERS if len(headers.getlist(name)) == 1}
+        return self._tracer.continue_trace(once)
+
+    def _begin_span(self, scope: Scope) -> Span | None:
+        """The span of a request. Probes and sockets have none."""
+        if self._tracer is None or scope["type"] != "http" or scope["path"] in QUIET_PATHS:
+            return None
+        method = scope["method"] if scope["method"] in HTTP_METHODS else OTHER_METHOD
+        route = self._route_of(scope)
+        span = self._tracer.begin("HTTP" if method == OTHER_METHOD else method, Kind.SERVER)
+        span.note("http.request.method", method)
+        span.note("url.scheme", scope["scheme"])
+        span.note("network.protocol.version", scope["http_version"])
+        if route != OTHER_ROUTE:
+            span.rename(f"{method} {route}")
+            span.note("http.route", route)
+        return span
+
+
+def describe_response(span: Span, status: int | None, error_code: str | None) -> None:
+    """Say how a request was answered; the code is that of the error with which the edge refused it."""
+    if status is not None:
+        span.note("http.response.status_code", status)
+    if status is None or status >= _FIRST_FAILURE:
+        span.fail(error_code or ("no_response" if status is None else str(status)))
+    elif error_code is not None:
+        span.note("error.type", error_code)
 
 
 class _Exchange:

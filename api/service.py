@@ -50,6 +50,7 @@ from tenancy.database import Database
 from tenancy.metrics import DatabaseCollector
 from tenancy.retry import StaleRead
 from tenancy.startup import ANY_REVISION, refuse_old_tables, refuse_unsafe_role
+from tenancy.tracing import Tracer
 
 CURSORS = "cursors"
 ACCESS_TOKEN_LIFETIME = timedelta(hours=1)
@@ -90,11 +91,13 @@ def build_service(
     planned: bool = True,
     registry: CollectorRegistry | None = None,
     newest_revision: str = ANY_REVISION,
+    tracer: Tracer | None = None,
 ) -> Starlette:
     """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
 
     The process is not ready where the database is at an older revision than ``newest_revision``.
     Metrics go into ``registry``; without one nothing is counted but what the doors to the database always count.
+    ``tracer`` is told of requests and operations; the ``database`` has its own for round trips.
     Its lifespan checks the database role, listens for events, and ends both.
     """
     world = World(database, codes=codes, private_providers=edge.private_providers)
@@ -142,6 +145,7 @@ def build_service(
     metrics = None if registry is None else ServerMetrics(registry)
     schema = treue_schema(UNAVAILABLE, planned=planned)
     schema.watch = metrics
+    schema.tracer = tracer
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -169,6 +173,7 @@ def build_service(
         more_routes=[*oauth_routes(door), card_route(world, entrance, budgets)],
         lifespan=lifespan,
         watch=metrics,
+        tracer=tracer,
     )
     if metrics is not None:
         metrics.collect_from(DatabaseCollector({"app": database}), ServerCollector(app.state.connections, hub))

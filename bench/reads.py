@@ -1,8 +1,9 @@
-"""What reads cost when operations are answered by plans, and when graphql-core runs them; and what metrics cost.
+"""What reads cost when operations are answered by plans, and when graphql-core runs them; what metrics and traces cost.
 
     make bench-reads                                   3 rounds of 4 seconds for each server and operation
     make bench-reads ARGS="--rounds 5 --connections 64"
     make bench-metrics                                 the same operations, with and without metrics
+    make bench-traces                                  the same operations, with every trace recorded and with none
 
 Two servers share one database. They take turns within each round, so that a busy machine slows both, and every answer
 is compared with what the second server said before.
@@ -13,8 +14,11 @@ import asyncio
 import os
 import random
 import statistics
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -53,6 +57,7 @@ class Comparison(NamedTuple):
 COMPARISONS: Mapping[str, Comparison] = {
     "plans": Comparison("plans", "graphql-core", {"TREUE_PLANS": "false"}),
     "metrics": Comparison("no metrics", "metrics", {"TREUE_METRICS_PORT": "0"}),
+    "traces": Comparison("no traces", "traces", {}),
 }
 
 
@@ -94,7 +99,11 @@ def main() -> None:
 async def _measure(compared: Comparison, rounds: int, seconds: float, connections: int) -> None:
     async with running_service() as service:
         await _fill(service)
-        with another_server(service, compared.settings) as (port, process):
+        with (
+            tempfile.TemporaryDirectory(prefix="treue-bench-") as folder,
+            _settings_of(compared, Path(folder)) as settings,
+            another_server(service, settings) as (port, process),
+        ):
             first = Server(compared.first, service.port, service.server.pid)
             servers = (first, Server(compared.second, port, process.pid))
             _pin(servers)
@@ -106,6 +115,18 @@ async def _measure(compared: Comparison, rounds: int, seconds: float, connection
                         await _load(server, asked, WARM_SECONDS, connections)
                         slices[server.name].append(await _load(server, asked, seconds, connections))
                 _tell(name, slices)
+
+
+@contextmanager
+def _settings_of(compared: Comparison, folder: Path) -> Iterator[Mapping[str, str]]:
+    """The settings of the second server. Traces go to a collector that takes them all."""
+    from tests.fixtures.collector import collector_process  # noqa: PLC0415
+
+    if compared.second != "traces":
+        yield compared.settings
+        return
+    with collector_process(folder) as collector:
+        yield {**compared.settings, "TREUE_TRACES_URL": collector.url}
 
 
 async def _fill(service: Service) -> None:

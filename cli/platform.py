@@ -13,6 +13,8 @@ import structlog
 
 from api.tokens import hash_token, is_token, make_token
 from cli.addresses import address_of, free_port, refuse_taken_port
+from cli.metrics import metrics_port_option, with_metrics_port
+from cli.observing import observe_process
 from loyalty.rules.credential import is_live
 from loyalty.rules.errors import InvalidInput, LimitReached, NotFound
 from loyalty.rules.platform import MAX_TOKEN_DAYS, PLATFORM_TOKEN
@@ -53,29 +55,38 @@ def platform() -> None:
     show_default=True,
     help="Port to listen on; 0 for any free one.",
 )
-def serve(host: str | None, port: int) -> None:
+@metrics_port_option
+def serve(host: str | None, port: int, metrics_port: int | None) -> None:
     """Serve the platform's API until Ctrl-C or SIGTERM. Keep it within your own network."""
     # Importing the schema takes seconds, and the other commands need no schema.
     from api.platform import build_platform
     from api.server import run
+    from migrations.newest import newest_revision
 
-    settings = load_settings()
+    settings = with_metrics_port(load_settings(), metrics_port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     host = host or settings.host
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue platform serve --port 8401")
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls:
+    with provide_database(settings) as urls, observe_process(settings, "platform") as observers:
         database = Database(
             urls.relay,
             pool_size=settings.pool_size,
             pool_wait_seconds=settings.pool_wait_seconds,
             pooler=Pooler(settings.pooler),
             name="treue-platform",
+            tracer=observers.tracer,
         )
         run(
-            build_platform(database, trusted_proxies=settings.trusted_proxies),
+            build_platform(
+                database,
+                trusted_proxies=settings.trusted_proxies,
+                registry=observers.registry,
+                newest_revision=newest_revision(),
+                tracer=observers.tracer,
+            ),
             host,
             port,
             shutdown_seconds=settings.shutdown_seconds,

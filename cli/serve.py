@@ -12,12 +12,12 @@ from api.service import Edge, build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.credentials import local_code_keys, local_issuer
 from cli.metrics import metrics_port_option, with_metrics_port
+from cli.observing import observe_process
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.origins import check_origins
 from migrations.newest import newest_revision
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
-from runtime.metrics import serve_metrics_meanwhile
 from runtime.problems import WrongSettings
 from runtime.settings import Settings, load_settings
 from tenancy.database import Database, Pooler
@@ -42,7 +42,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, serve_metrics_meanwhile(settings, "server") as registry:
+    with provide_database(settings) as urls, observe_process(settings, "server") as observers:
         database = Database(
             urls.app,
             pool_size=settings.pool_size,
@@ -50,6 +50,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
             read_connections=settings.read_connections,
             pooler=Pooler(settings.pooler),
             name="treue-server",
+            tracer=observers.tracer,
         )
         edge = Edge(
             allowed_origins=origins,
@@ -68,7 +69,8 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
             edge,
             codes=codes,
             planned=settings.plans,
-            registry=registry,
+            registry=observers.registry,
+            tracer=observers.tracer,
             newest_revision=newest_revision(),
         )
         run(

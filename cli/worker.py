@@ -6,9 +6,9 @@ import click
 from sqlalchemy.exc import OperationalError
 
 from cli.metrics import metrics_port_option, with_metrics_port
+from cli.observing import observe_process
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
-from runtime.metrics import serve_metrics_meanwhile
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 from tenancy.database import Pooler
@@ -28,7 +28,7 @@ def worker(*, only: tuple[Part, ...], metrics_port: int | None) -> None:
     """Relay events, run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM. Any number may run."""
     settings = with_metrics_port(load_settings(), metrics_port)
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, serve_metrics_meanwhile(settings, "worker") as registry:
+    with provide_database(settings) as urls, observe_process(settings, "worker") as observers:
         try:
             asyncio.run(
                 run_worker(
@@ -39,7 +39,8 @@ def worker(*, only: tuple[Part, ...], metrics_port: int | None) -> None:
                     pool_wait_seconds=settings.pool_wait_seconds,
                     pooler=Pooler(settings.pooler),
                     shutdown_seconds=settings.shutdown_seconds,
-                    registry=registry,
+                    registry=observers.registry,
+                    tracer=observers.tracer,
                 )
             )
         except UnsafeDatabaseRole as problem:

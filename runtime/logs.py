@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TextIO
 
 import psycopg
@@ -46,13 +46,17 @@ LOST_CONNECTION = (psycopg.OperationalError, psycopg.InterfaceError, OSError, as
 QUIET_LOGGERS = ("uvicorn.access",)
 
 
-def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Sends everything logged in this process, through structlog or the standard library, as JSON to the stream."""
+def configure_logging(level: str = "INFO", stream: TextIO | None = None, more: Sequence[Processor] = ()) -> None:
+    """Sends everything logged in this process, through structlog or the standard library, as JSON to the stream.
+
+    `more` add to every line.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        *more,
     ]
     structlog.configure(
         processors=[

@@ -92,6 +92,17 @@ class Settings(BaseSettings):
         le=65535,
         description="Port of the metrics; 0 takes any free one. Without it there are none.",
     )
+    traces_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+/[^\s?#@]*$",
+        description="Where traces go by OTLP over HTTP: http://collector:4318/v1/traces. Without it there are none.",
+    )
+    traces_ratio: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the traces that begin here and are recorded. A caller's trace is recorded if it says so.",
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(),
         description='Origins whose pages may call for every tenant, as JSON: ["https://console.example"].',

@@ -46,8 +46,18 @@ from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
 from schema.persisted import find_document, keep_document
 from schema.scalars import SCALARS
+from schema.tracing import (
+    EVENT,
+    begin_operation,
+    describe_operation,
+    end_setup,
+    note_errors,
+    operation_of,
+    step_within,
+)
 from schema.variables import count_values
 from schema.watching import Operation, OperationWatch, Outcome
+from tenancy.tracing import Tracer, hold, trace
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -104,6 +114,8 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
     """The context of a subscription that shares its answers. It is asked for here once, not for each event."""
     group: Group | None = None
     """With whom a subscription shares its answers."""
+    tracer: Tracer | None = None
+    """Who is told of each event that is read."""
 
     @classmethod
     def build(cls, *args: Any, **values: Any) -> Any:
@@ -128,6 +140,7 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
             context = execution.context_value
             if execution.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
                 execution.event_context = context
+                execution.tracer = schema._strawberry_schema.tracer  # noqa: SLF001
                 execution.group = find_group(document, execution.operation, variables or {}, context.actor)
         return execution
 
@@ -142,8 +155,9 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
         return EventResult(data=answer.data, errors=answer.errors, answer=answer)
 
     async def _read_event(self) -> CoreResult:
-        result = self._run(False)
-        return cast("CoreResult", await result if isawaitable(result) else result)
+        with trace(self.tracer, EVENT):
+            result = self._run(False)
+            return cast("CoreResult", await result if isawaitable(result) else result)
 
     def _run(self, serially: bool | None) -> Any:  # noqa: FBT001 - graphql-core passes it so
         plan = None if self.plans is None else self.plans.find(self)
@@ -156,6 +170,8 @@ class ExecutableSchema(strawberry.Schema):
     unavailable: tuple[type[Exception], ...] = ()
     watch: OperationWatch | None = None
     """Who is told of every operation."""
+    tracer: Tracer | None = None
+    """Who is told of every operation as a span, beside the round trips that belong to it."""
 
     def __init__(self, *, planned: bool = True, **values: Any) -> None:
         super().__init__(execution_context_class=_Execution, **values)
@@ -187,13 +203,15 @@ class ExecutableSchema(strawberry.Schema):
         if operation is None:
             # Strawberry would run the first.
             return _refuse(context, [refusal(ErrorCode.BAD_USER_INPUT, SEVERAL_OPERATIONS)])
-        _begin(context, operation, prepared.costs)
+        seen = _begin(context, operation, prepared.costs)
         error = await _charge(context, operation, prepared.costs, values)
+        describe_operation(seen)
         if error is not None:
             return _refuse(context, [error])
         keep_document(context)
         if context.variables:
             context.variables = cast("dict[str, Any]", await read_batches(self._schema, operation, context.variables))
+        end_setup(seen)
         return None
 
     async def execute(
@@ -208,16 +226,17 @@ class ExecutableSchema(strawberry.Schema):
     ) -> ExecutionResult:
         """Run a query or mutation. Raises strawberry's errors when the document names no operation that is allowed."""
         began = time.perf_counter()
-        result = await super().execute(
-            query,
-            variable_values=variable_values,
-            context_value=context_value,
-            root_value=root_value,
-            operation_name=operation_name,
-            allowed_operation_types=allowed_operation_types,
-            operation_extensions=operation_extensions,
-        )
-        self._mask(result, context_value)
+        with hold(begin_operation(self.tracer, context_value)):
+            result = await super().execute(
+                query,
+                variable_values=variable_values,
+                context_value=context_value,
+                root_value=root_value,
+                operation_name=operation_name,
+                allowed_operation_types=allowed_operation_types,
+                operation_extensions=operation_extensions,
+            )
+            self._mask(result, context_value)
         self._tell_end(context_value, result, began)
         return result
 
@@ -246,9 +265,11 @@ class ExecutableSchema(strawberry.Schema):
     async def _masked_stream(self, results: Any, context: OperationContext | None) -> AsyncGenerator[Any, None]:
         delivery = Delivery() if context is None else context.delivery
         began, last = time.perf_counter(), None
+        span = begin_operation(self.tracer, context)
+        steps = results if span is None else step_within(span, results)
         try:
-            async with aclosing(results):
-                async for result in results:
+            async with aclosing(results), aclosing(steps):
+                async for result in steps:
                     self._mask(result, context)
                     judged = await delivery.judge(result)
                     if judged is not None:
@@ -261,6 +282,8 @@ class ExecutableSchema(strawberry.Schema):
             self._mask(last, context)
             yield last
         finally:
+            if span is not None:
+                span.end()
             self._tell_end(context, last, began)
 
     def _mask(self, result: Any, context: OperationContext | None) -> None:
@@ -272,12 +295,13 @@ class ExecutableSchema(strawberry.Schema):
             request_id = context.request_id if context is not None else "none"
             before_execution = isinstance(result, PreExecutionError)
             result.errors = mask_errors(result.errors, request_id, self.unavailable, before_execution=before_execution)
+            note_errors(operation_of(context), result.errors)
             if self.watch is not None:
                 self.watch.note_errors(result.errors)
 
     def _tell_end(self, context: OperationContext | None, last: Any, began: float) -> None:
         """Tell who watches how an operation has ended; `last` is its last result, None where there was none."""
-        operation = getattr(context, "operation", None)
+        operation = operation_of(context)
         if self.watch is None or operation is None:
             return
         failed = Outcome.REFUSED if isinstance(last, PreExecutionError) else Outcome.FAILED
@@ -294,11 +318,13 @@ def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecuti
     return PreExecutionError(data=None, errors=errors)
 
 
-def _begin(context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs) -> None:
+def _begin(context: ExecutionContext, operation: OperationDefinitionNode, costs: Costs) -> Operation | None:
     """Note what an operation is, for those who watch."""
-    seen: Operation | None = getattr(context.context, "operation", None)
+    seen = operation_of(context.context)
     if seen is not None:
-        seen.begin(operation.operation.value, costs.find_fields(operation))
+        name = None if operation.name is None else operation.name.value
+        seen.begin(operation.operation.value, costs.find_fields(operation), name)
+    return seen
 
 
 async def _charge(

@@ -1,6 +1,7 @@
 """What is noted of an operation for those who watch: its kind, its root fields, what it cost, and how it ended.
 
-Nothing of it comes from the caller but the choice among the root fields of our schema: no name, no argument, no value.
+Nothing of it comes from the caller but its name and the choice among the root fields of our schema: no argument, no
+value. The name is for traces, never for the label of a metric.
 """
 
 import enum
@@ -17,6 +18,11 @@ from graphql import (
     OperationDefinitionNode,
 )
 
+from tenancy.tracing import Span
+
+MAX_NAME_LENGTH = 80
+"""Characters of the name of an operation; a longer name is not told to anybody."""
+
 UNREAD = "unread"
 """The kind of an operation whose document could not be used."""
 
@@ -24,23 +30,28 @@ UNREAD = "unread"
 class Operation:
     """What is known of one operation while it lasts."""
 
-    __slots__ = ("cost", "fields", "is_over_budget", "kind", "transport")
+    __slots__ = ("cost", "fields", "is_over_budget", "kind", "name", "span", "transport")
 
     def __init__(self, transport: str = "http") -> None:
         self.transport = transport
         self.kind = UNREAD
         """`query`, `mutation` or `subscription`, once the document is read."""
+        self.name: str | None = None
+        """What the caller calls it, where that is short."""
         self.fields: Sequence[str] = ()
         """Its root fields, each once."""
         self.cost: int | None = None
         """The points that it costs, once that is known."""
         self.is_over_budget = False
         """Whether it was refused because too little of a budget is left."""
+        self.span: Span | None = None
+        """Its part of a trace, where there is a tracer."""
 
-    def begin(self, kind: str, fields: Sequence[str]) -> None:
+    def begin(self, kind: str, fields: Sequence[str], name: str | None = None) -> None:
         """The document is valid: from here on the operation runs, unless its budget says otherwise."""
         self.kind = kind
         self.fields = fields
+        self.name = name if name is not None and len(name) <= MAX_NAME_LENGTH else None
 
 
 class Outcome(enum.StrEnum):

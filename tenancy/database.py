@@ -15,7 +15,7 @@ from typing import Any, NewType
 
 import orjson
 import psycopg
-from sqlalchemy import URL, Executable, bindparam, event, func, make_url, select, text
+from sqlalchemy import URL, ExceptionContext, Executable, bindparam, event, func, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -28,6 +28,7 @@ from tenancy.reading import Reader, Reads, only_row
 from tenancy.statements import CompiledStatement, to_json
 from tenancy.table import TENANT_PARAMETER
 from tenancy.tables import token_directory
+from tenancy.tracing import RoundTrips, Span, Tracer, fail_statement
 from tenancy.traffic import Door, Traffic
 from tenancy.transactions import Conversation, TransactionPool
 
@@ -126,8 +127,10 @@ class Database:
         read_connections: int = READ_CONNECTIONS,
         pooler: Pooler = Pooler.NONE,
         name: str = "treue",
+        tracer: Tracer | None = None,
     ) -> None:
         self.url = url
+        self._trips = trips = None if tracer is None else RoundTrips(tracer, url)
         self._ways: OrderedDict[str, tuple[TenantId, uuid.UUID]] = OrderedDict()
         direct = pooler is Pooler.NONE
         network = {**NETWORK_OPTIONS, "application_name": name}
@@ -145,6 +148,8 @@ class Database:
         self._plain_traffic = Traffic()
         event.listen(self.engine.sync_engine, "before_cursor_execute", self._note_sent)
         event.listen(self.engine.sync_engine, "after_cursor_execute", self._note_answered)
+        if trips is not None:
+            event.listen(self.engine.sync_engine, "handle_error", self._trace_failure)
 
         async def connect_writer() -> psycopg.AsyncConnection[Any]:
             return await connect(url, **network, **(DIRECT if direct else POOLED))
@@ -158,6 +163,7 @@ class Database:
             answer_seconds=answer_seconds,
             wait_seconds=pool_wait_seconds,
             prepares=direct,
+            trips=trips,
         )
 
         self.multiplexer = (
@@ -167,6 +173,7 @@ class Database:
                 answer_seconds=answer_seconds,
                 wait_seconds=pool_wait_seconds,
                 prepares=direct,
+                trips=trips,
             )
             if read_connections
             else None
@@ -253,12 +260,21 @@ class Database:
     ) -> None:
         self._plain_traffic.round_trips += 1
         self._plain_traffic.statements += 1
+        context.treue_span = None if self._trips is None else self._trips.begin([context.invoked_statement])
         context.treue_sent_at = time.monotonic()
 
     def _note_answered(
         self, _connection: Any, _cursor: Any, _statement: str, _values: Any, context: Any, _many: Any
     ) -> None:
         self._plain_traffic.answer_seconds += time.monotonic() - context.treue_sent_at
+        if context.treue_span is not None:
+            context.treue_span.end()
+
+    def _trace_failure(self, failure: ExceptionContext) -> None:
+        span: Span | None = getattr(failure.execution_context, "treue_span", None)
+        if span is not None:
+            fail_statement(span, failure.original_exception)
+            span.end()
 
     def forget_token(self, sha256: str) -> None:
         """Look the way of a token up anew next time: where it led, there is no token."""

@@ -19,6 +19,7 @@ from tenancy.connection import Connect, NoAnswer
 from tenancy.pipeline import Pipeline, Question, Request, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.statements import wrap_error
+from tenancy.tracing import RoundTrips
 from tenancy.traffic import Door, Traffic, age_of_oldest
 
 READ_CONNECTIONS = 3
@@ -78,14 +79,28 @@ class Multiplexer:
     """
 
     def __init__(
-        self, connect: Connect, *, connections: int, answer_seconds: float, wait_seconds: float, prepares: bool = True
+        self,
+        connect: Connect,
+        *,
+        connections: int,
+        answer_seconds: float,
+        wait_seconds: float,
+        prepares: bool = True,
+        trips: RoundTrips | None = None,
     ) -> None:
         limits = {
             Lane.FAST: LaneLimits(connections, FAST_STATEMENT_MS),
             Lane.SLOW: LaneLimits(SLOW_READ_CONNECTIONS, SLOW_STATEMENT_MS),
         }
         self._lanes = {
-            lane: _Lane(connect, its, answer_seconds=answer_seconds, wait_seconds=wait_seconds, prepares=prepares)
+            lane: _Lane(
+                connect,
+                its,
+                answer_seconds=answer_seconds,
+                wait_seconds=wait_seconds,
+                prepares=prepares,
+                trips=trips,
+            )
             for lane, its in limits.items()
         }
 
@@ -133,12 +148,20 @@ class _Lane:
     """Some connections, and the requests that wait for them."""
 
     def __init__(
-        self, connect: Connect, limits: LaneLimits, *, answer_seconds: float, wait_seconds: float, prepares: bool
+        self,
+        connect: Connect,
+        limits: LaneLimits,
+        *,
+        answer_seconds: float,
+        wait_seconds: float,
+        prepares: bool,
+        trips: RoundTrips | None,
     ) -> None:
         self.milliseconds = str(limits.statement_ms)
         self._connect, self._size, self._prepares = connect, limits.connections, prepares
         self._answer_seconds, self._wait_seconds = answer_seconds, wait_seconds
         self._depth = MAX_IN_FLIGHT if prepares else 1
+        self._trips = trips
         self._traffic = Traffic()
         self.pipelines: list[Pipeline] = []
         self._opening: set[asyncio.Task[None]] = set()
@@ -154,6 +177,8 @@ class _Lane:
                 raise NoFreeConnection("too many reads wait for a connection")
         loop = asyncio.get_running_loop()
         request = Request(questions, loop.create_future(), loop.time())
+        if self._trips is not None:
+            self._trips.watch(request.sources(), request.answered)
         self.waiting.append(request)
         self._feed()
         self._watch(loop)

@@ -88,6 +88,10 @@ class Request:
         self.sent_again = False
         self.prepared_again = 0
 
+    def sources(self) -> list[Executable]:
+        """Its statements as they were written."""
+        return [question.statement.source for question in self.questions]
+
     def fail(self, error: Exception) -> None:
         """Tell the one who asked, if somebody still waits."""
         if not self.answered.done():

@@ -81,10 +81,12 @@ class CompiledStatement:
         "_types",
         "is_sent_once",
         "parameter_types",
+        "source",
         "text",
     )
 
     def __init__(self, statement: Any, *, is_sent_once: bool = False) -> None:
+        self.source: Executable = statement
         compiled: Any = statement.compile(dialect=_DIALECT)
         if compiled.post_compile_params or compiled.literal_execute_params:
             raise ValueError("the text depends on the values: compare with any_() of an array and not with in_()")

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from tenancy.connection import Connect, NoAnswer
 from tenancy.pipeline import Answer, Pipeline, Question, Request, question_of
 from tenancy.statements import wrap_error
+from tenancy.tracing import RoundTrips
 from tenancy.traffic import Door, Traffic, age_of_oldest
 
 _COMMIT = question_of(text("COMMIT"), {})
@@ -28,10 +29,13 @@ _COMMITTED = "COMMIT"
 class Conversation:
     """One transaction on a connection: its statements, and how it ends. Once it has ended it is of no use."""
 
-    __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_pipeline")
+    __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_pipeline", "_trips")
 
-    def __init__(self, pipeline: Pipeline, beginning: Sequence[Question], answer_seconds: float) -> None:
+    def __init__(
+        self, pipeline: Pipeline, beginning: Sequence[Question], answer_seconds: float, trips: RoundTrips | None
+    ) -> None:
         self._pipeline = pipeline
+        self._trips = trips
         self._beginning = beginning
         self._answer_seconds = answer_seconds
         self._has_ended = False
@@ -75,6 +79,8 @@ class Conversation:
         if not self._pipeline.is_open:
             raise wrap_error(psycopg.OperationalError("the connection was closed"), None, lost=True)
         request = _request(questions)
+        if self._trips is not None:
+            self._trips.watch(request.sources(), request.answered)
         self._pipeline.send(request)
         try:
             async with asyncio.timeout(self._answer_seconds):
@@ -101,9 +107,16 @@ class TransactionPool:
     """Connections that are opened when they are needed, kept, and lent to one transaction at a time."""
 
     def __init__(
-        self, connect: Connect, *, size: int, answer_seconds: float, wait_seconds: float, prepares: bool
+        self,
+        connect: Connect,
+        *,
+        size: int,
+        answer_seconds: float,
+        wait_seconds: float,
+        prepares: bool,
+        trips: RoundTrips | None = None,
     ) -> None:
-        self._connect, self._size, self._prepares = connect, size, prepares
+        self._connect, self._size, self._prepares, self._trips = connect, size, prepares, trips
         self._answer_seconds, self._wait_seconds = answer_seconds, wait_seconds
         self._open: set[Pipeline] = set()
         self._free: list[Pipeline] = []
@@ -135,7 +148,7 @@ class TransactionPool:
         Raises SQLAlchemy's TimeoutError when no connection becomes free in time.
         """
         pipeline = await self._check_out()
-        conversation = Conversation(pipeline, beginning, self._answer_seconds)
+        conversation = Conversation(pipeline, beginning, self._answer_seconds, self._trips)
         try:
             yield conversation
             await conversation.commit()

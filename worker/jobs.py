@@ -68,7 +68,8 @@ class JobDesk:
 
     async def _advance(self, job: DueJob) -> bool:
         try:
-            unfinished = await advance_job(self._world, job.tenant_id, job.id)
+            with self._tally.trace_work("job batch", job.tenant_id):
+                unfinished = await advance_job(self._world, job.tenant_id, job.id)
         except Exception as error:
             if is_away(error):
                 raise

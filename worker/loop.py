@@ -26,7 +26,10 @@ async def repeat_until_stopped(
     outage = Outage(who)
     while not stop.is_set():
         try:
-            worked = await work()
+            with tally.trace_round(who) as span:
+                worked = await work()
+                if span is not None and not worked:
+                    span.forget()
         except Exception as error:  # noqa: BLE001 - a loop that died in silence would be worse than any error
             rest = outage.failed(error)
         else:

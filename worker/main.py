@@ -14,6 +14,7 @@ from loyalty.services.world import World
 from tenancy.database import POOL_WAIT_SECONDS, Database, Pooler
 from tenancy.metrics import DatabaseCollector
 from tenancy.startup import refuse_unsafe_role
+from tenancy.tracing import Tracer
 from worker.jobs import work_off_jobs
 from worker.lateness import LATENESS_LOOP, Lateness, watch_lateness
 from worker.metrics import WorkerCollector
@@ -62,7 +63,7 @@ class Desk:
         return [*whole, *readers, LATENESS_LOOP]
 
 
-async def run_worker(
+async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by name
     app_url: str,
     relay_url: str,
     *,
@@ -72,22 +73,28 @@ async def run_worker(
     pooler: Pooler = Pooler.NONE,
     shutdown_seconds: float = DEFAULT_SHUTDOWN_SECONDS,
     registry: CollectorRegistry | None = None,
+    tracer: Tracer | None = None,
 ) -> None:
     """Run the loops of ``parts`` until SIGTERM or SIGINT; running batches then have ``shutdown_seconds`` to finish.
 
-    Metrics go into ``registry``, where there is one.
+    Metrics go into ``registry`` and spans to ``tracer``, where there is one.
     Raises UnsafeDatabaseRole when one of the two roles could look over the wall.
     """
     app = Database(
-        app_url, pool_size=pool_size, pool_wait_seconds=pool_wait_seconds, pooler=pooler, name="treue-worker"
+        app_url,
+        pool_size=pool_size,
+        pool_wait_seconds=pool_wait_seconds,
+        pooler=pooler,
+        name="treue-worker",
+        tracer=tracer,
     )
-    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay")
+    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay", tracer=tracer)
     try:
         for database in (app, relay):
             await refuse_unsafe_role(database)
         stop = asyncio.Event()
         _stop_on_signals(stop)
-        desk = Desk(frozenset(parts))
+        desk = Desk(frozenset(parts), Tally(tracer))
         if registry is not None:
             registry.register(DatabaseCollector({"app": app, "relay": relay}))
             registry.register(WorkerCollector(desk.loops, desk.tally, desk.lateness))

@@ -32,12 +32,13 @@ async def read_logs(world: World, relay: Database, stop: asyncio.Event, tally: T
             loops.create_task(_run_reader(reader, world, relay, stop, counts), name=loop_name(reader))
 
 
-async def read_round(reader: Reader, world: World, relay: Database) -> int:
+async def read_round(reader: Reader, world: World, relay: Database, tally: Tally | None = None) -> int:
     """One turn of a reader for each tenant whose log has grown; returns how many tenants there were."""
+    counts = tally or Tally()
     async with relay.engine.connect() as connection:
         tenants = await read_due_logs(connection, reader.name, TENANTS_AT_ONCE)
     for tenant_id in tenants:
-        await _take_turn(reader, world, tenant_id)
+        await _take_turn(reader, world, tenant_id, counts)
     return len(tenants)
 
 
@@ -55,14 +56,15 @@ async def _run_reader(reader: Reader, world: World, relay: Database, stop: async
             async with relay.engine.begin() as connection:
                 await register_readers(connection, [reader.name])
             is_registered = True
-        return await read_round(reader, world, relay) > 0
+        return await read_round(reader, world, relay, tally) > 0
 
     await repeat_until_stopped(loop_name(reader), work, stop, PACE, tally)
 
 
-async def _take_turn(reader: Reader, world: World, tenant_id: TenantId) -> None:
+async def _take_turn(reader: Reader, world: World, tenant_id: TenantId, tally: Tally) -> None:
     try:
-        await advance_reader(world.database, tenant_id, reader)
+        with tally.trace_work(f"turn of {reader.name}", tenant_id):
+            await advance_reader(world.database, tenant_id, reader)
     except TurnFailed as failed:
         cause = failed.__cause__
         if not isinstance(cause, Exception) or is_away(cause):

@@ -69,7 +69,8 @@ async def sweep_round(world: World, relay: Database, news: SweepNews) -> int:
 async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, news: SweepNews) -> Swept:
     key = (one.name, tenant_id)
     try:
-        swept = await one.work(world, tenant_id)
+        with news.tally.trace_work(f"sweep {one.name}", tenant_id):
+            swept = await one.work(world, tenant_id)
     except Exception as error:
         if is_away(error):
             raise

@@ -1,14 +1,23 @@
-"""What the loops of a worker have done since the process started. They count always; metrics read it."""
+"""What the loops of a worker have done since the process started, and who is told of each round while it lasts.
+
+The loops count always; metrics read it.
+"""
 
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+
+from loyalty.rules.ids import TenantId
+from tenancy.tracing import Round, Span, Tracer, hold, trace
 
 
 @dataclass(slots=True)
 class Tally:
     """Counts of one worker process."""
 
+    tracer: Tracer | None = None
+    """Who is told of each round."""
     started_at: float = field(default_factory=time.monotonic)
     relayed_events: int = 0
     swept: Counter[str] = field(default_factory=Counter)
@@ -21,6 +30,14 @@ class Tally:
     """Batches of jobs, by how they ended: done, failed (it is tried again), given_up."""
     round_ended_at: dict[str, float] = field(default_factory=dict)
     """When each loop ended its last round that went well (`time.monotonic`)."""
+
+    def trace_round(self, loop: str) -> AbstractContextManager[Round | None]:
+        """A span for the round of a loop."""
+        return hold(None if self.tracer is None else self.tracer.begin_round(f"{loop} round"))
+
+    def trace_work(self, name: str, tenant_id: TenantId) -> AbstractContextManager[Span | None]:
+        """A span for what a round does in one tenant."""
+        return trace(self.tracer, name, tenant_id=str(tenant_id))
 
     def note_round(self, loop: str) -> None:
         """A round of a loop went well."""

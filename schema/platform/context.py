@@ -11,6 +11,7 @@ from loyalty.rules.platform import PlatformCaller
 from loyalty.services.world import World
 from schema.connections import Seal
 from schema.delivery import Delivery
+from schema.watching import Operation
 from tenancy.policies import NO_TENANT
 
 PLATFORM_SEAL = TenantId(UUID(NO_TENANT))
@@ -26,6 +27,8 @@ class PlatformContext:
     request_id: str
     cursor_key: bytes
     delivery: Delivery = field(default_factory=Delivery)
+    operation: Operation = field(default_factory=Operation)
+    """What is noted of the operation for those who watch."""
 
     @property
     def caller(self) -> tuple[TenantId, str]:

@@ -15,6 +15,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.services.world import World
 from permissions.actor import Actor
 from runtime.metrics import new_registry
+from runtime.tracing import BoundedQueue, TraceCollector
 from schema.errors import shown_refusals
 from schema.watching import Operation, Outcome
 from tenancy.database import Database
@@ -42,6 +43,12 @@ def tables() -> str:
             "## Worker",
             "",
             *_table(worker_registry()),
+            "",
+            "## Traces",
+            "",
+            "In every process that [sends traces](../operating.md#traces).",
+            "",
+            *_table(trace_registry(), of_the_build=False),
             "",
             "## When something is late",
             "",
@@ -78,6 +85,14 @@ def worker_registry() -> CollectorRegistry:
     return registry
 
 
+def trace_registry() -> CollectorRegistry:
+    """What a process registers that sends traces. Nothing is sent."""
+    registry, queue = CollectorRegistry(), BoundedQueue("http://127.0.0.1:1/v1/traces")
+    queue.close()
+    registry.register(TraceCollector(queue))
+    return registry
+
+
 def _of_the_build() -> list[Metric]:
     return [metric for metric in new_registry("server").collect() if metric.name.startswith("treue_")]
 
@@ -89,9 +104,10 @@ def _no_connections() -> OpenConnections:
     return OpenConnections(find_fallen)
 
 
-def _table(registry: CollectorRegistry) -> Iterator[str]:
+def _table(registry: CollectorRegistry, *, of_the_build: bool = True) -> Iterator[str]:
     yield from ("| metric | kind | unit | labels | meaning |", "| --- | --- | --- | --- | --- |")
-    for metric in sorted([*registry.collect(), *_of_the_build()], key=lambda it: it.name):
+    more = _of_the_build() if of_the_build else []
+    for metric in sorted([*registry.collect(), *more], key=lambda it: it.name):
         labels = ", ".join(f"`{label}`" for label in _labels_of(metric)) or "-"
         name = f"{metric.name}{SUFFIXES.get(metric.type, '')}"
         yield f"| `{name}` | {metric.type} | {_unit_of(metric)} | {labels} | {metric.documentation} |"

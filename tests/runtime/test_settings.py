@@ -51,6 +51,11 @@ def test_an_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) ->
         ("TREUE_DATABASE_NAME", 'treue"; DROP'),
         ("DATABASE_URL", "mysql://admin:hunter2@db/x"),
         ("TREUE_APP_URL", "hunter2"),
+        ("TREUE_TRACES_URL", "collector:4318"),
+        ("TREUE_TRACES_URL", "http://me:hunter2@collector/v1/traces"),
+        ("TREUE_TRACES_URL", "http://collector/v1/traces?key=hunter2"),
+        ("TREUE_TRACES_RATIO", "1.5"),
+        ("TREUE_TRACES_RATIO", "nan"),
         ("TREUE_APP_URL", "postgresql://treue_app:hunter2@db/treue?no_such_option=1"),
     ],
 )

@@ -157,3 +157,14 @@ async def test_a_server_is_not_ready_before_its_tables_are_there(
     async with connected(own_database_urls.app) as database:
         with pytest.raises(OldTables, match=f"is at revision {found}, {newest_revision()} is needed"):
             await refuse_old_tables(database, newest_revision())
+
+
+async def test_the_platforms_process_is_not_ready_before_its_tables_are_there_either(
+    own_database_urls: DatabaseUrls,
+) -> None:
+    async with connected(own_database_urls.relay) as database:
+        await refuse_old_tables(database, newest_revision())
+        with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
+            owner.execute("UPDATE alembic_version SET version_num = '0047'")
+        with pytest.raises(OldTables, match="is at revision 0047"):
+            await refuse_old_tables(database, newest_revision())

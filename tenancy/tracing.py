@@ -1,0 +1,227 @@
+"""What is told of the work of a process to a tracer, where there is one. Without a tracer nothing is told.
+
+Names and attributes follow the semantic conventions of OpenTelemetry. No value of a statement is told, and nothing of
+a caller but the name of an operation: no argument, no text of a document.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from enum import StrEnum
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar, cast
+
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import Delete, Executable, Insert, Select, Table, TextClause, Update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
+
+MAX_SUMMARY_LENGTH = 255
+"""Characters of the summary of a statement, as the conventions say; what would be cut is left out whole."""
+MAX_SUMMARIES = 2_000
+"""Statements whose summary one process keeps; the one that was not used for longest is summed up anew."""
+
+TENANT = "treue.tenant.id"
+"""The attribute that names a tenant."""
+
+UNKNOWN = "SQL"
+"""The summary of a statement of which nothing but its text is known."""
+
+CANCELLED = "cancelled"
+"""How work ended that nobody waited for any more."""
+
+_WRITES = re.compile(r"(?<!FOR )(?<!DO )\b(INSERT(?= INTO)|UPDATE|DELETE(?= FROM))(?: INTO| FROM)? ([a-z_]+)")
+"""What a statement that is written as text writes."""
+
+Attribute = str | int | float | bool | Sequence[str]
+
+
+class Kind(StrEnum):
+    """What part a span has in a trace."""
+
+    SERVER = "SERVER"
+    """Somebody else asked for it."""
+    CLIENT = "CLIENT"
+    """Somebody else is asked."""
+    INTERNAL = "INTERNAL"
+
+
+class Span(Protocol):
+    """One piece of work, from its beginning to its end."""
+
+    def rename(self, name: str) -> None:
+        """Say what it is, once that is known."""
+
+    def note(self, name: str, value: Attribute) -> None:
+        """Note one attribute."""
+
+    def fail(self, error_type: str) -> None:
+        """Say that the work failed, and with what."""
+
+    def within(self) -> AbstractContextManager[None]:
+        """Let what begins in the block be a part of this span."""
+
+    def end(self) -> None:
+        """The work is over. A second call changes nothing."""
+
+
+class Round(Span, Protocol):
+    """A round of a loop, which most often finds nothing to do."""
+
+    def forget(self) -> None:
+        """Tell nothing of the round, unless a part of it was work of its own: there was nothing to do."""
+
+
+S = TypeVar("S", bound=Span)
+
+
+class Tracer(Protocol):
+    """Whoever is told what a process does."""
+
+    def begin(self, name: str, kind: Kind) -> Span:
+        """A span that is part of the span around it, or of the trace that is continued here."""
+
+    def begin_part(self, name: str, kind: Kind) -> Span | None:
+        """A span that is part of the span around it; None where nothing is recorded."""
+
+    def begin_round(self, name: str) -> Round:
+        """A span of a trace of its own, of which nothing is told before it ends."""
+
+    def continue_trace(self, headers: Mapping[str, str]) -> AbstractContextManager[None]:
+        """Let what begins in the block be a part of the trace of a caller: `traceparent` and `tracestate`."""
+
+
+NO_SPAN: AbstractContextManager[None] = contextlib.nullcontext()
+"""Stands for a span where there is no tracer. It may be entered any number of times."""
+
+
+def trace(
+    tracer: Tracer | None, name: str, kind: Kind = Kind.INTERNAL, *, tenant_id: str | None = None
+) -> AbstractContextManager[Span | None]:
+    """A span that lasts as long as the block, and that fails with an exception of the block."""
+    if tracer is None:
+        return NO_SPAN
+    span = tracer.begin(name, kind)
+    if tenant_id is not None:
+        span.note(TENANT, tenant_id)
+    return hold(span)
+
+
+def hold(span: S | None) -> AbstractContextManager[S | None]:
+    """Let a span that has begun last as long as the block, and fail with an exception of the block."""
+    return NO_SPAN if span is None else _hold(span)
+
+
+@contextlib.contextmanager
+def _hold(span: S) -> Iterator[S]:
+    try:
+        with span.within():
+            yield span
+    except asyncio.CancelledError:
+        span.fail(CANCELLED)
+        raise
+    except Exception as error:
+        span.fail(type(error).__qualname__)
+        raise
+    finally:
+        span.end()
+
+
+class RoundTrips:
+    """Tells a tracer of the round trips to one database: each is a span of whoever asks."""
+
+    def __init__(self, tracer: Tracer, url: str) -> None:
+        self._tracer = tracer
+        way = conninfo_to_dict(url)
+        self._place: dict[str, Attribute] = {"db.system.name": "postgresql"}
+        for attribute, part in (("db.namespace", "dbname"), ("server.address", "host")):
+            if way.get(part):
+                self._place[attribute] = str(way[part])
+        if way.get("port"):
+            self._place["server.port"] = int(str(way["port"]))
+
+    def begin(self, statements: Sequence[Executable | None]) -> Span | None:
+        """A span for statements that travel together; None stands for one whose text alone is known."""
+        span = self._tracer.begin_part("postgresql", Kind.CLIENT)
+        if span is None:
+            return None
+        summary = _join_summaries(map(summarize, statements))
+        span.rename(summary)
+        for name, value in self._place.items():
+            span.note(name, value)
+        span.note("db.query.summary", summary)
+        span.note("db.operation.name", summarize(statements[-1]).partition(" ")[0])
+        if len(statements) > 1:
+            span.note("db.operation.batch.size", len(statements))
+        return span
+
+    def watch(self, statements: Sequence[Executable | None], answered: "asyncio.Future[Any]") -> None:
+        """Tell of a round trip from now until it is answered."""
+        span = self.begin(statements)
+        if span is not None:
+            answered.add_done_callback(partial(_end_with_answer, span))
+
+
+def _end_with_answer(span: Span, answered: "asyncio.Future[Any]") -> None:
+    if answered.cancelled():
+        span.fail(CANCELLED)
+    else:
+        error = answered.exception()
+        if error is not None:
+            fail_statement(span, error)
+    span.end()
+
+
+def fail_statement(span: Span, error: BaseException) -> None:
+    """Say with which SQLSTATE a statement failed, or with what else. The message may hold values, so it is not told."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if state:
+        span.note("db.response.status_code", state)
+    span.fail(state or type(cause).__qualname__)
+
+
+@lru_cache(MAX_SUMMARIES)
+def summarize(statement: Executable | None) -> str:
+    """What a statement does to which tables, such as `INSERT entries UPDATE accounts`; never a value."""
+    if isinstance(statement, TextClause):
+        return _summarize_text(statement.text)
+    if statement is None:
+        return UNKNOWN
+    targets, read = dict[str, None](), dict[str, None]()
+    written = set[str]()
+    for part in iterate(cast("ExternallyTraversible", statement)):
+        if isinstance(part, Insert | Update | Delete):
+            targets[f"{part.__visit_name__.upper()} {part.table.description}"] = None
+            written.add(part.table.description)
+        elif isinstance(part, Table):
+            read[part.name] = None
+    reads = [table for table in read if table not in written]
+    if isinstance(statement, Select) or not targets:
+        return " ".join(_that_fit([*targets, " ".join(["SELECT", *_that_fit(reads)])]))
+    return " ".join(_that_fit(targets))
+
+
+def _summarize_text(statement: str) -> str:
+    """The tables that a statement writes, or else its first word."""
+    found = _WRITES.findall(statement)
+    return " ".join(_that_fit(dict.fromkeys(f"{verb} {table}" for verb, table in found))) or statement.split(None, 1)[0]
+
+
+def _join_summaries(summaries: Iterable[str]) -> str:
+    """The summary of statements that travel together: those that name a table, or else the last one."""
+    every = list(summaries)
+    return " ".join(_that_fit(dict.fromkeys(one for one in every if " " in one))) or every[-1]
+
+
+def _that_fit(words: Iterable[str]) -> list[str]:
+    """As many words from the first on as a summary may have characters."""
+    kept, length = list[str](), 0
+    for word in words:
+        length += len(word) + 1
+        if kept and length > MAX_SUMMARY_LENGTH:
+            break
+        kept.append(word)
+    return kept
