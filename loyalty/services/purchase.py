@@ -17,7 +17,8 @@ from loyalty.services.points_paid import NOTHING_SETTLED, read_settled
 from loyalty.services.profile import refresh_profiles
 from loyalty.services.program import program_at
 from loyalty.services.purchase_batch import name_status, refuse_input, split_into_waves
-from loyalty.services.purchase_booking import RecordingItem, book_items
+from loyalty.services.purchase_booking import book_items
+from loyalty.services.purchase_draft import RecordingItem
 from loyalty.services.purchase_judgement import convert_to_program_currency, judge_in_program
 from loyalty.services.purchase_key import settle_keys
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult

@@ -46,9 +46,6 @@ from loyalty.storage.refunds import read_refunds
 from tenancy.database import Transaction
 from tenancy.retry import StaleRead
 
-VALUED_FACTS = frozenset({"total", "lines", "location", "staff", "booked_at", "starts_at", "payments"})
-"""The facts that rules look at."""
-
 
 class FrozenRules(NamedTuple):
     """What a purchase was evaluated with: the rules, and when points expire where no rule says otherwise."""

@@ -1,0 +1,199 @@
+"""What is known of reported purchases once their customers are locked, and what will be booked for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from uuid import UUID
+
+from loyalty.ledger.book import Book, bring_open_lots
+from loyalty.ledger.program import CompiledProgram
+from loyalty.rules.accrual_steps import CREDITED, takes_credited_points
+from loyalty.rules.booking_steps import (
+    ToldCategory,
+    follow_categories,
+    is_valued_anew,
+)
+from loyalty.rules.ids import CustomerId
+from loyalty.rules.purchase import (
+    PurchaseFacts,
+    PurchaseStatus,
+)
+from loyalty.rules.purchase_report import AppliedReport
+from loyalty.rules.refund import Refund
+from loyalty.services.payments import NamedPayment, read_named_payments
+from loyalty.services.points_paid import read_payments
+from loyalty.services.purchase_recording import PurchaseRecording
+from loyalty.services.revaluation import (
+    FrozenRules,
+    can_be_revalued,
+    read_frozen_rules,
+)
+from loyalty.storage.accounts import LockedCustomer
+from loyalty.storage.accruals import read_accruals_by_id
+from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
+from loyalty.storage.purchase_preparation import KnownPurchase
+from loyalty.storage.purchases import PurchaseRow
+from loyalty.storage.refunds import read_refunds
+from tenancy.database import Transaction
+from tenancy.retry import StaleRead
+
+
+class RecordingItem(NamedTuple):
+    """One item that is new: what is reported, what was known, and what is known after it."""
+
+    recording: PurchaseRecording
+    fingerprint: str
+    known: KnownPurchase
+    news: AppliedReport
+    status: PurchaseStatus
+
+    @property
+    def key(self) -> PurchaseKey:
+        """The natural key of its purchase."""
+        return PurchaseKey(self.news.facts.kind, self.news.facts.external_id)
+
+    @property
+    def is_paid_with_points(self) -> bool:
+        """Whether points pay for its purchase, or did until a part of it was refunded."""
+        before = self.known.purchase
+        had_paid = before is not None and before.refunded_minor and self.known.checkout_version
+        return bool(self.known.paid.owner_ids or had_paid)
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseDraft:
+    """One item that will be booked: the facts as they are now, what was known before, and whose it is."""
+
+    item: RecordingItem
+    facts: PurchaseFacts
+    customer_id: CustomerId
+    refunds: Sequence[Refund]
+    frozen: FrozenRules | None
+
+    @property
+    def before(self) -> PurchaseRow | None:
+        """The purchase as it was before this report."""
+        return self.item.known.purchase
+
+
+class LockedFacts(NamedTuple):
+    """What is known of the items of one posting since their customers are locked; mostly only the customers."""
+
+    opened: dict[str, LockedCustomer]
+    paid: Mapping[int, PaidWithPoints]
+    named: Mapping[UUID, NamedPayment]
+    refunds: Mapping[int, Sequence[Refund]]
+    frozen: Mapping[int, FrozenRules]
+
+    def find_customer(self, item: RecordingItem) -> LockedCustomer:
+        """Return the customer whose purchase an item is."""
+        return self.opened[item.recording.customer.external_id]
+
+
+async def read_under_locks(
+    tx: Transaction,
+    book: Book,
+    items: dict[int, RecordingItem],
+    paying: dict[int, PurchaseKey],
+    opened: dict[str, LockedCustomer],
+) -> LockedFacts:
+    """Read what only some items need: for a first purchase that nothing pays for, that is no statement at all."""
+    paid = await read_payments(tx, paying, opened)
+    named = await read_named_payments(tx, [item.news for item in items.values()])
+    await _load_lots_to_take_back(tx, book, items, opened)
+    return LockedFacts(
+        opened, paid, named, await _read_refunds(tx, items), await _read_frozen_rules(tx, book.program, items)
+    )
+
+
+def draft_items(items: dict[int, RecordingItem], facts: LockedFacts) -> dict[int, PurchaseDraft]:
+    """What will be booked for each item, with the customer's category that it is judged by."""
+    owners = {position: CustomerId(facts.find_customer(item).profile.id) for position, item in items.items()}
+    told = [
+        ToldCategory(owners[position], item.recording.customer.category, item.known.customer_category)
+        for position, item in items.items()
+    ]
+    return {
+        position: PurchaseDraft(
+            item,
+            # Kept with the facts, so that what was evaluated can be evaluated again.
+            replace(item.news.facts, customer_category=category),
+            owners[position],
+            facts.refunds.get(position, ()),
+            facts.frozen.get(position),
+        )
+        for (position, item), category in zip(items.items(), follow_categories(told), strict=True)
+    }
+
+
+async def refuse_stale_accruals(tx: Transaction, items: dict[int, RecordingItem]) -> None:
+    """Raise StaleRead when an accrual was moved before its account was locked: under the lock nobody moves it."""
+    known = {item.known.accrual.id: item.known.accrual for item in items.values() if item.known.accrual}
+    if known and await read_accruals_by_id(tx, list(known)) != known:
+        raise StaleRead
+
+
+async def _read_refunds(tx: Transaction, items: dict[int, RecordingItem]) -> dict[int, Sequence[Refund]]:
+    """The refunds of purchases; mostly there are none, and then no statement."""
+    refunded = {
+        position: item.known.purchase.id
+        for position, item in items.items()
+        if item.known.purchase and item.known.was_refunded
+    }
+    if not refunded:
+        return {}
+    found = await read_refunds(tx, list(refunded.values()))
+    return {position: [row.refund for row in found[purchase_id]] for position, purchase_id in refunded.items()}
+
+
+async def _load_lots_to_take_back(
+    tx: Transaction, book: Book, items: dict[int, RecordingItem], opened: dict[str, LockedCustomer]
+) -> None:
+    """The open lots of customers from whom credited points are taken back; mostly nobody, and then no statement."""
+    externals = {
+        item.recording.customer.external_id
+        for item in items.values()
+        if _takes_back(item) or (_is_revalued(item) and _is_credited(item))
+    }
+    if not externals:
+        return
+    await bring_open_lots(tx, book, [book.open(opened[external_id]) for external_id in externals])
+
+
+async def _read_frozen_rules(
+    tx: Transaction, program: CompiledProgram, items: dict[int, RecordingItem]
+) -> dict[int, FrozenRules]:
+    """The rules that changed purchases were evaluated with; mostly nothing has changed, and then no statement."""
+    changed = {
+        position: (item.known.accrual, item.news.facts)
+        for position, item in items.items()
+        if item.known.accrual and _is_revalued(item)
+    }
+    if not changed:
+        return {}
+    found = await read_frozen_rules(tx, program, list(changed.values()))
+    return {position: found[accrual.id] for position, (accrual, _) in changed.items()}
+
+
+def _is_revalued(item: RecordingItem) -> bool:
+    """Whether a report changes what rules look at, after the purchase was evaluated."""
+    accrual, before = item.known.accrual, item.known.purchase
+    if accrual is None or before is None:
+        return False
+    cards_minor = item.known.cards.gross_minor or accrual.cards_paid_minor
+    return is_valued_anew(
+        item.news.changed,
+        before.status,
+        item.status,
+        can_be_valued=can_be_revalued(accrual),
+        is_paid=bool(item.known.paid.owner_ids or accrual.points_paid_minor or cards_minor),
+    )
+
+
+def _is_credited(item: RecordingItem) -> bool:
+    return item.known.accrual is not None and item.known.accrual.state in CREDITED
+
+
+def _takes_back(item: RecordingItem) -> bool:
+    accrual = item.known.accrual
+    return accrual is not None and takes_credited_points(accrual.policy, accrual.state, item.status)
