@@ -139,6 +139,14 @@ def validate_report(report: PurchaseReport) -> list[Problem]:
     return validate_facts(replace(facts, **report.given()))
 
 
+def forget_time_ahead(facts: PurchaseFacts, now: datetime) -> PurchaseFacts:
+    """Return facts without a time that lies in the future, as an earlier release let pass.
+
+    With such a time every later report would be late.
+    """
+    return replace(facts, occurred_at=None) if check_not_ahead(facts.occurred_at, now) else facts
+
+
 def check_not_ahead(occurred_at: datetime | None, now: datetime) -> Problem | None:
     """Return the problem of a report from the future: it would make every later one late."""
     if occurred_at is None or occurred_at <= now + MAX_AHEAD:

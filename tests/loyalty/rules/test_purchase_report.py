@@ -19,6 +19,7 @@ from loyalty.rules.purchase_report import (
     PurchaseReport,
     apply_report,
     check_not_ahead,
+    forget_time_ahead,
     moment_of,
     validate_report,
 )
@@ -234,3 +235,18 @@ def test_a_purchase_called_off_before_it_was_known_stays_so_until_a_later_time_i
     assert began.news is not None
     assert (began.status, began.news.facts.lines) == (CANCELLED, LINES)
     assert judge(report(occurred_at=NOON + HOUR), CONFIRMED, known).status is CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "kept"),
+    [
+        (None, None),
+        (NOON + HOUR, NOON + HOUR),
+        (NOON + HOUR + timedelta(microseconds=1), None),
+    ],
+)
+def test_a_time_in_the_future_that_was_let_pass_once_is_forgotten(
+    occurred_at: datetime | None, kept: datetime | None
+) -> None:
+    facts = replace(FULL, occurred_at=occurred_at)
+    assert forget_time_ahead(facts, NOON) == replace(FULL, occurred_at=kept)
