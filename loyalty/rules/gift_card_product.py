@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.errors import NotFound, Problem
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
 from loyalty.rules.expiry import (
     LAST_EXPIRY_DAY,
     MAX_DAYS,
@@ -149,6 +149,24 @@ def _obstacle(
 def is_past(validity: Validity, today: date) -> bool:
     """Tell whether cards with this validity could not be spent any more."""
     return validity.kind is ValidityKind.FIXED_DAY and validity.last_day is not None and validity.last_day < today
+
+
+def refuse_archived(product: GiftCardProduct) -> None:
+    """Refuse to change a product that was archived. Refusal: InvalidInput."""
+    if product.archived:
+        raise InvalidInput.one("id", reason="must not name an archived product")
+
+
+def refuse_in_program(before: GiftCardProduct | None, after: GiftCardProduct, currency: str, today: date) -> None:
+    """Refuse a product, or a change of it, that does not fit the program of its tenant on this day.
+
+    `before` is None for a new product. A fixed day may be over, as long as nobody sets it. Refusals, in this order:
+    CurrencyMismatch, InvalidInput (a fixed day that is over).
+    """
+    if after.face.currency != currency:
+        raise CurrencyMismatch(currency, after.face.currency, ("face_value", "currency"))
+    if before is None or after.validity != before.validity:
+        refuse_problems(validate_last_day(after.validity, today))
 
 
 def validate_product(product: GiftCardProduct) -> list[Problem]:

@@ -13,6 +13,7 @@ from loyalty.rules.entry_kinds import cause_entry
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardOrigin
 from loyalty.rules.gift_card_events import GiftCardBought
+from loyalty.rules.gift_card_product import expiry_of
 from loyalty.rules.ids import CustomerId, GiftCardId, GiftCardProductId
 from loyalty.rules.lots import allocate
 from loyalty.rules.text import check_external_id
@@ -72,7 +73,7 @@ async def _decide(
     if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound("customer", ("customer",))
     book = await open_book(world, tx, program, actor, [customer_id])
-    product, expires_at = await sell_product(tx, book, request.product_id, customer_id, GiftCardOrigin.POINTS)
+    product = await sell_product(tx, book, request.product_id, customer_id, GiftCardOrigin.POINTS)
     points = product.points_cost or 0
     await bring_open_lots(tx, book, [customer_id])
     card_id = GiftCardId(uuid7())
@@ -80,7 +81,7 @@ async def _decide(
     terms = CardTerms(
         origin=GiftCardOrigin.POINTS,
         face=product.face,
-        expires_at=expires_at,
+        expires_at=expiry_of(product.validity, book.now, program.zone),
         customer_id=customer_id,
         product_id=product.id,
         points_cost=points,

@@ -1,6 +1,5 @@
 """Issue gift cards that were sold for money or are given for goodwill; `giftCardBuy` uses the same for points."""
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from functools import partial
 from typing import NamedTuple
@@ -12,18 +11,17 @@ from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.gift_cards import enter_card, next_card_notice, tell_owner
 from loyalty.ledger.once import Booked, run_once
-from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ProductSale
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.chain import CHAIN_START
-from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound, Problem, refuse_problems
-from loyalty.rules.expiry import end_of_last_day
-from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, check_amount, move
+from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.gift_card import GiftCardEntryKind, GiftCardOrigin, move
 from loyalty.rules.gift_card_code import GiftCardCode, last_symbols
 from loyalty.rules.gift_card_events import GiftCardIssued
-from loyalty.rules.gift_card_product import DEFAULT_VALIDITY, GiftCardProduct, expiry_of, refuse_sale
+from loyalty.rules.gift_card_issue import CardWorth, choose_worth, find_issue_problems, refuse_other_currencies
+from loyalty.rules.gift_card_product import GiftCardProduct, refuse_sale
 from loyalty.rules.ids import CustomerId, GiftCardId, GiftCardProductId
-from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
+from loyalty.rules.money import Money
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.checkout import prepare_customer
 from loyalty.services.customer import CustomerKey
@@ -46,7 +44,19 @@ from tenancy.database import Transaction
 
 ISSUE = "giftCardIssue"
 
-_ONE_OF_TWO = "must be given, or a product, and not both"
+
+class CardTerms(NamedTuple):
+    """What a new card is to be."""
+
+    origin: GiftCardOrigin
+    face: Money
+    expires_at: datetime | None
+    customer_id: CustomerId | None = None
+    product_id: GiftCardProductId | None = None
+    points_cost: int | None = None
+    price_minor: int | None = None
+    reference: str | None = None
+    reason: str | None = None
 
 
 class IssueRequest(NamedTuple):
@@ -81,6 +91,19 @@ class IssueRequest(NamedTuple):
             product=self.product_id,
         )
 
+    def set_terms(self, worth: CardWorth, customer_id: CustomerId | None) -> CardTerms:
+        """Return what the new card is to be."""
+        return CardTerms(
+            origin=self.origin,
+            face=worth.face,
+            expires_at=worth.expires_at,
+            customer_id=customer_id,
+            product_id=self.product_id,
+            price_minor=self.price.amount_minor if self.price else None,
+            reference=self.reference,
+            reason=self.reason,
+        )
+
 
 class IssuedCard(NamedTuple):
     """A card that was made, with its code, and who got it; the same again for a replay."""
@@ -89,20 +112,6 @@ class IssuedCard(NamedTuple):
     code: GiftCardCode
     customer: CustomerRow | None
     replayed: bool
-
-
-class CardTerms(NamedTuple):
-    """What a new card is to be."""
-
-    origin: GiftCardOrigin
-    face: Money
-    expires_at: datetime | None
-    customer_id: CustomerId | None = None
-    product_id: GiftCardProductId | None = None
-    points_cost: int | None = None
-    price_minor: int | None = None
-    reference: str | None = None
-    reason: str | None = None
 
 
 async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> IssuedCard:
@@ -131,27 +140,13 @@ async def _decide(
     customer_id = prepared.customer_id if prepared else None
     if request.customer is not None and customer_id is None:
         raise NotFound("customer", ("customer",))
-    _refuse_currencies(program, {"amount": request.face, "price": request.price})
+    refuse_other_currencies(program.row.currency, {"amount": request.face, "price": request.price})
     book = await open_book(world, tx, program, actor, [] if customer_id is None else [customer_id])
-    face, expires_at = request.face, expiry_of(DEFAULT_VALIDITY, book.now, book.program.zone)
+    product = None
     if request.product_id is not None:
-        product, expires_at = await sell_product(tx, book, request.product_id, customer_id, request.origin)
-        face = product.face
-    if face is None:
-        raise InvalidInput.one("amount", reason=_ONE_OF_TWO)
-    if request.expires_on is not None:
-        expires_at = end_of_last_day(request.expires_on, book.now, book.program.zone)
-    terms = CardTerms(
-        origin=request.origin,
-        face=face,
-        expires_at=expires_at,
-        customer_id=customer_id,
-        product_id=request.product_id,
-        price_minor=request.price.amount_minor if request.price else None,
-        reference=request.reference,
-        reason=request.reason,
-    )
-    return issue_card(world, book, GiftCardId(uuid7()), terms)
+        product = await sell_product(tx, book, request.product_id, customer_id, request.origin)
+    worth = choose_worth(request.face, product, request.expires_on, book.now, program.zone)
+    return issue_card(world, book, GiftCardId(uuid7()), request.set_terms(worth, customer_id))
 
 
 async def sell_product(
@@ -160,8 +155,8 @@ async def sell_product(
     product_id: GiftCardProductId,
     customer_id: CustomerId | None,
     origin: GiftCardOrigin,
-) -> tuple[GiftCardProduct, datetime | None]:
-    """Book that one more card of a product is sold; also return when that card expires.
+) -> GiftCardProduct:
+    """Book that one more card of a product is sold.
 
     The posting counts it only within the stock, so of two sales of the last card one begins anew and is refused. The
     limit of a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
@@ -170,13 +165,26 @@ async def sell_product(
     counts = origin is not GiftCardOrigin.GOODWILL
     product = refuse_sale(sales, book.today, for_points=origin is GiftCardOrigin.POINTS, counts_for_customer=counts)
     book.posting.add(ProductSale(product_id, 1, stored.version if stored else None))
-    return product, expiry_of(product.validity, book.now, book.program.zone)
+    return product
 
 
 def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) -> Booked[IssuedCard]:
     """Book a new card with its first entry. An archived customer who gets it comes back."""
-    tenant_id, code = book.actor.tenant_id, new_code()
-    blank = GiftCardRow(
+    code = new_code()
+    blank = _new_card(world, book, card_id, terms, code)
+    if terms.customer_id is not None:
+        bring_back(book, terms.customer_id, ArchiveCause.GIFT_CARD, card_id)
+    after = move(blank.account, blank.face_minor)
+    card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
+    book.posting.add(card)
+    tell_owner(book, card, GiftCardIssued, amount_minor=card.face_minor)
+    return Booked(book, card_id, lambda: IssuedCard(card, code, _customer(book, terms.customer_id), replayed=False))
+
+
+def _new_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms, code: GiftCardCode) -> GiftCardRow:
+    """Return a new card with nothing on it; its first entry brings the money."""
+    tenant_id = book.actor.tenant_id
+    return GiftCardRow(
         id=card_id,
         product_id=terms.product_id,
         origin=terms.origin,
@@ -202,13 +210,6 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
         actor_kind=book.actor.kind,
         actor=book.actor.display,
     )
-    if terms.customer_id is not None:
-        bring_back(book, terms.customer_id, ArchiveCause.GIFT_CARD, card_id)
-    after = move(blank.account, blank.face_minor)
-    card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
-    book.posting.add(card)
-    tell_owner(book, card, GiftCardIssued, amount_minor=card.face_minor)
-    return Booked(book, card_id, lambda: IssuedCard(card, code, _customer(book, terms.customer_id), replayed=False))
 
 
 async def read_issued(world: World, by: Actor, tx: Transaction, result_id: UUID) -> IssuedCard:
@@ -224,26 +225,12 @@ def _customer(book: Book, customer_id: CustomerId | None) -> CustomerRow | None:
 
 
 def _refuse_issue(request: IssueRequest) -> None:
-    face, price = request.face, request.price
+    has_product = request.product_id is not None
     refuse_problems(
         [
             check_external_id(request.idempotency_key, ("idempotency_key",)),
-            Problem(("origin",), "must be MONEY or GOODWILL") if request.origin is GiftCardOrigin.POINTS else None,
-            Problem(("amount",), _ONE_OF_TWO) if (face is None) == (request.product_id is None) else None,
-            None if face is None else check_amount(face),
-            Problem(("price",), "is only for cards that were sold for MONEY")
-            if price is not None and request.origin is not GiftCardOrigin.MONEY
-            else None,
-            Problem(("price", "amount"), "must not be negative")
-            if price is not None and not 0 <= price.amount_minor <= MAX_AMOUNT_MINOR
-            else None,
+            *find_issue_problems(request.origin, request.face, request.price, has_product=has_product),
             None if request.reference is None else check_external_id(request.reference, ("reference",)),
             check_note(request.reason, ("reason",)),
         ]
     )
-
-
-def _refuse_currencies(program: CompiledProgram, amounts: Mapping[str, Money | None]) -> None:
-    for field, amount in amounts.items():
-        if amount is not None and amount.currency != program.row.currency:
-            raise CurrencyMismatch(program.row.currency, amount.currency, (field, "currency"))

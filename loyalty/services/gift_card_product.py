@@ -10,14 +10,17 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.audit import AuditSubject
 from loyalty.rules.errors import (
-    CurrencyMismatch,
-    InvalidInput,
     LimitReached,
     NotFound,
     VersionConflict,
     refuse_problems,
 )
-from loyalty.rules.gift_card_product import GiftCardProduct, validate_last_day, validate_product
+from loyalty.rules.gift_card_product import (
+    GiftCardProduct,
+    refuse_archived,
+    refuse_in_program,
+    validate_product,
+)
 from loyalty.rules.ids import GiftCardProductId
 from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import call_once
@@ -110,16 +113,13 @@ async def change_product(
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             program = (await program_in_force(world, tx, even_when_off=True)).row
             stored = await _lock(tx, product_id, expected_version)
-            if stored.archived_at is not None:
-                raise InvalidInput.one("id", reason="must not name an archived product")
             before = stored.definition
+            refuse_archived(before)
             after = change(before)
             if after == before:
                 return stored
             refuse_problems(validate_product(after))
-            _refuse_currency(program, after)
-            if after.validity != before.validity:
-                refuse_problems(validate_last_day(after.validity, _today(world, program)))
+            refuse_in_program(before, after, program.currency, _today(world, program))
             row = stored.with_definition(after)._replace(version=stored.version + 1, updated_at=world.clock())
             await update_product(tx, row, actor.subject)
             await note_changes(tx, actor, row.updated_at, [_describe_change(stored, row)])
@@ -205,8 +205,7 @@ async def _lock(tx: Transaction, product_id: GiftCardProductId, expected_version
 
 def _new_row(world: World, program: ProgramRow, draft: GiftCardProduct) -> GiftCardProductRow:
     """Refusals: CurrencyMismatch, InvalidInput (a fixed day that is over)."""
-    _refuse_currency(program, draft)
-    refuse_problems(validate_last_day(draft.validity, _today(world, program)))
+    refuse_in_program(None, draft, program.currency, _today(world, program))
     now = world.clock()
     return GiftCardProductRow(
         id=GiftCardProductId(uuid7()),
@@ -231,11 +230,6 @@ def _new_row(world: World, program: ProgramRow, draft: GiftCardProduct) -> GiftC
 def _today(world: World, program: ProgramRow) -> date:
     """The day at the tenant; a sandbox may have put its clock forward."""
     return (world.clock() + program.clock_advance).astimezone(ZoneInfo(program.time_zone)).date()
-
-
-def _refuse_currency(program: ProgramRow, product: GiftCardProduct) -> None:
-    if product.face.currency != program.currency:
-        raise CurrencyMismatch(program.currency, product.face.currency, ("face_value", "currency"))
 
 
 def _identity(draft: GiftCardProduct) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loyalty.rules.errors import NotFound
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, NotFound
 from loyalty.rules.gift_card_errors import GiftCardProductObstacle, GiftCardProductUnavailable
 from loyalty.rules.gift_card_product import (
     DEFAULT_VALIDITY,
@@ -21,6 +21,8 @@ from loyalty.rules.gift_card_product import (
     ValidityKind,
     expiry_of,
     missing_points,
+    refuse_archived,
+    refuse_in_program,
     refuse_sale,
     validate_last_day,
     validate_product,
@@ -231,3 +233,40 @@ def test_a_fixed_day_that_is_set_must_not_be_over() -> None:
     assert validate_last_day(FIXED, TODAY) == []
     assert [problem.path for problem in validate_last_day(FIXED, date(2026, 7, 2))] == [("validity", "fixed_day")]
     assert validate_last_day(DEFAULT_VALIDITY, TODAY) == []
+
+
+# ── the program of the tenant ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_archived_product_does_not_change() -> None:
+    refuse_archived(PRODUCT)
+    with pytest.raises(InvalidInput):
+        refuse_archived(replace(PRODUCT, archived=True))
+
+
+OVER = replace(PRODUCT, validity=Validity(ValidityKind.FIXED_DAY, last_day=date(2026, 6, 30)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, PRODUCT),
+        (None, replace(PRODUCT, validity=FIXED)),
+        # Its day is over since it was set: all else may change.
+        (OVER, replace(OVER, name="Winter")),
+        (OVER, replace(OVER, validity=FIXED)),
+    ],
+)
+def test_a_product_fits_the_program(before: GiftCardProduct | None, after: GiftCardProduct) -> None:
+    refuse_in_program(before, after, "EUR", TODAY)
+
+
+@pytest.mark.parametrize("before", [None, PRODUCT])
+def test_a_product_is_in_the_currency_of_the_program_and_no_day_that_is_over_is_set(
+    before: GiftCardProduct | None,
+) -> None:
+    with pytest.raises(CurrencyMismatch) as refused:
+        refuse_in_program(before, OVER, "CHF", TODAY)
+    assert refused.value.path == ("face_value", "currency")
+    with pytest.raises(InvalidInput):
+        refuse_in_program(before, OVER, "EUR", TODAY)

@@ -1,0 +1,66 @@
+"""What a new gift card is worth and until when it lives: as its product says, or as the caller says."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from loyalty.rules.errors import CurrencyMismatch, InvalidInput, Problem
+from loyalty.rules.expiry import end_of_last_day
+from loyalty.rules.gift_card import GiftCardOrigin, check_amount
+from loyalty.rules.gift_card_product import DEFAULT_VALIDITY, GiftCardProduct, expiry_of
+from loyalty.rules.money import MAX_AMOUNT_MINOR, Money
+
+_ONE_OF_TWO = "must be given, or a product, and not both"
+
+
+class CardWorth(NamedTuple):
+    """What a new card is worth, and the first instant at which it cannot be spent; None for a card that never ends."""
+
+    face: Money
+    expires_at: datetime | None
+
+
+def find_issue_problems(
+    origin: GiftCardOrigin, face: Money | None, price: Money | None, *, has_product: bool
+) -> Iterator[Problem | None]:
+    """Give what is wrong with a card that is to be issued, in the order of its fields; None where a field is right.
+
+    Either a product says what it is worth, or `face`. `price` is what was paid for it, 0 or more, and only for a card
+    that was sold for money. Cards for points are bought, not issued.
+    """
+    yield Problem(("origin",), "must be MONEY or GOODWILL") if origin is GiftCardOrigin.POINTS else None
+    yield Problem(("amount",), _ONE_OF_TWO) if (face is None) == (not has_product) else None
+    yield None if face is None else check_amount(face)
+    if price is None:
+        return
+    if origin is not GiftCardOrigin.MONEY:
+        yield Problem(("price",), "is only for cards that were sold for MONEY")
+    if not 0 <= price.amount_minor <= MAX_AMOUNT_MINOR:
+        yield Problem(("price", "amount"), "must not be negative")
+
+
+def refuse_other_currencies(currency: str, amounts: Mapping[str, Money | None]) -> None:
+    """Refuse amounts in another currency than that of the program; the names are their fields, None was not given.
+
+    Refusal: CurrencyMismatch.
+    """
+    for field, amount in amounts.items():
+        if amount is not None and amount.currency != currency:
+            raise CurrencyMismatch(currency, amount.currency, (field, "currency"))
+
+
+def choose_worth(
+    face: Money | None, product: GiftCardProduct | None, last_day: date | None, at: datetime, zone: ZoneInfo
+) -> CardWorth:
+    """Decide what a card that is issued at an instant is worth, and until when it lives.
+
+    A product says both, and so does the caller without one; `last_day` is the last local day of the card in any case,
+    if it is given. Raises InvalidInput where nothing says what it is worth, and for a day that is over or too far away.
+    """
+    worth, validity = (face, DEFAULT_VALIDITY) if product is None else (product.face, product.validity)
+    if worth is None:
+        raise InvalidInput.one("amount", reason=_ONE_OF_TWO)
+    if last_day is not None:
+        return CardWorth(worth, end_of_last_day(last_day, at, zone))
+    return CardWorth(worth, expiry_of(validity, at, zone))
