@@ -25,9 +25,17 @@ PERSISTED_QUERY_VERSION = 1
 SHA256_PREFIX = "sha256:"
 """How a `documentId` begins that is a SHA-256; without it the 64 digits mean the same."""
 
+VARIABLES = "variables"
+"""The field of a request that holds the values of its variables."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_FIELDS = frozenset({"query", "operationName", "variables", "extensions", "documentId"})
-_JSON_FIELDS = frozenset({"variables", "extensions"})
+_FIELDS = frozenset({"query", "operationName", VARIABLES, "extensions", "documentId"})
+_JSON_FIELDS = frozenset({VARIABLES, "extensions"})
+_NUL = rb"\u0000"
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""An escape of a JSON text. Half of a surrogate pair without the other one is the group."""
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 
@@ -65,25 +73,66 @@ class MalformedOperation(Exception):
     """The JSON is no GraphQL request; the message says why and is safe to show."""
 
 
-def decode_json(text: str | bytes) -> object:
+def decode_json(text: str | bytes, *, of_variables: bool = False) -> object:
     """Strict JSON: UTF-8, no NaN, no lone surrogate, no NUL, no key twice in one object, bounded nesting.
 
+    Only a value of the variables may hold NUL, or a lone surrogate, which is read as NUL: the field that it is for is
+    refused then, or the item of a batch, and not the whole. ``of_variables`` says that the text is the variables alone.
     Raises `MalformedOperation`.
     """
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
         value: object = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise MalformedOperation("The body is not valid JSON in UTF-8.") from None
+        raw = _replace_lone_surrogates(raw)
+        try:
+            value = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            raise MalformedOperation("The body is not valid JSON in UTF-8.") from None
     try:
         written_anew = orjson.dumps(value)
     except orjson.JSONEncodeError:  # it reads deeper than it writes
         raise MalformedOperation("The body is nested too deeply.") from None
-    if b"\\u0000" in raw and _ESCAPED_NUL.search(written_anew):
-        raise MalformedOperation("Texts must not contain the NUL character.")
+    if _NUL in raw and _ESCAPED_NUL.search(written_anew):
+        _refuse_nul_outside_of_variables({VARIABLES: value} if of_variables else value)
     if _count_colons(raw) != _count_colons(written_anew):
         raise MalformedOperation(_say_which_key_is_there_twice(raw))
     return value
+
+
+def _replace_lone_surrogates(raw: bytes) -> bytes:
+    """The same JSON with NUL for each escape of half a surrogate pair, which is no character (RFC 8259, 8.2)."""
+    return _ESCAPE.sub(lambda found: _NUL if found[1] else found[0], raw)
+
+
+def _refuse_nul_outside_of_variables(value: object) -> None:
+    """Raise `MalformedOperation` for a NUL anywhere but in a value of the variables: in the document, or in a name."""
+    if _ESCAPED_NUL.search(orjson.dumps(_leave_out_values(value))):
+        raise MalformedOperation("Texts must not contain the NUL character or half of a surrogate pair.")
+
+
+def _leave_out_values(value: object) -> object:
+    """A request, or a message with one as its payload, with the names alone of its variables."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: _list_names(within) if name == VARIABLES else _leave_out_values(within) if name == "payload" else within
+        for name, within in value.items()
+    }
+
+
+def _list_names(variables: object) -> list[str]:
+    """The names of all objects in the variables."""
+    names: list[str] = []
+    waiting = [variables]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            names.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return names
 
 
 def _count_colons(raw: bytes) -> int:
@@ -209,6 +258,6 @@ def read_query_string(query_string: bytes) -> dict[str, object]:
 
 def _decode_field(name: str, text: str) -> object:
     try:
-        return decode_json(text)
+        return decode_json(text, of_variables=name == VARIABLES)
     except MalformedOperation as malformed:
         raise MalformedOperation(f"`{name}` in the address: {malformed}") from None

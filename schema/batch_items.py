@@ -19,6 +19,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLScalarType,
     GraphQLSchema,
+    GraphQLString,
     OperationDefinitionNode,
     OperationType,
     Undefined,
@@ -30,6 +31,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 from graphql.utilities.coerce_input_value import coerce_default_value
 
+from loyalty.rules.text import UNSTORABLE, is_storable
 from schema.masking import MAX_ERRORS
 from schema.scalars import UnreadableValue
 
@@ -121,7 +123,11 @@ async def _read_items(item_type: Any, items: list[Any], *, is_list: bool) -> _Ba
 
 
 def let_marks_pass(schema: GraphQLSchema) -> None:
-    """Let every scalar and enum of a schema hand on what is marked already. The scalars of GraphQL are everybody's."""
+    """Let every scalar and enum of a schema hand on what is marked already. The scalars of GraphQL are everybody's.
+
+    Texts that cannot be stored are marked here, so that they refuse their own field or item, and not the request.
+    """
+    mark_texts(schema)
     for type_ in schema.type_map.values():
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType) and not hasattr(type_, _MARKED):
             type_.coerce_input_value = partial(_read_unless_marked, type_.coerce_input_value)  # type: ignore[method-assign]
@@ -129,6 +135,18 @@ def let_marks_pass(schema: GraphQLSchema) -> None:
 
 
 _MARKED = "treue_hands_marks_on"
+
+
+def mark_texts(schema: GraphQLSchema) -> None:
+    """Let the scalar String mark texts that PostgreSQL cannot store."""
+    string = schema.type_map.get(GraphQLString.name)
+    if isinstance(string, GraphQLScalarType) and not hasattr(string, _MARKED):
+        string.coerce_input_value = partial(_read_text, string.coerce_input_value)
+
+
+def _read_text(read: Callable[..., Any], value: Any, *arguments: Any) -> Any:
+    text = read(value, *arguments)
+    return text if is_storable(text) else UnreadableValue(value, UNSTORABLE)
 
 
 def _read_unless_marked(read: Callable[..., Any], value: Any, *arguments: Any) -> Any:

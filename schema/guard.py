@@ -17,7 +17,7 @@ from permissions.policy import require_person, require_running
 from schema.batch_inputs import convert_items
 from schema.batch_items import INPUT
 from schema.errors import user_errors
-from schema.input_values import unreadable_problems
+from schema.input_values import BATCH, unreadable_problems
 
 REQUIRES = "requires"
 """The key of a field's metadata that holds the permissions of which one is enough; empty for any credential."""
@@ -39,7 +39,7 @@ def guarded(
     ``even_when_off`` fields are there for everybody while the program is off, ``prepares`` fields for the team.
     ``for_people`` fields are for people of the team: no partner system reaches them.
 
-    ``batch`` names the list of a mutation's input whose items the mutation checks itself, one by one.
+    ``batch`` names the list whose items the field checks itself, one by one: an argument, or a field of the input.
     """
 
     def declare(resolve: Callable[..., Awaitable[Any]]) -> Any:
@@ -60,7 +60,7 @@ def guarded(
             resolver=checked,
             description=description,
             deprecation_reason=deprecation_reason,
-            metadata={REQUIRES: permissions, FOR_PEOPLE: for_people},
+            metadata={REQUIRES: permissions, FOR_PEOPLE: for_people, BATCH: batch},
         )
 
     return declare

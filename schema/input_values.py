@@ -1,7 +1,7 @@
 """Find what the scalars could not read in an input, and say where it stands.
 
 Nothing unreadable reaches a resolver: `guarded` looks through the input of mutations, and `refuse_unreadable_arguments`
-through the arguments of all other fields. Only a mutation that takes a batch looks through its items itself.
+through the arguments of all other fields. Only a field that takes a batch looks through its items itself.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,13 +9,17 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-from graphql import GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+from strawberry.utils.str_converters import to_camel_case
 
 from loyalty.rules.errors import InvalidInput, Problem
 from schema.scalars import UnreadableValue
 
 DESCRIPTIVE = {"descriptive": True}
 """Metadata of an input field that only describes a customer: a bad value there is left out with a warning."""
+
+BATCH = "batch"
+"""The key of a field's metadata that names the list whose items the field looks through itself."""
 
 _PLAIN = (str, int, float, bool, type(None))
 MUTATION = "Mutation"
@@ -36,14 +40,17 @@ def _problems(given: Any, path: tuple[str, ...], leave: str | None) -> Iterator[
         for position, item in enumerate(given):
             if not isinstance(item, _PLAIN):
                 yield from _problems(item, (*path, str(position)), None)
-    elif is_dataclass(given) and not isinstance(given, type):
-        for name in _field_names(type(given)):
-            value = getattr(given, name)
+    else:
+        for name, value in _list_fields(given):
             if name != leave and not isinstance(value, _PLAIN):
                 yield from _problems(value, (*path, name), None)
+
+
+def _list_fields(given: Any) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(given) and not isinstance(given, type):
+        yield from ((name, getattr(given, name)) for name in _field_names(type(given)))
     elif isinstance(given, Mapping):
-        for name, value in given.items():
-            yield from _problems(value, (*path, str(name)), None)
+        yield from ((str(name), value) for name, value in given.items())
 
 
 @cache
@@ -59,15 +66,23 @@ def refuse_unreadable_arguments(schema: GraphQLSchema) -> None:
     for name, type_ in schema.type_map.items():
         if isinstance(type_, GraphQLObjectType) and name != MUTATION:
             for field in type_.fields.values():
+                leave = _find_batch(field)
                 if field.args and field.subscribe is not None:
-                    field.subscribe = _strict(field.subscribe)
+                    field.subscribe = _strict(field.subscribe, leave)
                 elif field.args and field.resolve is not None:
-                    field.resolve = _strict(field.resolve)
+                    field.resolve = _strict(field.resolve, leave)
 
 
-def _strict(resolve: Callable[..., Any]) -> Callable[..., Any]:
+def _find_batch(field: GraphQLField) -> str | None:
+    """The name of the argument whose items a field looks through itself."""
+    metadata = getattr(field.extensions.get("strawberry-definition"), "metadata", {})
+    batch: str | None = metadata.get(BATCH)
+    return None if batch is None else to_camel_case(batch)
+
+
+def _strict(resolve: Callable[..., Any], leave: str | None) -> Callable[..., Any]:
     def refuse_or_resolve(source: Any, info: Any, **arguments: Any) -> Any:
-        problems = unreadable_problems(arguments)
+        problems = unreadable_problems(arguments, leave=leave)
         if problems:
             raise InvalidInput(problems)
         return resolve(source, info, **arguments)

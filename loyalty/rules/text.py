@@ -20,6 +20,9 @@ Normalising a text takes steps that grow with the square of such a run: 40,000 m
 TIDIED_MAX_LENGTH = 4 * EXTERNAL_ID_MAX_LENGTH
 """Characters of a text that is normalised: a longer one is none of ours in any form, and is refused for its length."""
 
+UNSTORABLE = "must not hold NUL characters or unpaired surrogates"
+"""What is wrong with a text that PostgreSQL cannot store."""
+
 _CONTROL = "Cc"
 
 
@@ -28,7 +31,7 @@ def check_text(value: str, path: tuple[str, ...], max_length: int, min_length: i
     if len(value) > max_length:
         return Problem(path, f"must have at most {max_length} characters")
     if not is_storable(value):
-        return Problem(path, "must not hold NUL characters or unpaired surrogates")
+        return Problem(path, UNSTORABLE)
     if len(value) < min_length:
         return Problem(path, f"must have at least {min_length} characters")
     if has_too_many_marks(value):

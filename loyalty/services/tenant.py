@@ -103,21 +103,28 @@ async def provision_tenant(
 
 
 async def create_tenants(
-    world: World, by: PlatformCaller, requests: Sequence[TenantRequest]
+    world: World, by: PlatformCaller, given: Sequence[TenantRequest | LoyaltyError]
 ) -> list[CreatedTenant | LoyaltyError]:
     """Create tenants, one result for each request in their order; a wrong one harms no other.
 
+    A refusal in place of a request, which could not be read, is its result.
     A request with an ``external_id`` is done once: a retry gets the tenant that the first call created. Refusals of a
     request: InvalidInput, IdempotencyConflict (another request had this external id). Of the call: InvalidInput.
     """
-    if not 1 <= len(requests) <= MAX_TENANTS_AT_ONCE:
+    if not 1 <= len(given) <= MAX_TENANTS_AT_ONCE:
         raise InvalidInput.one("tenants", reason=f"must have 1 to {MAX_TENANTS_AT_ONCE} entries")
-    requests = [one._replace(external_id=tidy_optional_id(one.external_id)) for one in requests]
-    named = [one.external_id for one in requests if one.external_id is not None and is_storable(one.external_id)]
+    requests = [
+        one._replace(external_id=tidy_optional_id(one.external_id)) if isinstance(one, TenantRequest) else one
+        for one in given
+    ]
+    ids = [one.external_id for one in requests if isinstance(one, TenantRequest)]
+    named = [one for one in ids if one is not None and is_storable(one)]
     known = await _read_known(world, named)
     gate = asyncio.Semaphore(CREATED_AT_ONCE)
 
-    async def create(place: int, request: TenantRequest) -> CreatedTenant | LoyaltyError:
+    async def create(place: int, request: TenantRequest | LoyaltyError) -> CreatedTenant | LoyaltyError:
+        if isinstance(request, LoyaltyError):
+            return request
         path = ("tenants", str(place))
         try:
             if request.external_id in known:

@@ -14,17 +14,19 @@ from loyalty.rules.search import WORDS_OF_A_SEARCH, split_search
 from loyalty.rules.tag import fold_tag
 from loyalty.storage.customers import (
     CUSTOMERS,
+    NAMED,
     CustomerOrder,
     CustomerPlace,
     CustomerRow,
     PointsFilter,
     read_customer_row,
+    target_of,
 )
 from loyalty.storage.narrowed import Narrowed
 from loyalty.storage.tables import accounts, customer_tags, customer_words, customers, purchases
 from loyalty.storage.window import Keyset, Window
 from tenancy.reading import Reads
-from tenancy.table import INSTANT, tenant_parameter
+from tenancy.table import INSTANT, among, tenant_parameter
 
 
 class TimeSpan(NamedTuple):
@@ -128,7 +130,8 @@ def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
     """Keep customers by what is known about them."""
     rows.keep_equal(accounts.c.tier_id, wanted.tier_id)
     rows.keep_equal(customers.c.locale, wanted.locale)
-    rows.keep_among(customers.c.external_id, wanted.external_ids)
+    if wanted.external_ids is not None:
+        rows.keep("external_ids", _is_named, external_ids=list(wanted.external_ids))
     rows.keep_among(customers.c.category, wanted.categories)
     rows.keep_if("consent", lambda: customers.c.marketing_consent.is_(True), wanted.marketing_consent)
     if wanted.birthdays is not None:
@@ -136,6 +139,14 @@ def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
         wraps = last < first
         born = partial(_born_between, wraps=wraps)
         rows.keep(f"born_{wraps}", born, first_day=first.number, last_day=last.number)
+
+
+def _is_named() -> ColumnElement[bool]:
+    """A customer with one of these external ids, or the target of a customer with one of them."""
+    named = select(target_of(NAMED)).where(
+        NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids")
+    )
+    return customers.c.id.in_(named)
 
 
 def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:

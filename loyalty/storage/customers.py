@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, case, func, select, true
+from sqlalchemy import Case, FromClause, and_, bindparam, case, func, select, true
 
 from loyalty.rules.account import Account
 from loyalty.rules.described_enum import DescribedEnum
@@ -165,21 +165,28 @@ CUSTOMERS = (
 """Every list and look-up of customers narrows this one."""
 # A look-up finds the customer who is named, then follows a merge to the target by a second key. Under row-level
 # security an index serves only what is leakproof. CASE is; coalesce is not and would read all customers of the tenant.
-_named = customers.alias("named")
-_target_id = case((_named.c.merged_into.is_(None), _named.c.id), else_=_named.c.merged_into)
-_NAMED = CUSTOMERS.add_columns(_named.c.id.label("named_id"), _named.c.external_id.label("named_external_id")).join(
-    _named,
-    and_(_named.c.tenant_id == customers.c.tenant_id, customers.c.id == _target_id),
+NAMED = customers.alias("named")
+"""The customer that is named, who may have been merged."""
+
+
+def target_of(named: FromClause) -> Case[Any]:
+    """The id of a customer, or of the customer into whom this one was merged."""
+    return case((named.c.merged_into.is_(None), named.c.id), else_=named.c.merged_into)
+
+
+_NAMED = CUSTOMERS.add_columns(NAMED.c.id.label("named_id"), NAMED.c.external_id.label("named_external_id")).join(
+    NAMED,
+    and_(NAMED.c.tenant_id == customers.c.tenant_id, customers.c.id == target_of(NAMED)),
 )
-_BY_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), among(_named.c.id, "ids"))
-_BY_EXTERNAL_IDS = _NAMED.where(_named.c.tenant_id == tenant_parameter(), among(_named.c.external_id, "external_ids"))
+_BY_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.id, "ids"))
+_BY_EXTERNAL_IDS = _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids"))
 MAX_CANDIDATES = 10
 """How many customers a refusal names when a look-up may mean several."""
 
 
 _BY_SHARED = {
-    what: _NAMED.where(_named.c.tenant_id == tenant_parameter(), condition).order_by(_named.c.id).limit(MAX_CANDIDATES)
-    for what, condition in conditions_of(_named).items()
+    what: _NAMED.where(NAMED.c.tenant_id == tenant_parameter(), condition).order_by(NAMED.c.id).limit(MAX_CANDIDATES)
+    for what, condition in conditions_of(NAMED).items()
 }
 
 _become = func.coalesce(customers.c.merged_into, customers.c.id).label("id")
@@ -189,21 +196,21 @@ _ID_BY_EXTERNAL_ID = select(_become).where(_CAN_BE_NAMED, customers.c.external_i
 _CANDIDATES = (
     select(customers.c.id, customers.c.external_id, customers.c.full_name)
     .join(
-        _named,
+        NAMED,
         and_(
-            _named.c.tenant_id == customers.c.tenant_id,
-            customers.c.id == case((_named.c.merged_into.is_(None), _named.c.id), else_=_named.c.merged_into),
+            NAMED.c.tenant_id == customers.c.tenant_id,
+            customers.c.id == target_of(NAMED),
         ),
     )
     .where(
         customers.c.tenant_id == tenant_parameter(),
-        _named.c.tenant_id == tenant_parameter(),
+        NAMED.c.tenant_id == tenant_parameter(),
     )
     .order_by(customers.c.id)
     .distinct()
     .limit(MAX_CANDIDATES)
 )
-_CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition in conditions_of(_named).items()}
+_CANDIDATES_BY_SHARED = {what: _CANDIDATES.where(condition) for what, condition in conditions_of(NAMED).items()}
 
 
 async def read_customers_by_id(tx: Reads, ids: Sequence[CustomerId]) -> dict[CustomerId, CustomerRow]:

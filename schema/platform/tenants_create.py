@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.errors import InvalidInput, LoyaltyError
 from loyalty.rules.platform import MAX_TENANTS_AT_ONCE
 from loyalty.services.tenant import CreatedTenant, TenantRequest, create_tenants
 from schema.errors import answer_mutation, user_errors
 from schema.guard import guarded
+from schema.input_values import unreadable_problems
 from schema.mutations.payload import UserErrors, user_errors_field
 from schema.platform.context import PlatformInfo
 from schema.platform.types import PlatformTenant, show_tenant
@@ -57,6 +58,7 @@ class TenantsCreatePayload:
 @guarded(
     description=f"Create up to {MAX_TENANTS_AT_ONCE:,} tenants, each with its first program. An external id with other "
     "details than before is an IdempotencyConflict.",
+    batch="tenants",
 )
 async def tenants_create(
     info: PlatformInfo,
@@ -65,23 +67,27 @@ async def tenants_create(
     """Each is a transaction of its own."""
 
     async def work() -> Mapping[str, Any]:
-        requests = [
-            TenantRequest(
-                name=one.name,
-                currency=one.currency,
-                time_zone=one.time_zone,
-                locale=one.locale,
-                sandbox=one.sandbox,
-                allowed_origins=tuple(one.allowed_origins),
-                loyalty_entitled=one.loyalty_entitled,
-                external_id=one.external_id,
-            )
-            for one in input.tenants
-        ]
+        requests = [_read(one, ("tenants", str(place))) for place, one in enumerate(input.tenants)]
         created = await create_tenants(info.context.world, info.context.platform, requests)
         return {"results": [_show(one) for one in created]}
 
     return await answer_mutation(TenantsCreatePayload, work)
+
+
+def _read(given: TenantCreateInput, path: tuple[str, ...]) -> TenantRequest | InvalidInput:
+    problems = unreadable_problems(given, path)
+    if problems:
+        return InvalidInput(problems)
+    return TenantRequest(
+        name=given.name,
+        currency=given.currency,
+        time_zone=given.time_zone,
+        locale=given.locale,
+        sandbox=given.sandbox,
+        allowed_origins=tuple(given.allowed_origins),
+        loyalty_entitled=given.loyalty_entitled,
+        external_id=given.external_id,
+    )
 
 
 def _show(one: CreatedTenant | LoyaltyError) -> TenantCreateResult:

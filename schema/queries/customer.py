@@ -19,6 +19,7 @@ from permissions.catalog import Permission
 from schema.connections import Connection, Order, Page, connection_of, id_value, text_value, whole_value, window_of
 from schema.context import Info
 from schema.guard import guarded
+from schema.input_values import unreadable_problems
 from schema.loaders import load, load_node
 from schema.types.arguments import After, Before, First, Last
 from schema.types.checkout import PurchaseBy, PurchaseKeyInput
@@ -90,6 +91,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
     prepares=True,
     description="Customers by up to 100 ids of your own system, in their order; null for one that is unknown, or "
     "not for this caller.",
+    batch="external_ids",
 )
 async def customers_by_external_id(
     info: Info,
@@ -97,7 +99,7 @@ async def customers_by_external_id(
 ) -> list[Customer | None]:
     """One batch."""
     _refuse_many("external_ids", external_ids)
-    names = [tidy_text(one) if is_storable(one) else "" for one in external_ids]
+    names = ["" if unreadable_problems(one) else tidy_text(one) for one in external_ids]
     return list(await asyncio.gather(*(load(info, "customers_by_external_id", name) for name in names)))
 
 
@@ -106,6 +108,7 @@ async def customers_by_external_id(
     Permission.SELF_READ,
     description="Purchases by up to 100 natural keys, in their order; null for one that is not recorded, or "
     "not for this caller.",
+    batch="keys",
 )
 async def purchases_by_key(
     info: Info,
@@ -113,7 +116,7 @@ async def purchases_by_key(
 ) -> list[Purchase | None]:
     """One batch."""
     _refuse_many("keys", keys)
-    names = [PurchaseKey(one.kind, one.external_id if is_storable(one.external_id) else "") for one in keys]
+    names = [PurchaseKey(one.kind, "" if unreadable_problems(one) else one.external_id) for one in keys]
     return list(await asyncio.gather(*(load(info, "purchases_by_key", name) for name in names)))
 
 

@@ -23,7 +23,8 @@ class BirthdayRangeInput:
 @strawberry.input(description="Which customers; everything that is given must hold.")
 class CustomerFilterInput:
     external_ids: list[str] | None = strawberry.field(
-        default=None, description="Only these ids of the caller's own system: 1 to 100."
+        default=None,
+        description="Only these ids of the caller's own system: 1 to 100. That of a merged customer finds the target.",
     )
     categories: list[str] | None = strawberry.field(
         default=None, description="Only these categories of the tenant: 1 to 100."

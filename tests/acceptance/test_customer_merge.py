@@ -98,6 +98,13 @@ async def test_the_old_id_leads_to_who_is_left_everywhere(salon: Business) -> No
     for arguments in ("having: ANY", 'having: ANY, search: "c"', 'having: ANY, search: "ann"'):
         listed = (await salon.staff.get(f"{{ customers({arguments}) {{ nodes {{ externalId }} }} }}"))["nodes"]
         assert listed == ([] if "ann" in arguments else [{"externalId": "cem"}])
+    for named in (["anna"], ["ben"], ["anna", "ben", "cem"]):
+        listed = await salon.staff.get(
+            "query($ids: [String!]) { customers(filter: {externalIds: $ids}, having: ANY) {"
+            " nodes { externalId } totalCount } }",
+            ids=named,
+        )
+        assert listed == {"nodes": [{"externalId": "cem"}], "totalCount": 1}
     new = await record(salon.integration, "anna's next", "3.00", customer="anna")
     assert (new["customer"]["externalId"], new["customer"]["points"]["available"]) == ("cem", 45)
     off = await record(

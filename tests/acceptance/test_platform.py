@@ -118,6 +118,22 @@ async def test_tenants_are_created_once_for_each_external_id(platform: Platform)
     assert found == {"id": spa["tenant"]["id"], "name": "Spa"}
 
 
+async def test_a_name_that_cannot_be_stored_refuses_its_own_tenant_alone(platform: Platform) -> None:
+    first, last = wanted("named-1"), wanted("named-3")
+    given = [first, wanted("named-2", name="a\0b"), last]
+    results = (await platform.ask(CREATE, input={"tenants": given}))["results"]
+    assert [[error["path"] for error in one["userErrors"]] for one in results] == [
+        [],
+        [["tenants", "1", "name"]],
+        [],
+    ]
+    assert [one["tenant"] and one["tenant"]["externalId"] for one in results] == [
+        first["externalId"],
+        None,
+        last["externalId"],
+    ]
+
+
 async def test_a_thousand_tenants_are_created_in_one_call_and_a_page_at_a_time_listed(platform: Platform) -> None:
     """Twice at the same time, as a client that lost its patience sends it: each exists once."""
     asked = [wanted(f"bulk-{number}") for number in range(1_000)]

@@ -106,12 +106,14 @@ HOSTILE_BODIES: dict[str, bytes] = {
     "nested variables": b'{"query":"{ whoami }","variables":{"a":' + b"[" * DEEP + b"]" * DEEP + b"}}",
     "NaN": b'{"query":"query ($v: Points!) { points(value: $v) }","variables":{"v":NaN}}',
     "Infinity": b'{"query":"{ whoami }","variables":{"v":-Infinity}}',
-    "an escaped NUL": b'{"query":"query ($t: String!) { echo(text: $t) }","variables":{"t":"a\\u0000b"}}',
     "a NUL in a name": b'{"query":"{ whoami }","variables":{"a\\u0000":1}}',
+    "a NUL in a name within": b'{"query":"{ whoami }","variables":{"a":[{"b\\u0000":1}]}}',
+    "a lone surrogate in a name": b'{"query":"{ whoami }","variables":{"a\\udfff":1}}',
+    "a NUL in the name of the operation": b'{"query":"{ whoami }","operationName":"\\u0000"}',
+    "a NUL in an unknown field": b'{"query":"{ whoami }","a":"\\u0000"}',
     "a raw NUL": b'{"query":"{ whoami }\x00"}',
     "a NUL in the query": b'{"query":"{ whoami }\\u0000"}',
     "a NUL in a literal": b'{"query":"{ echo(text: \\"\\\\u0000\\") }"}',
-    "a lone surrogate": b'{"query":"query ($t: String!) { echo(text: $t) }","variables":{"t":"\\ud800"}}',
     "a lone surrogate in the query": b'{"query":"{ echo(text: \\"\\ud800\\") }"}',
     "a surrogate in a literal": b'{"query":"{ echo(text: \\"\\\\ud800\\") }"}',
     "two values": b'{"query":"{ whoami }"}{"query":"{ whoami }"}',
@@ -147,6 +149,39 @@ async def test_hostile_bodies_are_refused_with_400(client: httpx2.AsyncClient, n
 async def test_hostile_bodies_leave_the_server_well(client: httpx2.AsyncClient) -> None:
     await asyncio.gather(*(post(client, body) for body in HOSTILE_BODIES.values()))
     assert (await run(client, "{ whoami }")).json() == {"data": {"whoami": "ada"}}
+
+
+@pytest.mark.parametrize(
+    "escaped",
+    [
+        rb"a\u0000b",
+        rb"\ud800",
+        rb"\uDFFF",
+        rb"\ud800\ud83d\ude00",
+        rb"\ud83d\ude00\ude00",
+        rb"\\\ud800",
+        rb"\ud800\\udc00",
+        rb"\ud800x\udc00",
+    ],
+)
+async def test_a_text_that_cannot_be_stored_is_refused_by_its_argument(
+    client: httpx2.AsyncClient, escaped: bytes
+) -> None:
+    document = b'{"query":"query ($t: String!) { whoami echo(text: $t) }","variables":{"t":"%s"}}'
+    response = await post(client, document % escaped)
+    assert response.status_code == 200
+    (error,) = response.json()["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["echo"], "BAD_USER_INPUT")
+    assert [problem["path"] for problem in error["extensions"]["problems"]] == [["text"]]
+
+
+@pytest.mark.parametrize(
+    ("escaped", "meant"),
+    [(rb"\ud83d\ude00", "😀"), (rb"\\ud800", r"\ud800"), (rb"\\u0000", r"\u0000"), (rb"\u000a", "\n")],
+)
+async def test_escapes_that_mean_a_text_pass(client: httpx2.AsyncClient, escaped: bytes, meant: str) -> None:
+    document = b'{"query":"query ($t: String!) { echo(text: $t) }","variables":{"t":"%s"}}'
+    assert (await post(client, document % escaped)).json() == {"data": {"echo": meant}}
 
 
 async def test_an_escaped_backslash_before_u0000_is_an_ordinary_text(client: httpx2.AsyncClient) -> None:
