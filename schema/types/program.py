@@ -1,24 +1,14 @@
-"""The tenant and the settings of its program."""
+"""The tenant, and the settings of its program: as they are read, as they are changed, and the change."""
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
-from loyalty.rules.account import Overdraft
-from loyalty.rules.accrual import EvaluateOn, MatureOn, Revalue
-from loyalty.rules.basis import TaxBasis
-from loyalty.rules.durations import format_minutes
-from loyalty.rules.earning import EarnScope, Stacking, WeekdayOf
-from loyalty.rules.expiry import Period
+from loyalty.rules.expiry import ExpiryPolicy as ExpiryRules
 from loyalty.rules.features import Feature, sort_features
-from loyalty.rules.money import Money as Amount
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.program_checks import CheckCode
-from loyalty.rules.purchase import PurchaseStatus
-from loyalty.rules.redemption import DiscountMethod, RestorePolicy
-from loyalty.rules.refund import RefundPolicy
-from loyalty.rules.tiers import Downgrade, TierBasis
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
@@ -27,13 +17,16 @@ from permissions.visibility import reads_internals
 from schema.context import Info
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load
-from schema.scalars import Color, CurrencyCode, Duration, Locale, Points, TimeZone
+from schema.mutations.given import choose_given
+from schema.scalars import Color, CurrencyCode, Locale, TimeZone
+from schema.types.accrual_policy import AccrualPolicy, AccrualPolicyInput, change_accrual
 from schema.types.customer import Customer
-from schema.types.expiry import ExpiryPolicy
+from schema.types.expiry import ExpiryPolicy, ExpiryPolicyInput, policy_from
 from schema.types.member import Member
-from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, show_row
+from schema.types.redemption_policy import RedemptionPolicy, RedemptionPolicyInput, change_redemption
 from schema.types.role import Role
+from schema.types.tier_policy import TierPolicy, TierPolicyInput, change_tiering
 
 
 @strawberry.type(description="A business on the platform.")
@@ -92,135 +85,6 @@ class Viewer:
         description="The role of a person of the team who has one alone; null for several, and for everybody else."
     )
     member: Member | None = strawberry.field(description="The caller as a member of the team; null for everybody else.")
-
-
-@strawberry.type(description="What points are worth: so many points are this amount. A ratio, never a float.")
-class PointValue:
-    points: Points = strawberry.field(description="So many points ...")
-    money: Money = strawberry.field(description="... are worth this.")
-
-
-@strawberry.type(description="The most that points may take off one purchase.")
-class DiscountCap:
-    amount: Money | None = strawberry.field(description="A fixed amount; null when a percentage is set.")
-    percent: int | None = strawberry.field(description="1 to 100 of the total; null when an amount is set.")
-
-
-@strawberry.type(description="How points become a discount at checkout.")
-class RedemptionPolicy:
-    enabled: bool = strawberry.field(description="Whether points can be redeemed; earning goes on when not.")
-    method: DiscountMethod = strawberry.field(description="Who decides how many points are used.")
-    point_value: PointValue = strawberry.field(description="What points are worth.")
-    min_balance: Points = strawberry.field(description="What must be held to redeem at all; 0 is no minimum.")
-    min_points_per_redemption: Points = strawberry.field(description="What must be used at once; 0 is no minimum.")
-    max_points_per_redemption: Points | None = strawberry.field(
-        description="What may be used at once; null is no limit."
-    )
-    restore: RestorePolicy = strawberry.field(
-        description="What becomes of points that come back to a lot that has expired meanwhile."
-    )
-    restore_grace_days: int = strawberry.field(description="How many days they live then, with GRACE.")
-    return_on_cancel: bool = strawberry.field(
-        description="Whether a purchase that is called off gives back the points that were spent on it."
-    )
-
-    @computed(description="After which a hold ends by itself.")
-    def hold_time_to_live(self) -> Duration:
-        """From the policy's minutes."""
-        policy: Any = self
-        return Duration(format_minutes(policy.hold_minutes))
-
-    @computed(description="The most that points may take off one purchase; null for no limit but the total.")
-    def max_discount(self) -> DiscountCap | None:
-        """One of the two caps."""
-        policy: Any = self
-        minor, percent = policy.max_discount_amount_minor, policy.max_discount_percent
-        if minor is None and percent is None:
-            return None
-        amount = None if minor is None else show_row(Money, Amount(minor, policy.point_value.money.currency))
-        return DiscountCap(amount=amount, percent=percent)
-
-
-@strawberry.type(description="Which money earns.")
-class EarningBasis:
-    tax: TaxBasis = strawberry.field(description="Whether tax earns.")
-    after_discount: bool = strawberry.field(
-        description="Whether what is paid for a line counts, or its price before its own discount."
-    )
-    include_shipping: bool = strawberry.field(description="Whether lines of shipping earn.")
-    exclude_gift_cards: bool = strawberry.field(
-        description="Whether gift cards earn nothing: those that are bought, and the part of a purchase that they pay."
-    )
-    exclude_points_paid: bool = strawberry.field(
-        description="Whether the part of a purchase that is paid with points earns nothing."
-    )
-
-
-@strawberry.type(description="How purchases are turned into points, and when points can be spent.")
-class AccrualPolicy:
-    stacking: Stacking = strawberry.field(description="What happens when several rules match.")
-    earn_scope: EarnScope = strawberry.field(description="Which items take part.")
-    weekday_of: WeekdayOf = strawberry.field(description="Whose weekday a weekday condition looks at.")
-
-    @computed(description="The status at which the rules are evaluated.")
-    def evaluate_on(self) -> EvaluateOn:
-        """From the accrual policy."""
-        return row_of(ProgramSettings, self).accrual.evaluate_on
-
-    @computed(description="From which moment the delay runs until points can be spent.")
-    def mature_on(self) -> MatureOn:
-        """From the accrual policy."""
-        return row_of(ProgramSettings, self).accrual.mature_on
-
-    @computed(description="How long after that moment points can be spent.")
-    def mature_delay(self) -> Duration:
-        """From the accrual policy."""
-        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.delay_minutes))
-
-    @computed(description="Whether a purchase that changes after its evaluation is valued anew.")
-    def revalue(self) -> Revalue:
-        """From the accrual policy."""
-        return row_of(ProgramSettings, self).accrual.revalue
-
-    @computed(description="How long ago a report may have come about to count from then.")
-    def latest_report(self) -> Duration:
-        """From the policy's minutes."""
-        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.latest_report_minutes))
-
-    @computed(description="How late the service may be before it raises an alarm, for the team; null for customers.")
-    def mature_slack(self, info: Info) -> Duration | None:
-        """From the accrual policy, for the team only."""
-        if not reads_internals(info.context.actor):
-            return None
-        return Duration(format_minutes(row_of(ProgramSettings, self).accrual.slack_minutes))
-
-    @computed(description="The statuses that void pending points and take credited ones back.")
-    def forfeit_on(self) -> list[PurchaseStatus]:
-        """From the accrual policy, in the order of the enum."""
-        return sorted(row_of(ProgramSettings, self).accrual.forfeit_on, key=list(PurchaseStatus).index)
-
-    @computed(description="What happens when points that are taken back were spent already.")
-    def debt(self) -> Overdraft:
-        """From the accrual policy."""
-        return row_of(ProgramSettings, self).accrual.debt
-
-    @computed(description="What a refund in parts takes, if REFUNDED is among `forfeitOn`.")
-    def refund(self) -> RefundPolicy:
-        """From the accrual policy."""
-        return row_of(ProgramSettings, self).accrual.refund
-
-    @computed(description="Which money earns.")
-    def basis(self) -> EarningBasis:
-        """From the settings."""
-        return show_row(EarningBasis, row_of(ProgramSettings, self).basis)
-
-
-@strawberry.type(description="How tiers are reached and lost. All but `basis` do nothing with LIFETIME_EARNED.")
-class TierPolicy:
-    basis: TierBasis = strawberry.field(description="Which points lead to a tier.")
-    window: Period = strawberry.field(description="Which part of the calendar a window is, where the tenant is.")
-    downgrade: Downgrade = strawberry.field(description="Whether time may lower a tier.")
-    grace_days: int = strawberry.field(description="How many days after a window a tier stays.")
 
 
 @strawberry.type(description="One thing that the program still lacks before it earns and pays.")
@@ -303,3 +167,51 @@ class Program(Node):
     def redemption(self) -> RedemptionPolicy:
         """From the settings."""
         return show_row(RedemptionPolicy, row_of(ProgramRow, self).settings.redemption)
+
+
+@strawberry.input(description="A change of settings. What is left out stays as it is.")
+class ProgramUpdateInput:
+    enabled: bool | None = strawberry.field(default=strawberry.UNSET, description="Switch the program on or off.")
+    accrual: AccrualPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How points are earned."
+    )
+    redemption: RedemptionPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How points are spent."
+    )
+    expiry: ExpiryPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="When points that come from now on expire; replaced whole."
+    )
+    notice_days: list[int] | None = strawberry.field(
+        default=strawberry.UNSET,
+        description="How many days before an expiry its owner is told: at most 10 of 1 to 365; empty for never.",
+    )
+    tiering: TierPolicyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="How tiers are reached and lost; all customers are put right after it."
+    )
+    gift_card_color: Color | None = strawberry.field(
+        default=strawberry.UNSET, description="The colour of printed gift cards, #RRGGBB."
+    )
+    expected_version: int | None = strawberry.field(
+        default=None, description="Refuse unless this is the stored version, so that nobody is overwritten."
+    )
+
+
+def change_settings(settings: ProgramSettings, given: ProgramUpdateInput) -> ProgramSettings:
+    """Return the settings after a change; what was left out stays as it is. Refusal: InvalidInput."""
+    enabled = choose_given(given.enabled, settings.enabled, "enabled")
+    return replace(
+        change_accrual(settings, given.accrual or AccrualPolicyInput()),
+        enabled=enabled,
+        expiry=_change_expiry(settings.expiry, given.expiry),
+        notice_days=tuple(choose_given(given.notice_days, settings.notice_days, "notice_days")),
+        tiering=change_tiering(settings.tiering, given.tiering),
+        gift_card_color=choose_given(given.gift_card_color, settings.gift_card_color, "gift_card_color"),
+        redemption=change_redemption(settings.redemption, given.redemption)
+        if given.redemption
+        else settings.redemption,
+    )
+
+
+def _change_expiry(policy: ExpiryRules, given: ExpiryPolicyInput | None) -> ExpiryRules:
+    changed = choose_given(given, None, "expiry")
+    return policy if changed is None else policy_from(changed)
