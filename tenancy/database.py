@@ -105,13 +105,23 @@ class Transaction:
         """Run a statement for its effect; returns how many rows it touched."""
         return (await self._ask(statement, parameters)).touched
 
+    async def run_and_commit(self, statement: Executable, **parameters: Any) -> None:
+        """Run the last statement of the transaction, which commits in the same round trip.
+
+        The statement must fail by itself where nothing may be written: then nothing is committed.
+        """
+        await self._conversation.ask_and_commit(statement, self._inside(parameters))
+
     async def export_snapshot(self) -> SnapshotId:
         """Let other transactions see the moment that this one sees, as long as it is open."""
         ((snapshot,),) = await self.rows(_EXPORT_SNAPSHOT)
         return SnapshotId(snapshot)
 
     async def _ask(self, statement: Executable, parameters: dict[str, Any]) -> Answer:
-        return await self._conversation.ask(statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
+        return await self._conversation.ask(statement, self._inside(parameters))
+
+    def _inside(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {**parameters, TENANT_PARAMETER: self.tenant_id}
 
 
 class Database:

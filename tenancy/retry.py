@@ -51,5 +51,10 @@ async def retry_transaction(work: Callable[[], Awaitable[T]]) -> T:
 def _cause(disturbance: Exception) -> str | None:
     if isinstance(disturbance, StaleRead):
         return "stale_read"
-    sqlstate = getattr(getattr(disturbance, "orig", None), "sqlstate", None)
-    return _CAUSES.get(sqlstate or "")
+    return _CAUSES.get(sqlstate_of(disturbance) or "")
+
+
+def sqlstate_of(error: Exception) -> str | None:
+    """The SQLSTATE with which the database refused a statement; None where it did not."""
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state if isinstance(state, str) else None

@@ -1,7 +1,8 @@
 """The connections of one process that write: a transaction has one for itself until its end.
 
 What begins a transaction travels with its first statement, so that it costs no round trip of its own. Statements go
-over libpq's pipeline mode as reads do (see pipeline.py), but each is answered before the next is sent.
+over libpq's pipeline mode as reads do (see pipeline.py), but each is answered before the next is sent. COMMIT travels
+with the last statement where that refuses by itself what must not be committed.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _COMMITTED = "COMMIT"
 class Conversation:
     """One transaction on a connection: its statements, and how it ends. Once it has ended it is of no use."""
 
-    __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_pipeline", "_trips")
+    __slots__ = ("_answer_seconds", "_beginning", "_has_ended", "_is_committed", "_pipeline", "_trips")
 
     def __init__(
         self, pipeline: Pipeline, beginning: Sequence[Question], answer_seconds: float, trips: RoundTrips | None
@@ -39,33 +40,40 @@ class Conversation:
         self._beginning = beginning
         self._answer_seconds = answer_seconds
         self._has_ended = False
+        self._is_committed = False
 
     async def ask(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
         """Run a statement. Raises what SQLAlchemy raises: DBAPIError, also when the database is away.
 
         Raises RuntimeError after the end: another transaction may have the connection.
         """
-        if self._has_ended:
-            raise RuntimeError("the transaction is closed")
-        asked = [*self._beginning, question_of(statement, parameters)]
-        self._beginning = ()
-        return await self._send(asked)
+        return (await self._send(self._next(question_of(statement, parameters))))[-1]
+
+    async def ask_and_commit(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
+        """Run the last statement; COMMIT travels with it. A statement that fails lets nothing be committed."""
+        asked = [*self._next(question_of(statement, parameters)), _COMMIT]
+        self._has_ended = True
+        *_, answer, end = await self._send(asked)
+        self._note_commit(end)
+        return answer
 
     async def commit(self) -> None:
-        """Make what was written last. Raises DBAPIError where that fails."""
+        """Make what was written last, unless the last statement did so. Raises DBAPIError where that fails."""
+        if self._is_committed:
+            return
         self._has_ended = True
         if self._beginning:
             return
-        answer = await self._send([_COMMIT])
-        if answer.command != _COMMITTED:
-            error = psycopg.InternalError("a statement of the transaction has failed before")
-            raise wrap_error(error, _COMMIT.statement)
+        (end,) = await self._send([_COMMIT])
+        self._note_commit(end)
 
     def roll_back(self) -> None:
         """Take back what was written. Nobody waits for that: whatever comes next on the connection stands behind it.
 
         A statement that is still unanswered takes its connection along: nobody knows how long it would be in the way.
         """
+        if self._is_committed:
+            return
         self._has_ended = True
         if len(self._pipeline):
             self._pipeline.lose(psycopg.OperationalError("the one who asked has gone away"))
@@ -74,8 +82,22 @@ class Conversation:
             request.answered.cancel()
             self._pipeline.send(request)
 
-    async def _send(self, questions: Sequence[Question]) -> Answer:
-        """The answer to the last of some questions, which travel together."""
+    def _next(self, question: Question) -> list[Question]:
+        """What travels with the next statement: what begins the transaction, where nothing was asked yet."""
+        if self._has_ended:
+            raise RuntimeError("the transaction is closed")
+        asked = [*self._beginning, question]
+        self._beginning = ()
+        return asked
+
+    def _note_commit(self, end: Answer) -> None:
+        if end.command != _COMMITTED:
+            error = psycopg.InternalError("a statement of the transaction has failed before")
+            raise wrap_error(error, _COMMIT.statement)
+        self._is_committed = True
+
+    async def _send(self, questions: Sequence[Question]) -> list[Answer]:
+        """The answers to some questions, which travel together."""
         if not self._pipeline.is_open:
             raise wrap_error(psycopg.OperationalError("the connection was closed"), None, lost=True)
         request = _request(questions)
@@ -84,7 +106,7 @@ class Conversation:
         self._pipeline.send(request)
         try:
             async with asyncio.timeout(self._answer_seconds):
-                return (await request.answered)[-1]
+                return await request.answered
         except TimeoutError:
             error = NoAnswer("the database did not answer in time")
             self._pipeline.lose(error)

@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from loyalty.ledger.book import Book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
 from loyalty.storage.idempotency import KeptKey, KeyedCall, find_replayed_result, read_kept_key
 from tenancy.database import Database, Transaction
@@ -36,8 +36,8 @@ Asked = TypeVar("Asked", bound=HoldsKey | None)
 
 
 async def post_book(tx: Transaction, book: Book) -> None:
-    """Write what a book says."""
-    await post(tx, book.finish())
+    """Write what a book says, and end the transaction with it."""
+    await post_and_commit(tx, book.finish())
 
 
 @dataclass(frozen=True, slots=True)

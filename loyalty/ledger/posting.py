@@ -1,20 +1,22 @@
 """One posting = one statement: everything that one decision changes is written together or not at all.
 
 A posting is rows of known classes. They travel as JSON parameters, so the statement is the same for one purchase and
-for a thousand, and PostgreSQL plans it once.
+for a thousand, and PostgreSQL plans it once. The statement itself refuses a posting that is stale, so COMMIT can travel
+with it.
 """
 
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import BigInteger, Integer, and_, bindparam, cast, false, func, literal_column, or_, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from loyalty.ledger.part import Part, PostedRow
 from loyalty.ledger.parts import ADDED, MOVED, PARTS
 from loyalty.storage.tables import programs
 from tenancy.database import Transaction
-from tenancy.retry import StaleRead
+from tenancy.retry import StaleRead, sqlstate_of
 from tenancy.table import tenant_parameter
 
 Row = TypeVar("Row", bound=PostedRow)
@@ -22,6 +24,9 @@ Moves = dict[tuple[Any, ...], tuple[PostedRow, PostedRow | None]]
 
 _TAKEN = frozenset({"23503", "23505"})
 """foreign_key_violation and unique_violation (PostgreSQL, appendix A)."""
+_STALE = "22012"
+"""division_by_zero: how a posting refuses itself. Nothing else in it divides."""
+_VERSION = "decided_with"
 
 
 class Posting:
@@ -84,36 +89,51 @@ def _part_of(registry: dict[type[PostedRow], Part], row: PostedRow) -> Part:
 
 
 @cache
-def _posting_statement(names: frozenset[str]) -> Any:
-    """The statement that writes the parts ``names``, and says how many rows of the counted parts it has written."""
+def posting_statement(names: frozenset[str]) -> Any:
+    """The statement that writes the parts ``names``. It fails where what they were decided with has changed."""
     filled = [part for part in PARTS if part.name in names]
-    counted = [
-        select(func.count()).select_from(part.statement.cte(f"saved_{part.name}")).scalar_subquery().label(part.name)
-        for part in filled
-        if part.counted
-    ]
     version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
+    decided_with = bindparam(_VERSION, type_=BigInteger)
+    holds = [or_(decided_with.is_(None), version == decided_with)]
+    for part in filled:
+        if part.counted:
+            saved = select(func.count()).select_from(part.statement.cte(f"saved_{part.name}")).scalar_subquery()
+            holds.append(saved == bindparam(_expected(part), type_=BigInteger))
     written = [statement.cte(name) for part in filled if not part.counted for name, statement in part.statements(names)]
-    return select(version.label("config_version"), *counted).add_cte(*written)
+    return select(literal_column("1") // cast(func.coalesce(and_(*holds), false()), Integer)).add_cte(*written)
+
+
+def _expected(part: Part) -> str:
+    return f"rows_of_{part.name}"
 
 
 async def post(tx: Transaction, posting: Posting) -> None:
-    """Write a posting whole.
+    """Write a posting whole, in a transaction that goes on.
 
     Raises StaleRead, for the whole to run again, when a purchase, accrual or key in it was moved meanwhile, or when
     rules, tiers or settings were changed: a re-tiering that has passed by already would not come back for this account.
     """
+    await _write(tx.run, posting)
+
+
+async def post_and_commit(tx: Transaction, posting: Posting) -> None:
+    """Write a posting whole as ``post`` does, and end the transaction with it, in the same round trip."""
+    await _write(tx.run_and_commit, posting)
+
+
+async def _write(run: Callable[..., Awaitable[object]], posting: Posting) -> None:
     encoded = posting.encode()
     filled = {part.name: rows for part, rows in encoded.items()}
+    expected = {_expected(part): len(rows) for part, rows in encoded.items() if part.counted}
     try:
-        saved = await tx.row(_posting_statement(frozenset(filled)), **filled)
+        await run(posting_statement(frozenset(filled)), **filled, **expected, **{_VERSION: posting.config_version})
     except IntegrityError as error:
         # Facts of a purchase that another transaction has moved meanwhile: the first constraint to notice speaks.
         # The same goes for an opening balance that another import has written.
-        if any(part.races for part in encoded) and getattr(error.orig, "sqlstate", None) in _TAKEN:
+        if any(part.races for part in encoded) and sqlstate_of(error) in _TAKEN:
             raise StaleRead from error
         raise
-    if saved is None or any(getattr(saved, part.name) != len(rows) for part, rows in encoded.items() if part.counted):
-        raise StaleRead
-    if posting.config_version not in (None, saved.config_version):
-        raise StaleRead
+    except DBAPIError as error:
+        if sqlstate_of(error) == _STALE:
+            raise StaleRead from error
+        raise

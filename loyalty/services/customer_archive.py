@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from loyalty.ledger.archiving import archive_in_book, bring_back
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import refuse_problems
 from loyalty.rules.ids import CustomerId
@@ -64,7 +64,7 @@ async def _change(world: World, actor: Actor, customer: CustomerKey, note: str |
             customer_id = await resolve_customer(tx, customer)
             book = await open_book(world, tx, program, actor, [customer_id])
             change(book, customer_id)
-            await post(tx, book.finish())
+            await post_and_commit(tx, book.finish())
             return book.customer(customer_id)
 
     async with limit_lookups(world, actor, customer.shared_name(), "customer"):

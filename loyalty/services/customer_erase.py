@@ -7,7 +7,8 @@ from uuid import UUID
 
 from loyalty.ledger.archiving import archive_in_book
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.once import AskedKey, Booked, Unchanged, ask_key, post_book, run_once
+from loyalty.ledger.once import AskedKey, Booked, Unchanged, ask_key, run_once
+from loyalty.ledger.posting import post
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.customer import ERASED_PREFIX
@@ -96,7 +97,7 @@ async def _decide(
 
 async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], customer_id: CustomerId) -> None:
     """Post the book first: what it still says of the person goes with the rest."""
-    await post_book(tx, book)
+    await post(tx, book.finish())
     marks = marks_of(
         external_ids=[row.external_id for row in person],
         names=[row.full_name for row in person],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import ExpiryNotice, LedgerEntry
 from loyalty.rules.events import PointsExpiring
@@ -72,7 +72,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
             return NOTHING_SWEPT
         # The books let what is due expire as soon as they know of it.
         book = await _open(world, tx, program, seen)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(book.posting.added(LedgerEntry)))
 
 
@@ -86,7 +86,7 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
         told = await read_notices_told(tx, [one.lot_id for one in seen])
         for one in seen:
             _tell_owner(book, one, told)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(seen))
 
 

@@ -13,7 +13,7 @@ from loyalty.ledger.gift_cards import (
     tell_owner,
 )
 from loyalty.ledger.once import Booked, run_once
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.errors import InvalidInput, refuse_problems
 from loyalty.rules.gift_card import GiftCardEntryKind, extend
 from loyalty.rules.gift_card_events import GiftCardExtended
@@ -120,7 +120,7 @@ async def _expire_batch(world: World, tenant_id: TenantId) -> Swept:
             after = lapse_card(book, card)
             if after != card:
                 keep_card(book, after)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(seen))
 
 

@@ -6,7 +6,7 @@ worker that stops in between has told nothing, and the next one tells it.
 
 from loyalty.ledger.book import Book
 from loyalty.ledger.gift_cards import keep_card, next_card_notice, open_card_book, tell_owner
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.expiry import due_notice
 from loyalty.rules.gift_card_events import GiftCardExpiring
 from loyalty.rules.ids import TenantId
@@ -34,7 +34,7 @@ async def _tell_batch(world: World, tenant_id: TenantId) -> Swept:
         book, cards = await open_card_book(world, tx, program, by, owners, [card.id for card in seen])
         for card in cards.values():
             _tell_of_card(book, card)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(seen))
 
 

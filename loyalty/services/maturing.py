@@ -2,7 +2,7 @@
 
 from loyalty.ledger.accruals import mature
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
@@ -34,7 +34,7 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
         for accrual in due:
             mature(book, accrual)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(due), sum(_is_late(accrual, book) for accrual in due))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book, bring_open_lots
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.account import Debit
 from loyalty.rules.customer import CustomerProfile, validate_profile
 from loyalty.rules.entry import EntryKind
@@ -117,7 +117,7 @@ async def _import(world: World, actor: Actor, openings: Sequence[Opening], refus
             if in_debt:
                 await bring_open_lots(tx, book, [book.open(locked) for locked in in_debt])
             results |= await _book_items(book, fresh, known, opened)
-            await post(tx, book.finish())
+            await post_and_commit(tx, book.finish())
             results = {position: _answer(book, result) async for position, result in yield_slices(results.items())}
     return [results[position] for position in range(len(openings))]
 

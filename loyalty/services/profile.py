@@ -9,7 +9,7 @@ from typing import Any
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post, post_and_commit
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.birthday import day_of_year
 from loyalty.rules.customer import CustomerProfile, gather_profiles, validate_profile, validate_times
@@ -80,7 +80,10 @@ async def refresh_profiles(
     tx: Transaction, program: CompiledProgram, by: Actor, profiles: Iterable[CustomerProfile], now: datetime
 ) -> dict[str, CustomerRow]:
     """Write what profiles say, with its words and consents; the customers as they are then, by external id."""
-    return await _post(tx, Book(program, by, now), await open_customers(tx, profiles, now))
+    book = Book(program, by, now)
+    ids = _open_all(book, await open_customers(tx, profiles, now))
+    await post(tx, book.finish())
+    return _customers_of(book, ids)
 
 
 async def open_customers(
@@ -154,7 +157,10 @@ async def _upsert(
             opened = await open_customers(tx, fit.values(), now)
             if any(profile.identifiers for profile in fit.values()):
                 await _refuse_taken_identifiers(tx, actor, fit, opened)
-            written = await _post(tx, Book(program, actor, now), opened)
+            book = Book(program, actor, now)
+            ids = _open_all(book, opened)
+            await post_and_commit(tx, book.finish())
+            written = _customers_of(book, ids)
     return [refused.get(position) or written[profile.external_id] for position, profile in enumerate(profiles)]
 
 
@@ -165,9 +171,11 @@ def _refuse_times(profiles: Mapping[int, CustomerProfile], now: datetime) -> Non
         raise LateRefusals({position: InvalidInput(problems) for position, problems in wrong.items() if problems})
 
 
-async def _post(tx: Transaction, book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerRow]:
-    ids = {external_id: book.open(locked) for external_id, locked in opened.items()}
-    await post(tx, book.finish())
+def _open_all(book: Book, opened: Mapping[str, LockedCustomer]) -> dict[str, CustomerId]:
+    return {external_id: book.open(locked) for external_id, locked in opened.items()}
+
+
+def _customers_of(book: Book, ids: Mapping[str, CustomerId]) -> dict[str, CustomerRow]:
     return {external_id: book.customer(customer_id) for external_id, customer_id in ids.items()}
 
 

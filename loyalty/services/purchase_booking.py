@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from loyalty.ledger.accruals import accrue, follow
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.ledger.program import CompiledProgram
 from loyalty.ledger.rows import PurchaseFact, SeenCheckout
 from loyalty.rules.absent import choose_given_or_known
@@ -78,7 +78,7 @@ async def book_items(
     for payer in payers:
         book.open(opened[payer.external_id])
     booked = await _book_each(tx, book, items, facts)
-    await post(tx, book.finish())
+    await post_and_commit(tx, book.finish())
     return {
         position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
         async for position, recorded in yield_slices(booked.items())

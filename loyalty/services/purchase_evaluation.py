@@ -2,7 +2,7 @@
 
 from loyalty.ledger.accruals import accrue
 from loyalty.ledger.book import open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
 from loyalty.rules.purchase_report import moment_of
 from loyalty.services.program import program_in_force
@@ -45,5 +45,5 @@ async def _evaluate_batch(world: World, tenant_id: TenantId) -> Swept:
             moment = moment_of(purchase.evaluates_at, book.now, policy.latest_report)
             accrue(book, purchase, facts, moment, [row.refund for row in refunds.get(purchase.id, ())])
             book.posting.move(purchase._replace(evaluates_at=None), seen=purchase)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(due))

@@ -15,7 +15,7 @@ import orjson
 
 from loyalty.ledger.accruals import Moved, count_kept_points, credit_points, follow, take_points_back
 from loyalty.ledger.book import Book, bring_open_lots
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post, post_and_commit
 from loyalty.ledger.program import CompiledProgram, earning_policy
 from loyalty.ledger.rows import FormerValuation
 from loyalty.rules.account import add_pending, remove_pending
@@ -143,10 +143,11 @@ async def post_cards_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKe
 
 
 async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None], *, own_only: bool) -> None:
-    await post(tx, book.finish())
     named = [key for key in keys if key is not None]
     if not named:
+        await post_and_commit(tx, book.finish())
         return
+    await post(tx, book.finish())
     found = [
         one for one in await read_evaluated_purchases(tx, named) if may_be_revalued(one.accrual, one.purchase.status)
     ]
@@ -168,7 +169,7 @@ async def _post_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | N
         told = [row.refund for row in refunds.get(purchase.id, ())]
         valued, _ = revalue(book, accrual, purchase, facts[purchase.id], book.now, told, frozen[accrual.id])
         follow(book, valued, purchase, facts[purchase.id], book.now, end_changed=False)
-    await post(tx, book.finish())
+    await post_and_commit(tx, book.finish())
 
 
 def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from loyalty.ledger.book import Book, open_book
 from loyalty.ledger.once import AskedKey, Booked, ask_key, run_once
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.text import check_external_id, check_note
@@ -115,7 +115,7 @@ async def _unlock(world: World, actor: Actor, customer: CustomerKey) -> Customer
             book.keep(replace(account, tier_locked=False, tier_locked_until=None))
             change = TierChange(book.program.tier(account.tier_id), tier_for(book.program.tiers, account.standing))
             book.tiers.move(customer_id, change, TierChangeCause.MANUAL, None)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
         return book.customer(customer_id)
 
 

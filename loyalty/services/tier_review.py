@@ -1,7 +1,7 @@
 """What time does to tiers: windows turn, standings are reviewed, and tiers set by hand go back to the rules."""
 
 from loyalty.ledger.book import open_book
-from loyalty.ledger.posting import post
+from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.ids import TenantId
 from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
@@ -29,5 +29,5 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
         for customer_id in due:
             book.tiers.settle(customer_id)
-        await post(tx, book.finish())
+        await post_and_commit(tx, book.finish())
     return Swept(len(due))

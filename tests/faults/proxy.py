@@ -24,6 +24,7 @@ from runtime.roles import DatabaseUrls
 HOST = "127.0.0.1"
 SSL_REQUEST, GSS_REQUEST = 80877103, 80877104
 WRITING = (b"INSERT INTO", b"UPDATE ", b"DELETE FROM")
+ENDS = (b"COMMIT", b"ROLLBACK")
 WHOLE = "*"
 
 
@@ -217,7 +218,7 @@ class _Wire:
                         return
                     self._committing = True
                 await self._proxy.wait_to_talk()
-                is_written = kind == b"S" and self._note_statement()
+                is_written = kind == b"E" and self._note_statement()
                 if is_written:
                     self._answering.clear()
                 to_server.write(_frame(kind, message))
@@ -248,7 +249,7 @@ class _Wire:
             self._running = statement
 
     def _note_statement(self) -> bool:
-        """Whether the statement that is complete now writes; then it belongs to what its transaction has written."""
+        """Whether the statement that is carried out now writes; then it belongs to what its transaction has written."""
         statement, self._running = self._running, b""
         if not any(word in statement for word in WRITING):
             return False
@@ -261,12 +262,15 @@ class _Wire:
                 kind, message = await _read(server)
                 await self._proxy.wait_to_talk()
                 await self._answering.wait()
-                if self._committing and kind == b"C":
+                # COMMIT may travel with the statement before it, whose answer comes first.
+                if self._committing and kind == b"C" and message.startswith(ENDS):
                     self._committing = False
-                    is_committed = message.startswith(b"COMMIT")
-                    if is_committed and await self._proxy.strikes(Place.AFTER_COMMIT, self):
+                    if message.startswith(b"COMMIT") and await self._proxy.strikes(Place.AFTER_COMMIT, self):
                         return
                     self.written = []
+                elif kind == b"Z":
+                    # The statement before COMMIT has failed, so there is no answer to COMMIT.
+                    self._committing = False
                 self._to_client.write(_frame(kind, message))
                 await self._to_client.drain()
 

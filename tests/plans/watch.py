@@ -17,7 +17,7 @@ from sqlalchemy import Executable, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tenancy.pipeline import Answer, Question, question_of
+from tenancy.pipeline import Question, question_of
 from tenancy.transactions import Conversation
 
 EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT JSON) "
@@ -58,22 +58,27 @@ class PlanWatch:
     @contextmanager
     def watching(self, *engines: AsyncEngine) -> Iterator[None]:
         """Watch the statements of all transactions inside a tenant, and those of these engines."""
-        ask = Conversation.ask
+        ask, ask_and_commit = Conversation.ask, Conversation.ask_and_commit
 
-        async def explain_and_ask(
-            conversation: Conversation, statement: Executable, parameters: Mapping[str, Any]
-        ) -> Answer:
-            readings = await _explain_in(conversation, ask, question_of(statement, parameters))
-            self.sent.append(Sent(_sender(), statement, readings))
-            return await ask(conversation, statement, parameters)
+        def explain_before(send: Any) -> Any:
+            async def explain_and_send(
+                conversation: Conversation, statement: Executable, parameters: Mapping[str, Any]
+            ) -> Any:
+                readings = await _explain_in(conversation, ask, question_of(statement, parameters))
+                self.sent.append(Sent(_sender(), statement, readings))
+                return await send(conversation, statement, parameters)
 
-        Conversation.ask = explain_and_ask  # type: ignore[assignment, method-assign]
+            return explain_and_send
+
+        Conversation.ask = explain_before(ask)  # type: ignore[method-assign]
+        Conversation.ask_and_commit = explain_before(ask_and_commit)  # type: ignore[method-assign]
         for engine in engines:
             event.listen(engine.sync_engine, "before_cursor_execute", self._note)
         try:
             yield
         finally:
             Conversation.ask = ask  # type: ignore[method-assign]
+            Conversation.ask_and_commit = ask_and_commit  # type: ignore[method-assign]
             for engine in engines:
                 event.remove(engine.sync_engine, "before_cursor_execute", self._note)
 
@@ -88,7 +93,7 @@ async def _explain_in(conversation: Conversation, ask: Any, question: Question) 
     explained.text = EXPLAIN.encode() + explained.text
     explained.is_sent_once = True
     try:
-        answer = await conversation._send([Question(explained, question.values)])  # noqa: SLF001 - as it is sent
+        (answer,) = await conversation._send([Question(explained, question.values)])  # noqa: SLF001 - as it is sent
         ((plan,),) = answer.transformer.set_pgresult(answer.result) or answer.transformer.load_rows(0, 1, tuple)
         return list(_readings(plan[0]["Plan"]))
     except DBAPIError:

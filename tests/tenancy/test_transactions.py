@@ -61,6 +61,45 @@ async def test_commits_at_the_end_and_rolls_back_on_an_exception(
     assert await pending(database, salon, customer) == 1
 
 
+async def test_commit_travels_with_the_last_statement(database: Database, salon: Salon, customer: CustomerId) -> None:
+    async with database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run(ADD, customer=customer)
+        before = database.doors()["transactions"].traffic.round_trips
+        await tx.run_and_commit(ADD, customer=customer)
+        assert await pending(database, salon, customer) == 2
+        with pytest.raises(RuntimeError, match="closed"):
+            await tx.run(ADD, customer=customer)
+        with pytest.raises(RuntimeError, match="closed"):
+            await tx.run_and_commit(ADD, customer=customer)
+    assert database.doors()["transactions"].traffic.round_trips == before + 1
+
+
+async def test_a_last_statement_that_fails_commits_nothing_and_leaves_the_connection_clean(
+    database: Database, salon: Salon, customer: CustomerId
+) -> None:
+    async def fail_at_the_end() -> None:
+        async with database.tenant_transaction(salon.tenant_id) as tx:
+            await tx.run(ADD, customer=customer)
+            await tx.run_and_commit(ADD_AGAIN)
+
+    with pytest.raises(DBAPIError):
+        await fail_at_the_end()
+    assert await pending(database, salon, customer) == 0
+    async with database.tenant_transaction(salon.tenant_id) as tx:
+        await tx.run_and_commit(ADD, customer=customer)
+    assert await pending(database, salon, customer) == 1
+
+
+async def test_an_exception_after_the_commit_takes_nothing_back(
+    database: Database, salon: Salon, customer: CustomerId
+) -> None:
+    with suppress(ZeroDivisionError):
+        async with database.tenant_transaction(salon.tenant_id) as tx:
+            await tx.run_and_commit(ADD, customer=customer)
+            raise ZeroDivisionError
+    assert await pending(database, salon, customer) == 1
+
+
 async def test_what_was_taken_back_is_not_committed_by_the_next_one(
     database: Database, salon: Salon, customer: CustomerId
 ) -> None:

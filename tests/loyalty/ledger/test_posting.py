@@ -1,17 +1,19 @@
 """Rows of a posting are typed: none is lost, and no misspelt name looks like something else."""
 
 import importlib
+import re
 import sys
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
+from sqlalchemy.dialects import postgresql
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger import rows
 from loyalty.ledger.parts import PARTS, add_part, move_part, refuse_class_without_part
-from loyalty.ledger.posting import Posting, post
+from loyalty.ledger.posting import Posting, post, post_and_commit, posting_statement
 from loyalty.ledger.rows import ChangedLot, ExpiryNotice, LedgerEntry
 from loyalty.rules.ids import LotId
 from loyalty.rules.lots import LotState
@@ -103,6 +105,27 @@ async def test_begins_anew_when_a_row_is_not_as_it_was_seen(
         async with nothing_changes(salon.tenant_id):
             with pytest.raises(StaleRead):
                 await _move(world, salon, (ended, seen))
+
+
+def test_nothing_in_a_posting_divides_but_what_refuses_it() -> None:
+    """A division by zero means that the posting is stale, so no other part may divide."""
+    whole = str(posting_statement(frozenset(part.name for part in PARTS)).compile(dialect=postgresql.dialect()))
+    assert len(re.findall(r"(?<![/*])/(?![/*])|%%| mod\(|div\(", whole)) == 1
+
+
+async def test_begins_anew_when_the_configuration_has_changed(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
+    hold = await _hold(world, salon)
+    ended = hold._replace(state=HoldState.RELEASED, ended_at=hold.created_at + timedelta(minutes=1))
+    posting = Posting()
+    posting.move(ended, seen=hold)
+    posting.config_version = 1
+    for write in (post, post_and_commit):
+        async with nothing_changes(salon.tenant_id):
+            with pytest.raises(StaleRead):
+                async with world.database.tenant_transaction(salon.tenant_id) as tx:
+                    await write(tx, posting)
 
 
 async def test_writes_a_row_once_that_is_moved_twice(world: World, salon: Salon) -> None:

@@ -131,7 +131,7 @@ async def test_no_notice_is_lost_or_doubled_when_a_worker_stops_before_its_commi
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("loyalty.services.gift_card_notice.post", write_and_stop)
+        patch.setattr("loyalty.services.gift_card_notice.post_and_commit", write_and_stop)
         with pytest.raises(Killed):
             await tell_expiring_cards(soon, salon.tenant_id)
     assert notices(await all_events(world, salon, relay_database), card.id) == []

@@ -38,6 +38,16 @@ async def test_recording_a_purchase_takes_three(world: World, salon: Salon, stat
     assert len(sent) == 3
 
 
+async def test_commit_is_no_round_trip_of_its_own(world: World, salon: Salon) -> None:
+    """It travels with the posting, so the locks are gone one round trip earlier."""
+    traffic = world.database.doors()["transactions"].traffic
+    before = traffic.round_trips
+    await earn(world, salon, order("second", 20_000))
+    assert traffic.round_trips == before + 3
+    await upsert_customers(world, salon.manager, [CustomerProfile("anna", full_name="Anna")])
+    assert traffic.round_trips == before + 6
+
+
 async def test_a_replay_takes_no_more(world: World, salon: Salon, statements: StatementLog) -> None:
     """F-08: and writes nothing."""
     with statements() as sent:
