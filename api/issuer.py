@@ -1,20 +1,21 @@
-"""The local issuer of JWTs for staff and customers: ES256, one key, one issuer, one audience.
+"""The local issuer of JWTs for staff and customers: ES256, one issuer, one audience. One key signs, older ones verify.
 
-Only what this issuer signed is accepted: the algorithm and the key are fixed here and never read from the token, which
+Only what this issuer signed is accepted: the algorithm is fixed here, and `kid` only chooses among our own keys. That
 closes `alg: none`, HS/RS confusion and keys that a token brings along.
 """
 
 import datetime as dt
 import hmac
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, GuestProtocol
 
 from loyalty.rules.ids import TenantId, TokenId
 from loyalty.rules.text import is_storable
@@ -33,6 +34,12 @@ MAX_LIFETIME = dt.timedelta(days=31)
 MAX_TOKEN_LENGTH = 4_096
 MAX_TEXT_LENGTH = 255
 KEY_FILE_MODE = 0o600
+MAX_KEYS = 10
+"""Keys of an issuer: the one that signs, and those of the tokens that have not ended."""
+
+_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+_PARAMETERS = "EC PARAMETERS"
+"""A block that openssl writes before a key. It says the curve, which the key says as well."""
 
 
 class InvalidToken(Exception):
@@ -87,18 +94,28 @@ def _now() -> dt.datetime:
 
 
 class Issuer:
-    """Signs and verifies. `issuer` and `audience` are what the claims `iss` and `aud` must say."""
+    """Signs with `key` and verifies what it or one of the `older` keys signed.
+
+    `issuer` and `audience` are what the claims `iss` and `aud` must say. Raises `ValueError` for keys it cannot use.
+    """
 
     def __init__(
         self,
         key: ECKey,
         *,
+        older: Sequence[ECKey] = (),
         issuer: str = ISSUER,
         audience: str = AUDIENCE,
         clock: Callable[[], dt.datetime] = _now,
     ) -> None:
-        if not key.is_private or key.curve_name != CURVE:
+        keys = [key, *older]
+        if len(keys) > MAX_KEYS:
+            raise ValueError(f"The issuer takes at most {MAX_KEYS} keys")
+        if not all(one.is_private and one.curve_name == CURVE for one in keys):
             raise ValueError(f"The issuer needs a private key on the curve {CURVE}")
+        self._keys = {one.thumbprint(): one for one in keys}
+        if len(self._keys) < len(keys):
+            raise ValueError("The issuer has a key twice")
         self._key = key
         self._issuer = issuer
         self._audience = audience
@@ -107,8 +124,12 @@ class Issuer:
 
     @classmethod
     def from_key_file(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
-        """Read the private key (PEM) of an issuer. Raises `OSError` or `ValueError` when there is none."""
-        return cls(ECKey.import_key(path.read_bytes()), clock=clock)
+        """Read the private keys (PEM) of an issuer. The first one signs.
+
+        Raises `OSError` or `ValueError` when there is none.
+        """
+        key, *older = read_keys(path)
+        return cls(key, older=older, clock=clock)
 
     @classmethod
     def generate(cls, path: Path, *, clock: Callable[[], dt.datetime] = _now) -> Self:
@@ -123,9 +144,12 @@ class Issuer:
             file.write(key.as_pem(private=True))
         return cls(key, clock=clock)
 
-    def derive_key(self, purpose: str) -> bytes:
-        """A secret of 32 bytes for one purpose, the same in every process with this key (HMAC-SHA-256)."""
-        return hmac.digest(self._key.as_pem(private=True), purpose.encode(), "sha256")
+    def derive_keys(self, purpose: str) -> list[bytes]:
+        """A secret of 32 bytes for one purpose from each key, the one that signs first (HMAC-SHA-256).
+
+        It is the same in every process that has the key.
+        """
+        return [hmac.digest(key.as_pem(private=True), purpose.encode(), "sha256") for key in self._keys.values()]
 
     def issue(  # noqa: PLR0913 - one for each claim, all by name
         self,
@@ -182,12 +206,18 @@ class Issuer:
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - JWS has three parts
             raise InvalidToken("not the form of a JWT")
         try:
-            decoded = jwt.decode(token, self._key, algorithms=[ALGORITHM])
+            decoded = jwt.decode(token, self._key_of, algorithms=[ALGORITHM])
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidToken(f"not signed by us: {type(error).__name__}") from None
-        if decoded.header.get("kid") != self.key_id:
-            raise InvalidToken("unknown key id")
         return self._read_claims(decoded.claims)
+
+    def _key_of(self, signed: GuestProtocol) -> ECKey:
+        """The key of ours that a token names."""
+        kid = signed.headers().get("kid")
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise InvalidToken("unknown key id")
+        return key
 
     def _read_claims(self, claims: dict[str, Any]) -> Claims:
         if claims.get("iss") != self._issuer:
@@ -215,6 +245,15 @@ class Issuer:
             maker_token_id=_maker_token_id(claims),
             client=client,
         )
+
+
+def read_keys(path: Path) -> list[ECKey]:
+    """The private keys of a file, in their order. Raises `OSError` or `ValueError`, which shows nothing of a key."""
+    text = path.read_text("ascii", errors="replace")
+    blocks = [match[0] for match in _PEM_BLOCK.finditer(text) if match[1] != _PARAMETERS]
+    if not blocks:
+        raise ValueError("there is no key in PEM")
+    return [ECKey.import_key(block) for block in blocks]
 
 
 def _last_second(issued_at: int, lifetime: dt.timedelta, ends_by: dt.datetime | None) -> int:

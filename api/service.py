@@ -125,13 +125,15 @@ def build_service(
 
     authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
     budgets = Budgets(database, world.clock, edge.budget)
+    cursor_key, *older_cursor_keys = issuer.derive_keys(CURSORS)
     services = Services(
         world,
         hub,
         customer_token_signer(issuer),
         make_secret,
-        issuer.derive_key(CURSORS),
+        cursor_key,
         hash_of_secret,
+        older_cursor_keys=tuple(older_cursor_keys),
         budgets=budgets,
         queries=QueryStore() if edge.persisted_queries else None,
     )

@@ -18,9 +18,14 @@ CODE_KEYS_FILE = "gift-card-keys.txt"
 _KEY_LINE = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_LENGTH}}}")
 
 
+def issuer_key_file(settings: Settings) -> Path:
+    """Where the keys of the issuer are."""
+    return settings.issuer_key_file or settings.data_dir / KEY_FILE
+
+
 def local_issuer(settings: Settings) -> Issuer:
-    """Read the issuer's key; where none is named, one is made once, readable for its owner only."""
-    path = settings.issuer_key_file or settings.data_dir / KEY_FILE
+    """Read the issuer's keys; where no file is named, one key is made once, readable for its owner only."""
+    path = issuer_key_file(settings)
     try:
         if settings.issuer_key_file is None and not path.exists():
             return _generate_secret(path)
@@ -38,7 +43,7 @@ def _generate_secret(path: Path) -> Issuer:
 
 
 def local_code_keys(settings: Settings) -> CodeKeys:
-    """Read the keys of gift cards; where no file is named, one is made once, readable for its owner only."""
+    """Read the keys of gift cards; where no file is named, one key is made once, readable for its owner only."""
     path = settings.gift_card_keys_file or settings.data_dir / CODE_KEYS_FILE
     try:
         if settings.gift_card_keys_file is None and not path.exists():

@@ -110,6 +110,8 @@ class Seal(NamedTuple):
 
     key: bytes
     tenant_id: TenantId
+    older_keys: tuple[bytes, ...] = ()
+    """Keys that seal no more: what they have sealed is still read."""
 
     def sign(self, packed: bytes) -> bytes:
         """A short keyed hash (HMAC-SHA-256, RFC 2104, cut to 12 bytes) over tenant and content."""
@@ -180,23 +182,26 @@ def place_of(seal: Seal, cursor: str, order: Order[P], path: str) -> P:
     Cursors of the first release, which could be read, are still taken.
     """
     try:
-        name, *values = orjson.loads(_unseal(seal, cursor))
+        used, packed = _unseal(seal, cursor)
+        name, *values = orjson.loads(packed)
         place = order.place(*values)
     except (ValueError, TypeError, AttributeError, binascii.Error) as error:
         raise InvalidInput.one(path, reason=_NO_CURSOR) from error
-    if name != order.name or cursor not in {cursor_of(seal, place, order), _readable_cursor_of(seal, place, order)}:
+    if name != order.name or cursor not in {cursor_of(used, place, order), _readable_cursor_of(used, place, order)}:
         raise InvalidInput.one(path, reason=_NO_CURSOR)
     return place
 
 
-def _unseal(seal: Seal, cursor: str) -> bytes:
-    """What a cursor says; ValueError when its seal is not ours."""
+def _unseal(seal: Seal, cursor: str) -> tuple[Seal, bytes]:
+    """What a cursor was sealed with, and what it says; ValueError when its seal is not ours."""
     body, _, signature = cursor.removeprefix(COVERED).partition(".")
     content, signed = _to_bytes(body), _to_bytes(signature)
-    packed = seal.cover(content, signed) if cursor.startswith(COVERED) else content
-    if not hmac.compare_digest(signed, seal.sign(packed)):
-        raise ValueError
-    return packed
+    for key in (seal.key, *seal.older_keys):
+        used = Seal(key, seal.tenant_id)
+        packed = used.cover(content, signed) if cursor.startswith(COVERED) else content
+        if hmac.compare_digest(signed, used.sign(packed)):
+            return used, packed
+    raise ValueError
 
 
 def _readable_cursor_of(seal: Seal, place: P, order: Order[P]) -> str:

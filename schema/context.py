@@ -73,6 +73,8 @@ class Services:
     """What cursors are sealed with; the same in every server process."""
     hash_of_secret: Callable[[str], str | None]
     """The SHA-256 of a secret that somebody holds, None for what can be none."""
+    older_cursor_keys: tuple[bytes, ...] = ()
+    """What cursors were sealed with before the key was changed. They are still read."""
     budgets: Budgets | None = None
     """What operations are charged to; None where nothing is."""
     queries: QueryStore | None = field(default_factory=QueryStore)
@@ -163,7 +165,7 @@ class Context:
     @property
     def seal(self) -> Seal:
         """What cursors of this caller's tenant are sealed with."""
-        return Seal(self.services.cursor_key, self.actor.tenant_id)
+        return Seal(self.services.cursor_key, self.actor.tenant_id, self.services.older_cursor_keys)
 
     @property
     def world(self) -> World:

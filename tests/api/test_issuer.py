@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from api.issuer import AUDIENCE, ISSUER, MAX_LIFETIME, MAX_TOKEN_LENGTH, Claims, InvalidToken, Issuer
@@ -381,3 +382,57 @@ def test_two_issuers_do_not_accept_each_other(clock: Clock) -> None:
     first, second = Issuer(KEY, clock=clock), Issuer(ECKey.generate_key("P-256"), clock=clock)
     with pytest.raises(InvalidToken):
         second.verify(issue(first))
+
+
+OLDER = ECKey.generate_key("P-256")
+
+
+def test_the_first_key_signs_and_every_key_verifies(clock: Clock) -> None:
+    before, between = Issuer(OLDER, clock=clock), Issuer(KEY, older=[OLDER], clock=clock)
+    assert between.key_id == KEY.thumbprint()
+    assert between.verify(issue(before)).subject == "user-1"
+    assert between.verify(issue(between)).subject == "user-1"
+    after = Issuer(KEY, clock=clock)
+    assert after.verify(issue(between)).subject == "user-1"
+    with pytest.raises(InvalidToken, match="unknown key id"):
+        after.verify(issue(before))
+    assert between.derive_keys("cursors") == [*after.derive_keys("cursors"), *before.derive_keys("cursors")]
+
+
+@pytest.mark.parametrize("kid", [KEY.thumbprint(), "", None, 5, ["x"], {"x": 1}])
+def test_a_token_names_the_key_that_signed_it(clock: Clock, kid: Any) -> None:
+    """A key of ours that did not sign it verifies nothing, and neither does none at all."""
+    issuer = Issuer(KEY, older=[OLDER], clock=clock)
+    _, payload, _ = issue(Issuer(OLDER, clock=clock)).split(".")
+    claims_of = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    named = {} if kid is None else {"kid": kid}
+    try:
+        forged = jwt.encode({"alg": "ES256", **named}, claims_of, OLDER, algorithms=["ES256"])
+    except JoseError:  # the library signs no header with such a value
+        forged = f"{part({'alg': 'ES256', **named})}.{payload}.{'A' * 86}"
+    with pytest.raises(InvalidToken):
+        issuer.verify(forged)
+
+
+def test_a_file_holds_several_keys_one_after_another(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "issuer.pem"
+    parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    path.write_bytes(b"# new\n" + parameters + KEY.as_pem(private=True) + b"# old\n" + OLDER.as_pem(private=True))
+    issuer = Issuer.from_key_file(path, clock=clock)
+    assert issuer.key_id == KEY.thumbprint()
+    assert issuer.verify(issue(Issuer(OLDER, clock=clock))).subject == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ([KEY, KEY], "a key twice"),
+        ([ECKey.generate_key("P-256") for _ in range(11)], "at most 10 keys"),
+        ([KEY, ECKey.generate_key("P-384")], "on the curve P-256"),
+    ],
+)
+def test_refuses_keys_that_do_not_belong_together(tmp_path: Path, keys: list[ECKey], said: str) -> None:
+    path = tmp_path / "issuer.pem"
+    path.write_bytes(b"".join(key.as_pem(private=True) for key in keys))
+    with pytest.raises(ValueError, match=said):
+        Issuer.from_key_file(path)

@@ -1,0 +1,103 @@
+"""`treue issuer-keys`: change the key that signs tokens, step by step and without a break."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from joserfc.jwk import ECKey
+
+from api.issuer import CURVE, MAX_KEYS, MAX_LIFETIME, Issuer, read_keys
+from cli.credentials import issuer_key_file, local_issuer
+from runtime.problems import SetupProblem
+from runtime.settings import load_settings
+
+RESTART = "Start all servers again before the next step."
+
+
+@click.group("issuer-keys")
+def issuer_keys() -> None:
+    """List and change the keys of staff and customer tokens. A change takes four steps, see docs/operating.md."""
+
+
+@issuer_keys.command(name="list")
+def list_() -> None:
+    """List the keys by their id, which tokens carry as `kid`. The first one signs, the others verify."""
+    for place, key in enumerate(read_keys(_file())):
+        click.echo(f"{key.thumbprint()}  {'verifies' if place else 'signs'}")
+
+
+@issuer_keys.command()
+def add() -> None:
+    """Add a new key, which only verifies as yet, and print its id."""
+    path = _file()
+    keys = read_keys(path)
+    if len(keys) >= MAX_KEYS:
+        raise SetupProblem(f"There are {MAX_KEYS} keys: remove one that signs nothing any more.")
+    made = ECKey.generate_key(CURVE)
+    _write(path, [*keys, made])
+    click.echo(made.thumbprint())
+    click.echo(RESTART, err=True)
+
+
+@issuer_keys.command()
+@click.argument("key_id")
+def use(key_id: str) -> None:
+    """Let a key sign from now on. The others verify. All servers must know the key already."""
+    path = _file()
+    keys = read_keys(path)
+    chosen = _find(keys, key_id)
+    _write(path, [chosen, *(key for key in keys if key is not chosen)])
+    click.echo(RESTART, err=True)
+
+
+@issuer_keys.command()
+@click.argument("key_id")
+def remove(key_id: str) -> None:
+    """Remove a key that does not sign. Tokens and cursors that it made are refused from then on."""
+    path = _file()
+    keys = read_keys(path)
+    chosen = _find(keys, key_id)
+    if chosen is keys[0]:
+        raise SetupProblem("This key signs: let another one sign first (`treue issuer-keys use`).")
+    _write(path, [key for key in keys if key is not chosen])
+    click.echo(f"Its tokens lived {MAX_LIFETIME.days} days at most. {RESTART}", err=True)
+
+
+def _file() -> Path:
+    """The file of the keys; where none is named, one is made with the first key."""
+    settings = load_settings()
+    local_issuer(settings)
+    return issuer_key_file(settings).resolve()
+
+
+def _find(keys: Sequence[ECKey], key_id: str) -> ECKey:
+    found = next((key for key in keys if key.thumbprint() == key_id), None)
+    if found is None:
+        raise SetupProblem("There is no such key: see `treue issuer-keys list`.")
+    return found
+
+
+def _write(path: Path, keys: Sequence[ECKey]) -> None:
+    """Replace the file, whole and at once: a server that starts meanwhile reads the old keys or the new ones."""
+    Issuer(keys[0], older=keys[1:])
+    try:
+        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.writelines(key.as_pem(private=True) for key in keys)
+                file.flush()
+                os.fsync(file.fileno())
+            before = path.stat()
+            Path(made).chmod(stat.S_IMODE(before.st_mode))
+            with contextlib.suppress(PermissionError):  # only root gives files to others
+                os.chown(made, before.st_uid, before.st_gid)
+            Path(made).replace(path)
+        except BaseException:
+            Path(made).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SetupProblem(f"The keys in {path} cannot be changed: {error.strerror or error}.") from error
