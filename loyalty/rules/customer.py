@@ -115,8 +115,8 @@ DESCRIPTIVE_FIELDS = (
 def tidy_profile(profile: CustomerProfile) -> TidyProfile:
     """Return a profile without values that cannot be stored, and with the others in their usual form.
 
-    Blanks round texts go, letters are composed (NFC), `de_DE` becomes `de-DE`. What is wrong with the external id
-    stays: without it nobody knows whose facts these are.
+    Blanks round texts go, letters are composed (NFC), e-mail addresses get small letters, `de_de` becomes `de-DE`. What
+    is wrong with the external id stays: without it nobody knows whose facts these are.
     """
     changes: dict[str, Any] = {}
     warnings: list[InputWarning] = []
@@ -147,7 +147,9 @@ def _tidy(name: str, told: str) -> str:
         return tidy_phone(text)
     if name == "birthday":
         return tidy_birthday(text)
-    return text if name != "locale" or is_locale(text) else correct_locale(text) or text
+    if name == "email":
+        return text.lower()
+    return correct_locale(text) or text if name == "locale" else text
 
 
 def tidy_phone(told: str) -> str:

@@ -51,7 +51,7 @@ def day_range(first_day: date, last_day: date, time_zone: str) -> tuple[datetime
     zone = find_time_zone(time_zone)
     for name, day in (("from", first_day), ("to", last_day)):
         if not FIRST_REPORT_DAY <= day <= LAST_REPORT_DAY:
-            raise InvalidInput.one(name, reason=f"must be between {FIRST_REPORT_DAY} and {LAST_REPORT_DAY}")
+            raise InvalidInput.one("range", name, reason=f"must be between {FIRST_REPORT_DAY} and {LAST_REPORT_DAY}")
     if last_day < first_day:
-        raise InvalidInput.one("to", reason="must not be before the first day")
+        raise InvalidInput.one("range", "to", reason="must not be before the first day")
     return begin_of_day(first_day, zone), begin_of_day(last_day + timedelta(days=1), zone)

@@ -13,6 +13,7 @@ LOCALE_MAX_LENGTH = 35
 _NOT_PLACES = frozenset({"Factory", "localtime", "posixrules"})
 """Entries of the zone database that mean "whatever this machine has"."""
 
+REGION_LENGTH, SCRIPT_LENGTH = 2, 4
 _LOCALE = re.compile(
     r"(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})"  # language, with extended languages
     r"(?:-[a-z]{4})?"  # script
@@ -57,12 +58,27 @@ def is_locale(tag: str) -> bool:
 
 
 def correct_locale(text: str) -> str | None:
-    """Return the BCP 47 tag that a POSIX locale means, such as de-DE for `de_DE.UTF-8`; None when it is no language.
+    """Return the BCP 47 tag that a text means, such as de-DE for `de_DE.UTF-8` or `DE-de`; None when it is no language.
 
     POSIX writes language[_territory][.codeset][@modifier] (IEEE Std 1003.1, section 8.2); only the first two count.
     """
     tag = text.strip().partition(".")[0].partition("@")[0].replace("_", "-")
-    return tag if is_locale(tag) else None
+    return spell_locale(tag) if is_locale(tag) else None
+
+
+def spell_locale(tag: str) -> str:
+    """Return a tag in its usual letters: sr-Latn-RS for `SR-latn-rs`. Tags that differ only in case are one locale.
+
+    Regions have capitals and scripts a capital at their beginning (RFC 5646, section 2.1.1).
+    """
+    language, *subtags = tag.lower().split("-")
+    return "-".join([language, *map(_spell_subtag, subtags)])
+
+
+def _spell_subtag(subtag: str) -> str:
+    if len(subtag) == REGION_LENGTH:
+        return subtag.upper()
+    return subtag.title() if len(subtag) == SCRIPT_LENGTH and subtag.isalpha() else subtag
 
 
 def locale_matches(wanted: str, locale: str) -> bool:

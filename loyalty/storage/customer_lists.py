@@ -129,7 +129,7 @@ def _keep_found(rows: Narrowed, wanted: CustomerFilter) -> None:
 def _keep_known(rows: Narrowed, wanted: CustomerFilter) -> None:
     """Keep customers by what is known about them."""
     rows.keep_equal(accounts.c.tier_id, wanted.tier_id)
-    rows.keep_equal(customers.c.locale, wanted.locale)
+    rows.keep_among(customers.c.locale, _spellings(wanted.locale))
     if wanted.external_ids is not None:
         rows.keep("external_ids", _is_named, external_ids=list(wanted.external_ids))
     rows.keep_among(customers.c.category, wanted.categories)
@@ -147,6 +147,11 @@ def _is_named() -> ColumnElement[bool]:
         NAMED.c.tenant_id == tenant_parameter(), among(NAMED.c.external_id, "external_ids")
     )
     return customers.c.id.in_(named)
+
+
+def _spellings(locale: str | None) -> list[str] | None:
+    """A locale as it is kept, and as earlier releases kept what was told."""
+    return None if locale is None else [locale, locale.lower(), locale.upper()]
 
 
 def _keep_last_purchase(rows: Narrowed, span: TimeSpan) -> None:

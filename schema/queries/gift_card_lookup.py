@@ -103,7 +103,7 @@ async def _filter(info: Info, given: GiftCardFilterInput) -> GiftCardFilter:
     actor = info.context.actor
     if actor.kind is ActorKind.CUSTOMER and holder_id is None and buyer_id is None:
         holder_id = actor.customer_id
-    start_at, end_at = span_of(given.issued)
+    start_at, end_at = span_of(given.issued, "issued")
     at = None if given.states is None else await tenant_now(info)
     return GiftCardFilter(holder_id, buyer_id, given.origins, given.states, at, start_at, end_at)
 

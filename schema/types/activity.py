@@ -66,7 +66,7 @@ async def activity_page(
 
 def _narrow(wanted: EntryFilter, given: ActivityFilterInput) -> EntryFilter:
     check_text_filters(given, "actor", "note")
-    start_at, end_at = span_of(given.occurred)
+    start_at, end_at = span_of(given.occurred, "occurred")
     if given.kinds is not None:
         kinds = tuple(kind for kind in given.kinds if wanted.kinds is None or kind in wanted.kinds)
         wanted = wanted._replace(kinds=kinds)

@@ -132,7 +132,7 @@ def _filter(given: AuditFilterInput) -> AuditFilter:
     if given.subject_id is not None:
         subject, subject_id = _build_stored_id(given.subject_id)
         subjects = [subject] if subjects is None or subject in subjects else []
-    return AuditFilter(subjects, subject_id, given.actions, given.actor, *span_of(given.happened))
+    return AuditFilter(subjects, subject_id, given.actions, given.actor, *span_of(given.happened, "happened"))
 
 
 def _build_stored_id(text: str) -> tuple[AuditSubject, str]:

@@ -8,6 +8,7 @@ from loyalty.rules.birthday import DayOfYear, day_of_year, tidy_birthday
 from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.tag import validate_tags
 from loyalty.rules.text import check_external_id, tidy_id
+from loyalty.rules.zones import spell_locale
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.storage.customer_lists import CustomerFilter, TimeSpan
 from schema.scalars import Locale
@@ -32,7 +33,9 @@ class CustomerFilterInput:
     tags: list[str] | None = strawberry.field(
         default=None, description="Only who has all of these tags, without regard to case: at most 50."
     )
-    locale: Locale | None = strawberry.field(default=None, description="Only this language, as it was told.")
+    locale: Locale | None = strawberry.field(
+        default=None, description="Only this locale; `de-AT` and `DE-at` are the same one, `de` is another."
+    )
     marketing_consent: bool | None = strawberry.field(
         default=None, description="Only who has agreed to marketing, or who has not."
     )
@@ -62,12 +65,12 @@ def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> 
         external_ids=_tidy_ids(given.external_ids),
         categories=_tidy_ids(given.categories),
         tags=tuple(given.tags or ()),
-        locale=given.locale,
+        locale=None if given.locale is None else spell_locale(given.locale),
         marketing_consent=given.marketing_consent,
         birthdays=None if given.birthday is None else (_day(given.birthday, "from_"), _day(given.birthday, "to")),
         archived=bool(given.archived),
-        created=None if given.created is None else TimeSpan(*span_of(given.created)),
-        last_purchase=None if given.last_purchase is None else TimeSpan(*span_of(given.last_purchase)),
+        created=None if given.created is None else TimeSpan(*span_of(given.created, "created")),
+        last_purchase=None if given.last_purchase is None else TimeSpan(*span_of(given.last_purchase, "last_purchase")),
     )
 
 

@@ -85,7 +85,7 @@ async def purchase_filter(info: Info, given: PurchaseFilterInput | None) -> Purc
         raise InvalidInput([problem])
     if given.external_ids is not None and not 1 <= len(given.external_ids) <= MAX_EXTERNAL_IDS:
         raise InvalidInput.one("filter", "external_ids", reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
-    start_at, end_at = span_of(given.recorded)
+    start_at, end_at = span_of(given.recorded, "recorded")
     return PurchaseFilter(
         customer_id=await _find_listed_customer(info, given.customer),
         kind=given.kind,
@@ -108,7 +108,7 @@ async def adjustment_filter(info: Info, given: AdjustmentFilterInput | None) -> 
         return AdjustmentFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor", "note")
     customer_id = await _find_listed_customer(info, given.customer)
-    span = span_of(given.created)
+    span = span_of(given.created, "created")
     return AdjustmentFilter(customer_id, given.reasons, *span, given.sign, given.actor, given.note)
 
 
@@ -118,7 +118,7 @@ async def hold_filter(info: Info, given: HoldFilterInput | None) -> HoldFilter:
         return HoldFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
     customer_id = await _find_listed_customer(info, given.customer)
-    span = span_of(given.created)
+    span = span_of(given.created, "created")
     return HoldFilter(customer_id, given.states, await _purchase(info, given.purchase), *span, given.actor)
 
 
@@ -128,7 +128,7 @@ async def redemption_filter(info: Info, given: RedemptionFilterInput | None) -> 
         return RedemptionFilter(await _find_listed_customer(info, None))
     check_text_filters(given, "actor")
     customer_id = await _find_listed_customer(info, given.customer)
-    span = span_of(given.redeemed)
+    span = span_of(given.redeemed, "redeemed")
     return RedemptionFilter(customer_id, await _purchase(info, given.purchase), *span, given.actor)
 
 

@@ -4,13 +4,22 @@ from datetime import datetime
 
 import strawberry
 
+from loyalty.rules.errors import InvalidInput
 
-@strawberry.input(description="A span of time; leave out what has no limit.")
+
+@strawberry.input(description="A span of time; leave out what has no limit. It must not end before it begins.")
 class TimeRangeInput:
     from_: datetime | None = strawberry.field(default=None, name="from", description="The first instant.")
     to: datetime | None = strawberry.field(default=None, description="The first instant after it.")
 
 
-def span_of(given: TimeRangeInput | None) -> tuple[datetime | None, datetime | None]:
-    """The first instant and the first one after the span; None for no limit."""
-    return (None, None) if given is None else (given.from_, given.to)
+def span_of(given: TimeRangeInput | None, name: str) -> tuple[datetime | None, datetime | None]:
+    """The first instant and the first one after the span; None for no limit. ``name`` is the field of the filter.
+
+    Refusal: InvalidInput, for a span that ends before it begins.
+    """
+    if given is None:
+        return None, None
+    if given.from_ is not None and given.to is not None and given.to < given.from_:
+        raise InvalidInput.one("filter", name, "to", reason="must not be before the first instant")
+    return given.from_, given.to

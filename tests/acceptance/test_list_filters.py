@@ -1,10 +1,13 @@
 """Lists are narrowed, turned round and counted; many are looked up by the caller's own ids at once."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from graphql import GraphQLInputObjectType, get_named_type
 
+from schema.root import treue_schema
 from tests.acceptance.business import Business
 from tests.acceptance.client import ONE_PER_EURO, Json, adjust, create_rule, record, redeem
 
@@ -59,6 +62,7 @@ def names(page: Json) -> list[str]:
         pytest.param({"tags": ["vip", " MONDAY "]}, ["anna"], id="by all tags"),
         pytest.param({"tags": ["vi"]}, [], id="by a whole tag"),
         pytest.param({"locale": "de-DE"}, ["anna", "carl"], id="by locale"),
+        pytest.param({"locale": "DE-de"}, ["anna", "carl"], id="by locale, whatever the case"),
         pytest.param({"marketingConsent": True}, ["ben"], id="who agreed"),
         pytest.param({"marketingConsent": False}, ["anna", "carl", "dora"], id="who did not"),
         pytest.param({"birthday": {"from": "--05-17", "to": "--05-17"}}, ["carl"], id="by birthday"),
@@ -98,6 +102,39 @@ async def test_customers_are_narrowed_counted_and_turned_round(
 async def test_a_filter_that_cannot_be_meant_names_its_field(salon: Business, wanted: Json, path: list[str]) -> None:
     answer = await salon.staff.answer(CUSTOMERS, filter=wanted)
     assert answer["errors"][0]["extensions"]["problems"][0]["path"] == path
+
+
+BACKWARDS = {"from": "2026-05-02T00:00:00Z", "to": "2026-05-01T00:00:00Z"}
+
+
+def spans() -> Iterator[tuple[str, str, str]]:
+    """Each list of the API that can be narrowed to a span: its name, the type of its filter, and the field of that."""
+    query = treue_schema()._schema.query_type  # noqa: SLF001 - the only way to it
+    assert query is not None
+    for name, listed in query.fields.items():
+        given = get_named_type(listed.args["filter"].type) if "filter" in listed.args else None
+        if isinstance(given, GraphQLInputObjectType):
+            for field, told in given.fields.items():
+                if get_named_type(told.type).name == "TimeRangeInput":
+                    yield name, given.name, field
+
+
+async def test_a_span_that_ends_before_it_begins_is_refused_by_every_list(salon: Business) -> None:
+    """An empty list would say that nothing happened."""
+    found = list(spans())
+    assert len(found) >= 7
+    for name, given, field in found:
+        document = f"query($filter: {given}) {{ {name}(filter: $filter) {{ totalCount }} }}"
+        answer = await salon.owner.answer(document, filter={field: BACKWARDS})
+        (problem,) = answer["errors"][0]["extensions"]["problems"]
+        assert problem == {"path": ["filter", field, "to"], "reason": "must not be before the first instant"}, name
+    await tell(salon)
+    answer = await salon.staff.answer(ACTIVITY, filter={"occurred": BACKWARDS})
+    assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["filter", "occurred", "to"]
+    for name in ("report", "giftCardReport"):
+        document = f'{{ {name}(range: {{from: "2026-05-02", to: "2026-05-01"}}) {{ __typename }} }}'
+        answer = await salon.owner.answer(document)
+        assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["range", "to"], name
 
 
 async def test_every_order_can_be_walked_in_both_directions(salon: Business) -> None:

@@ -85,6 +85,9 @@ def test_an_older_fact_never_overwrites_a_newer_one() -> None:
         ({"phone": "+49 (0)170 1234567"}, {"phone": "+491701234567"}),
         ({"phone": "0049(0)170/1234567"}, {"phone": "+491701234567"}),
         ({"phone": "(0)170 1234567"}, {"phone": "01701234567"}),
+        ({"email": "Anna.Groß@Example.ORG"}, {"email": "anna.groß@example.org"}),
+        ({"locale": "DE-at"}, {"locale": "de-AT"}),
+        ({"locale": "sr_latn_rs"}, {"locale": "sr-Latn-RS"}),
     ],
 )
 def test_corrects_what_only_looks_different(fields: dict[str, Any], kept: dict[str, Any]) -> None:

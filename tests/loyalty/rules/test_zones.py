@@ -1,7 +1,7 @@
 import pytest
 
 from loyalty.rules.errors import InvalidInput
-from loyalty.rules.zones import find_time_zone, is_locale, is_time_zone, language_of, locale_matches
+from loyalty.rules.zones import find_time_zone, is_locale, is_time_zone, language_of, locale_matches, spell_locale
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "UTC", "Asia/Kathmandu", "Etc/GMT+12"])
@@ -54,6 +54,23 @@ def test_refuses_what_is_no_locale(tag: str) -> None:
 def test_a_language_takes_its_regions(wanted: str, locale: str, matches: bool) -> None:  # noqa: FBT001
     """BK-102: a filter for de takes de-AT, but no other language."""
     assert locale_matches(wanted, locale) is matches
+
+
+@pytest.mark.parametrize(
+    ("tag", "spelled"),
+    [
+        ("DE", "de"),
+        ("de-at", "de-AT"),
+        ("SR-LATN-rs", "sr-Latn-RS"),
+        ("ES-419", "es-419"),
+        ("de-ch-1996", "de-CH-1996"),
+        ("SL-ROZAJ", "sl-rozaj"),
+        ("zh-CMN-hans-cn", "zh-cmn-Hans-CN"),
+    ],
+)
+def test_a_locale_has_one_spelling(tag: str, spelled: str) -> None:
+    """RFC 5646, section 2.1.1."""
+    assert spell_locale(tag) == spell_locale(spelled) == spelled
 
 
 def test_finds_the_language_of_a_locale() -> None:

@@ -175,9 +175,9 @@ async def test_another_tenants_points_are_not_in_it(world: World, salon: Salon, 
 @pytest.mark.parametrize(
     ("first_day", "last_day", "path"),
     [
-        (TODAY, TODAY - timedelta(days=1), ("to",)),
-        (date(1, 1, 1), TODAY, ("from",)),
-        (TODAY, date.max, ("to",)),
+        (TODAY, TODAY - timedelta(days=1), ("range", "to")),
+        (date(1, 1, 1), TODAY, ("range", "from")),
+        (TODAY, date.max, ("range", "to")),
     ],
 )
 async def test_a_range_runs_forwards_and_stays_in_the_calendar(
