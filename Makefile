@@ -33,8 +33,8 @@ soak: $(STAMP) ## The long tests: 1,000,000 random steps, hours of faults (SEED=
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "SEED=$$seed"; \
 	SOAK=1 SEED=$$seed $(BIN)/python -m pytest -s -m "soak or hypothesis" --hypothesis-seed=$$seed $(ARGS)
 
-mutants: $(STAMP) ## Take every part of every wall away, one at a time: some attack must notice each (about a minute)
-	@MUTANTS=1 $(BIN)/python -m pytest -q -s tests/mutants $(ARGS)
+mutants: $(STAMP) ## Take every part of every wall and every comparison of a tenant away, one at a time: each must be noticed (2 minutes)
+	@MUTANTS=1 $(BIN)/python -m pytest -q -s tests/mutants tests/plans/test_plans.py $(ARGS)
 
 bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what they cost, when revoked ones are gone
 	@$(BIN)/python -m bench.connections $(ARGS)

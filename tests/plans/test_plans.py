@@ -2,13 +2,17 @@
 
 import ast
 import importlib
+import os
 import re
+import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
@@ -22,6 +26,7 @@ from tests.fixtures.database import DatabaseServer
 from tests.fixtures.tenants import CODE_KEYS, salon_of
 from tests.plans.day import Day
 from tests.plans.large_tenant import make_large_tenant
+from tests.plans.tenant_predicates import find_open_tables, has_other_comparisons, list_mutants, text_of
 from tests.plans.watch import PlanWatch, Reading
 
 MOST_ROWS = 2_500
@@ -63,18 +68,47 @@ STORAGE = [path for folder in FOLDERS for path in sorted(Path(folder).glob("*.py
 """The proof is left out: `treue verify` proves the whole ledger, and the API refuses that for a large one."""
 
 
+OVER_ALL_TENANTS: Mapping[str, str] = {
+    "loyalty.storage.due.read_due_tenants": "finds the tenants for which something is due",
+    "loyalty.storage.due.read_lateness": "how late the sweeps are, over all tenants",
+    "loyalty.storage.events.position_events": "the relay gives positions to the events of all tenants",
+    "loyalty.storage.events.read_relay_lag": "how late the relay is, over all tenants",
+    "loyalty.storage.jobs.read_due_jobs": "finds the tenants for which a job waits",
+    "loyalty.storage.jobs.read_line": "how long the line of jobs is, over all tenants",
+    "loyalty.storage.log_readers.read_due_logs": "finds the logs that a reader has to go on with",
+    "loyalty.storage.log_readers.read_lateness_of_readers": "how late the readers are, over all tenants",
+    "loyalty.storage.log_readers.register_readers": "registers the readers in every tenant",
+    "tenancy.database.ask_of_followed": "how far the logs reach that somebody follows: of the tenants that it names",
+}
+"""Who sends a statement that is not about one tenant, never for what a caller reads, and why that is right."""
+
+ALL = os.environ.get("MUTANTS") == "1"
+"""Whether `make mutants` runs, which prints what became of each comparison."""
+
+
 @pytest.fixture(scope="module")
-def large_urls(database_server: DatabaseServer, template_database: str) -> Iterator[DatabaseUrls]:
-    """A database whose largest tenant has 10,000 customers and 100,000 entries."""
+def large_database(database_server: DatabaseServer, template_database: str) -> Iterator[tuple[str, DatabaseUrls]]:
+    """A database whose largest tenant has 10,000 customers and 100,000 entries: its name, and how to reach it."""
     name, urls = database_server.create(template_database)
     make_large_tenant(make_conninfo(database_server.admin_url, dbname=name))
-    yield urls
+    yield name, urls
     database_server.drop(name)
 
 
 @pytest.fixture(scope="module")
-async def watched(large_urls: DatabaseUrls) -> PlanWatch:
+def superuser(
+    database_server: DatabaseServer, large_database: tuple[str, DatabaseUrls]
+) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to it that no wall holds back."""
+    name, _ = large_database
+    with psycopg.connect(make_conninfo(database_server.admin_url, dbname=name), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+async def watched(large_database: tuple[str, DatabaseUrls]) -> PlanWatch:
     """All that is sent on one day of the large tenant."""
+    _, large_urls = large_database
     # Reads go through the pool here, where their plans can be asked for; the statements are the same.
     app, relay = Database(large_urls.app, pool_size=4, read_connections=0), Database(large_urls.relay, pool_size=2)
     tenant_id = TenantId(UUID(BIG_TENANT))
@@ -119,6 +153,94 @@ def test_every_statement_of_the_storage_was_explained(watched: PlanWatch) -> Non
         and (function not in explained or not all(id(one) in statements for one in _constants(module, name)))
     ]
     assert not missing, "\n".join(missing)
+
+
+def test_every_statement_compares_the_tenant_of_each_table(
+    watched: PlanWatch, superuser: psycopg.Connection[Any]
+) -> None:
+    """The wall stands behind it all the same, so only a plan without the wall shows a comparison that is missing."""
+    open_ = {text: find_open_tables(superuser, text) for text in _texts(watched)}
+    senders = _senders(watched)
+    by = {sender for text, tables in open_.items() if tables for sender in senders[text]}
+    assert by == OVER_ALL_TENANTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("statement", "open_tables"),
+    [
+        ("SELECT c.id FROM customers c WHERE c.tenant_id = $1::uuid", set()),
+        ("SELECT c.id FROM customers c WHERE c.id = $1::uuid", {"customers AS c"}),
+        ("SELECT c.id FROM customers c WHERE c.tenant_id = $1::uuid OR c.id = $2::uuid", {"customers AS c"}),
+        ("SELECT c.id FROM customers c WHERE NOT c.tenant_id = $1::uuid", {"customers AS c"}),
+        (
+            "SELECT c.id FROM customers c JOIN accounts a ON a.tenant_id = c.tenant_id AND a.customer_id = c.id",
+            {"customers AS c", "accounts AS a"},
+        ),
+        (
+            "SELECT c.id FROM customers c JOIN accounts a ON a.customer_id = c.id WHERE c.tenant_id = $1::uuid",
+            {"accounts AS a"},
+        ),
+        (
+            "SELECT a.debt FROM customers c LEFT JOIN accounts a USING (tenant_id) WHERE c.tenant_id = $1::uuid",
+            set(),
+        ),
+        (
+            "SELECT (SELECT a.debt FROM accounts a WHERE a.customer_id = c.id) FROM customers c WHERE c.tenant_id = $1",
+            {"accounts AS a"},
+        ),
+        ("UPDATE accounts SET debt = 0 WHERE customer_id = $1::uuid", {"accounts AS accounts"}),
+        ("DELETE FROM lots WHERE tenant_id = $1::uuid AND id = $2::uuid", set()),
+    ],
+)
+def test_a_plan_shows_which_tables_are_open(
+    superuser: psycopg.Connection[Any], statement: str, open_tables: set[str]
+) -> None:
+    assert find_open_tables(superuser, statement) == open_tables
+
+
+def test_a_comparison_of_a_tenant_that_is_missing_is_noticed(
+    watched: PlanWatch, superuser: psycopg.Connection[Any]
+) -> None:
+    """Each comparison is dropped by itself, and all of one table together.
+
+    A comparison may follow from two others of its statement. The statement without it says the same, and is not open.
+    """
+    senders, noticed, implied, survivors = _senders(watched), 0, 0, []
+    for text in _texts(watched):
+        if senders[text] & OVER_ALL_TENANTS.keys():
+            continue
+        assert not has_other_comparisons(text), text
+        for dropped in list_mutants(text):
+            opened = find_open_tables(superuser, dropped.without)
+            noticed += bool(opened)
+            implied += not opened and dropped.is_one
+            if not opened and not dropped.is_one:
+                survivors.append(f"{dropped.what}: {text}")
+            if ALL:
+                verdict = ", ".join(sorted(opened)) or ("implied" if dropped.is_one else "SURVIVES")
+                sys.stdout.write(f"{', '.join(sorted(senders[text]))}: {dropped.what}: {verdict}\n")
+    if ALL:
+        sys.stdout.write(f"{noticed} noticed, {implied} say what others imply, {len(survivors)} survive\n")
+    assert not survivors, "\n".join(survivors)
+    assert noticed > MANY_COMPARISONS > implied
+
+
+MANY_COMPARISONS = 500
+"""Fewer would mean that comparisons are not found in the texts any more."""
+
+
+def _texts(watched: PlanWatch) -> list[str]:
+    """Every statement of the day, which a test above compares with those that the storage can send."""
+    return sorted({text_of(one.statement) for one in watched.sent if one.statement is not None})
+
+
+def _senders(watched: PlanWatch) -> dict[str, set[str]]:
+    """The functions that send each statement."""
+    senders: dict[str, set[str]] = defaultdict(set)
+    for sent in watched.sent:
+        if sent.statement is not None:
+            senders[text_of(sent.statement)].add(sent.by)
+    return senders
 
 
 def _grows(reading: Reading) -> bool:
