@@ -147,12 +147,14 @@ class RoundTrips:
         span = self._tracer.begin_part("postgresql", Kind.CLIENT)
         if span is None:
             return None
-        summary = _join_summaries(map(summarize, statements))
+        summaries = [summarize(statement) for statement in statements]
+        with_tables = [one for one in summaries if " " in one] or summaries[-1:]
+        summary = " ".join(_that_fit(dict.fromkeys(with_tables)))
         span.rename(summary)
         for name, value in self._place.items():
             span.note(name, value)
         span.note("db.query.summary", summary)
-        span.note("db.operation.name", summarize(statements[-1]).partition(" ")[0])
+        span.note("db.operation.name", with_tables[-1].partition(" ")[0])
         if len(statements) > 1:
             span.note("db.operation.batch.size", len(statements))
         return span
@@ -208,12 +210,6 @@ def _summarize_text(statement: str) -> str:
     """The tables that a statement writes, or else its first word."""
     found = _WRITES.findall(statement)
     return " ".join(_that_fit(dict.fromkeys(f"{verb} {table}" for verb, table in found))) or statement.split(None, 1)[0]
-
-
-def _join_summaries(summaries: Iterable[str]) -> str:
-    """The summary of statements that travel together: those that name a table, or else the last one."""
-    every = list(summaries)
-    return " ".join(_that_fit(dict.fromkeys(one for one in every if " " in one))) or every[-1]
 
 
 def _that_fit(words: Iterable[str]) -> list[str]:
