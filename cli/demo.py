@@ -35,7 +35,7 @@ def demo(port: int | None, *, check: bool) -> None:
     """Start database, server and worker with two demo businesses, and print what to paste. Ctrl-C stops everything."""
     settings = load_settings()
     port = settings.port if port is None else port
-    with _stopped_by_signals() as stop:
+    with _stop_on_signals() as stop:
         try:
             _run(settings, port or free_port(settings.host), stop, check=check)
         except _Stopped:
@@ -163,7 +163,7 @@ class _Stop:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[_Stop]:
+def _stop_on_signals() -> Iterator[_Stop]:
     """Let Ctrl-C and SIGTERM end the block."""
     stop = _Stop()
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -36,7 +36,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
     state = settings.data_dir / STATE_FILE
     owner, app = Database(urls.owner, pool_size=1), Database(urls.app, pool_size=4)
     try:
-        known = _known(state)
+        known = _read_known_tenants(state)
         if known and await _exist(app, known):
             for tenant_id in known:
                 await _let_pages_call(app, tenant_id)
@@ -54,7 +54,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
         await app.close()
 
 
-def _known(state: Path) -> list[TenantId]:
+def _read_known_tenants(state: Path) -> list[TenantId]:
     """The tenants of an earlier run; none where the file is missing or cut off."""
     try:
         return [TenantId(UUID(text)) for text in orjson.loads(state.read_bytes())]

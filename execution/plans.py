@@ -125,7 +125,7 @@ class Plan:
             return Leaf(bare, planner.find_columns(bare), nullable=nullable)
         if is_abstract_type(bare):
             return Abstract(bare, details, planner.types, nullable=nullable)
-        accepted = planner.types.accepted_by(bare)
+        accepted = planner.types.list_accepted_classes(bare)
         return Object(bare, self.select(core, bare, details), details, accepted, nullable=nullable)
 
 

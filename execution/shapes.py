@@ -264,7 +264,7 @@ class RuntimeTypes:
         self._found: dict[tuple[str, type], GraphQLObjectType] = {}
         self._accepted: dict[str, set[type]] = {}
 
-    def accepted_by(self, type_: GraphQLObjectType) -> set[type]:
+    def list_accepted_classes(self, type_: GraphQLObjectType) -> set[type]:
         """The classes that a type is known to accept; it grows."""
         return self._accepted.setdefault(type_.name, set())
 
@@ -285,7 +285,7 @@ class RuntimeTypes:
             if is_awaitable_class(type(name)):
                 name = await cast("Awaitable[Any]", name)
             found = run.core.ensure_valid_runtime_type(name, abstract, details, info, value)
-            await accept_class(run, field, found, self.accepted_by(found), details, value)
+            await accept_class(run, field, found, self.list_accepted_classes(found), details, value)
             self._found[key] = found
         return found
 

@@ -305,7 +305,7 @@ def user_errors(refusal: LoyaltyError) -> list[UserError]:
             code=UserErrorCode(refusal.code),
             message=refusal.message,
             path=_path(refusal.path),
-            **{name: _shown(getattr(refusal, name)) for name in details},
+            **{name: _show_detail(getattr(refusal, name)) for name in details},
         ),
     ]
 
@@ -323,7 +323,7 @@ async def answer_mutation(payload: Callable[..., T], work: Callable[[], Awaitabl
         return payload(user_errors=user_errors(refusal))
 
 
-def _shown(detail: Any) -> Any:
+def _show_detail(detail: Any) -> Any:
     """A detail as clients see it: names of fields in their spelling."""
     return _path(detail) if type(detail) is tuple else detail
 

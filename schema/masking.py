@@ -153,7 +153,7 @@ def _classify(error: GraphQLError, unavailable: tuple[type[Exception], ...], *, 
         return _Shown(ErrorCode.UNAVAILABLE, cause.message, {"reason": RESUME})
     if cause is not None and isinstance(cause, unavailable):
         return _Shown(ErrorCode.UNAVAILABLE, UNAVAILABLE_MESSAGE)
-    return _declared(error) or _classify_other(
+    return _find_declared_code(error) or _classify_other(
         error, about_the_request=_is_about_the_request(error, cause, before_execution)
     )
 
@@ -199,7 +199,7 @@ def _classify_invalid_input(cause: InvalidInput) -> _Shown:
     return _Shown(ErrorCode.BAD_USER_INPUT, message or cause.message, {"problems": details})
 
 
-def _declared(error: GraphQLError) -> _Shown | None:
+def _find_declared_code(error: GraphQLError) -> _Shown | None:
     """The code an error was made with, by `refusal` or by a validation rule of ours."""
     code = (error.extensions or {}).get("code")
     if not isinstance(code, str) or code not in _CODES:

@@ -28,7 +28,7 @@ from loyalty.rules.standing import count_qualifying
 from loyalty.rules.tag import fold_tag
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.customers import CustomerRow, customer_row
-from loyalty.storage.facts import told_at
+from loyalty.storage.facts import find_telling_time
 from tenancy.table import encode_bytea
 
 
@@ -110,7 +110,7 @@ class Accounts:
                     customer_id=profile.id,
                     granted=consent,
                     source=profile.consent_source,
-                    told_at=told_at(profile.facts_at, "marketing_consent") or self._sheet.now,
+                    told_at=find_telling_time(profile.facts_at, "marketing_consent") or self._sheet.now,
                     recorded_at=self._sheet.now,
                     actor_kind=self._sheet.actor.kind,
                     actor=self._sheet.actor.display,
@@ -127,7 +127,7 @@ class Accounts:
                     field=changed.field,
                     before=changed.before,
                     after=changed.after,
-                    told_at=told_at(profile.facts_at, changed.field.attribute) or self._sheet.now,
+                    told_at=find_telling_time(profile.facts_at, changed.field.attribute) or self._sheet.now,
                     recorded_at=self._sheet.now,
                     actor_kind=self._sheet.actor.kind,
                     actor=self._sheet.actor.display,

@@ -27,8 +27,8 @@ from loyalty.rules.events import PointsEarned, PointsPending, PointsReversed, Po
 from loyalty.rules.ids import AccrualId
 from loyalty.rules.lots import Parcel, allocate_own_first, drop_soonest, merge_parcels
 from loyalty.rules.purchase import PurchaseFacts
-from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, left_of, points_kept
-from loyalty.rules.standing import counted_in, measure_fall
+from loyalty.rules.refund import Refund, Refundable, formula_or_fixed, points_kept, subtract_refunds
+from loyalty.rules.standing import find_counting_window, measure_fall
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.storage.accruals import AccrualRow, breakdown_document, frozen_document
 from loyalty.storage.purchases import PurchaseRow, refundable
@@ -146,7 +146,7 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
     if not takes_refunds(accrual.policy):
         return accrual.points
     formulas = [formula_or_fixed(line.points, line.formula) for line in accrual.lines if line.points]
-    return points_kept(formulas, left_of(purchase, refunds), accrual.policy.refund)
+    return points_kept(formulas, subtract_refunds(purchase, refunds), accrual.policy.refund)
 
 
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
@@ -214,7 +214,7 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     customer_id = accrual.customer_id
     account = book.account(customer_id)
     policy, zone = book.program.row.settings.tiering, book.program.zone
-    counted = counted_in(policy, account, accrual.matured_at, zone)
+    counted = find_counting_window(policy, account, accrual.matured_at, zone)
     taken = take_back(account, points, overdraft=accrual.policy.debt, counted_in=counted)
     if not taken.points_taken:
         # CLAMP with nothing left: the purchase is called off, but there is nothing to enter.

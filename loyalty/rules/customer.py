@@ -58,7 +58,7 @@ class CustomerProfile:
     as_of: datetime | None = None
     """When this was so; None for when it was told."""
 
-    def told_values(self) -> dict[str, Any]:
+    def list_told_values(self) -> dict[str, Any]:
         """Return what is said, by field; None for what is taken away."""
         said = {name: value for name in TOLD_FIELDS if (value := getattr(self, name)) is not None}
         return said | dict.fromkeys(self.cleared & set(CLEARABLE_FIELDS))
@@ -90,7 +90,7 @@ def gather_profiles(profiles: Iterable[CustomerProfile], now: datetime) -> dict[
     for profile in profiles:
         known = gathered.setdefault(profile.external_id, KnownFacts({}, {}))
         at = min(profile.as_of or now, now)
-        for name, value in profile.told_values().items():
+        for name, value in profile.list_told_values().items():
             if name not in known.times or known.times[name] <= at:
                 known.values[name], known.times[name] = value, at
                 if name == "marketing_consent":

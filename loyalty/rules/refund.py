@@ -106,7 +106,7 @@ def validate_refund(purchase: Refundable, before: Sequence[Refund], refund: Refu
         raise InvalidInput.one("amount", reason="must refund something")
     _refuse_lines(purchase, before, refund)
     money_minor = refund.amount_minor + sum(lines_money(purchase, before, refund))
-    refundable = purchase.total_minor - refunded_minor(purchase, before)
+    refundable = purchase.total_minor - sum_refunds(purchase, before)
     if money_minor > refundable:
         raise _exceeds(purchase, refundable, money_minor, *_money_path(refund))
     return money_minor
@@ -119,7 +119,7 @@ def refuse_after_refund_of_everything(purchase: Refundable, refund: Refund) -> R
     return _exceeds(purchase, 0, requested, *_money_path(refund))
 
 
-def refunded_minor(purchase: Refundable, refunds: Sequence[Refund]) -> int:
+def sum_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> int:
     """Return how much money all refunds together paid back."""
     new = [refund for refund in refunds if refund.money_minor is None]
     lines = Refund(tuple(line for refund in new for line in refund.lines))
@@ -133,7 +133,7 @@ def refuse_below_refunds(purchase: Refundable, refunds: Sequence[Refund], sent: 
     Raises ReportBelowRefunds for a total below the money that was paid back, and for a line with fewer units than were
     refunded.
     """
-    refunded = Money(refunded_minor(purchase, refunds), purchase.currency)
+    refunded = Money(sum_refunds(purchase, refunds), purchase.currency)
     if purchase.total_minor < refunded.amount_minor:
         raise ReportBelowRefunds(refunded, f"the total must cover them, and is {purchase.total}", ("total",))
     for position, gone in sorted(_sum_taken(refunds).items()):
@@ -163,7 +163,7 @@ def lines_money(purchase: Refundable, before: Sequence[Refund], refund: Refund) 
     return money
 
 
-def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
+def subtract_refunds(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     """Return what is left of a purchase after all its refunds.
 
     Refunds of lines take from their lines; what belongs to no line takes the same share of all that these leave. When
@@ -180,7 +180,7 @@ def left_of(purchase: Refundable, refunds: Sequence[Refund]) -> Left:
     by_lines = purchase.total_minor - sum(
         (paid[position] * (1 - lines[position]) for position in gone if position < len(lines)), Fraction(0)
     )
-    in_money = purchase.total_minor - refunded_minor(purchase, refunds)
+    in_money = purchase.total_minor - sum_refunds(purchase, refunds)
     by_all = max(Fraction(0), min(by_lines - sum(refund.amount_minor for refund in refunds), Fraction(in_money)))
     rest = Fraction(by_all, by_lines) if by_lines > 0 else Fraction(0)
     return Left(Fraction(by_all, purchase.total_minor), lines, rest)

@@ -16,9 +16,9 @@ from loyalty.rules.refund import (
     Refund,
     Refundable,
     find_lines,
-    left_of,
     lines_money,
     refuse_after_refund_of_everything,
+    subtract_refunds,
     validate_refund,
 )
 
@@ -58,7 +58,7 @@ def decide_refund(
     money_minor = validate_refund(purchase, before, refund)
     lines_minor = tuple(lines_money(purchase, before, refund))
     refund = replace(refund, money_minor=money_minor)
-    is_whole = not left_of(purchase, [*before, refund]).whole
+    is_whole = not subtract_refunds(purchase, [*before, refund]).whole
     after = PurchaseStatus.REFUNDED if is_whole and status not in CALLED_OFF else status
     return DecidedRefund(refund, money_minor, lines_minor, is_whole, after)
 

@@ -70,7 +70,7 @@ def settle_standing(
     return replace(after, tier_review_at=_next_review_at(policy, after, now, zone))
 
 
-def kept_standing(policy: TierPolicy, account: Account) -> int | None:
+def find_kept_standing(policy: TierPolicy, account: Account) -> int | None:
     """Return what an account stands on only because time has not lowered it yet; None where it is reached today.
 
     While a job counts the standings anew, nobody knows better than the account.
@@ -85,7 +85,7 @@ def merge_standings(policy: TierPolicy, target: Account, source_kept: int | None
 
     A standing that is just what was reached is not kept: what both reach together takes its place.
     """
-    kept = [one for one in (kept_standing(policy, target), source_kept) if one is not None]
+    kept = [one for one in (find_kept_standing(policy, target), source_kept) if one is not None]
     return max(kept, default=min(0, target.standing))
 
 
@@ -139,7 +139,7 @@ def recount_windows(
     return replace(after, standing=measure_standing(policy, after))
 
 
-def counted_in(policy: TierPolicy, account: Account, at: datetime | None, zone: ZoneInfo) -> CountedIn:
+def find_counting_window(policy: TierPolicy, account: Account, at: datetime | None, zone: ZoneInfo) -> CountedIn:
     """Tell in which of an account's windows points were counted that were credited at an instant."""
     started_at = account.window_started_at
     if started_at is None or at is None or at >= started_at:

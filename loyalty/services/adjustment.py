@@ -108,7 +108,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
     )
     call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
-    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer.name_shared_key(), "customer"):
         return await run_once(
             world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_first_answer
         )

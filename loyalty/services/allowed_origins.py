@@ -6,7 +6,7 @@ from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.origins import check_origins
 from loyalty.services.audit import note_changes
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.tenants import TenantRow, allow_origins, read_tenant
 from permissions.actor import Actor
@@ -24,7 +24,7 @@ async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]
     kept, problems = check_origins(origins, ("origins",))
     refuse_problems(problems)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         former = await read_tenant(tx)
         if former is None:
             raise NotFound("tenant")

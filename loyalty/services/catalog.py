@@ -14,7 +14,7 @@ from loyalty.rules.text import check_external_id, tidy_id
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program, program_in_force
+from loyalty.services.program import lock_program_in_force, program_in_force
 from loyalty.services.tidy_keys import tidy_keys
 from loyalty.services.world import World
 from loyalty.storage.catalog import (
@@ -89,7 +89,7 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
 
     async def save() -> KeptCatalog:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            program = await locked_program(tx, even_when_off=True)
+            program = await lock_program_in_force(tx, even_when_off=True)
             made = await once.find_made(tx)
             edit = await _settle_items(tx, given)
             touched = [*edit.removals, *(_key(one) for one in edit.items)]

@@ -125,14 +125,14 @@ async def quote_checkout(
     checkout = await settle_checkout(world, actor, checkout)
     refuse_checkout(checkout)
     tx = world.database.reading(actor.tenant_id)
-    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, customer.name_shared_key(), "customer"):
         prepared = await prepare_customer(tx, NO_CALL, customer)
     program = await program_at(world, tx, prepared and prepared.config_version)
     refuse_currency(program, checkout)
     customer_id = prepared.customer_id if prepared else None
     if customer_id is None or not may_see_customer(actor, customer_id):
         customer_id = None
-        await count_wrong_lookup(world, actor, customer.shared_name(), "customer")
+        await count_wrong_lookup(world, actor, customer.name_shared_key(), "customer")
     if customer_id is None or not program.row.settings.redemption.enabled:
         known = KnownCheckout() if checkout.purchase is None else await read_known_checkout(tx, checkout.purchase)
         loyalty, points_minor = None, known.paid.sum.discount_minor
@@ -248,7 +248,7 @@ async def prepare_hold(
 async def _prepare(
     tx: Any, call: KeyedCall, customer: CustomerKey, ask: Callable[..., Awaitable[Prepared | None]]
 ) -> Prepared | None:
-    shared = customer.shared_name()
+    shared = customer.name_shared_key()
     if shared is None:
         what, value = ("id", customer.id) if customer.id is not None else ("external_id", customer.external_id)
         return await ask(tx, call, what=what, value=value)

@@ -18,7 +18,7 @@ from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
 from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.authentication import judge_actor
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import (
     CLIENT,
@@ -100,7 +100,7 @@ async def lock_credentials(
     Returns the actor as it stands now. Refusal: PermissionDenied, when its credential has ended meanwhile, or its role
     gives less than when the request came.
     """
-    await locked_program(tx, even_when_off=True)
+    await lock_program_in_force(tx, even_when_off=True)
     judged = judge_actor(actor, await read_standing_of(tx, actor), now)
     if judged is None or actor.permissions - judged.permissions:
         raise PermissionDenied(permission.name)
@@ -110,7 +110,7 @@ async def lock_credentials(
 async def end_credential(world: World, by: Actor, credential_id: UUID, kind: str) -> EndedCredential | None:
     """Revoke a credential and what it made. Revoking twice keeps the first moment. None when there is none."""
     async with world.database.tenant_transaction(by.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
         before = await read_api_tokens_by_id(tx, [credential_id], kind)
         row = await revoke_api_token(tx, credential_id, now, kind)

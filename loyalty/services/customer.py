@@ -68,7 +68,7 @@ class CustomerKey(NamedTuple):
     phone: str | None = None
     identifier: IdentifierKey | None = None
 
-    def shared_name(self) -> SharedName | None:
+    def name_shared_key(self) -> SharedName | None:
         """What several customers may have in common, where it names somebody by that."""
         if self.email is not None:
             return email_name(self.email)
@@ -121,7 +121,7 @@ async def choose_customer_to_sign_in(world: World, actor: Actor, key: CustomerKe
 
 
 async def _get_visible(world: World, actor: Actor, key: CustomerKey, path: tuple[str, ...]) -> CustomerRow:
-    shared = key.shared_name()
+    shared = key.name_shared_key()
     async with limit_lookups(world, actor, shared, *path):
         tx = world.database.reading(actor.tenant_id)
         found = [row for row in await _read(tx, key) if may_see_customer(actor, row.id)]
@@ -217,7 +217,7 @@ async def load_entries(world: World, actor: Actor, ids: Sequence[EntryId]) -> di
 async def resolve_customer(tx: Transaction, key: CustomerKey, *path: str) -> CustomerId:
     """The id of a customer, or of the target of a merge; NotFound when there is none, AmbiguousCustomer for several."""
     path = path or ("customer",)
-    shared = key.shared_name()
+    shared = key.name_shared_key()
     if shared is not None:
         found = await resolve_shared_name(tx, shared, *path)
     else:
@@ -254,7 +254,7 @@ def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
 
 
 async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:
-    shared = key.shared_name()
+    shared = key.name_shared_key()
     if shared is not None:
         return await read_customers_by_shared_name(tx, shared)
     if key.id is not None:

@@ -67,5 +67,5 @@ async def _change(world: World, actor: Actor, customer: CustomerKey, note: str |
             await post_and_commit(tx, book.finish())
             return book.customer(customer_id)
 
-    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, customer.name_shared_key(), "customer"):
         return await retry_transaction(attempt)

@@ -60,7 +60,7 @@ async def erase_customer(world: World, actor: Actor, request: EraseRequest) -> E
     """
     require(actor, Permission.CUSTOMERS_ERASE, even_when_off=True)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
-    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer.name_shared_key(), "customer"):
         return await run_once(
             world.database,
             actor.tenant_id,

@@ -20,7 +20,7 @@ from loyalty.rules.identifier import MAX_IDENTIFIERS
 from loyalty.rules.ids import CustomerId, CustomerMergeId
 from loyalty.rules.lots import Parcel, allocate, parcel_of, take
 from loyalty.rules.merge import MovedNumbers, copy_numbers, empty_source, take_over
-from loyalty.rules.standing import kept_standing, merge_standings
+from loyalty.rules.standing import find_kept_standing, merge_standings
 from loyalty.rules.tag import MAX_TAGS, tidy_tags
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
@@ -77,8 +77,8 @@ async def merge_customers(world: World, actor: Actor, request: MergeRequest) -> 
     call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
     async with (
-        limit_lookups(world, actor, request.source.shared_name(), "source"),
-        limit_lookups(world, actor, request.target.shared_name(), "target"),
+        limit_lookups(world, actor, request.source.name_shared_key(), "source"),
+        limit_lookups(world, actor, request.target.name_shared_key(), "target"),
     ):
         return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_merged)
 
@@ -131,7 +131,7 @@ async def _move_labels(tx: Transaction, book: Book, source_id: CustomerId, targe
 
 
 def _book(book: Book, source_id: CustomerId, target_id: CustomerId, reason: str | None) -> MergeRow:
-    moved = copy_numbers(book.account(source_id), kept_standing(book.tiers.policy, book.account(source_id)))
+    moved = copy_numbers(book.account(source_id), find_kept_standing(book.tiers.policy, book.account(source_id)))
     merge = MergeRow(
         id=CustomerMergeId(uuid7()),
         source_id=source_id,

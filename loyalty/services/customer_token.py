@@ -11,7 +11,7 @@ from loyalty.rules.ids import CustomerId
 from loyalty.services.creation import call_once
 from loyalty.services.customer import CustomerKey, choose_customer_to_sign_in
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
 from permissions.actor import Actor
@@ -81,7 +81,7 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     found = await choose_customer_to_sign_in(world, actor, request.customer, "customer")
     if found.archived_at is not None:
         raise CustomerIsArchived(found.archived_at)
-    token_id, replayed = await _token_id(world, actor, request)
+    token_id, replayed = await _choose_token_id(world, actor, request)
     return CustomerGrant(
         found,
         found.id,
@@ -94,7 +94,7 @@ async def grant_customer_token(world: World, actor: Actor, request: CustomerToke
     )
 
 
-async def _token_id(world: World, actor: Actor, request: CustomerTokenRequest) -> tuple[UUID | None, bool]:
+async def _choose_token_id(world: World, actor: Actor, request: CustomerTokenRequest) -> tuple[UUID | None, bool]:
     """The id of a token under a key: a new one, or that which a first call with the same key got."""
     once, token_id = call_once(actor, request.idempotency_key, OPERATION, request.fingerprint()), uuid7()
     if once.call is None:
@@ -102,7 +102,7 @@ async def _token_id(world: World, actor: Actor, request: CustomerTokenRequest) -
 
     async def find_or_keep() -> tuple[UUID, bool]:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx)
+            await lock_program_in_force(tx)
             made = await once.find_made(tx)
             if made is not None:
                 return made, True

@@ -14,7 +14,7 @@ from loyalty.rules.ids import RuleId
 from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program, program_in_force
+from loyalty.services.program import lock_program_in_force, program_in_force
 from loyalty.services.world import World
 from loyalty.storage.earning_rule_versions import RuleVersionRow, read_rule_versions
 from loyalty.storage.earning_rules import (
@@ -68,7 +68,7 @@ async def create_earning_rule_once(world: World, actor: Actor, draft: EarningRul
 
     async def create() -> CreatedRule:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
+            await lock_program_in_force(tx, even_when_off=True)
             made = await once.find_made(tx)
             if made is not None:
                 return CreatedRule(await read_rule_ever(tx, RuleId(made)), replayed=True)
@@ -115,7 +115,7 @@ async def update_earning_rule(
 
     async def edit() -> EarningRuleRow:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
+            await lock_program_in_force(tx, even_when_off=True)
             stored = await lock_rule(tx, rule_id)
             if stored is None:
                 raise NotFound("earning rule", ("id",))
@@ -152,7 +152,7 @@ async def delete_earning_rule(world: World, actor: Actor, rule_id: RuleId) -> Ru
 
     async def delete() -> RuleId:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
+            await lock_program_in_force(tx, even_when_off=True)
             stored, now = await lock_rule(tx, rule_id), world.clock()
             if stored is None:
                 raise NotFound("earning rule", ("id",))
@@ -210,12 +210,12 @@ def _identity(draft: EarningRule) -> list[Any]:
         for name, value in sorted(asdict(draft.conditions).items())
         if value not in (frozenset(), None)
     }
-    award = [type(draft.award).__name__, _given(draft.award)]
-    expiry = draft.expiry and _given(draft.expiry)
+    award = [type(draft.award).__name__, _list_set_fields(draft.award)]
+    expiry = draft.expiry and _list_set_fields(draft.expiry)
     return [draft.name, draft.priority, draft.active, award, conditions, draft.starts_at, draft.ends_at, expiry]
 
 
-def _given(value: "DataclassInstance") -> dict[str, Any]:
+def _list_set_fields(value: "DataclassInstance") -> dict[str, Any]:
     """The fields of a value that are set, by name: what a later release adds does not count until it is."""
     return {name: one for name, one in sorted(asdict(value).items()) if one is not None}
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from loyalty.rules.errors import NotFound
 from loyalty.rules.features import Feature
 from loyalty.services.feature_switch import apply_switch
-from loyalty.services.program import ProgramEdit, change_settings, locked_program
+from loyalty.services.program import ProgramEdit, change_settings, lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.tenants import TenantRow, read_tenant
 from permissions.actor import Actor
@@ -45,5 +45,5 @@ async def _switch(world: World, tx: Transaction, actor: Actor, feature: Feature,
     if feature is Feature.LOYALTY:
         edit = ProgramEdit(lambda settings: replace(settings, enabled=on), None)
         return (await change_settings(world, tx, actor, edit, path=("feature",))).also_enabled
-    await locked_program(tx, even_when_off=True)
+    await lock_program_in_force(tx, even_when_off=True)
     return (await apply_switch(tx, actor, world.clock(), feature, on=on)).also_enabled

@@ -54,7 +54,7 @@ async def buy_gift_card(world: World, actor: Actor, request: BuyRequest) -> Issu
     """
     require_any(actor, Permission.GIFT_CARDS_ISSUE, Permission.SELF_REDEEM)
     refuse_problems([check_external_id(request.idempotency_key, ("idempotency_key",))])
-    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer.name_shared_key(), "customer"):
         return await run_once(
             world.database,
             actor.tenant_id,

@@ -122,7 +122,7 @@ async def issue_gift_card(world: World, actor: Actor, request: IssueRequest) -> 
     """
     require(actor, Permission.GIFT_CARDS_ISSUE)
     _refuse_issue(request)
-    async with limit_lookups(world, actor, request.customer and request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer and request.customer.name_shared_key(), "customer"):
         return await run_once(
             world.database,
             actor.tenant_id,

@@ -25,7 +25,7 @@ from loyalty.rules.ids import GiftCardProductId
 from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program, program_in_force
+from loyalty.services.program import lock_program_in_force, program_in_force
 from loyalty.services.world import World
 from loyalty.storage.documents import to_document
 from loyalty.storage.gift_card_products import (
@@ -80,7 +80,7 @@ async def create_product(world: World, actor: Actor, draft: GiftCardProduct, key
 
     async def create() -> KeptProduct:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            program = await locked_program(tx, even_when_off=True)
+            program = await lock_program_in_force(tx, even_when_off=True)
             made = await once.find_made(tx)
             if made is not None:
                 product_id = GiftCardProductId(made)

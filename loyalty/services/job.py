@@ -66,12 +66,12 @@ async def _advance(
         known = job_types.get(job.kind)
         if known is None:
             raise UnknownJob(f"jobs of kind {job.kind!r} are unknown")
-        step = await known.work(world, tx, _claimed(job, known, tenant_id))
-        await save_job(tx, _moved(job, step)._replace(updated_at=world.clock()))
+        step = await known.work(world, tx, _claim_job(job, known, tenant_id))
+        await save_job(tx, _move_job(job, step)._replace(updated_at=world.clock()))
     return not step.finished
 
 
-def _claimed(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) -> ClaimedJob[Any, Any]:
+def _claim_job(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) -> ClaimedJob[Any, Any]:
     return ClaimedJob(
         arguments=from_document(known.arguments, job.arguments or {}),
         result=from_document(known.result, job.result or {}),
@@ -80,7 +80,7 @@ def _claimed(job: JobRow, known: JobType[World, Any, Any], tenant_id: TenantId) 
     )
 
 
-def _moved(job: JobRow, step: Step[Any]) -> JobRow:
+def _move_job(job: JobRow, step: Step[Any]) -> JobRow:
     done = job.done + step.done
     return job._replace(
         state=JobState.DONE if step.finished else JobState.RUNNING,

@@ -14,7 +14,7 @@ from loyalty.rules.provider_url import check_provider_url
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.credential import lock_credentials
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.oidc_issuers import (
     OidcIssuerRow,
@@ -117,7 +117,7 @@ async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> Oid
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
         before = await read_issuers_by_id(tx, [issuer_id])
         row = await remove_issuer(tx, issuer_id, now)

@@ -97,7 +97,7 @@ async def open_customers(
     told = list(profiles)
     opened = await open_accounts(tx, profile_rows(told, now))
     targets = {name: one.profile.external_id for name, one in opened.items() if one.profile.external_id != name}
-    if not any(profile.external_id in targets and profile.told_values() for profile in told):
+    if not any(profile.external_id in targets and profile.list_told_values() for profile in told):
         return opened
     names = targets | {target: target for target in targets.values()}
     become = await open_accounts(

@@ -96,7 +96,7 @@ async def change_settings(
 
     A program that is switched on brings along the features that it needs. ``path`` is where the switch stands.
     """
-    program = await locked_program(tx, even_when_off=True)
+    program = await lock_program_in_force(tx, even_when_off=True)
     if edit.expected_version is not None and edit.expected_version != program.version:
         raise VersionConflict(expected=edit.expected_version, actual=program.version)
     settings = edit.change(program.settings)
@@ -144,7 +144,7 @@ async def program_at(
     return program
 
 
-async def locked_program(tx: Transaction, *, even_when_off: bool = False) -> ProgramRow:
+async def lock_program_in_force(tx: Transaction, *, even_when_off: bool = False) -> ProgramRow:
     """The program, locked for an edit of settings, rules, tiers or catalogue."""
     program = await lock_program(tx)
     if program is None:

@@ -262,7 +262,7 @@ async def _refresh_replays(
 
 
 def _tells_more(profile: CustomerProfile, customer: CustomerRow) -> bool:
-    told = profile.told_values()
+    told = profile.list_told_values()
     if told.get("email"):
         told["email"] = told["email"].lower()
     # A name that was never told is stored as an empty one.

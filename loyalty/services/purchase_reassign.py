@@ -35,7 +35,7 @@ from loyalty.rules.reassignment import (
     refuse_same_customer,
     refuse_used_points,
 )
-from loyalty.rules.standing import counted_in
+from loyalty.rules.standing import find_counting_window
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.customer_lookup import limit_lookups
@@ -110,7 +110,7 @@ async def reassign_purchase(world: World, actor: Actor, request: ReassignRequest
     )
     request = request._replace(purchase=await settle_name(world, actor, request.purchase))
     by = request.purchase.parameters()
-    async with limit_lookups(world, actor, request.target.shared_name(), "target"):
+    async with limit_lookups(world, actor, request.target.name_shared_key(), "target"):
         return await run_once(
             world.database,
             actor.tenant_id,
@@ -200,7 +200,7 @@ async def _give(
             book.tell(PointsPending(given.customer_id, purchase.id, given.id, given.points))
     elif given.points:
         account, policy = book.account(given.customer_id), book.program.row.settings.tiering
-        window = counted_in(policy, account, given.matured_at, book.program.zone)
+        window = find_counting_window(policy, account, given.matured_at, book.program.zone)
         book.keep(count_in_window(account, given.points, window))
         given, _ = credit_points(book, given, given.points, _build_old_parcels(book, given))
     book.posting.add(given)

@@ -85,7 +85,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
         ],
     )
     call = name_call(actor, request.idempotency_key, HOLD, request.fingerprint())
-    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer.name_shared_key(), "customer"):
         return await run_once(
             world.database,
             actor.tenant_id,

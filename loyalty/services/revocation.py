@@ -12,7 +12,7 @@ from loyalty.services.credential import end_made_credentials
 from loyalty.services.customer import CustomerKey, resolve_customer
 from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.oidc_issuer import remove_issuers_made_with
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.api_tokens import ApiTokenRow, read_api_tokens_by_id
 from loyalty.storage.credentials import Revocation, read_standing, revoke_signed
@@ -32,7 +32,7 @@ async def revoke_signed_token(world: World, tenant_id: TenantId, token_id: str, 
     """
     refuse_problems([check_text(token_id, ("id",), NAME_MAX_LENGTH)])
     async with world.database.tenant_transaction(tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
         by = system_actor(tenant_id, revoked_by)
         await _revoke(tx, by, Revocation("TOKEN", token_id), now)
@@ -81,7 +81,7 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
         require(actor, Permission.LOYALTY_READ, even_when_off=True)
     path = ("of", "customer")
     async with (
-        limit_lookups(world, actor, customer.shared_name(), *path),
+        limit_lookups(world, actor, customer.name_shared_key(), *path),
         world.database.tenant_transaction(actor.tenant_id) as tx,
     ):
         customer_id = await resolve_customer(tx, customer, *path)
@@ -93,7 +93,7 @@ async def revoke_tokens_of_customer(world: World, actor: Actor, customer: Custom
 
 async def _revoke_subjects(world: World, by: Actor, subjects: Sequence[str]) -> datetime:
     async with world.database.tenant_transaction(by.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         now = world.clock()
         for subject in subjects:
             await revoke_in(tx, by, subject, now)

@@ -9,7 +9,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.rules.text import check_external_id
 from loyalty.services.audit import note_changes
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.idempotency import keep_key, name_call, read_replayed_result
@@ -52,7 +52,7 @@ async def _advance(world: World, actor: Actor, by: timedelta, key: str) -> Advan
     call = name_call(actor, key, OPERATION, fingerprint([by.total_seconds()]))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         # Locked first: of two calls with one key, the second finds what the first has kept.
-        await locked_program(tx)
+        await lock_program_in_force(tx)
         known = await read_replayed_result(tx, call)
         tenant = await read_tenant(tx)
         if tenant is None:

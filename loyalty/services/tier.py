@@ -15,7 +15,7 @@ from loyalty.rules.tiers import normal_color, validate_tier
 from loyalty.services.audit import describe_change, note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.jobs import JobRow, read_jobs_by_id
 from loyalty.storage.programs import touch_config
@@ -159,7 +159,7 @@ async def _edit_tiers(
 
     async def run() -> ChangedTier:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
-            await locked_program(tx, even_when_off=True)
+            await lock_program_in_force(tx, even_when_off=True)
             made = await once.find_made(tx)
             if made is not None:
                 return await _load_first_result(tx, tier_id or TierId(made), JobId(made))

@@ -67,14 +67,14 @@ async def lock_tier(world: World, actor: Actor, request: TierLockRequest) -> Loc
     )
     call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
     decide = partial(_decide, world, actor, request)
-    async with limit_lookups(world, actor, request.customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, request.customer.name_shared_key(), "customer"):
         return await run_once(world.database, actor.tenant_id, call, ask=ask_key, decide=decide, replay=_read_locked)
 
 
 async def unlock_tier(world: World, actor: Actor, customer: CustomerKey) -> CustomerRow:
     """Give a customer's tier back to the rules; nothing happens where they have it. Refusal: NotFound."""
     require(actor, Permission.LOYALTY_ADJUST)
-    async with limit_lookups(world, actor, customer.shared_name(), "customer"):
+    async with limit_lookups(world, actor, customer.name_shared_key(), "customer"):
         return await retry_transaction(lambda: _unlock(world, actor, customer))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.lots import Lot, LotState
 from loyalty.rules.redemption import HoldState
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, build_known_checkout, join_purchase, list_known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.tables import accruals, hold_lots, holds, lots, programs, purchases
@@ -152,7 +152,7 @@ async def read_checkout_points(
     row = await tx.row(_CHECKOUT_POINTS, customer=customer_id, kind=kind, external_id=external_id, now=now)
     if row is None:
         return CheckoutPoints(0, 0, 0, KnownCheckout())
-    return CheckoutPoints(row.balance, row.spendable, row.held, known_checkout(row))
+    return CheckoutPoints(row.balance, row.spendable, row.held, build_known_checkout(row))
 
 
 async def read_checkout_lots(
@@ -168,5 +168,5 @@ async def read_checkout_lots(
         [lot_of(row) for row in of_lots],
         of_lots[0].spendable if of_lots else 0,
         frozenset(rows[0].earned_with or ()) if rows else frozenset(),
-        known_checkout(rows[0]) if rows else KnownCheckout(),
+        build_known_checkout(rows[0]) if rows else KnownCheckout(),
     )

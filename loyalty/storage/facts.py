@@ -12,7 +12,7 @@ def round_times(times: Mapping[str, datetime]) -> dict[str, int]:
     return {name: (at - _EPOCH) // _MICROSECOND for name, at in times.items()}
 
 
-def told_at(facts_at: Mapping[str, int], name: str) -> datetime | None:
+def find_telling_time(facts_at: Mapping[str, int], name: str) -> datetime | None:
     """Since when a fact is so; None when it was never told, or told to an earlier release."""
     kept = facts_at.get(name)
     return None if kept is None else _EPOCH + kept * _MICROSECOND

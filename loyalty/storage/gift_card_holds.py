@@ -14,7 +14,7 @@ from loyalty.rules.redemption import HoldState
 from loyalty.storage.cards_paid import PurchaseOfCard, purchase_of_card, read_purchase_of_card
 from loyalty.storage.gift_cards import PreparedCard, prepare_statement, read_prepared_card
 from loyalty.storage.idempotency import KeyedCall
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, build_known_checkout, join_purchase, list_known_columns
 from loyalty.storage.points_paid import PurchaseKey, name_purchase
 from loyalty.storage.purchase_locks import take_purchase
 from loyalty.storage.tables import gift_card_holds, gift_cards
@@ -135,7 +135,7 @@ async def read_card_hold_with_purchase(
 ) -> tuple[GiftCardHoldRow, KnownCheckout]:
     """A hold that exists, with what is known of the purchase that it is to pay for."""
     (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
-    return card_hold_row([getattr(row, name) for name in GiftCardHoldRow._fields]), known_checkout(row)
+    return card_hold_row([getattr(row, name) for name in GiftCardHoldRow._fields]), build_known_checkout(row)
 
 
 async def read_abandoned_card_holds(tx: Transaction, now: datetime, limit: int) -> list[AbandonedHold]:

@@ -13,7 +13,7 @@ from loyalty.rules.lots import Lot
 from loyalty.rules.points_paid import ActiveHold, point_value
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import CaptureOn, HoldState
-from loyalty.storage.known_checkouts import KnownCheckout, join_purchase, known_checkout, list_known_columns
+from loyalty.storage.known_checkouts import KnownCheckout, build_known_checkout, join_purchase, list_known_columns
 from loyalty.storage.lots import LOT_COLUMNS, lot_of, spending_order
 from loyalty.storage.points_paid import PurchaseKey, name_purchase, read_terms
 from loyalty.storage.tables import allocations, entries, hold_lots, holds, lots
@@ -185,7 +185,7 @@ async def read_hold_with_purchase(tx: Transaction, hold_id: HoldId) -> tuple[Hol
     """A hold that exists, with what is known of the purchase that it is to pay for."""
     (row,) = await tx.rows(_HOLD_WITH_PURCHASE, hold=hold_id)
     hold = HoldRow._make(getattr(row, name) for name in HoldRow._fields)
-    return _read_enums(hold), known_checkout(row)
+    return _read_enums(hold), build_known_checkout(row)
 
 
 async def read_held_lots(tx: Transaction, hold_ids: Sequence[HoldId]) -> dict[HoldId, list[PartOfLot]]:

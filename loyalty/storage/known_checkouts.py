@@ -89,7 +89,7 @@ _NAMES = RecordedPurchase._fields
 
 
 def list_known_columns(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """The columns of ``known_checkout``, over tables that ``join_purchase`` has joined."""
+    """The columns of ``build_known_checkout``, over tables that ``join_purchase`` has joined."""
     return [
         cast(func.coalesce(checkouts.c.version, 0), Integer).label("checkout_version"),
         *(purchases.c[name].label(f"paid_{name}") for name in _NAMES),
@@ -125,10 +125,10 @@ _KNOWN = (
 async def read_known_checkout(tx: Reads, key: PurchaseKey) -> KnownCheckout:
     """What is known of one purchase."""
     row = await tx.row(_KNOWN, kind=key.kind, external_id=key.external_id)
-    return KnownCheckout() if row is None else known_checkout(row)
+    return KnownCheckout() if row is None else build_known_checkout(row)
 
 
-def known_checkout(row: Any) -> KnownCheckout:
+def build_known_checkout(row: Any) -> KnownCheckout:
     """What is known of a purchase, from ``list_known_columns``."""
     purchase = None
     if row.paid_id is not None:

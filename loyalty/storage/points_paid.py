@@ -118,7 +118,7 @@ def paying_redemptions(kind: ColumnElement[Any], external_id: ColumnElement[Any]
     ).label("paying_redemptions")
 
 
-def given_back(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+def select_given_back(kind: ColumnElement[Any], external_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
     """The points, and what they had taken off, that went back for refunds of a purchase: with them, or by hand later.
 
     They had paid for what was refunded, so a valuation counts them as paid. Labelled ``given_back_points`` and
@@ -188,7 +188,7 @@ _PAID = (
     select(
         paying_holds(_named.c.kind, _named.c.external_id),
         paying_redemptions(_named.c.kind, _named.c.external_id),
-        *given_back(_named.c.kind, _named.c.external_id),
+        *select_given_back(_named.c.kind, _named.c.external_id),
     )
     .select_from(_named)
     .order_by(_named.c.ordinal)

@@ -243,10 +243,10 @@ async def prepare_recording(tx: Transaction, wanted: Sequence[WantedPurchase]) -
     rows = await tx.rows(_PREPARE, wanted=keys)
     if not rows:
         return None
-    return RecordingContext(config_version=rows[0].config_version, known=[_known(row) for row in rows])
+    return RecordingContext(config_version=rows[0].config_version, known=[_build_known_purchase(row) for row in rows])
 
 
-def _known(row: Any) -> KnownPurchase:
+def _build_known_purchase(row: Any) -> KnownPurchase:
     return KnownPurchase(
         purchase=purchase_row(row) if row.purchase_id else None,
         is_theirs=row.is_theirs,

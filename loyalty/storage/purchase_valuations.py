@@ -11,7 +11,7 @@ from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.redemption import HoldState
 from loyalty.storage.accruals import AccrualRow, accrual_row
 from loyalty.storage.cards_paid import cards_paid, read_cards_paid
-from loyalty.storage.points_paid import given_back
+from loyalty.storage.points_paid import select_given_back
 from loyalty.storage.purchase_preparation import look_up
 from loyalty.storage.purchases import PurchaseRow, purchase_columns, purchase_row
 from loyalty.storage.refunds import was_refunded
@@ -48,7 +48,7 @@ def _select_points_paid(kind: ColumnElement[Any], external_id: ColumnElement[Any
         .where(*of_purchase)
     )
     parts = [func.coalesce(part.scalar_subquery(), 0) for part in (held, spent, returned)]
-    _, refunded_minor = given_back(kind, external_id)
+    _, refunded_minor = select_given_back(kind, external_id)
     return cast(parts[0] + parts[1] - parts[2] + refunded_minor, BigInteger)
 
 

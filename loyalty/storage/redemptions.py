@@ -11,7 +11,14 @@ from loyalty.rules.points_paid import LiveRedemption
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.storage.holds import PartOfLot
 from loyalty.storage.lots import LOT_COLUMNS, lot_of
-from loyalty.storage.points_paid import REFUNDED_TABLES, PurchaseKey, given_back, name_purchase, of_refunds, sum_of
+from loyalty.storage.points_paid import (
+    REFUNDED_TABLES,
+    PurchaseKey,
+    name_purchase,
+    of_refunds,
+    select_given_back,
+    sum_of,
+)
 from loyalty.storage.tables import (
     allocations,
     customers,
@@ -98,7 +105,7 @@ _REDEMPTIONS_OF_HOLDS = select(*_REDEMPTION_COLUMNS).where(
     redemptions.c.tenant_id == tenant_parameter(), among(redemptions.c.hold_id, "ids")
 )
 _of_redemption = (redemptions.c.purchase_kind, redemptions.c.purchase_external_id)
-_given_back_points, _ = given_back(*_of_redemption)
+_given_back_points, _ = select_given_back(*_of_redemption)
 _owed_points = (
     func.coalesce(sum_of(purchase_refunds.c.point_share, REFUNDED_TABLES, of_refunds(*_of_redemption)), 0)
     - _given_back_points.element

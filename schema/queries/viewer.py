@@ -116,14 +116,14 @@ async def _node(info: Info, text: str) -> Any:
         return None
     actor = info.context.actor
     if found.type_name in _OWN:
-        return await _own(info, found.type_name) if found.id == actor.tenant_id else None
+        return await _load_own(info, found.type_name) if found.id == actor.tenant_id else None
     needed = _TEAM_ONLY.get(found.type_name)
     if found.type_name not in _LOADERS or (needed and not allows(actor, needed)):
         return None
     return await load(info, _LOADERS[found.type_name], found.id)
 
 
-async def _own(info: Info, type_name: str) -> Any:
+async def _load_own(info: Info, type_name: str) -> Any:
     if type_name == "Tenant":
         return await get_tenant(info.context.world, info.context.actor)
     return await get_program(info.context.world, info.context.actor)

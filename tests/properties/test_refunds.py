@@ -30,10 +30,10 @@ from loyalty.rules.refund import (
     Refund,
     Refundable,
     RefundPolicy,
-    left_of,
     points_kept,
-    refunded_minor,
     refuse_below_refunds,
+    subtract_refunds,
+    sum_refunds,
     validate_refund,
 )
 from loyalty.rules.rounding import Rounding
@@ -65,7 +65,7 @@ class Case(NamedTuple):
 
     def kept(self, refunds: list[Refund]) -> int:
         """What is left of the points."""
-        return points_kept(self.formulas, left_of(self.bought, refunds), PROPORTIONAL)
+        return points_kept(self.formulas, subtract_refunds(self.bought, refunds), PROPORTIONAL)
 
 
 CONDITIONS = st.sampled_from(
@@ -103,7 +103,7 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
     """Possible refunds, one after another: of units, of amounts of a line, and of amounts that belong to no line."""
     made: list[Refund] = []
     for _ in range(draw(st.integers(1, 6))):
-        left = bought.total_minor - refunded_minor(bought, made)
+        left = bought.total_minor - sum_refunds(bought, made)
         amount = draw(st.sampled_from([0, left // 7, left // 2, left]))
         lines: tuple[LineRefund, ...] = ()
         if draw(st.integers(0, 3)) and bought.lines:
@@ -159,7 +159,7 @@ def test_no_refund_gives_points_and_their_order_and_split_do_not_matter(case: Ca
     shuffled = data.draw(st.permutations(refunds))
     assert case.kept([]) == case.points
     assert case.kept(refunds) == case.kept(shuffled) == case.kept([whole] if refunds else [])
-    assert refunded_minor(case.bought, refunds) == refunded_minor(case.bought, shuffled) <= case.bought.total_minor
+    assert sum_refunds(case.bought, refunds) == sum_refunds(case.bought, shuffled) <= case.bought.total_minor
     steps = [case.kept(shuffled[:number]) for number in range(len(refunds) + 1)]
     assert steps == sorted(steps, reverse=True)
     assert steps[-1] >= 0
@@ -192,7 +192,7 @@ def test_after_a_change_no_refund_gives_points_and_its_place_does_not_matter(cas
         for line in bought.lines
     )
     lines += tuple(data.draw(st.lists(some.lines(), max_size=1)))
-    total = max(refunded_minor(bought, refunds), data.draw(st.integers(0, 10_000)))
+    total = max(sum_refunds(bought, refunds), data.draw(st.integers(0, 10_000)))
     after = case._replace(facts=replace(case.facts, lines=lines, total=Money(total, "EUR")))
     after = after._replace(formulas=formulas_of(after))
     refuse_below_refunds(after.bought, refunds, lines)
@@ -201,7 +201,7 @@ def test_after_a_change_no_refund_gives_points_and_its_place_does_not_matter(cas
     assert steps == sorted(steps, reverse=True)
     assert steps[-1] >= 0
     assert after.kept(data.draw(st.permutations(more))) == steps[-1]
-    if total and refunded_minor(after.bought, more) == total:
+    if total and sum_refunds(after.bought, more) == total:
         assert steps[-1] == 0
 
 
@@ -248,7 +248,9 @@ def test_the_refund_of_a_line_takes_what_it_would_have_earned_alone(
     made = evaluate(program, whole, NOW)
     bought = Refundable(whole.total.amount_minor, whole.lines, "EUR")
     gone = [Refund((LineRefund(position, sold[position].quantity),))]
-    kept = points_kept([line.formula for line in made.lines if line.formula], left_of(bought, gone), PROPORTIONAL)
+    kept = points_kept(
+        [line.formula for line in made.lines if line.formula], subtract_refunds(bought, gone), PROPORTIONAL
+    )
     is_paid_back = whole.total.amount_minor and not without.total.amount_minor
     assert kept == (0 if is_paid_back else evaluate(program, without, NOW).points)
 

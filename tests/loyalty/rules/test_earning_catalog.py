@@ -13,7 +13,7 @@ from loyalty.rules.earning import (
     PerUnitAward,
 )
 from loyalty.rules.purchase import PurchaseKind
-from loyalty.rules.refund import LineRefund, Refund, Refundable, RefundPolicy, left_of, points_kept
+from loyalty.rules.refund import LineRefund, Refund, Refundable, RefundPolicy, points_kept, subtract_refunds
 from tests.loyalty.rules.builders import earn, facts, line, policy, rule
 
 NOTHING, PROGRAM = CatalogEarning.NOTHING, CatalogEarning.PROGRAM
@@ -100,7 +100,7 @@ def test_rates_are_rounded_once_with_the_rest_and_go_back_with_their_line() -> N
     )
     bought = Refundable(200, purchase.lines, "EUR")
     formulas = [one.formula for one in made.lines if one.formula]
-    gone = left_of(bought, [Refund((LineRefund(1, 1),))])
+    gone = subtract_refunds(bought, [Refund((LineRefund(1, 1),))])
     assert points_kept(formulas, gone, RefundPolicy.PROPORTIONAL) == 0
 
 

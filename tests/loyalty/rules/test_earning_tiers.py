@@ -17,7 +17,7 @@ from loyalty.rules.earning import (
 )
 from loyalty.rules.evaluation import Outcome
 from loyalty.rules.money import Ratio
-from loyalty.rules.refund import Refund, Refundable, RefundPolicy, left_of, points_kept
+from loyalty.rules.refund import Refund, Refundable, RefundPolicy, points_kept, subtract_refunds
 from loyalty.rules.tiers import Tier
 from tests.loyalty.rules.builders import NOW, facts, policy, rule, tier
 
@@ -80,5 +80,5 @@ def test_a_refund_takes_its_share_of_the_benefit() -> None:
     """F-06: by the factor that was frozen."""
     evaluation = earn_in(with_factor(3, 2), PER_EURO, rule(3, MultiplierAward(Ratio(2, 1)), priority=2))
     formulas = [line.formula for line in evaluation.lines if line.formula is not None]
-    left = left_of(Refundable(1_000, (), "EUR"), [Refund((), 500)])
+    left = subtract_refunds(Refundable(1_000, (), "EUR"), [Refund((), 500)])
     assert (evaluation.points, points_kept(formulas, left, RefundPolicy.PROPORTIONAL)) == (30, 15)

@@ -33,9 +33,9 @@ from loyalty.rules.refund import (
     Refundable,
     RefundPolicy,
     formula_or_fixed,
-    left_of,
     points_kept,
-    refunded_minor,
+    subtract_refunds,
+    sum_refunds,
     validate_refund,
 )
 from loyalty.rules.rounding import Rounding
@@ -53,7 +53,7 @@ def item(quantity: int, price: int, discount: int = 0) -> PurchaseLine:
 
 
 def kept(formula: Formula, bought: Refundable, *refunds: Refund, policy: RefundPolicy = PROPORTIONAL) -> int:
-    return points_kept([formula], left_of(bought, refunds), policy)
+    return points_kept([formula], subtract_refunds(bought, refunds), policy)
 
 
 def per_euro(total: int) -> AmountFormula:
@@ -92,8 +92,8 @@ def test_units_go_with_their_points() -> None:
 
 def test_a_factor_follows_what_it_counts_on() -> None:
     rules: list[Formula] = [per_euro(10_000), FactorFormula(1, 2), FactorFormula(1, 10, over_all=True)]
-    assert points_kept(rules, left_of(purchase(10_000), []), PROPORTIONAL) == 100 + 50 + 15
-    assert points_kept(rules, left_of(purchase(10_000), [Refund((), 5_000)]), PROPORTIONAL) == 50 + 25 + 7
+    assert points_kept(rules, subtract_refunds(purchase(10_000), []), PROPORTIONAL) == 100 + 50 + 15
+    assert points_kept(rules, subtract_refunds(purchase(10_000), [Refund((), 5_000)]), PROPORTIONAL) == 50 + 25 + 7
 
 
 def test_policies_of_all_or_nothing() -> None:
@@ -195,7 +195,7 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
     """Possible refunds, one after another."""
     made: list[Refund] = []
     for _ in range(draw(st.integers(1, 6))):
-        left = bought.total_minor - refunded_minor(bought, made)
+        left = bought.total_minor - sum_refunds(bought, made)
         position = draw(st.integers(0, len(bought.lines) - 1))
         wanted = draw(
             st.sampled_from(
@@ -220,7 +220,7 @@ def refunds_of(draw: st.DrawFn, bought: Refundable) -> list[Refund]:
 def test_a_formula_says_what_its_rule_gave(made: tuple[Refundable, list[Formula], int]) -> None:
     """Invariant 7: without a refund everything stays."""
     bought, formulas, points = made
-    assert points_kept(formulas, left_of(bought, []), PROPORTIONAL) == points
+    assert points_kept(formulas, subtract_refunds(bought, []), PROPORTIONAL) == points
 
 
 @given(evaluations(), st.data())
@@ -232,12 +232,12 @@ def test_the_order_and_the_split_of_refunds_do_not_matter(
     refunds = data.draw(refunds_of(bought))
     whole = Refund(tuple(line for one in refunds for line in one.lines), sum(one.amount_minor for one in refunds))
     shuffled = data.draw(st.permutations(refunds))
-    end = points_kept(formulas, left_of(bought, refunds), PROPORTIONAL)
-    assert end == points_kept(formulas, left_of(bought, shuffled), PROPORTIONAL)
-    assert end == points_kept(formulas, left_of(bought, [whole]), PROPORTIONAL)
+    end = points_kept(formulas, subtract_refunds(bought, refunds), PROPORTIONAL)
+    assert end == points_kept(formulas, subtract_refunds(bought, shuffled), PROPORTIONAL)
+    assert end == points_kept(formulas, subtract_refunds(bought, [whole]), PROPORTIONAL)
     assert 0 <= end <= points
-    assert refunded_minor(bought, refunds) == refunded_minor(bought, shuffled) <= bought.total_minor
-    assert refunded_minor(bought, [whole]) == refunded_minor(bought, refunds)
+    assert sum_refunds(bought, refunds) == sum_refunds(bought, shuffled) <= bought.total_minor
+    assert sum_refunds(bought, [whole]) == sum_refunds(bought, refunds)
 
 
 @given(evaluations(), st.data())
@@ -246,12 +246,15 @@ def test_every_further_refund_takes_points_or_none(
 ) -> None:
     bought, formulas, _ = made
     refunds = data.draw(refunds_of(bought))
-    steps = [points_kept(formulas, left_of(bought, refunds[:number]), PROPORTIONAL) for number in range(len(refunds))]
+    steps = [
+        points_kept(formulas, subtract_refunds(bought, refunds[:number]), PROPORTIONAL)
+        for number in range(len(refunds))
+    ]
     assert steps == sorted(steps, reverse=True)
 
 
 @given(evaluations())
 def test_a_refund_of_everything_keeps_nothing(made: tuple[Refundable, list[Formula], int]) -> None:
     bought, formulas, _ = made
-    assert left_of(bought, [Refund((), bought.total_minor)]).whole == Fraction(0)
-    assert points_kept(formulas, left_of(bought, [Refund((), bought.total_minor)]), PROPORTIONAL) == 0
+    assert subtract_refunds(bought, [Refund((), bought.total_minor)]).whole == Fraction(0)
+    assert points_kept(formulas, subtract_refunds(bought, [Refund((), bought.total_minor)]), PROPORTIONAL) == 0

@@ -11,7 +11,7 @@ from loyalty.rules.account import Account, CountedIn, Overdraft, credit, debit, 
 from loyalty.rules.expiry import Period
 from loyalty.rules.standing import (
     count_qualifying,
-    counted_in,
+    find_counting_window,
     measure,
     measure_fall,
     measure_standing,
@@ -228,7 +228,7 @@ def test_what_is_taken_back_is_lost_by_the_window_that_counted_it(credited_at: d
     """C-07: so a refund never hits what was honestly earned in another window."""
     policy = by_window()
     rich = begun(policy, previous=500, points=300, available=900, qualifying=900, lifetime_earned=900)
-    assert counted_in(policy, rich, credited_at, BERLIN) is where
+    assert find_counting_window(policy, rich, credited_at, BERLIN) is where
     after = take_back(rich, 200, overdraft=Overdraft.REJECT, counted_in=where).account
     assert (after.window_points, after.previous_window_points, after.qualifying) == {
         CountedIn.OPEN: (100, 500, 700),
@@ -239,7 +239,7 @@ def test_what_is_taken_back_is_lost_by_the_window_that_counted_it(credited_at: d
 
 def test_without_windows_none_is_counted() -> None:
     plain = account(available=100, qualifying=100, lifetime_earned=100)
-    assert counted_in(DEFAULT_TIERING, plain, NOW, BERLIN) is CountedIn.OPEN
+    assert find_counting_window(DEFAULT_TIERING, plain, NOW, BERLIN) is CountedIn.OPEN
     assert credit(plain, 50, earned=True, qualifying=True).account.window_points == 0
 
 
