@@ -201,11 +201,13 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
     connection.execute(
         f"""
         INSERT INTO tenants (tenant_id, name, currency, time_zone, locale, state, created_at, sandbox,
-                             clock_advance_seconds, allowed_origins, loyalty_entitled, features)
+                             clock_advance_seconds, allowed_origins, loyalty_entitled, features, document_rule,
+                             documents_version)
         SELECT ('01890000-0000-7000-8000-' || lpad(to_hex(number), 12, '0'))::uuid,
                CASE number WHEN 1 THEN 'The big one' ELSE 'Small ' || number END, 'EUR', 'Europe/Berlin', 'de',
                'ACTIVE',
-               timestamptz '2023-01-01' + number * interval '1 hour', false, 0, '[]', true, '[]'
+               timestamptz '2023-01-01' + number * interval '1 hour', false, 0, '[]', true, '[]',
+               'ANY', 0
         FROM generate_series(1, {SMALL_TENANTS + 1}) AS number;
         INSERT INTO programs (tenant_id, enabled, settings, version, config_version, updated_at)
         SELECT tenant_id, true, '{{}}', 1, 1, created_at FROM tenants;

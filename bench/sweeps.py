@@ -31,9 +31,10 @@ REPEATS = 9
 ROWS = """
     SET session_replication_role = replica;
     INSERT INTO tenants (tenant_id, name, currency, time_zone, locale, state, created_at, sandbox,
-                         clock_advance_seconds, allowed_origins, loyalty_entitled, features)
+                         clock_advance_seconds, allowed_origins, loyalty_entitled, features, document_rule,
+                         documents_version)
         SELECT gen_random_uuid(), 'Salon ' || n, 'EUR', 'Europe/Berlin', 'de-DE', 'ACTIVE', now(), false, 0, '[]', true,
-               '[]'
+               '[]', 'ANY', 0
         FROM generate_series(1, {tenants}) n;
     INSERT INTO lots (tenant_id, id, customer_id, entry_id, state, original, remaining, held, expired, opened_at,
                       expires_at, opened_expires_at, cause_id)

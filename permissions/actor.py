@@ -9,6 +9,7 @@ from uuid import UUID
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
 from loyalty.rules.origins import Origin, is_allowed
+from loyalty.rules.trusted_document import NO_POLICY, DocumentPolicy, DocumentRule
 from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import SYSTEM_PERMISSIONS, HeldRole
 
@@ -66,6 +67,8 @@ class Actor:
 
     `loyalty_entitled` tells whether the platform grants the module, `loyalty_enabled` whether it is on as well.
 
+    `documents` says who may run trusted documents only, and how often the tenant has changed those.
+
     `origin` is that of the browser page that calls, None for servers and apps. `allowed_origins` are what the tenant
     allows.
     """
@@ -94,6 +97,7 @@ class Actor:
     loyalty_entitled: bool = True
     allowed_origins: frozenset[str] = frozenset()
     origin: Origin | None = None
+    documents: DocumentPolicy = NO_POLICY
 
     @property
     def client(self) -> str:
@@ -138,6 +142,14 @@ class Actor:
     def comes_from_allowed_page(self) -> bool:
         """Whether the tenant lets the calling page call; servers and apps are no pages, and always may."""
         return self.origin is None or is_allowed(self.origin, self.allowed_origins)
+
+    @property
+    def runs_trusted_documents_only(self) -> bool:
+        """Whether the tenant refuses other documents of this caller. Who may change the rule is never held to it."""
+        if Permission.LOYALTY_MANAGE in self.permissions:
+            return False
+        rule = self.documents.rule
+        return rule is DocumentRule.EVERYBODY or (rule is DocumentRule.CUSTOMERS and self.kind is ActorKind.CUSTOMER)
 
     def __post_init__(self) -> None:
         """Refuse an actor that contradicts itself: a customer without an id would read nobody's data or everybody's."""

@@ -13,6 +13,7 @@ from loyalty.rules.budget import Charge
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.budget import Budgets
 from loyalty.services.customer_token import CustomerGrant
+from loyalty.services.trusted_document import find_document, has_documents, recall_document
 from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
@@ -20,6 +21,7 @@ from schema.budgets import refuse_charge, report_cost
 from schema.connections import Order, Seal, cursor_of, whole_value
 from schema.delivery import Delivery
 from schema.fan_out import FanOut
+from schema.limits import QUESTION_COST
 from schema.loaders import Loaders
 from schema.persisted import (
     PERSISTED_QUERY,
@@ -28,6 +30,7 @@ from schema.persisted import (
     refuse_mismatch,
     refuse_unknown,
     refuse_unsupported,
+    refuse_untrusted,
 )
 from schema.query_store import QueryStore
 from schema.scalars import Cursor
@@ -96,6 +99,8 @@ class Context:
     """What is noted of the operation for those who watch."""
     charged: Charge | None = field(init=False, default=None)
     """What the operation cost, once that is known."""
+    trusted_sha256: str | None = field(init=False, default=None)
+    """The hash of the trusted document that the operation runs; None for any other document."""
     _cost_report: dict[str, object] | None = field(init=False, default=None)
     delivery: Delivery = field(init=False)
     _loaders: Loaders | None = field(init=False, default=None)
@@ -127,15 +132,39 @@ class Context:
         report, self._cost_report = self._cost_report, None
         return report
 
-    async def find_text(self, asked: AskedDocument, text: str | None) -> str | GraphQLError:
-        """The text of a document that the client names by its hash, with its text or without. The error without one."""
+    async def find_text(self, asked: AskedDocument | None, text: str | None) -> str | GraphQLError:
+        """The text of the document to run, which the client has sent, or names by its hash, or both.
+
+        The error where the client may not run it, or where it is not known.
+        """
+        if asked is not None and text is not None and hash_of_text(text) != asked.sha256:
+            return refuse_mismatch(asked)
+        if self.actor.runs_trusted_documents_only:
+            trusted = await self._find_trusted(hash_of_text(text or "") if asked is None else asked.sha256)
+            return refuse_untrusted(asked) if trusted is None else trusted
+        if text is not None or asked is None:
+            return text or ""
+        return await self._find_named(asked)
+
+    async def _find_named(self, asked: AskedDocument) -> str | GraphQLError:
+        """The text of a document that is named by its hash alone, by a client that may run any."""
         queries = self.services.queries
-        if text is not None:
-            return text if hash_of_text(text) == asked.sha256 else refuse_mismatch(asked)
-        if queries is None:
-            return refuse_unsupported(asked)
-        found = queries.find(self.actor.tenant_id, asked.sha256)
-        return refuse_unknown(asked) if found is None else found
+        found: str | GraphQLError | None = None if queries is None else queries.find(self.actor.tenant_id, asked.sha256)
+        if found is None:
+            found = await self._find_trusted(asked.sha256)
+        if found is not None:
+            return found
+        return refuse_unsupported(asked) if queries is None else refuse_unknown(asked)
+
+    async def _find_trusted(self, sha256: str) -> str | GraphQLError | None:
+        """The text of a document that the tenant trusts. Asking the database for it costs points, as any question."""
+        world, actor = self.world, self.actor
+        text: str | GraphQLError | None = recall_document(world, actor, sha256)
+        if text is None and has_documents(world, actor):
+            text = await self.charge(QUESTION_COST, reported=False) or await find_document(world, actor, sha256)
+        if isinstance(text, str):
+            self.trusted_sha256 = sha256
+        return text
 
     def keep_text(self, asked: AskedDocument, text: str) -> None:
         """Keep a document that may run, for those who name it by its hash from now on."""

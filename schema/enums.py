@@ -31,6 +31,7 @@ from loyalty.rules.refund import RefundPolicy
 from loyalty.rules.refund_points import ReturnPoints
 from loyalty.rules.rounding import Rounding
 from loyalty.rules.tiers import Downgrade, TierBasis, TierChangeCause
+from loyalty.rules.trusted_document import DocumentRule
 from loyalty.rules.warning import WarningCode
 from loyalty.storage.customers import CustomerOrder, PointsFilter
 from permissions.actor import ActorKind
@@ -109,6 +110,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     NothingReason,
     TeamRole,
     Feature,
+    DocumentRule,
 )
 
 

@@ -44,7 +44,7 @@ from schema.fan_out import EventResult, FanOut, Group, find_group
 from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE
 from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
-from schema.persisted import find_document, keep_document
+from schema.persisted import explain_errors, find_document, keep_document
 from schema.scalars import SCALARS
 from schema.tracing import (
     EVENT,
@@ -198,7 +198,7 @@ class ExecutableSchema(strawberry.Schema):
         if document is not None:
             _require_operation_type(context)
         if prepared.errors or document is None or prepared.costs is None:
-            return _refuse(context, prepared.errors)
+            return _refuse(context, explain_errors(context, prepared.errors))
         operation = get_operation_ast(document, context._provided_operation_name)  # noqa: SLF001
         if operation is None:
             # Strawberry would run the first.

@@ -7,6 +7,7 @@ nobody sends its text later.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from graphql import GraphQLError
@@ -25,6 +26,13 @@ HASH_MISMATCH = "HASH_MISMATCH"
 
 DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
 """`extensions.reason` of the error for a `documentId` that is not known."""
+
+
+DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
+"""`extensions.reason` of the error for a document that the tenant does not trust."""
+
+DOCUMENT_OUTDATED = "DOCUMENT_OUTDATED"
+"""`extensions.reason` of the error for a trusted document that does not fit the API any more."""
 
 
 class AskedDocument(NamedTuple):
@@ -57,6 +65,27 @@ def refuse_unknown(asked: AskedDocument) -> GraphQLError:
     )
 
 
+def refuse_untrusted(asked: AskedDocument | None) -> GraphQLError:
+    """The error for a document that the tenant does not trust, where the caller may run no others."""
+    named = "The document" if asked is None else f"The document {asked.sha256}"
+    return refusal(
+        ErrorCode.FORBIDDEN,
+        f"{named} is none of those that this tenant trusts, and it lets you run no others. Register it with "
+        "`trustedDocumentsRegister`, or send it exactly as it was registered.",
+        reason=DOCUMENT_NOT_TRUSTED,
+    )
+
+
+def refuse_outdated(errors: Sequence[GraphQLError], sha256: str) -> GraphQLError:
+    """The error for a trusted document that does not fit the API any more."""
+    why = errors[0].message if errors else "it cannot be read."
+    return refusal(
+        ErrorCode.BAD_USER_INPUT,
+        f"The trusted document {sha256} does not fit the API any more: {why}",
+        reason=DOCUMENT_OUTDATED,
+    )
+
+
 def refuse_mismatch(asked: AskedDocument) -> GraphQLError:
     """The error for a text that was sent with the hash of another one."""
     return refusal(
@@ -73,13 +102,16 @@ def _read_asked(context: ExecutionContext) -> AskedDocument | None:
 
 
 async def find_document(context: ExecutionContext) -> GraphQLError | None:
-    """Find the text of a document that the client names by its hash. The error where it cannot be had."""
+    """Find the text of a document that the client names by its hash, and ask whether the client may run it.
+
+    The error where it may not, or where the text cannot be had.
+    """
     asked = _read_asked(context)
-    if asked is None:
-        return None
     find_text = getattr(context.context, "find_text", None)
     if find_text is None:
-        return refuse_unsupported(asked)
+        return None if asked is None else refuse_unsupported(asked)
+    if asked is None and not context.query:
+        return None
     found: str | GraphQLError = await find_text(asked, context.query)
     if isinstance(found, GraphQLError):
         return found
@@ -92,3 +124,9 @@ def keep_document(context: ExecutionContext) -> None:
     asked = _read_asked(context)
     if asked is not None:
         context.context.keep_text(asked, context.query)
+
+
+def explain_errors(context: ExecutionContext, errors: list[GraphQLError]) -> list[GraphQLError]:
+    """The errors of a document that must not run. Of a trusted one it is said that it is outdated."""
+    trusted = getattr(context.context, "trusted_sha256", None)
+    return errors if trusted is None else [refuse_outdated(errors, trusted)]

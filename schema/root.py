@@ -19,6 +19,7 @@ from schema.mutations import (
     customer_unarchive,
     customer_upsert,
     customers_upsert,
+    document_rule_set,
     earning_rule_create,
     earning_rule_delete,
     earning_rule_update,
@@ -65,6 +66,8 @@ from schema.mutations import (
     tier_create,
     tier_delete,
     tier_update,
+    trusted_documents_register,
+    trusted_documents_remove,
 )
 from schema.queries import audit as audit_queries
 from schema.queries import checkout_quote as checkout_queries
@@ -78,6 +81,7 @@ from schema.queries import listing as listing_queries
 from schema.queries import program as program_queries
 from schema.queries import report as report_queries
 from schema.queries import team as team_queries
+from schema.queries import trusted_document as document_queries
 from schema.queries import verification as verification_queries
 from schema.queries import viewer as viewer_queries
 from schema.subscriptions import points_changed, points_expiring, tier_upgraded
@@ -100,6 +104,7 @@ class Query:
     oauth_clients = credential_queries.oauth_clients
     tokens = credential_queries.tokens
     audit_log = audit_queries.audit_log
+    trusted_documents = document_queries.trusted_documents
     oidc_issuers = credential_queries.oidc_issuers
     members = team_queries.members
     roles = team_queries.roles
@@ -171,6 +176,9 @@ class Mutation:
     opening_balances_import = opening_balances_import.opening_balances_import
     feature_set = feature_set.feature_set
     allowed_origins_set = allowed_origins_set.allowed_origins_set
+    trusted_documents_register = trusted_documents_register.trusted_documents_register
+    trusted_documents_remove = trusted_documents_remove.trusted_documents_remove
+    document_rule_set = document_rule_set.document_rule_set
     sandbox_clock_advance = sandbox_clock_advance.sandbox_clock_advance
     api_token_create = api_token_create.api_token_create
     api_token_revoke = api_token_revoke.api_token_revoke

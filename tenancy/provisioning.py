@@ -13,6 +13,7 @@ from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
+from loyalty.rules.trusted_document import DocumentRule
 from tenancy.database import Database, Transaction
 from tenancy.platform_tables import platform_tenants
 from tenancy.table import among, tenant_parameter
@@ -57,6 +58,8 @@ _INSERT = insert(tenants).values(
     allowed_origins=bindparam("allowed_origins"),
     loyalty_entitled=bindparam("loyalty_entitled"),
     features=bindparam("features"),
+    document_rule=DocumentRule.ANY.name,
+    documents_version=0,
 )
 _LISTED = select(
     *(tenants.c[name] for name in ListedTenant._fields if name != "external_id"), platform_tenants.c.external_id

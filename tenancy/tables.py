@@ -3,10 +3,12 @@
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, Uuid
 from sqlalchemy import text as sql
 
+from loyalty.rules.trusted_document import DocumentRule
 from tenancy.table import check, document, instant, metadata, one_of, text_column
 
 ACTIVE, SUSPENDED, CLOSED = "ACTIVE", "SUSPENDED", "CLOSED"
 TENANT_STATES = (ACTIVE, SUSPENDED, CLOSED)
+DOCUMENT_RULES = tuple(rule.name for rule in DocumentRule)
 
 tenants = Table(
     "tenants",
@@ -27,10 +29,14 @@ tenants = Table(
     Column("loyalty_entitled", Boolean, nullable=False),
     # The modules of the business that are on beside the program, by their names, as JSON texts.
     document("features"),
+    # Who may run trusted documents only, and how often the tenant has changed those.
+    text_column("document_rule"),
+    Column("documents_version", BigInteger, nullable=False),
     # What the tenant may spend of its budget, where the platform says so; both or none.
     Column("budget_points", Integer, nullable=True),
     Column("budget_per_second", Integer, nullable=True),
     one_of("state", TENANT_STATES),
+    one_of("document_rule", DOCUMENT_RULES),
     check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
     # Where a clock is ahead, time makes things due before it does so elsewhere.
     Index("tenants_ahead_idx", "tenant_id", postgresql_where=sql("clock_advance_seconds > 0")),

@@ -102,10 +102,13 @@ async def find_fallen(world: World, tenant_id: TenantId, actors: Sequence[Actor]
     """Find the actors of a tenant whose open connections have to end, by one statement.
 
     Their credential is not valid any more, their role was changed, the tenant has lost the module, or it does not
-    allow the origin of their page any more. Or their customer was merged: then they have to connect again, as the
-    target.
+    allow the origin of their page any more, or it has begun to refuse their documents. Or their customer was merged:
+    then they have to connect again, as the target.
     """
     refreshed = await refresh_actors(world, tenant_id, actors)
+    for now in refreshed:
+        if isinstance(now, Actor):
+            world.documents.newest_version(tenant_id, now.documents.version)
     return {actor for actor, now in zip(actors, refreshed, strict=True) if not _may_stay(actor, now)}
 
 
@@ -115,6 +118,8 @@ def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
     if actor.loyalty_entitled and not now.loyalty_entitled:
         return False
     if actor.issuer is not None and (now.permissions, now.member_id) != (actor.permissions, actor.member_id):
+        return False
+    if now.runs_trusted_documents_only and not actor.runs_trusted_documents_only:
         return False
     return replace(now, origin=actor.origin).comes_from_allowed_page
 
@@ -142,6 +147,7 @@ def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor
         loyalty_enabled=standing.loyalty_enabled,
         loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,
+        documents=standing.documents,
     )
 
 
@@ -249,6 +255,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
         loyalty_enabled=standing.loyalty_enabled,
         loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,
+        documents=standing.documents,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from loyalty.ledger.program import CompiledProgram, ProgramCache
 from loyalty.services.full_windows import FullWindows
+from loyalty.services.known_documents import KnownDocuments
 from loyalty.services.last_use import LastUses
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from tenancy.database import Database
@@ -25,6 +26,7 @@ class World:
     programs: ProgramCache = field(default_factory=ProgramCache)
     codes: CodeKeys = NO_CODE_KEYS
     uses: LastUses = field(default_factory=LastUses)
+    documents: KnownDocuments = field(default_factory=KnownDocuments)
     full_lookups: FullWindows = field(default_factory=FullWindows)
     private_providers: bool = False
     """Whether identity providers may be reached by plain HTTP and at addresses that are not public."""

@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from loyalty.rules.ids import TokenId
+from loyalty.rules.trusted_document import NO_POLICY, DocumentPolicy, DocumentRule
 from loyalty.storage.api_tokens import TOKEN_COLUMNS, ApiTokenRow
 from loyalty.storage.tables import (
     accounts,
@@ -73,6 +74,8 @@ class Standing(NamedTuple):
     """An open invitation of the address that their provider has verified, and the id of its role."""
     was_removed: bool = False
     """Whether the person was a member once and was removed."""
+    documents: DocumentPolicy = NO_POLICY
+    """Of the tenant: who may run trusted documents only, and how often those have changed."""
     own_roles: tuple[HeldRole, ...] = ()
     """Of the roles that the person may have by a claim, a membership or an invitation: those that the tenant made."""
 
@@ -144,6 +147,8 @@ _STANDING = (
     select(
         tenants.c.state,
         tenants.c.allowed_origins,
+        tenants.c.document_rule,
+        tenants.c.documents_version,
         and_(func.coalesce(programs.c.enabled, False), tenants.c.loyalty_entitled).label("loyalty_enabled"),
         tenants.c.loyalty_entitled,
         # A credential of a merged customer stands for the target.
@@ -270,6 +275,7 @@ def _standing(row: Row[Any]) -> Standing:
         member=(row.member_id, row.member_role_id) if row.member_id else None,
         invitation=(row.invitation_id, row.invitation_role_id) if row.invitation_id else None,
         was_removed=row.was_removed,
+        documents=DocumentPolicy(DocumentRule[row.document_rule], row.documents_version),
         own_roles=tuple(_build_held_role(*one) for one in row.own_roles or ()),
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select, update
 
 from loyalty.rules.features import Feature
 from loyalty.rules.ids import TenantId
+from loyalty.rules.trusted_document import DocumentRule
 from loyalty.storage.tables import programs
 from tenancy.database import Transaction
 from tenancy.reading import Reads
@@ -32,6 +33,8 @@ class TenantRow(NamedTuple):
     """Whether the platform grants the loyalty module."""
     features: frozenset[Feature]
     """The modules of the business that are on, the program among them."""
+    document_rule: DocumentRule
+    """Who may run trusted documents only."""
 
 
 _COLUMNS = (
@@ -45,6 +48,7 @@ _COLUMNS = (
     tenants.c.allowed_origins,
     tenants.c.loyalty_entitled,
     tenants.c.features,
+    tenants.c.document_rule,
     programs.c.enabled,
 )
 _TENANT = (
@@ -70,7 +74,8 @@ async def read_tenant(tx: Reads) -> TenantRow | None:
     on = {Feature[name] for name in row.features if name in Feature.__members__}
     features = frozenset(on | {Feature.LOYALTY} if row.enabled else on)
     ahead = timedelta(seconds=row.clock_advance_seconds)
-    return TenantRow._make(row[:-1])._replace(clock_advance=ahead, features=features)
+    rule = DocumentRule[row.document_rule]
+    return TenantRow._make(row[:-1])._replace(clock_advance=ahead, features=features, document_rule=rule)
 
 
 async def save_features(tx: Transaction, features: Sequence[str]) -> None:

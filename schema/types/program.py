@@ -9,6 +9,7 @@ from loyalty.rules.expiry import ExpiryPolicy as ExpiryRules
 from loyalty.rules.features import Feature, sort_features
 from loyalty.rules.program import ProgramSettings
 from loyalty.rules.program_checks import CheckCode
+from loyalty.rules.trusted_document import DocumentRule
 from loyalty.storage.programs import ProgramRow
 from loyalty.storage.tenants import TenantRow
 from permissions.actor import ActorKind
@@ -69,6 +70,15 @@ class Tenant(Node):
         """For the team alone."""
         row = row_of(TenantRow, self)
         return row.allowed_origins if reads_internals(info.context.actor) else None
+
+    @computed(
+        description="Who may run trusted documents only, as `documentRuleSet` keeps it. Null for somebody who does not "
+        "hold LOYALTY_READ, such as a customer."
+    )
+    def document_rule(self, info: Info) -> DocumentRule | None:
+        """For the team alone."""
+        row = row_of(TenantRow, self)
+        return row.document_rule if reads_internals(info.context.actor) else None
 
 
 @strawberry.type(description="Who is calling, as the credential tells.")

@@ -67,6 +67,9 @@ INPUTS: Mapping[str, Json] = {
     "signedTokensRevoke": {"of": {"subject": ""}},
     "featureSet": {"feature": "COUPONS", "on": True},
     "allowedOriginsSet": {"origins": ["*"]},
+    "trustedDocumentsRegister": {"documents": []},
+    "trustedDocumentsRemove": {"documentIds": []},
+    "documentRuleSet": {"rule": "ANY"},
 }
 
 QUERIES: Mapping[str, str] = {

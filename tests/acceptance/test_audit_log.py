@@ -75,6 +75,16 @@ async def switch_feature_off(salon: Business) -> None:
     await salon.owner.do("featureSet", "__typename", feature="COUPONS", on=False)
 
 
+DOCUMENT = {"text": "query Viewer { viewer { name } }", "name": "Viewer"}
+
+
+async def remove_document(salon: Business) -> None:
+    """Take away a document that was registered before."""
+    payload = await salon.owner.do("trustedDocumentsRegister", "documents { documentId }", documents=[DOCUMENT])
+    ids = [one["documentId"] for one in payload["documents"]]
+    await salon.owner.do("trustedDocumentsRemove", "removed", documentIds=ids)
+
+
 Changes = list[tuple[str, str | None, str | None]]
 
 
@@ -142,6 +152,16 @@ EDITS: dict[str, Tried] = {
         "ALLOWED_ORIGINS",
         "CHANGED",
         [("origins", "[]", '["https://salon.example"]')],
+    ),
+    "trustedDocumentsRegister": Tried(
+        do("trustedDocumentsRegister", {"documents": [DOCUMENT]}),
+        "TRUSTED_DOCUMENT",
+        "CREATED",
+        [("name", None, '"Viewer"')],
+    ),
+    "trustedDocumentsRemove": Tried(remove_document, "TRUSTED_DOCUMENT", "DELETED", [("name", '"Viewer"', None)]),
+    "documentRuleSet": Tried(
+        do("documentRuleSet", {"rule": "CUSTOMERS"}), "DOCUMENT_RULE", "CHANGED", [("rule", '"ANY"', '"CUSTOMERS"')]
     ),
     "featureSet": Tried(
         switch_feature_off,

@@ -28,6 +28,7 @@ from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
+from loyalty.rules.trusted_document import DocumentRule, OfferedDocument
 from loyalty.services.adjustment import adjust_points
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import ApiTokenRequest, create_api_token, end_api_token, list_api_tokens
@@ -124,6 +125,14 @@ from loyalty.services.secret_change import SecretChange, change_client_secret, c
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
+from loyalty.services.trusted_document import (
+    count_documents,
+    find_document,
+    page_documents,
+    register_documents,
+    remove_documents,
+    set_document_rule,
+)
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter
 from loyalty.storage.audit import AuditFilter
@@ -330,6 +339,14 @@ class Day:
         assert actor is not None
         assert await refresh_actor(world, actor) is not None
         await set_allowed_origins(world, manager, ["https://salon.example"])
+        offered = [OfferedDocument(f"{number:064x}", "{ viewer { name } }") for number in range(100)]
+        await register_documents(world, manager, offered)
+        assert await find_document(world, manager, offered[5].sha256) is not None
+        await page_documents(world, manager, None, Window(20))
+        await count_documents(world, manager, None)
+        await remove_documents(world, manager, [offered[0].sha256])
+        await set_document_rule(world, manager, DocumentRule.CUSTOMERS)
+        await set_document_rule(world, manager, DocumentRule.ANY)
         await set_feature(world, manager, Feature.LOYALTY, on=False)
         await set_feature(world, manager, Feature.COUPONS, on=False)
         await set_feature(world, manager, Feature.LOYALTY, on=True)

@@ -205,6 +205,7 @@ def test_each_mutation_has_one_input_and_a_payload_with_refusals(graphql_schema:
 
 NATURAL_KEYS = {
     "featureSet": "it sets a switch, so a retry finds it as it is",
+    "documentRuleSet": "it sets a rule, so a retry finds it as it is",
     "allowedOriginsSet": "it replaces the list, so a retry sets what stands already",
     "customerUpsert": "the external id of the customer",
     "customersUpsert": "the external id of each customer",

@@ -392,6 +392,15 @@ class Life:
         await do("featureSet", feature="COUPONS", on=True)
         await do("allowedOriginsSet", origins=["https://salon.example"])
 
+    async def trust_documents(self) -> None:
+        """What clients run by a hash, and who may run nothing else."""
+        do = self.do
+        trusted = {"text": "query Trusted { viewer { name } }", "name": "Trusted"}
+        kept = await do("trustedDocumentsRegister", documents=[trusted, {"text": "{ viewer { name } }"}])
+        await do("trustedDocumentsRemove", documentIds=[kept["documents"][0]["documentId"]])
+        await do("documentRuleSet", rule="CUSTOMERS")
+        await do("documentRuleSet", rule="ANY")
+
     async def use_gift_cards(self) -> None:
         """A card is sold, spent in parts, and extended; another one is cancelled."""
         do, about = self.do, {"origin": "MONEY", "price": money("50.00"), "reference": "sale-1", "reason": "a birthday"}
@@ -443,7 +452,7 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     services = Services(world, WholeLog(world), signer, make_secret, b"key", hash_of_secret)
     owner = Asking(treue, services, salon.owner)
     life = Life(owner)
-    for part in (life.set_up, life.earn, life.spend, life.move):
+    for part in (life.set_up, life.earn, life.spend, life.move, life.trust_documents):
         await part()
     await read_all_events(world, salon.tenant_id, relay_database)
     async with world.database.tenant_transaction(salon.tenant_id) as tx:

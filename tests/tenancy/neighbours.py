@@ -11,6 +11,7 @@ from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier
 from loyalty.rules.ids import AdjustmentId, CustomerId, EntryId, GiftCardHoldId, JobId, PurchaseId, RuleId, TierId
+from loyalty.rules.trusted_document import OfferedDocument
 from loyalty.services.adjustment import adjust_points
 from loyalty.services.api_token import ApiTokenRequest, create_api_token
 from loyalty.services.budget import Budgets
@@ -30,6 +31,7 @@ from loyalty.services.revocation import revoke_subject
 from loyalty.services.role import RoleRequest, create_role
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
+from loyalty.services.trusted_document import register_documents
 from loyalty.services.world import World
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.gift_card_codes import new_code
@@ -123,6 +125,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         f"https://{salon.tenant_id}.example", "treue", "roles", [RoleValue("boss", TeamRole.OWNER)]
     )
     provider = await set_oidc_issuer(world, salon.owner, sign_in)
+    await register_documents(world, salon.owner, [OfferedDocument("a" * 64, "{ viewer { name } }")])
     await create_role(world, salon.owner, RoleRequest("Till", frozenset({Permission.LOYALTY_READ})))
     await add_member(
         world,

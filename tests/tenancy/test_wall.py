@@ -125,10 +125,12 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(daily_points), UPDATE(deleted_at), "
         "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
     ),
-    "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds), UPDATE(features)",
+    "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds), UPDATE(document_rule), "
+    "UPDATE(documents_version), UPDATE(features)",
     "tier_changes": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(note)",
     "tiers": "INSERT, SELECT, UPDATE",
     "token_directory": GROWS_ONLY,
+    "trusted_documents": "DELETE, INSERT, SELECT",
 }
 RELAY_RIGHTS = {
     "accounts": "SELECT(tenant_id), SELECT(tier_review_at)",

@@ -53,6 +53,7 @@ from loyalty.storage.tables.program import (
 from loyalty.storage.tables.purchases import accruals, former_valuations, purchase_facts, purchase_refunds, purchases
 from loyalty.storage.tables.readers import daily_figures, log_readers
 from loyalty.storage.tables.team import adjusted_days, members, roles
+from loyalty.storage.tables.trusted_documents import trusted_documents
 
 __all__ = [
     "accounts",
@@ -109,4 +110,5 @@ __all__ = [
     "roles",
     "tier_changes",
     "tiers",
+    "trusted_documents",
 ]

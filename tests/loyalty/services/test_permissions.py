@@ -37,6 +37,7 @@ from loyalty.rules.ids import (
 from loyalty.rules.presets import Preset
 from loyalty.rules.purchase import PurchaseKind
 from loyalty.rules.refund import Refund
+from loyalty.rules.trusted_document import DocumentRule
 from loyalty.services.adjustment import adjust_points, load_adjustments
 from loyalty.services.allowed_origins import set_allowed_origins
 from loyalty.services.api_token import (
@@ -216,6 +217,13 @@ from loyalty.services.sandbox import advance_sandbox_clock
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
 from loyalty.services.tier import change_tier, create_tier, list_tiers, load_tier_counts, load_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, load_tier_histories, lock_tier, unlock_tier
+from loyalty.services.trusted_document import (
+    count_documents,
+    page_documents,
+    register_documents,
+    remove_documents,
+    set_document_rule,
+)
 from loyalty.services.verification import get_verification
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter
@@ -371,6 +379,11 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "import_opening_balances": ({O, A, M}, lambda w, a: import_opening_balances(w, a, [])),
     "set_feature": ({O, A, M}, lambda w, a: set_feature(w, a, Feature.COUPONS, on=True)),
     "set_allowed_origins": ({O, A, M}, lambda w, a: set_allowed_origins(w, a, ["https://salon.example"])),
+    "register_documents": ({O, A, M}, lambda w, a: register_documents(w, a, [])),
+    "remove_documents": ({O, A, M}, lambda w, a: remove_documents(w, a, [])),
+    "set_document_rule": ({O, A, M}, lambda w, a: set_document_rule(w, a, DocumentRule.ANY)),
+    "page_documents": ({O, A, M}, lambda w, a: page_documents(w, a, None, Window(5))),
+    "count_documents": ({O, A, M}, lambda w, a: count_documents(w, a, None)),
     "advance_sandbox_clock": ({O, A, M}, lambda w, a: advance_sandbox_clock(w, a, timedelta(1), "key")),
     "load_refunds": (EVERYONE, lambda w, a: load_refunds(w, a, [PurchaseId(NOBODY)])),
     "hold_points": (
@@ -530,6 +543,11 @@ WORKS_WHEN_OFF = {
     "update_program",
     "set_feature",
     "set_allowed_origins",
+    "register_documents",
+    "remove_documents",
+    "set_document_rule",
+    "page_documents",
+    "count_documents",
     "create_api_token",
     "end_api_token",
     "list_audit_entries",
@@ -603,6 +621,7 @@ ASKS_NOBODY = {
         "lock_team",
         "change_secret",
         "remove_member",
+        "find_document",
     ),
     *("settle_keys", "settle_name", "settle_checkout"),
 }

@@ -1,0 +1,94 @@
+"""`treue documents`: the documents that a tenant trusts."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from cli.manifest import read_manifest
+from loyalty.rules.errors import LoyaltyError, NotFound
+from loyalty.rules.ids import TenantId
+from loyalty.rules.trusted_document import MAX_DOCUMENTS_AT_ONCE, DocumentRule, OfferedDocument
+from loyalty.services.trusted_document import register_documents, set_document_rule
+from loyalty.services.world import World
+from permissions.actor import Actor, system_actor
+from runtime.databases import provide_database
+from runtime.problems import SetupProblem
+from runtime.settings import load_settings
+from schema.root import treue_schema
+from tenancy.database import Database
+
+T = TypeVar("T")
+TENANT = click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="The tenant's id.")
+
+
+@click.group()
+def documents() -> None:
+    """Register the documents that a tenant trusts, and say who may run no others."""
+
+
+@documents.command()
+@TENANT
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def register(tenant_id: uuid.UUID, manifest: Path) -> None:
+    """Register the documents of MANIFEST, as the tools of Apollo, Relay and graphql-codegen write it.
+
+    Documents that are registered already stay as they are. One that may not run refuses all of them.
+    """
+    offered = read_manifest(manifest.read_bytes())
+    _refuse_wrong(offered)
+
+    async def work(world: World, actor: Actor) -> int:
+        added = 0
+        for start in range(0, len(offered), MAX_DOCUMENTS_AT_ONCE):
+            added += (await register_documents(world, actor, offered[start : start + MAX_DOCUMENTS_AT_ONCE])).added
+        return added
+
+    added = _run(tenant_id, work)
+    click.echo(f"{added} of {len(offered)} documents are new.")
+
+
+@documents.command()
+@TENANT
+@click.argument("rule", type=click.Choice([one.name for one in DocumentRule], case_sensitive=False))
+def rule(tenant_id: uuid.UUID, rule: str) -> None:
+    """Say who may run trusted documents only. ANY lets everybody run every document."""
+
+    async def work(world: World, actor: Actor) -> None:
+        await set_document_rule(world, actor, DocumentRule[rule])
+
+    _run(tenant_id, work)
+    click.echo(f"{tenant_id} has the rule {rule}.")
+
+
+def _refuse_wrong(offered: Sequence[OfferedDocument]) -> None:
+    """Refuse documents that the API would not run."""
+    schema = treue_schema()
+    wrong = []
+    for one in offered:
+        prepared = schema.documents.prepare(one.text)
+        if prepared.errors:
+            wrong.append(f"{one.name or one.sha256}: {prepared.errors[0].message}")
+    if wrong:
+        raise SetupProblem("\n".join([f"{len(wrong)} documents may not run; nothing was registered.", *wrong]))
+
+
+def _run(tenant_id: uuid.UUID, work: Callable[[World, Actor], Awaitable[T]]) -> T:
+    """Do something inside the tenant, in the name of the command line."""
+
+    async def within(url: str) -> T:
+        database = Database(url, pool_size=1, name="treue-documents")
+        try:
+            return await work(World(database), system_actor(TenantId(tenant_id), "treue documents"))
+        except NotFound as refusal:
+            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
+        except LoyaltyError as refusal:
+            raise SetupProblem(str(refusal)) from refusal
+        finally:
+            await database.close()
+
+    with provide_database(load_settings()) as urls:
+        return asyncio.run(within(urls.app))

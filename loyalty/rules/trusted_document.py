@@ -1,0 +1,65 @@
+"""Documents that a tenant trusts: which may be registered, and who may run no others."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from loyalty.rules.described_enum import DescribedEnum
+from loyalty.rules.errors import Problem
+from loyalty.rules.text import check_text
+
+MAX_TRUSTED_DOCUMENTS = 2_000
+"""Documents that a tenant may have registered."""
+
+MAX_TRUSTED_CHARACTERS = 8_388_608
+"""Characters of all documents of a tenant together."""
+
+MAX_DOCUMENTS_AT_ONCE = 100
+"""Documents that are registered or removed in one call."""
+
+DOCUMENT_NAME_MAX_LENGTH = 120
+
+
+class DocumentRule(DescribedEnum):
+    """Who may run trusted documents only. More may come."""
+
+    ANY = "ANY", "Everybody may run every document."
+    CUSTOMERS = "CUSTOMERS", "Customers run trusted documents only."
+    EVERYBODY = "EVERYBODY", "Everybody runs trusted documents only, but who holds LOYALTY_MANAGE."
+
+
+class DocumentPolicy(NamedTuple):
+    """What a tenant says about documents: its rule, and the number of changes of its trusted documents so far.
+
+    A version of 0 means that it has never registered any.
+    """
+
+    rule: DocumentRule = DocumentRule.ANY
+    version: int = 0
+
+
+NO_POLICY = DocumentPolicy()
+
+
+class OfferedDocument(NamedTuple):
+    """A document to register, as the edge has checked it: it is valid, and has this SHA-256."""
+
+    sha256: str
+    text: str
+    name: str | None = None
+
+
+def check_number(count: int, path: str) -> list[Problem]:
+    """What is wrong with the number of documents in one call."""
+    if 1 <= count <= MAX_DOCUMENTS_AT_ONCE:
+        return []
+    return [Problem((path,), f"must have 1 to {MAX_DOCUMENTS_AT_ONCE} entries")]
+
+
+def check_offered(documents: Sequence[OfferedDocument]) -> list[Problem]:
+    """What is wrong with documents to register, beside what the API itself says of them."""
+    problems = check_number(len(documents), "documents")
+    for place, one in enumerate(documents):
+        if one.name is not None:
+            problem = check_text(one.name, ("documents", str(place), "name"), DOCUMENT_NAME_MAX_LENGTH)
+            problems += [problem] if problem else []
+    return problems

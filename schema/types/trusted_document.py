@@ -1,0 +1,30 @@
+"""Documents that a tenant trusts."""
+
+from datetime import datetime
+
+import strawberry
+
+from loyalty.storage.trusted_documents import TrustedDocumentRow
+from loyalty.storage.window import TimePlace
+from schema.connections import Order, time_order
+from schema.fields import computed
+from schema.types.node import reads, row_of
+
+DOCUMENT_ORDER: Order[TimePlace] = time_order("trusted documents")
+DOCUMENT_PREFIX = "sha256:"
+"""What the hash of a document follows in `documentId`."""
+
+
+@strawberry.type(description="A document that clients of the tenant may run by its hash.")
+class TrustedDocument:
+    is_type_of = reads(TrustedDocumentRow)
+
+    name: str | None = strawberry.field(description="What the tenant calls it; null without a name.")
+    text: str = strawberry.field(description="The document itself.")
+    created_at: datetime = strawberry.field(description="When it was registered.")
+    created_by: str = strawberry.field(description="Who registered it.")
+
+    @computed(description="`sha256:` with the SHA-256 of the text, as clients send it in `documentId`.")
+    def document_id(self) -> str:
+        """From the stored hash."""
+        return DOCUMENT_PREFIX + row_of(TrustedDocumentRow, self).sha256
