@@ -16,7 +16,7 @@ from loyalty.rules.trusted_document import (
     check_offered,
 )
 from loyalty.services.audit import note_changes
-from loyalty.services.program import locked_program
+from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.tenants import TenantRow, read_tenant
 from loyalty.storage.trusted_documents import (
@@ -51,7 +51,7 @@ async def register_documents(world: World, actor: Actor, offered: Sequence[Offer
     refuse_problems(check_offered(offered))
     wanted = {one.sha256: one for one in offered}
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         known = await read_documents(tx, list(wanted))
         now = world.clock()
         new = [
@@ -76,7 +76,7 @@ async def remove_documents(world: World, actor: Actor, hashes: Sequence[str]) ->
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     refuse_problems(check_number(len(hashes), "document_ids"))
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         known = await read_documents(tx, hashes)
         for place, sha256 in enumerate(hashes):
             if sha256 not in known:
@@ -90,7 +90,7 @@ async def set_document_rule(world: World, actor: Actor, rule: DocumentRule) -> T
     """Say who may run trusted documents only, and return the tenant as it is now; twice does no harm."""
     require(actor, Permission.LOYALTY_MANAGE, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
-        await locked_program(tx, even_when_off=True)
+        await lock_program_in_force(tx, even_when_off=True)
         former = await read_tenant(tx)
         if former is None:
             raise NotFound("tenant")
