@@ -34,7 +34,7 @@ from tests.fixtures.live import (
     write_events,
 )
 from tests.fixtures.tenants import Salon, salon_of
-from tests.tenancy.catalogue import PLATFORM_TABLES
+from tests.tenancy.catalogue import MIGRATIONS_TABLE, PLATFORM_TABLES
 from worker.relay import relay_batch
 
 WHOLE_TABLES = {"tenants", "events", "event_positions", "jobs"}
@@ -48,7 +48,7 @@ TIMES_AND_STATES = {
     "lots": {"tenant_id", "state", "due_at", "notice_at"},
     "purchases": {"tenant_id", "evaluates_at"},
 }
-SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES, *PLATFORM_TABLES}
+SEEN_BY_RELAY = {*WHOLE_TABLES, *TIMES_AND_STATES, *PLATFORM_TABLES, MIGRATIONS_TABLE}
 """What the relay may read anything of."""
 
 
