@@ -399,7 +399,7 @@ def test_the_first_key_signs_and_every_key_verifies(clock: Clock) -> None:
     assert between.derive_keys("cursors") == [*after.derive_keys("cursors"), *before.derive_keys("cursors")]
 
 
-@pytest.mark.parametrize("kid", [KEY.thumbprint(), "", None, 5, ["x"], {"x": 1}])
+@pytest.mark.parametrize("kid", [pytest.param(KEY.thumbprint(), id="the other key"), "", None, 5, ["x"], {"x": 1}])
 def test_a_token_names_the_key_that_signed_it(clock: Clock, kid: Any) -> None:
     """A key of ours that did not sign it verifies nothing, and neither does none at all."""
     issuer = Issuer(KEY, older=[OLDER], clock=clock)
