@@ -11,7 +11,7 @@ import orjson
 from strawberry.http import GraphQLRequestData, GraphQLRequestProtocol
 
 from permissions.actor import Actor
-from schema.persisted import ASKED, DOCUMENT_ID, PERSISTED_QUERY, AskedDocument
+from schema.persisted import ASKED, DOCUMENT_ID, PERSISTED_QUERY, SHA256_PREFIX, AskedDocument
 
 NAMED_KEY_MAX_BYTES = 65_536
 """A repeated key is searched for by its name only in a body of at most this size."""
@@ -21,9 +21,6 @@ KEY_MAX_LENGTH = 100
 
 PERSISTED_QUERY_VERSION = 1
 """The only version of `extensions.persistedQuery` that there is."""
-
-SHA256_PREFIX = "sha256:"
-"""How a `documentId` begins that is a SHA-256; without it the 64 digits mean the same."""
 
 VARIABLES = "variables"
 """The field of a request that holds the values of its variables."""

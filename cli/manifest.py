@@ -4,7 +4,6 @@ Apollo's tools (`@apollo/generate-persisted-query-manifest`, Apollo Kotlin and i
 `operations`. Relay (`persistConfig.file`) and graphql-codegen (`persistedDocuments`) write an object from hash to text.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +12,10 @@ import orjson
 
 from loyalty.rules.trusted_document import OfferedDocument
 from runtime.problems import SetupProblem
+from schema.persisted import SHA256_PREFIX, hash_of_text
 
 APOLLO_FORMAT = "apollo-persisted-query-manifest"
 APOLLO_VERSION = 1
-SHA256_PREFIX = "sha256:"
 SHOWN_HASH_LENGTH = 80
 _OPERATION_NAME = re.compile(r"\b(?:query|mutation|subscription)\s+([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 
@@ -50,7 +49,7 @@ def _offer(named: object, text: object, name: object) -> OfferedDocument:
     shown = str(named)[:SHOWN_HASH_LENGTH]
     if not isinstance(text, str) or not isinstance(named, str):
         raise SetupProblem(f"The entry {shown} of the manifest has no text.")
-    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    sha256 = hash_of_text(text)
     if named.removeprefix(SHA256_PREFIX) != sha256:
         raise SetupProblem(
             f"The entry {shown} of the manifest is not named by the SHA-256 of its text, {sha256}. Set "

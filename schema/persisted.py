@@ -21,12 +21,14 @@ ASKED = "askedDocument"
 PERSISTED_QUERY = "extensions.persistedQuery"
 DOCUMENT_ID = "documentId"
 
+SHA256_PREFIX = "sha256:"
+"""How a `documentId` begins that is a SHA-256; without it the 64 digits mean the same."""
+
 HASH_MISMATCH = "HASH_MISMATCH"
 """`extensions.reason` of the error for a text that has another hash than the one it was sent with."""
 
 DOCUMENT_NOT_FOUND = "DOCUMENT_NOT_FOUND"
 """`extensions.reason` of the error for a `documentId` that is not known."""
-
 
 DOCUMENT_NOT_TRUSTED = "DOCUMENT_NOT_TRUSTED"
 """`extensions.reason` of the error for a document that the tenant does not trust."""

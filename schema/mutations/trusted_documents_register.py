@@ -14,9 +14,9 @@ from schema.errors import answer_mutation
 from schema.executable import ExecutableSchema
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.persisted import hash_of_text
+from schema.persisted import SHA256_PREFIX, hash_of_text
 from schema.types.node import show_rows
-from schema.types.trusted_document import DOCUMENT_PREFIX, TrustedDocument
+from schema.types.trusted_document import TrustedDocument
 
 
 @strawberry.input(description="A document to register.")
@@ -86,7 +86,7 @@ async def check_documents(
         prepared = await schema.documents.prepare_in_turn(given.text, caller)
         if prepared.document is None or prepared.errors:
             problems.append(Problem((*path, "text"), f"may not run: {prepared.errors[0].message}"))
-        if given.document_id is not None and given.document_id.removeprefix(DOCUMENT_PREFIX) != sha256:
+        if given.document_id is not None and given.document_id.removeprefix(SHA256_PREFIX) != sha256:
             problems.append(Problem((*path, "document_id"), f"must be the SHA-256 of the text, {sha256}"))
         offered.append(OfferedDocument(sha256, given.text, given.name))
     refuse_problems(problems)

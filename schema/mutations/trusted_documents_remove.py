@@ -11,7 +11,7 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, user_errors_field
-from schema.types.trusted_document import DOCUMENT_PREFIX
+from schema.persisted import SHA256_PREFIX
 
 
 @strawberry.input(description="Documents to take away.")
@@ -39,7 +39,7 @@ async def trusted_documents_remove(
     """One that is not there refuses all."""
 
     async def work() -> Mapping[str, Any]:
-        hashes = [one.removeprefix(DOCUMENT_PREFIX) for one in input.document_ids]
+        hashes = [one.removeprefix(SHA256_PREFIX) for one in input.document_ids]
         return {"removed": await remove_documents(info.context.world, info.context.actor, hashes)}
 
     return await answer_mutation(TrustedDocumentsRemovePayload, work)

@@ -8,11 +8,10 @@ from loyalty.storage.trusted_documents import TrustedDocumentRow
 from loyalty.storage.window import TimePlace
 from schema.connections import Order, time_order
 from schema.fields import computed
+from schema.persisted import SHA256_PREFIX
 from schema.types.node import reads, row_of
 
 DOCUMENT_ORDER: Order[TimePlace] = time_order("trusted documents")
-DOCUMENT_PREFIX = "sha256:"
-"""What the hash of a document follows in `documentId`."""
 
 
 @strawberry.type(description="A document that clients of the tenant may run by its hash.")
@@ -27,4 +26,4 @@ class TrustedDocument:
     @computed(description="`sha256:` with the SHA-256 of the text, as clients send it in `documentId`.")
     def document_id(self) -> str:
         """From the stored hash."""
-        return DOCUMENT_PREFIX + row_of(TrustedDocumentRow, self).sha256
+        return SHA256_PREFIX + row_of(TrustedDocumentRow, self).sha256
