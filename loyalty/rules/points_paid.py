@@ -92,7 +92,7 @@ class LiveRedemption:
     @property
     def paid(self) -> PointsPaid:
         """Return what it still pays; what came back took its share of the discount along, rounded down."""
-        returned_minor = _share(self.discount_minor, self.returned_points, self.points)
+        returned_minor = find_share(self.discount_minor, self.returned_points, self.points)
         return PointsPaid(self.returnable_points, self.discount_minor - returned_minor)
 
 
@@ -186,5 +186,9 @@ def point_value(points: int, amount_minor: int, currency: str) -> PointValue:
     return PointValue(points, Money(amount_minor, currency))
 
 
-def _share(discount_minor: int, part: int, whole: int) -> int:
-    return divide(discount_minor * part, whole, Rounding.FLOOR)
+def find_share(value: int, part: int, whole: int) -> int:
+    """Return the share of a value, of points or of their discount, that `part` of `whole` stands for; rounded down.
+
+    The whole stands for all of it, so the shares of parts that follow one another add up to it.
+    """
+    return divide(value * part, whole, Rounding.FLOOR)

@@ -243,11 +243,6 @@ def propose_points(policy: RedemptionPolicy, allowed: Offer) -> int:
     return allowed.max_points if policy.method is DiscountMethod.AUTOMATIC else 0
 
 
-def share(discount_minor: int, part: int, whole: int) -> int:
-    """Return the discount that `part` of `whole` captured points stands for, rounded down; for the whole, all of it."""
-    return divide(discount_minor * part, whole, Rounding.FLOOR)
-
-
 def validate_redemption(policy: RedemptionPolicy, currency: str) -> list[Problem]:
     """Return everything wrong with a redemption policy; amounts must be in the program's currency."""
     return [problem for problem in _problems(policy, currency) if problem is not None]

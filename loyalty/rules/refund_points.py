@@ -10,8 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from loyalty.rules.described_enum import DescribedEnum
-from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid, lower_holds, sum_paid
-from loyalty.rules.rounding import Rounding, divide
+from loyalty.rules.points_paid import ActiveHold, LiveRedemption, PointsPaid, find_share, lower_holds, sum_paid
 
 
 class ReturnPoints(DescribedEnum):
@@ -75,14 +74,14 @@ def share_of_refund(
     """
     if not total_minor or not paid.points:
         return PointsPaid()
-    after_minor = refunded_minor + amount_minor
-    due_minor = max(0, _share(min(paid.discount_minor, total_minor), after_minor, total_minor) - shared.discount_minor)
+    after_minor, paid_minor = refunded_minor + amount_minor, min(paid.discount_minor, total_minor)
+    due_minor = max(0, find_share(paid_minor, after_minor, total_minor) - shared.discount_minor)
     discount_minor = min(due_minor, amount_minor)
     if discount_minor == due_minor:
-        points = _share(paid.points, after_minor, total_minor) - shared.points
+        points = find_share(paid.points, after_minor, total_minor) - shared.points
     else:
         reached_minor = shared.discount_minor + discount_minor
-        points = _share(paid.points, min(reached_minor, paid.discount_minor), paid.discount_minor) - shared.points
+        points = find_share(paid.points, min(reached_minor, paid.discount_minor), paid.discount_minor) - shared.points
     return PointsPaid(max(0, points), discount_minor)
 
 
@@ -95,8 +94,8 @@ def share_as_formerly(total_minor: int, refunded_minor: int, amount_minor: int, 
         return PointsPaid()
     after_minor, paid_minor = refunded_minor + amount_minor, min(total_minor, paid.discount_minor)
     return PointsPaid(
-        _share(paid.points, after_minor, total_minor) - _share(paid.points, refunded_minor, total_minor),
-        _share(paid_minor, after_minor, total_minor) - _share(paid_minor, refunded_minor, total_minor),
+        find_share(paid.points, after_minor, total_minor) - find_share(paid.points, refunded_minor, total_minor),
+        find_share(paid_minor, after_minor, total_minor) - find_share(paid_minor, refunded_minor, total_minor),
     )
 
 
@@ -147,8 +146,4 @@ def choose_returns(points: int, holds: Sequence[ActiveHold], redemptions: Sequen
 def find_owed_part(returned: PointsPaid, owed_points: int) -> PointsPaid:
     """Return how much of points that are given back by hand a refund before had left to do."""
     points = max(0, min(returned.points, owed_points))
-    return PointsPaid(points, _share(returned.discount_minor, points, returned.points) if points else 0)
-
-
-def _share(value: int, part: int, whole: int) -> int:
-    return divide(value * part, whole, Rounding.FLOOR) if whole else 0
+    return PointsPaid(points, find_share(returned.discount_minor, points, returned.points) if points else 0)

@@ -13,6 +13,7 @@ from loyalty.rules.errors import (
     Refused,
 )
 from loyalty.rules.money import Money, PointValue, value_of
+from loyalty.rules.points_paid import find_share
 from loyalty.rules.redemption import (
     Application,
     DiscountMethod,
@@ -22,7 +23,6 @@ from loyalty.rules.redemption import (
     give_back,
     offer,
     propose_points,
-    share,
     validate_redemption,
 )
 
@@ -187,7 +187,7 @@ def test_the_shares_of_any_split_add_up(discount: int, parts: list[int]) -> None
     """F-02, F-07."""
     whole, so_far, shares = sum(parts), 0, 0
     for part in parts:
-        shares += share(discount, so_far + part, whole) - share(discount, so_far, whole)
+        shares += find_share(discount, so_far + part, whole) - find_share(discount, so_far, whole)
         so_far += part
     assert shares == discount
 
