@@ -94,16 +94,17 @@ def posting_statement(names: frozenset[str]) -> Any:
     filled = [part for part in PARTS if part.name in names]
     version = select(programs.c.config_version).where(programs.c.tenant_id == tenant_parameter()).scalar_subquery()
     decided_with = bindparam(_VERSION, type_=BigInteger)
-    holds = [or_(decided_with.is_(None), version == decided_with)]
+    conditions = [or_(decided_with.is_(None), version == decided_with)]
     for part in filled:
         if part.counted:
             saved = select(func.count()).select_from(part.statement.cte(f"saved_{part.name}")).scalar_subquery()
-            holds.append(saved == bindparam(_expected(part), type_=BigInteger))
+            conditions.append(saved == bindparam(_name_count(part), type_=BigInteger))
     written = [statement.cte(name) for part in filled if not part.counted for name, statement in part.statements(names)]
-    return select(literal_column("1") // cast(func.coalesce(and_(*holds), false()), Integer)).add_cte(*written)
+    return select(literal_column("1") // cast(func.coalesce(and_(*conditions), false()), Integer)).add_cte(*written)
 
 
-def _expected(part: Part) -> str:
+def _name_count(part: Part) -> str:
+    """The name of the parameter that says how many rows a part must have written."""
     return f"rows_of_{part.name}"
 
 
@@ -124,7 +125,7 @@ async def post_and_commit(tx: Transaction, posting: Posting) -> None:
 async def _write(run: Callable[..., Awaitable[object]], posting: Posting) -> None:
     encoded = posting.encode()
     filled = {part.name: rows for part, rows in encoded.items()}
-    expected = {_expected(part): len(rows) for part, rows in encoded.items() if part.counted}
+    expected = {_name_count(part): len(rows) for part, rows in encoded.items() if part.counted}
     try:
         await run(posting_statement(frozenset(filled)), **filled, **expected, **{_VERSION: posting.config_version})
     except IntegrityError as error:
