@@ -110,7 +110,7 @@ class Transaction:
 
         The statement must fail by itself where nothing may be written: then nothing is committed.
         """
-        await self._conversation.ask_and_commit(statement, self._inside(parameters))
+        await self._conversation.ask_and_commit(statement, self._bind_tenant(parameters))
 
     async def export_snapshot(self) -> SnapshotId:
         """Let other transactions see the moment that this one sees, as long as it is open."""
@@ -118,9 +118,9 @@ class Transaction:
         return SnapshotId(snapshot)
 
     async def _ask(self, statement: Executable, parameters: dict[str, Any]) -> Answer:
-        return await self._conversation.ask(statement, self._inside(parameters))
+        return await self._conversation.ask(statement, self._bind_tenant(parameters))
 
-    def _inside(self, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _bind_tenant(self, parameters: dict[str, Any]) -> dict[str, Any]:
         return {**parameters, TENANT_PARAMETER: self.tenant_id}
 
 

@@ -47,11 +47,11 @@ class Conversation:
 
         Raises RuntimeError after the end: another transaction may have the connection.
         """
-        return (await self._send(self._next(question_of(statement, parameters))))[-1]
+        return (await self._send(self._put_after_beginning(question_of(statement, parameters))))[-1]
 
     async def ask_and_commit(self, statement: Executable, parameters: Mapping[str, Any]) -> Answer:
         """Run the last statement; COMMIT travels with it. A statement that fails lets nothing be committed."""
-        asked = [*self._next(question_of(statement, parameters)), _COMMIT]
+        asked = [*self._put_after_beginning(question_of(statement, parameters)), _COMMIT]
         self._has_ended = True
         *_, answer, end = await self._send(asked)
         self._note_commit(end)
@@ -82,7 +82,7 @@ class Conversation:
             request.answered.cancel()
             self._pipeline.send(request)
 
-    def _next(self, question: Question) -> list[Question]:
+    def _put_after_beginning(self, question: Question) -> list[Question]:
         """What travels with the next statement: what begins the transaction, where nothing was asked yet."""
         if self._has_ended:
             raise RuntimeError("the transaction is closed")
