@@ -45,7 +45,7 @@ class Booked(Generic[Answer]):
     """What was decided: a book to write, the id of the result, which the key will stand for, and the answer.
 
     ``answer`` is asked after the book was written, so that it shows accounts as they are then. ``write`` writes more
-    than the book where an operation needs it.
+    than the book where an operation needs it. It may end the transaction, so nothing asks that afterwards.
     """
 
     book: Book

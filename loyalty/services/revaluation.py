@@ -131,8 +131,8 @@ def revalue(
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None]) -> None:
     """Write what changes how much of purchases is paid with points, and value those anew that were evaluated already.
 
-    The same transaction writes both, under the lock of the customer who pays. What somebody else's points pay of a
-    purchase changes nothing of it.
+    The same transaction writes both, under the lock of the customer who pays, and may end with that: ask it nothing
+    afterwards. What somebody else's points pay of a purchase changes nothing of it.
     """
     await _post_paid(tx, book, keys, own_only=True)
 
