@@ -23,7 +23,7 @@ def allows_any(actor: Actor, *permissions: Permission) -> bool:
 def find_held(actor: Actor) -> frozenset[Permission]:
     """What the actor may do. Permissions over oneself count for customers only: nobody else has points of their own.
 
-    So whoever comes through by such a permission is a customer, and sees only themself.
+    So such a permission lets only customers in, and they see only their own data.
     """
     return actor.permissions if actor.kind is ActorKind.CUSTOMER else actor.permissions - SELF_PERMISSIONS
 
