@@ -27,9 +27,7 @@ from loyalty.rules.booking_steps import (
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.ids import CustomerId, PurchaseId
 from loyalty.rules.paid_facts import count_paid
-from loyalty.rules.purchase import (
-    ENDED,
-)
+from loyalty.rules.purchase import ENDED
 from loyalty.rules.purchase_report import moment_of
 from loyalty.rules.refund import Refundable, refuse_below_refunds
 from loyalty.rules.tiers import TierChangeCause
@@ -46,9 +44,7 @@ from loyalty.services.purchase_draft import (
     refuse_stale_accruals,
 )
 from loyalty.services.purchase_recording import RecordedPurchase, mark_state
-from loyalty.services.revaluation import (
-    revalue,
-)
+from loyalty.services.revaluation import revalue
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.documents import to_document
@@ -220,7 +216,7 @@ def _book_accrual(
 
 
 def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
-    facts, before = draft.facts, draft.before
+    facts, before, generation = draft.facts, draft.before, _choose_generation(draft)
     return PurchaseRow(
         id=before.id if before else PurchaseId(uuid7()),
         kind=facts.kind,
@@ -228,7 +224,7 @@ def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
         customer_id=draft.customer_id,
         status=draft.item.status,
         version=before.version + 1 if before else 1,
-        generation=_generation(draft),
+        generation=generation,
         total_minor=facts.total.amount_minor,
         refunded_minor=before.refunded_minor if before else 0,
         currency=facts.total.currency,
@@ -242,16 +238,15 @@ def _next_version(book: Book, draft: PurchaseDraft) -> PurchaseRow:
         ends_at=facts.ends_at,
         occurred_at=facts.occurred_at,
         told_at={name: None if at is None else at.isoformat() for name, at in draft.item.news.told_at.items()},
-        evaluates_at=_evaluates_at(book, draft),
+        evaluates_at=_choose_sweep_time(book, draft, generation),
         recorded_at=before.recorded_at if before else book.now,
         updated_at=book.now,
     )
 
 
-def _evaluates_at(book: Book, draft: PurchaseDraft) -> datetime | None:
+def _choose_sweep_time(book: Book, draft: PurchaseDraft, generation: int) -> datetime | None:
     """When the sweep will evaluate the rules: only while that waits for the end of the service."""
     facts, status, policy = draft.facts, draft.item.status, book.program.row.settings.accrual
-    generation = _generation(draft)
     # Generation 0 was called off before anybody had heard of it: it is never evaluated.
     is_evaluated = not generation or _is_evaluated(draft, generation)
     return choose_sweep_time(policy, facts, status, book.now, is_evaluated=is_evaluated)
@@ -263,7 +258,7 @@ def _is_evaluated(draft: PurchaseDraft, generation: int) -> bool:
     return accrual is not None and accrual.generation == generation
 
 
-def _generation(draft: PurchaseDraft) -> int:
+def _choose_generation(draft: PurchaseDraft) -> int:
     before, accrual = draft.before, draft.item.known.accrual
     known = None if before is None else (before.generation, before.status)
     changes_hands = before is not None and before.customer_id != draft.customer_id

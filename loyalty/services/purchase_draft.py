@@ -8,26 +8,15 @@ from uuid import UUID
 from loyalty.ledger.book import Book, bring_open_lots
 from loyalty.ledger.program import CompiledProgram
 from loyalty.rules.accrual_steps import CREDITED, takes_credited_points
-from loyalty.rules.booking_steps import (
-    ToldCategory,
-    follow_categories,
-    is_valued_anew,
-)
+from loyalty.rules.booking_steps import ToldCategory, follow_categories, is_valued_anew
 from loyalty.rules.ids import CustomerId
-from loyalty.rules.purchase import (
-    PurchaseFacts,
-    PurchaseStatus,
-)
+from loyalty.rules.purchase import PurchaseFacts, PurchaseStatus
 from loyalty.rules.purchase_report import AppliedReport
 from loyalty.rules.refund import Refund
 from loyalty.services.payments import NamedPayment, read_named_payments
 from loyalty.services.points_paid import read_payments
 from loyalty.services.purchase_recording import PurchaseRecording
-from loyalty.services.revaluation import (
-    FrozenRules,
-    can_be_revalued,
-    read_frozen_rules,
-)
+from loyalty.services.revaluation import FrozenRules, can_be_revalued, read_frozen_rules
 from loyalty.storage.accounts import LockedCustomer
 from loyalty.storage.accruals import read_accruals_by_id
 from loyalty.storage.points_paid import PaidWithPoints, PurchaseKey
