@@ -162,7 +162,7 @@ def _quote_points(
         return None, known.paid.sum.discount_minor
     usable = Usable(found.spendable, payable_minor(checkout, known), paid, known.beside_points_minor)
     try:
-        refuse_payer(known.to_pay(), customer_id)
+        refuse_payer(known.build_purchase_to_pay(), customer_id)
     except LoyaltyError as error:
         refusal: LoyaltyError | None = error
     else:

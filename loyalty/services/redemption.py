@@ -202,7 +202,7 @@ async def _decide_hold(
     customer_id = _owner(actor, prepared, "customer")
     book = await open_book(world, tx, program, actor, [customer_id])
     found = await read_checkout_lots(tx, customer_id, checkout.purchase, request.points, book.now)
-    refuse_payer(found.known.to_pay(), customer_id)
+    refuse_payer(found.known.build_purchase_to_pay(), customer_id)
     book.bring_lots(customer_id, found.lots)
     brought = sum(lot.remaining for lot in _usable(book, customer_id, found))
     if request.replaces is not None:
@@ -237,7 +237,7 @@ async def _decide_capture(
 ) -> Booked[CapturedPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
-    points = capture_points(hold.numbers, wanted, purchase.to_pay(frozenset({hold.id})), book.now)
+    points = capture_points(hold.numbers, wanted, purchase.build_purchase_to_pay(frozenset({hold.id})), book.now)
     redemption, ended = await spend_hold(tx, book, hold, points)
     return Booked(
         book,

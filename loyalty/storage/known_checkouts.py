@@ -68,7 +68,7 @@ class KnownCheckout(NamedTuple):
         """What pays beside gift cards, where points pay so much."""
         return sum_beside_cards(self._payments, points_minor, self.cards, self._refunded_minor)
 
-    def to_pay(self, but: frozenset[HoldId] = frozenset()) -> PurchaseToPay:
+    def build_purchase_to_pay(self, but: frozenset[HoldId] = frozenset()) -> PurchaseToPay:
         """The purchase as points pay for it; the holds ``but`` do not count as paid."""
         purchase, paid = self.purchase, self.paid.without(but).sum
         if purchase is None:
