@@ -23,15 +23,18 @@ class CardWorth(NamedTuple):
 
 def find_issue_problems(
     origin: GiftCardOrigin, face: Money | None, price: Money | None, *, has_product: bool
-) -> Iterator[Problem | None]:
-    """Give what is wrong with a card that is to be issued, in the order of its fields; None where a field is right.
+) -> Iterator[Problem]:
+    """Give what is wrong with a card that is to be issued, in the order of its fields.
 
     Either a product says what it is worth, or `face`. `price` is what was paid for it, 0 or more, and only for a card
     that was sold for money. Cards for points are bought, not issued.
     """
-    yield Problem(("origin",), "must be MONEY or GOODWILL") if origin is GiftCardOrigin.POINTS else None
-    yield Problem(("amount",), _ONE_OF_TWO) if (face is None) == (not has_product) else None
-    yield None if face is None else check_amount(face)
+    if origin is GiftCardOrigin.POINTS:
+        yield Problem(("origin",), "must be MONEY or GOODWILL")
+    if (face is not None) == has_product:
+        yield Problem(("amount",), _ONE_OF_TWO)
+    if face is not None and (problem := check_amount(face)):
+        yield problem
     if price is None:
         return
     if origin is not GiftCardOrigin.MONEY:
