@@ -91,7 +91,7 @@ class IssueRequest(NamedTuple):
             product=self.product_id,
         )
 
-    def set_terms(self, worth: CardWorth, customer_id: CustomerId | None) -> CardTerms:
+    def build_terms(self, worth: CardWorth, customer_id: CustomerId | None) -> CardTerms:
         """Return what the new card is to be."""
         return CardTerms(
             origin=self.origin,
@@ -146,7 +146,7 @@ async def _decide(
     if request.product_id is not None:
         product = await sell_product(tx, book, request.product_id, customer_id, request.origin)
     worth = choose_worth(request.face, product, request.expires_on, book.now, program.zone)
-    return issue_card(world, book, GiftCardId(uuid7()), request.set_terms(worth, customer_id))
+    return issue_card(world, book, GiftCardId(uuid7()), request.build_terms(worth, customer_id))
 
 
 async def sell_product(
