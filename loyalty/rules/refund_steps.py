@@ -36,7 +36,7 @@ class DecidedRefund(NamedTuple):
     status: PurchaseStatus
 
 
-def find_refunded(purchase: Refundable, status: PurchaseStatus, asked: Refund) -> Refund:
+def find_lines_to_refund(purchase: Refundable, status: PurchaseStatus, asked: Refund) -> Refund:
     """Find the lines that a refund names, before anything is known of earlier refunds.
 
     Raises InvalidInput for lines that are not there, and RefundExceedsPurchase after a refund of everything.

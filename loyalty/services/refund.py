@@ -21,7 +21,13 @@ from loyalty.rules.purchase_report import check_not_ahead
 from loyalty.rules.quantity import quantity_document
 from loyalty.rules.refund import Refund
 from loyalty.rules.refund_points import ReturnPoints
-from loyalty.rules.refund_steps import DecidedRefund, convert_refund, decide_maturing, decide_refund, find_refunded
+from loyalty.rules.refund_steps import (
+    DecidedRefund,
+    convert_refund,
+    decide_maturing,
+    decide_refund,
+    find_lines_to_refund,
+)
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.services.fingerprint import fingerprint
@@ -171,7 +177,7 @@ async def _decide_refund(
     book.reason = request.reason
     told = from_optional(Exchange, purchase.exchange)
     asked = convert_refund(request.refund, request.currency, purchase.total.currency, told)
-    wanted = find_refunded(refundable(purchase), purchase.status, asked)
+    wanted = find_lines_to_refund(refundable(purchase), purchase.status, asked)
     earlier = (await read_refunds(tx, [purchase.id]))[purchase.id]
     refunds = [row.refund for row in earlier]
     decided = decide_refund(refundable(purchase), purchase.status, refunds, wanted)

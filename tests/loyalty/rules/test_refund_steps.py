@@ -7,7 +7,13 @@ from loyalty.rules.exchange import Exchange
 from loyalty.rules.money import Money, Ratio
 from loyalty.rules.purchase import PurchaseLine, PurchaseStatus
 from loyalty.rules.refund import BY_LINE_ID, LineRefund, Refund, Refundable
-from loyalty.rules.refund_steps import DecidedRefund, convert_refund, decide_maturing, decide_refund, find_refunded
+from loyalty.rules.refund_steps import (
+    DecidedRefund,
+    convert_refund,
+    decide_maturing,
+    decide_refund,
+    find_lines_to_refund,
+)
 
 # Two towels for 15.00 each and a cut for 20.00.
 LINES = (
@@ -28,7 +34,7 @@ def recorded(amount_minor: int) -> Refund:
 
 def decide(purchase: Refundable, status: PurchaseStatus, before: list[Refund], asked: Refund) -> DecidedRefund:
     """Both steps: earlier refunds are read in between."""
-    return decide_refund(purchase, status, before, find_refunded(purchase, status, asked))
+    return decide_refund(purchase, status, before, find_lines_to_refund(purchase, status, asked))
 
 
 @pytest.mark.parametrize(
