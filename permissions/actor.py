@@ -145,7 +145,7 @@ class Actor:
 
     @property
     def runs_trusted_documents_only(self) -> bool:
-        """Whether the tenant refuses other documents of this caller. Who may change the rule is never held to it."""
+        """Whether the tenant refuses other documents of this caller. A caller who may change that rule runs all."""
         if Permission.LOYALTY_MANAGE in self.permissions:
             return False
         rule = self.documents.rule

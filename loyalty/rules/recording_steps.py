@@ -1,4 +1,4 @@
-"""Whose purchase a report is about, and whether the same was recorded before: what is decided before it is applied.
+"""Decide, before a report is applied, if it may name its customer, and if the same report was recorded before.
 
 `report_order.py` judges what is left: a report that is new, or that only its time tells from a retry.
 """

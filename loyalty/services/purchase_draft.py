@@ -51,7 +51,7 @@ class RecordingItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PurchaseDraft:
-    """One item that will be booked: the facts as they are now, what was known before, and whose it is."""
+    """One item that will be booked: the facts as they are now, what was known before, and its customer."""
 
     item: RecordingItem
     facts: PurchaseFacts
@@ -75,7 +75,7 @@ class LockedFacts(NamedTuple):
     frozen: Mapping[int, FrozenRules]
 
     def find_customer(self, item: RecordingItem) -> LockedCustomer:
-        """Return the customer whose purchase an item is."""
+        """Return the customer of an item's purchase."""
         return self.opened[item.recording.customer.external_id]
 
 
