@@ -1,7 +1,7 @@
 """Deadlines for what a client has to send. They are fair when the process itself is late.
 
 Timers fire before the sockets are read: after a pause of the process, which a crowd of clients can cause, the bytes of
-a client who was in time lie unread. So whoever is late is given a second look, after the sockets have been read.
+a client who was in time lie unread. So a late client gets a second look, after the sockets have been read.
 """
 
 import asyncio

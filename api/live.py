@@ -252,7 +252,7 @@ class EventHub:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _find_newest(self, tenant_id: TenantId) -> int:
-        """The position of a tenant's newest event. Whoever asks before the statement is sent is answered by it.
+        """The position of a tenant's newest event. All who ask before the statement is sent share its answer.
 
         So thousands who come back at once cost a few statements, and leave the connections to the requests.
         """

@@ -1,6 +1,6 @@
 """The public keys of identity providers: found by discovery, kept for an hour, read anew when a key is unknown.
 
-An unknown key makes one request in a minute at most, whoever sends how many tokens.
+An unknown key makes one request in a minute at most, for any number of tokens and senders.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the demo shows: fresh credentials, in a file to source, and three commands about somebody who is there.
 
-Whoever tries the demo may rename or delete its tiers, rules and customers, and switch it off. So nothing here counts on
-anything but the tenant: the customer is chosen among those who are there, and the words follow what is found.
+A person who tries the demo may rename or delete its tiers, rules and customers, and switch it off. So nothing here
+counts on anything but the tenant: the customer is chosen among those who are there, and the words follow what is found.
 """
 
 import os

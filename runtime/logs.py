@@ -1,6 +1,6 @@
 """Logs as JSON, one line an event, on stderr.
 
-No secret and no query text may reach a line, whoever logs it: what is called like a secret, or looks like one, is
+No secret and no query text may reach a line, from any logger: what is called like a secret, or looks like one, is
 masked here, in the last step before printing. Line breaks inside a value are escaped, so nobody can forge a line.
 """
 
@@ -90,7 +90,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None, more: S
 def calm_lost_connections(record: logging.LogRecord) -> bool:
     """Make a warning of what SQLAlchemy's pool says when a connection is lost: the pool opens another one.
 
-    Whoever used the connection is told by an exception, and says what that means for the work.
+    The code that used the connection gets an exception, and says what that means for the work.
     """
     error = record.exc_info[1] if record.exc_info else None
     if record.name.startswith(POOL_LOGGER) and isinstance(error, LOST_CONNECTION):

@@ -127,7 +127,7 @@ class EmbeddedPostgres:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server runs, whoever started it."""
+        """Whether the server runs; another process may have started it."""
         return self._visible.exists() and self._running() is not None
 
     def start(self) -> str:

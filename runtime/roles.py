@@ -173,7 +173,7 @@ def _prepare_password(admin: psycopg.Connection[TupleRow], role: str, password: 
         raise SetupProblem(
             f"The role {role} exists, but the password kept in {PASSWORD_FILE} does not open the database. "
             "Bring that file back, or have new passwords made with `treue database prepare --adopt-roles`; "
-            "whoever else uses these roles is locked out then."
+            "every other program that uses these roles is locked out then."
         )
     _set_password(admin, role, password)
     _connect(url).close()
@@ -220,7 +220,7 @@ def _guard_database(owner_url: str, database: str) -> None:
     if too_much:
         raise SetupProblem(
             f"{', '.join(role for (role,) in too_much)} may create objects in {database}: take the right away "
-            "from whoever gave it (schema public, the database itself, or membership in treue_owner)."
+            "where it comes from (schema public, the database itself, or membership in treue_owner)."
         )
 
 

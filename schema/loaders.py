@@ -232,7 +232,7 @@ async def load(info: Any, loader: str, key: Any) -> Any:
 async def load_all(info: Any, loader: str, keys: Sequence[Any]) -> list[Any]:
     """Load for a whole list: what each key brings, or the exception that took its place; None stays None.
 
-    Waiting cancels no future, so whoever else waits for one keeps it.
+    Waiting cancels no future, so other waiters for one keep it.
     """
     source = getattr(info.context.loaders, loader)
     futures = {key: source.load(key) for key in dict.fromkeys(keys) if key is not None}

@@ -70,8 +70,8 @@ class RefusedValue(GraphQLError):
 class UnreadableValue:
     """Stands in an input where a scalar refused what was sent, until somebody refuses the field or the item.
 
-    One bad value must not refuse 1,000 items, and only the input knows the path. Whoever takes it for the value itself
-    fails: it has no truth, no text, no order and no number.
+    One bad value must not refuse 1,000 items, and only the input knows the path. Code that takes it for the value
+    itself fails: it has no truth, no text, no order and no number.
     """
 
     sent: object

@@ -78,7 +78,7 @@ S = TypeVar("S", bound=Span)
 
 
 class Tracer(Protocol):
-    """Whoever is told what a process does."""
+    """Is told what a process does."""
 
     def begin(self, name: str, kind: Kind) -> Span:
         """A span that is part of the span around it, or of the trace that is continued here."""
@@ -130,7 +130,7 @@ def _hold(span: S) -> Iterator[S]:
 
 
 class RoundTrips:
-    """Tells a tracer of the round trips to one database: each is a span of whoever asks."""
+    """Tells a tracer of the round trips to one database: each is a span of the work that asks."""
 
     def __init__(self, tracer: Tracer, url: str) -> None:
         self._tracer = tracer

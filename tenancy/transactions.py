@@ -249,7 +249,7 @@ class TransactionPool:
         self._give_back(pipeline)
 
     def _lose(self, pipeline: Pipeline, pending: Sequence[Request], error: psycopg.Error) -> None:
-        """Forget a connection that is gone. Whoever waits for an answer on it is told: a write is not sent again."""
+        """Forget a lost connection. Work that waits for its answer gets an error: a write is not sent again."""
         self._open.discard(pipeline)
         if pipeline in self._free:
             self._free.remove(pipeline)

@@ -26,7 +26,7 @@ from worker.tally import Tally
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.worker")
 
 RELAY_POOL_SIZE = 2
-"""One connection for the relay, one for whoever looks where work is due, or what is late."""
+"""One connection for the relay, one for the loops that look what is due, or what is late."""
 DEFAULT_POOL_SIZE = 2
 DEFAULT_SHUTDOWN_SECONDS = 20
 

@@ -1,4 +1,4 @@
-"""The line in which jobs wait: whoever asks for one puts it there, in the transaction of what it follows from."""
+"""The line in which jobs wait. A use case adds a job in the transaction of the change that needs it."""
 
 from datetime import datetime
 from typing import Any

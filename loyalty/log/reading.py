@@ -1,6 +1,6 @@
 """Reading a tenant's log: after a position, in order, of some kinds or of one customer. Every reader comes here.
 
-Whoever reads has been let in before: permissions are the business of the use cases.
+Nothing here checks permissions: the use cases do so before they read.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ async def list_events(database: Database, tenant_id: TenantId, *, after: int) ->
 async def read_log(database: Database, tenant_id: TenantId, *, after: int, customer_id: CustomerId | None) -> EventPage:
     """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order; with a customer, only those about them.
 
-    The events of one customer are found by an index, so that whoever resumes does not read everybody's.
+    The events of one customer are found by an index, so a subscriber who resumes does not read everybody's.
     """
     if customer_id is None:
         events = await list_events(database, tenant_id, after=after)
@@ -59,7 +59,7 @@ async def read_page(
 ) -> EventPage:
     """The next events of a filter after a position, in order.
 
-    However little a filter fits, ``end`` moves on, so that whoever asks again and again comes to the end of the log.
+    ``end`` moves on even if no event fits the filter, so a client that asks again reaches the end of the log.
     """
     tx = database.reading(tenant_id)
     last = await read_last_position(tx)

@@ -177,7 +177,7 @@ def _empty_source(book: Book, merge: MergeRow, moved: MovedNumbers) -> list[Parc
 
 
 def _fill_target(book: Book, merge: MergeRow, moved: MovedNumbers, parcels: Sequence[Parcel]) -> None:
-    """Let the target take over what the source had; for the standing it is one movement, whoever owed the other."""
+    """Let the target take over what the source had. The standing moves once, also if one had debt."""
     with book.tiers.settle_once(merge.target_id):
         stands_on = merge_standings(book.tiers.policy, book.account(merge.target_id), moved.kept_standing)
         book.keep(take_over(book.account(merge.target_id), moved, stands_on))

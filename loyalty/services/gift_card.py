@@ -52,7 +52,7 @@ class MovedCard(NamedTuple):
 
 
 async def look_up_gift_card(world: World, actor: Actor, code: GiftCardCode) -> GiftCardRow:
-    """The card of a code, for whoever has the code. Refusals: NotFound, which says nothing more, TooManyWrongCodes."""
+    """The card of a code; the code is enough. Refusals: NotFound, which says nothing more, TooManyWrongCodes."""
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_READ)
     return await find_card_of_code(world, actor, code)
 

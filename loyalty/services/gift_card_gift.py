@@ -1,4 +1,4 @@
-"""Hand gift cards to somebody, and claim them. A card that was given belongs to whoever has its code.
+"""Hand gift cards to somebody, and claim them. A card that was given has no holder until it is claimed.
 
 The giver keeps the gift as a reference, and reads the code in the answer to hand it over.
 """
@@ -76,7 +76,7 @@ class ClaimedCard(NamedTuple):
 
 
 async def give_gift_card(world: World, actor: Actor, request: GiveRequest) -> GivenCard:
-    """Hand a card to somebody: it leaves its holder, and belongs to whoever has the code. The code stays the same.
+    """Hand a card to somebody: it then has no holder, and anybody with its code may claim it. The code stays the same.
 
     Refusals: InvalidInput, IdempotencyConflict, NotFound (card, also one that a customer does not have), GiftCardEnded
     (nothing of it can be spent any more). Nothing is written then.

@@ -60,7 +60,7 @@ class CardTerms(NamedTuple):
 
 
 class IssueRequest(NamedTuple):
-    """A card that was sold for money, or is given for goodwill. Without a customer it belongs to whoever has its code.
+    """A card that was sold for money, or is given for goodwill. Without a customer it has no holder.
 
     ``price`` is what was paid for it, where that is known. ``reference`` is the sale in the caller's own system.
     """

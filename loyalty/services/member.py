@@ -126,9 +126,9 @@ async def load_members(world: World, actor: Actor, ids: Sequence[UUID]) -> dict[
 async def add_member(world: World, actor: Actor, request: MemberRequest) -> AddedMember:
     """Add a person to the team, with a role that may do no more than the actor.
 
-    An e-mail address is invited: whoever signs in with it is the member. An identity counts at once, also in place of
-    what a claim gives, so only owners add one. Refusals: InvalidInput, NotFound (role, OIDC issuer), AlreadyMember,
-    LimitReached, IdempotencyConflict.
+    An e-mail address is invited: the person who signs in with it is the member. An identity counts at once, also in
+    place of what a claim gives, so only owners add one. Refusals: InvalidInput, NotFound (role, OIDC issuer),
+    AlreadyMember, LimitReached, IdempotencyConflict.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
     if isinstance(request.person, Identity):

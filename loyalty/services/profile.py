@@ -92,7 +92,7 @@ async def open_customers(
     """Create or refresh customers by external id, and lock their accounts. A merged customer is answered as the target.
 
     What is told about a merged customer is told about the target, in the order of the profiles: of the same fact the
-    newest counts, whoever was named.
+    newest counts, told about the source or the target.
     """
     told = list(profiles)
     opened = await open_accounts(tx, profile_rows(told, now))

@@ -179,7 +179,7 @@ def _is_paid_otherwise(accrual: AccrualRow, facts: PurchaseFacts) -> bool:
 
 
 def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: int) -> Moved:
-    """Promise what a pending accrual is worth now; one whose time has come is credited by whoever follows it."""
+    """Promise what a pending accrual is worth now. If its time has come, `follow` credits it."""
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
     customer_id = accrual.customer_id

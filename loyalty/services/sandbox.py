@@ -43,7 +43,7 @@ async def advance_sandbox_clock(world: World, actor: Actor, by: timedelta, idemp
     if by <= timedelta(0):
         raise InvalidInput.one("by", reason="must be at least a minute: time only goes forward")
     advanced = await retry_transaction(lambda: _advance(world, actor, by, idempotency_key))
-    # Also for a replay: whoever asks again may have lost the first answer before all had happened.
+    # Also for a replay: a client that asks again may have lost the first answer before all had happened.
     await _sweep_until_idle(world, actor.tenant_id)
     return advanced
 

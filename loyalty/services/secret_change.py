@@ -1,7 +1,7 @@
 """Another secret for an API token or an OAuth client, while the present one still works for a time.
 
-The credential stays the same: its idempotency keys, what it made, and its customer tokens. Whoever changes a secret
-learns it, so the credential also ends with the one that changed it.
+The credential stays the same: its idempotency keys, what it made, and its customer tokens. The credential that
+changes a secret learns it, so the changed credential ends with that one, too.
 """
 
 from datetime import timedelta

@@ -25,7 +25,7 @@ async def _review_batch(world: World, tenant_id: TenantId) -> Swept:
         due = await read_due_reviews(tx, world.now(program), BATCH)
         if not due:
             return NOTHING_SWEPT
-        # To open the books does what is due; whoever has nothing due any more gets another time or none.
+        # Opening the book does what is due; a customer with nothing due any more gets another time or none.
         book = await open_book(world, tx, program, system_actor(tenant_id, SUBJECT), due)
         for customer_id in due:
             book.tiers.settle(customer_id)

@@ -89,7 +89,7 @@ async def verify_ledger(
 
 
 async def get_verification(world: World, actor: Actor) -> Verification:
-    """The same for whoever may read reports. Refusals: LimitReached for a ledger that is too large for a request."""
+    """The same for actors who may read reports. Refusals: LimitReached for a ledger that is too large for a request."""
     require(actor, Permission.LOYALTY_REPORT)
     async with world.database.tenant_transaction(actor.tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=MAX_ENTRIES_IN_A_REQUEST + 1)
@@ -126,7 +126,7 @@ class _Work:
         self.found: list[Difference] = []
 
     def add(self, passes: Sequence[Pass]) -> None:
-        """Put more on the pile; whoever found it empty before does not come back."""
+        """Put more on the pile; a worker that found it empty before does not come back."""
         self._pile.extend(passes)
         self._total += len(passes)
 

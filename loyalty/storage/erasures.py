@@ -81,7 +81,7 @@ class PersonRow(NamedTuple):
 
 
 class TextsOf(NamedTuple):
-    """What is taken from the rows of a table: texts that go, and names of whoever acted as this customer."""
+    """What is taken from the rows of a table: texts that go, and names of actors who were this customer."""
 
     table: Table
     texts: dict[str, str | None]

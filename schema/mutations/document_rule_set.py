@@ -30,8 +30,8 @@ class DocumentRuleSetPayload:
     Permission.LOYALTY_MANAGE,
     description=(
         "Say who may run trusted documents only. It counts from the next request on; open sockets and streams of "
-        "callers who are newly held to it are closed within 5 seconds. Whoever holds LOYALTY_MANAGE is never held to "
-        "it, and can change it back."
+        "callers who are newly held to it are closed within 5 seconds. Callers with LOYALTY_MANAGE are never held "
+        "to it, and can change it back."
     ),
     even_when_off=True,
 )

@@ -37,7 +37,7 @@ class GiftCardClaimPayload:
 @guarded(
     Permission.GIFT_CARDS_SPEND,
     Permission.SELF_REDEEM,
-    description="Take a gift card that was given, or that belongs to whoever has its code, into a customer's account. "
+    description="Take a gift card that has no holder, such as one that was given, into a customer's account. "
     "Wrong codes are limited.",
 )
 async def gift_card_claim(

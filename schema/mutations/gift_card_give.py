@@ -52,8 +52,8 @@ class GiftCardGivePayload:
 @guarded(
     Permission.GIFT_CARDS_ISSUE,
     Permission.SELF_REDEEM,
-    description="Hand a gift card to somebody. It leaves its holder, and belongs to whoever has the code; the receiver "
-    "may claim it. Customers give cards that they have.",
+    description="Hand a gift card to somebody. The card then has no holder: anybody with its code may spend "
+    "or claim it. Customers give cards that they have.",
 )
 async def gift_card_give(
     info: Info,

@@ -22,7 +22,7 @@ from schema.types.money import MoneyInput, amount_of
 @strawberry.input(description="A gift card, and how much of it to set aside.")
 class GiftCardHoldInput:
     gift_card: GiftCardBy = strawberry.field(
-        description="The card. Whoever has its code may spend it; by id customers spend only a card that they have."
+        description="The card. Anybody with its code may spend it; by id customers spend only a card that they have."
     )
     amount: MoneyInput = strawberry.field(description="How much, in the card's currency; above 0.")
     idempotency_key: str = strawberry.field(

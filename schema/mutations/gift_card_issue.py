@@ -37,7 +37,8 @@ class GiftCardIssueInput:
         "to be active, with cards left; its limit per customer holds for cards that are sold.",
     )
     customer: CustomerBy | None = strawberry.field(
-        default=None, description="Who gets it; without one the card belongs to whoever has its code."
+        default=None,
+        description="Who gets it; without one the card has no holder: anybody with its code may spend or claim it.",
     )
     price: MoneyInput | None = strawberry.field(
         default=None, description="What was paid for it, in the program's currency; only with MONEY."

@@ -36,7 +36,7 @@ class CheckoutQuoteInput(CheckoutInput):
     )
     gift_cards: list[GiftCardBy] | None = strawberry.field(
         default=None,
-        description="Cards that are to pay what points leave, in this order. Whoever has a code may use the card; by "
+        description="Cards that are to pay what points leave, in this order. Anybody with a code may use the card; by "
         f"id customers use only a card that they have. At most {MAX_QUOTED_CARDS}. Each wrong code counts as in "
         "`giftCardLookup`.",
     )

@@ -33,8 +33,8 @@ async def event_cursor(info: Info) -> Cursor:
 @guarded(
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
-    description="The events after a cursor, oldest first: the same log that subscriptions stream, for whoever asks now "
-    "and then. Without `after` it begins with the oldest event. Customers read only their own.",
+    description="The events after a cursor, oldest first: the same log that subscriptions stream, for clients that ask "
+    "now and then. Without `after` it begins with the oldest event. Customers read only their own.",
 )
 async def events(
     info: Info,

@@ -63,7 +63,7 @@ async def gift_card(
 @guarded(
     Permission.GIFT_CARDS_SPEND,
     Permission.SELF_READ,
-    description="The gift card of a code, for whoever has the code.",
+    description="The gift card of a code. The code is enough: the caller need not have the card.",
 )
 async def gift_card_lookup(
     info: Info,

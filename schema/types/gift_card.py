@@ -124,7 +124,7 @@ class GiftCardHold(Node):
 
 
 @strawberry.type(
-    description="A gift card: money that whoever has its code may spend. Its balance is the sum of its entries."
+    description="A gift card: money that anybody with its code may spend. Its balance is the sum of its entries."
 )
 class GiftCard(Node):
     is_type_of = reads(GiftCardRow)

@@ -35,7 +35,7 @@ gift_cards = tenant_table(
     identifier("id"),
     identifier("product_id", nullable=True),
     key_text("origin"),
-    # Who got it first, and whose it is now: both follow a merge. Null for a card that belongs to whoever has its code.
+    # Who got it first, and whose it is now: both follow a merge. Null for a card without a holder.
     identifier("buyer_id", nullable=True),
     identifier("holder_id", nullable=True),
     digest("code_hash"),

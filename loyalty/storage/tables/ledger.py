@@ -44,7 +44,7 @@ entries = tenant_table(
     text_column("actor"),
     # SHA-256 over the hash of the customer's entry before and all of the columns above (rules/entry.py).
     digest("hash"),
-    # Whoever that actor was, by name, and why, as the caller put it; null where nobody said so.
+    # The actor's name and the reason, in the caller's words; null if the caller gave none.
     text_column("actor_name", nullable=True),
     text_column("reason", nullable=True),
     # The SHA-256 of each where the person was erased: the hash of the entry covers that, so it can still be proved.
