@@ -241,6 +241,11 @@ def code_of(answer: Mapping[str, Any]) -> str:
     return str(error["extensions"]["code"])
 
 
+def list_codes(answer: Mapping[str, Any]) -> set[str]:
+    """The codes of all top-level errors of an answer; none where it has no errors."""
+    return {error["extensions"]["code"] for error in answer.get("errors", ())}
+
+
 # ── what people do ───────────────────────────────────────────────────────────────────────────────────────────────
 
 CUSTOMER = """

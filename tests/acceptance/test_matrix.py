@@ -2,7 +2,7 @@
 
 from permissions.roles import Role
 from tests.acceptance.business import AN_HOUR, Business
-from tests.acceptance.client import Caller, record
+from tests.acceptance.client import Caller, list_codes, record
 from tests.acceptance.root_fields import OPERATIONS
 from tests.acceptance.test_oauth import partner
 from tests.permissions.matrix import CALLERS, FILE, NOBODY, PARTNER, listed_operations, write_matrix
@@ -44,7 +44,7 @@ async def test_every_caller_reaches_exactly_the_operations_of_the_matrix(salon: 
         for name, (document, variables) in OPERATIONS.items():
             for kind, caller in callers.items():
                 answer = await caller.answer(document, **variables)
-                codes = {error["extensions"]["code"] for error in answer.get("errors", ())}
+                codes = list_codes(answer)
                 assert "RATE_LIMITED" not in codes
                 refused[kind, name] = next(iter(codes & REFUSALS), None)
     assert {code for (kind, _), code in refused.items() if kind == NOBODY} == {"UNAUTHENTICATED"}

@@ -13,7 +13,7 @@ from permissions.actor import mark_of_secret
 from permissions.catalog import SELF_PERMISSIONS, Permission
 from permissions.roles import Role
 from tests.acceptance.business import AN_HOUR, Business
-from tests.acceptance.client import Caller, Json, mutation, record
+from tests.acceptance.client import Caller, Json, list_codes, mutation, record
 from tests.acceptance.root_fields import OPERATIONS
 from tests.permissions.matrix import ALONE_FILE, listed_operations, write_single_permissions
 
@@ -85,7 +85,7 @@ async def reaches(caller: Caller, name: str) -> bool:
     answers = [
         await caller.answer(document, **given) for document, given in (OPERATIONS[name], *OTHER_FORMS.get(name, ()))
     ]
-    told = [{error["extensions"]["code"] for error in answer.get("errors", ())} for answer in answers]
+    told = [list_codes(answer) for answer in answers]
     assert not any(codes & {"RATE_LIMITED", "UNAUTHENTICATED"} for codes in told)
     return not all("FORBIDDEN" in codes for codes in told)
 
