@@ -20,6 +20,7 @@ from api.pages import PageHeaders
 from api.peers import Peers
 from api.requests import RequestLog, RequestWatch
 from api.sdl import sdl_route
+from api.sessions import StaffSessions
 from permissions.actor import Actor
 from schema.executable import ExecutableSchema, print_sdl
 from tenancy.tracing import Tracer
@@ -46,6 +47,7 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     max_body_bytes: int = MAX_BODY_BYTES,
     watch: RequestWatch | None = None,
     tracer: Tracer | None = None,
+    sessions: StaffSessions | None = None,
 ) -> Starlette:
     """The application.
 
@@ -56,10 +58,17 @@ def create_app(  # noqa: PLR0913 - one for each part, the optional ones by name
     pages may call for every tenant, beside the ones that a tenant allows. `trusted_proxies` are networks whose
     `X-Forwarded-For` tells the caller's address. `more_routes` are served beside the API. `lifespan` is entered before
     the first request and left after the last. `watch` is told of every request, `tracer` of its span.
+    `sessions` let people in by a cookie.
     """
     connections = OpenConnections(find_fallen)
     view = GraphQLView(
-        schema, authenticate, make_context, connections, allowed_origins=allowed_origins, max_body_bytes=max_body_bytes
+        schema,
+        authenticate,
+        make_context,
+        connections,
+        allowed_origins=allowed_origins,
+        max_body_bytes=max_body_bytes,
+        sessions=sessions,
     )
 
     @contextlib.asynccontextmanager

@@ -48,6 +48,7 @@ from api.operation import (
 )
 from api.pages import answer_preflight, is_preflight
 from api.requests import note_error, sane_operation_name
+from api.sessions import StaffSessions
 from api.sockets import AUTHENTICATIONS_AT_ONCE, CONNECTION_INIT_SECONDS, MAX_OPERATIONS, SocketAdapter, SocketHandler
 from api.streams import EventStream, EventStreamTransport
 from permissions.actor import Actor
@@ -90,6 +91,7 @@ class GraphQLView(GraphQL[Any, None]):
         connections: OpenConnections,
         allowed_origins: Collection[str] = (),
         max_body_bytes: int = MAX_BODY_BYTES,
+        sessions: StaffSessions | None = None,
     ) -> None:
         super().__init__(
             schema,
@@ -101,11 +103,10 @@ class GraphQLView(GraphQL[Any, None]):
             max_subscriptions_per_connection=MAX_OPERATIONS,
         )
         self.executable = schema
-        self.authenticate = authenticate
+        self.entrance = Entrance(authenticate, frozenset(allowed_origins), schema.unavailable, sessions)
         self.make_context = make_context
         self.connections = connections
         self.introductions = asyncio.Semaphore(AUTHENTICATIONS_AT_ONCE)
-        self.allowed_origins = frozenset(allowed_origins)
         self.max_body_bytes = max_body_bytes
         self.unavailable = schema.unavailable
 
@@ -174,7 +175,7 @@ class GraphQLView(GraphQL[Any, None]):
         if not isinstance(request, Request) or not isinstance(response, Response):
             return None
         refuse_other_bodies(request)
-        actor = await Entrance(self.authenticate, self.allowed_origins, self.unavailable).admit(request)
+        actor = await self.entrance.admit(request)
         request_id = request_id_of(request)
         if response.media_type != EVENT_STREAM:
             return self.make_context(OperationRequest(actor, request_id, Transport.HTTP))

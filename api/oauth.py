@@ -102,7 +102,7 @@ async def _serve(
     door: PartnerDoor, request: Request, answer: Callable[[PartnerServer, FormRequest], Response]
 ) -> Response:
     try:
-        parameters = await _read_form(request)
+        parameters = await read_form(request)
         form = FormRequest(_base_url(door, request) + request.url.path, dict(request.headers), parameters)
         # Authlib reads the header by its name of old.
         form.headers["Authorization"] = request.headers.get("authorization", "")
@@ -124,7 +124,7 @@ async def _serve(
     return response
 
 
-async def _read_form(request: Request) -> dict[str, str]:
+async def read_form(request: Request) -> dict[str, str]:
     """The parameters of the body. One without a value counts as left out, none may be repeated (RFC 6749, 3.2)."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM:

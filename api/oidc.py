@@ -12,7 +12,7 @@ import json
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 from uuid import UUID
 
@@ -66,21 +66,9 @@ class StaffProviders:
 
     async def actor_of(self, token: str) -> Actor:
         """The actor that a token describes. Raises `InvalidToken`."""
-        header, claims = _read_parts(token)
+        header, claims = read_parts(token)
         found, audience = await self._provider_of(claims)
-        algorithm, key_id = header["alg"], header["kid"]
-        key = await self._keys.find(found.row.issuer, key_id, algorithm)
-        if key is None:
-            raise InvalidToken("no such key of the provider")
-        try:
-            with warnings.catch_warnings():
-                # The provider names its algorithm; the name EdDSA is old and means Ed25519 here.
-                warnings.simplefilter("ignore", SecurityWarning)
-                signed = jws.deserialize_compact(token, key, algorithms=[algorithm])
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise InvalidToken(f"not signed by the provider: {type(error).__name__}") from None
-        if signed.payload != _decode(token.split(".")[1]):
-            raise InvalidToken("read in two ways")
+        await verify_signature(self._keys, found.row.issuer, token, header)
         return self._read_actor(found, audience, claims, token)
 
     def forget(self, actor: Actor) -> None:
@@ -102,9 +90,11 @@ class StaffProviders:
             provider = await self._find(issuer, one)
             if provider is not None:
                 found.append((provider, one))
-        if len(found) != 1:
+        meant = [(provider, one) for provider, one in found if provider.row.audience == one]
+        # A client id leads to the tenant as well: beside the audience it may stand, alone it is for no bearer.
+        if len(meant) != 1 or any(provider.row.id != meant[0][0].row.id for provider, _ in found):
             raise InvalidToken("no tenant has set this issuer and audience, or several have")
-        return found[0]
+        return meant[0]
 
     async def _find(self, issuer: str, audience: str) -> FoundIssuer | None:
         pair = (issuer, audience)
@@ -122,38 +112,74 @@ class StaffProviders:
         if found.row.audience != audience or found.row.issuer != claims["iss"]:
             raise InvalidToken("another issuer")
         expires_at, issued_at = check_times(claims, self._clock(), MAX_STAFF_LIFETIME)
-        subject = claims.get("sub")
-        if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or not is_storable(subject):
-            raise InvalidToken("no subject")
-        if "events" in claims:
-            raise InvalidToken("a security event, and no sign-in")
-        name = subject_at_provider(found.row.id, subject)
-        signed = SignedToken(f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}", name, issued_at)
-        return Actor(
-            kind=ActorKind.STAFF,
-            tenant_id=found.tenant_id,
-            subject=name,
-            # What the roles may do is read with the standing, as are the roles of a member.
-            permissions=frozenset(),
-            display=_display(claims, subject),
-            expires_at=expires_at,
-            signed=(signed,),
-            issuer=IssuerMark(found.row.id, found.row.version),
-            claimed=_find_claimed_roles(found.row, claims),
-            email=_read_verified_email(claims),
-        )
+        token_id = f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}"
+        return describe_person(found, claims, token_id, issued_at, expires_at)
+
+
+def describe_person(
+    found: FoundIssuer, claims: dict[str, Any], token_id: str, issued_at: dt.datetime, expires_at: dt.datetime
+) -> Actor:
+    """The person that the verified claims of a provider describe, before their standing is read.
+
+    Raises `InvalidToken`.
+    """
+    if "events" in claims:
+        raise InvalidToken("a security event, and no sign-in")
+    subject = read_subject(claims)
+    name = subject_at_provider(found.row.id, subject)
+    return Actor(
+        kind=ActorKind.STAFF,
+        tenant_id=found.tenant_id,
+        subject=name,
+        # What the roles may do is read with the standing, as are the roles of a member.
+        permissions=frozenset(),
+        display=_display(claims, subject),
+        expires_at=expires_at,
+        signed=(SignedToken(token_id, name, issued_at),),
+        issuer=IssuerMark(found.row.id, found.row.version),
+        claimed=_find_claimed_roles(found.row, claims),
+        email=_read_verified_email(claims),
+    )
+
+
+def read_subject(claims: dict[str, Any]) -> str:
+    """The claim `sub`. Raises `InvalidToken`."""
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 1 <= len(subject) <= MAX_SUBJECT_LENGTH or not is_storable(subject):
+        raise InvalidToken("no subject")
+    return subject
+
+
+async def verify_signature(keys: ProviderKeys, issuer: str, token: str, header: dict[str, Any]) -> None:
+    """Raise `InvalidToken` unless a published key of the issuer has signed the token."""
+    algorithm = header["alg"]
+    key = await keys.find(issuer, header["kid"], algorithm)
+    if key is None:
+        raise InvalidToken("no such key of the provider")
+    try:
+        with warnings.catch_warnings():
+            # The provider names its algorithm; the name EdDSA is old and means Ed25519 here.
+            warnings.simplefilter("ignore", SecurityWarning)
+            signed = jws.deserialize_compact(token, key, algorithms=[algorithm])
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise InvalidToken(f"not signed by the provider: {type(error).__name__}") from None
+    if signed.payload != _decode(token.split(".")[1]):
+        raise InvalidToken("read in two ways")
 
 
 def names_another_issuer(token: str) -> bool:
     """Whether a token says that somebody else than we issued it. That is all it says: nothing is believed yet."""
     try:
-        return _read_parts(token)[1].get("iss") != ISSUER
+        return read_parts(token)[1].get("iss") != ISSUER
     except InvalidToken:
         return False
 
 
-def _read_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims of a token in the one form that is read, before anything of it is believed."""
+def read_parts(token: str, types: Collection[str] = TOKEN_TYPES) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token in the one form that is read, before anything of it is believed.
+
+    ``types`` are the types of token that are read. Raises `InvalidToken`.
+    """
     parts = token.split(".")
     if len(token) > MAX_TOKEN_LENGTH or len(parts) != 3 or not all(_BASE64URL.fullmatch(part) for part in parts):  # noqa: PLR2004
         raise InvalidToken("not the form of a JWT")
@@ -166,7 +192,7 @@ def _read_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if not isinstance(key_id, str) or not 1 <= len(key_id) <= 255:  # noqa: PLR2004 - as other texts of tokens
         raise InvalidToken("no key id")
     kind = header.get("typ", "JWT")
-    if not isinstance(kind, str) or kind.lower() not in TOKEN_TYPES:
+    if not isinstance(kind, str) or kind.lower() not in types:
         raise InvalidToken("another type of token")
     return header, claims
 

@@ -1,4 +1,4 @@
-"""Reads what identity providers publish: small JSON documents, without redirects, from public addresses only.
+"""Asks identity providers: for small JSON documents and tokens, without redirects, at public addresses only.
 
 A tenant names its provider, so the address is not ours to trust: its name is looked up once, every address that it
 leads to must be public, and the connection goes to the very address that was looked at.
@@ -9,9 +9,10 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult
 
 import orjson
@@ -31,22 +32,49 @@ class FetchFailed(Exception):
     """A provider's document cannot be had. The reason is for logs."""
 
 
+class ProviderAnswer(NamedTuple):
+    """What a provider answered."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class ProviderRequest(NamedTuple):
+    """What a provider is asked."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
 async def fetch_document(url: str, *, private: bool = False) -> dict[str, Any]:
     """The JSON object at an address. Raises `FetchFailed`. `private` is as in `check_provider_url`."""
-    if (problem := check_provider_url(url, (), private=private)) is not None:
-        raise FetchFailed(problem.reason)
+    answer = await ask_provider(ProviderRequest("GET", url, {"Accept": "application/json"}), private=private)
+    if answer.status != 200:  # noqa: PLR2004 - HTTP's number; a redirect leads where nobody has looked
+        raise FetchFailed(f"status {answer.status}")
     try:
-        body = await asyncio.get_running_loop().run_in_executor(_threads, _read, url, private)
-        document = orjson.loads(body)
-    except (OSError, ValueError, http.client.HTTPException) as error:
+        document = orjson.loads(answer.body)
+    except ValueError as error:
         raise FetchFailed(type(error).__name__) from None
     if not isinstance(document, dict):
         raise FetchFailed("no JSON object")
     return document
 
 
-def _read(url: str, private: bool) -> bytes:  # noqa: FBT001 - run by an executor
-    parts = split_url(url)
+async def ask_provider(request: ProviderRequest, *, private: bool = False) -> ProviderAnswer:
+    """The answer to one request. Raises `FetchFailed`. `private` is as in `check_provider_url`."""
+    if (problem := check_provider_url(request.url, (), private=private, query=True)) is not None:
+        raise FetchFailed(problem.reason)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, _exchange, request, private)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise FetchFailed(type(error).__name__) from None
+
+
+def _exchange(request: ProviderRequest, private: bool) -> ProviderAnswer:  # noqa: FBT001 - run by an executor
+    parts = split_url(request.url)
     if parts is None:
         raise FetchFailed("no address")
     connection = _connect(parts, private=private)
@@ -54,7 +82,7 @@ def _read(url: str, private: bool) -> bytes:  # noqa: FBT001 - run by an executo
     watchdog = threading.Timer(FETCH_SECONDS, _cut, [connection])
     watchdog.start()
     try:
-        return _ask(connection, parts)
+        return _ask(connection, parts, request)
     finally:
         watchdog.cancel()
         connection.close()
@@ -78,18 +106,17 @@ def _connect(parts: SplitResult, *, private: bool) -> socket.socket:
         raise
 
 
-def _ask(connection: socket.socket, parts: SplitResult) -> bytes:
+def _ask(connection: socket.socket, parts: SplitResult, request: ProviderRequest) -> ProviderAnswer:
     asking = http.client.HTTPConnection(parts.hostname or "", parts.port)
     asking.sock = connection
-    headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
-    asking.request("GET", parts.path or "/", headers=headers)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = {**request.headers, "Host": parts.netloc, "Accept-Encoding": "identity", "Connection": "close"}
+    asking.request(request.method, target, body=request.body, headers=headers)
     response = asking.getresponse()
-    if response.status != 200:  # noqa: PLR2004 - HTTP's number; a redirect leads where nobody has looked
-        raise FetchFailed(f"status {response.status}")
     body = response.read(MAX_DOCUMENT_BYTES + 1)
     if len(body) > MAX_DOCUMENT_BYTES:
         raise FetchFailed("too large")
-    return body
+    return ProviderAnswer(response.status, response.getheaders(), body)
 
 
 def _cut(connection: socket.socket) -> None:

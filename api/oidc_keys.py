@@ -43,6 +43,7 @@ class _Provider:
     """What is known of one provider."""
 
     keys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    described: dict[str, Any] = field(default_factory=dict)
     read_at: float | None = None
     failed_at: float | None = None
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,6 +61,14 @@ class ProviderKeys:
 
     async def find(self, issuer: str, key_id: str, algorithm: str) -> PublicKey | None:
         """The key with this id, for this algorithm; None when the provider has none, or cannot be read."""
+        found = (await self._read_if_due(issuer, key_id)).keys.get(key_id)
+        return None if found is None else _import(found, algorithm)
+
+    async def describe(self, issuer: str) -> dict[str, Any] | None:
+        """The discovery document of a provider, as it was when its keys were read; None when it cannot be read."""
+        return (await self._read_if_due(issuer, None)).described or None
+
+    async def _read_if_due(self, issuer: str, key_id: str | None) -> _Provider:
         provider = self._providers.setdefault(issuer, _Provider())
         self._providers.move_to_end(issuer)
         while len(self._providers) > MAX_PROVIDERS:
@@ -68,20 +77,20 @@ class ProviderKeys:
             async with provider.reading:
                 if self._is_due(provider, key_id):
                     await self._read(provider, issuer)
-        found = provider.keys.get(key_id)
-        return None if found is None else _import(found, algorithm)
+        return provider
 
-    def _is_due(self, provider: _Provider, key_id: str) -> bool:
+    def _is_due(self, provider: _Provider, key_id: str | None) -> bool:
         now = self._clock()
         if provider.failed_at is not None and now - provider.failed_at < FAILURE_SECONDS:
             return False
         if provider.read_at is None:
             return True
         age = now - provider.read_at
-        return age >= KEYS_SECONDS or (key_id not in provider.keys and age >= UNKNOWN_KEY_SECONDS)
+        is_unknown = key_id is not None and key_id not in provider.keys
+        return age >= KEYS_SECONDS or (is_unknown and age >= UNKNOWN_KEY_SECONDS)
 
-    async def _discover(self, issuer: str) -> list[Any]:
-        """The keys that an issuer publishes now. Raises `FetchFailed`."""
+    async def _discover(self, issuer: str) -> tuple[dict[str, Any], list[Any]]:
+        """The discovery document and the keys that an issuer publishes now. Raises `FetchFailed`."""
         described = await self._fetch(issuer.rstrip("/") + DISCOVERY)
         if described.get("issuer") != issuer:
             raise FetchFailed("discovery names another issuer")
@@ -91,19 +100,19 @@ class ProviderKeys:
         keys = (await self._fetch(address)).get("keys")
         if not isinstance(keys, list) or len(keys) > MAX_KEYS:
             raise FetchFailed("no list of keys")
-        return keys
+        return described, keys
 
     async def _read(self, provider: _Provider, issuer: str) -> None:
         """Read discovery and keys. What was known stays when they cannot be had."""
         try:
-            keys = await self._discover(issuer)
+            described, keys = await self._discover(issuer)
         except FetchFailed as failed:
             log.warning("the keys of an identity provider cannot be read", issuer=issuer, reason=str(failed))
             provider.failed_at = self._clock()
             if provider.read_at is not None and self._clock() - provider.read_at >= 2 * KEYS_SECONDS:
-                provider.keys, provider.read_at = {}, None
+                provider.keys, provider.described, provider.read_at = {}, {}, None
             return
-        provider.keys = _by_id(keys)
+        provider.keys, provider.described = _by_id(keys), described
         provider.read_at, provider.failed_at = self._clock(), None
 
 

@@ -157,7 +157,7 @@ def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collect
         actor = replace(actor, origin=origin)
         if actor.comes_from_allowed_page:
             return actor
-    scope["state"][_REFUSED] = True
+    hide_from_page(scope)
     shown = headers["origin"][:SHOWN_LENGTH] if origin is None else str(origin)
     log.info(
         "a page was refused: its origin is not among the allowed origins of its tenant",
@@ -170,6 +170,11 @@ def admit_page(actor: Actor, headers: Headers, scope: Scope, everywhere: Collect
     raise PageRefused(
         f"Pages of {shown} may not call for this tenant. Who holds LOYALTY_MANAGE allows them with allowedOriginsSet."
     )
+
+
+def hide_from_page(scope: Scope) -> None:
+    """Let no page of another origin read the answer."""
+    scope["state"][_REFUSED] = True
 
 
 def _read_sent_origin(headers: Headers) -> Origin | None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -29,14 +29,20 @@ from api.oidc import StaffProviders
 from api.oidc_fetch import fetch_document
 from api.oidc_keys import ProviderKeys
 from api.operation import OperationRequest
+from api.pending_sign_in import PENDING_KIND, PendingSignIns
+from api.sessions import CookieJar, StaffSessions
+from api.sign_in import SignInDoor, sign_in_routes
+from api.sign_in_tokens import SignInTokens
 from api.tokens import hash_token, is_token, make_token
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.ids import TenantId
+from loyalty.rules.sign_in import SignInAddress, read_sign_in_address
 from loyalty.services.authentication import actor_of_client, actor_of_token, admit_actors, find_fallen
 from loyalty.services.budget import Budgets
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.oauth_client import end_access_token
 from loyalty.services.oidc_issuer import find_oidc_issuer
+from loyalty.services.staff_session import find_session
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
 from permissions.actor import Actor
@@ -123,7 +129,11 @@ def build_service(
         await refuse_unsafe_role(database)
         await refuse_old_tables(database, newest_revision)
 
-    authenticate = Authenticator(issuer, read_token, read_standing, staff_providers(world))
+    keys = ProviderKeys(partial(fetch_document, private=world.private_providers))
+    providers = StaffProviders(partial(find_oidc_issuer, world), keys, world.clock)
+    authenticate = Authenticator(issuer, read_token, read_standing, providers)
+    address = read_sign_in_address(edge.public_url)
+    door_of_staff = None if address is None else staff_door(world, issuer, keys, read_standing, address)
     budgets = Budgets(database, world.clock, edge.budget)
     cursor_key, *older_cursor_keys = issuer.derive_keys(CURSORS)
     services = Services(
@@ -136,6 +146,7 @@ def build_service(
         older_cursor_keys=tuple(older_cursor_keys),
         budgets=budgets,
         queries=QueryStore() if edge.persisted_queries else None,
+        sign_in=address,
     )
     entrance = Entrance(authenticate, frozenset(edge.allowed_origins), UNAVAILABLE)
     door = partner_door(world, authenticate, access_token_signer(issuer), edge)
@@ -172,20 +183,38 @@ def build_service(
         ready,
         allowed_origins=edge.allowed_origins,
         trusted_proxies=edge.trusted_proxies,
-        more_routes=[*oauth_routes(door), card_route(world, entrance, budgets)],
+        more_routes=[
+            *oauth_routes(door),
+            card_route(world, entrance, budgets),
+            *(sign_in_routes(door_of_staff) if door_of_staff else ()),
+        ],
         lifespan=lifespan,
         watch=metrics,
         tracer=tracer,
+        sessions=door_of_staff.sessions if door_of_staff else None,
     )
     if metrics is not None:
         metrics.collect_from(DatabaseCollector({"app": database}), ServerCollector(app.state.connections, hub))
     return app
 
 
-def staff_providers(world: World) -> StaffProviders:
-    """What reads the tokens of tenants' own identity providers."""
-    keys = ProviderKeys(partial(fetch_document, private=world.private_providers))
-    return StaffProviders(partial(find_oidc_issuer, world), keys, world.clock)
+def staff_door(
+    world: World,
+    issuer: Issuer,
+    keys: ProviderKeys,
+    read_standing: Callable[[Actor], Awaitable[Actor]],
+    address: SignInAddress,
+) -> SignInDoor:
+    """What the addresses of browser sign-in ask for."""
+    return SignInDoor(
+        world=world,
+        sessions=StaffSessions(CookieJar(address), partial(find_session, world), read_standing),
+        pending=PendingSignIns(issuer.derive_keys(PENDING_KIND)),
+        keys=keys,
+        tokens=SignInTokens(keys, world.clock),
+        read_standing=read_standing,
+        unavailable=UNAVAILABLE,
+    )
 
 
 def partner_door(world: World, authenticate: Authenticator, sign: SignAccessToken, edge: Edge) -> PartnerDoor:

@@ -33,9 +33,8 @@ from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.deadlines import LOOK_AGAIN_SECONDS
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
-from api.pages import PageRefused, admit_page
-from api.peers import peer_of
-from api.requests import note_actor
+from api.pages import PageRefused
+from api.sessions import ForeignPage
 from api.socket_messages import find_problem
 from loyalty.rules.errors import TenantClosed, TenantNotActive
 from permissions.actor import Actor
@@ -230,7 +229,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         await self.close(CLOSE_INVALID, error_message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """Authenticate the socket by the `authorization` of the payload, else by the header of the handshake."""
+        """Authenticate the socket by the `authorization` of the payload, else by what the handshake brought."""
         if self.connection_init_received:
             await self.close(CLOSE_TOO_MANY, "Too many initialisation requests")
             return
@@ -239,9 +238,10 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             self.connection_init_timeout_task.cancel()
         try:
             async with asyncio.timeout(AUTHENTICATION_SECONDS), self.edge.introductions:
-                actor = await self._authenticate(self._authorization(message.get("payload") or {}))
-            note_actor(self._socket_scope, actor)
-            self.actor = admit_page(actor, self._headers, self._socket_scope, self.edge.allowed_origins)
+                self.actor = await self._authenticate(self._authorization(message.get("payload") or {}))
+        except ForeignPage:
+            await self.close(CLOSE_FORBIDDEN, "Forbidden: a session counts in pages of the service's own address only")
+            return
         except PageRefused:
             await self.close(CLOSE_FORBIDDEN, "Forbidden: the tenant does not allow the origin of this page")
             return
@@ -266,7 +266,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         """The actor. While others have all connections to the database the socket waits, and asks again."""
         while True:
             try:
-                return await self.edge.authenticate(authorization, peer_of(self._socket_scope))
+                return await self.edge.entrance.admit_socket(self._headers, self._socket_scope, authorization)
             except NoFreeConnection:
                 await asyncio.sleep(random.uniform(*BUSY_SECONDS))  # noqa: S311 - jitter, not a secret
 

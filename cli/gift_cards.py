@@ -6,6 +6,7 @@ import uuid
 import click
 
 from cli.credentials import local_code_keys
+from loyalty.services.client_secret import reseal_client_secrets
 from loyalty.services.gift_card_reseal import reseal_codes
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys
@@ -25,7 +26,7 @@ def gift_cards() -> None:
 @gift_cards.command()
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant; without it all of them.")
 def reseal(tenant_id: uuid.UUID | None) -> None:
-    """Seal all codes anew under the first key of the file, so that the others can be removed.
+    """Seal all codes anew under the first key of the file, so that the others can be removed; client secrets, too.
 
     It can be stopped and called again at any time. Exit code 1 when a code is damaged; its card is named.
     """
@@ -34,7 +35,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
     with provide_database(settings) as urls:
         damaged = asyncio.run(_reseal(urls, keys, tenant_id))
     if damaged:
-        click.echo(f"{damaged} codes are damaged: no key opens them. Their cards stay as they are.")
+        click.echo(f"{damaged} codes are damaged: no key opens them. They stay as they are.")
         raise SystemExit(1)
     if tenant_id is None:
         click.echo("The first key of the file seals all codes. The other keys can be removed.")
@@ -56,19 +57,32 @@ async def _reseal(urls: DatabaseUrls, keys: CodeKeys, tenant_id: uuid.UUID | Non
 
 
 async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
-    """Seal the codes of one tenant, and say in one line what was done."""
+    """Seal the codes and client secrets of one tenant, and say in one line what was done."""
     cards = resealed = damaged = 0
     try:
+        damaged += await _reseal_client_secrets(world, tenant)
         async for done in reseal_codes(world, tenant.tenant_id):
             cards, resealed, damaged = cards + done.cards, resealed + done.resealed, damaged + len(done.damaged)
             for card_id in done.damaged:
                 click.echo(f"{tenant.tenant_id}  the code of the gift card {card_id} is damaged")
     except CodeKeyMissing as missing:
         raise SetupProblem(
-            f"{tenant.name} ({tenant.tenant_id}) has gift cards whose codes were sealed with a key that is not in the "
+            f"{tenant.name} ({tenant.tenant_id}) has secrets that were sealed with a key that is not in the "
             "file of keys. Put that key back into the file, below the first line, and call this command again. "
             f"{resealed} codes of this tenant were sealed anew and stay so."
         ) from missing
     finally:
         click.echo(f"{tenant.tenant_id}  {tenant.name}: {cards:,} gift cards, {resealed:,} codes sealed anew")
     return damaged
+
+
+async def _reseal_client_secrets(world: World, tenant: ListedTenant) -> int:
+    """Seal the secrets of the tenant's applications at identity providers; returns how many are damaged."""
+    done = await reseal_client_secrets(world, tenant.tenant_id)
+    if done.resealed:
+        click.echo(f"{tenant.tenant_id}  {tenant.name}: {done.resealed} client secrets sealed anew")
+    for issuer_id in done.damaged:
+        click.echo(
+            f"{tenant.tenant_id}  the client secret of the identity provider {issuer_id} is damaged: set it anew"
+        )
+    return len(done.damaged)

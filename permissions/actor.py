@@ -43,6 +43,13 @@ class IssuerMark(NamedTuple):
     version: int
 
 
+class SessionMark(NamedTuple):
+    """The session of a person who signed in with a browser, and when it began."""
+
+    id: UUID
+    started_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """The caller of one operation.
@@ -58,7 +65,8 @@ class Actor:
     A partner system proves itself with a secret, `secret_mark`, and may be held to `networks` in CIDR form. It has an
     API token, or an access token (`signed`) that an OAuth client got for its secret; `token_id` is either.
 
-    `issuer` is the tenant's own identity provider that a person signed in at.
+    `issuer` is the tenant's own identity provider that a person signed in at. `session` is set where they did so with a
+    browser; `signed` then names the session as a signed token is named.
 
     Such a person has the roles that the provider's claim stands for (`claimed`, ids of roles), or those of a member of
     the team (`member_id`), found by the subject; `email` is what the provider has verified, by which an invitation is
@@ -88,6 +96,7 @@ class Actor:
     secret_mark: str | None = None
     networks: tuple[str, ...] | None = None
     issuer: IssuerMark | None = None
+    session: SessionMark | None = None
     claimed: frozenset[UUID] = frozenset()
     email: str | None = None
     member_id: UUID | None = None

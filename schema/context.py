@@ -11,6 +11,7 @@ from graphql import GraphQLError
 
 from loyalty.rules.budget import Charge
 from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.rules.sign_in import SignInAddress
 from loyalty.services.budget import Budgets
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.trusted_document import find_document, has_documents, recall_document
@@ -82,6 +83,8 @@ class Services:
     """What operations are charged to; None where nothing is."""
     queries: QueryStore | None = field(default_factory=QueryStore)
     """Documents that clients name by their hash; None where they cannot (`TREUE_PERSISTED_QUERIES`)."""
+    sign_in: SignInAddress | None = None
+    """The address at which staff sign in with a browser; None where nobody can."""
     fan_out: FanOut = field(default_factory=FanOut)
     """The answers to events, which subscribers with the same question share."""
 

@@ -10,8 +10,10 @@ _TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6N
 """Addresses of IPv6 that lead to one of IPv4 (RFC 6052, RFC 8215, RFC 3056)."""
 
 
-def check_provider_url(text: str, path: tuple[str, ...], *, private: bool = False) -> Problem | None:
-    """Return what is wrong with the address of a provider, or None.
+def check_provider_url(
+    text: str, path: tuple[str, ...], *, private: bool = False, query: bool = False
+) -> Problem | None:
+    """Return what is wrong with the address of a provider, or None. With `query` it may have one.
 
     `private` allows plain HTTP, and addresses that are not public: for tests and demonstrations on one machine.
     """
@@ -19,7 +21,7 @@ def check_provider_url(text: str, path: tuple[str, ...], *, private: bool = Fals
     parts = split_url(text)
     if parts is None or parts.scheme not in schemes:
         return Problem(path, f"must be an address of up to {URL_MAX_LENGTH} ASCII characters that begins with https://")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or "?" in text:
+    if parts.username is not None or parts.password is not None or "#" in text or ("?" in text and not query):
         return Problem(path, "must have no user, query or fragment")
     if not private and not is_public_host(parts.hostname or ""):
         return Problem(path, "must be a public address")

@@ -213,7 +213,9 @@ def _has_ended(actor: Actor, now: datetime) -> bool:
 
 
 def _has_what_it_stands_on(actor: Actor, standing: Standing, now: datetime) -> bool:
-    """Whether the customer, the maker and the identity provider of a credential are still there."""
+    """Whether the customer, the maker, the identity provider and the session of a credential are still there."""
+    if actor.session is not None and actor.session.id != standing.session_id:
+        return False
     if actor.issuer is not None and actor.issuer.version != standing.issuer_version:
         return False
     if actor.kind is ActorKind.CUSTOMER and (standing.customer_id is None or standing.archived):

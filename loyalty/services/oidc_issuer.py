@@ -7,18 +7,21 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from loyalty.rules.absent import ABSENT, Given, choose_given_or_known
 from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.errors import LimitReached, NotFound, Problem, refuse_problems
 from loyalty.rules.ids import TenantId
 from loyalty.rules.provider_url import check_provider_url
 from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
+from loyalty.services.client_secret import CLIENT_SECRET_MAX_LENGTH, seal_client_secret
 from loyalty.services.credential import lock_credentials
 from loyalty.services.program import lock_program_in_force
 from loyalty.services.world import World
 from loyalty.storage.oidc_issuers import (
     OidcIssuerRow,
     change_issuer,
+    claim_pair,
     hash_of_pair,
     insert_issuer,
     list_issuers,
@@ -41,6 +44,9 @@ MAX_ROLE_VALUES = 50
 AUDIENCE_MAX_LENGTH = 255
 CLAIM_MAX_LENGTH = 120
 VALUE_MAX_LENGTH = 255
+
+
+_OF_ANOTHER_TENANT = "is used with this issuer by another tenant; register an application of your own at the provider"
 
 
 class RoleValue(NamedTuple):
@@ -66,6 +72,10 @@ class OidcIssuerRequest(NamedTuple):
     audience: str
     role_claim: str
     roles: Sequence[RoleValue]
+    client_id: Given[str | None] = ABSENT
+    """The tenant's application, by which staff sign in with a browser. Absent keeps it, None switches that off."""
+    client_secret: Given[str | None] = ABSENT
+    """The application's secret. Absent keeps it where the application stays the same, None is for a public one."""
 
 
 class FoundIssuer(NamedTuple):
@@ -103,7 +113,9 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             by = await lock_credentials(tx, actor, now)
             await _check_roles(tx, by, request.roles)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
-            kept = await _keep(tx, before, row)
+            with_client = _with_client(world, actor.tenant_id, request, before, row)
+            kept = await _keep(tx, before, with_client)
+            await _claim_client(world, tx, kept)
             await note_changes(tx, actor, now, [_describe_change(before, kept)])
             return kept
 
@@ -167,6 +179,45 @@ async def find_oidc_issuer(world: World, issuer: str, audience: str) -> FoundIss
     return None if row is None else FoundIssuer(tenant_id, row)
 
 
+async def find_provider(world: World, tenant_id: TenantId, issuer_id: UUID) -> FoundIssuer | None:
+    """The provider by its id, where staff sign in at it with a browser; None for every other.
+
+    Asked before anybody is known: the address of the sign-in names both ids.
+    """
+    row = (await read_issuers_by_id(world.database.reading(tenant_id), [issuer_id])).get(issuer_id)
+    return FoundIssuer(tenant_id, row) if row is not None and row.client_id is not None else None
+
+
+def _with_client(
+    world: World, tenant_id: TenantId, request: OidcIssuerRequest, known: OidcIssuerRow | None, row: OidcIssuerRow
+) -> OidcIssuerRow:
+    """The row with the tenant's application at the provider. A secret belongs to one application, and goes with it.
+
+    Refusal: InvalidInput.
+    """
+    known_id = known.client_id if known else None
+    client_id = choose_given_or_known(request.client_id, known_id)
+    secret: bytes | None = None
+    if isinstance(request.client_secret, str):
+        if client_id is None:
+            refuse_problems([Problem(("client_secret",), "must come with a clientId")])
+        secret = seal_client_secret(world, tenant_id, known.id if known else row.id, request.client_secret)
+    elif request.client_secret is ABSENT and known is not None and client_id == known_id:
+        secret = known.client_secret
+    return row._replace(client_id=client_id, client_secret=secret)
+
+
+async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> None:
+    """An issuer and client id lead to one tenant, as an issuer and audience do. Refusal: InvalidInput."""
+    if row.client_id is None or row.client_id == row.audience:
+        return
+    if await claim_pair(tx, row.issuer, row.client_id, row.id):
+        return
+    found = await world.database.tenant_of_token(hash_of_pair(row.issuer, row.client_id))
+    if found is None or found[0] != tx.tenant_id:
+        refuse_problems([Problem(("client_id",), _OF_ANOTHER_TENANT)])
+
+
 def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
     """What happened to a provider, as the audit log tells it."""
     states = (None if row is None else _show_issuer(row) for row in (before, after))
@@ -174,9 +225,10 @@ def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> Audi
 
 
 def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
-    shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
+    shown = ("issuer", "audience", "role_claim", "client_id", "made_with", "removed_at")
     roles = [f"{one['value']}: {one.get('role') or one['role_id']}" for one in row.roles]
-    return {**{name: getattr(row, name) for name in shown}, "roles": roles}
+    told = {name: getattr(row, name) for name in shown}
+    return {**told, "has_client_secret": row.client_secret is not None, "roles": roles}
 
 
 async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
@@ -186,8 +238,7 @@ async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow
     if known is not None:
         return await change_issuer(tx, known.id, row)
     if not await insert_issuer(tx, row):
-        reason = "is used with this issuer by another tenant; register an application of your own at the provider"
-        refuse_problems([Problem(("audience",), reason)])
+        refuse_problems([Problem(("audience",), _OF_ANOTHER_TENANT)])
     return row
 
 
@@ -213,6 +264,7 @@ def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
         check_provider_url(request.issuer, ("issuer",), private=world.private_providers),
         check_text(request.audience, ("audience",), AUDIENCE_MAX_LENGTH),
         check_text(request.role_claim, ("role_claim",), CLAIM_MAX_LENGTH),
+        *_problems_of_client(request),
     ]
     if not 1 <= len(request.roles) <= MAX_ROLE_VALUES:
         return [*problems, Problem(("roles",), f"must have 1 to {MAX_ROLE_VALUES} entries")]
@@ -223,4 +275,16 @@ def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
         if one.value in seen:
             problems.append(Problem((*place, "value"), "must not be there twice"))
         seen.add(one.value)
+    return problems
+
+
+def _problems_of_client(request: OidcIssuerRequest) -> list[Problem | None]:
+    problems: list[Problem | None] = []
+    if isinstance(request.client_id, str):
+        problems.append(check_text(request.client_id, ("client_id",), AUDIENCE_MAX_LENGTH))
+    secret = request.client_secret
+    if isinstance(secret, str):
+        problems.append(check_text(secret, ("client_secret",), CLIENT_SECRET_MAX_LENGTH))
+        if not (secret.isascii() and secret.isprintable()):
+            problems.append(Problem(("client_secret",), "must hold printable ASCII only"))
     return problems

@@ -37,6 +37,7 @@ from loyalty.storage.tables import (
     oidc_issuers,
     programs,
     roles,
+    staff_sessions,
 )
 from permissions.actor import Actor, SignedToken, subject_of_token
 from permissions.catalog import parse_known_grants
@@ -76,6 +77,8 @@ class Standing(NamedTuple):
     """Whether the person was a member once and was removed."""
     documents: DocumentPolicy = NO_POLICY
     """Of the tenant: who may run trusted documents only, and how often those have changed."""
+    session_id: UUID | None = None
+    """Of the session of a person who signed in with a browser, unless they have signed out."""
     own_roles: tuple[HeldRole, ...] = ()
     """Of the roles that the person may have by a claim, a membership or an invitation: those that the tenant made."""
 
@@ -167,6 +170,7 @@ _STANDING = (
         _invitation.c.id.label("invitation_id"),
         _invitation.c.role_id.label("invitation_role_id"),
         _WAS_REMOVED.label("was_removed"),
+        staff_sessions.c.id.label("session_id"),
         _OWN_ROLES.label("own_roles"),
     )
     .select_from(
@@ -203,6 +207,14 @@ _STANDING = (
                 _invitation.c.subject.is_(None),
                 _invitation.c.removed_at.is_(None),
             ),
+        )
+        .outerjoin(
+            staff_sessions,
+            and_(
+                staff_sessions.c.tenant_id == tenants.c.tenant_id,
+                staff_sessions.c.id == bindparam("session_id"),
+                staff_sessions.c.ended_at.is_(None),
+            ),
         ),
     )
     .where(tenants.c.tenant_id == tenant_parameter())
@@ -219,6 +231,7 @@ _asked = record_set(
         ("person", Text()),
         ("email", Text()),
         ("claimed", JSONB()),
+        ("session_id", Uuid()),
     ],
 )
 
@@ -255,6 +268,7 @@ async def read_standing(tx: Reads, *, token_id: UUID | None = None, customer_id:
         "person": None,
         "email": None,
         "claimed": [],
+        "session_id": None,
     }
     return await _read(tx, asked)
 
@@ -276,6 +290,7 @@ def _standing(row: Row[Any]) -> Standing:
         invitation=(row.invitation_id, row.invitation_role_id) if row.invitation_id else None,
         was_removed=row.was_removed,
         documents=DocumentPolicy(DocumentRule[row.document_rule], row.documents_version),
+        session_id=row.session_id,
         own_roles=tuple(_build_held_role(*one) for one in row.own_roles or ()),
     )
 
@@ -313,6 +328,7 @@ def _collect_parameters(actor: Actor) -> dict[str, Any]:
         "person": actor.subject if actor.issuer else None,
         "email": actor.email,
         "claimed": [{"id": role_id} for role_id in sorted(actor.claimed)],
+        "session_id": actor.session.id if actor.session else None,
     }
 
 

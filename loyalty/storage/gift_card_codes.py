@@ -1,4 +1,5 @@
-"""How codes of gift cards are kept: found by a keyed hash, shown again by decrypting them.
+"""How codes of gift cards are kept: found by a keyed hash, shown again by decrypting them. Secrets of the tenants'
+applications at their identity providers are encrypted by the same keys.
 
 The database never holds a code in clear, nor the keys. So a copy of it shows no code, and checks no guess. Each key
 makes two: one hashes (HMAC-SHA-256 over tenant and code), one encrypts (AES-256-GCM, with tenant and card as additional
@@ -29,7 +30,7 @@ _NONCE_LENGTH: Final = 12
 
 
 class CodeUnreadable(Exception):
-    """A sealed code that no key opens: its key is missing from the settings, or the row was tampered with."""
+    """A sealed code or secret that no key opens: its key is missing from the settings, or the row was tampered with."""
 
 
 class CodeKeyMissing(CodeUnreadable):
@@ -77,21 +78,29 @@ class CodeKeys:
         return tuple(_hash(key, tenant_id, code) for key in self.keys)
 
     def seal(self, tenant_id: TenantId, card_id: GiftCardId, code: GiftCardCode) -> bytes:
-        """The encrypted code of a card: the name of the newest key, a nonce, and what AES-GCM gives."""
-        key, nonce = self._newest(), os.urandom(_NONCE_LENGTH)
-        return key.name + nonce + key.sealing.encrypt(nonce, code.encode(), _place(tenant_id, card_id))
+        """The encrypted code of a card, as ``seal_text`` makes it."""
+        return self.seal_text(_place(tenant_id, card_id), code)
 
     def open(self, tenant_id: TenantId, card_id: GiftCardId, sealed: bytes) -> GiftCardCode:
         """The code of a card. Raises CodeUnreadable where no key opens it."""
+        return GiftCardCode(self.open_text(_place(tenant_id, card_id), sealed))
+
+    def seal_text(self, place: bytes, text: str) -> bytes:
+        """A secret text, encrypted for one place: the name of the newest key, a nonce, and what AES-GCM gives."""
+        key, nonce = self._newest(), os.urandom(_NONCE_LENGTH)
+        return key.name + nonce + key.sealing.encrypt(nonce, text.encode(), place)
+
+    def open_text(self, place: bytes, sealed: bytes) -> str:
+        """The text that was sealed for a place. Raises CodeUnreadable where no key opens it."""
         name, nonce = sealed[:_KEY_NAME_LENGTH], sealed[_KEY_NAME_LENGTH : _KEY_NAME_LENGTH + _NONCE_LENGTH]
         body = sealed[_KEY_NAME_LENGTH + _NONCE_LENGTH :]
         key = next((key for key in self.keys if hmac.compare_digest(key.name, name)), None)
         if key is None:
-            raise CodeKeyMissing("The key that sealed this code of a gift card is not among the keys of this process.")
+            raise CodeKeyMissing("The key that sealed this secret is not among the keys of this process.")
         try:
-            return GiftCardCode(key.sealing.decrypt(nonce, body, _place(tenant_id, card_id)).decode())
+            return key.sealing.decrypt(nonce, body, place).decode()
         except (InvalidTag, ValueError) as error:
-            raise CodeUnreadable("This sealed code of a gift card was changed, or moved from another card.") from error
+            raise CodeUnreadable("This sealed secret was changed, or moved from another place.") from error
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether the newest key sealed this code; else it may be sealed and hashed anew, and its key end."""

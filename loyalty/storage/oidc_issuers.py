@@ -36,6 +36,16 @@ class OidcIssuerRow(NamedTuple):
     changed_by: str
     made_with: str
     removed_at: datetime | None
+    client_id: str | None = None
+    client_secret: bytes | None = None
+    """Sealed."""
+
+
+class SealedSecret(NamedTuple):
+    """The sealed secret of the tenant's application at a provider."""
+
+    id: UUID
+    client_secret: bytes
 
 
 _COLUMNS = [oidc_issuers.c[name] for name in OidcIssuerRow._fields]
@@ -60,6 +70,8 @@ _CHANGE = (
         changed_at=bindparam("now"),
         changed_by=bindparam("actor"),
         made_with=bindparam("credential"),
+        client_id=bindparam("new_client_id"),
+        client_secret=bindparam("new_client_secret"),
         removed_at=None,
     )
     .returning(*_COLUMNS)
@@ -69,6 +81,17 @@ _REMOVE = (
     .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
     .values(removed_at=func.coalesce(oidc_issuers.c.removed_at, bindparam("now")), version=oidc_issuers.c.version + 1)
     .returning(*_COLUMNS)
+)
+_LOCK_SECRETS = (
+    select(oidc_issuers.c.id, oidc_issuers.c.client_secret)
+    .where(_OURS, oidc_issuers.c.client_secret.is_not(None))
+    .order_by(oidc_issuers.c.id)
+    .with_for_update()
+)
+_KEEP_SECRET = (
+    update(oidc_issuers)
+    .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
+    .values(client_secret=bindparam("new_client_secret"))
 )
 _CLAIM_PAIR = (
     upsert(token_directory)
@@ -112,12 +135,17 @@ async def read_issuer_of_pair(tx: Reads, issuer: str, audience: str) -> OidcIssu
     return OidcIssuerRow._make(row) if row else None
 
 
+async def claim_pair(tx: Transaction, issuer: str, audience: str, row_id: UUID) -> bool:
+    """Let an issuer and audience lead to the tenant, for good. Return False where they lead somewhere already."""
+    return bool(await tx.run(_CLAIM_PAIR, sha256=hash_of_pair(issuer, audience), id=row_id))
+
+
 async def insert_issuer(tx: Transaction, row: OidcIssuerRow) -> bool:
     """Insert a provider, and the row by which its issuer and audience lead to the tenant.
 
     Return False, and insert nothing, where they lead to another tenant.
     """
-    if not await tx.run(_CLAIM_PAIR, sha256=hash_of_pair(row.issuer, row.audience), id=row.id):
+    if not await claim_pair(tx, row.issuer, row.audience, row.id):
         return False
     kept = row._asdict()
     del kept["removed_at"]
@@ -135,8 +163,20 @@ async def change_issuer(tx: Transaction, issuer_id: UUID, row: OidcIssuerRow) ->
         now=row.changed_at,
         actor=row.changed_by,
         credential=row.made_with,
+        new_client_id=row.client_id,
+        new_client_secret=row.client_secret,
     )
     return OidcIssuerRow._make(changed)
+
+
+async def lock_client_secrets(tx: Transaction) -> list[SealedSecret]:
+    """The sealed client secrets of a tenant, of removed providers too, locked until the transaction ends."""
+    return [SealedSecret(row.id, bytes(row.client_secret)) for row in await tx.rows(_LOCK_SECRETS)]
+
+
+async def keep_client_secret(tx: Transaction, secret: SealedSecret) -> None:
+    """Keep a client secret as it is sealed now."""
+    await tx.run(_KEEP_SECRET, issuer_row=secret.id, new_client_secret=secret.client_secret)
 
 
 async def remove_issuer(tx: Transaction, issuer_id: UUID, now: datetime) -> OidcIssuerRow | None:

@@ -18,8 +18,10 @@ EXPORT_PAGE = 1_000
 SECRETS: Mapping[str, tuple[str, ...]] = {
     "api_tokens": ("secret_mark", "former_secret_mark"),
     "gift_cards": ("code_hash", "code_sealed"),
+    "oidc_issuers": ("client_secret",),
+    "staff_sessions": ("sha256", "state_sha256"),
 }
-"""Columns that are left out: parts of hashes of secrets, and the codes of gift cards, which are money."""
+"""Columns that are left out: hashes of secrets, client secrets, and the codes of gift cards, which are money."""
 
 LEFT_OUT = frozenset({"token_directory"})
 """Tables without anything but hashes of secrets."""

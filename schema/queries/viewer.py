@@ -8,6 +8,7 @@ import strawberry
 from loyalty.rules.errors import InvalidInput
 from loyalty.services.customer import get_me
 from loyalty.services.program import get_program, get_tenant
+from permissions.actor import Actor
 from permissions.catalog import Permission, sort_permissions
 from permissions.policy import allows, find_held
 from schema.context import Info
@@ -17,7 +18,7 @@ from schema.node_ids import decode_id
 from schema.types.customer import Customer
 from schema.types.member import Member
 from schema.types.node import Node, show_row, show_row_if_any, show_rows
-from schema.types.program import Tenant, Viewer
+from schema.types.program import Tenant, Viewer, ViewerSession
 from schema.types.role import Role
 
 MAX_NODES = 100
@@ -77,6 +78,7 @@ async def viewer(info: Info) -> Viewer:
         roles=show_rows(Role, list(actor.roles)),
         role=show_row_if_any(Role, actor.roles[0] if len(actor.roles) == 1 else None),
         member=show_row_if_any(Member, await load(info, "members", actor.member_id) if actor.member_id else None),
+        session=_show_session(actor),
     )
 
 
@@ -127,6 +129,12 @@ async def _load_own(info: Info, type_name: str) -> Any:
     if type_name == "Tenant":
         return await get_tenant(info.context.world, info.context.actor)
     return await get_program(info.context.world, info.context.actor)
+
+
+def _show_session(actor: Actor) -> ViewerSession | None:
+    if actor.session is None or actor.expires_at is None:
+        return None
+    return ViewerSession(started_at=actor.session.started_at, expires_at=actor.expires_at)
 
 
 async def _customer(info: Info) -> Any:

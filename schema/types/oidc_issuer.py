@@ -1,14 +1,18 @@
 """Identity providers that a tenant's staff sign in at."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 import strawberry
 
+from loyalty.rules.ids import TenantId
+from loyalty.rules.sign_in import SignInAddress
 from loyalty.storage.oidc_issuers import OidcIssuerRow
 from loyalty.storage.window import TimePlace
 from permissions.roles import TeamRole
 from schema.connections import Order, time_order
+from schema.context import Info
 from schema.fields import computed
 from schema.loaders import loaded
 from schema.types.node import Node, node_id, reads, row_of
@@ -40,12 +44,52 @@ class OidcIssuer(Node):
     created_at: datetime = strawberry.field(description="When it was set first.")
     changed_at: datetime = strawberry.field(description="When it was set last.")
     changed_by: str = strawberry.field(description="Who set it last.")
+    client_id: str | None = strawberry.field(
+        description="The tenant's application, by which staff sign in with a browser; null where they do not."
+    )
+
+    @computed(description="Whether the application has a secret, which is shown nowhere.")
+    def has_client_secret(self) -> bool:
+        """From the sealed secret."""
+        return row_of(OidcIssuerRow, self).client_secret is not None
+
+    @computed(
+        description="Where signing in with a browser begins; `returnTo` in its query is the path to come back to. Null "
+        "without a client id, and where the operator has set no public address (`TREUE_PUBLIC_URL`)."
+    )
+    def sign_in_url(self, info: Info) -> str | None:
+        """From the address of the service."""
+        return _show_address(self, info, SignInAddress.sign_in_url)
+
+    @computed(
+        description="The redirect URI to register at the provider, to the letter. Null where `signInUrl` is null."
+    )
+    def redirect_uri(self, info: Info) -> str | None:
+        """From the address of the service."""
+        return _show_address(self, info, SignInAddress.redirect_uri)
+
+    @computed(
+        description="The back-channel logout URI to register at the provider, so that signing out there ends sessions "
+        "here. Null where `signInUrl` is null."
+    )
+    def back_channel_logout_uri(self, info: Info) -> str | None:
+        """From the address of the service."""
+        return _show_address(self, info, SignInAddress.back_channel_logout_uri)
 
     @computed(description="What the values of the claim stand for. Who has none of them is not let in.")
     def roles(self) -> list[OidcRole]:
         """From the stored names of roles."""
         row = row_of(OidcIssuerRow, self)
         return [_show_role(one) for one in row.roles]
+
+
+def _show_address(
+    shown: OidcIssuer, info: Info, address_of: Callable[[SignInAddress, TenantId, UUID], str]
+) -> str | None:
+    row, address = row_of(OidcIssuerRow, shown), info.context.services.sign_in
+    if row.client_id is None or address is None:
+        return None
+    return address_of(address, info.context.actor.tenant_id, row.id)
 
 
 def _show_role(one: dict[str, str]) -> OidcRole:

@@ -81,6 +81,15 @@ class Tenant(Node):
         return row.document_rule if reads_internals(info.context.actor) else None
 
 
+@strawberry.type(description="The session of a person who signed in with a browser at their own identity provider.")
+class ViewerSession:
+    started_at: datetime = strawberry.field(description="When the person signed in.")
+    expires_at: datetime = strawberry.field(
+        description="When the session ends by itself, 8 hours later. It ends earlier by signing out, here or at the "
+        "provider, and with the membership or the provider."
+    )
+
+
 @strawberry.type(description="Who is calling, as the credential tells.")
 class Viewer:
     kind: ActorKind = strawberry.field(description="What sort of caller.")
@@ -95,6 +104,9 @@ class Viewer:
         description="The role of a person of the team who has one alone; null for several, and for everybody else."
     )
     member: Member | None = strawberry.field(description="The caller as a member of the team; null for everybody else.")
+    session: ViewerSession | None = strawberry.field(
+        description="The session of who signed in with a browser; null for every other credential."
+    )
 
 
 @strawberry.type(description="One thing that the program still lacks before it earns and pays.")

@@ -11,8 +11,10 @@ import pytest
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.acceptance.business import Business, open_business
+from tests.acceptance.sign_in import SIGNING, SignInStage, open_stage
 from tests.fixtures.database import DatabaseServer
-from tests.fixtures.server import Installation, running_installation
+from tests.fixtures.provider import Provider, provider_process
+from tests.fixtures.server import HOST, Installation, ServerProcess, running_installation
 
 
 class OpenBusiness(Protocol):
@@ -91,3 +93,27 @@ async def salon(businesses: OpenBusiness) -> Business:
 async def rival(businesses: OpenBusiness) -> Business:
     """Another tenant that looks just like `salon`."""
     return await businesses()
+
+
+@pytest.fixture(scope="module")
+def sign_in_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """A provider at which people sign in with a browser."""
+    with provider_process(tmp_path_factory.mktemp("provider")) as running:
+        running.publish(SIGNING)
+        running.sign_with(SIGNING)
+        running.describe_sign_in()
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def sign_in_server(installation: Installation) -> AsyncIterator[ServerProcess]:
+    """A server that may reach providers on this machine."""
+    settings = {"TREUE_PRIVATE_PROVIDERS": "true", "TREUE_PUBLIC_URL": f"http://{HOST}:{{port}}"}
+    async with installation.serve_apart("sign-in", settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def stage(salon: Business, sign_in_provider: Provider, sign_in_server: ServerProcess) -> SignInStage:
+    """A salon whose staff sign in with a browser."""
+    return await open_stage(salon, sign_in_provider, sign_in_server)

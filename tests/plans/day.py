@@ -27,6 +27,7 @@ from loyalty.rules.gift_card_gift import Gift
 from loyalty.rules.identifier import Identifier, IdentifierKey
 from loyalty.rules.ids import CustomerId, JobId, RuleId
 from loyalty.rules.purchase import PurchaseKind, PurchaseStatus
+from loyalty.rules.staff_session import Logout
 from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.rules.trusted_document import DocumentRule, OfferedDocument
 from loyalty.services.adjustment import adjust_points
@@ -37,6 +38,7 @@ from loyalty.services.authentication import actor_of_client, actor_of_token, fin
 from loyalty.services.budget import Budgets
 from loyalty.services.catalog import CatalogEdit, count_catalog_items, list_catalog_items, upsert_catalog_items
 from loyalty.services.checkout import quote_checkout
+from loyalty.services.client_secret import reseal_client_secrets
 from loyalty.services.customer import (
     CustomerKey,
     count_activity,
@@ -106,6 +108,7 @@ from loyalty.services.oidc_issuer import (
     RoleValue,
     count_oidc_issuers,
     find_oidc_issuer,
+    find_provider,
     page_oidc_issuers,
     remove_oidc_issuer,
     set_oidc_issuer,
@@ -122,6 +125,7 @@ from loyalty.services.report import get_report
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
+from loyalty.services.staff_session import end_session, end_sessions_by_provider, find_session, start_session
 from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.tier import change_tier, create_tier, list_tiers, remove_tier
 from loyalty.services.tier_lock import TierLockRequest, lock_tier, unlock_tier
@@ -156,6 +160,7 @@ from loyalty.storage.points_paid import PurchaseKey, read_paid_with_points
 from loyalty.storage.profile_changes import ProfileChangeFilter
 from loyalty.storage.redemptions import read_redemptions_for, read_returns_made_at
 from loyalty.storage.window import TimePlace, Window
+from permissions.actor import subject_at_provider
 from permissions.catalog import Permission
 from permissions.roles import BUILT_IN_ROLES, TeamRole
 from schema.loaders import LOADERS, Loaders
@@ -192,7 +197,7 @@ from tests.loyalty.services.gift_cards import (
     release_card,
     return_card,
 )
-from tests.loyalty.services.team import Team
+from tests.loyalty.services.team import Team, sign_in_of
 
 LATER = timedelta(days=3_650)
 """When everything that waits in the large tenant has become due."""
@@ -367,8 +372,40 @@ class Day:
         assert await find_oidc_issuer(world, "https://login.example", "treue") is not None
         await page_oidc_issuers(world, owner, None, Window(20))
         await count_oidc_issuers(world, owner, None)
+        provider = await self._sign_in_with_browsers(provider)
         await self._change_team(provider)
         await remove_oidc_issuer(world, owner, provider.id)
+
+    async def _sign_in_with_browsers(self, provider: OidcIssuerRow) -> OidcIssuerRow:
+        """People sign in with browsers, look around and sign out, here and at the provider."""
+        world, team, tenant_id = self.world, Team(self.world, self.salon, provider), self.salon.tenant_id
+        now = datetime.now(UTC)
+        await find_provider(world, tenant_id, provider.id)
+        application = OidcIssuerRequest(
+            provider.issuer,
+            provider.audience,
+            "roles",
+            [RoleValue("boss", TeamRole.OWNER)],
+            client_id="console",
+            client_secret="sealed by the old key",
+        )
+        old, new = b"o" * 32, b"n" * 32
+        provider = await set_oidc_issuer(replace(world, codes=CodeKeys.of([old])), self.salon.owner, application)
+        team = team._replace(issuer=provider)
+        resealed = await reseal_client_secrets(replace(world, codes=CodeKeys.of([new, old])), tenant_id)
+        assert resealed == (1, ())
+        for name in ("eva", "ben", "ida", "leo"):
+            person = team.token(name, groups=("boss",))
+            assert await start_session(world, person, sign_in_of(name, now, f"at-{name}"), name * 16)
+        found = await find_session(world, tenant_id, "eva" * 16)
+        assert found is not None
+        assert found.session is not None
+        assert await refresh_actor(world, found) is not None
+        await end_session(world, tenant_id, found.session.id)
+        ben, ida = (subject_at_provider(provider.id, name) for name in ("ben", "ida"))
+        for subject, session in ((ben, None), (ida, "at-ida"), (None, "at-leo")):
+            assert await end_sessions_by_provider(world, tenant_id, Logout(provider.id, subject, session, now)) == 1
+        return provider
 
     async def _change_team(self, provider: OidcIssuerRow) -> None:
         """Members are added, invited, let in, changed and removed; a role is made, changed and deleted."""

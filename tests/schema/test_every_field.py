@@ -6,6 +6,7 @@ The documents are made from the schema, so a new field is asked for without a li
 
 import secrets
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from loyalty.services.job import advance_job
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.events import EventFilter, EventRow, read_event_page
-from permissions.actor import Actor
+from permissions.actor import Actor, SessionMark
 from schema.context import Context, Services
 from schema.errors import USER_ERROR_TYPES, user_errors
 from schema.executable import ExecutableSchema, build_schema
@@ -466,7 +467,13 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     for asking in (owner, customer):
         await asking.query_everything()
         await asking.follow_everything()
-    assert "\n".join(owner.seen.problems + customer.seen.problems) == ""
+    now = datetime.now(UTC)
+    signed_in = replace(salon.owner, session=SessionMark(NOBODY, now), expires_at=now + timedelta(hours=8))
+    browser = Asking(treue, services, signed_in)
+    query = browser.schema.query_type
+    assert query is not None
+    await browser.ask(f"{{ {asked('viewer', query.fields['viewer'], browser.schema)} }}")
+    assert "\n".join(owner.seen.problems + customer.seen.problems + browser.seen.problems) == ""
     schema = owner.schema
     assert schema.mutation_type is not None
     assert life.used == set(schema.mutation_type.fields)
@@ -474,7 +481,7 @@ async def test_no_field_of_any_type_answers_with_a_bug(
     errors = {shown.__name__ for shown in USER_ERROR_TYPES}
     objects = {name for name, type_ in schema.type_map.items() if isinstance(type_, GraphQLObjectType)}
     shown = {name for name in objects if not name.startswith("__")} - roots - errors
-    assert shown - owner.seen.types - customer.seen.types == UNSEEN
+    assert shown - owner.seen.types - customer.seen.types - browser.seen.types == UNSEEN
 
 
 class Nobody:

@@ -29,6 +29,7 @@ from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_
 from loyalty.services.profile import upsert_customers
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.role import RoleRequest, create_role
+from loyalty.services.staff_session import start_session
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.tier import create_tier
 from loyalty.services.trusted_document import register_documents
@@ -59,6 +60,7 @@ from tests.loyalty.services.builders import (
     set_redemption,
 )
 from tests.loyalty.services.gift_cards import hold_card, issue
+from tests.loyalty.services.team import Team, sign_in_of
 
 
 class Neighbour(NamedTuple):
@@ -131,6 +133,9 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
         world,
         salon.owner,
         MemberRequest("Mia", BUILT_IN_ROLES[TeamRole.STAFF].id, Identity(provider.id, "mia")),
+    )
+    await start_session(
+        world, Team(world, salon, provider).token("mia"), sign_in_of("mia", world.clock()), token_sha256
     )
     await give_gift_card(world, salon.owner, GiveRequest(sold.card.id, Gift("Eva"), "a gift"))
     card_held = await hold_card(world, salon, sold.card.id, 500)

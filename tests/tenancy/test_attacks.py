@@ -228,6 +228,7 @@ def _apart(table: Table, row: dict[str, Any], ours: Neighbour) -> dict[str, Any]
     """What else must differ in a second row, where a reference may stand only once."""
     apart: dict[str, dict[str, Any]] = {
         "events": {"entry_id": None},
+        "staff_sessions": {"sha256": str(uuid4()), "state_sha256": str(uuid4())},
         "redemptions": {"hold_id": str(uuid4())},
         "opening_balances": {"named_id": str(ours.customer_id)},
         "customer_identifiers": {"value": str(uuid4())},

@@ -110,8 +110,8 @@ APP_RIGHTS = {
         "UPDATE(role_id), UPDATE(subject)"
     ),
     "oidc_issuers": (
-        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(made_with), UPDATE(removed_at), "
-        "UPDATE(role_claim), UPDATE(roles), UPDATE(version)"
+        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(client_id), UPDATE(client_secret), "
+        "UPDATE(made_with), UPDATE(removed_at), UPDATE(role_claim), UPDATE(roles), UPDATE(version)"
     ),
     "opening_balances": f"{GROWS_ONLY}, UPDATE(actor)",
     "program_versions": GROWS_ONLY,
@@ -125,6 +125,7 @@ APP_RIGHTS = {
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(daily_points), UPDATE(deleted_at), "
         "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
     ),
+    "staff_sessions": "DELETE, INSERT, SELECT, UPDATE(ended_at)",
     "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds), UPDATE(document_rule), "
     "UPDATE(documents_version), UPDATE(features)",
     "tier_changes": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(note)",

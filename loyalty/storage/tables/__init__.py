@@ -11,6 +11,7 @@ from loyalty.storage.tables.administration import (
     credential_revocations,
     jobs,
     oidc_issuers,
+    staff_sessions,
 )
 from loyalty.storage.tables.budgets import budgets
 from loyalty.storage.tables.checkouts import checkouts, hold_lots, holds, redemption_returns, redemptions
@@ -108,6 +109,7 @@ __all__ = [
     "redemption_returns",
     "redemptions",
     "roles",
+    "staff_sessions",
     "tier_changes",
     "tiers",
     "trusted_documents",

@@ -1,6 +1,6 @@
 """Credentials, identity providers, the audit log, and the jobs that run beside."""
 
-from sqlalchemy import Column, Integer
+from sqlalchemy import Column, Integer, LargeBinary
 from sqlalchemy import text as sql
 
 from loyalty.rules.audit import AuditAction
@@ -13,6 +13,7 @@ from tenancy.table import (
     key_text,
     one_of,
     points,
+    references,
     tenant_table,
     text_column,
     unique,
@@ -119,6 +120,40 @@ oidc_issuers = tenant_table(
     text_column("changed_by"),
     key_text("made_with"),
     instant("removed_at", nullable=True),
+    # The tenant's application at the provider, by which staff sign in with a browser; empty where they do not.
+    key_text("client_id", nullable=True),
+    # Its secret, encrypted for this row alone; empty for a public application.
+    Column("client_secret", LargeBinary, nullable=True),
     unique("issuer", "audience"),
     of_tenants=True,
+)
+
+staff_sessions = tenant_table(
+    "staff_sessions",
+    identifier("id"),
+    # Of the secret in the cookie, and of the value that the sign-in began with, which counts once.
+    key_text("sha256"),
+    key_text("state_sha256"),
+    identifier("issuer_id"),
+    points("issuer_version"),
+    # The person (`Actor.subject`), and what their ID token said of them.
+    key_text("subject"),
+    text_column("display"),
+    key_text("email", nullable=True),
+    # The ids of the roles that the claim of roles stood for.
+    document("claimed"),
+    # The session at the provider, the claim `sid`.
+    key_text("provider_session", nullable=True),
+    # By the provider's clock, as logout tokens are.
+    instant("issued_at"),
+    instant("started_at"),
+    instant("ends_at"),
+    # When the person signed out, here or at the provider.
+    instant("ended_at", nullable=True),
+    references("issuer_id", "oidc_issuers"),
+    unique("sha256"),
+    unique("state_sha256"),
+    index("staff_sessions_person_idx", "subject", "started_at", "id"),
+    index("staff_sessions_provider_idx", "issuer_id", "provider_session"),
+    index("staff_sessions_end_idx", "ends_at"),
 )

@@ -1,9 +1,11 @@
 """People who sign in at a provider of a tenant, for tests of members and roles."""
 
+import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from loyalty.rules.staff_session import SignIn
 from loyalty.services.authentication import refresh_actor
 from loyalty.services.member import Identity, MemberRequest, add_member
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, set_oidc_issuer
@@ -59,6 +61,11 @@ class Team(NamedTuple):
         """A member of the team who is signed in."""
         await self.add(name, role_id)
         return await self.person(name)
+
+
+def sign_in_of(state: str, now: datetime, provider_session: str | None = None) -> SignIn:
+    """What a browser has proved at the provider just now."""
+    return SignIn(hashlib.sha256(state.encode()).hexdigest(), provider_session, now)
 
 
 async def open_team(world: World, salon: Salon) -> Team:

@@ -613,6 +613,7 @@ TEAM_READS = ("load_", "list_", "count_", "get_", "find_", "poll_")
 ASKS_NOBODY = {
     *(
         "refresh_actor",
+        "start_session",
         "read_standing_of",
         "book_items",
         "limit_guesses",

@@ -1,0 +1,127 @@
+"""The client of an identity provider: authlib's client for Starlette, told only what it may believe.
+
+Authlib takes what a discovery document says for settings of its own: a document with `code_challenge_method` or `proxy`
+would change them. So it is given the addresses alone. It also reads ID tokens with any algorithm that the provider
+names, calls any address, and goes on where the provider sends no ID token; here our own reader reads them, our own
+transport calls, and an answer without an ID token is refused.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.starlette_client import StarletteIntegration, StarletteOAuth2App
+
+from api.oidc_fetch import FetchFailed, ProviderRequest, ask_provider
+from api.sign_in_tokens import ProvedPerson, SignInTokens
+from loyalty.rules.provider_url import check_provider_url
+from loyalty.services.oidc_issuer import FoundIssuer
+
+NAME = "sign_in"
+SCOPE = "openid profile email"
+PKCE_METHOD = "S256"
+AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+_DROPPED_HEADERS = frozenset({"host", "connection", "accept-encoding", "content-length", "transfer-encoding"})
+
+
+class ProviderUnfit(Exception):
+    """What a provider publishes does not allow a safe sign-in. The message is for logs and for who set it."""
+
+
+class ProviderTransport(httpx2.AsyncBaseTransport):
+    """Calls providers as their documents are read: at public addresses, without redirects, small and in time."""
+
+    def __init__(self, *, private: bool) -> None:
+        self._private = private
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request. Raises `httpx2.TransportError`."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _DROPPED_HEADERS}
+        asked = ProviderRequest(request.method, str(request.url), headers, await request.aread())
+        try:
+            answer = await ask_provider(asked, private=self._private)
+        except FetchFailed as failed:
+            raise httpx2.TransportError(str(failed)) from None
+        kept = [(name, value) for name, value in answer.headers if name.lower() not in _DROPPED_HEADERS]
+        return httpx2.Response(answer.status, headers=kept, content=answer.body, request=request)
+
+
+class SignInClient(StarletteOAuth2App):  # type: ignore[misc]
+    """Authlib's client for one provider, with our own reading of the ID token. ``proved`` is whom it describes."""
+
+    def __init__(self, found: FoundIssuer, tokens: SignInTokens, **settings: Any) -> None:
+        super().__init__(StarletteIntegration(NAME), NAME, **settings)
+        self._found = found
+        self._tokens = tokens
+        self.proved: ProvedPerson | None = None
+
+    async def parse_id_token(self, token: Mapping[str, Any], nonce: str, **_options: Any) -> dict[str, Any]:
+        """Read the ID token. Raises `InvalidToken`."""
+        self.proved = await self._tokens.read_id_token(self._found, str(token["id_token"]), nonce)
+        return {}
+
+
+def make_client(
+    found: FoundIssuer, described: Mapping[str, Any], secret: str | None, tokens: SignInTokens, *, private: bool
+) -> SignInClient:
+    """The client of a provider that describes itself so. Raises `ProviderUnfit`."""
+    methods = described.get("code_challenge_methods_supported")
+    if methods is not None and (not isinstance(methods, list) or PKCE_METHOD not in methods):
+        raise ProviderUnfit("the provider does not take PKCE with S256")
+    return SignInClient(
+        found,
+        tokens,
+        client_id=found.row.client_id,
+        client_secret=secret,
+        client_kwargs={
+            "scope": SCOPE,
+            "code_challenge_method": PKCE_METHOD,
+            "token_endpoint_auth_method": _choose_auth_method(described, secret),
+            "transport": ProviderTransport(private=private),
+            "trust_env": False,
+            "follow_redirects": False,
+        },
+        authorization_endpoint=_read_address(described, "authorization_endpoint", private=private),
+        token_endpoint=_read_address(described, "token_endpoint", private=private),
+        **_read_end_session(described, private=private),
+    )
+
+
+def names_itself(described: Mapping[str, Any]) -> bool:
+    """Whether the provider promises the parameter `iss` in its answers (RFC 9207)."""
+    return described.get("authorization_response_iss_parameter_supported") is True
+
+
+async def find_end_session_url(client: SignInClient) -> str | None:
+    """Where a browser signs out of the provider; None where the provider has no such address."""
+    if "end_session_endpoint" not in client.server_metadata:
+        return None
+    url: str = (await client.create_logout_url(client_id=client.client_id))["url"]
+    return url
+
+
+def _choose_auth_method(described: Mapping[str, Any], secret: str | None) -> str:
+    if secret is None:
+        return "none"
+    supported = described.get("token_endpoint_auth_methods_supported")
+    taken = [one for one in AUTH_METHODS if isinstance(supported, list) and one in supported]
+    return taken[0] if taken else AUTH_METHODS[0]
+
+
+def _read_address(described: Mapping[str, Any], name: str, *, private: bool) -> str:
+    url = described.get(name)
+    if not isinstance(url, str) or check_provider_url(url, (), private=private, query=True) is not None:
+        raise ProviderUnfit(f"{name} of the provider's discovery document is no address that is called")
+    return url
+
+
+def _read_end_session(described: Mapping[str, Any], *, private: bool) -> dict[str, str]:
+    name = "end_session_endpoint"
+    return {name: _read_address(described, name, private=private)} if described.get(name) else {}
+
+
+def read_error(error: Exception) -> str:
+    """What went wrong, for the log: an error code of the provider, or the kind of the failure."""
+    code = error.error if isinstance(error, OAuthError) else None
+    return code[:60] if isinstance(code, str) and code.isascii() and code.isprintable() else type(error).__name__

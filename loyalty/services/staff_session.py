@@ -1,0 +1,89 @@
+"""Sessions of staff who sign in with a browser: how they begin, how they are found, and how they end."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from loyalty.rules.ids import TenantId
+from loyalty.rules.staff_session import MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME, Logout, SignIn
+from loyalty.services.world import World
+from loyalty.storage.staff_sessions import (
+    StaffSessionRow,
+    end_one_session,
+    end_sessions_of,
+    forget_sessions,
+    insert_session,
+    read_session,
+)
+from permissions.actor import Actor, ActorKind, IssuerMark, SessionMark, SignedToken
+
+
+async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str) -> StaffSessionRow | None:
+    """Begin a session of a person who has just signed in and stands, found by the hash of a new secret.
+
+    None where the same sign-in has begun one already.
+    """
+    if actor.issuer is None:
+        raise ValueError("only who signed in at a provider has a session")
+    async with world.database.tenant_transaction(actor.tenant_id) as tx:
+        now = world.clock()
+        row = StaffSessionRow(
+            id=uuid7(),
+            sha256=sha256,
+            state_sha256=sign_in.state_sha256,
+            issuer_id=actor.issuer.id,
+            issuer_version=actor.issuer.version,
+            subject=actor.subject,
+            display=actor.display,
+            email=actor.email,
+            claimed=[str(role_id) for role_id in sorted(actor.claimed)],
+            provider_session=sign_in.provider_session,
+            issued_at=sign_in.issued_at,
+            started_at=now,
+            ends_at=now + SESSION_LIFETIME,
+        )
+        if not await insert_session(tx, row):
+            return None
+        await forget_sessions(tx, actor.subject, MAX_SESSIONS_OF_PERSON, now)
+    return row
+
+
+async def find_session(world: World, tenant_id: TenantId, sha256: str) -> Actor | None:
+    """The actor that a session describes, before its standing is read; None when there is none of this secret."""
+    row = await read_session(world.database.reading(tenant_id), sha256)
+    return None if row is None else _describe_actor(tenant_id, row)
+
+
+async def end_session(world: World, tenant_id: TenantId, session_id: UUID) -> None:
+    """Sign a person out of one browser. Nobody's permission is asked: it is the person's own session."""
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        await end_one_session(tx, session_id, world.clock())
+
+
+async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Logout) -> int:
+    """End the sessions that a provider's logout token names; returns how many. The caller has verified the token."""
+    async with world.database.tenant_transaction(tenant_id) as tx:
+        return await end_sessions_of(tx, logout, world.clock())
+
+
+def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:
+    signed = SignedToken(f"session:{row.id}", row.subject, row.started_at)
+    return Actor(
+        kind=ActorKind.STAFF,
+        tenant_id=tenant_id,
+        subject=row.subject,
+        # What the roles may do is read with the standing, as for every person of a provider.
+        permissions=frozenset(),
+        display=row.display,
+        expires_at=row.ends_at,
+        signed=(signed,),
+        issuer=IssuerMark(row.issuer_id, row.issuer_version),
+        session=SessionMark(row.id, row.started_at),
+        claimed=_parse_ids(row.claimed),
+        email=row.email,
+    )
+
+
+def _parse_ids(texts: Sequence[str]) -> frozenset[UUID]:
+    return frozenset(UUID(text) for text in texts)
