@@ -371,7 +371,7 @@ async def test_all_bad_settings_are_named_at_once(salon: Business) -> None:
     assert [error["path"][1] for error in refused] == ["matureDelay", "matureSlack", "forfeitOn"]
 
 
-async def test_a_preset_is_for_whoever_may_manage_and_guards_against_overwriting(salon: Business) -> None:
+async def test_a_preset_needs_the_right_to_manage_and_guards_against_overwriting(salon: Business) -> None:
     """SB-08: staff may not; an outdated version is refused; the rest of the settings stays."""
     await salon.manager.do("programUpdate", "__typename", redemption={"enabled": True, "minBalance": 50})
     program = await choose(salon, "SHOP")

@@ -76,7 +76,7 @@ async def test_what_was_called_off_before_it_began_earns_nothing(salon: Business
         assert (recorded["accrual"], recorded["customer"]["points"]["available"]) == (None, 0)
 
 
-async def test_whoever_writes_reads_it_at_once_anywhere(salon: Business) -> None:
+async def test_a_writer_reads_the_change_at_once_on_every_server(salon: Business) -> None:
     """F-32: the answer has the new balance, and so has every question that follows, on every server."""
     await furnish(salon)
     first, second = salon.installation.servers

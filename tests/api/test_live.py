@@ -394,7 +394,7 @@ async def test_a_crowd_that_begins_to_follow_one_tenant_costs_a_few_statements(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_whoever_follows_while_the_database_is_away_is_told(salon: Salon) -> None:
+async def test_a_follower_is_told_while_the_database_is_away(salon: Salon) -> None:
     away = EventHub(World(Database("postgresql://nobody@/nothing?host=%2Fnowhere")))
     answers = await asyncio.gather(
         *(anext(away.follow(salon.tenant_id, None)) for _ in range(3)), return_exceptions=True

@@ -61,7 +61,7 @@ async def test_a_ledger_that_adds_up_is_said_to(own_database_urls: DatabaseUrls)
     ]
 
 
-async def test_what_differs_is_named_and_the_exit_code_tells(own_database_urls: DatabaseUrls) -> None:
+async def test_a_difference_is_named_and_the_exit_code_is_1(own_database_urls: DatabaseUrls) -> None:
     """F-36: a balance that somebody changed in the database is found, in its tenant and in no other."""
     one, two = await two_salons_with_points(own_database_urls)
     with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:
@@ -116,7 +116,7 @@ def chain_anew(owner: psycopg.Connection[TupleRow]) -> None:
         (["--workers", "0"], "--workers"),
     ],
 )
-def test_what_cannot_be_asked_is_said(database_urls: DatabaseUrls, arguments: list[str], problem: str) -> None:
+def test_wrong_arguments_are_named(database_urls: DatabaseUrls, arguments: list[str], problem: str) -> None:
     said = verify(database_urls, *arguments)
     assert said.returncode in {1, 2}
     assert problem in said.stderr

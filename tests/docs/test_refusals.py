@@ -35,7 +35,7 @@ def test_known_refusals_are_found(mutation: str, refusal: str, path: tuple[str, 
     assert path in refusals_of(dict(mutations())[mutation])[refusal]
 
 
-def test_nothing_is_found_that_cannot_be() -> None:
+def test_a_refusal_that_cannot_happen_is_not_found() -> None:
     by_name = dict(mutations())
     assert "ActiveHolds" not in refusals_of(by_name["customerUnarchive"])
     assert "DuplicateName" not in refusals_of(by_name["pointsAdjust"])

@@ -142,7 +142,7 @@ def plans_of(executors: Executors, document: str, sizes: list[int] | None = None
         "query @unknown { word }",
     ],
 )
-def test_what_is_unusual_has_no_plan(executors: Executors, document: str) -> None:
+def test_an_unusual_document_has_no_plan(executors: Executors, document: str) -> None:
     plans, tree = plans_of(executors, document)
     assert plans.find(executors.build(tree)) is None
 

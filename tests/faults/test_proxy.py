@@ -53,7 +53,7 @@ async def test_a_connection_breaks_at_its_place(
     assert await notes(empty_database_urls) == stored
 
 
-async def test_what_only_reads_is_left_alone(proxy: FaultProxy, empty_database_urls: DatabaseUrls) -> None:
+async def test_faults_leave_reads_alone(proxy: FaultProxy, empty_database_urls: DatabaseUrls) -> None:
     proxy.faults = Faults(dict.fromkeys(Place, 1.0))
     door = await proxy.door("test", empty_database_urls)
     assert await notes(door) == []

@@ -98,7 +98,7 @@ def _wall_of(owner: Connection, table: Table) -> list[str]:
 
 async def _reads_without_a_condition(stage: Stage, table: Table) -> None:
     if table.name == "token_directory":
-        await attacks.test_the_directory_shows_nothing_to_whoever_presents_nothing(stage.world, stage.ours)
+        await attacks.test_the_directory_shows_nothing_without_a_credential(stage.world, stage.ours)
     else:
         await attacks.test_a_read_without_any_condition_shows_only_our_rows(
             stage.world, stage.ours, stage.theirs, table
@@ -133,7 +133,7 @@ async def _presents_a_credential(stage: Stage, table: Table) -> None:
 
 async def _follows_logs(stage: Stage, table: Table) -> None:
     if table.name == "event_positions":
-        await attacks.test_whoever_follows_logs_sees_how_far_they_reach_and_nothing_else(
+        await attacks.test_a_follower_of_logs_sees_how_far_they_reach_and_nothing_else(
             stage.world, stage.ours, stage.theirs
         )
 

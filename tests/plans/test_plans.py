@@ -136,7 +136,7 @@ def test_nothing_reads_more_for_a_larger_tenant(watched: PlanWatch) -> None:
     assert not growing, "\n".join(growing)
 
 
-def test_what_is_said_to_read_more_does(watched: PlanWatch) -> None:
+def test_every_listed_statement_reads_more_for_a_larger_tenant(watched: PlanWatch) -> None:
     """An exception that is none any more leaves the list."""
     growing = {sent.by for sent in watched.sent for reading in sent.readings or () if _grows(reading)}
     assert growing >= BY_DESIGN.keys()

@@ -176,7 +176,7 @@ def test_values_of_one_kind_are_or(
 
 
 @given(some.rules(), some.purchases())
-def test_what_is_drawn_is_valid(made: EarningRule, facts: PurchaseFacts) -> None:
+def test_drawn_rules_and_purchases_are_valid(made: EarningRule, facts: PurchaseFacts) -> None:
     """The properties speak about rules and purchases that the service takes."""
     totals = (made.conditions.total_greater_than_minor, made.conditions.total_less_than_minor)
     assume(None in totals or totals[0] < totals[1])  # type: ignore[operator]

@@ -8,7 +8,7 @@ ANY_TEXT = st.text(st.characters(), max_size=20) | st.text(st.characters(categor
 
 
 @given(ANY_TEXT)
-def test_what_is_taken_can_be_stored(value: str) -> None:
+def test_an_accepted_text_can_be_stored(value: str) -> None:
     """What passes can be written as UTF-8 and holds no NUL, so that no write fails in the middle."""
     if check_text(value, ("name",), 10) is None:
         assert 1 <= len(value) <= 10

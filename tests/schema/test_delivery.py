@@ -131,7 +131,7 @@ async def test_a_connection_that_breaks_in_mid_event_costs_no_event(
         assert_all_came_once(subscriber, await taking, first=2)
 
 
-async def test_what_stays_unreadable_ends_the_subscription_before_a_later_event(
+async def test_an_unreadable_event_ends_the_subscription_before_a_later_event(
     subscriber: Subscriber, salon: Salon, database_urls: DatabaseUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "EVENT_ATTEMPTS", 2)

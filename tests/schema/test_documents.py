@@ -201,7 +201,7 @@ def test_everyday_documents_are_ready_to_run(text: str) -> None:
         ("MAX_DOCUMENT_LENGTH", " ", "{me{id}}%s"),
     ],
 )
-def test_what_is_written_has_limits(limit: str, unit: str, frame: str) -> None:
+def test_a_document_over_a_limit_is_refused_as_too_complex(limit: str, unit: str, frame: str) -> None:
     """The limits come before the rules: a document over one says so, and says nothing else."""
     maximum = getattr(limits, limit)
     few = frame % "".join(unit % n if "%d" in unit else unit for n in range(maximum // 2))

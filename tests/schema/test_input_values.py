@@ -66,7 +66,7 @@ async def test_variables_are_refused_where_they_are_used() -> None:
     "use",
     [bool, str, int, float, list, len, lambda value: value + 1, lambda value: value < 1, lambda value: f"{value}"],
 )
-def test_whoever_uses_an_unreadable_value_fails(use: Any) -> None:
+def test_using_an_unreadable_value_fails(use: Any) -> None:
     with pytest.raises(TypeError):
         use(WRONG)
 

@@ -69,7 +69,7 @@ def calls(work: Callable[[], object]) -> int:
     ],
     ids=["none", "empty", "a batch", "the longest list", "the deepest", "a long text"],
 )
-def test_what_fits_in_is_no_excess(variables: dict[str, Any] | None) -> None:
+def test_variables_within_the_limits_are_no_excess(variables: dict[str, Any] | None) -> None:
     assert find_variable_excess(variables) is None
 
 

@@ -113,7 +113,7 @@ async def test_aggregates_and_joins_see_no_further(world: World, ours: Neighbour
     assert theirs.customer_id != ours.customer_id
 
 
-async def test_whoever_follows_logs_sees_how_far_they_reach_and_nothing_else(
+async def test_a_follower_of_logs_sees_how_far_they_reach_and_nothing_else(
     world: World, ours: Neighbour, theirs: Neighbour
 ) -> None:
     """F-39: a process asks about many logs at once: only those it names answer, and only with their positions."""
@@ -331,7 +331,7 @@ async def test_a_parameter_called_like_the_tenant_does_not_replace_it(
 # ── the directory of credentials ─────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_directory_shows_nothing_to_whoever_presents_nothing(world: World, ours: Neighbour) -> None:
+async def test_the_directory_shows_nothing_without_a_credential(world: World, ours: Neighbour) -> None:
     async with inside(world.database, ours.salon.tenant_id) as connection:
         assert (await connection.execute(text("SELECT count(*) FROM token_directory"))).scalar_one() == 0
     async with world.database.engine.connect() as connection:

@@ -78,7 +78,7 @@ def test_knows_what_says_nothing_about_the_work(error: Exception, away: bool) ->
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_passes_is_a_warning_without_a_traceback(error: Exception) -> None:
+def test_a_passing_outage_is_a_warning_without_a_traceback(error: Exception) -> None:
     """Nothing has to be mended: the database is away, or others use it just now."""
     outage = Outage("event reader")
     with capture_logs() as lines:

@@ -221,7 +221,7 @@ async def test_hints_are_short_enough_for_postgresql_and_can_be_read_back(relay_
             await connection.execute(text("SELECT pg_notify('elsewhere', :payload)"), {"payload": payload})
 
 
-def test_nothing_new_needs_no_hint() -> None:
+def test_no_new_events_need_no_hint() -> None:
     assert encode_hints([]) == []
 
 

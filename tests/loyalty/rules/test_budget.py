@@ -39,7 +39,7 @@ def test_a_client_spends_what_it_has_and_then_waits_for_what_it_lacks() -> None:
 
 
 @pytest.mark.parametrize("per_second", [1, 7, 10_000, 30_000, 1_000_000])
-def test_what_is_left_is_told_to_the_point(per_second: int) -> None:
+def test_a_charge_tells_exactly_what_is_left(per_second: int) -> None:
     limits = BudgetLimits(200_000, per_second)
     for cost in range(1, 200):
         client = Bucket(limits, CLIENT_PART)

@@ -20,7 +20,7 @@ def test_refuses_what_has_no_fixed_number_of_minutes(text: str) -> None:
 
 
 @pytest.mark.parametrize("minutes", [0, 1, 59, 60, 90, 1_440, 1_441, 20_160, 527_040])
-def test_what_is_written_is_read_again(minutes: int) -> None:
+def test_a_formatted_duration_is_parsed_to_the_same_minutes(minutes: int) -> None:
     assert parse_minutes(format_minutes(minutes), ()) == minutes
 
 

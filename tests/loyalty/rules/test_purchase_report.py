@@ -196,7 +196,7 @@ def test_a_report_counts_from_when_it_came_about_for_so_long(told: datetime | No
 # ── replay, news, or nobody can tell ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_says_nothing_new_is_a_replay() -> None:
+def test_a_report_with_nothing_new_is_a_replay() -> None:
     known = state_of(FULL, PAID)
     for told in (report(), report(location="mitte"), PurchaseReport.of(FULL)):
         assert judge(told, PAID, known) == Judgement(None, PAID)

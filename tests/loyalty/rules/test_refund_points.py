@@ -53,7 +53,7 @@ def test_points_that_pay_after_a_refund_all_go_back_in_the_end() -> None:
     assert share_of_refund(1_000, 300, 700, paid, first) == PointsPaid(700, 700)
 
 
-def test_what_cost_nothing_has_no_part_that_points_paid() -> None:
+def test_a_refund_of_a_free_purchase_has_no_part_that_points_paid() -> None:
     assert share_of_refund(0, 0, 0, PointsPaid(5, 0), NOTHING) == NOTHING
     assert share_of_refund(100, 0, 50, NOTHING, NOTHING) == NOTHING
 

@@ -195,7 +195,9 @@ async def test_who_comes_again_is_back(
     assert back.cause_id is not None
 
 
-async def test_what_does_not_bring_anybody_back(world: World, salon: Salon, anna: CustomerId) -> None:
+async def test_reports_that_earn_nothing_new_leave_a_customer_archived(
+    world: World, salon: Salon, anna: CustomerId
+) -> None:
     """Reports that end a purchase, replays, money back, corrections, and what is told about a customer."""
     await earn(world, salon, order("to be cancelled"))
     await earn(world, salon, order("to be refunded"))

@@ -217,7 +217,7 @@ async def test_a_retry_changes_nothing(world: World, salon: Salon, life: Life, n
             await erase(world, salon, "third key")
 
 
-async def test_it_is_told_without_a_name(world: World, salon: Salon, life: Life) -> None:
+async def test_an_erasure_is_told_without_the_name_of_the_customer(world: World, salon: Salon, life: Life) -> None:
     """An entry of the audit log, a row of the archive history, and an event; each says whose id and who did it."""
     await erase(world, salon)
     wanted = AuditFilter(subjects=[AuditSubject.CUSTOMER])

@@ -59,7 +59,7 @@ async def test_after_it_the_new_key_alone_finds_and_opens_every_code(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_it_can_be_stopped_and_begun_again(world: World, salon: Salon) -> None:
+async def test_resealing_can_be_stopped_and_begun_again(world: World, salon: Salon) -> None:
     old, both, new = keyed(world, OLD), keyed(world, NEW, OLD), keyed(world, NEW)
     sold = await sell(old, salon, 7)
     stopped = reseal_codes(both, salon.tenant_id)

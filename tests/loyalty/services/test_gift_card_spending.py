@@ -104,7 +104,7 @@ async def test_what_is_held_cannot_be_spent_twice(world: World, salon: Salon, no
     assert (await hold_card(world, salon, card.id, 5_000, "third")).card.held_minor == 5_000
 
 
-async def test_whoever_has_the_code_spends_the_card(
+async def test_anybody_with_the_code_spends_the_card(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     anna_id, ben_id = await known_customer(world, salon), await known_customer(world, salon, "ben")

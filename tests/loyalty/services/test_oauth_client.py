@@ -255,7 +255,7 @@ async def test_nobody_learns_the_secret_of_what_may_do_more(
     await change_token_secret(at(world, NOON), actor, SecretChange(token.id, 5), new_hash())
 
 
-async def test_a_token_ends_with_whoever_changed_its_secret_and_still_with_its_maker(
+async def test_a_token_ends_with_the_token_that_changed_its_secret_and_with_its_maker(
     world: World, salon: Salon
 ) -> None:
     """A thief keeps no secret, and a token that changes its own secret does not slip away from its maker."""
@@ -287,7 +287,7 @@ async def test_an_overlap_has_bounds(world: World, salon: Salon, minutes: int) -
     assert refused.value.path == ("overlap_minutes",)
 
 
-async def test_what_has_ended_gets_no_new_secret(world: World, salon: Salon) -> None:
+async def test_an_ended_token_gets_no_new_secret(world: World, salon: Salon) -> None:
     token = await create_api_token(world, salon.owner, ApiTokenRequest("Till", RECORDING), new_hash())
     await end_api_token(world, salon.owner, TokenId(token.id))
     with pytest.raises(InvalidInput):

@@ -49,7 +49,7 @@ async def test_customers_come_with_what_they_had(world: World, salon: Salon, led
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_it_is_sent_again_and_nothing_happens_again(
+async def test_an_opening_balance_sent_again_changes_nothing(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     """F-33: the customer is the key; other numbers are a conflict."""
@@ -108,7 +108,7 @@ async def test_only_what_counts_for_the_tier_may_come_without_points(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_whoever_is_there_already_gets_it_on_top(
+async def test_an_opening_balance_is_added_to_the_points_of_a_known_customer(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     await known_customer(world, salon)
@@ -119,7 +119,7 @@ async def test_whoever_is_there_already_gets_it_on_top(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_who_became_another_brings_along_what_was_theirs_once(
+async def test_a_merged_customer_brings_an_opening_balance_along_once(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """C-22, F-35: before the merge or after it, each under its own name, and never again."""

@@ -135,7 +135,7 @@ async def test_a_purchase_of_nothing_gives_everything_back(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_fits_stays_as_it_is(world: World, salon: Salon) -> None:
+async def test_payments_within_the_total_stay_as_they_are(world: World, salon: Salon) -> None:
     await capture(world, salon, await hold_for(world, salon, 100, "spent"), "spend")
     await hold_for(world, salon, 50, "held")
     recorded = await earn(world, salon, order("cart", 750))

@@ -83,7 +83,7 @@ async def test_an_older_fact_changes_nothing_and_tells_nothing(world: World, sal
     assert (change.told_at, change.recorded_at) == (NOON + HOUR / 2, NOON + HOUR)
 
 
-async def test_what_is_taken_away_is_told(world: World, salon: Salon) -> None:
+async def test_cleared_fields_are_in_the_profile_history(world: World, salon: Salon) -> None:
     await upsert_customers(world, salon.integration, [FIRST])
     await tell(world, salon.manager, cleared=frozenset({"email", "tags", "category"}))
     assert await history(world, salon.staff) == [

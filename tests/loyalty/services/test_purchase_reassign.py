@@ -365,7 +365,7 @@ async def test_of_two_at_the_same_time_one_wins(world: World, shop: Salon, ledge
     await ledger_is_sound(shop.tenant_id)
 
 
-async def test_it_takes_ten_round_trips(world: World, shop: Salon, statements: StatementLog) -> None:
+async def test_a_reassignment_takes_ten_round_trips(world: World, shop: Salon, statements: StatementLog) -> None:
     await earn(world, shop, order())
     with statements() as sent:
         await reassign(world, shop)

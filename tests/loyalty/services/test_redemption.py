@@ -621,7 +621,7 @@ async def test_of_256_who_redeem_10_of_1000_exactly_100_succeed(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_waits_for_a_lock_happens_when_it_has_got_it(
+async def test_a_capture_happens_at_the_time_when_it_gets_the_lock(
     world: World, salon: Salon, rich: CustomerId, ledger_is_sound: LedgerCheck
 ) -> None:
     """Entries of one account are in the order of their time, whoever had begun first."""

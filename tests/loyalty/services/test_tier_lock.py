@@ -101,7 +101,9 @@ async def test_a_lock_ends_by_time(world: World, salon: Salon, relay_database: D
     assert causes == ["ACCRUAL", "MANUAL", "REVIEW", "MANUAL", "REVIEW"]
 
 
-async def test_what_was_so_already_is_noted_and_not_told(world: World, salon: Salon, relay_database: Database) -> None:
+async def test_locking_the_present_tier_is_noted_and_not_told(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
     """BK-100: no upgrade when the tier is unchanged, but the team can read who locked it and why."""
     then = at(world, NOON)
     tiers = await furnish(then, salon)

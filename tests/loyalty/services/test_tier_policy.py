@@ -271,7 +271,7 @@ async def test_what_is_brought_along_or_merged_counts_in_the_window(world: World
     assert (anna.tier and anna.tier.name, anna.points.qualifying) == ("Silver", 110)
 
 
-async def test_whoever_is_late_counts_in_the_window_that_has_begun(world: World, salon: Salon) -> None:
+async def test_a_late_process_counts_in_the_window_that_has_begun(world: World, salon: Salon) -> None:
     """A process whose clock is behind does not book into a window that another has closed."""
     await furnish(at(world, NOON), salon, basis=WINDOW)
     await earn(at(world, NEW_YEAR), salon, order("first", 1_000))

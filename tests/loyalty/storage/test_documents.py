@@ -91,7 +91,7 @@ def test_a_document_looks_as_earlier_releases_wrote_it(value: Any, document: Any
     assert to_document(value) == document
 
 
-def test_what_has_no_form_is_a_bug() -> None:
+def test_a_value_without_a_form_raises_a_type_error() -> None:
     with pytest.raises(TypeError, match="float has no form in a document"):
         to_document(1.5)
 
