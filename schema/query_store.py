@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from loyalty.rules.ids import TenantId
+from loyalty.services.known_documents import weigh_text
 
 CLIENT_QUERY_BYTES = 131_072
 """Memory of the documents of one client: some 50 everyday ones. Documents of a tenant serve all of its clients."""
@@ -23,9 +24,6 @@ PROCESS_QUERY_BYTES = 67_108_864
 
 QUERY_IDLE_SECONDS = 86_400.0
 """A document that nobody asked for in so long a time is forgotten."""
-
-ENTRY_BYTES = 500
-"""About what the store itself takes for one document, beside the text."""
 
 _Key = tuple[TenantId, str]
 """A tenant, and the hash of a document."""
@@ -75,7 +73,7 @@ class QueryStore:
         """Keep a document that a client has sent with its hash. Return whether it is kept."""
         if self.find(tenant_id, sha256) is not None:
             return True
-        size = ENTRY_BYTES + _size_of(text)
+        size = weigh_text(text)
         if size > CLIENT_QUERY_BYTES:
             return False
         owner = (tenant_id, client)
@@ -122,8 +120,3 @@ def _take(counts: Counter[_Counted], key: _Counted, size: int) -> None:
     counts[key] -= size
     if counts[key] <= 0:
         del counts[key]
-
-
-def _size_of(text: str) -> int:
-    """Bytes that Python keeps a text in: one for each character of an ASCII text, at most four."""
-    return len(text) if text.isascii() else 4 * len(text)

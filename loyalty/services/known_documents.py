@@ -10,6 +10,9 @@ KNOWN_DOCUMENT_BYTES = 16_777_216
 MAX_KNOWN_VERSIONS = 10_000
 """Tenants of which a process remembers how often they have changed their documents."""
 
+ENTRY_BYTES = 500
+"""About what a store takes for one document, beside the text."""
+
 
 class KnownDocuments:
     """The texts, by tenant and hash, and the newest version that each tenant was seen with."""
@@ -47,14 +50,14 @@ class KnownDocuments:
         if key in self._texts:
             self._drop(key)
         self._texts[key] = (version, text)
-        self.kept_bytes += _size_of(text)
+        self.kept_bytes += weigh_text(text)
         while self.kept_bytes > KNOWN_DOCUMENT_BYTES:
             self._drop(next(iter(self._texts)))
 
     def _drop(self, key: tuple[TenantId, str]) -> None:
-        self.kept_bytes -= _size_of(self._texts.pop(key)[1])
+        self.kept_bytes -= weigh_text(self._texts.pop(key)[1])
 
 
-def _size_of(text: str) -> int:
-    """At most so many bytes that Python keeps a text in, and what its entry takes."""
-    return 500 + (len(text) if text.isascii() else 4 * len(text))
+def weigh_text(text: str) -> int:
+    """About how many bytes a kept text takes: one for each character of an ASCII text, at most four, and its entry."""
+    return ENTRY_BYTES + (len(text) if text.isascii() else 4 * len(text))

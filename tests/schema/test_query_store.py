@@ -5,10 +5,10 @@ import uuid
 import pytest
 
 from loyalty.rules.ids import TenantId
+from loyalty.services.known_documents import ENTRY_BYTES
 from schema.persisted import hash_of_text
 from schema.query_store import (
     CLIENT_QUERY_BYTES,
-    ENTRY_BYTES,
     PROCESS_QUERY_BYTES,
     QUERY_IDLE_SECONDS,
     TENANT_QUERY_BYTES,
