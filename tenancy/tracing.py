@@ -149,7 +149,7 @@ class RoundTrips:
             return None
         summaries = [summarize(statement) for statement in statements]
         with_tables = [one for one in summaries if " " in one] or summaries[-1:]
-        summary = " ".join(_that_fit(dict.fromkeys(with_tables)))
+        summary = _join_fitting(dict.fromkeys(with_tables))
         span.rename(summary)
         for name, value in self._place.items():
             span.note(name, value)
@@ -202,22 +202,22 @@ def summarize(statement: Executable | None) -> str:
             read[part.name] = None
     reads = [table for table in read if table not in written]
     if isinstance(statement, Select) or not targets:
-        return " ".join(_that_fit([*targets, " ".join(["SELECT", *_that_fit(reads)])]))
-    return " ".join(_that_fit(targets))
+        return _join_fitting([*targets, _join_fitting(["SELECT", *reads])])
+    return _join_fitting(targets)
 
 
 def _summarize_text(statement: str) -> str:
     """The tables that a statement writes, or else its first word."""
     found = _WRITES.findall(statement)
-    return " ".join(_that_fit(dict.fromkeys(f"{verb} {table}" for verb, table in found))) or statement.split(None, 1)[0]
+    return _join_fitting(dict.fromkeys(f"{verb} {table}" for verb, table in found)) or statement.split(None, 1)[0]
 
 
-def _that_fit(words: Iterable[str]) -> list[str]:
-    """As many words from the first on as a summary may have characters."""
+def _join_fitting(words: Iterable[str]) -> str:
+    """Join words from the first on, as many as fit into a summary."""
     kept, length = list[str](), 0
     for word in words:
         length += len(word) + 1
         if kept and length > MAX_SUMMARY_LENGTH:
             break
         kept.append(word)
-    return kept
+    return " ".join(kept)
