@@ -20,7 +20,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from api.errors import error_response, internal
 from permissions.actor import Actor
 from schema.masking import ErrorCode
-from tenancy.tracing import NO_SPAN, Kind, Span, Tracer, hold
+from tenancy.tracing import NO_SPAN, Kind, Span, Tracer, enter_span
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_PATH_LENGTH = 200
@@ -114,7 +114,7 @@ class RequestLog:
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
             self._continue_trace(headers),
-            hold(self._begin_span(scope)) as span,
+            enter_span(self._begin_span(scope)) as span,
         ):
             try:
                 await self.app(scope, receive, exchange.send)

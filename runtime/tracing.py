@@ -191,7 +191,7 @@ class ProcessSpan:
 
     def within(self) -> AbstractContextManager[None]:
         """Let what begins in the block be a part of this span."""
-        return _within(set_span_in_context(self._span))
+        return _attach_context(set_span_in_context(self._span))
 
     def end(self) -> None:
         """The work is over. A second call changes nothing."""
@@ -246,11 +246,11 @@ class ProcessTracer:
 
         What is no trace of W3C's form counts as none.
         """
-        return _within(self._callers.extract(headers, set_span_in_context(INVALID_SPAN)))
+        return _attach_context(self._callers.extract(headers, set_span_in_context(INVALID_SPAN)))
 
 
 @contextlib.contextmanager
-def _within(context: current.Context) -> Iterator[None]:
+def _attach_context(context: current.Context) -> Iterator[None]:
     before = current.attach(context)
     try:
         yield

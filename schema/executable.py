@@ -57,7 +57,7 @@ from schema.tracing import (
 )
 from schema.variables import count_values
 from schema.watching import Operation, OperationWatch, Outcome
-from tenancy.tracing import Tracer, hold, trace
+from tenancy.tracing import Tracer, enter_span, trace
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -226,7 +226,7 @@ class ExecutableSchema(strawberry.Schema):
     ) -> ExecutionResult:
         """Run a query or mutation. Raises strawberry's errors when the document names no operation that is allowed."""
         began = time.perf_counter()
-        with hold(begin_operation(self.tracer, context_value)):
+        with enter_span(begin_operation(self.tracer, context_value)):
             result = await super().execute(
                 query,
                 variable_values=variable_values,

@@ -21,7 +21,7 @@ from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 MAX_SUMMARY_LENGTH = 255
 """Characters of the summary of a statement, as the conventions say; what would be cut is left out whole."""
 MAX_SUMMARIES = 2_000
-"""Statements whose summary one process keeps; the one that was not used for longest is summed up anew."""
+"""Summaries that one process keeps; the one that was not used for longest is made anew."""
 
 TENANT = "treue.tenant.id"
 """The attribute that names a tenant."""
@@ -106,16 +106,16 @@ def trace(
     span = tracer.begin(name, kind)
     if tenant_id is not None:
         span.note(TENANT, tenant_id)
-    return hold(span)
+    return enter_span(span)
 
 
-def hold(span: S | None) -> AbstractContextManager[S | None]:
+def enter_span(span: S | None) -> AbstractContextManager[S | None]:
     """Let a span that has begun last as long as the block, and fail with an exception of the block."""
-    return NO_SPAN if span is None else _hold(span)
+    return NO_SPAN if span is None else _enter_span(span)
 
 
 @contextlib.contextmanager
-def _hold(span: S) -> Iterator[S]:
+def _enter_span(span: S) -> Iterator[S]:
     try:
         with span.within():
             yield span

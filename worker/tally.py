@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from loyalty.rules.ids import TenantId
-from tenancy.tracing import Round, Span, Tracer, hold, trace
+from tenancy.tracing import Round, Span, Tracer, enter_span, trace
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Tally:
 
     def trace_round(self, loop: str) -> AbstractContextManager[Round | None]:
         """A span for the round of a loop."""
-        return hold(None if self.tracer is None else self.tracer.begin_round(f"{loop} round"))
+        return enter_span(None if self.tracer is None else self.tracer.begin_round(f"{loop} round"))
 
     def trace_work(self, name: str, tenant_id: TenantId) -> AbstractContextManager[Span | None]:
         """A span for what a round does in one tenant."""
