@@ -53,17 +53,14 @@ def is_away(error: Exception) -> bool:
     """Whether the database could not be reached or used, which says nothing about the work that was tried."""
     if isinstance(error, OSError | NoFreeConnection):
         return True
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        return _tells_away(error.orig)
-    return _tells_away(error)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return _tells_away(find_cause(error))
 
 
 def is_passing(error: Exception) -> bool:
     """Whether the database is away or too busy, so that the same work may well succeed a little later."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(error, TimeoutError) or is_away(error) or getattr(cause, "sqlstate", None) in BUSY_STATES
+    return isinstance(error, TimeoutError) or is_away(error) or sqlstate_of(error) in BUSY_STATES
 
 
 def log_failure(logger: structlog.stdlib.BoundLogger, event: str, error: Exception, **details: object) -> None:
@@ -76,12 +73,23 @@ def log_failure(logger: structlog.stdlib.BoundLogger, event: str, error: Excepti
 
 def _say_reason(error: Exception) -> str:
     """The error and its first line. The driver's further lines may quote values."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = find_cause(error)
     return f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}".removesuffix(": ")
 
 
-def _tells_away(error: BaseException | None) -> bool:
-    sqlstate = getattr(error, "sqlstate", None)
+def find_cause(error: BaseException) -> BaseException:
+    """The error of the driver, where SQLAlchemy has wrapped it."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The SQLSTATE with which the database refused a statement; None where it did not."""
+    state = getattr(find_cause(error), "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def _tells_away(error: BaseException) -> bool:
+    sqlstate = sqlstate_of(error)
     if sqlstate is None:
         # The driver could not even ask: nobody answered, or the connection broke off.
         return isinstance(error, psycopg.OperationalError)

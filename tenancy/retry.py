@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from tenancy.outage import sqlstate_of
+
 MAX_ATTEMPTS = 8
 FIRST_WAIT_SECONDS = 0.005
 MAX_WAIT_SECONDS = 0.2
@@ -52,9 +54,3 @@ def _cause(disturbance: Exception) -> str | None:
     if isinstance(disturbance, StaleRead):
         return "stale_read"
     return _CAUSES.get(sqlstate_of(disturbance) or "")
-
-
-def sqlstate_of(error: Exception) -> str | None:
-    """The SQLSTATE with which the database refused a statement; None where it did not."""
-    state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return state if isinstance(state, str) else None

@@ -15,8 +15,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Delete, Executable, Insert, Select, Table, TextClause, Update
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
+
+from tenancy.outage import find_cause, sqlstate_of
 
 MAX_SUMMARY_LENGTH = 255
 """Characters of the summary of a statement, as the conventions say; what would be cut is left out whole."""
@@ -178,11 +179,10 @@ def _end_with_answer(span: Span, answered: "asyncio.Future[Any]") -> None:
 
 def fail_statement(span: Span, error: BaseException) -> None:
     """Say with which SQLSTATE a statement failed, or with what else. The message may hold values, so it is not told."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(cause, "sqlstate", None)
+    state = sqlstate_of(error)
     if state:
         span.note("db.response.status_code", state)
-    span.fail(state or type(cause).__qualname__)
+    span.fail(state or type(find_cause(error)).__qualname__)
 
 
 @lru_cache(MAX_SUMMARIES)

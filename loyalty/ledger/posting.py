@@ -16,7 +16,8 @@ from loyalty.ledger.part import Part, PostedRow
 from loyalty.ledger.parts import ADDED, MOVED, PARTS
 from loyalty.storage.tables import programs
 from tenancy.database import Transaction
-from tenancy.retry import StaleRead, sqlstate_of
+from tenancy.outage import sqlstate_of
+from tenancy.retry import StaleRead
 from tenancy.table import tenant_parameter
 
 Row = TypeVar("Row", bound=PostedRow)
