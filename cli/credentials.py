@@ -48,7 +48,7 @@ def local_code_keys(settings: Settings) -> CodeKeys:
     try:
         if settings.gift_card_keys_file is None and not path.exists():
             _make_code_keys(path)
-        return CodeKeys.of([_secret(line) for line in _lines(path.read_text("ascii"))])
+        return CodeKeys.of([_parse_key(line) for line in _lines(path.read_text("ascii"))])
     except (OSError, ValueError) as error:
         raise SetupProblem(f"The keys of gift cards in {path} cannot be used: {_reason(error)}") from None
 
@@ -71,7 +71,7 @@ def _lines(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _secret(line: str) -> bytes:
+def _parse_key(line: str) -> bytes:
     if not _KEY_LINE.fullmatch(line):
         raise ValueError(f"every key is a line of {2 * KEY_LENGTH} hexadecimal digits")
     return bytes.fromhex(line)

@@ -52,7 +52,7 @@ class PendingItem(NamedTuple):
 
 
 def prepare_inputs(schema: GraphQLSchema) -> None:
-    """Let all inputs of a schema be made by what is known of their types."""
+    """Plan each input type of a schema once, and build its inputs by that plan."""
     for type_ in schema.type_map.values():
         if not isinstance(type_, GraphQLInputObjectType):
             continue

@@ -96,7 +96,7 @@ async def _decide(
 
 
 async def _write(tx: Transaction, book: Book, *, person: Sequence[PersonRow], customer_id: CustomerId) -> None:
-    """Post the book first: what it still says of the person goes with the rest."""
+    """Post the book first, so that erasing also takes the texts in its new rows."""
     await post(tx, book.finish())
     marks = marks_of(
         external_ids=[row.external_id for row in person],

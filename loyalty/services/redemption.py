@@ -204,10 +204,10 @@ async def _decide_hold(
     found = await read_checkout_lots(tx, customer_id, checkout.purchase, request.points, book.now)
     refuse_payer(found.known.build_purchase_to_pay(), customer_id)
     book.bring_lots(customer_id, found.lots)
-    brought = sum(lot.remaining for lot in _usable(book, customer_id, found))
+    brought = sum(lot.remaining for lot in _find_usable_lots(book, customer_id, found))
     if request.replaces is not None:
         await _replace(tx, book, customer_id, request.replaces)
-    usable = _usable(book, customer_id, found)
+    usable = _find_usable_lots(book, customer_id, found)
     spendable = found.spendable - brought + sum(lot.remaining for lot in usable)
     application = _apply(program, found.known, request, spendable)
     hold = new_hold(book, customer_id, request, application)
@@ -219,8 +219,8 @@ async def _decide_hold(
     return Booked(book, hold.id, partial(answer_held, book, hold))
 
 
-def _usable(book: Book, customer_id: CustomerId, found: CheckoutLots) -> list[Lot]:
-    """The lots that the books know and that may pay for the purchase."""
+def _find_usable_lots(book: Book, customer_id: CustomerId, found: CheckoutLots) -> list[Lot]:
+    """The spendable lots of the book that the purchase itself did not earn."""
     return [lot for lot in book.lots.spendable(customer_id) if lot.cause_id not in found.earned_with]
 
 

@@ -41,23 +41,23 @@ class GiftCardValidity:
 
     @computed(description="DURATION: so many months from the day of issue, and then ...")
     def months(self) -> int | None:
-        """Of this kind only."""
+        """Null for a validity of another kind."""
         return _number(self, "months", ValidityKind.DURATION)
 
     @computed(description="DURATION: ... so many days.")
     def days(self) -> int | None:
-        """Of this kind only."""
+        """Null for a validity of another kind."""
         return _number(self, "days", ValidityKind.DURATION)
 
     @computed(description="FIXED_DAY: the last day on which cards can be spent.")
     def last_day(self) -> date | None:
-        """Of this kind only."""
+        """Null for a validity of another kind."""
         row = row_of(Validity, self)
         return row.last_day if row.kind is ValidityKind.FIXED_DAY else None
 
     @computed(description="END_OF_YEAR_AFTER_YEARS: so many years after the year of issue; 0 for that year.")
     def years(self) -> int | None:
-        """Of this kind only."""
+        """Null for a validity of another kind."""
         return _number(self, "years", ValidityKind.END_OF_YEAR_AFTER_YEARS)
 
 
@@ -141,7 +141,7 @@ class GiftCardDurationInput:
     one_of=True,
 )
 class GiftCardValidityInput:
-    none: bool | None = strawberry.field(default=strawberry.UNSET, description="For ever: write `true`.")
+    none: bool | None = strawberry.field(default=strawberry.UNSET, description="The cards never expire. Write `true`.")
     duration: GiftCardDurationInput | None = strawberry.field(default=strawberry.UNSET, description="For a time.")
     fixed_day: date | None = strawberry.field(
         default=strawberry.UNSET, description="Until this day, the same for all cards; not over yet."

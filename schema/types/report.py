@@ -32,7 +32,7 @@ class Movements:
     reversed: Points = strawberry.field(description="Earned points that were taken back.")
     redeemed: Points = strawberry.field(description="Spent at checkout and on gift cards.")
     returned: Points = strawberry.field(description="Spent points that were given back.")
-    expired: Points = strawberry.field(description="Passed their date.")
+    expired: Points = strawberry.field(description="Lost at the end of their last day.")
     adjusted: Points = strawberry.field(description="Corrected by hand, signed.")
 
 
