@@ -39,9 +39,11 @@ def run() -> None:
     """Run the embedded server until Ctrl-C, so that several processes can share it."""
     settings = load_settings()
     with _use_embedded_server(settings) as postgres:
+        # A signal may come as soon as the line is read.
+        stop = _note_signals()
         # The administrator's password stays in its file: what is printed ends up in scroll-back and logs.
         click.echo(f"PostgreSQL is running; its socket is in {postgres.socket_folder}, its log is {postgres.log_file}")
-        _wait_for_signal()
+        stop.wait()
 
 
 @database.command()
@@ -72,8 +74,9 @@ def _use_embedded_server(settings: Settings) -> EmbeddedPostgres:
     return EmbeddedPostgres(settings.data_dir)
 
 
-def _wait_for_signal() -> None:
+def _note_signals() -> threading.Event:
+    """Take SIGINT and SIGTERM from now on; the event is set when one has come."""
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: done.set())
-    done.wait()
+    return done

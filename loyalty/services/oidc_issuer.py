@@ -200,7 +200,7 @@ def _with_client(
     secret: bytes | None = None
     if isinstance(request.client_secret, str):
         if client_id is None:
-            refuse_problems([Problem(("client_secret",), "must come with a clientId")])
+            refuse_problems([Problem(("sign_in_client_secret",), "must come with a signInClientId")])
         secret = seal_client_secret(world, tenant_id, known.id if known else row.id, request.client_secret)
     elif request.client_secret is ABSENT and known is not None and client_id == known_id:
         secret = known.client_secret
@@ -215,7 +215,7 @@ async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> No
         return
     found = await world.database.tenant_of_token(hash_of_pair(row.issuer, row.client_id))
     if found is None or found[0] != tx.tenant_id:
-        refuse_problems([Problem(("client_id",), _OF_ANOTHER_TENANT)])
+        refuse_problems([Problem(("sign_in_client_id",), _OF_ANOTHER_TENANT)])
 
 
 def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
@@ -281,10 +281,10 @@ def _problems(world: World, request: OidcIssuerRequest) -> list[Problem | None]:
 def _problems_of_client(request: OidcIssuerRequest) -> list[Problem | None]:
     problems: list[Problem | None] = []
     if isinstance(request.client_id, str):
-        problems.append(check_text(request.client_id, ("client_id",), AUDIENCE_MAX_LENGTH))
+        problems.append(check_text(request.client_id, ("sign_in_client_id",), AUDIENCE_MAX_LENGTH))
     secret = request.client_secret
     if isinstance(secret, str):
-        problems.append(check_text(secret, ("client_secret",), CLIENT_SECRET_MAX_LENGTH))
+        problems.append(check_text(secret, ("sign_in_client_secret",), CLIENT_SECRET_MAX_LENGTH))
         if not (secret.isascii() and secret.isprintable()):
-            problems.append(Problem(("client_secret",), "must hold printable ASCII only"))
+            problems.append(Problem(("sign_in_client_secret",), "must hold printable ASCII only"))
     return problems

@@ -44,13 +44,13 @@ class OidcIssuerSetInput:
     roles: list[OidcRoleInput] = strawberry.field(
         description="What the values of the claim stand for; 1 to 50. Who has none of them is not let in."
     )
-    client_id: str | None = strawberry.field(
+    sign_in_client_id: str | None = strawberry.field(
         default=strawberry.UNSET,
         description="The id of your application at the provider, by which staff sign in with a browser; 1 to 255 "
         "characters, often the same as `audience`. Left out it stays, null switches browser sign-in off. An issuer and "
         "client id belong to one tenant.",
     )
-    client_secret: str | None = strawberry.field(
+    sign_in_client_secret: str | None = strawberry.field(
         default=strawberry.UNSET,
         description="The secret of that application; 1 to 255 printable ASCII characters. It is kept encrypted and "
         "never shown. Left out it stays with its application, null is for an application without a secret.",
@@ -84,8 +84,8 @@ async def oidc_issuer_set(
             input.audience,
             input.role_claim,
             [_role_value(index, one) for index, one in enumerate(input.roles)],
-            sent(input.client_id),
-            sent(input.client_secret),
+            sent(input.sign_in_client_id),
+            sent(input.sign_in_client_secret),
         )
         row = await set_oidc_issuer(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

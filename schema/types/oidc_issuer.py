@@ -44,12 +44,16 @@ class OidcIssuer(Node):
     created_at: datetime = strawberry.field(description="When it was set first.")
     changed_at: datetime = strawberry.field(description="When it was set last.")
     changed_by: str = strawberry.field(description="Who set it last.")
-    client_id: str | None = strawberry.field(
-        description="The tenant's application, by which staff sign in with a browser; null where they do not."
+
+    @computed(
+        description="The id of the tenant's application, by which staff sign in with a browser; null where they do not."
     )
+    def sign_in_client_id(self) -> str | None:
+        """From the row."""
+        return row_of(OidcIssuerRow, self).client_id
 
     @computed(description="Whether the application has a secret, which is shown nowhere.")
-    def has_client_secret(self) -> bool:
+    def has_sign_in_client_secret(self) -> bool:
         """From the sealed secret."""
         return row_of(OidcIssuerRow, self).client_secret is not None
 

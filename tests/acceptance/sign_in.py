@@ -20,7 +20,7 @@ from tests.fixtures.server import ServerProcess
 SIGNING = ECKey.generate_key("P-256", {"kid": "signing", "use": "sig"})
 WHO = "{ viewer { kind name permissions session { startedAt expiresAt } } }"
 ROLES = [{"value": "boss", "role": "OWNER"}, {"value": "till", "role": "STAFF"}]
-ADDRESSES = "oidcIssuer { id clientId hasClientSecret signInUrl redirectUri backChannelLogoutUri }"
+ADDRESSES = "oidcIssuer { id signInClientId hasSignInClientSecret signInUrl redirectUri backChannelLogoutUri }"
 SESSION_COOKIE, PENDING_COOKIE = "treue_session", "treue_sign_in"
 
 
@@ -78,9 +78,9 @@ class SignInStage(NamedTuple):
 async def open_stage(salon: Business, provider: Provider, server: ServerProcess, **changes: Any) -> SignInStage:
     """Set the provider for a tenant, with an application for browsers."""
     client_id = secrets.token_hex(8)
-    given = {"issuer": provider.issuer, "audience": client_id, "clientId": client_id, "roles": ROLES, **changes}
+    given = {"issuer": provider.issuer, "audience": client_id, "signInClientId": client_id, "roles": ROLES, **changes}
     made = await salon.owner.at(server).do("oidcIssuerSet", ADDRESSES, **given)
-    stage = SignInStage(salon, provider, server, given["clientId"], made["oidcIssuer"])
+    stage = SignInStage(salon, provider, server, given["signInClientId"], made["oidcIssuer"])
     stage.let_in()
     return stage
 

@@ -67,13 +67,20 @@ async def test_an_application_with_a_secret_and_an_audience_of_its_own(
     provider, server = sign_in_provider, sign_in_server
     provider.describe_sign_in(token_endpoint_auth_methods_supported=["client_secret_post"])
     stage = await open_stage(
-        salon, provider, server, audience="https://api.salon.example/" + salon.tenant_id.hex, clientSecret="sec ret:%+1"
+        salon,
+        provider,
+        server,
+        audience="https://api.salon.example/" + salon.tenant_id.hex,
+        signInClientSecret="sec ret:%+1",
     )
-    assert stage.set_up["hasClientSecret"] is True
+    assert stage.set_up["hasSignInClientSecret"] is True
     owner = salon.owner.at(server)
     given = {"issuer": provider.issuer, "audience": "https://api.salon.example/" + salon.tenant_id.hex, "roles": ROLES}
     kept = await owner.do("oidcIssuerSet", ADDRESSES, **given)
-    assert (kept["oidcIssuer"]["clientId"], kept["oidcIssuer"]["hasClientSecret"]) == (stage.client_id, True)
+    assert (kept["oidcIssuer"]["signInClientId"], kept["oidcIssuer"]["hasSignInClientSecret"]) == (
+        stage.client_id,
+        True,
+    )
     stage.let_in({"client_secret": "sec ret:%+1"}, aud=[stage.client_id, given["audience"]])
     async with Browser(stage) as browser:
         assert (await browser.sign_in()).status_code == 303
@@ -81,14 +88,17 @@ async def test_an_application_with_a_secret_and_an_audience_of_its_own(
     stage.let_in({"client_secret": "another"})
     async with Browser(stage) as browser:
         assert (await browser.sign_in()).status_code == 403
-    public = await owner.do("oidcIssuerSet", ADDRESSES, **given, clientSecret=None)
-    assert (public["oidcIssuer"]["clientId"], public["oidcIssuer"]["hasClientSecret"]) == (stage.client_id, False)
-    off = await owner.do("oidcIssuerSet", ADDRESSES, **given, clientId=None)
-    assert [off["oidcIssuer"][name] for name in ("clientId", "signInUrl", "redirectUri")] == [None, None, None]
+    public = await owner.do("oidcIssuerSet", ADDRESSES, **given, signInClientSecret=None)
+    assert (public["oidcIssuer"]["signInClientId"], public["oidcIssuer"]["hasSignInClientSecret"]) == (
+        stage.client_id,
+        False,
+    )
+    off = await owner.do("oidcIssuerSet", ADDRESSES, **given, signInClientId=None)
+    assert [off["oidcIssuer"][name] for name in ("signInClientId", "signInUrl", "redirectUri")] == [None, None, None]
     async with Browser(stage) as browser:
         assert (await browser.begin()).status_code == 404
-    (error,) = await owner.refusals("oidcIssuerSet", **given, clientSecret="without an application")
-    assert (error["code"], error["path"]) == ("INVALID_INPUT", ["clientSecret"])
+    (error,) = await owner.refusals("oidcIssuerSet", **given, signInClientSecret="without an application")
+    assert (error["code"], error["path"]) == ("INVALID_INPUT", ["signInClientSecret"])
     provider.describe_sign_in()
 
 
@@ -97,7 +107,7 @@ async def test_a_client_id_leads_to_one_tenant(stage: SignInStage, rival: Busine
     owner = rival.owner.at(stage.server)
     given = {"issuer": stage.provider.issuer, "roles": ROLES}
     for pair, path in (
-        ({"audience": "mine", "clientId": stage.client_id}, "clientId"),
+        ({"audience": "mine", "signInClientId": stage.client_id}, "signInClientId"),
         ({"audience": stage.client_id}, "audience"),
     ):
         async with rival.unchanged():
