@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import NotFound, refuse_problems
+from loyalty.rules.errors import refuse_problems
 from loyalty.rules.origins import check_origins
 from loyalty.services.audit import note_changes
 from loyalty.services.program import lock_program_in_force
@@ -26,8 +26,6 @@ async def set_allowed_origins(world: World, actor: Actor, origins: Sequence[str]
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
         former = await read_tenant(tx)
-        if former is None:
-            raise NotFound("tenant")
         await allow_origins(tx, kept)
         states = ({"origins": origins} for origins in (former.allowed_origins, kept))
         change = AuditedChange(AuditSubject.ALLOWED_ORIGINS, "origins", "Allowed origins", *states)

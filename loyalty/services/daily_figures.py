@@ -9,7 +9,7 @@ from loyalty.log.events import LoggedEvent
 from loyalty.log.readers import Reader, read_lag
 from loyalty.rules.daily_figures import DailyFigure, sum_by_day
 from loyalty.rules.entry_kinds import KINDS
-from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.errors import InvalidInput
 from loyalty.rules.zones import find_time_zone
 from loyalty.services.report import MovementRow, movements_of
 from loyalty.services.world import World
@@ -44,8 +44,6 @@ class DailyFiguresRow(NamedTuple):
 async def add_up_events(tx: Transaction, events: Sequence[LoggedEvent]) -> None:
     """Add events to the figures of their days: the handler of the reader."""
     tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
     happened = ((one.occurred_at, one.event) for one in events)
     await add_figures(tx, sum_by_day(happened, find_time_zone(tenant.time_zone)))
 
@@ -58,8 +56,6 @@ async def get_daily_figures(world: World, actor: Actor, start_at: datetime, end_
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
     zone = find_time_zone(tenant.time_zone)
     first_day, after = start_at.astimezone(zone).date(), end_at.astimezone(zone).date()
     if (after - first_day).days > MAX_DAYS:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from loyalty.rules.errors import NotFound
 from loyalty.rules.features import Feature
 from loyalty.services.feature_switch import apply_switch
 from loyalty.services.program import ProgramEdit, change_settings, lock_program_in_force
@@ -33,10 +32,7 @@ async def set_feature(world: World, actor: Actor, feature: Feature, *, on: bool)
     async def switch() -> SetFeature:
         async with world.database.tenant_transaction(actor.tenant_id) as tx:
             came = await _switch(world, tx, actor, feature, on=on)
-            tenant = await read_tenant(tx)
-            if tenant is None:
-                raise NotFound("tenant")
-            return SetFeature(tenant, came)
+            return SetFeature(await read_tenant(tx), came)
 
     return await retry_transaction(switch)
 

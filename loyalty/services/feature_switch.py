@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from loyalty.rules.audit import AuditedChange, AuditSubject
-from loyalty.rules.errors import NotFound
 from loyalty.rules.features import Feature, Switched, sort_features, switch_feature
 from loyalty.services.audit import note_changes
 from loyalty.storage.tenants import read_tenant, save_features
@@ -19,8 +18,6 @@ async def apply_switch(
     Refusals: DependencyRequired, IncompatibleFeature.
     """
     tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
     switched = switch_feature(tenant.features, feature, on=on, path=path)
     before, after = (_name_stored(features) for features in (tenant.features, switched.features))
     if before != after:

@@ -120,11 +120,7 @@ async def change_settings(
 
 async def get_tenant(world: World, actor: Actor) -> TenantRow:
     """The tenant that the actor's credential belongs to."""
-    tx = world.database.reading(actor.tenant_id)
-    tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
-    return tenant
+    return await read_tenant(world.database.reading(actor.tenant_id))
 
 
 async def program_in_force(world: World, tx: Reads, *, even_when_off: bool = False) -> CompiledProgram:

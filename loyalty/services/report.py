@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, ReportFigure
-from loyalty.rules.errors import LimitReached, NotFound
+from loyalty.rules.errors import LimitReached
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.report import day_range, redemption_rate
 from loyalty.services.world import World
@@ -71,8 +71,6 @@ async def get_report(world: World, actor: Actor, first_day: date, last_day: date
 async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[datetime, datetime]:
     """When a range of the tenant's local days begins, and the first instant after it. Refusal: InvalidInput."""
     tenant = await read_tenant(tx)
-    if tenant is None:
-        raise NotFound("tenant")
     return day_range(first_day, last_day, tenant.time_zone)
 
 

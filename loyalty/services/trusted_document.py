@@ -92,8 +92,6 @@ async def set_document_rule(world: World, actor: Actor, rule: DocumentRule) -> T
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         await lock_program_in_force(tx, even_when_off=True)
         former = await read_tenant(tx)
-        if former is None:
-            raise NotFound("tenant")
         await save_document_rule(tx, rule)
         states = ({"rule": one.name} for one in (former.document_rule, rule))
         change = AuditedChange(AuditSubject.DOCUMENT_RULE, "document_rule", "Rule of documents", *states)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
+from loyalty.rules.errors import NotFound
 from loyalty.rules.features import Feature
 from loyalty.rules.ids import TenantId
 from loyalty.rules.trusted_document import DocumentRule
@@ -66,11 +67,11 @@ _ALLOW_ORIGINS = (
 _SAVE_FEATURES = update(tenants).where(tenants.c.tenant_id == tenant_parameter()).values(features=bindparam("features"))
 
 
-async def read_tenant(tx: Reads) -> TenantRow | None:
-    """The tenant of the running transaction."""
+async def read_tenant(tx: Reads) -> TenantRow:
+    """The tenant of the running transaction. Refusal: NotFound."""
     row = await tx.row(_TENANT)
     if row is None:
-        return None
+        raise NotFound("tenant")
     on = {Feature[name] for name in row.features if name in Feature.__members__}
     features = frozenset(on | {Feature.LOYALTY} if row.enabled else on)
     ahead = timedelta(seconds=row.clock_advance_seconds)
