@@ -33,46 +33,40 @@ class Entrance(NamedTuple):
 
     async def admit(self, request: Request) -> Actor:
         """Who calls, as the access log then knows. Raises `RequestRefused`."""
-        actor = await self._authenticate(request)
-        note_actor(request.scope, actor)
-        if actor.session is not None:
-            return actor  # of a page of the service's own address, which was looked at before
-        try:
-            return admit_page(actor, request.headers, request.scope, self.allowed_origins)
-        except PageRefused as refused:
-            raise page_refused(str(refused), ORIGIN_NOT_ALLOWED) from None
-
-    async def admit_socket(self, headers: Headers, scope: Scope, authorization: str | None) -> Actor:
-        """Who introduces a socket: by a credential, else by the cookie of the handshake.
-
-        Raises `Unauthenticated`, `PageRefused`, `ForeignPage` or `TenantNotActive`.
-        """
-        cookie = self.sessions.cookie_of(headers) if self.sessions and authorization is None else None
-        if self.sessions is not None and cookie is not None:
-            self.sessions.refuse_foreign_page(headers, is_socket=True)
-            actor = await self.sessions.actor_of(cookie)
-            note_actor(scope, actor)
-            return actor
-        actor = await self.authenticate(authorization, peer_of(scope))
-        note_actor(scope, actor)
-        return admit_page(actor, headers, scope, self.allowed_origins)
-
-    async def _authenticate(self, request: Request) -> Actor:
-        headers = request.headers.getlist("authorization")
-        if len(headers) > 1:
+        sent = request.headers.getlist("authorization")
+        if len(sent) > 1:
             raise unauthenticated("Send one Authorization header.", missing=False)
-        cookie = self.sessions.cookie_of(request.headers) if self.sessions and not headers else None
         try:
-            if self.sessions is not None and cookie is not None:
-                self.sessions.refuse_foreign_page(request.headers)
-                return await self.sessions.actor_of(cookie)
-            return await self.authenticate(headers[0] if headers else None, peer_of(request.scope))
+            return await self._admit(request.headers, request.scope, sent[0] if sent else None)
         except ForeignPage as refused:
             hide_from_page(request.scope)
             raise page_refused(str(refused), CROSS_SITE) from None
+        except PageRefused as refused:
+            raise page_refused(str(refused), ORIGIN_NOT_ALLOWED) from None
         except Unauthenticated as refused:
             raise unauthenticated(str(refused), missing=refused.missing) from None
         except TenantNotActive as refused:
             raise not_active(refused) from None
         except self.unavailable:
             raise unavailable(UNAVAILABLE_MESSAGE) from None
+
+    async def admit_socket(self, headers: Headers, scope: Scope, authorization: str | None) -> Actor:
+        """Who introduces a socket, as the access log then knows.
+
+        Raises `Unauthenticated`, `PageRefused`, `ForeignPage` or `TenantNotActive`.
+        """
+        return await self._admit(headers, scope, authorization, is_socket=True)
+
+    async def _admit(
+        self, headers: Headers, scope: Scope, authorization: str | None, *, is_socket: bool = False
+    ) -> Actor:
+        """Who calls: by a credential, else by the cookie of a session. Either is compared with the page that calls."""
+        cookie = self.sessions.cookie_of(headers) if self.sessions and authorization is None else None
+        if self.sessions is None or cookie is None:
+            actor = await self.authenticate(authorization, peer_of(scope))
+            note_actor(scope, actor)
+            return admit_page(actor, headers, scope, self.allowed_origins)
+        self.sessions.refuse_foreign_page(headers, is_socket=is_socket)
+        actor = await self.sessions.actor_of(cookie)
+        note_actor(scope, actor)
+        return actor
