@@ -26,19 +26,19 @@ def issuer_keys() -> None:
 @issuer_keys.command(name="list")
 def list_() -> None:
     """List the keys by their id, which tokens carry as `kid`. The first one signs, the others verify."""
-    for place, key in enumerate(read_keys(_file())):
+    for place, key in enumerate(read_keys(_find_key_file())):
         click.echo(f"{key.thumbprint()}  {'verifies' if place else 'signs'}")
 
 
 @issuer_keys.command()
 def add() -> None:
     """Add a new key, which only verifies as yet, and print its id."""
-    path = _file()
+    path = _find_key_file()
     keys = read_keys(path)
     if len(keys) >= MAX_KEYS:
         raise SetupProblem(f"There are {MAX_KEYS} keys: remove one that signs nothing any more.")
     made = ECKey.generate_key(CURVE)
-    _write(path, [*keys, made])
+    _write_keys(path, [*keys, made])
     click.echo(made.thumbprint())
     click.echo(RESTART, err=True)
 
@@ -47,10 +47,10 @@ def add() -> None:
 @click.argument("key_id")
 def use(key_id: str) -> None:
     """Let a key sign from now on. The others verify. All servers must know the key already."""
-    path = _file()
+    path = _find_key_file()
     keys = read_keys(path)
-    chosen = _find(keys, key_id)
-    _write(path, [chosen, *(key for key in keys if key is not chosen)])
+    chosen = _find_key(keys, key_id)
+    _write_keys(path, [chosen, *(key for key in keys if key is not chosen)])
     click.echo(RESTART, err=True)
 
 
@@ -58,30 +58,30 @@ def use(key_id: str) -> None:
 @click.argument("key_id")
 def remove(key_id: str) -> None:
     """Remove a key that does not sign. Tokens and cursors that it made are refused from then on."""
-    path = _file()
+    path = _find_key_file()
     keys = read_keys(path)
-    chosen = _find(keys, key_id)
+    chosen = _find_key(keys, key_id)
     if chosen is keys[0]:
         raise SetupProblem("This key signs: let another one sign first (`treue issuer-keys use`).")
-    _write(path, [key for key in keys if key is not chosen])
+    _write_keys(path, [key for key in keys if key is not chosen])
     click.echo(f"Its tokens lived {MAX_LIFETIME.days} days at most. {RESTART}", err=True)
 
 
-def _file() -> Path:
+def _find_key_file() -> Path:
     """The file of the keys; where none is named, one is made with the first key."""
     settings = load_settings()
     local_issuer(settings)
     return issuer_key_file(settings).resolve()
 
 
-def _find(keys: Sequence[ECKey], key_id: str) -> ECKey:
+def _find_key(keys: Sequence[ECKey], key_id: str) -> ECKey:
     found = next((key for key in keys if key.thumbprint() == key_id), None)
     if found is None:
         raise SetupProblem("There is no such key: see `treue issuer-keys list`.")
     return found
 
 
-def _write(path: Path, keys: Sequence[ECKey]) -> None:
+def _write_keys(path: Path, keys: Sequence[ECKey]) -> None:
     """Replace the file, whole and at once: a server that starts meanwhile reads the old keys or the new ones."""
     Issuer(keys[0], older=keys[1:])
     try:
