@@ -20,7 +20,15 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    INVALID_TRACE_ID,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace import Span as OtelSpan
 from opentelemetry.trace import Tracer as OtelTracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -106,13 +114,15 @@ class BoundedQueue(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span that has ended."""
-        held = None if span.context is None else self._rounds.get(span.context.trace_id)
+        trace_id = INVALID_TRACE_ID if span.context is None else span.context.trace_id
+        held = self._rounds.get(trace_id)
         if held is None:
             self._take(span)
         elif len(held) < MAX_HELD_SPANS:
             held.append(span)
         else:
-            self._release(span)
+            self.end_round(trace_id, forgotten=False)
+            self._take(span)
 
     def hold_back(self, trace_id: int) -> None:
         """Let the spans of a trace wait until the round that it belongs to has ended."""
@@ -125,11 +135,6 @@ class BoundedQueue(SpanProcessor):
             return
         for span in held:
             self._take(span)
-
-    def _release(self, span: ReadableSpan) -> None:
-        if span.context is not None:
-            self.end_round(span.context.trace_id, forgotten=False)
-        self._take(span)
 
     def _take(self, span: ReadableSpan) -> None:
         if self.waiting >= MAX_WAITING_SPANS:
