@@ -177,9 +177,8 @@ def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> 
     if extensions is not None and not isinstance(extensions, dict):
         raise MalformedOperation("`extensions` must be an object.")
     asked = _read_asked(value.get("documentId"), (extensions or {}).get("persistedQuery"))
-    if query is None and asked is not None:
-        query = ""
-    elif not isinstance(query, str) or not query:
+    is_left_out = query is None and asked is not None
+    if not is_left_out and (not isinstance(query, str) or not query):
         raise MalformedOperation("`query` must be a text that holds a GraphQL document.")
     variables = value.get("variables")
     if variables is not None and not isinstance(variables, dict):
@@ -188,7 +187,7 @@ def read_operation(value: object, protocol: GraphQLRequestProtocol = "http") -> 
     if operation_name is not None and not isinstance(operation_name, str):
         raise MalformedOperation("`operationName` must be a text.")
     return GraphQLRequestData(
-        query=query or None,
+        query=query,
         variables=variables,
         operation_name=operation_name or None,
         extensions=None if asked is None else {ASKED: asked},
