@@ -37,16 +37,22 @@ class Keys:
         self._started = 0
         self.settings: Mapping[str, str] = {"TREUE_ISSUER_KEY_FILE": str(self.path)}
 
-    async def run(self, *arguments: str) -> str:
-        """What the command prints."""
+    async def try_command(self, *arguments: str) -> tuple[int | None, str, str]:
+        """How the command ends, what it prints, and what it says beside that."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "cli.main", *arguments),
             env={**os.environ, **self._installation.environment_with(None), **self.settings},
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
-        printed, _ = await process.communicate()
-        assert process.returncode == 0
-        return printed.decode().strip()
+        printed, said = await process.communicate()
+        return process.returncode, printed.decode().strip(), said.decode()
+
+    async def run(self, *arguments: str) -> str:
+        """What the command prints."""
+        code, printed, said = await self.try_command(*arguments)
+        assert code == 0, said
+        return printed
 
     async def start_server(self) -> ServerProcess:
         """A server that knows the keys of now."""
@@ -138,14 +144,9 @@ async def test_a_wrong_step_changes_nothing(installation: Installation, tmp_path
     issuer = Issuer.generate(keys.path)
     before = keys.path.read_bytes()
     key_id = issuer.key_id if step == "remove the key that signs" else "none"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "issuer-keys", step.split(maxsplit=1)[0], key_id),
-        env={**os.environ, **installation.environment_with(None), **keys.settings},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, said = await process.communicate()
-    assert process.returncode == 1
-    assert b"key" in said
-    assert b"PRIVATE" not in said
+    code, _, said = await keys.try_command("issuer-keys", step.split(maxsplit=1)[0], key_id)
+    assert code == 1
+    assert "key" in said
+    assert "PRIVATE" not in said
     assert keys.path.read_bytes() == before
     assert os.listdir(tmp_path) == ["keys.pem"]  # noqa: PTH208 - a leftover would lie here
