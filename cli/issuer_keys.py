@@ -15,6 +15,8 @@ from cli.credentials import issuer_key_file, local_issuer
 from runtime.problems import SetupProblem
 from runtime.settings import load_settings
 
+TAKES_KEY_ID = {"ignore_unknown_options": True, "help_option_names": ["--help"]}
+"""For a command that takes the id of a key. One of 64 ids begins with a hyphen, and no letter of it is an option."""
 RESTART = "Start all servers again before the next step."
 
 
@@ -43,7 +45,7 @@ def add() -> None:
     click.echo(RESTART, err=True)
 
 
-@issuer_keys.command()
+@issuer_keys.command(context_settings=TAKES_KEY_ID)
 @click.argument("key_id")
 def use(key_id: str) -> None:
     """Let a key sign from now on. The others verify. All servers must know the key already."""
@@ -54,7 +56,7 @@ def use(key_id: str) -> None:
     click.echo(RESTART, err=True)
 
 
-@issuer_keys.command()
+@issuer_keys.command(context_settings=TAKES_KEY_ID)
 @click.argument("key_id")
 def remove(key_id: str) -> None:
     """Remove a key that does not sign. Tokens and cursors that it made are refused from then on."""

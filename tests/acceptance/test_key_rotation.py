@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from joserfc.jwk import ECKey
 
-from api.issuer import Issuer
+from api.issuer import CURVE, Issuer
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, adjust, money
 from tests.fixtures.server import Installation, ServerProcess
@@ -136,6 +138,19 @@ async def test_the_key_is_changed_without_a_break_and_the_old_one_ends_with_its_
         # API tokens are kept in the database, and gift cards have keys of their own.
         assert (await after.get(LOOKUP, code=card["code"]))["giftCard"]["spendableAmount"] == {"amount": "20.00"}
         assert await salon.integration.at(after.server).ask(VIEWER)
+
+
+async def test_an_id_that_begins_as_an_option_does_is_taken(installation: Installation, tmp_path: Path) -> None:
+    keys = Keys(installation, tmp_path, AsyncExitStack())
+    made = (ECKey.generate_key(CURVE) for _ in count())
+    hyphened = next(key for key in made if key.thumbprint().startswith("-") and "h" in key.thumbprint())
+    signing = Issuer.generate(keys.path)
+    with keys.path.open("ab") as file:
+        file.write(hyphened.as_pem(private=True))
+    await keys.run("issuer-keys", "use", hyphened.thumbprint())
+    await keys.run("issuer-keys", "use", signing.key_id)
+    await keys.run("issuer-keys", "remove", hyphened.thumbprint())
+    assert (await keys.run("issuer-keys", "list")).split() == [signing.key_id, "signs"]
 
 
 @pytest.mark.parametrize("step", ["remove the key that signs", "use a key that is none", "remove a key that is none"])
