@@ -24,6 +24,7 @@ from typing import NamedTuple, Self
 from urllib.parse import quote
 
 from runtime.postgres_binaries import find_binaries, may_enter, reachable_binaries
+from runtime.postgres_marks import PID_FILE, find_server, remove_stale_marks
 from runtime.problems import SetupProblem
 
 ADMIN_ROLE = "postgres"
@@ -62,14 +63,6 @@ class Account(NamedTuple):
 
     uid: int
     gid: int
-
-
-class PidFile(NamedTuple):
-    """What a running server writes into `postmaster.pid`."""
-
-    pid: int
-    socket_folder: str
-    ready: bool
 
 
 class EmbeddedPostgres:
@@ -118,7 +111,7 @@ class EmbeddedPostgres:
     @property
     def admin_url(self) -> str:
         """The URL of the superuser. The server must be running."""
-        running = self._running()
+        running = find_server(self.data)
         if running is None:
             raise SetupProblem(f"The PostgreSQL server in {self._visible} is not running.")
         password = (self.home / "password").read_text("ascii").strip()
@@ -128,7 +121,7 @@ class EmbeddedPostgres:
     @property
     def is_running(self) -> bool:
         """Whether the server runs; another process may have started it."""
-        return self._visible.exists() and self._running() is not None
+        return self._visible.exists() and find_server(self.data) is not None
 
     def start(self) -> str:
         """Creates the data if there is none, starts the server if none runs, and returns the superuser's URL."""
@@ -138,7 +131,7 @@ class EmbeddedPostgres:
             if self._lock is None:
                 self._lock = _open_lock(self.home / "use.lock", fcntl.LOCK_SH)
             try:
-                if self._running() is None:
+                if find_server(self.data) is None:
                     self._launch(account)
                 self._wait_until_ready()
             except BaseException:
@@ -245,7 +238,7 @@ class EmbeddedPostgres:
         else:
             self._initialise(binaries, account)
         socket_folder = self._make_socket_folder(account)
-        self._forget_dead_server(socket_folder)
+        remove_stale_marks(self.data / PID_FILE, socket_folder / f"{_socket_name()}.lock")
         options = {**self._options, "listen_addresses": "", "port": str(PORT)}
         options["unix_socket_directories"] = f'"{socket_folder}"'
         options["unix_socket_permissions"] = "0700"
@@ -308,21 +301,10 @@ class EmbeddedPostgres:
             raise SetupProblem(f"{folder} is not ours (uid {status.st_uid}): remove it, then start again.")
         return folder
 
-    def _forget_dead_server(self, socket_folder: Path) -> None:
-        """Removes the marks of a server that was killed, when another program has its process number by now.
-
-        PostgreSQL sees by itself that a number is free, but would take the stranger for itself. That no child of the
-        dead server still works on the data is checked apart from that, by its shared memory.
-        """
-        for mark in (self.data / "postmaster.pid", socket_folder / f"{_socket_name()}.lock"):
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                if _is_taken(int(mark.read_text("utf-8").splitlines()[0])):
-                    mark.unlink()
-
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
-            running = self._running()
+            running = find_server(self.data)
             if running is not None and running.ready:
                 return
             if self._process is not None and self._process.poll() is not None:
@@ -333,55 +315,20 @@ class EmbeddedPostgres:
 
     def _shut_down(self) -> None:
         """PostgreSQL's fast shutdown: open transactions are rolled back, a checkpoint is written."""
-        running = self._running()
+        running = find_server(self.data)
         if running is not None:
             os.kill(running.pid, signal.SIGINT)
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while self._running() is not None:
+        while find_server(self.data) is not None:
             if time.monotonic() > deadline:
                 raise SetupProblem(f"PostgreSQL did not stop in {STOP_TIMEOUT_SECONDS} s: see {self.log_file}")
             time.sleep(POLL_SECONDS)
         if self._process is not None:
             self._process.wait(STOP_TIMEOUT_SECONDS)
 
-    def _running(self) -> PidFile | None:
-        """The server that works on this data; None when there is none, or only the marks of a dead one."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text("utf-8").splitlines()
-            pid = int(lines[0])
-        except (OSError, ValueError, IndexError):
-            return None
-        if not _is_server(pid, self.data):
-            return None
-        socket_folder = lines[4] if len(lines) > 4 else ""  # noqa: PLR2004 - its fifth line
-        return PidFile(pid, socket_folder, ready=lines[-1].strip() == "ready")
-
     def _log_tail(self) -> str:
         lines = self.log_file.read_text("utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL_LINES:])
-
-
-def _is_server(pid: int, data: Path) -> bool:
-    """Whether that process is a PostgreSQL server on this data. A zombie has no command line any more."""
-    proc = Path("/proc")
-    if (proc / "self" / "cmdline").exists():
-        try:
-            words = (proc / str(pid) / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            return False
-        return os.fsencode(data) in words
-    shown = subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)  # noqa: S603
-    return b"-D " + os.fsencode(data) in shown.stdout
-
-
-def _is_taken(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _run(command: list[str], account: Account) -> subprocess.CompletedProcess[str]:
