@@ -8,8 +8,8 @@ never sent to another (RFC 9700, 4.4).
 import datetime as dt
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 import httpx2
 import orjson
@@ -137,7 +137,7 @@ async def _begin(door: SignInDoor, request: Request) -> Response:
         raise page_refused(f"Begin to sign in at a page of {door.jar.address.origin}.", CROSS_SITE)
     return_path = _read_return_path(request)
     place, found = await _find_place(door, request)
-    client = await _make_client(door, found)
+    client = _make_client(door, found, await _describe_provider(door, found))
     session: dict[str, object] = {}
     request.scope["session"] = session
     response: Response = await client.authorize_redirect(request, door.jar.address.redirect_uri(*place))
@@ -167,10 +167,15 @@ async def _find_place(door: SignInDoor, request: Request) -> tuple[SignInPlace, 
     return place, found
 
 
-async def _make_client(door: SignInDoor, found: FoundIssuer) -> SignInClient:
+async def _describe_provider(door: SignInDoor, found: FoundIssuer) -> Mapping[str, Any]:
+    """What the provider publishes of itself. Raises `RequestRefused` where it cannot be reached."""
     described = await door.keys.describe(found.row.issuer)
     if described is None:
         raise unavailable("The identity provider cannot be reached. Try again in a moment.")
+    return described
+
+
+def _make_client(door: SignInDoor, found: FoundIssuer, described: Mapping[str, Any]) -> SignInClient:
     try:
         secret = open_client_secret(door.world, found.tenant_id, found.row)
         return make_client(found, described, secret, door.tokens, private=door.world.private_providers)
@@ -188,11 +193,12 @@ async def _finish(door: SignInDoor, request: Request) -> Response:
     place, found = await _find_place(door, request)
     answer = _read_answer(request)
     pending = _open_pending(door, request, place, answer["state"])
-    described = await door.keys.describe(found.row.issuer)
-    _check_issuer(found, answer.get("iss"), promised=described is not None and names_itself(described))
+    described = await _describe_provider(door, found)
+    _check_issuer(found, answer.get("iss"), promised=names_itself(described))
     if "error" in answer:
         raise _refuse(found, answer["error"][:60] if answer["error"].isascii() else "an error of another form")
-    proved = await _prove(door, request, found, pending)
+    client = _make_client(door, found, described)
+    proved = await _prove(client, request, found, pending)
     stands = await _find_standing(door, proved.actor)
     state_sha256 = hashlib.sha256(answer["state"].encode()).hexdigest()
     sign_in = SignIn(state_sha256, proved.provider_session, proved.issued_at)
@@ -229,15 +235,12 @@ def _open_pending(door: SignInDoor, request: Request, place: SignInPlace, state:
 
 def _check_issuer(found: FoundIssuer, said: str | None, *, promised: bool) -> None:
     """The provider must name itself where it says that it does, and nobody else (RFC 9207)."""
-    if said is None and not promised:
-        return
-    if said is None or not hmac.compare_digest(said.encode(), found.row.issuer.encode()):
+    if (promised or said is not None) and said != found.row.issuer:
         raise _refuse(found, "the answer names another issuer, or none")
 
 
-async def _prove(door: SignInDoor, request: Request, found: FoundIssuer, pending: PendingSignIn) -> ProvedPerson:
+async def _prove(client: SignInClient, request: Request, found: FoundIssuer, pending: PendingSignIn) -> ProvedPerson:
     """Who has signed in: the code is given for an ID token, by authlib's client."""
-    client = await _make_client(door, found)
     request.scope["session"] = pending.session
     try:
         await client.authorize_access_token(request)
@@ -297,7 +300,8 @@ async def _find_end_session_url(door: SignInDoor, person: Actor) -> str | None:
     if found is None:
         return None
     try:
-        return await find_end_session_url(await _make_client(door, found))
+        client = _make_client(door, found, await _describe_provider(door, found))
+        return await find_end_session_url(client)
     except RequestRefused:
         return None
 
