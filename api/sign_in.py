@@ -32,10 +32,11 @@ from api.sign_in_client import (
     NAME,
     ProviderUnfit,
     SignInClient,
+    describe_failure,
     find_end_session_url,
     make_client,
     names_itself,
-    read_error,
+    read_error_code,
 )
 from api.sign_in_tokens import ProvedPerson, SignInTokens
 from loyalty.rules.errors import TenantNotActive
@@ -196,7 +197,7 @@ async def _finish(door: SignInDoor, request: Request) -> Response:
     described = await _describe_provider(door, found)
     _check_issuer(found, answer.get("iss"), promised=names_itself(described))
     if "error" in answer:
-        raise _refuse(found, answer["error"][:60] if answer["error"].isascii() else "an error of another form")
+        raise _refuse(found, read_error_code(answer["error"]) or "an error of another form")
     client = _make_client(door, found, described)
     proved = await _prove(client, request, found, pending)
     stands = await _find_standing(door, proved.actor)
@@ -245,8 +246,7 @@ async def _prove(client: SignInClient, request: Request, found: FoundIssuer, pen
     try:
         await client.authorize_access_token(request)
     except PROVIDER_FAILURES as error:
-        reason = str(error) if isinstance(error, InvalidToken) else read_error(error)
-        raise _refuse(found, reason) from None
+        raise _refuse(found, describe_failure(error)) from None
     if client.proved is None:
         raise _refuse(found, "the provider sent no ID token")
     return client.proved

@@ -13,6 +13,7 @@ import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import StarletteIntegration, StarletteOAuth2App
 
+from api.issuer import InvalidToken
 from api.oidc_fetch import FetchFailed, ProviderRequest, ask_provider
 from api.sign_in_tokens import ProvedPerson, SignInTokens
 from loyalty.rules.provider_url import check_provider_url
@@ -21,6 +22,9 @@ from loyalty.services.oidc_issuer import FoundIssuer
 NAME = "sign_in"
 SCOPE = "openid profile email"
 PKCE_METHOD = "S256"
+MAX_LOGGED_ERROR_LENGTH = 60
+"""Characters of a provider's error code that a log line repeats."""
+
 AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 _DROPPED_HEADERS = frozenset({"host", "connection", "accept-encoding", "content-length", "transfer-encoding"})
 
@@ -121,7 +125,16 @@ def _read_end_session(described: Mapping[str, Any], *, private: bool) -> dict[st
     return {name: _read_address(described, name, private=private)} if described.get(name) else {}
 
 
-def read_error(error: Exception) -> str:
-    """What went wrong, for the log: an error code of the provider, or the kind of the failure."""
-    code = error.error if isinstance(error, OAuthError) else None
-    return code[:60] if isinstance(code, str) and code.isascii() and code.isprintable() else type(error).__name__
+def describe_failure(error: Exception) -> str:
+    """What went wrong, for the log: what is wrong with a token, an error code of the provider, or what was raised."""
+    if isinstance(error, InvalidToken):
+        return str(error)
+    code = read_error_code(error.error) if isinstance(error, OAuthError) else None
+    return code or type(error).__name__
+
+
+def read_error_code(code: object) -> str | None:
+    """The error code of a provider, as far as the log shows it; None for what is no code (RFC 6749, 4.1.2.1)."""
+    if not isinstance(code, str) or not code.isascii() or not code.isprintable():
+        return None
+    return code[:MAX_LOGGED_ERROR_LENGTH]
