@@ -68,7 +68,8 @@ async def end_sessions_by_provider(world: World, tenant_id: TenantId, logout: Lo
 
 
 def _describe_actor(tenant_id: TenantId, row: StaffSessionRow) -> Actor:
-    signed = SignedToken(f"session:{row.id}", row.subject, row.started_at)
+    # A revocation between the ID token and the row ends the session, too. The provider's clock may be ahead.
+    signed = SignedToken(f"session:{row.id}", row.subject, min(row.issued_at, row.started_at))
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,

@@ -11,6 +11,7 @@ from loyalty.rules.staff_session import MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME
 from loyalty.services.authentication import find_fallen, refresh_actor
 from loyalty.services.client_secret import open_client_secret, reseal_client_secrets
 from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, find_provider, set_oidc_issuer
+from loyalty.services.revocation import revoke_subject
 from loyalty.services.staff_session import end_session, end_sessions_by_provider, find_session, start_session
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys, CodeUnreadable
@@ -127,6 +128,21 @@ async def test_a_logout_token_ends_what_it_names_and_nothing_that_began_later(
     other_issuer = await open_team(world, salon)
     foreign = logout._replace(issuer_id=other_issuer.issuer.id)
     assert await end_sessions_by_provider(world, salon.tenant_id, foreign) == 0
+
+
+async def test_a_revocation_between_the_id_token_and_the_session_ends_the_session(world: World, salon: Salon) -> None:
+    """The person's standing was read before the revocation, and the session begins after it."""
+    team = await open_team(world, salon)
+    person = await team.person("eva", groups=("boss",))
+    signed_at = world.clock()
+    await revoke_subject(at(world, signed_at + timedelta(seconds=1)), salon.tenant_id, person.subject, "test")
+    for state, provider_clock, stands in (("before", 0, False), ("after", 2, True), ("ahead", 30, True)):
+        sign_in = sign_in_of(state, signed_at + timedelta(seconds=provider_clock))
+        later = at(world, signed_at + timedelta(seconds=3))
+        assert await start_session(later, person, sign_in, hashed(state)) is not None
+        found = await find_session(later, salon.tenant_id, hashed(state))
+        assert found is not None
+        assert (await refresh_actor(later, found) is not None) == stands, state
 
 
 async def test_a_client_secret_opens_at_its_place_only_and_is_sealed_anew(
