@@ -67,9 +67,11 @@ class StaffProviders:
     async def actor_of(self, token: str) -> Actor:
         """The actor that a token describes. Raises `InvalidToken`."""
         header, claims = read_parts(token)
-        found, audience = await self._provider_of(claims)
+        found = await self._provider_of(claims)
         await verify_signature(self._keys, found.row.issuer, token, header)
-        return self._read_actor(found, audience, claims, token)
+        expires_at, issued_at = check_times(claims, self._clock(), MAX_STAFF_LIFETIME)
+        token_id = f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}"
+        return describe_person(found, claims, token_id, issued_at, expires_at)
 
     def forget(self, actor: Actor) -> None:
         """Read the provider of an actor anew next time."""
@@ -77,7 +79,7 @@ class StaffProviders:
         for pair in stale:
             del self._known[pair]
 
-    async def _provider_of(self, claims: dict[str, Any]) -> tuple[FoundIssuer, str]:
+    async def _provider_of(self, claims: dict[str, Any]) -> FoundIssuer:
         """The only provider that issuer and audience name."""
         issuer, audience = claims.get("iss"), claims.get("aud")
         audiences = [audience] if isinstance(audience, str) else audience
@@ -90,9 +92,9 @@ class StaffProviders:
             provider = await self._find(issuer, one)
             if provider is not None:
                 found.append((provider, one))
-        meant = [(provider, one) for provider, one in found if provider.row.audience == one]
+        meant = [provider for provider, one in found if (provider.row.issuer, provider.row.audience) == (issuer, one)]
         # A client id leads to the tenant as well: beside the audience it may stand, alone it is for no bearer.
-        if len(meant) != 1 or any(provider.row.id != meant[0][0].row.id for provider, _ in found):
+        if len(meant) != 1 or any(provider.row.id != meant[0].row.id for provider, _ in found):
             raise InvalidToken("no tenant has set this issuer and audience, or several have")
         return meant[0]
 
@@ -107,13 +109,6 @@ class StaffProviders:
             if len(self._known) > MAX_REMEMBERED_ISSUERS:
                 self._known.popitem(last=False)
         return known
-
-    def _read_actor(self, found: FoundIssuer, audience: str, claims: dict[str, Any], token: str) -> Actor:
-        if found.row.audience != audience or found.row.issuer != claims["iss"]:
-            raise InvalidToken("another issuer")
-        expires_at, issued_at = check_times(claims, self._clock(), MAX_STAFF_LIFETIME)
-        token_id = f"oidc:{hashlib.sha256(token.encode()).hexdigest()[:32]}"
-        return describe_person(found, claims, token_id, issued_at, expires_at)
 
 
 def describe_person(
