@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import StarletteIntegration, StarletteOAuth2App
+from starlette.requests import Request
 
 from api.issuer import InvalidToken
 from api.oidc_fetch import FetchFailed, ProviderRequest, ask_provider
@@ -59,6 +60,13 @@ class SignInClient(StarletteOAuth2App):  # type: ignore[misc]
         self._found = found
         self._tokens = tokens
         self.proved: ProvedPerson | None = None
+
+    async def save_authorize_data(self, request: Request, **data: Any) -> None:
+        """Keep in the request's session what the way back asks for.
+
+        The address of the provider is left out: nobody asks for it, and it may be longer than a cookie.
+        """
+        await super().save_authorize_data(request, **{name: value for name, value in data.items() if name != "url"})
 
     async def parse_id_token(self, token: Mapping[str, Any], nonce: str, **_options: Any) -> dict[str, Any]:
         """Read the ID token. Raises `InvalidToken`."""

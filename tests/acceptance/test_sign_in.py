@@ -102,6 +102,18 @@ async def test_an_application_with_a_secret_and_an_audience_of_its_own(
     provider.describe_sign_in()
 
 
+async def test_the_longest_client_id_and_path_fit_into_the_cookie(
+    salon: Business, sign_in_provider: Provider, sign_in_server: ServerProcess
+) -> None:
+    """The address of the provider is longer than a cookie then: each letter takes nine characters of it."""
+    path = "/" + "x" * 499
+    stage = await open_stage(salon, sign_in_provider, sign_in_server, signInClientId="語" * 255)
+    async with Browser(stage) as browser:
+        back = await browser.sign_in(returnTo=path)
+        assert (back.status_code, back.headers["location"]) == (303, path)
+        assert await browser.name() == "Mara"
+
+
 async def test_a_client_id_leads_to_one_tenant(stage: SignInStage, rival: Business) -> None:
     """Nobody sets another tenant's application, neither as client id nor as audience."""
     owner = rival.owner.at(stage.server)
