@@ -5,25 +5,20 @@ table with sign-ins that never end.
 """
 
 import base64
-import binascii
 import datetime as dt
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from loyalty.rules.ids import TenantId
 from loyalty.rules.staff_session import SIGN_IN_SECONDS
+from loyalty.storage.gift_card_codes import CodeKeys, CodeUnreadable
 
 PENDING_KIND = "sign_in"
 MAX_PENDING_LENGTH = 4_000
 """Characters of the cookie: browsers keep 4,096 bytes with its name."""
-
-_NONCE_LENGTH = 12
 
 
 class SignInPlace(NamedTuple):
@@ -44,14 +39,13 @@ class PendingSignIns:
     """Seals and opens the cookie. ``keys`` have 32 bytes each: the first one seals, all of them open."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._ciphers = [AESGCM(key) for key in keys]
+        self._keys = CodeKeys.of(keys)
 
     def seal(self, place: SignInPlace, pending: PendingSignIn, now: dt.datetime) -> str:
         """The value of the cookie, for this provider alone. Raises ValueError where a browser would not keep it."""
-        nonce = os.urandom(_NONCE_LENGTH)
         until = int(now.timestamp()) + SIGN_IN_SECONDS
-        text = orjson.dumps({"session": pending.session, "return": pending.return_path, "until": until})
-        sealed = nonce + self._ciphers[0].encrypt(nonce, text, _name(place))
+        text = orjson.dumps({"session": pending.session, "return": pending.return_path, "until": until}).decode()
+        sealed = self._keys.seal_text(_name_place(place), text)
         value = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
         if len(value) > MAX_PENDING_LENGTH:
             raise ValueError("too long for a cookie")
@@ -63,22 +57,12 @@ class PendingSignIns:
             return None
         try:
             sealed = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-        except (ValueError, binascii.Error):
-            return None
-        opened = (_decrypt(cipher, sealed, _name(place)) for cipher in self._ciphers)
-        text = next((one for one in opened if one is not None), None)
-        if text is None:
+            text = self._keys.open_text(_name_place(place), sealed)
+        except (ValueError, CodeUnreadable):
             return None
         read = orjson.loads(text)
         return None if read["until"] <= now.timestamp() else PendingSignIn(read["session"], read["return"])
 
 
-def _decrypt(cipher: AESGCM, sealed: bytes, name: bytes) -> bytes | None:
-    try:
-        return cipher.decrypt(sealed[:_NONCE_LENGTH], sealed[_NONCE_LENGTH:], name)
-    except (InvalidTag, ValueError):
-        return None
-
-
-def _name(place: SignInPlace) -> bytes:
+def _name_place(place: SignInPlace) -> bytes:
     return b"sign-in" + place.tenant_id.bytes + place.provider_id.bytes

@@ -1,5 +1,5 @@
 """How codes of gift cards are kept: found by a keyed hash, shown again by decrypting them. Secrets of the tenants'
-applications at their identity providers are encrypted by the same keys.
+applications at their identity providers are encrypted by the same keys, and browser sign-ins by keys of the issuer.
 
 The database never holds a code in clear, nor the keys. So a copy of it shows no code, and checks no guess. Each key
 makes two: one hashes (HMAC-SHA-256 over tenant and code), one encrypts (AES-256-GCM, with tenant and card as additional
