@@ -7,14 +7,13 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.typing import Subprotocol
 
 from tests.acceptance.client import Caller, Json
+from tests.acceptance.sockets import PROTOCOL, send
 
 RETRIED_CODES = {None, 1000, 1001, 1005, 1006, 1012, 1013, 1014}
 FATAL_CODES = {4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500}
@@ -31,10 +30,10 @@ async def follow(caller: Caller, document: str, after: str) -> AsyncGenerator[Js
         if attempt:
             await asyncio.sleep(PAUSE_SECONDS)
         with contextlib.suppress(OSError, InvalidHandshake, ConnectionClosed, EOFError):
-            async with connect(caller.server.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
+            async with connect(caller.server.socket_url, subprotocols=[PROTOCOL]) as socket:
                 try:
                     await _introduce(socket, caller)
-                    await _send(socket, type="subscribe", id="1", payload=_payload(document, after))
+                    await send(socket, type="subscribe", id="1", payload=_payload(document, after))
                     async with contextlib.aclosing(_results(socket)) as results:
                         async for result in results:
                             after = result["extensions"]["cursor"]
@@ -44,7 +43,7 @@ async def follow(caller: Caller, document: str, after: str) -> AsyncGenerator[Js
 
 
 async def _introduce(socket: ClientConnection, caller: Caller) -> None:
-    await _send(socket, type="connection_init", payload={"authorization": f"Bearer {caller.token}"})
+    await send(socket, type="connection_init", payload={"authorization": f"Bearer {caller.token}"})
     assert orjson.loads(await socket.recv())["type"] == "connection_ack"
 
 
@@ -71,7 +70,3 @@ async def _results(socket: ClientConnection) -> AsyncGenerator[Json, None]:
 def _refuse_fatal(code: int | None, reason: str | None) -> None:
     if code in FATAL_CODES or (code is not None and code < 2000 and code not in RETRIED_CODES):
         raise GaveUp(code, reason)
-
-
-async def _send(socket: ClientConnection, **message: Any) -> None:
-    await socket.send(orjson.dumps(message).decode())

@@ -9,11 +9,12 @@ import httpx2
 from joserfc import jwt
 from joserfc.jwk import ECKey
 from websockets.asyncio.client import connect
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import Origin
 
 from api.sign_in_tokens import LOGOUT_EVENT
 from tests.acceptance.business import Business
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, Json
+from tests.acceptance.sockets import PROTOCOL
 from tests.fixtures.provider import Provider
 from tests.fixtures.server import ServerProcess
 
@@ -133,7 +134,7 @@ class Browser:
         """A socket as a page of an origin opens it."""
         return connect(
             self.stage.server.socket_url,
-            subprotocols=[Subprotocol("graphql-transport-ws")],
+            subprotocols=[PROTOCOL],
             origin=Origin(origin),
             additional_headers={"cookie": f"{SESSION_COOKIE}={self.cookie}"},
         )

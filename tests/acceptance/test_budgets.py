@@ -6,13 +6,12 @@ import httpx2
 import orjson
 import pytest
 from graphql import get_introspection_query
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 from api.errors import GRAPHQL_JSON, JSON
 from schema.limits import QUESTION_COST, WRITE_COST
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json, create_tier
+from tests.acceptance.sockets import open_socket, receive, send
 from tests.fixtures.server import Installation, ServerProcess
 
 SMALL = {"TREUE_BUDGET_POINTS": "20000", "TREUE_BUDGET_POINTS_PER_SECOND": "2"}
@@ -119,23 +118,18 @@ async def test_a_refused_mutation_changes_nothing(salon: Business, narrow: Serve
 async def test_a_socket_gets_an_error_message_and_stays_open(salon: Business, narrow: ServerProcess) -> None:
     manager = salon.manager.at(narrow)
     await post(manager, DEAR)
-    async with connect(narrow.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(
-            orjson.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {manager.token}"}}).decode()
-        )
-        assert orjson.loads(await socket.recv())["type"] == "connection_ack"
-        dear = {"type": "subscribe", "id": "dear", "payload": {"query": DEAR}}
-        await socket.send(orjson.dumps(dear).decode())
-        refused = orjson.loads(await socket.recv())
+    async with open_socket(manager) as socket:
+        assert (await receive(socket))["type"] == "connection_ack"
+        await send(socket, type="subscribe", id="dear", payload={"query": DEAR})
+        refused = await receive(socket)
         assert (refused["type"], refused["id"]) == ("error", "dear")
         assert refused["payload"][0]["extensions"]["code"] == "RATE_LIMITED"
         assert refused["payload"][0]["extensions"]["retryAfter"] > 10_000
-        cheap = {"type": "subscribe", "id": "cheap", "payload": {"query": CHEAP}}
-        await socket.send(orjson.dumps(cheap).decode())
-        answer = orjson.loads(await socket.recv())
+        await send(socket, type="subscribe", id="cheap", payload={"query": CHEAP})
+        answer = await receive(socket)
         assert (answer["type"], answer["payload"]["data"]["viewer"]["__typename"]) == ("next", "Viewer")
         assert answer["payload"]["extensions"]["cost"]["requestedQueryCost"] == 2
-        assert orjson.loads(await socket.recv())["type"] == "complete"
+        assert (await receive(socket))["type"] == "complete"
 
 
 async def test_an_event_stream_ends_with_the_error(salon: Business, narrow: ServerProcess) -> None:

@@ -21,7 +21,8 @@ from tenancy.database import Database
 from tests.acceptance.business import Business
 from tests.acceptance.client import POINTS_CHANGED, Caller, code_of, record
 from tests.acceptance.root_fields import OPERATIONS
-from tests.acceptance.test_credentials import is_forbidden, open_socket, read_to_the_end, receive
+from tests.acceptance.sockets import open_socket, read_to_the_end, receive, send
+from tests.acceptance.test_credentials import is_forbidden
 
 CLOSED_WITHIN_SECONDS = 5
 ANNA = {"externalId": "anna"}
@@ -44,7 +45,7 @@ async def is_closed_with(caller: Caller, end: Callable[[], Awaitable[object]]) -
     """How an open subscription of the caller is closed after the end of its credential, and after how many seconds."""
     async with open_socket(caller) as socket:
         assert (await receive(socket))["type"] == "connection_ack"
-        await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": POINTS_CHANGED}}).decode())
+        await send(socket, id="1", type="subscribe", payload={"query": POINTS_CHANGED})
         await end()
         ended_at = asyncio.get_running_loop().time()
         await read_to_the_end(socket)

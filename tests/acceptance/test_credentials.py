@@ -1,20 +1,13 @@
 """Who may do what, through the API: roles, tokens that end, and customers who see only themselves."""
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import orjson
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
 from api.issuer import Issuer
 from permissions.roles import Role
 from tests.acceptance.business import Business
 from tests.acceptance.client import (
-    GENEROUS_SECONDS,
     POINTS_CHANGED,
     TIER_UPGRADED,
     Caller,
@@ -28,6 +21,7 @@ from tests.acceptance.client import (
     record,
 )
 from tests.acceptance.root_fields import OPERATIONS, fields_of
+from tests.acceptance.sockets import open_socket, read_to_the_end, receive, send
 from tests.permissions.matrix import listed_operations
 
 A_PURCHASE = (
@@ -163,7 +157,7 @@ async def test_a_revoked_api_token_is_refused_at_once_and_its_socket_is_closed(s
     assert (await till.at(second).get("{ viewer { kind name } }")) == {"kind": "API_TOKEN", "name": "Till"}
     async with open_socket(till.at(second)) as socket:
         assert (await receive(socket))["type"] == "connection_ack"
-        await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": POINTS_CHANGED}}).decode())
+        await send(socket, id="1", type="subscribe", payload={"query": POINTS_CHANGED})
         await salon.owner.do("apiTokenRevoke", "apiToken { revokedAt }", id=made["apiToken"]["id"])
         revoked_at = asyncio.get_running_loop().time()
         for server in (first, second):
@@ -171,34 +165,6 @@ async def test_a_revoked_api_token_is_refused_at_once_and_its_socket_is_closed(s
         await read_to_the_end(socket)
         assert socket.close_code == 4403
         assert asyncio.get_running_loop().time() - revoked_at < 5
-
-
-def open_socket(caller: Caller) -> Any:
-    """A bare WebSocket that has presented the caller's token, as a context manager."""
-
-    class Opened:
-        async def __aenter__(self) -> ClientConnection:
-            self.socket = await connect(caller.server.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")])
-            await self.socket.send(orjson.dumps({"type": "connection_init", "payload": caller.headers}).decode())
-            return self.socket
-
-        async def __aexit__(self, *_: object) -> None:
-            await self.socket.close()
-
-    return Opened()
-
-
-async def read_to_the_end(socket: ClientConnection) -> None:
-    """Read until the server closes the socket."""
-    with contextlib.suppress(ConnectionClosed):
-        while True:
-            await receive(socket)
-
-
-async def receive(socket: ClientConnection) -> Any:
-    """The next message."""
-    async with asyncio.timeout(GENEROUS_SECONDS):
-        return orjson.loads(await socket.recv())
 
 
 async def test_an_api_token_holds_what_it_was_given_and_its_maker_no_more(salon: Business) -> None:
@@ -313,6 +279,6 @@ async def test_a_mutation_over_a_socket_is_refused(salon: Business) -> None:
     """A client that goes away must not leave half a question whether something happened."""
     async with salon.unchanged(), open_socket(salon.owner) as socket:
         assert (await receive(socket))["type"] == "connection_ack"
-        await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": A_PURCHASE}}).decode())
+        await send(socket, id="1", type="subscribe", payload={"query": A_PURCHASE})
         message = await receive(socket)
         assert message["type"] == "error"

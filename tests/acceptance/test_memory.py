@@ -1,17 +1,14 @@
 """Documents that come once and never again must not fill the memory of a server."""
 
-import asyncio
 from pathlib import Path
 
-import orjson
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
 
 from schema.documents import DOCUMENT_CACHE_BYTES
 from tests.acceptance.business import Business
-from tests.acceptance.client import GENEROUS_SECONDS
 from tests.acceptance.conftest import OpenBusiness
+from tests.acceptance.sockets import open_socket, receive, send
 from tests.fixtures.server import ServerProcess
 
 DOCUMENTS = 6_000
@@ -26,8 +23,6 @@ MOST_GROWTH = 2 * DOCUMENT_CACHE_BYTES
 Trees that are freed at once let a server grow by less than 1 MiB here. With trees that point at their tokens it was
 25 MiB, with rarer collections 40 MiB, and with all documents kept 75 MiB.
 """
-
-PROTOCOL = Subprotocol("graphql-transport-ws")
 
 
 def document(number: int) -> str:
@@ -52,11 +47,10 @@ async def send_documents(socket: ClientConnection, first: int, count: int) -> No
     for begin in range(first, first + count, AT_ONCE):
         numbers = range(begin, min(begin + AT_ONCE, first + count))
         for number in numbers:
-            payload = {"query": document(number)}
-            await socket.send(orjson.dumps({"id": str(number), "type": "subscribe", "payload": payload}).decode())
+            await send(socket, id=str(number), type="subscribe", payload={"query": document(number)})
         ended: set[str] = set()
         while len(ended) < len(numbers):
-            message = orjson.loads(await asyncio.wait_for(socket.recv(), GENEROUS_SECONDS))
+            message = await receive(socket)
             if message["type"] in {"complete", "error"}:
                 assert (message["type"] == "error") is (int(message["id"]) % 4 != 0), message
                 ended.add(message["id"])
@@ -68,10 +62,8 @@ async def test_six_thousand_distinct_documents_leave_no_more_than_what_is_kept(b
     server: ServerProcess = business.installation.serve()
     await server.ready()
     try:
-        async with connect(server.socket_url, subprotocols=[PROTOCOL]) as socket:
-            introduction = {"type": "connection_init", "payload": {"authorization": f"Bearer {business.staff.token}"}}
-            await socket.send(orjson.dumps(introduction).decode())
-            assert orjson.loads(await socket.recv())["type"] == "connection_ack"
+        async with open_socket(business.staff.at(server)) as socket:
+            assert (await receive(socket))["type"] == "connection_ack"
             await send_documents(socket, 0, WARM_UP)
             before = resident_bytes(server.pid)
             await send_documents(socket, WARM_UP, DOCUMENTS)

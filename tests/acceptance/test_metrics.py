@@ -8,12 +8,11 @@ import httpx2
 import orjson
 import pytest
 from graphql import get_introspection_query
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 from api.errors import GRAPHQL_JSON
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller
+from tests.acceptance.sockets import open_socket, receive, send
 from tests.fixtures.live import until
 from tests.fixtures.metrics import HOST, Scrape, scrape
 from tests.fixtures.server import Installation, ServerProcess, free_port
@@ -120,13 +119,10 @@ async def test_budgets_that_are_used_up_are_counted(salon: Business, measured: M
 async def test_sockets_and_subscriptions_are_counted_while_they_last(salon: Business, measured: Measured) -> None:
     manager = salon.manager.at(measured.server)
     assert measured.look().value("treue_subscriptions") == 0
-    async with connect(measured.server.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(
-            orjson.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {manager.token}"}}).decode()
-        )
-        await socket.recv()
+    async with open_socket(manager) as socket:
+        assert (await receive(socket))["type"] == "connection_ack"
         query = "subscription { pointsChanged { entry { points } } }"
-        await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": {"query": query}}).decode())
+        await send(socket, id="1", type="subscribe", payload={"query": query})
         await until(lambda: _is_following(measured, 1))
         seen = measured.look()
         assert seen.value("treue_open_connections", kind="socket") == 1

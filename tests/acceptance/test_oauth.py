@@ -14,8 +14,8 @@ from loyalty.services.world import World
 from tenancy.database import Database
 from tests.acceptance.business import Business
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, Caller, code_of, record
+from tests.acceptance.sockets import open_socket, read_to_the_end
 from tests.acceptance.test_credential_ends import is_closed_with
-from tests.acceptance.test_credentials import open_socket, read_to_the_end
 from tests.fixtures.server import HOST, ServerProcess
 
 WHO = "{ viewer { kind name permissions } }"

@@ -6,15 +6,13 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.typing import Origin, Subprotocol
 
 from tests.acceptance.business import Business
 from tests.acceptance.chromium import PageServer, find_chromium, shown_page
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, POINTS_CHANGED, Caller, record
 from tests.acceptance.conftest import OpenBusiness
+from tests.acceptance.sockets import open_socket, read_to_the_end, receive, send
 from tests.acceptance.test_credential_ends import CLOSED_WITHIN_SECONDS, WHO, app_of, is_closed_with
-from tests.acceptance.test_credentials import read_to_the_end, receive
 from tests.fixtures.left_out import leave_out
 
 ORIGIN = "https://salon.example"
@@ -35,16 +33,6 @@ async def call(caller: Caller, origin: str, accept: str = "application/json") ->
     headers = {**caller.headers, "origin": origin, "accept": accept}
     async with httpx2.AsyncClient(timeout=GENEROUS_SECONDS, verify=NO_TLS) as http:
         return await http.post(caller.server.url, json={"query": WHO}, headers=headers)
-
-
-def socket_of(caller: Caller, origin: str) -> Any:
-    """A socket as a page of an origin opens it."""
-    return connect(caller.server.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")], origin=Origin(origin))
-
-
-async def introduce(socket: ClientConnection, caller: Caller) -> None:
-    payload = {"authorization": f"Bearer {caller.token}"}
-    await socket.send(orjson.dumps({"type": "connection_init", "payload": payload}).decode())
 
 
 async def allow(salon: Business, *origins: str) -> list[str]:
@@ -103,11 +91,9 @@ async def test_sockets_of_a_page_close_when_its_origin_is_taken_out(salon: Busin
     await record(salon.integration, "order-1")
     await allow(salon, ORIGIN)
     anna = await app_of(salon.owner)
-    subscribe = {"id": "1", "type": "subscribe", "payload": {"query": POINTS_CHANGED}}
-    async with socket_of(anna, ORIGIN) as socket:
-        await introduce(socket, anna)
+    async with open_socket(anna, ORIGIN) as socket:
         assert (await receive(socket))["type"] == "connection_ack"
-        await socket.send(orjson.dumps(subscribe).decode())
+        await send(socket, id="1", type="subscribe", payload={"query": POINTS_CHANGED})
 
         async def take_out() -> None:
             await allow(salon, OTHER)
@@ -118,8 +104,7 @@ async def test_sockets_of_a_page_close_when_its_origin_is_taken_out(salon: Busin
         assert socket.close_code == 4403
         assert "origin" in str(socket.close_reason)
         assert (code, seconds < CLOSED_WITHIN_SECONDS) == (4403, True)
-    async with socket_of(anna, ORIGIN) as socket:
-        await introduce(socket, anna)
+    async with open_socket(anna, ORIGIN) as socket:
         await read_to_the_end(socket)
         assert socket.close_code == 4403
 

@@ -7,12 +7,11 @@ from urllib.parse import urlencode
 import httpx2
 import orjson
 import pytest
-from websockets.asyncio.client import connect
-from websockets.typing import Subprotocol
 
 from api.errors import GRAPHQL_JSON, JSON
 from tests.acceptance.business import Business
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, Caller, Json
+from tests.acceptance.sockets import open_socket, receive, send
 from tests.fixtures.server import Installation, ServerProcess
 
 VIEWER = "query Viewer { viewer { name } }"
@@ -204,18 +203,15 @@ async def test_a_server_without_persisted_queries_asks_for_texts(salon: Business
 
 async def test_the_extension_works_over_a_socket(salon: Business) -> None:
     text = f"{VIEWER} # over a socket"
-    token = {"authorization": f"Bearer {salon.manager.token}"}
-    async with connect(salon.manager.server.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(orjson.dumps({"type": "connection_init", "payload": token}).decode())
-        assert orjson.loads(await socket.recv())["type"] == "connection_ack"
+    async with open_socket(salon.manager) as socket:
+        assert (await receive(socket))["type"] == "connection_ack"
 
         async def run(operation_id: str, **payload: object) -> Json:
-            message = {"id": operation_id, "type": "subscribe", "payload": payload}
-            await socket.send(orjson.dumps(message).decode())
-            answer: Json = orjson.loads(await socket.recv())
+            await send(socket, id=operation_id, type="subscribe", payload=payload)
+            answer: Json = await receive(socket)
             assert answer["id"] == operation_id
             if answer["type"] == "next":
-                assert orjson.loads(await socket.recv()) == {"id": operation_id, "type": "complete"}
+                assert await receive(socket) == {"id": operation_id, "type": "complete"}
             return answer
 
         answer = await run("1", extensions=by_hash(text))

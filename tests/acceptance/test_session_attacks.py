@@ -13,7 +13,7 @@ from api.sign_in_tokens import LOGOUT_EVENT
 from tests.acceptance.business import Business
 from tests.acceptance.client import Json
 from tests.acceptance.sign_in import SESSION_COOKIE, WHO, Browser, SignInStage, open_stage
-from tests.acceptance.test_credentials import receive
+from tests.acceptance.sockets import receive, send
 from tests.acceptance.test_sign_in_attacks import STRANGER, part
 from tests.fixtures.provider import Provider
 
@@ -74,7 +74,7 @@ async def test_no_page_of_others_uses_a_session(stage: SignInStage) -> None:
             assert (await browser.http.get(f"{stage.origin}/sign-out", headers=own)).status_code == 405
         for origin in ("https://evil.example", "http://127.0.0.1:1", "null"):
             async with browser.open_socket(origin) as socket:
-                await socket.send('{"type": "connection_init"}')
+                await send(socket, type="connection_init")
                 with pytest.raises(ConnectionClosed):
                     await receive(socket)
                 assert socket.close_code == 4403

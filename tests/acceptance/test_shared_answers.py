@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json, create_rule, create_tier, money, newest_cursor, record
 from tests.acceptance.conftest import OpenBusiness
-from tests.acceptance.test_credentials import open_socket, read_to_the_end, receive
+from tests.acceptance.sockets import open_socket, read_to_the_end, receive, send
 
 CLOSED_WITHIN_SECONDS = 5
 REVOKED = 4403
@@ -50,7 +50,7 @@ async def ask(stack: AsyncExitStack, question: Question, comment: str = "") -> C
     socket: ClientConnection = await stack.enter_async_context(open_socket(question.caller))
     assert (await receive(socket))["type"] == "connection_ack"
     payload = {"query": f"{CHANGES}# {comment}", "variables": question.variables}
-    await socket.send(orjson.dumps({"id": "1", "type": "subscribe", "payload": payload}).decode())
+    await send(socket, id="1", type="subscribe", payload=payload)
     return socket
 
 

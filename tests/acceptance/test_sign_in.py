@@ -9,8 +9,8 @@ from websockets.asyncio.client import ClientConnection
 from tests.acceptance.business import Business
 from tests.acceptance.client import Json
 from tests.acceptance.sign_in import ADDRESSES, ROLES, Browser, SignInStage, open_stage, origin_of, query_of
+from tests.acceptance.sockets import read_to_the_end, receive, send
 from tests.acceptance.test_credential_ends import CLOSED_WITHIN_SECONDS
-from tests.acceptance.test_credentials import read_to_the_end, receive
 from tests.fixtures.provider import Provider
 from tests.fixtures.server import Installation, ServerProcess
 
@@ -24,7 +24,7 @@ async def browser(stage: SignInStage) -> AsyncIterator[Browser]:
 
 async def introduce(socket: ClientConnection) -> Json:
     """Introduce a socket by its cookie alone; the first answer."""
-    await socket.send('{"type": "connection_init"}')
+    await send(socket, type="connection_init")
     answer: Json = await receive(socket)
     return answer
 

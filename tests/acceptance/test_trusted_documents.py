@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import orjson
 import pytest
 from graphql import get_introspection_query
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Subprotocol
 
 from api.errors import GRAPHQL_JSON
 from loyalty.rules.ids import TenantId
@@ -21,6 +19,7 @@ from permissions.actor import system_actor
 from schema.limits import QUESTION_COST
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json
+from tests.acceptance.sockets import open_socket, receive, send
 
 VIEWER = "query Viewer { viewer { name } }"
 OTHER = "{ viewer { kind } }"
@@ -187,20 +186,16 @@ async def test_a_document_that_does_not_fit_the_api_any_more_says_so(salon: Busi
 
 
 async def test_a_socket_runs_new_documents_and_closes_when_others_are_refused(salon: Business) -> None:
-    token = {"authorization": f"Bearer {salon.integration.token}"}
-    url = salon.integration.server.socket_url
-    async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
-        await socket.send(orjson.dumps({"type": "connection_init", "payload": token}).decode())
-        assert orjson.loads(await socket.recv())["type"] == "connection_ack"
+    async with open_socket(salon.integration) as socket:
+        assert (await receive(socket))["type"] == "connection_ack"
         await register(salon, VIEWER)
         assert (await post(salon.integration, documentId=sha256(VIEWER)))["data"]["viewer"]
-        message = {"id": "1", "type": "subscribe", "payload": {"documentId": sha256(VIEWER)}}
-        await socket.send(orjson.dumps(message).decode())
-        assert orjson.loads(await socket.recv())["payload"]["data"]["viewer"]
-        assert orjson.loads(await socket.recv())["type"] == "complete"
+        await send(socket, id="1", type="subscribe", payload={"documentId": sha256(VIEWER)})
+        assert (await receive(socket))["payload"]["data"]["viewer"]
+        assert (await receive(socket))["type"] == "complete"
         await salon.manager.do("documentRuleSet", "tenant { documentRule }", rule="EVERYBODY")
         with pytest.raises(ConnectionClosed):
-            await socket.recv()
+            await receive(socket)
         assert socket.close_code == 4403
 
 
