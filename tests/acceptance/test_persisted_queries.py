@@ -1,6 +1,5 @@
 """Automatic persisted queries as Apollo's clients send them: the hash alone, then the hash with the text."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -12,6 +11,7 @@ from api.errors import GRAPHQL_JSON, JSON
 from tests.acceptance.business import Business
 from tests.acceptance.client import GENEROUS_SECONDS, NO_TLS, Caller, Json
 from tests.acceptance.sockets import open_socket, receive, send
+from tests.fixtures.documents import by_hash, sha256
 from tests.fixtures.server import Installation, ServerProcess
 
 VIEWER = "query Viewer { viewer { name } }"
@@ -31,14 +31,6 @@ async def without(installation: Installation) -> AsyncIterator[ServerProcess]:
 async def anna(salon: Business) -> None:
     """A customer to ask for."""
     await salon.manager.do("customerUpsert", "customer { id }", externalId="anna", fullName="Anna")
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def by_hash(text: str) -> Json:
-    return {"persistedQuery": {"version": 1, "sha256Hash": sha256(text)}}
 
 
 async def post(caller: Caller, accept: str = JSON, **body: object) -> tuple[httpx2.Response, Json]:

@@ -1,6 +1,5 @@
 """What is tried against who has signed in with a browser: by pages of others, cut cookies and forged logout tokens."""
 
-import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from tests.acceptance.client import Json
 from tests.acceptance.sign_in import SESSION_COOKIE, WHO, Browser, SignInStage, open_stage
 from tests.acceptance.sockets import receive, send
 from tests.acceptance.test_sign_in_attacks import STRANGER, part
+from tests.fixtures.documents import by_hash
 from tests.fixtures.provider import Provider
 
 # ── With a session ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -54,8 +54,7 @@ async def test_no_page_of_others_uses_a_session(stage: SignInStage) -> None:
             read = await browser.http.get(f"{stage.server.url}?query={mutation}", headers=own)
             assert read.status_code == 405
             for text in (mutation, WHO):
-                named = {"version": 1, "sha256Hash": hashlib.sha256(text.encode()).hexdigest()}
-                query = urlencode({"query": text, "extensions": json.dumps({"persistedQuery": named})})
+                query = urlencode({"query": text, "extensions": json.dumps(by_hash(text))})
                 for headers in (
                     {"origin": "https://evil.example", "x-treue-session": "1"},
                     {"origin": stage.origin},

@@ -1,6 +1,5 @@
 """Trusted documents: a tenant registers what its clients run, and says who may run nothing else."""
 
-import hashlib
 import uuid
 from collections.abc import Sequence
 
@@ -20,15 +19,12 @@ from schema.limits import QUESTION_COST
 from tests.acceptance.business import Business
 from tests.acceptance.client import Caller, Json
 from tests.acceptance.sockets import open_socket, receive, send
+from tests.fixtures.documents import by_hash, sha256
 
 VIEWER = "query Viewer { viewer { name } }"
 OTHER = "{ viewer { kind } }"
 SMALL = {"TREUE_BUDGET_POINTS": "20000", "TREUE_BUDGET_POINTS_PER_SECOND": "2"}
 ADDED = "added documents { documentId name text createdBy }"
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def post(caller: Caller, **body: object) -> Json:
@@ -39,10 +35,6 @@ async def post(caller: Caller, **body: object) -> Json:
 def reason_of(body: Json) -> str:
     (error,) = body["errors"]
     return str(error["extensions"]["reason"])
-
-
-def by_hash(text: str) -> Json:
-    return {"persistedQuery": {"version": 1, "sha256Hash": sha256(text)}}
 
 
 async def register(business: Business, *texts: str) -> Json:

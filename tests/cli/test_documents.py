@@ -19,15 +19,10 @@ from runtime.problems import SetupProblem
 from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tests.cli.test_verify import two_salons_with_points
+from tests.fixtures.documents import sha256
 
 VIEWER = "query Viewer {\n  viewer {\n    name\n  }\n}"
 KIND = "query Kind { viewer { kind } }"
-
-
-def sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 APOLLO = {
     "format": "apollo-persisted-query-manifest",
     "version": 1,
