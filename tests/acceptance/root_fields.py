@@ -102,12 +102,17 @@ def value_of(kind: Any) -> Any:
     return {**SCALARS, **TYPES}[kind.name]
 
 
+def input_of(name: str, field: GraphQLField) -> Json:
+    """The input with which a mutation is called."""
+    given: Json = INPUTS[name] if name in INPUTS else value_of(field.args["input"].type)
+    return given
+
+
 def _operations() -> Iterator[tuple[str, tuple[str, Json]]]:
     for name, field in fields_of("Query").items():
         yield name, (QUERIES[name], {}) if name in QUERIES else _ask(name, field)
     for name, field in fields_of("Mutation").items():
-        given = INPUTS[name] if name in INPUTS else value_of(field.args["input"].type)
-        yield name, (mutation(name, "__typename"), {"input": given})
+        yield name, (mutation(name, "__typename"), {"input": input_of(name, field)})
     for name, field in fields_of("Subscription").items():
         yield name, (f"subscription {{ {name}({SUBSCRIBED_AFTER}){_selection(field)} }}", {})
 
