@@ -19,6 +19,9 @@ EXPLAIN = "EXPLAIN (GENERIC_PLAN, VERBOSE, FORMAT JSON) "
 WALLED = frozenset(table.name for table in metadata.sorted_tables if table.name != "token_directory")
 """All tables of tenants. The directory is how a tenant is found, so nobody can compare it."""
 
+TOLD = "told"
+"""What a statement is told from outside: a parameter, or a row that another part of the statement has read."""
+
 CONDITIONS = ("Filter", "Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "One-Time Filter")
 _OPERAND = r"(?:\(?(?:\$\d+|'[0-9a-f-]{36}')(?:\)?::(?:uuid|text))*|[\w\"]+(?:\.[\w\"]+)?)"
 _EQUALITY = re.compile(rf"({_OPERAND}) = ({_OPERAND})")
@@ -72,18 +75,14 @@ def find_open_tables(connection: psycopg.Connection[Any], statement: str) -> set
     nodes = list(_nodes(plan[0]["Plan"]))
     read = {node["Alias"]: node["Relation Name"] for node in nodes if node.get("Relation Name") in WALLED}
     scanned = {alias: table for alias, table in read.items() if any(_scans(node, alias) for node in nodes)}
-    same = _Same()
+    known = _Equalities()
     for node in nodes:
         # What a bitmap was made of need not hold for all of its rows; the scan of the table says what does.
         names = () if node["Node Type"] == "Bitmap Index Scan" else CONDITIONS
         for condition in (str(node[name]) for name in names if name in node):
             for left, right in _list_equalities(condition):
-                same.join(*(_name_of(side, node, scanned) for side in (left, right)))
-    return {f"{table} AS {alias}" for alias, table in scanned.items() if not same.are(f"{alias}.tenant_id", TOLD)}
-
-
-TOLD = "told"
-"""What a statement is told from outside: a parameter, or a row that another part of the statement has read."""
+                known.note(*(_name_of(side, node, scanned) for side in (left, right)))
+    return {f"{table} AS {alias}" for alias, table in scanned.items() if not known.imply(f"{alias}.tenant_id", TOLD)}
 
 
 def _list_equalities(condition: str) -> set[tuple[str, str]]:
@@ -145,19 +144,21 @@ def _scans(node: Mapping[str, Any], alias: str) -> bool:
     return node.get("Alias") == alias and str(node["Node Type"]).endswith("Scan")
 
 
-class _Same:
-    """Which names have the same value: each name leads to another one of its set, or to itself."""
+class _Equalities:
+    """Equalities of names, and what follows from them: each name leads to an equal one, the last of them to none."""
 
     def __init__(self) -> None:
         self._leads: dict[str, str] = {}
 
-    def join(self, left: str, right: str) -> None:
-        self._leads[self._find(left)] = self._find(right)
+    def note(self, left: str, right: str) -> None:
+        first, last = self._find_last(left), self._find_last(right)
+        if first != last:
+            self._leads[first] = last
 
-    def are(self, left: str, right: str) -> bool:
-        return self._find(left) == self._find(right)
+    def imply(self, left: str, right: str) -> bool:
+        return self._find_last(left) == self._find_last(right)
 
-    def _find(self, name: str) -> str:
-        while name in self._leads and self._leads[name] != name:
+    def _find_last(self, name: str) -> str:
+        while name in self._leads:
             name = self._leads[name]
         return name
