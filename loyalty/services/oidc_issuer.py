@@ -47,6 +47,7 @@ VALUE_MAX_LENGTH = 255
 
 
 _OF_ANOTHER_TENANT = "is used with this issuer by another tenant; register an application of your own at the provider"
+_OF_CLIENT = "is or was the signInClientId of another provider of yours with this issuer; register another application"
 
 
 class RoleValue(NamedTuple):
@@ -114,7 +115,7 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             await _check_roles(tx, by, request.roles)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
             with_client = _with_client(world, actor.tenant_id, request, before, row)
-            kept = await _keep(tx, before, with_client)
+            kept = await _keep(world, tx, before, with_client)
             await _claim_client(world, tx, kept)
             await note_changes(tx, actor, now, [_describe_change(before, kept)])
             return kept
@@ -213,9 +214,14 @@ async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> No
         return
     if await claim_pair(tx, row.issuer, row.client_id, row.id):
         return
-    found = await world.database.tenant_of_token(hash_of_pair(row.issuer, row.client_id))
-    if found is None or found[0] != tx.tenant_id:
+    if not await _leads_to_tenant(world, tx, row.issuer, row.client_id):
         refuse_problems([Problem(("sign_in_client_id",), _OF_ANOTHER_TENANT)])
+
+
+async def _leads_to_tenant(world: World, tx: Transaction, issuer: str, audience: str) -> bool:
+    """Whether an issuer and audience lead to the tenant of the transaction."""
+    found = await world.database.tenant_of_token(hash_of_pair(issuer, audience))
+    return found is not None and found[0] == tx.tenant_id
 
 
 def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> AuditedChange:
@@ -231,14 +237,15 @@ def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
     return {**told, "has_client_secret": row.client_secret is not None, "roles": roles}
 
 
-async def _keep(tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
+async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
     is_new = known is None or known.removed_at is not None
     if is_new and len(await read_issuers(tx)) >= MAX_ISSUERS:
         raise LimitReached("OIDC issuers", MAX_ISSUERS)
     if known is not None:
         return await change_issuer(tx, known.id, row)
     if not await insert_issuer(tx, row):
-        refuse_problems([Problem(("audience",), _OF_ANOTHER_TENANT)])
+        is_own = await _leads_to_tenant(world, tx, row.issuer, row.audience)
+        refuse_problems([Problem(("audience",), _OF_CLIENT if is_own else _OF_ANOTHER_TENANT)])
     return row
 
 

@@ -125,6 +125,22 @@ async def test_a_client_id_leads_to_one_tenant(stage: SignInStage, rival: Busine
         async with rival.unchanged():
             (error,) = await owner.refusals("oidcIssuerSet", **given, **pair)
         assert (error["code"], error["path"]) == ("INVALID_INPUT", [path])
+        assert "another tenant" in error["message"]
+
+
+async def test_a_client_id_of_ones_own_is_no_audience_of_another_provider(
+    salon: Business, sign_in_provider: Provider, sign_in_server: ServerProcess
+) -> None:
+    """The refusal names the client id, and no other tenant."""
+    stage = await open_stage(salon, sign_in_provider, sign_in_server, audience=f"api of {salon.tenant_id}")
+    owner = salon.owner.at(sign_in_server)
+    async with salon.unchanged():
+        (error,) = await owner.refusals(
+            "oidcIssuerSet", issuer=stage.provider.issuer, audience=stage.client_id, roles=ROLES
+        )
+    assert (error["code"], error["path"]) == ("INVALID_INPUT", ["audience"])
+    assert "signInClientId" in error["message"]
+    assert "tenant" not in error["message"]
 
 
 @pytest.mark.parametrize("end", ["sign out", "provider", "membership", "issuer", "issuer changed", "subject"])
