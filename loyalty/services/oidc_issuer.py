@@ -231,10 +231,12 @@ def _describe_change(before: OidcIssuerRow | None, after: OidcIssuerRow) -> Audi
 
 
 def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
-    shown = ("issuer", "audience", "role_claim", "client_id", "made_with", "removed_at")
+    shown = ("issuer", "audience", "role_claim", "made_with", "removed_at")
     roles = [f"{one['value']}: {one.get('role') or one['role_id']}" for one in row.roles]
     told = {name: getattr(row, name) for name in shown}
-    return {**told, "has_client_secret": row.client_secret is not None, "roles": roles}
+    # Named as `OidcIssuer` names them.
+    client = {"sign_in_client_id": row.client_id, "has_sign_in_client_secret": row.client_secret is not None}
+    return {**told, **client, "roles": roles}
 
 
 async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:

@@ -102,6 +102,20 @@ async def test_an_application_with_a_secret_and_an_audience_of_its_own(
     provider.describe_sign_in()
 
 
+async def test_the_audit_log_names_the_application_as_the_provider_does(stage: SignInStage) -> None:
+    owner = stage.salon.owner.at(stage.server)
+    given = {"issuer": stage.provider.issuer, "audience": stage.client_id, "roles": ROLES}
+    await owner.do("oidcIssuerSet", ADDRESSES, **given, signInClientSecret="a secret")
+    log = await owner.get("{ auditLog(first: 1) { nodes { changes { field before after } } } }")
+    assert log["nodes"][0]["changes"] == [{"field": "hasSignInClientSecret", "before": "false", "after": "true"}]
+    await owner.do("oidcIssuerSet", ADDRESSES, **given, signInClientId=None)
+    log = await owner.get("{ auditLog(first: 1) { nodes { changes { field before } } } }")
+    assert log["nodes"][0]["changes"] == [
+        {"field": "hasSignInClientSecret", "before": "true"},
+        {"field": "signInClientId", "before": f'"{stage.client_id}"'},
+    ]
+
+
 async def test_the_longest_client_id_and_path_fit_into_the_cookie(
     salon: Business, sign_in_provider: Provider, sign_in_server: ServerProcess
 ) -> None:
