@@ -36,7 +36,7 @@ from permissions.actor import (
 
 ALGORITHMS = tuple(type_of_algorithm)
 HEADER_NAMES = frozenset({"alg", "kid", "typ", "x5t", "x5t#S256"})
-"""What a header may hold. Keys and addresses of keys are not among it, nor what must be understood (`crit`)."""
+"""What a header may hold: no key, no address of a key, and nothing that must be understood (`crit`)."""
 
 TOKEN_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 MAX_AUDIENCES = 4
@@ -222,7 +222,7 @@ def _refuse_constant(_name: str) -> None:
 
 
 def _find_claimed_roles(row: OidcIssuerRow, claims: dict[str, Any]) -> frozenset[UUID]:
-    """The ids of the roles that the provider's claim stands for in the tenant; none for who may be a member."""
+    """The ids of the roles that the provider's claim stands for in the tenant; none without the claim."""
     said = claims.get(row.role_claim, [])
     values = [said] if isinstance(said, str) else said
     if not isinstance(values, list) or len(values) > MAX_ROLES or not all(isinstance(value, str) for value in values):

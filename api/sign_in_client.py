@@ -31,7 +31,7 @@ _DROPPED_HEADERS = frozenset({"host", "connection", "accept-encoding", "content-
 
 
 class ProviderUnfit(Exception):
-    """What a provider publishes does not allow a safe sign-in. The message is for logs and for who set it."""
+    """What a provider publishes does not allow a safe sign-in. The message is for logs."""
 
 
 class ProviderTransport(httpx2.AsyncBaseTransport):

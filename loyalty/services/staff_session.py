@@ -25,7 +25,7 @@ async def start_session(world: World, actor: Actor, sign_in: SignIn, sha256: str
     None where the same sign-in has begun one already.
     """
     if actor.issuer is None:
-        raise ValueError("only who signed in at a provider has a session")
+        raise ValueError("a session is of a person who signed in at a provider")
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
         row = StaffSessionRow(
