@@ -88,7 +88,7 @@ class Authenticator:
         return await self._read_standing(actor_of_claims(claims))
 
     async def _actor_of_provider(self, providers: StaffProviders, token: str) -> Actor:
-        """The actor of a token that a tenant's own provider signed. A provider that was set anew is read anew, once."""
+        """The actor of a token that a tenant's own provider signed. A changed provider is read again, once."""
         try:
             presented = await providers.actor_of(token)
             try:

@@ -74,7 +74,7 @@ class StaffProviders:
         return describe_person(found, claims, token_id, issued_at, expires_at)
 
     def forget(self, actor: Actor) -> None:
-        """Read the provider of an actor anew next time."""
+        """Forget the provider of an actor, so that the next request reads it again."""
         stale = [pair for pair, found in self._known.items() if actor.issuer and found.row.id == actor.issuer.id]
         for pair in stale:
             del self._known[pair]

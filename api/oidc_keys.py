@@ -1,4 +1,4 @@
-"""The public keys of identity providers: found by discovery, kept for an hour, read anew when a key is unknown.
+"""The public keys of identity providers: found by discovery, kept for an hour, read again when a key is unknown.
 
 An unknown key makes one request in a minute at most, for any number of tokens and senders.
 """
@@ -18,7 +18,7 @@ from api.oidc_fetch import FetchFailed
 
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS_SECONDS = 3_600.0
-"""How long keys are kept before they are read anew."""
+"""How long keys are kept before they are read again."""
 
 UNKNOWN_KEY_SECONDS = 60.0
 """How long after reading keys an unknown one does not make them be read again."""

@@ -135,7 +135,7 @@ def _list_names(variables: object) -> list[str]:
 def _count_colons(raw: bytes) -> int:
     """The colons of a JSON text, those in texts and escaped ones too.
 
-    Of a key that is there twice only the last value is read. So the text that is written anew has a colon less, while
+    Of a key that is there twice only the last value is read. So the text that is written again has a colon less, while
     all other colons are in both.
     """
     escaped = len(_ESCAPED_COLON.findall(raw)) if b"\\u003" in raw else 0

@@ -2,7 +2,7 @@
 
 A preflight carries no credential, so it tells nothing of a tenant: it is answered for every origin that a tenant could
 allow. The `Origin` of the request itself is judged when its tenant is known. What was answered before that (401, 413,
-503 and the like) holds nothing of a tenant, and a page has to read it to sign in anew; so its headers name the origin,
+503 and the like) holds nothing of a tenant, and a page has to read it to sign in again; so its headers name the origin,
 too. A page that the tenant does not allow reads no answer.
 """
 

@@ -1,8 +1,8 @@
 """The cookie of a person who signed in with a browser: what it looks like, who may send it, and whom it stands for.
 
-A browser sends a cookie whoever makes it call. So a request counts only from a page of the service's own address: its
-`Origin` says so, and it has a header that no page of another origin may send. A WebSocket has the `Origin` alone, which
-browsers always send there.
+A browser sends a cookie with every call, even with one that another site made it send. So a request counts only when it
+comes from a page of the service's own address. Its `Origin` says so, and it has a header that no page of another origin
+may send. A WebSocket has the `Origin` alone, which browsers always send there.
 """
 
 import datetime as dt
@@ -113,13 +113,13 @@ class StaffSessions:
         if place is not None and known is None:
             known = await self._find(*place)
         if place is None or known is None:
-            raise Unauthenticated("The session is over: sign in anew.")
+            raise Unauthenticated("The session is over: sign in again.")
         self._remember(place, known)
         try:
             return await self._read_standing(known)
         except Unauthenticated:
             self._known.pop(place, None)
-            raise Unauthenticated("The session is over: sign in anew.") from None
+            raise Unauthenticated("The session is over: sign in again.") from None
 
     async def find_person(self, cookie: str) -> Actor | None:
         """Whom a session describes, whether they stand or not; None for a cookie without a session."""

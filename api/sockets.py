@@ -50,7 +50,7 @@ CONNECTION_INIT_SECONDS = 5.0
 
 AUTHENTICATION_SECONDS = 60.0
 """How long a socket may then wait until its actor is known. Our time is not held against the client: who was sent away
-would come back at once, and all of the work would begin anew."""
+would come back at once, and all of the work would begin again."""
 
 AUTHENTICATIONS_AT_ONCE = 200
 """Sockets of one process that are authenticated at the same time; the others wait in their order."""

@@ -99,7 +99,7 @@ class EventStream:
 async def _end_of(task: asyncio.Future[str | None]) -> None:
     """Wait for a task that was told to end, even when we are: a generator cannot be closed while it still runs.
 
-    When the reader goes away, starlette's task group cancels us anew at every await.
+    When the reader goes away, starlette's task group cancels us again at every await.
     """
     cancelled = False
     while not task.done():

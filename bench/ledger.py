@@ -149,7 +149,7 @@ def build(url: str, builder: Builder) -> None:
 
 
 class SetAside(NamedTuple):
-    """What makes the indexes and references anew."""
+    """What makes the indexes and references again."""
 
     indexes: list[str]
     references: list[str]

@@ -44,7 +44,7 @@ async def provide_businesses(urls: DatabaseUrls, settings: Settings) -> list[Ten
         codes = local_code_keys(settings)
         made = [await _make(business, owner, World(app, codes=codes)) for business in BUSINESSES]
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        # All or nothing: who stops the demo in the middle of its first start finds it made anew.
+        # All or nothing: who stops the demo in the middle of its first start finds it made again.
         unfinished = state.with_suffix(".new")
         unfinished.write_bytes(orjson.dumps([str(tenant_id) for tenant_id in made]))
         unfinished.replace(state)

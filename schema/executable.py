@@ -145,7 +145,7 @@ class _Execution(StrawberryGraphQLCoreExecutionContext):
         return execution
 
     def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
-        """Run the operation, or one event of a subscription. What has begun by its plan is never begun anew."""
+        """Run the operation, or one event of a subscription. What has begun by its plan is never begun again."""
         return self._run(serially) if self.event_context is None else self._answer_event(self.event_context)
 
     async def _answer_event(self, context: EventContext) -> EventResult:

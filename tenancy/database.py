@@ -287,7 +287,7 @@ class Database:
             span.end()
 
     def forget_token(self, sha256: str) -> None:
-        """Look the way of a token up anew next time: where it led, there is no token."""
+        """Look up the way of a token again next time: where it led, there is no token."""
         self._ways.pop(sha256, None)
 
     async def close(self) -> None:

@@ -229,7 +229,7 @@ class Pipeline:
                 self._wrong[statement] = error_from_result(result, encoding="utf-8")
 
     def _forget(self, request: Request) -> None:
-        """Prepare its statements anew next time, unless that has happened meanwhile."""
+        """Let its statements be prepared again at their next run, unless that has happened already."""
         for name, question in zip(request.names, request.questions, strict=True):
             if name is not None and self._prepared.get(question.statement) == name:
                 del self._prepared[question.statement]

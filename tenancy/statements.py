@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
 MAX_COMPILED = 2_000
-"""Statements that one process keeps compiled; the one that was not used for longest is compiled anew."""
+"""Statements that one process keeps compiled; the one that was not used for longest is compiled again."""
 
 Values = Sequence[bytes | None]
 """The parameters of a statement in its order, as PostgreSQL reads them."""

@@ -22,7 +22,7 @@ from tenancy.outage import find_cause, sqlstate_of
 MAX_SUMMARY_LENGTH = 255
 """Characters of the summary of a statement, as the conventions say; what would be cut is left out whole."""
 MAX_SUMMARIES = 2_000
-"""Summaries that one process keeps; the one that was not used for longest is made anew."""
+"""Summaries that one process keeps; the one that was not used for longest is made again."""
 
 TENANT = "treue.tenant.id"
 """The attribute that names a tenant."""

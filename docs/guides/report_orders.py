@@ -9,7 +9,7 @@ a thin report, such as `id`, `status` and `customer` alone, leaves everything el
 with one purchase in each line, as `purchasesRecord` takes it.
 
 What was refused goes to `orders.csv.refused`, with the reason. How far it has come stands in `orders.csv.done`; delete
-it to begin anew. A report that was sent before counts nothing twice.
+it to begin again. A report that was sent before counts nothing twice.
 """
 
 import argparse

@@ -74,7 +74,7 @@ def refund(given, name, rows, plans, kept):
     }
     payload = ask(given.url, REFUND, {"input": refunded})["purchaseRefund"]
     if payload["userErrors"]:
-        # Nothing was written, so the next run plans it anew.
+        # Nothing was written, so the next run plans it again.
         keep(kept, name, None)
         raise ValueError(reasons(payload["userErrors"]))
     return "again" if payload["replayed"] else "refunded"

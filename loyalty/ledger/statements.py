@@ -81,7 +81,7 @@ def see_unrecorded() -> Any:
 def count_sold() -> Any:
     """Count cards that were sold or cancelled of products.
 
-    One that has none left, or was edited meanwhile, is missed: the sale is decided anew.
+    One that has none left, or was edited meanwhile, is missed: the sale is decided again.
     """
     numbers = ("product_id", "cards", "version")
     types = (gift_card_products.c.id.type, gift_card_products.c.sold.type, gift_card_products.c.version.type)

@@ -44,7 +44,7 @@ class MatureOn(DescribedEnum):
 class Revalue(DescribedEnum):
     """What becomes of points when a purchase changes after its evaluation."""
 
-    ALWAYS = "ALWAYS", "It is valued anew under the rules of the evaluation; the difference is added or taken back."
+    ALWAYS = "ALWAYS", "It is valued again under the rules of the evaluation; the difference is added or taken back."
     NEVER = "NEVER", "They stay as they were evaluated."
 
 
@@ -71,7 +71,7 @@ class AccrualPolicy:
     somebody should look, no rule for customers. `debt` says what happens when points that are taken back were spent,
     `refund` what a refund in parts takes, as long as REFUNDED is among `forfeit_on`. A report counts from when it came
     about, if that is at most `latest_report_minutes` ago; an older one counts from when it arrives. `revalue` says
-    whether a purchase that changes after the evaluation is valued anew.
+    whether a purchase that changes after the evaluation is valued again.
     """
 
     evaluate_on: EvaluateOn = EvaluateOn.PURCHASE_CREATED

@@ -18,7 +18,7 @@ CREDITED = frozenset({AccrualState.AVAILABLE, AccrualState.PARTIALLY_REVERSED})
 
 
 LOST = frozenset({AccrualState.VOIDED, AccrualState.REVERSED})
-"""The states in which nothing is left of an accrual: a purchase that comes back to life earns anew."""
+"""The states in which nothing is left of an accrual: a purchase that comes back to life earns again."""
 
 
 class AccrualStep(StrEnum):

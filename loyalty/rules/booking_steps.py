@@ -99,7 +99,7 @@ def is_valued_anew(
 
     It does where it changes facts that rules look at, or brings the purchase back. Where points or cards pay
     (`is_paid`) what they pay may follow any report; where nothing comes of it, the valuation stays as it is.
-    `can_be_valued` says that what it earned is valued anew at all.
+    `can_be_valued` says that what it earned is valued again at all.
     """
     if not can_be_valued or status in ENDED:
         return False

@@ -45,7 +45,7 @@ _ENGLISH: Final = SheetWords(
     "Code",
     "Valid until",
     "Does not expire",
-    "Whoever has this code can spend the card. Keep it like cash.",
+    "Anybody with this code can spend the card. Keep it like cash.",
     "%Y-%m-%d",
     ".",
 )

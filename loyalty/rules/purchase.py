@@ -164,14 +164,14 @@ def next_status(current: PurchaseStatus, requested: PurchaseStatus) -> StatusSte
 
 
 def reactivates(current: PurchaseStatus, requested: PurchaseStatus) -> bool:
-    """Tell whether a step brings a purchase that was called off back to life, so that it may earn anew."""
+    """Tell whether a step brings a purchase that was called off back to life, so that it may earn again."""
     return current in CALLED_OFF and requested not in CALLED_OFF and requested is not PurchaseStatus.REFUNDED
 
 
 def next_generation(known: tuple[int, PurchaseStatus] | None, requested: PurchaseStatus, *, lost_points: bool) -> int:
     """Return the generation of a purchase after a report; ``known`` is the one before it, with its status.
 
-    A purchase that comes back to life after its points were taken earns anew, as its next generation. Generation 0 is
+    A purchase that comes back to life after its points were taken earns again, as its next generation. Generation 0 is
     that of a purchase that was called off before anybody had heard of it: a late report of how it began fills in its
     facts, and only one that tells a later time brings it to life (C-20).
     """

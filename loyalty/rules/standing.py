@@ -16,7 +16,7 @@ from loyalty.rules.zones import begin_of_day
 
 
 def measure(policy: TierPolicy) -> str:
-    """Name how a policy measures standings; one that was measured otherwise has to be counted anew."""
+    """Name how a policy measures standings; one that was measured otherwise has to be counted again."""
     return f"{policy.basis} {policy.window}" if policy.basis is TierBasis.EARNED_IN_WINDOW else policy.basis.value
 
 
@@ -73,7 +73,7 @@ def settle_standing(
 def find_kept_standing(policy: TierPolicy, account: Account) -> int | None:
     """Return what an account stands on only because time has not lowered it yet; None where it is reached today.
 
-    While a job counts the standings anew, nobody knows better than the account.
+    While a job counts the standings again, nobody knows better than the account.
     """
     if not is_measured(policy, account):
         return account.standing

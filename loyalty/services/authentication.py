@@ -1,4 +1,4 @@
-"""What the database knows about a presented credential, read anew for every request: revoked means revoked."""
+"""What the database knows about a presented credential, read again for every request: revoked means revoked."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -13,7 +13,7 @@ CLIENT_SECRET_MAX_LENGTH = 255
 
 
 class ResealedSecrets(NamedTuple):
-    """How many client secrets of a tenant were sealed anew, and of which providers they are damaged."""
+    """How many client secrets of a tenant were sealed again, and of which providers they are damaged."""
 
     resealed: int
     damaged: tuple[UUID, ...]
@@ -32,7 +32,7 @@ def open_client_secret(world: World, tenant_id: TenantId, row: OidcIssuerRow) ->
 
 
 async def reseal_client_secrets(world: World, tenant_id: TenantId) -> ResealedSecrets:
-    """Seal the client secrets of a tenant anew under the newest key, and say which are damaged.
+    """Seal the client secrets of a tenant again under the newest key, and say which are damaged.
 
     Raises CodeKeyMissing for a secret whose key is not among the keys of this process.
     """

@@ -158,7 +158,7 @@ async def sell_product(
 ) -> GiftCardProduct:
     """Book that one more card of a product is sold.
 
-    The posting counts it only within the stock, so of two sales of the last card one begins anew and is refused. The
+    The posting counts it only within the stock, so of two sales of the last card one begins again and is refused. The
     limit of a customer does not hold for goodwill. Refusals: NotFound, GiftCardProductUnavailable.
     """
     stored, sales = await read_product_sales(tx, product_id, customer_id)

@@ -22,7 +22,7 @@ Write = Callable[[Transaction, Book], Awaitable[None]]
 def change_cards_paid(book: Book, key: PurchaseKey | None, purchase: PurchaseOfCard) -> Write:
     """Book that cards pay another part of a purchase, and return how the book is written.
 
-    A purchase that is recorded may be valued anew. One that was recorded since it was looked for makes all run again.
+    A purchase that is recorded may be valued again. One that was recorded since it was looked for makes all run again.
     """
     if key is None:
         return post_book

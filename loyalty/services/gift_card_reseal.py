@@ -1,4 +1,4 @@
-"""Seal the codes of gift cards anew under the newest key, so that an older key can be removed.
+"""Seal the codes of gift cards again under the newest key, so that an older key can be removed.
 
 A slice of a tenant's cards is one transaction. So the work can be stopped at any moment and begun again: what is done
 stays done, and what the newest key sealed already is left as it is.
@@ -15,11 +15,11 @@ from loyalty.storage.gift_card_seals import BEFORE_ALL_CARDS, SealedCode, keep_s
 from tenancy.retry import retry_transaction
 
 SLICE = 200
-"""Cards that are sealed anew in one transaction: so long others wait for them."""
+"""Cards that are sealed again in one transaction: so long others wait for them."""
 
 
 class ResealedSlice(NamedTuple):
-    """What became of a slice of cards: how many were looked at and sealed anew, and which are damaged."""
+    """What became of a slice of cards: how many were looked at and sealed again, and which are damaged."""
 
     cards: int
     resealed: int

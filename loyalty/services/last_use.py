@@ -32,7 +32,7 @@ class LastUses:
             self._notes[key] = now
 
     async def write(self, database: Database) -> None:
-        """Write the noted uses, one statement for each tenant. What cannot be written is noted anew."""
+        """Write the noted uses, one statement for each tenant. What cannot be written is noted again."""
         notes, self._notes = self._notes, {}
         by_tenant: defaultdict[TenantId, dict[TokenId, datetime]] = defaultdict(dict)
         for (tenant_id, token_id), used_at in notes.items():

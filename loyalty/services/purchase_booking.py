@@ -196,7 +196,7 @@ def _build_fact(book: Book, draft: PurchaseDraft, purchase: PurchaseRow) -> Purc
 def _book_accrual(
     book: Book, draft: PurchaseDraft, purchase: PurchaseRow
 ) -> tuple[AccrualRow | None, TierChangeRow | None]:
-    """Book what a purchase earns: the first time, anew where its facts changed, and what its status does to that."""
+    """Book what a purchase earns: the first time, again where its facts changed, and what its status does to that."""
     facts, accrual, change = draft.facts, draft.item.known.accrual, None
     policy = book.program.row.settings.accrual
     moment = moment_of(draft.item.recording.report.occurred_at, book.now, policy.latest_report)

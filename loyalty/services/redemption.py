@@ -287,7 +287,7 @@ async def _decide_return(
 
 
 def _post_for(paying: HoldRow | RedemptionRow) -> Callable[[Transaction, Book], Awaitable[None]]:
-    """How a book is written that changes what points pay of a purchase: the purchase may be valued anew."""
+    """How a book is written that changes what points pay of a purchase: the purchase may be valued again."""
     return partial(post_points_paid, keys=[paying.purchase])
 
 

@@ -1,8 +1,7 @@
-"""Value a purchase anew that changes after its evaluation: under the rules of that moment, with the facts of today.
+"""Value a purchase again that changes after its evaluation: under the rules of that moment, with the facts of today.
 
-Whatever way leads to the same facts, the points end the same: what the frozen rules give for them, less what refunds
-take. What was promised is promised anew; of what was credited the difference is added, or taken back as the debt policy
-says.
+Every way to the same facts ends in the same points: what the frozen rules give for them, less what refunds take.
+Pending points are promised again. Of credited points the difference is added, or taken back as the debt policy says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,7 @@ class FrozenRules(NamedTuple):
 
 
 def can_be_revalued(accrual: AccrualRow) -> bool:
-    """Tell whether an accrual keeps what a valuation anew needs, and its policy wants one."""
+    """Tell whether an accrual keeps what a valuation again needs, and its policy wants one."""
     return accrual.policy.revalue is Revalue.ALWAYS and accrual.frozen is not None
 
 
@@ -100,7 +99,7 @@ def revalue(
     *,
     end_changed: bool = False,
 ) -> Moved:
-    """Value a purchase anew. The book must know the customer's open lots where points were credited."""
+    """Value a purchase again. The book must know the customer's open lots where points were credited."""
     stored: dict[str, Any] = accrual.frozen or {}
     facts = replace(facts, customer_category=stored["customer_category"])
     evaluation = evaluate(frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _tier(stored["tier"]))
@@ -129,7 +128,7 @@ def revalue(
 
 
 async def post_points_paid(tx: Transaction, book: Book, keys: Sequence[PurchaseKey | None]) -> None:
-    """Write what changes how much of purchases is paid with points, and value those anew that were evaluated already.
+    """Write what changes how much of purchases is paid with points, and value those again that were evaluated already.
 
     The same transaction writes both, under the lock of the customer who pays, and may end with that: ask it nothing
     afterwards. What somebody else's points pay of a purchase changes nothing of it.

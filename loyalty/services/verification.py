@@ -102,7 +102,7 @@ async def digest_heads(world: World, tenant_id: TenantId, moment: datetime) -> s
     """One SHA-256 for all chains of a tenant as they stood at a moment that is over; it stays the same for ever.
 
     Who keeps it outside of the database can tell later whether anything before that moment was rewritten, even by
-    somebody who computed every chain anew.
+    somebody who computed every chain again.
     """
     async with world.database.tenant_transaction(tenant_id, snapshot=True) as tx:
         await be_patient(tx)

@@ -193,7 +193,7 @@ def accrual_row(row: Any) -> AccrualRow:
         reversed_points=row.accrual_reversed_points,
         currency=row.accrual_currency,
         breakdown=row.accrual_breakdown,
-        # What was evaluated before purchases could be valued anew stays as it was told.
+        # What was evaluated before purchases could be valued again stays as it was told.
         policy=from_document(AccrualPolicy, {"revalue": Revalue.NEVER, **row.accrual_policy}),
         program_version=row.accrual_program_version,
         evaluated_at=row.accrual_evaluated_at,

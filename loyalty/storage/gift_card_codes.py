@@ -103,7 +103,7 @@ class CodeKeys:
             raise CodeUnreadable("This sealed secret was changed, or moved from another place.") from error
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the newest key sealed this code; else it may be sealed and hashed anew, and its key end."""
+        """Whether the newest key sealed this code; else it may be sealed and hashed again, and its key end."""
         return sealed.startswith(self._newest().name)
 
     def _newest(self) -> _Key:

@@ -57,7 +57,7 @@ async def count_guess(
 ) -> list[Guesses]:
     """Count a code in its scopes, a right one as none; until the transaction ends, other guesses there wait.
 
-    A window that has ended begins anew and would end at ``ends_at``; some others that have ended are forgotten.
+    A window that has ended begins again and would end at ``ends_at``; some others that have ended are forgotten.
     """
     rows = await tx.rows(_COUNT, scopes=list(scopes), wrong=int(wrong), now=now, ends_at=ends_at)
     return [Guesses._make(row) for row in rows]

@@ -21,7 +21,7 @@ from tenancy.table import INSTANT, among
 MAX_TOTAL_COUNT = 10_000
 """Rows that a list counts: of a longer one only this is known."""
 MAX_KEPT_STATEMENTS = 1_000
-"""Statements of lists that one process keeps; the one that was not used for longest is made anew."""
+"""Statements of lists that one process keeps; the one that was not used for longest is made again."""
 
 
 class Narrowed:

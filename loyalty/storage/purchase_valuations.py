@@ -1,4 +1,4 @@
-"""Purchases that are to be valued, or valued anew, with what points and gift cards pay of them."""
+"""Purchases that are to be valued, or valued again, with what points and gift cards pay of them."""
 
 from collections.abc import Sequence
 from datetime import datetime

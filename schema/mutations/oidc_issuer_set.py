@@ -76,7 +76,7 @@ async def oidc_issuer_set(
     info: Info,
     input: Annotated[OidcIssuerSetInput, strawberry.argument(description="The provider.")],  # noqa: A002
 ) -> OidcIssuerSetPayload:
-    """A member who signed in under the former mapping is mapped anew with the next request."""
+    """A member who signed in under the former mapping is mapped again with the next request."""
 
     async def work() -> Mapping[str, Any]:
         request = OidcIssuerRequest(

@@ -16,7 +16,7 @@ def optional_key_field() -> Any:
     """Declare the ``idempotencyKey`` of what creates something and moves nothing."""
     return strawberry.field(
         default=None,
-        description="1 to 255 characters. A retry with the same key makes nothing anew; the same key with another "
+        description="1 to 255 characters. A retry with the same key makes nothing new; the same key with another "
         "input is an IdempotencyConflict. Keys belong to one caller and operation.",
     )
 

@@ -57,7 +57,7 @@ class AccrualPolicy:
         """From the accrual policy."""
         return Duration(format_minutes(row_of(ProgramSettings, self).accrual.delay_minutes))
 
-    @computed(description="Whether a purchase that changes after its evaluation is valued anew.")
+    @computed(description="Whether a purchase that changes after its evaluation is valued again.")
     def revalue(self) -> Revalue:
         """From the accrual policy."""
         return row_of(ProgramSettings, self).accrual.revalue
@@ -139,7 +139,7 @@ class AccrualPolicyInput:
         "arrives. At most P366D.",
     )
     revalue: Revalue | None = strawberry.field(
-        default=strawberry.UNSET, description="Whether a purchase that changes after its evaluation is valued anew."
+        default=strawberry.UNSET, description="Whether a purchase that changes after its evaluation is valued again."
     )
     debt: Overdraft | None = strawberry.field(
         default=strawberry.UNSET, description="When points that are taken back were spent already."

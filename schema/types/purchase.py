@@ -88,7 +88,7 @@ class FormerValuation:
 
 @strawberry.type(
     description="What a purchase earned: by the rules of its evaluation, explained rule by rule. A purchase that "
-    "changes is valued anew under the same rules."
+    "changes is valued again under the same rules."
 )
 class Accrual(Node):
     is_type_of = reads(AccrualRow)

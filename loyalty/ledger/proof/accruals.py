@@ -119,7 +119,7 @@ QUESTIONS: Mapping[str, str] = {
         GROUP BY a.id, a.valuation, (a.id IS NULL) HAVING a.id IS NULL OR count(v.number) <> a.valuation - 1
     """,
     # What came back to a card counts by its share of the refunds, so such purchases are left to the rules. So are
-    # accruals that no change of what cards pay values anew.
+    # accruals that no change of what cards pay values again.
     "an accrual took what gift cards pay of its purchase as their holds and its reports tell it": f"""
         SELECT a.id, a.cards_paid_minor, coalesce(h.gross, 0) AS held_or_spent, told.elsewhere, told.unnamed
         FROM accruals a

@@ -21,7 +21,7 @@ _MADE_ONCE = " UNION ALL ".join(
         "giftCardGive": "gift_card_gifts",
     }.items()
 )
-"""What operations with a key make anew each time."""
+"""What operations with a key make again each time."""
 
 _MADE_BEFORE = " ".join(
     f"WHEN '{operation}' THEN EXISTS (SELECT FROM {table} WHERE tenant_id = :current_tenant AND {id_} = k.result_id)"

@@ -33,7 +33,7 @@ SOURCES: Sequence[Source] = (
             "an accrual belongs to whom the purchase belongs": Broken(
                 "accrual_generation = generation AND earner <> customer_id", "accrual_id, earner, customer_id"
             ),
-            "a purchase earns anew only when it has lost what it earned": Broken(
+            "a purchase earns again only when it has lost what it earned": Broken(
                 "accrual_generation > generation"
                 " OR (accrual_generation < generation AND state NOT IN ('VOIDED', 'REVERSED'))",
                 "accrual_id, id, accrual_generation, state",

@@ -113,7 +113,7 @@ oidc_issuers = tenant_table(
     # Which claim tells roles, and what each of its values stands for: [{"value": ..., "role": ...}].
     text_column("role_claim"),
     document("roles"),
-    # Each change raises it: members who signed in under another version sign in anew.
+    # Each change raises it: members who signed in under another version sign in again.
     points("version"),
     instant("created_at"),
     instant("changed_at"),

@@ -26,7 +26,7 @@ checkouts = tenant_table(
     "checkouts",
     key_text("purchase_kind"),
     key_text("purchase_external_id"),
-    # Each hold for the purchase raises it: of two that saw the same version, one begins anew.
+    # Each hold for the purchase raises it: of two that saw the same version, one begins again.
     Column("version", Integer, nullable=False),
     instant("opened_at"),
     one_of("purchase_kind", tuple(PurchaseKind)),

@@ -102,7 +102,7 @@ lots = tenant_table(
 expiry_notices = tenant_table(
     "expiry_notices",
     identifier("lot_id"),
-    # Points whose expiry is put off are told of anew, for the new date.
+    # Points whose expiry is put off are told of again, for the new date.
     instant("expires_at"),
     Column("days_before", Integer, nullable=False),
     instant("told_at"),

@@ -31,7 +31,7 @@ purchases = tenant_table(
     identifier("customer_id"),
     key_text("status"),
     Column("version", Integer, nullable=False),
-    # A purchase that comes back to life after a cancellation earns anew, as its next generation.
+    # A purchase that comes back to life after a cancellation earns again, as its next generation.
     Column("generation", SmallInteger, nullable=False),
     amount("total_minor"),
     # What was refunded of the total so far; the parts are in purchase_refunds.
