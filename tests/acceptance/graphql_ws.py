@@ -25,7 +25,7 @@ class GaveUp(Exception):
 
 
 async def follow(caller: Caller, document: str, after: str) -> AsyncGenerator[Json, None]:
-    """Each result of a subscription, subscribed anew with the last cursor after every break."""
+    """Each result of a subscription, subscribed again with the last cursor after every break."""
     for attempt in itertools.count():
         if attempt:
             await asyncio.sleep(PAUSE_SECONDS)

@@ -161,7 +161,7 @@ async def test_fifty_at_once_take_the_whole_balance_once(salon: Business) -> Non
 
 
 async def test_the_same_key_at_the_same_time_counts_once(salon: Business) -> None:
-    """F-33, F-10: whoever clicks twice, on two servers at once, has clicked once."""
+    """F-33, F-10: two clicks at once on two servers count as one."""
     await furnish(salon)
     servers = salon.installation.servers
     answers = await asyncio.gather(*(adjust(salon.manager.at(servers[number % 2]), "key", 7) for number in range(10)))

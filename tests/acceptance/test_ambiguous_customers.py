@@ -1,4 +1,4 @@
-"""Two people with one e-mail address: nobody is chosen by guess, whoever asks and for whatever."""
+"""Two customers with one e-mail address: no operation chooses one of them by guess."""
 
 from tests.acceptance.business import Business
 from tests.acceptance.client import Json, adjust, code_of, create_rule, find_customer, record

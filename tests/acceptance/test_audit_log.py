@@ -267,7 +267,7 @@ def _check(entry: Json, subject: str, action: str, changes: Changes) -> None:
     assert [one for one in changes if one not in found] == [], found
 
 
-async def test_what_changes_nothing_or_is_refused_leaves_no_entry(salon: Business) -> None:
+async def test_a_refusal_or_an_unchanged_value_leaves_no_entry(salon: Business) -> None:
     rule = await make(salon, "earningRuleCreate", "earningRule", RULE)
     before = await log(salon)
     await salon.owner.do("earningRuleUpdate", "__typename", id=rule, name=RULE["name"])

@@ -91,7 +91,7 @@ async def test_older_clients_get_200_with_the_error_and_the_headers(salon: Busin
     assert int(response.headers["retry-after"]) > 10_000
 
 
-async def test_what_costs_little_still_runs_and_others_have_budgets_of_their_own(
+async def test_cheap_operations_still_run_and_other_callers_have_their_own_budgets(
     salon: Business, rival: Business, narrow: ServerProcess
 ) -> None:
     manager = salon.manager.at(narrow)

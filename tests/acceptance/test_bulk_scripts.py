@@ -49,7 +49,7 @@ def orders() -> list[str]:
     for number in range(ORDERS):
         customer = f"c-{number % 10}"
         if number % 4 == 3:
-            # Thin: all that is told anew is that the order before is completed.
+            # Thin: the only new fact is that the order before is completed.
             rows.append(f"o-{number - 1},COMPLETED,c-{(number - 1) % 10},,,,,")
         else:
             rows.append(f"o-{number},PAID,{customer},20.00,shirt,1,12.00,a")

@@ -116,7 +116,7 @@ async def test_a_server_that_only_signs_customers_in(salon: Business) -> None:
     assert code_of(await anna.answer(WHO)) == "UNAUTHENTICATED"
 
 
-async def test_what_an_api_token_made_is_named_when_it_ends(salon: Business) -> None:
+async def test_the_end_of_an_api_token_names_what_it_made(salon: Business) -> None:
     maker, maker_id = await system(salon, "TOKENS_MANAGE", "LOYALTY_READ")
     made = await maker.do("apiTokenCreate", "secret", name="Second", permissions=["LOYALTY_READ"])
     second = maker._replace(token=made["secret"])

@@ -94,7 +94,7 @@ async def test_a_customer_is_found_by_telephone_card_and_parts_of_them(salon: Bu
         assert token["customer"]["externalId"] == "anna"
 
 
-async def test_what_several_customers_have_names_the_candidates(salon: Business) -> None:
+async def test_an_identifier_of_several_customers_names_the_candidates(salon: Business) -> None:
     await upsert(salon, "anna", phone="+491701234567", identifiers=[card("77", "CARD")])
     await upsert(salon, "ben", phone="+49 170 1234567", identifiers=[card("77", "LOCKER")])
     for by, field in (({"phone": "+491701234567"}, "phone"), ({"identifier": {"value": "77"}}, "identifier")):
@@ -212,7 +212,7 @@ async def test_a_birthday_has_a_year_or_none(salon: Business, told: str, known: 
 @pytest.mark.parametrize(
     "told", ["", "17.05.1990", "1990-02-30", "--02-30", "2999-01-01", "0190-05-17", "1990-05", "\u0661990-05-17"]
 )
-async def test_what_is_no_birthday_is_refused(salon: Business, told: str) -> None:
+async def test_an_invalid_birthday_is_refused(salon: Business, told: str) -> None:
     async with salon.unchanged():
         (refused,) = await salon.manager.refusals("customerUpsert", externalId="anna", birthday=told)
     assert (refused["code"], refused["path"]) == ("INVALID_INPUT", ["birthday"])

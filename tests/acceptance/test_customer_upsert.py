@@ -16,7 +16,7 @@ async def upsert(salon: Business, **told: object) -> Json:
     return payload["customer"]  # type: ignore[no-any-return]
 
 
-async def test_what_is_left_out_stays_null_takes_away_and_a_value_sets(salon: Business) -> None:
+async def test_an_absent_field_stays_null_removes_and_a_value_sets(salon: Business) -> None:
     first = await upsert(
         salon, fullName="Anna", email="Anna@Example.org", phone="+49 170 1234567", locale="de", category="vip"
     )

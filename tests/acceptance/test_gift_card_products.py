@@ -60,7 +60,7 @@ async def test_a_manager_makes_a_product(salon: Business) -> None:
     }
 
 
-async def test_what_is_left_out_stays_and_null_takes_away(salon: Business) -> None:
+async def test_an_absent_field_stays_and_null_removes(salon: Business) -> None:
     made = await make(salon, description="For a friend", stock=10, purchasableWithPoints=True, pointsCost=500)
     assert made["validity"] == {
         "kind": "END_OF_YEAR_AFTER_YEARS", "months": None, "days": None, "lastDay": None, "years": 3

@@ -204,7 +204,7 @@ async def test_activity_is_narrowed_by_reference_actor_note_sign_kind_and_time(s
         assert ([entry["points"] for entry in page["nodes"]], page["totalCount"]) == (points, len(points)), wanted
 
 
-async def test_what_only_the_team_reads_is_no_filter_for_others(salon: Business) -> None:
+async def test_fields_for_the_team_are_no_filter_for_others(salon: Business) -> None:
     """By its answers a filter would tell what the field does not."""
     await record(salon.integration, "o-1", customer="anna")
     await adjust(salon.manager, "1", 7, internalNote="secret")

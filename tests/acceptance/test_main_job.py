@@ -1,4 +1,4 @@
-"""What Treue is for: a purchase earns points, the tier rises, and whoever watches sees it at once."""
+"""What Treue is for: a purchase earns points, the tier rises, and subscribers see it at once."""
 
 from tests.acceptance.business import Business
 from tests.acceptance.client import (

@@ -87,7 +87,7 @@ async def test_operations_are_counted_by_kind_field_and_outcome(salon: Business,
     assert more("treue_database_answer_seconds_total", role="app", door="reads") > 0
 
 
-async def test_what_the_edge_refuses_is_counted_by_its_code_and_addresses_that_do_not_exist_have_one_name(
+async def test_refusals_of_the_edge_count_by_code_and_unknown_addresses_share_one_name(
     salon: Business, measured: Measured
 ) -> None:
     before = measured.look()

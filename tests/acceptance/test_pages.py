@@ -61,7 +61,9 @@ async def test_no_page_calls_until_its_tenant_allows_it(salon: Business, kind: s
         assert (await call(caller.at(server), ORIGIN)).status_code == 403
 
 
-async def test_what_one_tenant_allows_is_refused_by_another(salon: Business, businesses: OpenBusiness) -> None:
+async def test_an_origin_that_one_tenant_allows_is_refused_by_another(
+    salon: Business, businesses: OpenBusiness
+) -> None:
     studio = await businesses()
     await allow(salon, ORIGIN)
     await allow(studio, OTHER)

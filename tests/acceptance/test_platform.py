@@ -92,7 +92,7 @@ def wanted(external_id: str, **details: Any) -> dict[str, Any]:
 
 
 async def test_tenants_are_created_once_for_each_external_id(platform: Platform) -> None:
-    """A wrong one harms no other, a retry makes nothing anew, and other details are a conflict."""
+    """A wrong one harms no other, a retry makes nothing new, and other details are a conflict."""
     asked = [wanted("a-1"), wanted("a-2", currency="EURO", timeZone="Mars"), wanted("a-1"), wanted("a-3", name="Spa")]
     first = await platform.ask(CREATE, input={"tenants": asked})
     assert first["userErrors"] == []
@@ -270,7 +270,7 @@ async def test_pages_streams_and_sockets_are_refused(platform: Platform) -> None
         assert (await http.get(platform.url)).status_code == 405
 
 
-async def test_what_tenants_hold_is_not_in_the_schema_of_the_platform(platform: Platform) -> None:
+async def test_data_of_tenants_is_not_in_the_schema_of_the_platform(platform: Platform) -> None:
     """No type of it leads to a customer, a balance or a purchase."""
     types = await platform.ask("{ __schema { types { name fields { name } } } }")
     names = {one["name"] for one in types["types"]}

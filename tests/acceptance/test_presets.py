@@ -147,7 +147,7 @@ async def test_simplybook_gives_points_at_once_for_what_ended_long_ago(salon: Bu
 
 
 async def test_simplybook_promises_come_true_by_themselves(salon: Business) -> None:
-    """SB-04: the worker sees to it, and whoever listens hears of it."""
+    """SB-04: the worker does it, and subscribers get the event."""
     await furnish_simplybook(salon)
     due_at = datetime.now(UTC) + timedelta(seconds=5)
     booked = await report(salon.integration, "booking-1", **appointment(due_at - 3 * AN_HOUR))
@@ -255,7 +255,7 @@ async def test_a_shop_takes_the_points_back_and_gives_them_again(salon: Business
 @pytest.mark.parametrize(
     ("debt", "available", "owed"), [("ALLOW_NEGATIVE", 0, 250), ("CLAMP", 0, 0)], ids=["owed", "forgotten"]
 )
-async def test_what_was_spent_before_the_return_is_owed_or_forgotten(
+async def test_points_spent_before_the_return_become_debt_or_are_forgotten(
     salon: Business, debt: str, available: int, owed: int
 ) -> None:
     """F-40, C-20."""

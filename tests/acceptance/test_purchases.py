@@ -68,7 +68,7 @@ async def test_a_status_that_comes_late_changes_nothing(salon: Business) -> None
         assert again["accrual"] == created["accrual"]
 
 
-async def test_what_was_called_off_before_it_began_earns_nothing(salon: Business) -> None:
+async def test_a_purchase_cancelled_before_it_began_earns_nothing(salon: Business) -> None:
     """C-20: a purchase first heard of as cancelled is never evaluated."""
     await furnish(salon)
     for status in ("CANCELLED", "NO_SHOW"):
@@ -176,7 +176,7 @@ async def test_purchases_of_one_batch_follow_one_another(salon: Business) -> Non
     assert (await find_customer(salon.staff))["points"]["available"] == 90
 
 
-async def test_what_is_told_about_a_customer_is_kept_and_what_is_not_told_stays(salon: Business) -> None:
+async def test_facts_of_a_customer_are_kept_and_absent_ones_stay(salon: Business) -> None:
     """BK-41, SB-07: the profile comes with the purchases; e-mail without regard to case."""
     profile = {
         "externalId": "anna",
@@ -220,7 +220,7 @@ async def test_an_instant_at_the_end_of_the_calendar_harms_no_other_item(salon: 
         assert (error["code"], error["path"]) == ("INVALID_INPUT", [item["externalId"].split(" ")[0]])
 
 
-async def test_what_happened_earlier_cannot_undo_what_is_known(salon: Business) -> None:
+async def test_an_earlier_status_cannot_undo_a_later_one(salon: Business) -> None:
     """F-08: a cancellation that happened before the payment comes too late, whenever it arrives."""
     await furnish(salon)
     await record(salon.integration, "order-1", "60.00", status="PAID", occurredAt="2026-05-05T12:00:00Z")

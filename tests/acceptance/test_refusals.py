@@ -432,7 +432,7 @@ async def furnish(salon: Business) -> None:
 
 
 async def test_every_wrong_field_is_named_at_once(salon: Business) -> None:
-    """Whoever corrects a form wants to hear everything, not one thing after the other."""
+    """A form shows all its mistakes at once, so the answer names all of them."""
     async with salon.unchanged():
         refused = await salon.manager.refusals(
             "purchaseRecord",

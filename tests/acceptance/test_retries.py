@@ -1,4 +1,4 @@
-"""A retry of what creates something makes nothing anew, whatever it creates; another input under its key is refused."""
+"""A retry of what creates something makes nothing new, whatever it creates; another input under its key is refused."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple

@@ -91,7 +91,7 @@ async def reaches(caller: Caller, name: str) -> bool:
 
 
 async def test_a_single_permission_opens_exactly_the_operations_of_the_table(salon: Business) -> None:
-    """BK-111, BK-112: no operation is open to a permission that the table does not name, whoever holds it."""
+    """BK-111, BK-112: no operation is open to a permission that the table does not name."""
     await record(salon.integration, "order-1")
     opened: set[tuple[str, str, Permission]] = set()
     for permission in Permission:

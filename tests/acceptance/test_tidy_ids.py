@@ -102,7 +102,7 @@ async def test_names_of_the_catalogue_rules_and_lines_mean_the_same(salon: Busin
     assert gone == {"catalogItem": None}
 
 
-async def test_what_is_wrong_inside_an_id_is_refused_with_the_name_of_the_field(salon: Business) -> None:
+async def test_a_wrong_character_in_an_id_is_refused_with_the_path_of_the_field(salon: Business) -> None:
     facts: Json = {"kind": "ORDER", "status": "PAID", "customer": {"externalId": "anna"}, "total": money("3.00")}
     for field, value in (("externalId", "a\nb"), ("externalId", " \t"), ("location", "a\rb"), ("staff", "  ")):
         payload = await salon.integration.mutate(

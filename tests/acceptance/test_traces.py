@@ -164,7 +164,7 @@ async def test_nothing_that_a_caller_sends_but_the_name_of_the_operation_is_told
     assert manager.token not in traced.collector.text
 
 
-async def test_what_is_refused_is_named_and_is_no_failure_of_ours(salon: Business, traced: Traced) -> None:
+async def test_a_refusal_is_named_and_is_no_failure_of_ours(salon: Business, traced: Traced) -> None:
     parent, denied = new_parent(), new_parent()
     await ask_within(salon.staff.at(traced.server), parent, UPSERT, {"input": {"externalId": "anna"}})
     await ask_within(salon.manager.at(traced.server)._replace(token="wrong"), denied, "{ viewer { kind } }")

@@ -76,7 +76,7 @@ async def test_registering_again_changes_nothing_and_removing_counts_at_once(sal
     assert await names_of(salon) == [OTHER]
 
 
-async def test_what_may_not_run_is_not_registered_and_named_by_its_place(salon: Business) -> None:
+async def test_an_invalid_document_is_not_registered_and_named_by_its_place(salon: Business) -> None:
     wrong = [
         {"text": VIEWER},
         {"text": "{ nope }"},

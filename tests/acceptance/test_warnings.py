@@ -129,7 +129,7 @@ async def test_opening_balances_are_read_item_by_item(salon: Business) -> None:
     ]
 
 
-async def test_what_graphql_would_refuse_in_one_item_harms_no_other(salon: Business) -> None:
+async def test_a_wrong_type_in_one_item_harms_no_other(salon: Business) -> None:
     """Wrong enum values, null, missing fields, other types: each refuses its item, with the path of the field."""
     wrong: list[tuple[Json, list[list[str]]]] = [
         (purchase_of("a", status="DONE"), [["status"]]),

@@ -33,7 +33,7 @@ PROTOCOL = Subprotocol("graphql-transport-ws")
 
 
 class Theatre:
-    """The doors of a server that stays, onto a stage that each test sets anew."""
+    """The doors of a server that stays, onto a stage that each test sets again."""
 
     def __init__(self) -> None:
         self.stage = Stage()

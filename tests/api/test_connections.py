@@ -244,7 +244,7 @@ class Circle:
         self.own = self
 
 
-async def test_what_a_crowd_leaves_behind_is_freed_when_it_has_left() -> None:
+async def test_the_memory_of_a_crowd_is_freed_when_it_has_left() -> None:
     connections = OpenConnections(Directory(), watch_seconds=0.01)
     watching = asyncio.create_task(connections.watch())
     crowd = [Listener(None) for _ in range(CROWD)]

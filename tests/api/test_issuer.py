@@ -121,7 +121,7 @@ def test_a_token_ends_with_its_lifetime_or_sooner(issuer: Issuer) -> None:
     ],
 )
 def test_a_maker_that_is_none_is_refused(issuer: Issuer, wrong: dict[str, Any]) -> None:
-    """Whoever cannot say what it ends with does not get in."""
+    """A token that does not say what ends it is refused."""
     with pytest.raises(InvalidToken):
         issuer.verify(sign(claims(**wrong)))
 

@@ -1,4 +1,4 @@
-"""Keys of providers: kept, rotated, read anew for an unknown one, and never more often than allowed."""
+"""Keys of providers: kept, rotated, read again for an unknown one, and never more often than allowed."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ async def test_a_new_key_is_found_and_unknown_ones_make_few_requests(web: Web, k
     assert len(web.asked) == 4
 
 
-async def test_what_was_known_counts_while_the_provider_is_away(web: Web, keys: ProviderKeys) -> None:
+async def test_known_keys_count_while_the_provider_is_away(web: Web, keys: ProviderKeys) -> None:
     await keys.find(ISSUER, "old", "ES256")
     web.is_away, web.now = True, KEYS_SECONDS
     for _ in range(5):

@@ -59,7 +59,9 @@ async def test_a_preflight_for_a_strange_header_says_in_the_log_what_is_wrong(se
 
 
 @pytest.mark.parametrize("origin", ["null", "file://", "http://localhost:*", "https://salon.example/app", "x" * 5_000])
-async def test_what_no_tenant_can_allow_is_refused_before_and_after(server: RunningServer, origin: str) -> None:
+async def test_an_origin_that_no_tenant_can_allow_is_refused_before_and_after(
+    server: RunningServer, origin: str
+) -> None:
     server.stage.allowed_origins = {ORIGIN, "http://localhost:*", origin}
     async with server.client() as client:
         for answer in (await preflight(client, origin), await whoami(client, origin=origin)):

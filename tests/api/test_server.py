@@ -168,7 +168,7 @@ FEW_FILES = 400
 
 
 async def test_a_process_without_free_files_drops_nobody_in_silence() -> None:
-    """It takes all files that the system allows, keeps some for itself, and answers whoever is one too many."""
+    """It takes all files that the system allows, keeps some for itself, and answers one connection too many."""
     limited = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (300, {FEW_FILES}))

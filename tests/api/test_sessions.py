@@ -56,7 +56,7 @@ def test_a_cookie_is_found_by_its_whole_name_and_once(sent: list[str], found: st
     assert jar_at("https://points.example").find(headers, SESSION_KIND) == found
 
 
-def test_what_has_begun_opens_in_time_and_at_its_provider_only() -> None:
+def test_a_sign_in_continues_in_time_and_at_its_provider_only() -> None:
     begun = PendingSignIns([b"k" * 32])
     value = begun.seal(PLACE, PENDING, NOW)
     assert "code_verifier" not in value

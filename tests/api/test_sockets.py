@@ -204,7 +204,7 @@ async def test_who_does_not_introduce_themselves_in_time_is_closed_with_4408(ser
 async def test_our_own_time_is_not_held_against_the_client(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has introduced themselves in time waits until they are known, and gets a code to come back with."""
+    """A client that sent its credential in time waits for the answer, and then gets a close code to come back with."""
     monkeypatch.setattr("api.sockets.CONNECTION_INIT_SECONDS", 0.3)
     async with server.socket(None) as slow:
         await send(slow, {"type": "connection_init", "payload": {"authorization": "Bearer slow"}})

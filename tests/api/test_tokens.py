@@ -24,7 +24,7 @@ def test_tokens_do_not_repeat() -> None:
 
 
 def test_a_token_written_down_stays_valid() -> None:
-    """The format is a promise to whoever has stored one."""
+    """Callers have stored tokens, so their format must not change."""
     assert is_token("treue_api_" + "0" * 43 + "4Pt2Hm")
 
 

@@ -76,7 +76,7 @@ async def test_a_difference_is_named_and_the_exit_code_is_1(own_database_urls: D
 
 
 async def test_a_digest_kept_elsewhere_tells_whether_the_past_was_rewritten(own_database_urls: DatabaseUrls) -> None:
-    """F-36: an owner of the tables who computes the chain anew passes every invariant, and fails the digest."""
+    """F-36: an owner of the tables who computes the chain again passes every invariant, and fails the digest."""
     salon, _ = await two_salons_with_points(own_database_urls)
     asked = ("--tenant", str(salon.tenant_id), "--heads-at", "2026-01-01T00:00:00Z")
     with psycopg.connect(own_database_urls.owner, autocommit=True) as owner:

@@ -1,6 +1,6 @@
 """The metrics of both processes, read from the code.
 
-``python -m tests.docs.metrics`` writes the tables of docs/reference/metrics.md anew.
+``python -m tests.docs.metrics`` writes the tables of docs/reference/metrics.md again.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """What each role may do, read from the code.
 
-``python -m tests.docs.permissions`` writes the tables of docs/reference/permissions.md anew.
+``python -m tests.docs.permissions`` writes the tables of docs/reference/permissions.md again.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Which refusals each mutation may answer, read from the code.
 
-``python -m tests.docs.refusals`` writes the table of docs/reference/refusals.md anew. Refusals are found by name, so
+``python -m tests.docs.refusals`` writes the table of docs/reference/refusals.md again. Refusals are found by name, so
 the table may name a refusal that a mutation reaches only in theory; it leaves none out.
 """
 

@@ -43,7 +43,7 @@ def test_a_refusal_that_cannot_happen_is_not_found() -> None:
     assert "InsufficientPoints" not in refusals_of(by_name["tierCreate"])
 
 
-def test_what_a_use_case_says_that_it_refuses_is_found() -> None:
+def test_refusals_named_by_a_use_case_are_found() -> None:
     """The docstrings of the services name their refusals; the table leaves none of them out."""
     shown = {one.__name__ for one in USER_ERROR_TYPES}
     missing = []

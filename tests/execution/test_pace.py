@@ -168,7 +168,7 @@ async def test_the_answer_is_the_same_as_in_one_turn(executors: Executors, field
     assert told(planned) == told(plain)
 
 
-async def test_what_fits_into_a_turn_is_loaded_together(executors: Executors) -> None:
+async def test_keys_that_fit_into_a_turn_are_loaded_together(executors: Executors) -> None:
     """A page whose rows all ask one loader costs one statement."""
     clock = Clock()
     await run_planned(executors, aliased("doubled", count=1, rows=100), clock)

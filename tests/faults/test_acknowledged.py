@@ -176,7 +176,7 @@ def verdict(urls: DatabaseUrls, salon: Business) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.soak
-async def test_what_was_acknowledged_is_what_the_ledger_says(site: Site) -> None:
+async def test_the_ledger_holds_every_acknowledged_write(site: Site) -> None:
     """F-33, F-36: cut before and after COMMIT and in the middle of statements, killed, restarted: difference 0."""
     begun = time.monotonic()
     told = Acknowledged()

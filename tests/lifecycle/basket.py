@@ -239,7 +239,7 @@ class Worth:
         return parts, rest_minor
 
     def said(self) -> object:
-        """All that the lines of an accrual say about it; a purchase is valued anew when that changes."""
+        """All that the lines of an accrual say about it; a purchase is valued again when that changes."""
         shares, places = share_out(self.total_minor, self.lines), {line.item: n for n, line in enumerate(self.lines)}
         is_shared = self._share != (1, 1)
         counted = [line for line in self._counted if line.item != WAX]

@@ -86,7 +86,7 @@ class Cards:
         self.became[left] = stays
 
     def issue(self, customer: str | None, face_minor: int, last_day: date) -> Card:
-        """A card is sold for money, to a customer or to whoever has its code."""
+        """A card is sold for money, to a customer or to the bearer of its code."""
         owner = None if customer is None else self.name(customer)
         self.cards.append(Card(face_minor, face_minor, midnight_after(last_day), owner, owner))
         return self.cards[-1]
@@ -164,14 +164,14 @@ class Cards:
         card.free_minor, card.lost_minor = card.free_minor + card.lost_minor, 0
 
     def give(self, card: Card) -> None:
-        """A card leaves its holder, and belongs to whoever has the code."""
+        """A card leaves its holder, and belongs to the bearer of its code."""
         self._refuse_ended(card)
         if not card.free_minor + card.held_minor:
             raise Refusal("GIFT_CARD_ENDED")
         card.holder = None
 
     def claim(self, card: Card, customer: str) -> None:
-        """Whoever has the code takes a card that is nobody's."""
+        """The bearer of the code claims a card without a holder."""
         self._refuse_ended(card)
         if card.holder is not None:
             raise Refusal("GIFT_CARD_HAS_OWNER")

@@ -1028,7 +1028,7 @@ def _in_euros(report: Report, order: Order | None) -> dict[str, Any]:
 def _keeps_lines(order: Order, status: PurchaseStatus) -> bool:
     """Whether a line that is left out stays with the quantity 0, so that refunds still find the others.
 
-    So it is after a refund, and where what was earned is not valued anew by the lines that are told.
+    So it is after a refund, and where what was earned is not valued again by the lines that are told.
     """
     is_fixed = order.accrual is not None and order.accrual.policy.revalue is Revalue.NEVER
     is_over = order.accrual is not None and status not in COURSE

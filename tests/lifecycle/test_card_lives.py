@@ -199,7 +199,7 @@ class CardLife(RuleBasedStateMachine):
     @precondition(lambda self: self.cards)
     @rule(which=some, customer=customers)
     def claim(self, which: int, customer: str) -> None:
-        """Whoever has the code takes a card into an account."""
+        """The bearer of the code claims a card into an account."""
         issued, card = self._card(which, lambda it: it.holder is None)
         claimer = CustomerKey(external_id=customer)
         self._both(

@@ -294,7 +294,7 @@ async def test_the_ledger_of_the_first_release_is_chained_and_proven(
     assert causes == (3,)
 
 
-async def test_what_a_hold_settled_was_taken_when_it_ended(empty_database_urls: DatabaseUrls) -> None:
+async def test_a_settled_hold_took_its_points_when_it_ended(empty_database_urls: DatabaseUrls) -> None:
     """Allocations and lots of holds learn whose they are; what a released hold paid of a debt, when it was released."""
     urls = empty_database_urls
     upgrade(urls.owner, "0001")

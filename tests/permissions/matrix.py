@@ -1,6 +1,6 @@
 """Who reaches which operation, by which permission: the tables that are checked in, written from the schema.
 
-``python -m tests.permissions.matrix`` writes them anew. Tests compare them with what the running product answers.
+``python -m tests.permissions.matrix`` writes them again. Tests compare them with what the running product answers.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ CALLERS: Mapping[str, frozenset[Permission]] = {
 """Every kind of caller with a credential, and what it may do."""
 
 NOBODY = "NOBODY"
-"""Whoever presents no credential."""
+"""A caller without a credential."""
 
 HEAD = """\
 # Who reaches an operation at all: yes, or - for FORBIDDEN (for NOBODY it is UNAUTHENTICATED). What they see there, and

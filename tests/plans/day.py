@@ -702,7 +702,7 @@ class Day:
         await list_tenants(self.relay)
 
     async def change_tiering(self) -> None:
-        """Tiers by windows from now on: everybody is counted anew by a job, batch by batch."""
+        """Tiers by windows from now on: everybody is counted again by a job, batch by batch."""
         tiering = TierPolicy(basis=TierBasis.EARNED_IN_WINDOW)
         changed = await update_program(
             self.world, self.salon.manager, ProgramEdit(lambda it: replace(it, tiering=tiering), None)

@@ -260,7 +260,7 @@ def lot_sets(draw: st.DrawFn) -> list[Lot]:
 
 @st.composite
 def accounts(draw: st.DrawFn) -> Account:
-    """An account as it can be: whoever owes points has none available."""
+    """A possible account: with debt it has no available points."""
     debt = draw(st.just(0) | st.integers(0, 1_000))
     return Account(
         customer_id=CustomerId(UUID(int=1)),

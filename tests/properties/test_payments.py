@@ -1,4 +1,4 @@
-"""Points buy cards, cards buy goods, goods earn points: whoever goes round ends with nothing more (F-14)."""
+"""Points buy cards, cards buy goods, goods earn points: going round gains nothing (F-14)."""
 
 from dataclasses import replace
 from datetime import datetime

@@ -173,7 +173,7 @@ def test_takes_over_warnings_and_loggers_with_handlers_of_their_own(lines: Lines
     ids=lambda value: type(value).__name__,
 )
 def test_a_connection_that_the_pool_loses_is_a_warning(lines: Lines, error: BaseException, level: str) -> None:
-    """SQLAlchemy says so at error level with a traceback, whoever was to blame."""
+    """SQLAlchemy logs it at error level with a traceback, also when the caller caused it."""
     logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool").error(
         "Exception closing connection %r", "<connection>", exc_info=error
     )

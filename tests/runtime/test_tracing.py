@@ -60,7 +60,7 @@ async def test_a_round_with_very_many_statements_waits_no_longer_for_its_end(col
     assert MAX_SPANS_AT_ONCE < MAX_HELD_SPANS
 
 
-async def test_what_ends_after_its_end_and_what_is_not_recorded_tells_nothing(collector: Collector) -> None:
+async def test_a_span_that_has_ended_or_is_not_recorded_sends_nothing(collector: Collector) -> None:
     with trace_to(collector.url, "test", 0.0) as unrecorded:
         span = unrecorded.begin("unrecorded", "SERVER")
         with span.within():

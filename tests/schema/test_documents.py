@@ -438,7 +438,7 @@ MOST_OBJECTS_TO_LOOK_AT = 80_000
 """Looking at one takes less than half a microsecond."""
 
 
-def test_what_is_kept_does_not_keep_the_garbage_collector_busy() -> None:
+def test_kept_documents_do_not_keep_the_garbage_collector_busy() -> None:
     """One caller can fill the memory for documents; the collector then looks at all of it in one stretch."""
     documents = Documents(CORE)
     with without_collector():

@@ -1,4 +1,4 @@
-"""F-28: no dead settings. Whoever may set something sees something change.
+"""F-28: no dead settings. Each setting that can be set changes something.
 
 The settings are read from the schema itself: a leaf of `programUpdate` without a row in TRIALS fails. Each row sets a
 leaf over the API to one value and to another, in two salons in which the same happens, and says what is seen in each.

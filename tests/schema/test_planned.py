@@ -306,7 +306,7 @@ async def test_a_bug_in_planning_leaves_the_operation_to_graphql_core(monkeypatc
     assert (result.data, result.errors) == ({"one": 1}, None)
 
 
-async def test_what_a_document_plans_counts_as_its_weight_and_goes_with_it() -> None:
+async def test_the_plans_of_a_document_count_in_its_weight_and_leave_with_it() -> None:
     treue = treue_schema()
     text = "{ __typename viewer { name } }"
     document = treue.documents.prepare(text).document

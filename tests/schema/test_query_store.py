@@ -89,7 +89,7 @@ def test_a_process_keeps_so_much_and_no_more(store: QueryStore) -> None:
     assert find(store, tenants[0], document(0)) == document(0)
 
 
-def test_what_nobody_asks_for_is_forgotten_and_makes_room(store: QueryStore, clock: Clock) -> None:
+def test_an_unused_document_is_forgotten_and_makes_room(store: QueryStore, clock: Clock) -> None:
     keep(store, SALON, "anna", document(0))
     keep(store, SALON, "anna", document(1))
     clock.now = QUERY_IDLE_SECONDS / 2

@@ -108,7 +108,7 @@ async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:
     silver = await create_tier(world, salon.manager, "Silver", "#C0C0C0", 50)
     recorded = await earn(world, salon, order("order-1", 10_000))
     for total in (3_000, 2_000):
-        # The second report is valued anew, so that there is a former valuation.
+        # The second report is valued again, so that there is a former valuation.
         await earn(world, salon, order("order-2", total))
     adjusted = await give(world, salon, -10, "key-1")
     await set_redemption(world, salon)

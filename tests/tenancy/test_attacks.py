@@ -30,7 +30,7 @@ from tests.tenancy.neighbours import Neighbour, new_salon
 from tests.tenancy.test_wall import APP_RIGHTS
 
 TABLES = [table for table in metadata.sorted_tables if table.name != "token_directory"]
-"""The directory is attacked apart: it shows a row only to whoever presents its credential."""
+"""The directory is attacked apart: a row is visible only to a caller with its credential."""
 
 every_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 

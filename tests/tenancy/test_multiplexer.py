@@ -254,7 +254,7 @@ async def test_a_statement_has_the_time_of_its_lane(database: Database, salon: S
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(
     database: Database, salon: Salon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits behind it on the same connection gets an answer."""
+    """Requests that wait behind it on the same connection get an answer."""
     monkeypatch.setattr(lanes_of(database.multiplexer)[0], "milliseconds", str(int(1_000 * FAIR_SECONDS)))
     tx = database.reading(salon.tenant_id)
     answers = await asyncio.gather(

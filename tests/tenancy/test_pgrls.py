@@ -17,7 +17,7 @@ PGRLS = Path(sys.executable).with_name("pgrls")
 CONFIG = Path(__file__).with_name("pgrls.toml")
 
 NOT_BY_THE_TENANT = {"event_positions", "token_directory"}
-"""A row of these shows itself to whoever follows its log, or presents its credential: test_attacks.py tries both."""
+"""A row of these is visible to a follower of its log or a caller with its credential: test_attacks.py tries both."""
 
 
 def ask_pgrls(urls: DatabaseUrls, *command: str) -> Any:

@@ -143,7 +143,7 @@ async def test_values_of_every_type_come_back_as_sqlalchemy_brings_them(database
                 assert same(read.value, expected.value), (kind, value, read.value, expected.value)
 
 
-async def test_what_functions_give_comes_back_as_sqlalchemy_brings_it(database: Database, salon: Salon) -> None:
+async def test_results_of_functions_have_the_types_that_sqlalchemy_gives(database: Database, salon: Salon) -> None:
     """Sums of bigints are numeric, counts are bigints, and gathered rows are arrays or JSON."""
     one = literal_column("1", BigInteger)
     statement = select(
@@ -217,7 +217,7 @@ def test_a_text_that_depends_on_its_values_is_refused() -> None:
         compile_statement(select(literal_column("1")).where(literal_column("1").in_([1, 2])))
 
 
-async def test_what_locks_cannot_be_read_through_the_door(database: Database, salon: Salon) -> None:
+async def test_a_statement_that_locks_cannot_be_read_through_the_door(database: Database, salon: Salon) -> None:
     programs = metadata.tables["programs"]
     locking = select(programs.c.version).where(programs.c.tenant_id == tenant_parameter()).with_for_update()
     with pytest.raises(InternalError, match="read-only transaction"):

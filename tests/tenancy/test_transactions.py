@@ -100,7 +100,7 @@ async def test_an_exception_after_the_commit_takes_nothing_back(
     assert await pending(database, salon, customer) == 1
 
 
-async def test_what_was_taken_back_is_not_committed_by_the_next_one(
+async def test_the_next_transaction_does_not_commit_what_was_rolled_back(
     database: Database, salon: Salon, customer: CustomerId
 ) -> None:
     """Nobody waits for a rollback: the next transaction on the connection stands behind it."""

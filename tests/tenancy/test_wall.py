@@ -23,7 +23,7 @@ from tests.tenancy.catalogue import (
 
 DOCUMENTED_GAPS = {
     # An API token is presented without a tenant: the directory is how the tenant is found, so it is asked by hash, and
-    # a row shows itself only to whoever presents its credential.
+    # a row is visible only to a caller with its credential.
     "token_directory has a key or reference that does not begin with tenant_id: token_directory_pkey",
     "token_directory has an index that does not begin with tenant_id: token_directory_pkey",
 }

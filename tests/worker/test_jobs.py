@@ -198,7 +198,7 @@ async def test_a_lost_connection_is_no_failure_of_the_job(
     assert job_id not in {line.get("job_id") for line in lines}
 
 
-async def test_what_is_finished_cannot_be_given_up(world: World, salon: Salon, other_salon: Salon) -> None:
+async def test_a_finished_job_cannot_fail(world: World, salon: Salon, other_salon: Salon) -> None:
     job_id = await put_in_line(world, salon, JobKind.RETIER)
     assert not await fail_job(world, other_salon.tenant_id, job_id, "not theirs")
     assert not await advance_job(world, salon.tenant_id, job_id)

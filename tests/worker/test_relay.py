@@ -106,7 +106,7 @@ async def test_a_backlog_of_one_tenant_keeps_no_other_waiting(
     assert len(await read_log(world, salon)) == 500
 
 
-async def test_what_is_rolled_back_leaves_neither_event_nor_gap(
+async def test_a_rolled_back_write_leaves_neither_event_nor_gap(
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     (customer,) = await buy(world, salon, 1)

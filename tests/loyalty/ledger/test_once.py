@@ -89,7 +89,7 @@ async def test_a_refusal_leaves_the_key_free(counter: Counter, salon: Salon, not
     assert (await counter.run("key", "another mark"))[1] is False
 
 
-async def test_what_changes_nothing_keeps_no_key(
+async def test_an_operation_that_changes_nothing_keeps_no_key(
     counter: Counter, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     counter.changes_nothing = True
@@ -100,7 +100,7 @@ async def test_what_changes_nothing_keeps_no_key(
 
 
 async def test_of_eight_at_the_same_time_one_decides(counter: Counter) -> None:
-    """Whoever is slower begins anew and finds the key."""
+    """The slower ones start again and find the key."""
     answers = await asyncio.gather(*(counter.run("key") for _ in range(8)))
     assert len({result_id for result_id, _ in answers}) == 1
     assert sorted(replayed for _, replayed in answers) == [False, *[True] * 7]

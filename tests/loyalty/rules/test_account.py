@@ -170,7 +170,7 @@ def test_promises_only_what_can_be_kept(full: Account) -> None:
         add_pending(full, 1)
 
 
-def test_what_is_taken_back_was_never_earned() -> None:
+def test_taken_back_points_count_as_never_earned() -> None:
     """F-01, C-20: lifetime points and the way to the tier go back too."""
     before = account(available=120, lifetime_earned=120, qualifying=150, sequence=2)
     result = take_back(before, 100, overdraft=Overdraft.REJECT)
@@ -187,7 +187,7 @@ TAKEN_BACK = {
 
 @pytest.mark.parametrize("overdraft", TAKEN_BACK)
 @pytest.mark.parametrize("available", [100, 30, 0])
-def test_what_was_spent_meanwhile_becomes_debt_or_is_forgotten(overdraft: Overdraft, available: int) -> None:
+def test_points_spent_meanwhile_become_debt_or_are_forgotten(overdraft: Overdraft, available: int) -> None:
     """F-01, F-40: debt lowers what was earned by all of it, clamping by what was there."""
     before = account(available=available, lifetime_earned=100, qualifying=100)
     after = take_back(before, 100, overdraft=overdraft).account

@@ -154,7 +154,7 @@ def test_a_service_is_evaluated_when_it_has_ended_and_not_before() -> None:
     st.sampled_from(EvaluateOn),
     st.sampled_from([it for it in MatureOn if it is not MatureOn.MANUAL]),
 )
-def test_what_is_completed_is_evaluated_and_has_a_date(
+def test_a_completed_purchase_is_evaluated_and_its_points_have_a_date(
     status: PurchaseStatus, evaluate_on: EvaluateOn, mature_on: MatureOn
 ) -> None:
     """C-01: no combination of settings but MANUAL keeps points back for ever once the purchase is completed."""

@@ -64,13 +64,13 @@ def test_refuses_anything_but_exactly_one_form(
 
 
 @pytest.mark.parametrize("reason", AdjustmentReason)
-def test_what_is_added_counts_for_the_tier(reason: AdjustmentReason) -> None:
+def test_added_points_count_for_the_tier(reason: AdjustmentReason) -> None:
     """C-07."""
     assert default_qualifying(1, reason)
 
 
 @pytest.mark.parametrize("reason", AdjustmentReason)
-def test_what_is_removed_counts_only_when_it_corrects(reason: AdjustmentReason) -> None:
+def test_removed_points_count_only_as_a_correction(reason: AdjustmentReason) -> None:
     """C-07, BK-47."""
     assert default_qualifying(-1, reason) is (reason is AdjustmentReason.CORRECTION)
 

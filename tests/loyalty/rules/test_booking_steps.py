@@ -49,7 +49,7 @@ def test_an_item_is_judged_by_what_was_told_until_it_and_not_by_what_comes_later
         (None, PAID, None, False, 1),
         (None, CANCELLED, None, False, 0),
         ((1, PAID), COMPLETED, AccrualState.AVAILABLE, False, 1),
-        # It comes back after its points were taken: it earns anew.
+        # It comes back after its points were taken: it earns again.
         *(((1, CANCELLED), PAID, state, False, 2) for state in (AccrualState.VOIDED, AccrualState.REVERSED)),
         ((1, CANCELLED), PAID, AccrualState.AVAILABLE, False, 1),
         ((1, CANCELLED), PAID, None, False, 1),
@@ -105,7 +105,7 @@ def test_a_purchase_is_evaluated_once_and_then_followed(
         ([], PAID, COMPLETED, False, False),
         ([], PAID, COMPLETED, True, True),
         ([], CANCELLED, PAID, False, True),
-        # Nothing of a purchase that is over is valued anew.
+        # Nothing of a purchase that is over is valued again.
         *((["total"], PAID, status, True, False) for status in sorted(ENDED)),
     ],
 )

@@ -1,4 +1,4 @@
-"""A bucket leaks at its rate, whoever looks and however often, and nothing is taken where too little is left."""
+"""A bucket leaks at its rate, no matter how often it is read, and nothing is taken where too little is left."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,7 +61,7 @@ def test_a_full_bucket_gets_no_fuller() -> None:
     assert decide_charge(0, client, tenant, NOW + timedelta(seconds=1_000_000)).left == CLIENT.points
 
 
-def test_what_others_booked_counts_and_a_debt_is_paid_first() -> None:
+def test_spending_of_other_processes_counts_and_debt_is_paid_first() -> None:
     """Another process has spent 30,000 points more than there were."""
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
     decide_charge(10_000, client, tenant, NOW)
@@ -71,7 +71,7 @@ def test_what_others_booked_counts_and_a_debt_is_paid_first() -> None:
     assert (refused.retry_after, refused.left) == (10, 0)
 
 
-def test_what_was_spent_while_it_was_booked_comes_on_top() -> None:
+def test_spending_during_a_booking_is_added() -> None:
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
     decide_charge(10_000, client, tenant, NOW)
     decide_charge(5_000, client, tenant, NOW)
@@ -80,7 +80,7 @@ def test_what_was_spent_while_it_was_booked_comes_on_top() -> None:
     assert client.count_left(NOW) == 85_000
 
 
-def test_what_could_not_be_booked_for_long_is_not_owed_as_if_it_was_spent_at_once() -> None:
+def test_spending_unbooked_for_long_is_owed_only_up_to_a_limit() -> None:
     """600 points a second are less than come back; the database was away for 1,000 seconds."""
     client, tenant = Bucket(TENANT, CLIENT_PART), Bucket(TENANT)
     for second in range(1_000):

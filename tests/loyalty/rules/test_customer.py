@@ -122,7 +122,7 @@ def test_leaves_out_what_describes_nobody(fields: dict[str, Any]) -> None:
     assert [(warning.code, warning.path) for warning in warnings] == [(WarningCode.LEFT_OUT, (next(iter(fields)),))]
 
 
-def test_what_is_wrong_with_the_id_is_no_description() -> None:
+def test_an_invalid_id_is_refused_and_is_no_warning() -> None:
     """Without it nobody knows whose facts these are, so it is for the caller to mend."""
     tidy, warnings = tidy_profile(profile(external_id=""))
     assert [problem.path for problem in validate_profile(tidy)] == [("external_id",)]

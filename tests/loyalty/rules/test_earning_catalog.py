@@ -84,7 +84,7 @@ RATE = EarningRate(3, 100)
         ),
     ],
 )
-def test_what_the_catalogue_says_about_earning(catalog: tuple[CatalogItem, ...], award: Award, points: int) -> None:
+def test_lines_earn_as_the_catalogue_says(catalog: tuple[CatalogItem, ...], award: Award, points: int) -> None:
     purchase = facts(3_000, TOBACCO, TEA, kind=PurchaseKind.ORDER)
     assert earn(purchase, rule(1, award), catalog=catalog).points == points
 
@@ -113,7 +113,7 @@ def test_the_line_says_that_items_earned_nothing() -> None:
 
 
 @pytest.mark.parametrize("scope", EarnScope)
-def test_what_belongs_to_no_line_earns_beside_an_item_that_earns_nothing(scope: EarnScope) -> None:
+def test_an_amount_without_a_line_earns_beside_an_item_that_earns_nothing(scope: EarnScope) -> None:
     catalog = (product("tobacco", enrolled=True, earning=NOTHING), product("tea", enrolled=True))
     purchase = facts(3_500, TOBACCO, TEA, kind=PurchaseKind.ORDER)
     assert earn(purchase, rule(1, PER_EURO), catalog=catalog, program=policy(earn_scope=scope)).points == 15
@@ -138,7 +138,7 @@ def test_a_rule_excepts_items_and_counts_the_rest(conditions: Conditions, points
     assert (made.points, made.lines[0].outcome) == (points, outcome)
 
 
-def test_what_belongs_to_no_line_is_excepted_by_no_item() -> None:
+def test_an_amount_without_a_line_is_excepted_by_no_item() -> None:
     excepting = rule(1, PER_EURO, Conditions(except_services=frozenset({"tobacco"})))
     assert earn(facts(3_000, kind=PurchaseKind.ORDER), excepting).points == 30
     assert earn(facts(2_500, TOBACCO, kind=PurchaseKind.ORDER), excepting).points == 5
@@ -157,5 +157,5 @@ def test_what_belongs_to_no_line_is_excepted_by_no_item() -> None:
         (CatalogItem(CatalogKind.LOCATION, "a", "A", rate=RATE), [("rate",)]),
     ],
 )
-def test_what_an_item_may_say(item: CatalogItem, paths: list[tuple[str, ...]]) -> None:
+def test_the_earning_settings_of_an_item_are_checked(item: CatalogItem, paths: list[tuple[str, ...]]) -> None:
     assert [problem.path for problem in validate_catalog_item(item)] == paths

@@ -158,8 +158,8 @@ def test_which_notice_is_due(days_left: float, expected: int | None) -> None:
     assert due_notice(NOON, DEFAULT_NOTICE_DAYS, since, now, BERLIN) == expected
 
 
-def test_what_came_due_before_is_not_told_with_a_number_that_is_wrong_by_now() -> None:
-    """Whoever adds 30 to the days of notice does not tell of 30 days when 7 are left."""
+def test_a_notice_that_was_due_before_is_not_sent_with_a_wrong_number_of_days() -> None:
+    """With 30 added to the days of notice, no notice says 30 days when 7 are left."""
     week = NOON - 7 * DAY
     assert due_notice(NOON, (30,), week, week, BERLIN) is None
     assert due_notice(NOON, (30, 7), week, week, BERLIN) == 7
@@ -175,7 +175,7 @@ def test_notices_come_at_midnight_also_when_the_clocks_change(days: int) -> None
         assert told.astimezone(BERLIN).replace(tzinfo=None) == datetime.combine(last + DAY - days * DAY, time())
 
 
-def test_what_never_expires_is_never_told() -> None:
+def test_points_that_never_expire_have_no_notice() -> None:
     assert next_notice_at(None, DEFAULT_NOTICE_DAYS, NOON, BERLIN) is None
     assert next_notice_at(NOON, (), NOON - DAY, BERLIN) is None
 

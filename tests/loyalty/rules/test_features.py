@@ -35,7 +35,7 @@ def test_loyalty_brings_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize("needed", NEEDED)
-def test_what_loyalty_needs_stays_on_while_it_is_on(needed: Feature) -> None:
+def test_features_that_loyalty_needs_stay_on_while_it_is_on(needed: Feature) -> None:
     """SB-06."""
     with pytest.raises(DependencyRequired) as refused:
         switch_feature(STARTING_FEATURES, needed, on=False)
@@ -43,7 +43,7 @@ def test_what_loyalty_needs_stays_on_while_it_is_on(needed: Feature) -> None:
     assert needed not in switch_feature(STARTING_FEATURES - {LOYALTY}, needed, on=False).features
 
 
-def test_what_came_on_stays_on_when_loyalty_goes_off() -> None:
+def test_features_that_loyalty_switched_on_stay_on_without_it() -> None:
     assert switch_feature(STARTING_FEATURES, LOYALTY, on=False).features == frozenset(NEEDED)
 
 

@@ -28,7 +28,7 @@ def test_networks_are_kept_in_one_spelling_and_once() -> None:
         *("2001:db8::1/48", "2001:db8::/129", "2001:db8::/48" + " " * 60),
     ],
 )
-def test_what_is_no_network_is_refused_by_its_place(text: str) -> None:
+def test_an_invalid_network_is_refused_with_its_path(text: str) -> None:
     found = read_networks(["203.0.113.0/24", text], PATH)
     assert isinstance(found, Problem)
     assert found.path == ("networks", "1")

@@ -106,7 +106,7 @@ def test_lists_all_problems_at_once() -> None:
         ((1, PurchaseStatus.PAID), PurchaseStatus.COMPLETED, False, 1),
         ((1, PurchaseStatus.PAID), PurchaseStatus.CANCELLED, False, 1),
         ((1, PurchaseStatus.CANCELLED), PurchaseStatus.PAID, True, 2),
-        # Its points were not taken, so there is nothing to earn anew.
+        # Its points were not taken, so there is nothing to earn again.
         ((1, PurchaseStatus.CANCELLED), PurchaseStatus.PAID, False, 1),
         ((2, PurchaseStatus.CANCELLED), PurchaseStatus.REFUNDED, True, 2),
     ],

@@ -53,7 +53,7 @@ def state_of(facts: PurchaseFacts, status: PurchaseStatus, generation: int = 1) 
 # ── absent, null, value ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_absent_stays_as_it_is_known() -> None:
+def test_absent_facts_stay_as_they_are_known() -> None:
     after = apply_report(report(), KnownFacts(FULL), untimed_at=None)
     assert (after.facts, after.changed) == (FULL, ())
 
@@ -220,7 +220,7 @@ def test_a_return_to_an_earlier_state_is_not_guessed(how: dict[str, Any]) -> Non
         assert judge(replace(back, occurred_at=NOON), CREATED, known, **how).news is not None
 
 
-def test_what_can_only_be_a_retry_is_a_replay() -> None:
+def test_a_report_that_can_only_be_a_retry_is_a_replay() -> None:
     known = state_of(replace(FULL, occurred_at=NOON), COMPLETED)
     assert judge(report(), CREATED, known, sent_before=True).news is None
     assert judge(report(ends_at=None, occurred_at=NOON - HOUR), CREATED, known, sent_before=True).news is None

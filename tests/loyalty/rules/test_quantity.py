@@ -39,7 +39,7 @@ def test_a_decimal_text_is_read_exactly(text: str, quantity: Quantity, shown: st
 @pytest.mark.parametrize(
     "text", ["", "1.0001", "-1", "+1", ".5", "1.", "1e3", "NaN", "1_0", "\uff11", "1,5", "9999999999", "0.0000000001"]
 )
-def test_what_is_no_quantity_is_not_read(text: str) -> None:
+def test_an_invalid_quantity_is_refused(text: str) -> None:
     assert parse_quantity(text) is None
 
 

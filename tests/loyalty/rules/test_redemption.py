@@ -110,7 +110,7 @@ def test_the_customer_says_how_many(rules: RedemptionPolicy, wanted: int, expect
         (policy(THREE_A_CENT), 2, BelowMinimum),
     ],
 )
-def test_what_does_not_fit_is_refused_and_never_clamped(
+def test_points_outside_the_limits_are_refused_and_never_clamped(
     rules: RedemptionPolicy, wanted: int, refusal: type[Refused]
 ) -> None:
     """BK-82."""
@@ -223,7 +223,7 @@ def test_two_returns_give_each_lot_what_one_does(taken: list[int], data: st.Data
 
 
 @given(st.lists(st.integers(1, 1_000), min_size=1, max_size=6), st.data())
-def test_what_does_not_come_back_to_lots_has_paid_debt(taken: list[int], data: st.DataObject) -> None:
+def test_points_that_do_not_return_to_lots_pay_debt(taken: list[int], data: st.DataObject) -> None:
     outstanding = data.draw(st.integers(1, sum(taken)))
     points = data.draw(st.integers(1, outstanding))
     debt = data.draw(st.integers(0, points))

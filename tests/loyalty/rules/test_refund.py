@@ -116,7 +116,7 @@ def test_policies_of_all_or_nothing() -> None:
         (purchase(200, item(3, 100, 100)), Refund((LineRefund(0, 1), LineRefund(0, 1), LineRefund(0, 1))), 200),
     ],
 )
-def test_what_a_refund_pays_back(bought: Refundable, refund: Refund, money: int) -> None:
+def test_a_refund_returns_points_as_the_mode_says(bought: Refundable, refund: Refund, money: int) -> None:
     """A discount of the whole order lowers what every line pays back."""
     assert validate_refund(bought, [], refund) == money
 
@@ -143,7 +143,7 @@ def test_a_refund_of_what_is_not_there_is_refused(before: list[Refund], refund: 
         validate_refund(bought, before, refund)
 
 
-def test_what_was_stored_without_a_formula_is_fixed() -> None:
+def test_points_stored_without_a_formula_are_fixed() -> None:
     assert formula_or_fixed(7, None) == FixedFormula(7)
     assert formula_or_fixed(7, UnitsFormula(())) == UnitsFormula(())
 

@@ -81,7 +81,7 @@ PAYERS = PayersOfRefund(
 NOTHING_GIVEN = GivenBack({}, {})
 
 
-def test_what_pays_counts_what_went_back_for_earlier_refunds() -> None:
+def test_payers_count_points_that_went_back_for_earlier_refunds() -> None:
     assert (PAYERS.held, PAYERS.spent) == (PointsPaid(10, 10), PointsPaid(40, 40))
 
 

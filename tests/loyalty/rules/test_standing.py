@@ -96,7 +96,7 @@ def test_corrections_and_reversals_lower_it_at_once(policy: TierPolicy, downgrad
     assert settle_standing(policy, rich, reversed_, NOW, BERLIN).standing == 499
 
 
-def test_what_counts_is_shown_as_the_policy_says() -> None:
+def test_qualifying_points_follow_the_policy() -> None:
     """BK-92: the points that lead to the next tier."""
     all_of_it = account(qualifying=900, available=50, held=5, window_points=300, previous_window_points=400)
     for basis, points in ((LIFETIME, 900), (WINDOW, 300), (BALANCE, 55)):
@@ -224,7 +224,7 @@ def test_the_end_of_a_lock_is_no_review() -> None:
         (JANUARY.replace(year=2024) - MOMENT, CountedIn.OLDER),
     ],
 )
-def test_what_is_taken_back_is_lost_by_the_window_that_counted_it(credited_at: datetime, where: CountedIn) -> None:
+def test_taken_back_points_leave_the_window_that_counted_them(credited_at: datetime, where: CountedIn) -> None:
     """C-07: so a refund never hits what was honestly earned in another window."""
     policy = by_window()
     rich = begun(policy, previous=500, points=300, available=900, qualifying=900, lifetime_earned=900)
@@ -253,8 +253,8 @@ def test_a_standing_that_another_policy_measured_waits_to_be_counted_anew() -> N
         policy, old, debit(old, 50, overdraft=Overdraft.REJECT, qualifying=True).account, NOW, BERLIN
     )
     assert mistake.standing == 250
-    anew = recount_windows(policy, earned, (0, 0), NOW, BERLIN)
-    assert (anew.standing, anew.standing_by, anew.window_started_at) == (1_300, measure(policy), None)
+    again = recount_windows(policy, earned, (0, 0), NOW, BERLIN)
+    assert (again.standing, again.standing_by, again.window_started_at) == (1_300, measure(policy), None)
 
 
 @pytest.mark.parametrize(("window", "most"), [(Period.MONTH, 27), (Period.QUARTER, 89), (Period.YEAR, 364)])

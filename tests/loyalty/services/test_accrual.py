@@ -1,4 +1,4 @@
-"""The life of an accrual: promised, void, taken back, earned anew; as the policy of its evaluation wants it."""
+"""The life of an accrual: promised, void, taken back, earned again; as the policy of its evaluation wants it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -121,7 +121,7 @@ async def test_pending_points_are_shown_and_cannot_be_spent(
     assert await told(world, relay_database, salon) == ["points.pending"]
 
 
-async def test_what_ended_long_enough_ago_is_spendable_at_once(world: World, salon: Salon) -> None:
+async def test_points_of_a_service_that_ended_long_ago_are_spendable_at_once(world: World, salon: Salon) -> None:
     """SB-04: an appointment that is reported late waits no longer than it had to."""
     await set_policy(world, salon, mature_on=MatureOn.SERVICE_ENDED, delay_minutes=180)
     await create_earning_rule(world, salon.manager, one_point_per_euro())
@@ -219,7 +219,7 @@ async def test_the_facts_at_the_evaluation_count(world: World, salon: Salon) -> 
     assert accrual_of(await earn(world, salon, order(total=29_000, status=COMPLETED))).points == 290
 
 
-async def test_what_was_called_off_before_its_evaluation_has_nothing_to_lose(
+async def test_a_purchase_cancelled_before_its_evaluation_loses_no_points(
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     """C-20, F-09: and earns once, in its first generation, when it takes place after all."""
@@ -284,7 +284,7 @@ async def test_a_moved_appointment_moves_its_points(world: World, salon: Salon) 
     assert numbers(earlier.customer) == (10, 0, 0, 10, 10)
 
 
-async def test_what_is_due_is_not_put_off_by_a_late_report(world: World, salon: Salon) -> None:
+async def test_a_late_report_does_not_delay_points_that_are_due(world: World, salon: Salon) -> None:
     """SB-04: the sweeper has not come by yet, and the report tells no times: its points are due all the same."""
     await set_policy(world, salon, mature_on=MatureOn.SERVICE_ENDED, delay_minutes=180)
     await create_earning_rule(world, salon.manager, rule(10))
@@ -298,10 +298,10 @@ async def test_what_is_due_is_not_put_off_by_a_late_report(world: World, salon: 
 
 
 @pytest.mark.parametrize("status", CALLED_OFF)
-async def test_what_is_called_off_while_pending_is_void(
+async def test_an_accrual_cancelled_while_pending_is_void(
     world: World, salon: Salon, relay_database: Database, status: PurchaseStatus
 ) -> None:
-    """C-20: and never comes, whoever looks for it."""
+    """C-20: the points never become spendable, by the sweep or by hand."""
     await set_policy(world, salon, delay_minutes=60)
     await create_earning_rule(world, salon.manager, rule(10))
     await earn(at(world, NOON), salon, order("other"))
@@ -315,7 +315,7 @@ async def test_what_is_called_off_while_pending_is_void(
 
 
 @pytest.mark.parametrize("status", CALLED_OFF)
-async def test_what_is_called_off_after_its_credit_is_taken_back(
+async def test_a_cancellation_after_the_credit_takes_the_points_back(
     world: World, salon: Salon, relay_database: Database, status: PurchaseStatus
 ) -> None:
     """F-01, C-20: balance, lifetime points and qualifying points; the entry says why."""
@@ -354,7 +354,7 @@ async def _left_in_lots(world: World, salon: Salon) -> list[int]:
     return [int(row["remaining"]) for row in rows]
 
 
-async def test_what_was_spent_meanwhile_becomes_debt(world: World, salon: Salon) -> None:
+async def test_points_spent_before_the_cancellation_become_debt(world: World, salon: Salon) -> None:
     """F-01, F-40: ALLOW_NEGATIVE, the default; the next purchase pays it."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await earn(world, salon, order("order-1", 10_000))

@@ -151,7 +151,7 @@ async def test_an_adjustment_is_told_once(world: World, salon: Salon, relay_data
         pytest.param(-10, AdjustmentReason.OTHER, True, 90, id="as the caller says: counts"),
     ],
 )
-async def test_what_an_adjustment_counts_for_the_tier(
+async def test_an_adjustment_counts_for_the_tier_as_its_reason_says(
     world: World,
     salon: Salon,
     ledger_is_sound: LedgerCheck,
@@ -420,7 +420,7 @@ async def test_a_refused_request_leaves_its_key_free(world: World, salon: Salon)
         pytest.param(adjustment(5)._replace(customer=CustomerKey()), NotFound, ("customer",), id="nobody named"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_without_a_trace(
+async def test_an_invalid_adjustment_is_refused_and_leaves_nothing(
     world: World,
     salon: Salon,
     nothing_changes: NothingChanges,

@@ -112,7 +112,9 @@ async def chain_of_tokens(world: World, salon: Salon) -> tuple[list[ApiTokenRow]
     return made, hashes
 
 
-async def test_what_a_token_made_ends_with_it(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
+async def test_credentials_that_a_token_made_end_with_it(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
     """A leaked token that made another one first lived on in it."""
     bystander = new_hash()
     await make(world, salon.owner, bystander, name="Bystander")
@@ -201,7 +203,7 @@ async def test_a_token_that_replaces_another_shares_its_idempotency_keys(
         pytest.param({"expires_at": NOON}, ("expires_at",), id="already over"),
     ],
 )
-async def test_what_cannot_be_a_token_is_refused_without_a_trace(
+async def test_an_invalid_token_is_refused_and_leaves_nothing(
     world: World, salon: Salon, nothing_changes: NothingChanges, changes: dict[str, Any], path: tuple[str, ...]
 ) -> None:
     async with nothing_changes(salon.tenant_id):

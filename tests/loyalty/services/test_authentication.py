@@ -1,4 +1,4 @@
-"""Who a credential stands for is read anew every time: ended means ended, off means off."""
+"""Who a credential stands for is read again every time: ended means ended, off means off."""
 
 import hashlib
 import secrets

@@ -1,4 +1,4 @@
-"""A batch works in slices: whoever else is served by the process has turns in between."""
+"""A batch works in slices: other callers of the process have turns in between."""
 
 import asyncio
 import gc

@@ -217,7 +217,7 @@ async def test_without_the_database_a_process_counts_alone(salon: Salon, databas
         await away.close()
 
 
-async def test_what_could_not_be_booked_is_booked_later(
+async def test_spending_that_could_not_be_booked_is_booked_later(
     world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch = Watch()

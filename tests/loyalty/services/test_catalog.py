@@ -103,7 +103,7 @@ async def test_a_change_is_checked_as_the_item_that_it_makes(
     assert [problem.path for problem in refused.value.problems] == [("items", "1", "name"), ("items", "2", "enrolled")]
 
 
-async def test_what_is_removed_and_changed_in_one_edit_begins_anew(world: World, salon: Salon) -> None:
+async def test_an_item_removed_and_changed_in_one_edit_is_a_new_item(world: World, salon: Salon) -> None:
     await save(world, salon, *ONE_OF_EACH)
     edit = CatalogEdit(
         [CatalogChange(CatalogKind.SERVICE, "haircut", {"name": "Schnitt"})],

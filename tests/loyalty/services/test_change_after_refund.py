@@ -169,7 +169,7 @@ async def test_a_price_that_falls_after_a_refund(
 
 
 @pytest.mark.parametrize("mature_days", [0, 14])
-async def test_what_refunds_took_whole_comes_back_with_a_larger_total(
+async def test_points_that_a_refund_took_in_full_come_back_with_a_larger_total(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, mature_days: int
 ) -> None:
     """10.00 of 10.00 earned and went back to the cent below it; then the order grows, credited or still pending."""
@@ -262,7 +262,7 @@ async def test_lines_keep_their_positions_where_nothing_is_valued_anew(
 async def test_units_that_cost_nothing_because_of_a_discount_stay_refunded(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    """The whole order is free, so their refund pays nothing back; points paid later value it anew all the same."""
+    """The whole order is free, so their refund pays nothing back; points paid later value it again all the same."""
     await prepare(world, salon, rule(PerUnitAward(10)))
     items = [CatalogItem(CatalogKind.PRODUCT, "oil", "Oil", enrolled=True)]
     await upsert_catalog_items(world, salon.manager, CatalogEdit(items, []))

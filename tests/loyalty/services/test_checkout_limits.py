@@ -1,4 +1,4 @@
-"""The limits of a redemption belong to the purchase: every hold and redemption of it counts, whoever asks, and when."""
+"""The limits of a redemption belong to the purchase: every hold and redemption of it counts, at any time."""
 
 import asyncio
 from typing import Any
@@ -82,7 +82,7 @@ async def quoted(world: World, salon: Salon, subtotal: int = 1_600, wanted: int 
         ({}, 950, 50),
     ],
 )
-async def test_what_pays_already_counts_against_every_limit(
+async def test_points_that_pay_already_count_against_every_limit(
     world: World,
     salon: Salon,
     ledger_is_sound: LedgerCheck,
@@ -109,7 +109,7 @@ async def test_what_pays_already_counts_against_every_limit(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_came_back_or_is_replaced_counts_no_more(world: World, salon: Salon) -> None:
+async def test_returned_and_replaced_points_count_against_no_limit(world: World, salon: Salon) -> None:
     await set_redemption(world, salon, max_discount_percent=50)
     held = await hold_for(world, salon, 800, "first")
     held = await hold_for(world, salon, 700, "other", replaces=held.hold.id)
@@ -160,7 +160,7 @@ async def test_the_caller_may_say_less_than_is_recorded(world: World, salon: Sal
     assert (quote.max_points, quote.limited_by) == (700, DiscountLimit.RECORDED_TOTAL)
 
 
-async def test_what_was_refunded_cannot_be_paid_with_points(world: World, salon: Salon) -> None:
+async def test_a_refunded_amount_cannot_be_paid_with_points(world: World, salon: Salon) -> None:
     await earn(world, salon, order("cart", 1_000, status=PurchaseStatus.PAID))
     held = await hold_for(world, salon, 900, "hold")
     await pay_back(world, salon, "cart", 600, "a part")
@@ -389,5 +389,5 @@ async def test_the_limits_of_a_purchase_cost_no_statement(world: World, salon: S
     with statements() as capturing:
         await capture(world, salon, held, "paid too")
     assert [len(sent) for sent in (quoting, holding, capturing)] == [2, 4, 9], (
-        "the purchase is valued anew by the capture"
+        "the purchase is valued again by the capture"
     )

@@ -138,7 +138,7 @@ async def test_a_shared_address_finds_nobody_by_guess(world: World, salon: Salon
     assert [one.id for one in refused.value.candidates] == [first.customer.id, second.customer.id]
 
 
-async def test_what_is_left_unsaid_stays_as_it_was(world: World, salon: Salon) -> None:
+async def test_absent_fields_of_a_profile_stay(world: World, salon: Salon) -> None:
     await earn(world, salon, order("1", customer=ANNA))
     anna = (await earn(world, salon, order("2", customer=CustomerProfile("anna", locale="en")))).customer
     assert (anna.full_name, anna.email, anna.category, anna.marketing_consent) == (

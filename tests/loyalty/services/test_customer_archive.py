@@ -48,7 +48,7 @@ ANNA = CustomerKey(external_id="anna")
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """Whoever goes and comes, the books agree."""
+    """The ledger agrees after every archive and unarchive."""
     yield
     await ledger_is_sound(salon.tenant_id)
 

@@ -88,7 +88,7 @@ async def erase(world: World, salon: Salon, key: str = "erase", customer: Custom
 
 @pytest.fixture(autouse=True)
 async def sound_in_the_end(salon: Salon, ledger_is_sound: LedgerCheck) -> AsyncIterator[None]:
-    """Whoever is erased, everything can be proved."""
+    """The proof holds after every kind of customer is erased."""
     yield
     await ledger_is_sound(salon.tenant_id)
 
@@ -205,7 +205,7 @@ async def test_erasing_waits_for_a_checkout(world: World, salon: Salon, nothing_
 
 
 async def test_a_retry_changes_nothing(world: World, salon: Salon, life: Life, nothing_changes: NothingChanges) -> None:
-    """With the same key whoever is named, and by id with any key."""
+    """A retry replays with the same key and any name of the customer, and by id with any key."""
     first = await erase(world, salon)
     async with nothing_changes(salon.tenant_id):
         assert await erase(world, salon) == first._replace(replayed=True)

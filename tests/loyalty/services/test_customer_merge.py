@@ -80,7 +80,7 @@ async def test_everything_moves_with_its_dates(world: World, salon: Salon, ledge
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_comes_for_the_old_id_goes_to_the_new_one(
+async def test_reports_for_the_source_of_a_merge_go_to_its_target(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """F-35: new purchases, the cancellation and the refund of old ones, adjustments, and the customer's own app."""
@@ -165,7 +165,7 @@ async def test_a_redemption_of_the_old_id_comes_back_to_the_new_one(
 async def test_returns_in_parts_bring_the_dates_of_each_part(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, restore: RestorePolicy, at_once: int, later: int
 ) -> None:
-    """F-07, F-35: as for whoever redeemed it, what lives longest comes first, and what is over has days of grace."""
+    """F-07, F-35: as in a redemption, the longest-lived lots come first, and expired lots have days of grace."""
     await set_redemption(world, salon, restore=restore)
     await known_customer(world, salon)
     for key, day in (("short", date(2026, 12, 31)), ("long", date(2999, 3, 31))):
@@ -348,7 +348,7 @@ async def test_opposing_merges_and_adjustments_at_once_lose_nothing(
 async def test_merges_and_purchases_at_once_wait_for_one_another_but_never_in_a_circle(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    """F-10, F-35: whoever comes first, all that was bought has earned for the one who is left."""
+    """F-10, F-35: in either order, all purchases have earned for the target."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     before = retries["deadlock"]
     for number in range(5):

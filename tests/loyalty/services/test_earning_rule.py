@@ -218,7 +218,7 @@ async def test_conditions_can_be_read_in_the_tenants_own_words(world: World, sal
         pytest.param(rule(10, starts_at=NOON, ends_at=NOON), ("ends_at",), id="no time at all"),
     ],
 )
-async def test_what_cannot_be_a_rule_is_refused_without_a_trace(
+async def test_an_invalid_rule_is_refused_and_leaves_nothing(
     world: World, salon: Salon, nothing_changes: NothingChanges, draft: EarningRule, path: tuple[str, ...]
 ) -> None:
     """BK-12: with the path of the field; for a new one as for a changed one."""

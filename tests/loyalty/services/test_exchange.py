@@ -73,7 +73,7 @@ def test_an_amount_is_converted_to_the_nearest_minor_unit(
 
 
 @pytest.mark.parametrize("text", ["", "0", "0.00", "-1", "1e3", "1,5", ".5", "NaN", "1234567890", "0.12345678901"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
+def test_an_invalid_rate_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         parse_rate(text)
     assert refusal.value.path == ("exchange_rate",)
@@ -171,7 +171,7 @@ def _thin(made: PurchaseRecording) -> PurchaseRecording:
         ),
     ],
 )
-async def test_what_cannot_be_converted_leaves_nothing_behind(
+async def test_a_purchase_that_cannot_be_converted_leaves_nothing(
     world: World,
     shop: Salon,
     nothing_changes: NothingChanges,

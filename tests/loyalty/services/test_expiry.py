@@ -119,7 +119,7 @@ async def test_points_expire_at_the_end_of_their_last_day(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_was_spent_is_not_lost_again(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+async def test_spent_points_do_not_expire(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
     """F-13: only what is left of a lot expires."""
     await set_redemption(world, salon)
     await set_expiry(world, salon, THIRTY_DAYS)
@@ -163,7 +163,7 @@ async def test_a_rule_can_have_an_expiry_of_its_own(world: World, salon: Salon, 
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_is_refunded_before_it_comes_is_gone_from_what_would_expire_first(
+async def test_a_refund_of_pending_points_takes_those_that_expire_first(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """F-25: half of 30 promised points, of which 10 would last a week."""
@@ -557,7 +557,7 @@ async def is_due(relay: Database, salon: Salon, now: datetime) -> bool:
 async def test_sweeps_meet_everything_else_that_moves_points(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    """F-13, invariant 9: whoever is first, each point is spent or expires, and never both."""
+    """F-13, invariant 9: in either order, each point is spent or expires, and never both."""
     await set_redemption(world, salon)
     await set_expiry(world, salon, THIRTY_DAYS, 7)
     await known_customer(world, salon)

@@ -26,7 +26,7 @@ PERMISSIONS = frozenset({Permission.LOYALTY_READ})
 
 
 async def token_actor(world: World, salon: Salon, *, ended: bool) -> Actor:
-    """Whoever presents an API token."""
+    """A caller with an API token."""
     sha256 = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
     token = await create_api_token(world, salon.owner, ApiTokenRequest("Till", PERMISSIONS, None), sha256)
     if ended:

@@ -46,7 +46,9 @@ async def test_the_program_brings_what_it_needs(world: World, salon: Salon) -> N
     assert {entry.subject.name for entry in newest} == {"FEATURES", "PROGRAM"}
 
 
-async def test_what_the_program_needs_stays_on(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
+async def test_a_feature_that_the_program_needs_stays_on(
+    world: World, salon: Salon, nothing_changes: NothingChanges
+) -> None:
     """SB-06."""
     for needed in NEEDED:
         async with nothing_changes(salon.tenant_id):

@@ -1,4 +1,4 @@
-"""Wrong codes of gift cards are limited: for whoever tries them, however many at a time, in however many processes."""
+"""Wrong codes of gift cards are limited: for each caller, for many codes at a time, and over all processes."""
 
 import asyncio
 from dataclasses import replace
@@ -119,7 +119,7 @@ async def test_a_shop_asks_for_many_customers(world: World, salon: Salon) -> Non
 
 
 async def test_codes_that_begin_alike_are_counted_for_all_callers_together(world: World, salon: Salon) -> None:
-    """Whoever has read half of a card gains nothing by asking under many names."""
+    """A caller who knows half of a code gains nothing by asking as many customers."""
     noon, codes = at(world, NOON), beginning_alike(MAX_WRONG_CODES_OF_PREFIX + 1)
     asked = [await passes(noon, somebody(salon), code) for code in codes]
     assert asked == [*[True] * MAX_WRONG_CODES_OF_PREFIX, False]

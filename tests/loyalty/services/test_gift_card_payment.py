@@ -138,7 +138,7 @@ async def test_told_payments_leave_less_for_cards(
         await hold_card(world, salon, paying, left)
 
 
-async def test_what_came_back_to_a_card_can_pay_again(world: World, salon: Salon) -> None:
+async def test_money_returned_to_a_card_can_pay_again(world: World, salon: Salon) -> None:
     paying = await sell_card(world, salon, 20_000)
     await earn(world, salon, order(total=10_000))
     spent = await spend_card(world, salon, paying, 10_000)
@@ -237,7 +237,7 @@ async def test_of_two_cards_at_once_only_as_much_as_the_total_is_held(
 async def test_a_hold_and_a_capture_for_a_recorded_purchase_keep_to_six_round_trips(
     world: World, salon: Salon, statements: StatementLog
 ) -> None:
-    """One statement reads all that pays for the purchase; a purchase that was evaluated is valued anew beside."""
+    """One statement reads all that pays for the purchase; a purchase that was evaluated is valued again beside."""
     await set_policy(world, salon, evaluate_on=EvaluateOn.PURCHASE_COMPLETED)
     paying = await sell_card(world, salon)
     await earn(world, salon, order(total=10_000))

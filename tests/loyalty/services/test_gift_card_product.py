@@ -62,7 +62,7 @@ async def test_a_product_is_kept_as_it_was_told(world: World, salon: Salon) -> N
     assert await load_products(world, salon.staff, [row.id]) == {row.id: row}
 
 
-async def test_what_is_not_told_has_no_limit_and_the_default_validity(world: World, salon: Salon) -> None:
+async def test_a_product_without_settings_has_no_limit_and_the_default_validity(world: World, salon: Salon) -> None:
     row = (await create_product(world, salon.manager, product())).product
     assert (row.stock, row.limit_per_customer, row.active, row.validity) == (None, None, True, DEFAULT_VALIDITY)
 
@@ -162,7 +162,7 @@ async def test_the_face_value_is_in_the_programs_currency(
 
 
 async def test_a_fixed_day_that_passed_meanwhile_does_not_stop_other_changes(world: World, salon: Salon) -> None:
-    """The day is looked at when somebody sets it; a sale looks at it anew."""
+    """The day is looked at when somebody sets it; a sale looks at it again."""
     last = Validity(ValidityKind.FIXED_DAY, last_day=date(2030, 6, 30))
     before, after = (
         at(world, moment)

@@ -1,4 +1,4 @@
-"""Codes of gift cards are sealed anew under another key, while cards are used: then the old key can be removed."""
+"""Codes of gift cards are sealed again under another key, while cards are used: then the old key can be removed."""
 
 import asyncio
 from dataclasses import replace

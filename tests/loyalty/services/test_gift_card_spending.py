@@ -91,7 +91,7 @@ async def test_a_capture_spends_a_part_and_the_rest_stays_on_the_card(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_is_held_cannot_be_spent_twice(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
+async def test_held_money_cannot_be_spent_twice(world: World, salon: Salon, nothing_changes: NothingChanges) -> None:
     card = (await issue(world, salon, customer=None)).card
     held = await hold_card(world, salon, card.id, 3_000)
     async with nothing_changes(salon.tenant_id):

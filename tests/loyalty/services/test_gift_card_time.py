@@ -169,7 +169,7 @@ async def test_a_card_from_before_notices_that_never_expires_is_looked_at_once(w
     assert (await tell_expiring_cards(tomorrow, salon.tenant_id)).done == 0
 
 
-async def test_what_is_held_outlives_the_card_and_what_comes_back_of_it_is_lost(
+async def test_held_money_outlives_the_card_and_released_money_is_lost(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, relay_database: Database
 ) -> None:
     await known_customer(world, salon)

@@ -71,7 +71,7 @@ async def hold_as_customer(world: World, salon: Salon, customer_id: CustomerId, 
 
 
 async def make_ownerless(world: World, salon: Salon, key: str) -> None:
-    """Let a key be from before keys had an owner; the application role cannot change one, so it is put in anew."""
+    """Let a key be from before keys had an owner; the application role cannot change one, so it is put in again."""
     async with world.database.tenant_transaction(salon.tenant_id) as tx:
         statement = text(
             "INSERT INTO idempotency_keys (tenant_id, key, operation, client, fingerprint, result_id, created_at) "

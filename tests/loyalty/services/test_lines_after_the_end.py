@@ -65,7 +65,7 @@ async def test_a_refund_takes_what_its_line_earned_whatever_lines_were_told_sinc
     place: int,
     points: int,
 ) -> None:
-    """C-28: 30 points of the cut and 10 of the oil; lines that are not valued anew keep their places."""
+    """C-28: 30 points of the cut and 10 of the oil; lines that are not valued again keep their places."""
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await set_policy(world, salon, **policy)
     await earn(world, salon, order("order-1", 4_000, CUT, OIL))

@@ -1,4 +1,4 @@
-"""Pending points become spendable at their time: once, in order, whoever looks, and whatever happens meanwhile."""
+"""Pending points become spendable at their time: once, in order, by the sweep or a request, beside any other change."""
 
 import asyncio
 import threading
@@ -424,7 +424,7 @@ async def test_a_refusal_is_not_founded_on_what_is_over(
         pytest.param({"ends_at": NOON + 9 * HOUR, "status": COMPLETED}, 1, (20, 0), id="completed"),
     ],
 )
-async def test_what_was_seen_due_is_looked_at_again_under_the_lock(
+async def test_a_due_accrual_is_read_again_under_the_lock(
     world: World,
     salon: Salon,
     database_urls: DatabaseUrls,

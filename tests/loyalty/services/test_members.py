@@ -169,7 +169,7 @@ async def test_another_role_counts_at_once_and_closes_sockets(team: Team) -> Non
     assert await find_fallen(team.world, team.salon.tenant_id, [eva, now]) == {eva}
 
 
-async def test_what_a_member_made_ends_with_the_membership(team: Team) -> None:
+async def test_credentials_that_a_member_made_end_with_the_membership(team: Team) -> None:
     """A token made by a member outlives the removal: it does not, nor does what it made, nor a secret they got."""
     world, owner = team.world, team.salon.owner
     ada = await team.member("ada", ADMIN)
@@ -284,7 +284,7 @@ async def test_a_partner_system_manages_no_members(team: Team) -> None:
         )
 
 
-async def test_what_somebody_began_as_an_admin_they_do_not_end_as_a_reader(team: Team) -> None:
+async def test_a_member_who_became_a_reader_cannot_finish_an_admin_s_work(team: Team) -> None:
     """The role is asked for again under the lock: the request came while it was another one."""
     ada = await team.member("ada", ADMIN)
     await update_member(team.world, team.salon.owner, MemberChange(ada.member_id, role_id=READER))  # type: ignore[arg-type]

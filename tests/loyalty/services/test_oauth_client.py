@@ -98,7 +98,7 @@ async def test_a_client_and_an_api_token_are_no_stand_in_for_each_other(world: W
         "a network with a host",
     ],
 )
-async def test_what_cannot_be_a_client_is_refused_without_a_trace(
+async def test_an_invalid_client_is_refused_and_leaves_nothing(
     world: World, salon: Salon, nothing_changes: NothingChanges, changes: dict[str, Any], field: str
 ) -> None:
     async with nothing_changes(salon.tenant_id):

@@ -184,7 +184,7 @@ async def test_a_customer_may_come_with_nothing(world: World, salon: Salon, ledg
 
 
 async def test_debt_comes_along_as_debt(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
-    """The next points pay it; whoever has points here already pays it from those."""
+    """The next points pay it; a customer who has points already pays it from them."""
     (owing,) = await import_opening_balances(world, salon.manager, [opening("anna", -50)])
     assert isinstance(owing, OpenedBalance)
     assert (owing.customer.points.debt, owing.customer.points.available) == (50, 0)

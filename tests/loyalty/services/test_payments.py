@@ -93,7 +93,7 @@ async def available(world: World, salon: Salon) -> int:
 
 
 @pytest.mark.parametrize("payments", [(), (paid(MONEY, 7_000),), (paid(GIFT_CARD, 3_000), paid(MONEY, 7_000))])
-async def test_what_a_card_paid_earns_nothing_whatever_is_told(
+async def test_the_part_that_a_card_paid_earns_nothing(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, payments: tuple[Payment, ...]
 ) -> None:
     """C-24: the card is known from its hold, so a report may tell of it or not."""
@@ -402,7 +402,7 @@ async def test_recording_costs_no_statement_more(world: World, shop: Salon, stat
 async def test_a_card_that_pays_while_its_purchase_is_recorded_is_seen_by_one_of_both(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, round_: int
 ) -> None:
-    """Whoever is first: the purchase earns on what the card does not pay in the end."""
+    """In either order the purchase earns on what the card does not pay in the end."""
     card_id = await sell_card(world, shop, 10_000)
     kept = await hold_card(world, shop, card_id, 3_000, "kept")
     freed = await hold_card(world, shop, card_id, 2_000, "freed")

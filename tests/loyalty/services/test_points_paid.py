@@ -102,7 +102,7 @@ async def test_a_hold_keeps_what_its_terms_allow(world: World, salon: Salon, led
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_was_spent_beyond_the_total_comes_back_the_newest_first(
+async def test_points_spent_beyond_the_total_come_back_newest_first(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     spent = []
@@ -172,7 +172,7 @@ async def test_the_recorded_owner_frees_what_others_held(
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_another_customer_has_paid_for_is_not_recorded_for_this_one(
+async def test_a_purchase_paid_by_another_customer_is_refused_for_this_one(
     world: World, salon: Salon, nothing_changes: NothingChanges
 ) -> None:
     await capture(world, salon, await hold_for(world, salon, 100, "anna's"), "spent")
@@ -232,7 +232,7 @@ async def test_a_payment_captures_only_what_fits(world: World, salon: Salon, led
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_is_called_off_captures_nothing(world: World, salon: Salon) -> None:
+async def test_a_cancelled_purchase_captures_nothing(world: World, salon: Salon) -> None:
     await hold_for(world, salon, 200, "waits", capture_on=CaptureOn.PAID)
     ended = await earn(world, salon, order("cart", 5_000, status=CANCELLED))
     assert (list(ended.settled.redemptions), numbers(ended)) == ([], (1_000, 0))

@@ -288,7 +288,7 @@ async def test_services_and_classes_have_points_of_their_own(world: World, salon
     assert points_of(await earn(world, salon, yoga)) == 3 * 4
 
 
-async def test_what_is_not_enrolled_earns_nothing(world: World, salon: Salon) -> None:
+async def test_an_item_that_is_not_enrolled_earns_nothing(world: World, salon: Salon) -> None:
     """SB-13, C-04: with opt-in, only enrolled lines count, for every rule."""
     items = [service_item("haircut", enrolled=True), service_item("massage")]
     await upsert_catalog_items(world, salon.manager, CatalogEdit(items, []))
@@ -310,7 +310,7 @@ async def test_a_paused_rule_gives_nothing_until_it_is_switched_on_again(world: 
     assert points_of(await earn(world, salon, order("order-2"))) == 10
 
 
-async def test_what_was_earned_stays_explained_by_the_rule_as_it_was(world: World, salon: Salon) -> None:
+async def test_earned_points_stay_explained_by_the_rule_of_that_time(world: World, salon: Salon) -> None:
     """BK-28, F-04: editing and deleting a rule changes no accrual that is there."""
     made = await create_earning_rule(world, salon.manager, rule(10, name="First name"))
     first = await earn(world, salon, order("order-1"))
@@ -501,7 +501,7 @@ async def test_new_facts_at_the_same_status_are_a_new_version_that_is_valued_ane
 
 
 @pytest.mark.parametrize("status", [PurchaseStatus.CANCELLED, PurchaseStatus.NO_SHOW, PurchaseStatus.REFUNDED])
-async def test_what_was_called_off_before_we_heard_of_it_earns_nothing(
+async def test_a_purchase_first_reported_as_cancelled_earns_nothing(
     world: World, salon: Salon, status: PurchaseStatus
 ) -> None:
     await set_rules(world, salon, rule(10))

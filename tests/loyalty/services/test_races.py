@@ -205,7 +205,7 @@ async def test_points_mature_and_are_called_off_at_the_same_time(
 async def test_a_purchase_called_off_in_every_way_at_once_loses_its_points_once(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, debt: Overdraft
 ) -> None:
-    """F-05, F-06: cancelled, no show, refunded, all told twice; whoever comes later sees that nothing is left."""
+    """F-05, F-06: cancelled, no show, refunded, each reported twice; the later ones see that nothing is left."""
     await create_earning_rule(world, salon.manager, rule(10))
     policy = AccrualPolicy(debt=debt)
     await update_program(world, salon.manager, ProgramEdit(partial(replace, accrual=policy), None))

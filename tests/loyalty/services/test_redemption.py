@@ -518,7 +518,7 @@ async def test_points_that_come_back_pay_debt_first(world: World, salon: Salon, 
 # ── who may ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_what_was_held_pays_the_debt_of_its_own_cancellation(
+async def test_points_released_by_a_cancellation_pay_its_debt(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """F-41, F-09: the debt arises in the very transaction that releases what can pay it; two holds pay it together."""
@@ -550,7 +550,7 @@ async def test_customers_hold_and_release_only_their_own_points(world: World, sa
 
 
 @pytest.mark.usefixtures("rich")
-async def test_what_somebody_has_paid_for_with_points_is_recorded_for_nobody_else(
+async def test_a_purchase_paid_with_points_is_refused_for_another_customer(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """F-41: who paid with points owns the purchase, and gets them back."""
@@ -624,7 +624,7 @@ async def test_of_256_who_redeem_10_of_1000_exactly_100_succeed(
 async def test_a_capture_happens_at_the_time_when_it_gets_the_lock(
     world: World, salon: Salon, rich: CustomerId, ledger_is_sound: LedgerCheck
 ) -> None:
-    """Entries of one account are in the order of their time, whoever had begun first."""
+    """Entries of one account are in the order of their time, not in the order in which their operations began."""
     holds = [await hold(world, salon, 10, f"hold-{number}") for number in range(40)]
     await asyncio.gather(*(capture(world, salon, held, f"capture-{held.hold.id}") for held in holds))
     entries = await list_activity(world, salon.manager, EntryFilter(rich), Window(100))

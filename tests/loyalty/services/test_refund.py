@@ -138,7 +138,7 @@ async def test_a_refund_of_all_pending_points_voids_them(
     await ledger_is_sound(shop.tenant_id)
 
 
-async def test_what_was_refunded_before_the_evaluation_never_earns(
+async def test_an_amount_refunded_before_the_evaluation_never_earns(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     await set_policy(world, shop, evaluate_on=EvaluateOn.PURCHASE_COMPLETED)
@@ -198,7 +198,7 @@ async def _rules(world: World, salon: Salon) -> EarningRule:
         ({"forfeit_on": frozenset()}, (20, 20)),
     ],
 )
-async def test_what_a_refund_takes_is_a_setting(
+async def test_a_setting_decides_which_points_a_refund_takes(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck, policy: dict[str, Any], left: tuple[int, int]
 ) -> None:
     """C-20, F-28: after 19.01 of 20.00, and after all of it."""
@@ -546,7 +546,7 @@ async def test_points_wait_until_somebody_lets_them_come(
     await ledger_is_sound(shop.tenant_id)
 
 
-async def test_what_came_back_and_was_not_evaluated_yet_cannot_mature(
+async def test_a_purchase_of_a_new_generation_cannot_mature_before_its_evaluation(
     world: World, shop: Salon, nothing_changes: NothingChanges
 ) -> None:
     """F-09: what its former life earned was taken back, and is no answer."""

@@ -146,7 +146,7 @@ async def test_points_that_pay_after_a_refund_never_make_a_negative_payout(
     await ledger_is_sound(shop.tenant_id)
 
 
-async def test_what_is_only_held_is_lowered_by_its_part_first(
+async def test_a_refund_lowers_held_points_before_spent_points(
     world: World, shop: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     captured = await spend(world, shop, 1_000, "captured")

@@ -1,4 +1,4 @@
-"""A purchase that changes after its evaluation is valued anew: every way to the same facts ends in the same points."""
+"""A purchase that changes after its evaluation is valued again: every way to the same facts ends in the same points."""
 
 import random
 from dataclasses import replace
@@ -57,7 +57,7 @@ def euros(amount: int) -> Money:
 
 
 @pytest.mark.parametrize(("first", "then"), [(500, 20), (20, 500), (0, 20), (20, 0)])
-async def test_what_a_booking_is_worth_in_the_end_is_what_it_earns(
+async def test_a_booking_earns_for_its_last_total(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, first: int, then: int
 ) -> None:
     """500 to 20 leaves 20, 20 to 500 gives 500; for the balance, the tier and all that was ever earned."""
@@ -90,7 +90,7 @@ async def test_pending_points_are_promised_anew(world: World, salon: Salon, ledg
 @pytest.mark.parametrize(
     ("debt", "left"), [(Overdraft.ALLOW_NEGATIVE, (0, 0, 0, 430)), (Overdraft.CLAMP, (0, 0, 0, 0))]
 )
-async def test_what_was_spent_is_owed_or_forgotten_and_not_given_twice(
+async def test_spent_points_become_debt_or_are_forgotten_and_are_not_given_twice(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck, debt: Overdraft, left: tuple[int, ...]
 ) -> None:
     """What CLAMP has forgotten is no gift when the booking grows again."""
@@ -125,7 +125,9 @@ async def test_never_keeps_what_was_evaluated(world: World, salon: Salon, ledger
     await ledger_is_sound(salon.tenant_id)
 
 
-async def test_what_was_called_off_is_not_valued_anew(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+async def test_a_cancelled_purchase_is_not_evaluated_again(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await earn(world, salon, report(CREATED, total=euros(500)))
     cancelled = await earn(world, salon, report(CANCELLED, total=euros(900)))

@@ -140,7 +140,7 @@ Revoking = Callable[[World, Salon], Awaitable[object]]
         (lambda w, _: revoke_signed_token(w, TenantId(NOBODY), "x", "operator"), NotFound, ()),
     ],
 )
-async def test_what_cannot_be_revoked_is_refused(
+async def test_an_impossible_revocation_is_refused_with_its_path(
     world: World,
     salon: Salon,
     nothing_changes: NothingChanges,

@@ -37,7 +37,7 @@ async def points(world: World, salon: Salon) -> PointsRow:
     return found.points
 
 
-async def test_what_becomes_due_has_happened_when_the_answer_comes(
+async def test_advancing_the_clock_does_all_that_became_due_before_it_answers(
     world: World, sandbox: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
     """F-44: points mature, holds end, points expire, one advance after another."""

@@ -82,7 +82,7 @@ async def test_conditions_are_judged_by_all_that_was_told(world: World, salon: S
     assert paid.customer.points.available == 10
 
 
-async def test_what_was_told_can_be_refunded_by_line_after_a_thin_status(world: World, salon: Salon) -> None:
+async def test_known_lines_can_be_refunded_after_a_report_of_the_status_alone(world: World, salon: Salon) -> None:
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     await earn(world, salon, report(CREATED, total=TOTAL, lines=(CUT, OIL)))
     await earn(world, salon, report(PAID))

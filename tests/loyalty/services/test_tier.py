@@ -196,7 +196,7 @@ async def test_a_deleted_tier_can_still_be_named(world: World, salon: Salon) -> 
 async def test_points_earned_before_the_retiering_has_come_by_lead_to_the_right_tier(
     world: World, salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
-    """BK-35: whoever moves meanwhile moves by the new tiers; the job then finds nothing to do."""
+    """BK-35: a customer who moves meanwhile moves by the new tiers; the job then finds nothing to do."""
     silver = await create_tier(world, salon.manager, *SILVER)
     await guests(world, salon, 150)
     removed = await remove_tier(world, salon.manager, silver.tier.id)
@@ -225,7 +225,7 @@ async def test_points_earned_before_the_retiering_has_come_by_lead_to_the_right_
         pytest.param("  SILVER ", "#C0C0C0", 1, DuplicateName, ("name",), id="same name in other letters"),
     ],
 )
-async def test_what_cannot_be_a_tier_is_refused_without_a_trace(
+async def test_an_invalid_tier_is_refused_and_leaves_nothing(
     world: World,
     salon: Salon,
     nothing_changes: NothingChanges,

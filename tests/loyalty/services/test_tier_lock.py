@@ -84,7 +84,7 @@ async def test_somebody_can_be_kept_out_of_all_tiers(world: World, salon: Salon,
 
 
 async def test_a_lock_ends_by_time(world: World, salon: Salon, relay_database: Database) -> None:
-    """The sweeper takes it up; whoever opens the account before it finds it ended already."""
+    """The sweep ends the lock; a reader who comes before the sweep sees it ended already."""
     then = at(world, NOON)
     tiers = await furnish(then, salon)
     await earn(then, salon, order("first", 10_000))
@@ -138,7 +138,7 @@ async def test_a_repeated_request_is_answered_as_the_first(
         ({"idempotency_key": ""}, InvalidInput, ("idempotency_key",)),
     ],
 )
-async def test_what_cannot_be_is_refused_without_a_trace(
+async def test_an_invalid_tier_lock_is_refused_and_leaves_nothing(
     world: World,
     salon: Salon,
     nothing_changes: NothingChanges,

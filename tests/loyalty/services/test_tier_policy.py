@@ -260,7 +260,7 @@ async def test_corrections_by_hand_lower_it_at_once(world: World, salon: Salon, 
     assert await told(world, salon, relay_database) == [("upgraded", "ACCRUAL"), ("downgraded", "ADJUSTMENT")]
 
 
-async def test_what_is_brought_along_or_merged_counts_in_the_window(world: World, salon: Salon) -> None:
+async def test_opening_balances_and_merged_points_count_in_the_window(world: World, salon: Salon) -> None:
     then = at(world, NOON)
     await furnish(then, salon, basis=WINDOW)
     await bring_along(then, salon, 10, qualifying=60, customer="eva")
@@ -319,7 +319,7 @@ async def test_points_that_come_back_may_lead_up(world: World, salon: Salon, rel
     ]
 
 
-async def test_what_expires_counts_at_the_review(world: World, salon: Salon) -> None:
+async def test_expired_points_count_at_the_review(world: World, salon: Salon) -> None:
     then = at(world, NOON)
     await furnish(then, salon, basis=BALANCE)
     policy = ExpiryPolicy(ExpiryKind.FIXED_DURATION, days=10)
@@ -457,7 +457,7 @@ async def test_a_benefit_is_frozen_and_refunded_in_its_share(world: World, salon
 
 
 async def test_the_tier_after_the_review_gives_the_benefit(world: World, salon: Salon) -> None:
-    """C-06: whoever has lost the tier by time buys without it, whether the sweeper has passed or not."""
+    """C-06: a customer whose tier ended by time buys without it, before and after the sweep."""
     then = at(world, NOON)
     await with_factor(then, salon, basis=WINDOW, window=Period.MONTH)
     await earn(then, salon, order("first", 10_000))
@@ -467,7 +467,7 @@ async def test_the_tier_after_the_review_gives_the_benefit(world: World, salon: 
 
 
 @pytest.mark.parametrize("factor", [Ratio(1, 2), Ratio(101, 1), Ratio(1, 3), Ratio(100_001, 100_000)])
-async def test_what_cannot_be_a_factor_is_refused(
+async def test_an_invalid_factor_is_refused(
     world: World, salon: Salon, nothing_changes: NothingChanges, factor: Ratio
 ) -> None:
     async with nothing_changes(salon.tenant_id):

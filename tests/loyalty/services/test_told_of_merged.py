@@ -1,4 +1,4 @@
-"""What is told under the id of a merged customer is told about the target, whoever tells it."""
+"""A report under the id of a merged customer counts for the target, in every operation."""
 
 from datetime import timedelta
 from typing import Any
@@ -86,7 +86,7 @@ async def test_an_item_of_a_batch_is_judged_by_the_target_as_it_was_before_it(
     results = await record_purchases(at(world, NOON + HOUR), merged.integration, batch)
     recorded = [one for one in results if isinstance(one, RecordedPurchase)]
     assert [one.accrual and one.accrual.points for one in recorded] == [0, 10, 10, 0, 0]
-    assert (await bea(world, merged)).category == "guest", "the last that was told, whoever was named"
+    assert (await bea(world, merged)).category == "guest", "the last report, under either id"
     await ledger_is_sound(merged.tenant_id)
 
 
