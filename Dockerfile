@@ -32,7 +32,7 @@ RUN /build/tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --home-dir /var/lib/treue --create-home --shell /usr/sbin/nologin treue \
     # A volume of Compose takes the account and the rights of the folder that it is mounted on.
-    && install --directory --owner=treue --group=treue --mode=700 /var/lib/treue-owner
+    && install --directory --owner=treue --group=treue --mode=700 /var/lib/treue-owner /var/lib/treue-app /var/lib/treue-relay
 COPY --from=build /opt/treue /opt/treue
 
 ENV PATH=/opt/treue/bin:$PATH PYTHONUNBUFFERED=1 TREUE_DATA_DIR=/var/lib/treue TREUE_HOST=0.0.0.0 TREUE_PORT=8321

@@ -5,9 +5,10 @@ import threading
 
 import click
 
+from runtime.databases import password_folders
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
-from runtime.roles import forget_passwords, prepare_database
+from runtime.roles import ROLES, forget_passwords, prepare_database
 from runtime.settings import Settings, load_settings
 
 
@@ -23,15 +24,16 @@ def prepare(*, adopt_roles: bool) -> None:
     settings = load_settings()
     if settings.database_url is None:
         raise SetupProblem("DATABASE_URL is not set. The embedded server needs no preparation.")
+    folders = password_folders(settings)
     prepare_database(
         settings.database_url,
         settings.data_dir,
         settings.database_name,
-        owner_dir=settings.owner_dir,
+        folders=folders,
         adopt_roles=adopt_roles,
     )
-    folders = " and ".join(str(folder) for folder in (settings.data_dir, settings.owner_dir) if folder is not None)
-    click.echo(f"Database {settings.database_name} is ready; the roles' passwords are in {folders}.")
+    places = " and ".join(dict.fromkeys(str(folders.get(role, settings.data_dir)) for role in ROLES))
+    click.echo(f"Database {settings.database_name} is ready; the roles' passwords are in {places}.")
 
 
 @database.command()

@@ -22,6 +22,7 @@ from cli.addresses import PORT, address_of, free_port, refuse_taken_port
 from migrations.run import upgrade
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
+from runtime.roles import ROLES
 from runtime.settings import Settings, load_settings
 
 START_SECONDS = 30
@@ -48,7 +49,7 @@ def demo(port: int | None, *, check: bool) -> None:
 def _run(settings: Settings, port: int, stop: "_Stop", *, check: bool) -> None:
     refuse_taken_port(settings.host, port, 'make demo ARGS="--port 8400"')
     click.echo("Starting the database ...")
-    with provide_database(settings, prepare=True) as urls:
+    with provide_database(settings, *ROLES, prepare=True) as urls:
         upgrade(urls.owner)
         from cli.demo_shown import banner, show, write_environment
         from cli.demo_tenants import provide_businesses

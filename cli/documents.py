@@ -17,6 +17,7 @@ from loyalty.services.world import World
 from permissions.actor import Actor, system_actor
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
+from runtime.roles import APP_ROLE
 from runtime.settings import load_settings
 from schema.root import treue_schema
 from tenancy.database import Database
@@ -90,5 +91,5 @@ def _run(tenant_id: uuid.UUID, work: Callable[[World, Actor], Awaitable[T]]) -> 
         finally:
             await database.close()
 
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), APP_ROLE) as urls:
         return asyncio.run(within(urls.app))

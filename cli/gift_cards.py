@@ -12,7 +12,7 @@ from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
-from runtime.roles import DatabaseUrls
+from runtime.roles import APP_ROLE, RELAY_ROLE, DatabaseUrls
 from runtime.settings import load_settings
 from tenancy.database import Database
 from tenancy.provisioning import ListedTenant, list_tenants
@@ -32,7 +32,7 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
     """
     settings = load_settings()
     keys = local_code_keys(settings)
-    with provide_database(settings) as urls:
+    with provide_database(settings, APP_ROLE, RELAY_ROLE) as urls:
         damaged = asyncio.run(_reseal(urls, keys, tenant_id))
     if damaged:
         click.echo(f"{damaged} codes are damaged: no key opens them. They stay as they are.")

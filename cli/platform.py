@@ -29,6 +29,7 @@ from loyalty.services.world import World
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
 from runtime.problems import SetupProblem
+from runtime.roles import RELAY_ROLE
 from runtime.settings import load_settings
 from tenancy.database import Database, Pooler
 from tenancy.platform import PlatformTokenRow
@@ -70,7 +71,7 @@ def serve(host: str | None, port: int, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue platform serve --port 8401")
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, observe_process(settings, "platform") as observers:
+    with provide_database(settings, RELAY_ROLE) as urls, observe_process(settings, "platform") as observers:
         database = Database(
             urls.relay,
             pool_size=settings.pool_size,
@@ -172,5 +173,5 @@ def _run(work: Callable[[World], Awaitable[T]]) -> T:
         finally:
             await database.close()
 
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), RELAY_ROLE) as urls:
         return asyncio.run(run_it(urls.relay))

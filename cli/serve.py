@@ -19,6 +19,7 @@ from migrations.newest import newest_revision
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
 from runtime.problems import WrongSettings
+from runtime.roles import APP_ROLE
 from runtime.settings import Settings, load_settings
 from tenancy.database import Database, Pooler
 
@@ -42,7 +43,7 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, observe_process(settings, "server") as observers:
+    with provide_database(settings, APP_ROLE) as urls, observe_process(settings, "server") as observers:
         database = Database(
             urls.app,
             pool_size=settings.pool_size,

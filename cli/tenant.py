@@ -26,6 +26,7 @@ from loyalty.services.tenant_export import export_tenant
 from loyalty.services.world import World
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
+from runtime.roles import APP_ROLE, RELAY_ROLE
 from runtime.settings import load_settings
 from tenancy.database import Database
 from tenancy.provisioning import ListedTenant, list_tenants
@@ -63,7 +64,7 @@ def create(
     sandbox: bool,
 ) -> None:
     """Create a tenant with its first settings, and print its id."""
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), RELAY_ROLE) as urls:
 
         async def work(database: Database) -> str:
             try:
@@ -89,7 +90,7 @@ def list_() -> None:
     """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED,
     a budget of its own.
     """
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), RELAY_ROLE) as urls:
         for listed in asyncio.run(_with_database(urls.relay, list_tenants)):
             click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
 
@@ -190,7 +191,7 @@ def export(tenant_id: uuid.UUID, file: Path) -> None:
             count += 1
         return count
 
-    with target, provide_database(load_settings()) as urls:
+    with target, provide_database(load_settings(), APP_ROLE) as urls:
         count = asyncio.run(_with_database(urls.app, work))
     click.echo(f"{count} rows of {tenant_id} stand in {file}.")
 
@@ -206,7 +207,7 @@ def _change(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[
         except TenantClosed as refusal:
             raise SetupProblem(f"{tenant_id} is closed for good.") from refusal
 
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), RELAY_ROLE) as urls:
         asyncio.run(_with_database(urls.relay, work))
 
 

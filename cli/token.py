@@ -17,6 +17,7 @@ from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.roles import Role
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
+from runtime.roles import APP_ROLE
 from runtime.settings import load_settings
 from tenancy.database import Database
 
@@ -93,7 +94,7 @@ def _read_claims(issuer: Issuer, text: str) -> Claims:
 
 
 async def _revoke(tenant_id: TenantId, subject: str | None, token_id: str) -> list[ApiTokenRow]:
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), APP_ROLE) as urls:
         database = Database(urls.app, pool_size=1, name="treue-cli")
         try:
             if subject is None:

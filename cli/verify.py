@@ -16,7 +16,7 @@ from loyalty.services.verification import Progress, digest_heads, is_large, veri
 from loyalty.services.world import World
 from runtime.databases import provide_database
 from runtime.problems import SetupProblem
-from runtime.roles import DatabaseUrls
+from runtime.roles import APP_ROLE, RELAY_ROLE, DatabaseUrls
 from runtime.settings import load_settings
 from tenancy.database import Database
 from tenancy.provisioning import list_tenants
@@ -60,7 +60,7 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
     if expected is not None and (tenant_id is None or heads_at is None):
         raise click.UsageError("--expect needs --tenant and --heads-at.")
     wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)
-    with provide_database(load_settings()) as urls:
+    with provide_database(load_settings(), APP_ROLE, RELAY_ROLE) as urls:
         broken = asyncio.run(_verify(urls, wanted))
     if broken:
         raise SystemExit(1)

@@ -10,6 +10,7 @@ from cli.observing import observe_process
 from runtime.databases import provide_database
 from runtime.logs import configure_logging
 from runtime.problems import SetupProblem
+from runtime.roles import APP_ROLE, RELAY_ROLE
 from runtime.settings import load_settings
 from tenancy.database import Pooler
 from tenancy.startup import UnsafeDatabaseRole
@@ -28,7 +29,7 @@ def worker(*, only: tuple[Part, ...], metrics_port: int | None) -> None:
     """Relay events, run the readers of the log, sweeps and jobs, until Ctrl-C or SIGTERM. Any number may run."""
     settings = with_metrics_port(load_settings(), metrics_port)
     configure_logging(settings.log_level)
-    with provide_database(settings) as urls, observe_process(settings, "worker") as observers:
+    with provide_database(settings, APP_ROLE, RELAY_ROLE) as urls, observe_process(settings, "worker") as observers:
         try:
             asyncio.run(
                 run_worker(

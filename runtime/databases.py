@@ -1,41 +1,68 @@
-"""Which database a process works on: the one named by the environment, or the embedded one."""
+"""Which database a process works on, and as which of its roles."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
-from runtime.roles import DatabaseUrls, prepare_database, read_stored_urls
+from runtime.roles import (
+    APP_ROLE,
+    OWNER_ROLE,
+    RELAY_ROLE,
+    ROLES,
+    DatabaseUrls,
+    prepare_database,
+    read_stored_urls,
+)
 from runtime.settings import Settings
+
+URL_SETTINGS = {OWNER_ROLE: "TREUE_OWNER_URL", APP_ROLE: "TREUE_APP_URL", RELAY_ROLE: "TREUE_RELAY_URL"}
+FOLDER_SETTINGS = {OWNER_ROLE: "TREUE_OWNER_DIR", APP_ROLE: "TREUE_APP_DIR", RELAY_ROLE: "TREUE_RELAY_DIR"}
 
 
 @contextlib.contextmanager
-def provide_database(settings: Settings, *, prepare: bool = False) -> Iterator[DatabaseUrls]:
-    """The URLs for this process. The embedded server, when it is used, runs at least until the block is left.
+def provide_database(settings: Settings, *roles: str, prepare: bool = False) -> Iterator[DatabaseUrls]:
+    """The URLs for a process that works as `roles`. The embedded server, when it is used, runs at least until the end.
 
-    In this order: TREUE_APP_URL and TREUE_RELAY_URL (with TREUE_OWNER_URL for who migrates), else DATABASE_URL, else
-    the embedded server. `prepare` makes roles and database where they are missing; a process that only serves leaves it
-    out, and then needs no administrator: of DATABASE_URL only the server's place counts. The owner's URL is empty
-    where nobody is to migrate: without TREUE_OWNER_URL, or on the server of DATABASE_URL without `prepare`.
+    In this order: the URLs of single roles, else DATABASE_URL, else the embedded server. `prepare` makes roles and
+    database where they are missing; a process that only serves leaves it out, and then needs no administrator: of
+    DATABASE_URL only the server's place counts. A role whose password this process does not know is refused when it is
+    one of `roles`; else its URL is empty.
     """
-    if settings.app_url is not None and settings.relay_url is not None:
-        if prepare and settings.owner_url is None:
-            raise SetupProblem("TREUE_OWNER_URL must be set as well: only the owner of the tables can migrate.")
-        yield DatabaseUrls(settings.owner_url or "", settings.app_url, settings.relay_url)
+    given = DatabaseUrls(settings.owner_url or "", settings.app_url or "", settings.relay_url or "")
+    if any(given):
+        _refuse_missing_url(given, roles)
+        yield given
     elif settings.database_url is not None:
-        yield _on_named_server(settings, settings.database_url, prepare=prepare)
+        yield _on_named_server(settings, settings.database_url, roles, prepare=prepare)
     else:
         with EmbeddedPostgres(settings.data_dir) as postgres:
             yield prepare_database(postgres.admin_url, settings.data_dir, settings.database_name, adopt_roles=True)
 
 
-def _on_named_server(settings: Settings, database_url: str, *, prepare: bool) -> DatabaseUrls:
+def password_folders(settings: Settings) -> Mapping[str, Path]:
+    """The folders of the roles whose passwords are kept apart."""
+    folders = {OWNER_ROLE: settings.owner_dir, APP_ROLE: settings.app_dir, RELAY_ROLE: settings.relay_dir}
+    return {role: folder for role, folder in folders.items() if folder is not None}
+
+
+def _refuse_missing_url(given: DatabaseUrls, roles: tuple[str, ...]) -> None:
+    for role, url in zip(ROLES, given, strict=True):
+        if role in roles and not url:
+            raise SetupProblem(f"{URL_SETTINGS[role]} must be set as well: this command works as {role}.")
+
+
+def _on_named_server(settings: Settings, database_url: str, roles: tuple[str, ...], *, prepare: bool) -> DatabaseUrls:
+    folders = password_folders(settings)
     if prepare:
-        return prepare_database(database_url, settings.data_dir, settings.database_name, owner_dir=settings.owner_dir)
-    urls = read_stored_urls(database_url, settings.data_dir, settings.database_name)
-    if urls is None:
-        raise SetupProblem(
-            f"{settings.data_dir} holds no passwords for the server of DATABASE_URL: run `treue migrate` first, "
-            "or set TREUE_APP_URL and TREUE_RELAY_URL."
-        )
+        return prepare_database(database_url, settings.data_dir, settings.database_name, folders=folders)
+    urls = read_stored_urls(database_url, settings.data_dir, settings.database_name, folders=folders)
+    for role, url in zip(ROLES, urls, strict=True):
+        if role in roles and not url:
+            raise SetupProblem(
+                f"{folders.get(role, settings.data_dir)} holds no password of {role} for the server of DATABASE_URL. "
+                "Run `treue migrate` first. If the password is in a folder of its own, name it with "
+                f"{FOLDER_SETTINGS[role]}; if another program keeps it, set {URL_SETTINGS[role]}."
+            )
     return urls

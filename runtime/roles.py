@@ -2,7 +2,7 @@
 
 treue_owner owns the tables and migrates, treue_app serves, treue_relay hands out events. None of them may become more
 than that. Passwords are made here, at random, and kept in `data_dir/roles.json`, which only its owner can read. The
-password of treue_owner may be kept in a folder of its own, which processes that serve need not see.
+password of each role may be kept in a folder of its own, which only the processes that work as this role need to see.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -44,8 +45,11 @@ SERVING_SETTINGS = {
 NO_POWERS = sql.SQL("LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION")
 
 
+NO_FOLDERS: Mapping[str, Path] = MappingProxyType({})
+
+
 class DatabaseUrls(NamedTuple):
-    """How each role reaches the database."""
+    """How each role reaches the database. The URL of a role is empty in a process that does not know its password."""
 
     owner: str
     app: str
@@ -57,7 +61,7 @@ def prepare_database(
     data_dir: Path,
     database: str,
     *,
-    owner_dir: Path | None = None,
+    folders: Mapping[str, Path] = NO_FOLDERS,
     template: str | None = None,
     adopt_roles: bool = False,
 ) -> DatabaseUrls:
@@ -65,16 +69,15 @@ def prepare_database(
 
     Running it again changes nothing. `template` names a database to copy when this one is new. A role that exists with
     a password we do not know is refused, since another installation may live by it; `adopt_roles` gives it a new one.
-    With `owner_dir` the owner's password is kept there; one that `data_dir` holds moves.
+    `folders` says by role whose password is kept apart from `data_dir`; one that `data_dir` holds moves there.
     """
-    owner_dir = owner_dir or data_dir
     with _lock_folder(data_dir), _connect(admin_url) as admin:
         _check_server(admin)
         server = _place(admin_url)
-        kept = _read_passwords(data_dir, server) | _read_passwords(owner_dir, server)
+        kept = _read_passwords(data_dir, server) | _read_apart(folders, server)
         passwords = {role: secrets.token_urlsafe(PASSWORD_BYTES) for role in ROLES} | kept
         # Kept before they are used: a crash in between must not leave a role whose password nobody knows.
-        _keep_passwords(data_dir, owner_dir, server, passwords)
+        _keep_passwords(data_dir, folders, server, passwords)
         urls = _database_urls(admin_url, passwords, database)
         try:
             for role in ROLES:
@@ -90,16 +93,17 @@ def prepare_database(
     return urls
 
 
-def read_stored_urls(server_url: str, data_dir: Path, database: str) -> DatabaseUrls | None:
-    """The URLs of a database prepared before, without asking the server; None when its passwords are not kept here.
+def read_stored_urls(
+    server_url: str, data_dir: Path, database: str, *, folders: Mapping[str, Path] = NO_FOLDERS
+) -> DatabaseUrls:
+    """The URLs of the serving roles whose passwords are kept here, without asking the server.
 
     Of `server_url` only the place of the server counts: a process that serves need not know an administrator. The
-    owner's URL is empty, since a process that serves must not be the owner.
+    owner's URL is always empty, since a process that serves must not be the owner.
     """
-    passwords = _read_passwords(data_dir, _place(server_url))
-    if not set(SERVING_ROLES) <= passwords.keys():
-        return None
-    return _database_urls(server_url, passwords | {OWNER_ROLE: ""}, database)._replace(owner="")
+    server = _place(server_url)
+    kept = _read_passwords(data_dir, server) | _read_apart(folders, server)
+    return _database_urls(server_url, {role: kept[role] for role in SERVING_ROLES if role in kept}, database)
 
 
 def forget_passwords(data_dir: Path, host: str, port: int = DEFAULT_PORT) -> None:
@@ -236,7 +240,7 @@ def _names(roles: tuple[str, ...]) -> sql.Composed:
 
 def _database_urls(server_url: str, passwords: Mapping[str, str], database: str) -> DatabaseUrls:
     parts = {name: str(value) for name, value in conninfo_to_dict(server_url).items()}
-    return DatabaseUrls(*(_url(parts, role, passwords[role], database) for role in ROLES))
+    return DatabaseUrls(*(_url(parts, role, passwords[role], database) if role in passwords else "" for role in ROLES))
 
 
 def _url(parts: Mapping[str, str], role: str, password: str, database: str) -> str:
@@ -252,8 +256,14 @@ def _url(parts: Mapping[str, str], role: str, password: str, database: str) -> s
     return f"postgresql://{role}:{quote(password, safe='')}@{place}/{quote(database, safe='')}{query}"
 
 
-def _read_passwords(data_dir: Path, server: str) -> dict[str, str]:
-    return _read_file(data_dir).get(server, {})
+def _read_passwords(folder: Path, server: str) -> dict[str, str]:
+    return _read_file(folder).get(server, {})
+
+
+def _read_apart(folders: Mapping[str, Path], server: str) -> dict[str, str]:
+    """The passwords of roles that have a folder apart, each from its own folder."""
+    read = {role: _read_passwords(folder, server).get(role) for role, folder in folders.items()}
+    return {role: password for role, password in read.items() if password is not None}
 
 
 def _read_file(data_dir: Path) -> dict[str, dict[str, str]]:
@@ -266,18 +276,25 @@ def _read_file(data_dir: Path) -> dict[str, dict[str, str]]:
         raise SetupProblem(f"{path} is damaged: restore it, or delete it to have new passwords made.") from None
 
 
-def _keep_passwords(data_dir: Path, owner_dir: Path, server: str, passwords: Mapping[str, str]) -> None:
-    """Keep all passwords in `data_dir`, except the owner's where it has another folder."""
-    owner_dir.mkdir(parents=True, exist_ok=True)
-    serving = dict(passwords)
-    if not owner_dir.samefile(data_dir):
-        # The owner's password is written first: it must stand in one of the two folders at any time.
-        _keep_in(owner_dir, server, {OWNER_ROLE: serving.pop(OWNER_ROLE)})
-    _keep_in(data_dir, server, serving)
+def _keep_passwords(data_dir: Path, folders: Mapping[str, Path], server: str, passwords: Mapping[str, str]) -> None:
+    """Keep each password in the folder of its role, and in no other one of these folders."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    shares: dict[Path, dict[str, str]] = {data_dir.resolve(): {}}
+    for role, password in passwords.items():
+        folder = folders.get(role, data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        shares.setdefault(folder.resolve(), {})[role] = password
+    # `data_dir` is written last: a password that moves must stand in one of the folders at any time.
+    for folder in [*list(shares)[1:], data_dir]:
+        _keep_in(folder, server, shares[folder.resolve()])
 
 
 def _keep_in(folder: Path, server: str, passwords: Mapping[str, str]) -> None:
-    _write_file(folder, {**_read_file(folder), server: dict(passwords)})
+    everything = _read_file(folder)
+    if not passwords and server not in everything:
+        return
+    others = {place: kept for place, kept in everything.items() if place != server}
+    _write_file(folder, {**others, server: passwords} if passwords else others)
 
 
 def _write_file(data_dir: Path, everything: Mapping[str, Mapping[str, str]]) -> None:

@@ -6,11 +6,11 @@ URLs carry passwords: they are never shown, neither in `repr()` nor in a complai
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.problems import WrongSettings
@@ -82,6 +82,14 @@ class Settings(BaseSettings):
     owner_dir: Path | None = Field(
         default=None,
         description="Folder of the owner's password, which only migrations need to see. Without it data_dir.",
+    )
+    app_dir: Path | None = Field(
+        default=None,
+        description="Folder of the password of treue_app, for servers and workers. Without it data_dir.",
+    )
+    relay_dir: Path | None = Field(
+        default=None,
+        description="Folder of the password of treue_relay, for workers and the platform's API. Without it data_dir.",
     )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
@@ -163,12 +171,6 @@ class Settings(BaseSettings):
     shutdown_seconds: int = Field(
         default=20, ge=1, le=MAX_WAIT_SECONDS, description="How long a stopping process lets open work finish."
     )
-
-    @model_validator(mode="after")
-    def _check_both_urls(self) -> Self:
-        if (self.app_url is None) != (self.relay_url is None):
-            raise ValueError("TREUE_APP_URL and TREUE_RELAY_URL must be set together")
-        return self
 
 
 def load_settings() -> Settings:

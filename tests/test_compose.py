@@ -26,7 +26,7 @@ from psycopg.conninfo import conninfo_to_dict
 from runtime.databases import provide_database
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
-from runtime.roles import DatabaseUrls, prepare_database
+from runtime.roles import APP_ROLE, OWNER_ROLE, RELAY_ROLE, ROLES, DatabaseUrls, prepare_database
 from runtime.settings import load_settings
 from tests.fixtures.server import HOST, TreueProcess, free_port
 
@@ -37,7 +37,19 @@ pytestmark = pytest.mark.skipif(
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
 OURS = ("migrate", "server", "worker", "platform")
-SERVING = ("server", "worker", "platform")
+ROLES_OF = {"server": {APP_ROLE}, "worker": {APP_ROLE, RELAY_ROLE}, "platform": {RELAY_ROLE}}
+SERVING = tuple(ROLES_OF)
+OF_TENANTS = (
+    "customers",
+    "accounts",
+    "entries",
+    "lots",
+    "purchases",
+    "holds",
+    "gift_cards",
+    "api_tokens",
+    "staff_sessions",
+)
 IMAGE_SETTINGS = dict(re.findall(r"\b(TREUE_[A-Z_]+)=(\S+)", (ROOT / "Dockerfile").read_text("utf-8")))
 COMMAND = re.compile(r"docker compose exec -T (\w+) treue ([^\n)]+)")
 
@@ -59,7 +71,8 @@ class Machine:
     def mounts(self, service: str) -> dict[str, Path]:
         """The folders that a container sees, by their place in it."""
         named = [volume.split(":") for volume in SERVICES[service]["volumes"]]
-        return {place: self.folder / "volumes" / name for name, place in named}
+        own = {IMAGE_SETTINGS["TREUE_DATA_DIR"]: self.folder / "containers" / service}
+        return own | {place: self.folder / "volumes" / name for name, place in named}
 
     def environment(self, service: str) -> dict[str, str]:
         """The variables that a container has, with the folders and the server of this machine."""
@@ -72,22 +85,40 @@ class Machine:
 
     def run(self, service: str, *arguments: str) -> str:
         """Run a command in the container of a service, and return what it prints."""
-        command = [sys.executable, "-m", "cli.main", *arguments]
-        ended = subprocess.run(command, env=self.environment(service), capture_output=True, text=True, check=False)
+        ended = self._run(service, arguments)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.strip()
 
+    def refuse(self, service: str, *arguments: str) -> str:
+        """Run a command that the container of a service refuses, and return why."""
+        ended = self._run(service, arguments)
+        assert ended.returncode == 1, ended.stdout
+        return ended.stderr
+
+    def _run(self, service: str, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli.main", *arguments]
+        return subprocess.run(command, env=self.environment(service), capture_output=True, text=True, check=False)
+
     def files(self, service: str) -> str:
         """All that a container can read in its volumes."""
-        paths = [path for folder in self.mounts(service).values() for path in folder.rglob("*") if path.is_file()]
-        return "\n".join(path.read_text("utf-8") for path in paths)
+        return "\n".join(path.read_text("utf-8") for path in self._paths(service))
+
+    def names(self, service: str) -> set[str]:
+        """The names of the files that a container sees in its volumes."""
+        return {path.name for path in self._paths(service)}
+
+    def _paths(self, service: str) -> list[Path]:
+        return [path for folder in self.mounts(service).values() for path in folder.rglob("*") if path.is_file()]
 
     def urls(self, service: str, monkeypatch: pytest.MonkeyPatch, *, prepare: bool = False) -> DatabaseUrls:
         """The URLs that a process of a service reads from its settings."""
-        for name, value in self.environment(service).items():
-            monkeypatch.setenv(name, value)
-        with provide_database(load_settings(), prepare=prepare) as urls:
-            return urls
+        with monkeypatch.context() as patched:
+            for name in [name for name in os.environ if name.startswith("TREUE_")]:
+                patched.delenv(name)
+            for name, value in self.environment(service).items():
+                patched.setenv(name, value)
+            with provide_database(load_settings(), prepare=prepare) as urls:
+                return urls
 
     @asynccontextmanager
     async def started(self, service: str, *arguments: str) -> AsyncIterator[TreueProcess]:
@@ -116,31 +147,75 @@ def password_of(url: str) -> str:
     return str(conninfo_to_dict(url)["password"])
 
 
-def test_only_the_migration_sees_the_owner_and_the_administrator(
+def current_role(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT current_user::text").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def refusal(url: str, statement: str) -> str | None:
+    """The name of the error with which PostgreSQL refuses a statement; None when it does not."""
+    with psycopg.connect(url) as connection:
+        try:
+            connection.execute(statement.encode())
+        except psycopg.Error as error:
+            return type(error).__name__
+    return None
+
+
+def test_each_container_sees_the_passwords_of_its_own_roles_alone(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.run("migrate", *SERVICES["migrate"]["command"])
-    owner, app, relay = machine.urls("migrate", monkeypatch, prepare=True)
-    with psycopg.connect(owner) as connection:
-        assert connection.execute("SELECT current_user::text").fetchone() == ("treue_owner",)
-    assert password_of(owner) in machine.files("migrate")
-    monkeypatch.delenv("TREUE_OWNER_DIR")
-    for service in SERVING:
-        assert machine.urls(service, monkeypatch) == ("", app, relay)
+    prepared = dict(zip(ROLES, machine.urls("migrate", monkeypatch, prepare=True), strict=True))
+    assert all(password_of(url) in machine.files("migrate") for url in prepared.values())
+    for service, roles in ROLES_OF.items():
+        known = dict(zip(ROLES, machine.urls(service, monkeypatch), strict=True))
+        assert known == {role: url if role in roles else "" for role, url in prepared.items()}
         seen = machine.files(service) + str(machine.environment(service))
-        assert password_of(app) in seen
-        assert password_of(owner) not in seen
-        assert "TREUE_OWNER_DIR" not in machine.environment(service)
+        assert {role for role, url in prepared.items() if password_of(url) in seen} == roles
+        assert str(machine.admin["password"]) not in seen
+        assert [current_role(url) for url in known.values() if url] == [role for role in ROLES if role in roles]
         with pytest.raises(SetupProblem):
             machine.urls(service, monkeypatch, prepare=True)
+
+
+def test_the_container_of_the_platform_reaches_nothing_that_tenants_hold(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.run("migrate", *SERVICES["migrate"]["command"])
+    tenant = machine.run("platform", "tenant", "create", "--name=Studio", "--currency=EUR", "--time-zone=Europe/Berlin")
+    url = machine.urls("platform", monkeypatch).relay
+    for table in OF_TENANTS:
+        assert refusal(url, f"SELECT * FROM {table}") == "InsufficientPrivilege"
+        assert refusal(url, f"DELETE FROM {table}") == "InsufficientPrivilege"
+    for role in (OWNER_ROLE, APP_ROLE):
+        assert refusal(url, f"SET ROLE {role}") == "InsufficientPrivilege"
+        with pytest.raises(psycopg.OperationalError):
+            current_role(url.replace(RELAY_ROLE, role))
+    assert refusal(machine.urls("server", monkeypatch).app, "SELECT * FROM customers WHERE false") is None
+    for arguments in (("documents", "rule", "--tenant", tenant, "ANY"), ("tenant", "export", tenant, "all.jsonl")):
+        assert "TREUE_APP_DIR" in machine.refuse("platform", *arguments)
+    assert "TREUE_RELAY_DIR" in machine.refuse("server", "tenant", "list")
+
+
+async def test_only_the_server_sees_the_keys_of_tokens_and_gift_cards(machine: Machine) -> None:
+    machine.run("migrate", *SERVICES["migrate"]["command"])
+    port = free_port()
+    async with machine.started("server", "--port", str(port)) as server:
+        await server.wait_until_ready(port)
+    assert "PRIVATE KEY" in machine.files("server")
+    assert [name for name in SERVING if machine.names(name) & {"issuer-key.pem", "gift-card-keys.txt"}] == ["server"]
+    assert not [name for name in SERVING if name != "server" and "PRIVATE KEY" in machine.files(name)]
 
 
 async def test_server_worker_and_platform_start_and_the_first_token_takes_two_commands(machine: Machine) -> None:
     machine.run("migrate", *SERVICES["migrate"]["command"])
     commands = COMMAND.findall((ROOT / "docs" / "operating.md").read_text("utf-8"))
-    assert [service for service, _ in commands] == ["server", "server"]
+    assert [service for service, _ in commands] == ["worker", "server"]
     (create, token) = (shlex.split(arguments) for _, arguments in commands)
-    tenant = machine.run("server", *create)
+    tenant = machine.run("worker", *create)
     bearer = machine.run("server", *[tenant if argument == "$TENANT" else argument for argument in token])
     port, platform_port = free_port(), free_port()
     async with (
@@ -158,24 +233,24 @@ async def test_server_worker_and_platform_start_and_the_first_token_takes_two_co
     assert (server.code, worker.code, platform.code) == (0, 0, 0)
 
 
-def test_a_set_up_of_before_loses_the_owners_password_by_the_next_migration(machine: Machine) -> None:
-    """Before, the owner's password lay in the volume of all containers."""
+def test_the_next_migration_moves_the_passwords_of_a_set_up_of_before(machine: Machine) -> None:
+    """Before, all passwords lay in one volume, which every container mounted."""
     shared = machine.mounts("server")["/var/lib/treue"]
     before = prepare_database(machine.environment("migrate")["DATABASE_URL"], shared, "treue")
     assert password_of(before.owner) in machine.files("server")
     machine.run("migrate", *SERVICES["migrate"]["command"])
     assert password_of(before.owner) in machine.files("migrate")
-    for service in SERVING:
-        assert password_of(before.owner) not in machine.files(service)
-        assert password_of(before.app) in machine.files(service)
+    for service, roles in ROLES_OF.items():
+        seen = machine.files(service)
+        assert {role for role, url in zip(ROLES, before, strict=True) if password_of(url) in seen} == roles
 
 
 def test_the_image_has_a_folder_for_every_volume_that_its_account_may_write() -> None:
     """A volume that is mounted where the image has no folder belongs to root."""
     text = (ROOT / "Dockerfile").read_text("utf-8")
     places = {volume.split(":")[1] for service in OURS for volume in SERVICES[service]["volumes"]}
-    assert places == {"/var/lib/treue", "/var/lib/treue-owner"}
+    assert places == {"/var/lib/treue", "/var/lib/treue-owner", "/var/lib/treue-app", "/var/lib/treue-relay"}
     assert re.search(r"useradd .*--home-dir /var/lib/treue --create-home", text)
-    assert re.search(
-        r"install --directory --owner=treue --group=treue --mode=700 /var/lib/treue-owner$", text, re.MULTILINE
-    )
+    made = re.search(r"install --directory --owner=treue --group=treue --mode=700 (.+)$", text, re.MULTILINE)
+    assert made is not None
+    assert {*made[1].split(), "/var/lib/treue"} == places

@@ -7,9 +7,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runtime.databases import provide_database
+from runtime.databases import URL_SETTINGS, provide_database
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
+from runtime.roles import APP_ROLE, OWNER_ROLE, RELAY_ROLE, ROLES
 from runtime.settings import Settings
 
 needs_embedded = pytest.mark.skipif(
@@ -41,10 +42,22 @@ def test_urls_that_are_given_win_over_everything_else(tmp_path: Path) -> None:
         database_url="postgresql://admin@b/postgres",
         data_dir=tmp_path,
     )
-    with provide_database(settings) as urls:
+    with provide_database(settings, APP_ROLE, RELAY_ROLE) as urls:
         assert urls == ("", "postgresql://treue_app@a/t", "postgresql://treue_relay@a/t")
-    with pytest.raises(SetupProblem, match="TREUE_OWNER_URL"), provide_database(settings, prepare=True):
+    with pytest.raises(SetupProblem, match="TREUE_OWNER_URL"), provide_database(settings, OWNER_ROLE, prepare=True):
         pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_process_needs_the_url_of_its_own_role_alone(tmp_path: Path, role: str) -> None:
+    name = URL_SETTINGS[role].removeprefix("TREUE_").lower()
+    settings = Settings.model_validate({name: f"postgresql://{role}@a/t", "data_dir": tmp_path})
+    with provide_database(settings, role) as urls:
+        assert [url for url in urls if url] == [f"postgresql://{role}@a/t"]
+    for other in set(ROLES) - {role}:
+        with pytest.raises(SetupProblem, match=f"{URL_SETTINGS[other]}.* {other}"), provide_database(settings, other):
+            pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -55,9 +68,9 @@ def test_a_named_server_is_prepared_by_one_and_used_by_others_without_its_passwo
         nobody = Settings(
             database_url=f"postgresql:///postgres?host={postgres.socket_folder}&port=5432", data_dir=folder / "kept"
         )
-        with pytest.raises(SetupProblem, match="treue migrate"), provide_database(nobody):
+        with pytest.raises(SetupProblem, match="treue migrate"), provide_database(nobody, APP_ROLE):
             pass
-        with provide_database(admin, prepare=True) as prepared, provide_database(nobody) as served:
+        with provide_database(admin, prepare=True) as prepared, provide_database(nobody, APP_ROLE) as served:
             assert served.app == prepared.app
             assert current_role(served.app) == "treue_app"
 

@@ -15,6 +15,9 @@ from psycopg.rows import TupleRow
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
 from runtime.roles import (
+    APP_ROLE,
+    OWNER_ROLE,
+    RELAY_ROLE,
     ROLES,
     SERVING_SETTINGS,
     DatabaseUrls,
@@ -30,6 +33,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 DATABASE = "shop"
+NOWHERE = DatabaseUrls("", "", "")
 
 
 class Server(NamedTuple):
@@ -178,21 +182,47 @@ def test_adopts_such_roles_when_told_to(server: Server) -> None:
 
 
 def test_moves_the_owners_password_into_a_folder_of_its_own(server: Server, tmp_path: Path) -> None:
-    before, owner_dir = server.prepare(), tmp_path / "owner"
-    after = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=owner_dir)
-    again = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=owner_dir)
+    before, folders = server.prepare(), {OWNER_ROLE: tmp_path / "owner"}
+    after = prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders)
+    again = prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders)
     assert before == after == again
-    seen_by_servers, seen_by_migrations = tmp_path / "roles.json", owner_dir / "roles.json"
+    seen_by_servers, seen_by_migrations = tmp_path / "roles.json", folders[OWNER_ROLE] / "roles.json"
     assert [url for url in after if password_of(url) in seen_by_servers.read_text()] == [after.app, after.relay]
     assert [url for url in after if password_of(url) in seen_by_migrations.read_text()] == [after.owner]
     assert stat.S_IMODE(seen_by_migrations.stat().st_mode) == 0o600
     assert read_stored_urls(server.admin_url, tmp_path, DATABASE) == after._replace(owner="")
 
 
+def test_moves_every_password_into_the_folder_of_its_role(server: Server, tmp_path: Path) -> None:
+    before, folders = server.prepare(), {role: tmp_path / role for role in ROLES}
+    after = prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders)
+    assert prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders) == after == before
+    for folder, own in zip(folders.values(), after, strict=True):
+        kept = (folder / "roles.json").read_text()
+        assert [url for url in after if password_of(url) in kept] == [own]
+    assert (tmp_path / "roles.json").read_text() == "{}"
+    for role, urls in (
+        (APP_ROLE, DatabaseUrls("", after.app, "")),
+        (RELAY_ROLE, DatabaseUrls("", "", after.relay)),
+        (OWNER_ROLE, NOWHERE),
+    ):
+        known = {role: folders[role]}
+        assert read_stored_urls(server.admin_url, tmp_path, DATABASE, folders=known) == urls
+
+
+def test_two_roles_may_share_a_folder(server: Server, tmp_path: Path) -> None:
+    """Also one that is written in another way."""
+    shared = {APP_ROLE: tmp_path / "serving", RELAY_ROLE: tmp_path / "." / "serving"}
+    urls = prepare_database(server.admin_url, tmp_path, DATABASE, folders=shared)
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE, folders=shared) == urls._replace(owner="")
+    assert prepare_database(server.admin_url, tmp_path, DATABASE, folders=shared) == urls
+
+
 def test_gives_the_owner_alone_a_new_password_when_its_folder_is_empty(server: Server, tmp_path: Path) -> None:
-    old = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=tmp_path / "owner")
+    folders = {OWNER_ROLE: tmp_path / "owner"}
+    old = prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders)
     (tmp_path / "owner" / "roles.json").unlink()
-    new = prepare_database(server.admin_url, tmp_path, DATABASE, owner_dir=tmp_path / "owner", adopt_roles=True)
+    new = prepare_database(server.admin_url, tmp_path, DATABASE, folders=folders, adopt_roles=True)
     assert (new.app, new.relay) == (old.app, old.relay)
     assert ask(new.owner, "SELECT current_user::text") == [("treue_owner",)]
     with pytest.raises(psycopg.OperationalError, match="password"):
@@ -223,20 +253,20 @@ def test_copies_a_template_with_its_tables_and_the_same_walls(server: Server) ->
 
 
 def test_finds_the_urls_again_without_an_administrator(server: Server) -> None:
-    assert read_stored_urls(server.admin_url, server.data_dir, DATABASE) is None
+    assert read_stored_urls(server.admin_url, server.data_dir, DATABASE) == NOWHERE
     urls = server.prepare()
     place = "postgresql:///postgres?" + urlsplit(server.admin_url).query
     assert read_stored_urls(place, server.data_dir, DATABASE) == urls._replace(owner="")
-    assert read_stored_urls("postgresql://elsewhere/x", server.data_dir, DATABASE) is None
+    assert read_stored_urls("postgresql://elsewhere/x", server.data_dir, DATABASE) == NOWHERE
 
 
 def test_forgets_one_server_and_keeps_the_others(server: Server, tmp_path: Path) -> None:
     server.prepare()
     host = str(conninfo_to_dict(server.admin_url)["host"])
     forget_passwords(tmp_path, "elsewhere")
-    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) is not None
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) != NOWHERE
     forget_passwords(tmp_path, host)
-    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) is None
+    assert read_stored_urls(server.admin_url, tmp_path, DATABASE) == NOWHERE
 
 
 def test_keeps_the_options_of_the_administrators_url(tmp_path: Path) -> None:

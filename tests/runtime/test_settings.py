@@ -67,12 +67,6 @@ def test_names_a_wrong_variable_but_not_its_value(name: str, value: str, monkeyp
     assert "hunter2" not in str(refusal.value)
 
 
-def test_refuses_the_app_without_the_relay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TREUE_APP_URL", "postgresql://treue_app:pw@db/treue")
-    with pytest.raises(SetupProblem, match="set together"):
-        load_settings()
-
-
 def test_never_shows_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "TREUE_OWNER_URL", "TREUE_APP_URL", "TREUE_RELAY_URL"):
         monkeypatch.setenv(name, "postgresql://someone:hunter2@db/treue")
