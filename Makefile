@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces events
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -96,6 +96,10 @@ refusals: $(STAMP) ## Write docs/reference/refusals.md and the tables in tests/p
 
 permissions: $(STAMP) ## Write the tables of docs/reference/permissions.md anew
 	@$(BIN)/python -m tests.docs.permissions
+
+events: $(STAMP) ## Keep payloads of new versions, and write the tables of docs/reference/events.md again
+	@$(BIN)/python -m tests.loyalty.rules.payloads
+	@$(BIN)/python -m tests.docs.events
 
 metrics: $(STAMP) ## Write the tables of docs/reference/metrics.md anew
 	@$(BIN)/python -m tests.docs.metrics

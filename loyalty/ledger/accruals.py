@@ -46,6 +46,7 @@ def accrue(
     Windows and weekdays of rules, and the delay until maturity, count from the ``moment`` that the report tells. What
     was refunded before the evaluation never earns.
     """
+    book.know_purchase(purchase)
     accrual = _evaluate(book, purchase, facts, moment)
     kept = count_kept_points(accrual, refundable(purchase), refunds) if refunds else accrual.points
     state = begin_state(accrual.points, kept, accrual.matures_at, book.now)
@@ -57,7 +58,8 @@ def accrue(
             accrual, change = credit_points(book, accrual, kept, build_parcels(book, accrual))
     elif state is AccrualState.PENDING:
         book.keep(add_pending(book.account(accrual.customer_id), kept))
-        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, kept))
+        then = book.describe_purchase(purchase.id)
+        book.tell(PointsPending(accrual.customer_id, purchase.id, accrual.id, kept, *then))
     book.posting.add(accrual)
     return accrual, change
 
@@ -104,6 +106,7 @@ def follow(
 
     The book must know the customer's open lots when credited points are taken back.
     """
+    book.know_purchase(purchase)
     told = (facts, purchase.status)
     step, due_at = follow_report(
         accrual.policy, accrual.state, accrual.matures_at, told, moment, book.now, end_changed=end_changed
@@ -122,7 +125,10 @@ def follow(
 
 
 def mature(book: Book, accrual: AccrualRow) -> Moved:
-    """Keep the promise: pending points become spendable, with everything that earning does."""
+    """Keep the promise: pending points become spendable, with everything that earning does.
+
+    The book must know the purchase.
+    """
     points, change = accrual.points - accrual.voided_points, None
     matured = accrual._replace(state=AccrualState.AVAILABLE, matured_at=book.now)
     if points:
@@ -135,7 +141,7 @@ def mature(book: Book, accrual: AccrualRow) -> Moved:
 def refund(book: Book, accrual: AccrualRow, purchase: Refundable, refunds: Sequence[Refund]) -> Moved:
     """Take what all refunds of a purchase together take, less what was taken before: pending or credited points.
 
-    The book must know the customer's open lots when credited points are taken back.
+    The book must know the purchase, and the customer's open lots when credited points are taken back.
     """
     points = accrual.outstanding_points - count_kept_points(accrual, purchase, refunds)
     return _take(book, accrual, points) if points > 0 else (accrual, None)
@@ -150,7 +156,10 @@ def count_kept_points(accrual: AccrualRow, purchase: Refundable, refunds: Sequen
 
 
 def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequence[Parcel]) -> Moved:
-    """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation."""
+    """Credit a customer with points of an accrual: the first ones, or more of them after a new valuation.
+
+    The book must know the purchase.
+    """
     customer_id = accrual.customer_id
     stood = book.account(customer_id).standing
     earned = credit(book.account(customer_id), points, earned=True, qualifying=True)
@@ -159,7 +168,8 @@ def credit_points(book: Book, accrual: AccrualRow, points: int, parcels: Sequenc
     cause = cause_entry(EntryKind.EARNED, accrual.purchase_id, accrual.id, phase)
     entry = book.credit(customer_id, points, earned, cause, parcels)
     available = earned.account.available
-    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available))
+    then = book.describe_purchase(accrual.purchase_id)
+    book.tell(PointsEarned(customer_id, entry.id, accrual.purchase_id, accrual.id, points, available, *then))
     raised = max(0, book.account(customer_id).standing - stood)
     change = book.tiers.change(customer_id, TierChangeCause.ACCRUAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
@@ -174,7 +184,7 @@ def build_parcels(book: Book, accrual: AccrualRow) -> list[Parcel]:
 
 
 def forfeit(book: Book, accrual: AccrualRow) -> Moved:
-    """Take back all that an accrual still gives."""
+    """Take back all that an accrual still gives. The book must know the purchase."""
     return _take(book, accrual, accrual.outstanding_points)
 
 
@@ -191,7 +201,8 @@ def _void(book: Book, accrual: AccrualRow, points: int) -> Moved:
     """Take a promise back, or a part of it."""
     if points:
         book.keep(remove_pending(book.account(accrual.customer_id), points))
-        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points))
+        then = book.describe_purchase(accrual.purchase_id)
+        book.tell(PointsVoided(accrual.customer_id, accrual.purchase_id, accrual.id, points, *then))
     voided_points = accrual.voided_points + points
     state = state_of_pending(accrual.points, voided_points)
     voided = accrual._replace(state=state, voided_points=voided_points)
@@ -210,7 +221,10 @@ def _reverse(book: Book, accrual: AccrualRow, points: int) -> Moved:
 
 
 def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
-    """Take credited points of an accrual back, as its debt policy says; the book must know the open lots."""
+    """Take credited points of an accrual back, as its debt policy says.
+
+    The book must know the purchase and the open lots.
+    """
     customer_id = accrual.customer_id
     account = book.account(customer_id)
     policy, zone = book.program.row.settings.tiering, book.program.zone
@@ -226,7 +240,8 @@ def take_points_back(book: Book, accrual: AccrualRow, points: int) -> Moved:
     allocations = allocate_own_first(book.lots.spendable(customer_id), accrual.id, taken.from_lots)
     entry = book.debit(customer_id, taken, allocations, cause)
     available = book.account(customer_id).available
-    book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available))
+    then = book.describe_purchase(accrual.purchase_id)
+    book.tell(PointsReversed(customer_id, entry.id, accrual.purchase_id, accrual.id, entry.points, available, *then))
     change = book.tiers.change(customer_id, TierChangeCause.REVERSAL, accrual.purchase_id)
     if accrual.raised_standing is not None:
         accrual = accrual._replace(raised_standing=max(0, accrual.raised_standing - fall))

@@ -23,9 +23,9 @@ from loyalty.ledger.tiers import Tiers
 from loyalty.rules.account import Account, Credit, Debit, expire
 from loyalty.rules.entry import EntryKind, entry_hash
 from loyalty.rules.entry_kinds import KINDS, EntryCause, cause_entry
-from loyalty.rules.events import Event, PointsExpired
+from loyalty.rules.events import Event, PointsExpired, PurchaseThen
 from loyalty.rules.gift_card_events import GiftCardEvent
-from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.rules.ids import CustomerId, EntryId, PurchaseId
 from loyalty.rules.lots import Allocation, Lot, Parcel, soonest_first, take
 from loyalty.rules.lots import expire as expire_lot
 from loyalty.storage.accounts import LockedCustomer, lock_customers
@@ -33,6 +33,7 @@ from loyalty.storage.customers import CustomerRow
 from loyalty.storage.entries import EntryRow
 from loyalty.storage.idempotency import KeyedCall
 from loyalty.storage.lots import read_open_lots
+from loyalty.storage.purchases import PurchaseRow
 from permissions.actor import Actor
 from tenancy.database import Transaction
 from tenancy.table import encode_bytea
@@ -53,6 +54,7 @@ class Book:
         self.accounts = Accounts(self._sheet)
         self.lots = Lots(self._sheet)
         self.tiers = Tiers(self._sheet, self.accounts)
+        self._purchases: dict[PurchaseId, PurchaseRow] = {}
         self.reason: str | None = None
         """Why all of this is booked, as the caller put it; every entry keeps it."""
 
@@ -184,6 +186,15 @@ class Book:
             self.tiers.note_cause(customer_id, tier_cause, cause.cause_id)
         self.keep(replace(after, chain=chain))
         return entry
+
+    def know_purchase(self, purchase: PurchaseRow) -> None:
+        """Learn how a purchase is now: what is booked next for it tells so."""
+        self._purchases[purchase.id] = purchase
+
+    def describe_purchase(self, purchase_id: PurchaseId) -> PurchaseThen:
+        """What an event tells of a purchase, which the book must know."""
+        purchase = self._purchases[purchase_id]
+        return PurchaseThen(purchase.status, purchase.total_minor, purchase.refunded_minor, purchase.currency)
 
     def tell(self, event: Event | GiftCardEvent) -> None:
         """Append an event to the outbox, with the account as it is just now, in the posting of what it tells of."""

@@ -150,11 +150,12 @@ class Tiers:
         self._sheet.posting.add(TierMove(uuid7(), *row, *minima))
         if current_id == account.tier_id:
             return row
+        names = (former.name if former else None, change.current.name if change.current else None)
         if current_id is not None and change.upgraded:
-            told = TierUpgraded(customer_id, account.tier_id, current_id, cause, account.standing)
+            told = TierUpgraded(customer_id, account.tier_id, current_id, cause, account.standing, *names)
             tell_event(self._sheet, self._accounts, told)
         elif account.tier_id is not None:
-            lost = TierDowngraded(customer_id, account.tier_id, current_id, cause, account.standing)
+            lost = TierDowngraded(customer_id, account.tier_id, current_id, cause, account.standing, *names)
             tell_event(self._sheet, self._accounts, lost)
         return row
 

@@ -1,10 +1,9 @@
 """An event at its place in the log, as the class that was written, with what was so just then."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from loyalty.rules.event_codec import AnyEvent, decode_event
+from loyalty.rules.event_codec import AnyEvent, CustomerThen, decode_customer, decode_event, read_version
 from loyalty.storage.events import EventRow
 
 
@@ -12,11 +11,11 @@ class LoggedEvent(NamedTuple):
     """An event of the log."""
 
     position: int
+    version: int
+    """The version of the payload that was written."""
     event: AnyEvent
-    account: Mapping[str, int]
-    """The numbers of the customer's account right after it."""
-    locale: str | None
-    """The customer's language just then."""
+    customer: CustomerThen
+    """How the customer stood right after it."""
     occurred_at: datetime
 
 
@@ -24,8 +23,8 @@ def decode_row(row: EventRow) -> LoggedEvent:
     """Return the event that a row of the log holds. Raises UnknownEvent and UnreadableEvent."""
     return LoggedEvent(
         position=row.position,
+        version=read_version(row.payload),
         event=decode_event(row.kind, row.payload),
-        account=row.payload["account"],
-        locale=row.payload.get("locale"),
+        customer=decode_customer(row.payload),
         occurred_at=row.occurred_at,
     )

@@ -1,6 +1,8 @@
 """Events as the log keeps them, and back: each field of an event's class is a member of its payload.
 
-Ids, enums and instants are texts. A member that no field knows is passed over: the posting adds what else was so then.
+Ids, enums and instants are texts. Every payload has the version of its kind, and says how the customer stood then. A
+payload without a version was written before there were any: it is version 1. A member that no field knows is passed
+over, so a payload of a newer release is read as far as it is known.
 """
 
 import types
@@ -13,8 +15,11 @@ from uuid import UUID
 
 from loyalty.rules.events import Event
 from loyalty.rules.gift_card_events import GiftCardEvent
+from loyalty.rules.ids import TierId
 
 JsonObject = dict[str, str | int | None]
+FIRST_VERSION = 1
+"""The version of a payload that tells none."""
 AnyEvent = Event | GiftCardEvent
 
 EVENT_CLASSES: Mapping[str, type[AnyEvent]] = {one.kind.value: one for one in get_args(AnyEvent)}
@@ -26,7 +31,25 @@ class UnknownEvent(ValueError):
 
 
 class UnreadableEvent(ValueError):
-    """A payload that misses a member of its class, or has one of another type."""
+    """A payload that misses a member of its version, or has one of another type."""
+
+
+class TierThen(NamedTuple):
+    """A tier as it was called when something happened."""
+
+    id: TierId
+    name: str
+
+
+class CustomerThen(NamedTuple):
+    """How a customer stood right after an event."""
+
+    account: Mapping[str, int]
+    """The numbers of the account."""
+    locale: str | None
+    """The customer's language."""
+    tier: TierThen | None
+    """None for no tier, and in payloads of the version 1."""
 
 
 class _Member(NamedTuple):
@@ -37,10 +60,17 @@ class _Member(NamedTuple):
     default: Any
 
 
+def encode_payload(event: AnyEvent, then: CustomerThen) -> dict[str, Any]:
+    """Return what is stored of an event beside its kind: its version, its fields, and how the customer stood."""
+    tier = None if then.tier is None else {"id": str(then.tier.id), "name": then.tier.name}
+    return {**encode_event(event), "account": dict(then.account), "locale": then.locale, "customer_tier": tier}
+
+
 def encode_event(event: AnyEvent) -> JsonObject:
-    """Return what is stored of an event beside its kind: its fields, ids as text."""
+    """Return the version and the fields of an event, ids as text."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
-    return {name: value if value is None or isinstance(value, int) else str(value) for name, value in values.items()}
+    told = {name: value if value is None or isinstance(value, int) else str(value) for name, value in values.items()}
+    return {"version": event.version, **told}
 
 
 def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
@@ -49,13 +79,29 @@ def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
     if known is None:
         raise UnknownEvent(f"events of kind {kind!r} are unknown")
     try:
-        return known(**{member.name: _read(member, payload) for member in _members(cast("Hashable", known))})
+        is_earlier = read_version(payload) < known.version
+        members = _members(cast("Hashable", known))
+        return known(**{member.name: _read(member, payload, is_earlier=is_earlier) for member in members})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UnreadableEvent(f"the payload of {kind!r} has another form: {error}") from error
 
 
-def _read(member: _Member, payload: Mapping[str, Any]) -> Any:
-    if member.default is not MISSING and member.name not in payload:
+def decode_customer(payload: Mapping[str, Any]) -> CustomerThen:
+    """Return how the customer stood, as a payload tells it."""
+    tier = payload.get("customer_tier")
+    told = None if tier is None else TierThen(TierId(UUID(tier["id"])), tier["name"])
+    return CustomerThen(payload["account"], payload.get("locale"), told)
+
+
+def read_version(payload: Mapping[str, Any]) -> int:
+    """Return the version of a payload."""
+    version: int = _plain(int, payload.get("version", FIRST_VERSION))
+    return version
+
+
+def _read(member: _Member, payload: Mapping[str, Any], *, is_earlier: bool) -> Any:
+    """A member that an earlier version does not have is what the class says for it."""
+    if is_earlier and member.default is not MISSING and member.name not in payload:
         return member.default
     return member.read(payload[member.name])
 

@@ -1,7 +1,11 @@
-"""Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people."""
+"""Facts that happened, as they are stored in the outbox: ids and numbers, never names or addresses of people.
+
+The payload of each kind is public and has a version. A member that a later version adds has a default, which stands for
+what earlier payloads do not tell. No member ever goes, or changes its type or its meaning.
+"""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from loyalty.rules.archive import ArchiveCause
@@ -19,6 +23,7 @@ from loyalty.rules.ids import (
     RedemptionId,
     TierId,
 )
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.tiers import TierChangeCause
 
 
@@ -58,11 +63,21 @@ class EventKind(DescribedEnum):
     CUSTOMER_ERASED = "customer.erased", "All that names the person was taken away; erase your copies, too."
 
 
+class PurchaseThen(NamedTuple):
+    """A purchase as it was when something happened to its points: the last fields of such an event."""
+
+    status: PurchaseStatus
+    total_minor: int
+    refunded_minor: int
+    currency: str
+
+
 @dataclass(frozen=True, slots=True)
 class PointsEarned:
-    """A purchase earned points. `available` is the customer's after it."""
+    """A purchase earned points. `available` is the customer's after it; `purchase_…` says how the purchase was then."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EARNED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -70,6 +85,10 @@ class PointsEarned:
     accrual_id: AccrualId
     points: int
     available: int
+    purchase_status: PurchaseStatus | None = None
+    purchase_total_minor: int | None = None
+    purchase_refunded_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +96,16 @@ class PointsPending:
     """A purchase earned points that cannot be spent yet; no entry exists for them."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_PENDING
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     purchase_id: PurchaseId
     accrual_id: AccrualId
     points: int
+    purchase_status: PurchaseStatus | None = None
+    purchase_total_minor: int | None = None
+    purchase_refunded_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +113,16 @@ class PointsVoided:
     """Pending points will not come: the purchase was called off."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_VOIDED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     purchase_id: PurchaseId
     accrual_id: AccrualId
     points: int
+    purchase_status: PurchaseStatus | None = None
+    purchase_total_minor: int | None = None
+    purchase_refunded_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +130,7 @@ class PointsReversed:
     """Earned points were taken back. `points` is negative, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_REVERSED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -108,6 +138,10 @@ class PointsReversed:
     accrual_id: AccrualId
     points: int
     available: int
+    purchase_status: PurchaseStatus | None = None
+    purchase_total_minor: int | None = None
+    purchase_refunded_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +149,7 @@ class PointsAdjusted:
     """Somebody corrected points by hand. `points` is signed, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_ADJUSTED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -128,6 +163,7 @@ class PointsHeld:
     """Points were set aside at a checkout. They count as spent, and no entry exists for them yet."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_HELD
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     hold_id: HoldId
@@ -140,6 +176,7 @@ class PointsReleased:
     """Points that were set aside came back: released, not captured, or their time was over."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_RELEASED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     hold_id: HoldId
@@ -152,6 +189,7 @@ class PointsRedeemed:
     """Held points were spent. `points` is negative, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_REDEEMED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -165,6 +203,7 @@ class PointsReturned:
     """Spent points were given back, to the lots they came from."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_RETURNED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -181,6 +220,7 @@ class PointsExpiring:
     """
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRING
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     lot_id: LotId
@@ -195,6 +235,7 @@ class PointsExpired:
     """What was left in a lot expired. `points` is negative, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_EXPIRED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -208,6 +249,7 @@ class PointsOpened:
     """A customer came with points from elsewhere."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_OPENED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -221,6 +263,7 @@ class PointsMerged:
     """Points moved between two customers who are one: negative for who became the other."""
 
     kind: ClassVar[EventKind] = EventKind.POINTS_MERGED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -234,12 +277,15 @@ class TierUpgraded:
     """A customer came into a higher tier, or into a first one (no previous tier)."""
 
     kind: ClassVar[EventKind] = EventKind.TIER_UPGRADED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     previous_tier_id: TierId | None
     tier_id: TierId
     cause: TierChangeCause
     qualifying_points: int
+    previous_tier_name: str | None = None
+    tier_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +293,15 @@ class TierDowngraded:
     """A customer fell into a lower tier, or out of all of them (no tier)."""
 
     kind: ClassVar[EventKind] = EventKind.TIER_DOWNGRADED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     previous_tier_id: TierId
     tier_id: TierId | None
     cause: TierChangeCause
     qualifying_points: int
+    previous_tier_name: str | None = None
+    tier_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +309,7 @@ class CustomerArchived:
     """A customer was archived."""
 
     kind: ClassVar[EventKind] = EventKind.CUSTOMER_ARCHIVED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     archiving_id: UUID
@@ -271,6 +321,7 @@ class CustomerUnarchived:
     """An archived customer came back."""
 
     kind: ClassVar[EventKind] = EventKind.CUSTOMER_UNARCHIVED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     archiving_id: UUID
@@ -282,6 +333,7 @@ class CustomerErased:
     """All that names the person was taken away."""
 
     kind: ClassVar[EventKind] = EventKind.CUSTOMER_ERASED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
 

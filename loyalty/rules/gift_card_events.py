@@ -15,6 +15,7 @@ class GiftCardBought:
     """Points bought a gift card. `points` is negative, `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_BOUGHT
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -28,6 +29,7 @@ class GiftCardRefunded:
     """A bought gift card was cancelled, and its points came back. `available` is the customer's after it."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_REFUNDED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     entry_id: EntryId
@@ -41,6 +43,7 @@ class GiftCardIssued:
     """A customer got a gift card with so much money."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_ISSUED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -54,6 +57,7 @@ class GiftCardHeld:
     """Money of a card was set aside. It counts as spent, and no entry exists for it yet."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_HELD
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -68,6 +72,7 @@ class GiftCardReleased:
     """Money that was set aside came back: released, not captured, or the time of the hold was over."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RELEASED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -82,6 +87,7 @@ class GiftCardSpent:
     """Money of a card was spent. `amount_minor` is negative."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_SPENT
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -96,6 +102,7 @@ class GiftCardReturned:
     """Money that was spent came back to the card."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RETURNED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -114,6 +121,7 @@ class GiftCardExpiring:
     """
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRING
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -130,6 +138,7 @@ class GiftCardExpired:
     """The time of a card was over. `amount_minor` is negative: what was lost."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -143,6 +152,7 @@ class GiftCardExtended:
     """A card got a later expiry. `amount_minor` had expired and came back, `expires_at` is an ISO 8601 instant."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXTENDED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -157,6 +167,7 @@ class GiftCardVoided:
     """A card was cancelled. `amount_minor` is what was left of it, below zero."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_VOIDED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -170,6 +181,7 @@ class GiftCardGiven:
     """A card was handed to somebody. It is told of who gave it; the gift says to whom."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_GIVEN
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId
@@ -183,6 +195,7 @@ class GiftCardClaimed:
     """A customer took a card into their account."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_CLAIMED
+    version: ClassVar[int] = 2
 
     customer_id: CustomerId
     gift_card_id: GiftCardId

@@ -8,6 +8,7 @@ from loyalty.services.program import program_in_force
 from loyalty.services.sweep import NOTHING_SWEPT, Swept
 from loyalty.services.world import World
 from loyalty.storage.accruals import AccrualRow, read_accruals_by_id, read_due_accruals
+from loyalty.storage.purchases import read_purchases_by_id
 from permissions.actor import system_actor
 from tenancy.retry import retry_transaction
 
@@ -32,6 +33,8 @@ async def _mature_batch(world: World, tenant_id: TenantId) -> Swept:
         # Read again under the locks: what somebody else has matured or called off meanwhile is not due any more.
         now = await read_accruals_by_id(tx, [accrual.id for accrual in seen])
         due = [accrual for accrual in seen if now[accrual.id] == accrual]
+        for purchase in (await read_purchases_by_id(tx, [accrual.purchase_id for accrual in due])).values():
+            book.know_purchase(purchase)
         for accrual in due:
             mature(book, accrual)
         await post_and_commit(tx, book.finish())

@@ -170,6 +170,7 @@ async def _refuse_obstacles(tx: Transaction, purchase: PurchaseRow) -> None:
 
 async def _take_back(tx: Transaction, book: Book, purchase: PurchaseRow, accrual: AccrualRow) -> None:
     """Take from the source what the purchase gave. Refusal: PurchaseNotReassignable."""
+    book.know_purchase(purchase)
     if accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
         own = [lot for lot in book.lots.spendable(purchase.customer_id) if lot.cause_id == accrual.id]
@@ -181,6 +182,7 @@ async def _give(
     tx: Transaction, book: Book, purchase: PurchaseRow, former: AccrualRow, state: AccrualState
 ) -> AccrualRow:
     """Give the target what the purchase is worth for it, in this state."""
+    book.know_purchase(purchase)
     given = (await _value(tx, book, purchase, former))._replace(
         id=AccrualId(uuid7()),
         customer_id=purchase.customer_id,
@@ -197,7 +199,8 @@ async def _give(
     if given.state is AccrualState.PENDING:
         if given.points:
             book.keep(add_pending(book.account(given.customer_id), given.points))
-            book.tell(PointsPending(given.customer_id, purchase.id, given.id, given.points))
+            then = book.describe_purchase(purchase.id)
+            book.tell(PointsPending(given.customer_id, purchase.id, given.id, given.points, *then))
     elif given.points:
         account, policy = book.account(given.customer_id), book.program.row.settings.tiering
         window = find_counting_window(policy, account, given.matured_at, book.program.zone)

@@ -185,6 +185,7 @@ async def _decide_refund(
     if accrual is not None and accrual.state in CREDITED:
         await bring_open_lots(tx, book, [purchase.customer_id])
     after = _update_purchase(book, purchase, decided)
+    book.know_purchase(after)
     with book.tiers.settle_once(purchase.customer_id):
         # Points that paid for it come back first, so that what it earned can be taken from them.
         points = await give_points_of_refund_back(tx, book, purchase, after, earlier, request.return_points)
@@ -231,6 +232,7 @@ async def _decide_maturing(
     if decide_maturing(accrual.state) is AccrualStep.NOTHING:
         customer = book.customer(purchase.customer_id)
         return Unchanged(MaturedPurchase(purchase, accrual, customer, None, replayed=True))
+    book.know_purchase(purchase)
     # What waited for a moment waits no longer: the moment is now.
     accrual, change = mature(book, accrual._replace(matures_at=book.now))
     return Booked(

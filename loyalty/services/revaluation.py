@@ -100,6 +100,7 @@ def revalue(
     end_changed: bool = False,
 ) -> Moved:
     """Value a purchase again. The book must know the customer's open lots where points were credited."""
+    book.know_purchase(purchase)
     stored: dict[str, Any] = accrual.frozen or {}
     facts = replace(facts, customer_category=stored["customer_category"])
     evaluation = evaluate(frozen.rules, facts, datetime.fromisoformat(stored["moment"]), _tier(stored["tier"]))
@@ -181,13 +182,13 @@ def _change_promise(book: Book, accrual: AccrualRow, valued: AccrualRow, gone: i
     """Promise what a pending accrual is worth now. If its time has come, `follow` credits it."""
     promised = accrual.points - accrual.voided_points if accrual.state is AccrualState.PENDING else 0
     more = valued.points - gone - promised
-    customer_id = accrual.customer_id
+    customer_id, then = accrual.customer_id, book.describe_purchase(accrual.purchase_id)
     if more > 0:
         book.keep(add_pending(book.account(customer_id), more))
-        book.tell(PointsPending(customer_id, accrual.purchase_id, accrual.id, more))
+        book.tell(PointsPending(customer_id, accrual.purchase_id, accrual.id, more, *then))
     elif more < 0:
         book.keep(remove_pending(book.account(customer_id), -more))
-        book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more))
+        book.tell(PointsVoided(customer_id, accrual.purchase_id, accrual.id, -more, *then))
     state = state_of_pending(valued.points, gone) if valued.points else AccrualState.PENDING
     promised_anew = valued._replace(state=state, voided_points=gone, reversed_points=0)
     book.posting.move(promised_anew, seen=accrual)

@@ -65,5 +65,5 @@ async def points_changed(
                 continue
             logged = decode_row(event)
             entry_id: EntryId = getattr(logged.event, ENTRY)
-            row = PointsChangedRow(event_cursor(info, logged), entry_id, event.customer_id, logged.account)
+            row = PointsChangedRow(event_cursor(info, logged), entry_id, event.customer_id, logged.customer.account)
             yield show_row(PointsChanged, row)

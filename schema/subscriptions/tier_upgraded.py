@@ -73,7 +73,7 @@ async def tier_upgraded(
             if (
                 upgrade.cause in allowed
                 and (wanted is None or upgrade.tier_id in wanted)
-                and (locale is None or (logged.locale and locale_matches(locale, logged.locale)))
+                and (locale is None or (logged.customer.locale and locale_matches(locale, logged.customer.locale)))
             ):
                 yield show_row(TierUpgraded, _row(info, logged, upgrade))
 

@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
+import orjson
 import strawberry
 
 from loyalty.log.events import decode_row
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
+from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.events import EventRow
 from schema.fields import computed
 from schema.loaders import loaded
 from schema.scalars import Cursor, Points
 from schema.types.customer import Customer, PointsAccount
 from schema.types.event import account_then
+from schema.types.event_payload import show_payload
 from schema.types.expiry import PointsLot
 from schema.types.gift_card import GiftCard
 from schema.types.ledger import Adjustment, LedgerEntry
@@ -32,6 +35,8 @@ class LoggedEventRow(NamedTuple):
 
     cursor: str
     kind: EventKind
+    version: int
+    stored: Mapping[str, Any]
     customer_id: CustomerId
     occurred_at: datetime
     points: int | None
@@ -47,15 +52,22 @@ class LoggedEventRow(NamedTuple):
     gift_card_id: UUID | None
     amount_minor: int | None
     currency: str | None
+    previous_tier_name: str | None
+    tier_name: str | None
+    purchase_status: PurchaseStatus | None
+    purchase_total_minor: int | None
 
 
 @strawberry.type(
     description="A fact of the tenant's log. Which of the objects it names depends on its kind; the others are null. "
-    "Objects are shown as they are now, `points` and `account` as they were."
+    "Objects are shown as they are now; `payload`, and fields that say so, tell what was so then."
 )
 class Event:
     cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
     kind: EventKind = strawberry.field(description="What happened. More kinds will come: ignore those you do not know.")
+    version: int = strawberry.field(
+        description="The version of the payload: which members it has. It is raised when a kind gets more of them."
+    )
     customer: Customer = loaded("customers", "customer_id", description="Whom it is about.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
     points: Points | None = strawberry.field(
@@ -71,7 +83,15 @@ class Event:
     lot: PointsLot | None = loaded("lots", "lot_id", description="The points that expired, or will.")
     previous_tier: Tier | None = loaded("tiers", "previous_tier_id", description="The tier before a change.")
     tier: Tier | None = loaded("tiers", "tier_id", description="The tier after a change.")
-
+    previous_tier_name: str | None = strawberry.field(
+        description="What the tier before a change was called then; null in payloads of version 1."
+    )
+    tier_name: str | None = strawberry.field(
+        description="What the tier after a change was called then; null in payloads of version 1."
+    )
+    purchase_status: PurchaseStatus | None = strawberry.field(
+        description="The status of the purchase then; null in payloads of version 1."
+    )
     gift_card: GiftCard | None = loaded("gift_cards", "gift_card_id", description="The gift card that it is about.")
 
     @computed(description="How much money of a gift card it is about, signed; null for all else.")
@@ -81,6 +101,22 @@ class Event:
         if row.amount_minor is None or row.currency is None:
             return None
         return show_row(Money, Amount(row.amount_minor, row.currency))
+
+    @computed(description="The total of the purchase then; null in payloads of version 1.")
+    def purchase_total(self) -> Money | None:
+        """In the currency of the program."""
+        row = cast("LoggedEventRow", self)
+        if row.purchase_total_minor is None or row.currency is None:
+            return None
+        return show_row(Money, Amount(row.purchase_total_minor, row.currency))
+
+    @computed(
+        description="What was so then, as a JSON object. Its members are those of the kind and the version: see the "
+        "reference of events. More members may come with a later version; ignore those you do not know."
+    )
+    def payload(self) -> str:
+        """Written when it is asked for."""
+        return orjson.dumps(show_payload(cast("LoggedEventRow", self).stored)).decode()
 
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def account(self, info: strawberry.Info) -> PointsAccount:
@@ -99,7 +135,8 @@ class EventPage:
 
 _TOLD = (
     *("points", "entry_id", "purchase_id", "adjustment_id", "hold_id", "redemption_id", "lot_id", "previous_tier_id"),
-    *("tier_id", "gift_card_id", "amount_minor", "currency"),
+    *("tier_id", "gift_card_id", "amount_minor", "currency", "previous_tier_name", "tier_name", "purchase_status"),
+    "purchase_total_minor",
 )
 """What an event of some class tells; an event that has no such field shows null."""
 
@@ -110,8 +147,10 @@ def show_event(row: EventRow, cursor: str) -> LoggedEventRow:
     return LoggedEventRow(
         cursor=cursor,
         kind=logged.event.kind,
+        version=logged.version,
+        stored=row.payload,
         customer_id=logged.event.customer_id,
         occurred_at=logged.occurred_at,
-        numbers=logged.account,
+        numbers=logged.customer.account,
         **{name: getattr(logged.event, name, None) for name in _TOLD},
     )

@@ -24,7 +24,7 @@ from loyalty.rules.tiers import TierChangeCause
 
 CUSTOMER = CustomerId(UUID(int=1))
 SILVER, GOLD = TierId(UUID(int=2)), TierId(UUID(int=3))
-UPGRADE = TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000)
+UPGRADE = TierUpgraded(CUSTOMER, SILVER, GOLD, TierChangeCause.ACCRUAL, 1_000, "Silver", "Gold")
 NOTICE = PointsExpiring(CUSTOMER, LotId(UUID(int=10)), 10, 30, "2026-03-31T22:00:00+00:00", marketing_consent=True)
 NUMBERS = itertools.count(1)
 
@@ -61,7 +61,7 @@ EVENTS = [event for known in EVENT_CLASSES.values() for event in samples_of(know
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_payload_is_plain_json_with_every_field(event: AnyEvent) -> None:
     stored = json.loads(json.dumps(encode_event(event)))
-    assert stored.keys() == {field.name for field in fields(event)}
+    assert stored.keys() == {"version", *(field.name for field in fields(event))}
     assert all(value is None or type(value) in (bool, int, str) for value in stored.values())
 
 
@@ -76,7 +76,7 @@ def test_an_event_comes_back_from_its_payload_as_it_was(event: AnyEvent) -> None
 def test_a_payload_that_misses_a_member_or_has_another_type_is_not_guessed(event: AnyEvent) -> None:
     stored = encode_event(event)
     for name in stored:
-        if name != "marketing_consent":
+        if name != "version":
             rest = {other: value for other, value in stored.items() if other != name}
             with pytest.raises(UnreadableEvent, match=event.kind.value):
                 decode_event(event.kind, rest)
@@ -85,7 +85,9 @@ def test_a_payload_that_misses_a_member_or_has_another_type_is_not_guessed(event
 
 
 def test_a_notice_of_before_consent_was_told_says_no() -> None:
-    earlier = {name: value for name, value in encode_event(NOTICE).items() if name != "marketing_consent"}
+    earlier = {
+        name: value for name, value in encode_event(NOTICE).items() if name not in {"version", "marketing_consent"}
+    }
     assert decode_event("points.expiring", earlier) == replace(NOTICE, marketing_consent=False)
 
 
@@ -139,9 +141,12 @@ def test_events_are_named_for_what_happened() -> None:
 def test_an_upgrade_tells_its_cause() -> None:
     """BK-100, C-27."""
     assert encode_event(UPGRADE) == {
+        "version": 2,
         "customer_id": str(CUSTOMER),
         "previous_tier_id": str(SILVER),
         "tier_id": str(GOLD),
         "cause": "ACCRUAL",
         "qualifying_points": 1_000,
+        "previous_tier_name": "Silver",
+        "tier_name": "Gold",
     }
