@@ -1,26 +1,20 @@
 """`treue documents`: the documents that a tenant trusts."""
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from cli.manifest import read_manifest
-from loyalty.rules.errors import LoyaltyError, NotFound
+from cli.work import no_tenant, work_as_app
 from loyalty.rules.ids import TenantId
 from loyalty.rules.trusted_document import MAX_DOCUMENTS_AT_ONCE, DocumentRule, OfferedDocument
-from loyalty.services.trusted_document import register_documents, set_document_rule
-from loyalty.services.world import World
 from permissions.actor import Actor, system_actor
-from runtime.databases import provide_database
 from runtime.problems import SetupProblem
-from runtime.roles import APP_ROLE
-from runtime.settings import load_settings
-from schema.root import treue_schema
-from tenancy.database import Database
+
+if TYPE_CHECKING:
+    from loyalty.services.world import World
 
 T = TypeVar("T")
 TENANT = click.option("--tenant", "tenant_id", type=click.UUID, required=True, help="The tenant's id.")
@@ -39,10 +33,13 @@ def register(tenant_id: uuid.UUID, manifest: Path) -> None:
 
     Documents that are registered already stay as they are. One that may not run refuses all of them.
     """
+    from cli.manifest import read_manifest
+    from loyalty.services.trusted_document import register_documents
+
     offered = read_manifest(manifest.read_bytes())
     _refuse_wrong(offered)
 
-    async def work(world: World, actor: Actor) -> int:
+    async def work(world: "World", actor: Actor) -> int:
         added = 0
         for start in range(0, len(offered), MAX_DOCUMENTS_AT_ONCE):
             added += (await register_documents(world, actor, offered[start : start + MAX_DOCUMENTS_AT_ONCE])).added
@@ -57,8 +54,9 @@ def register(tenant_id: uuid.UUID, manifest: Path) -> None:
 @click.argument("rule", type=click.Choice([one.name for one in DocumentRule], case_sensitive=False))
 def rule(tenant_id: uuid.UUID, rule: str) -> None:
     """Say who may run trusted documents only. ANY lets everybody run every document."""
+    from loyalty.services.trusted_document import set_document_rule
 
-    async def work(world: World, actor: Actor) -> None:
+    async def work(world: "World", actor: Actor) -> None:
         await set_document_rule(world, actor, DocumentRule[rule])
 
     _run(tenant_id, work)
@@ -67,6 +65,9 @@ def rule(tenant_id: uuid.UUID, rule: str) -> None:
 
 def _refuse_wrong(offered: Sequence[OfferedDocument]) -> None:
     """Refuse documents that the API would not run."""
+    # Importing the schema takes seconds.
+    from schema.root import treue_schema
+
     schema = treue_schema()
     wrong = []
     for one in offered:
@@ -77,19 +78,7 @@ def _refuse_wrong(offered: Sequence[OfferedDocument]) -> None:
         raise SetupProblem("\n".join([f"{len(wrong)} documents may not run; nothing was registered.", *wrong]))
 
 
-def _run(tenant_id: uuid.UUID, work: Callable[[World, Actor], Awaitable[T]]) -> T:
+def _run(tenant_id: uuid.UUID, work: "Callable[[World, Actor], Awaitable[T]]") -> T:
     """Do something inside the tenant, in the name of the command line."""
-
-    async def within(url: str) -> T:
-        database = Database(url, pool_size=1, name="treue-documents")
-        try:
-            return await work(World(database), system_actor(TenantId(tenant_id), "treue documents"))
-        except NotFound as refusal:
-            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
-        except LoyaltyError as refusal:
-            raise SetupProblem(str(refusal)) from refusal
-        finally:
-            await database.close()
-
-    with provide_database(load_settings(), APP_ROLE) as urls:
-        return asyncio.run(within(urls.app))
+    actor = system_actor(TenantId(tenant_id), "treue documents")
+    return work_as_app(lambda world: work(world, actor), unknown=no_tenant(tenant_id))

@@ -1,45 +1,29 @@
 """`treue platform`: the platform's own API, and the credentials for it."""
 
-import asyncio
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from api.tokens import hash_token, is_token, make_token
 from cli.addresses import address_of, free_port, refuse_taken_port
 from cli.metrics import metrics_port_option, with_metrics_port
-from cli.observing import observe_process
+from cli.work import work_as_relay
 from loyalty.rules.credential import is_live
-from loyalty.rules.errors import InvalidInput, LimitReached, NotFound
+from loyalty.rules.errors import NotFound
 from loyalty.rules.platform import MAX_TOKEN_DAYS, PLATFORM_TOKEN
-from loyalty.services.platform import (
-    PlatformTokenRequest,
-    create_platform_token,
-    find_token_id,
-    list_tokens,
-    revoke_platform_token,
-)
-from loyalty.services.world import World
-from runtime.databases import provide_database
-from runtime.logs import configure_logging
 from runtime.problems import SetupProblem
-from runtime.roles import RELAY_ROLE
-from runtime.settings import load_settings
-from tenancy.database import Database, Pooler
-from tenancy.platform import PlatformTokenRow
+
+if TYPE_CHECKING:
+    from loyalty.services.world import World
+    from tenancy.platform import PlatformTokenRow
 
 DEFAULT_PORT = 8322
 DEFAULT_DAYS = 365
-
-T = TypeVar("T")
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.platform")
+NO_CREDENTIAL = "There is no such credential: see `treue platform token list`."
 
 
 @click.group()
@@ -60,10 +44,19 @@ def platform() -> None:
 def serve(host: str | None, port: int, metrics_port: int | None) -> None:
     """Serve the platform's API until Ctrl-C or SIGTERM. Keep it within your own network."""
     # Importing the schema takes seconds, and the other commands need no schema.
+    import structlog
+
     from api.platform import build_platform
     from api.server import run
+    from cli.observing import observe_process
     from migrations.newest import newest_revision
+    from runtime.databases import provide_database
+    from runtime.logs import configure_logging
+    from runtime.roles import RELAY_ROLE
+    from runtime.settings import load_settings
+    from tenancy.database import Database, Pooler
 
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.platform")
     settings = with_metrics_port(load_settings(), metrics_port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: sys.exit(0))
@@ -111,19 +104,19 @@ def token() -> None:
 )
 def create(name: str, days: int) -> None:
     """Print a new credential. It is shown now and never again."""
-    made = make_token(PLATFORM_TOKEN)
+    from loyalty.services.platform import PlatformTokenRequest, create_platform_token
 
-    async def work(world: World) -> None:
-        await create_platform_token(world, PlatformTokenRequest(name, timedelta(days=days)), made.sha256)
-
-    _run(work)
+    made, request = make_token(PLATFORM_TOKEN), PlatformTokenRequest(name, timedelta(days=days))
+    work_as_relay(lambda world: create_platform_token(world, request, made.sha256), unknown=NO_CREDENTIAL)
     click.echo(made.text)
 
 
 @token.command(name="list")
 def list_() -> None:
     """List the credentials of the platform, oldest first: id, name, and when they end, ended or were used last."""
-    for row in _run(list_tokens):
+    from loyalty.services.platform import list_tokens
+
+    for row in work_as_relay(list_tokens, unknown=NO_CREDENTIAL):
         click.echo("  ".join([str(row.id), row.name, *_remarks(row)]))
 
 
@@ -131,16 +124,20 @@ def list_() -> None:
 @click.argument("named", metavar="ID_OR_TOKEN")
 def revoke(named: str) -> None:
     """End a credential at once, named by its id or by its text (read from standard input when it is -)."""
+    from loyalty.services.platform import revoke_platform_token
+
     given = sys.stdin.read().strip() if named == "-" else named.strip()
 
-    async def work(world: World) -> PlatformTokenRow:
+    async def work(world: "World") -> "PlatformTokenRow":
         return await revoke_platform_token(world, await _find_id(world, given))
 
-    row = _run(work)
+    row = work_as_relay(work, unknown=NO_CREDENTIAL)
     click.echo(f"{row.id} {row.name} is revoked.")
 
 
-async def _find_id(world: World, given: str) -> uuid.UUID:
+async def _find_id(world: "World", given: str) -> uuid.UUID:
+    from loyalty.services.platform import find_token_id
+
     if is_token(given):
         found = await find_token_id(world, hash_token(given))
         if found is None:
@@ -152,26 +149,10 @@ async def _find_id(world: World, given: str) -> uuid.UUID:
         raise SetupProblem("Give the id of a credential (`treue platform token list`), or its text.") from None
 
 
-def _remarks(row: PlatformTokenRow) -> list[str]:
+def _remarks(row: "PlatformTokenRow") -> list[str]:
     now = datetime.now(UTC)
     ends = [f"until {row.expires_at:%Y-%m-%d}"] if row.expires_at is not None else []
     used = [f"used {row.last_used_at:%Y-%m-%d %H:%M} UTC"] if row.last_used_at is not None else []
     if is_live(row, now):
         return [*ends, *used]
     return ["REVOKED" if row.revoked_at is not None else "EXPIRED", *used]
-
-
-def _run(work: Callable[[World], Awaitable[T]]) -> T:
-    async def run_it(url: str) -> T:
-        database = Database(url, pool_size=1, name="treue-cli")
-        try:
-            return await work(World(database))
-        except NotFound as refusal:
-            raise SetupProblem("There is no such credential: see `treue platform token list`.") from refusal
-        except (InvalidInput, LimitReached) as refusal:
-            raise SetupProblem(str(refusal)) from refusal
-        finally:
-            await database.close()
-
-    with provide_database(load_settings(), RELAY_ROLE) as urls:
-        return asyncio.run(run_it(urls.relay))

@@ -3,36 +3,22 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
-import orjson
 
+from cli.work import no_tenant, work_as_relay, work_on
 from loyalty.rules.budget import BudgetLimits
-from loyalty.rules.errors import InvalidInput, NotFound, TenantClosed
 from loyalty.rules.ids import TenantId
-from loyalty.services.tenant import (
-    close_tenant,
-    entitle_tenant,
-    limit_tenant,
-    note_export,
-    provision_tenant,
-    resume_tenant,
-    suspend_tenant,
-)
-from loyalty.services.tenant_export import export_tenant
-from loyalty.services.world import World
-from runtime.databases import provide_database
 from runtime.problems import SetupProblem
-from runtime.roles import APP_ROLE, RELAY_ROLE
-from runtime.settings import load_settings
-from tenancy.database import Database
-from tenancy.provisioning import ListedTenant, list_tenants
-from tenancy.tables import ACTIVE
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from loyalty.services.world import World
+    from runtime.roles import DatabaseUrls
+    from tenancy.provisioning import ListedTenant
 
 
 @click.group()
@@ -64,25 +50,22 @@ def create(
     sandbox: bool,
 ) -> None:
     """Create a tenant with its first settings, and print its id."""
-    with provide_database(load_settings(), RELAY_ROLE) as urls:
+    from loyalty.services.tenant import provision_tenant
 
-        async def work(database: Database) -> str:
-            try:
-                made = await provision_tenant(
-                    World(database),
-                    name=name,
-                    currency=currency,
-                    time_zone=time_zone,
-                    locale=locale,
-                    sandbox=sandbox,
-                    allowed_origins=origins,
-                    loyalty_entitled=not no_loyalty,
-                )
-            except InvalidInput as refusal:
-                raise SetupProblem(str(refusal)) from refusal
-            return str(made.tenant_id)
+    async def work(world: "World") -> TenantId:
+        made = await provision_tenant(
+            world,
+            name=name,
+            currency=currency,
+            time_zone=time_zone,
+            locale=locale,
+            sandbox=sandbox,
+            allowed_origins=origins,
+            loyalty_entitled=not no_loyalty,
+        )
+        return made.tenant_id
 
-        click.echo(asyncio.run(_with_database(urls.relay, work)))
+    click.echo(work_as_relay(work, unknown="There is no such tenant."))
 
 
 @tenant.command(name="list")
@@ -90,12 +73,15 @@ def list_() -> None:
     """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED,
     a budget of its own.
     """
-    with provide_database(load_settings(), RELAY_ROLE) as urls:
-        for listed in asyncio.run(_with_database(urls.relay, list_tenants)):
-            click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
+    from tenancy.provisioning import list_tenants
+
+    for listed in work_as_relay(lambda world: list_tenants(world.database), unknown="There is no such tenant."):
+        click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
 
 
-def _remarks(tenant: ListedTenant) -> list[str]:
+def _remarks(tenant: "ListedTenant") -> list[str]:
+    from tenancy.tables import ACTIVE
+
     return [
         *([] if tenant.state == ACTIVE else [tenant.state]),
         *([] if tenant.loyalty_entitled else ["NOT ENTITLED"]),
@@ -111,6 +97,8 @@ def _remarks(tenant: ListedTenant) -> list[str]:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 def suspend(tenant_id: uuid.UUID) -> None:
     """Refuse every credential of a tenant until it is resumed. Points keep their dates meanwhile."""
+    from loyalty.services.tenant import suspend_tenant
+
     _change(tenant_id, suspend_tenant)
     click.echo(f"{tenant_id} is suspended: its credentials are refused, and open sockets close within 5 seconds.")
 
@@ -119,6 +107,8 @@ def suspend(tenant_id: uuid.UUID) -> None:
 @click.argument("tenant_id", metavar="ID", type=click.UUID)
 def resume(tenant_id: uuid.UUID) -> None:
     """Let the credentials of a suspended tenant work again."""
+    from loyalty.services.tenant import resume_tenant
+
     _change(tenant_id, resume_tenant)
     click.echo(f"{tenant_id} is active: its credentials work again.")
 
@@ -128,6 +118,8 @@ def resume(tenant_id: uuid.UUID) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def close(tenant_id: uuid.UUID, *, yes: bool) -> None:
     """Refuse every credential of a tenant for good. What it holds is kept, and nothing opens it again."""
+    from loyalty.services.tenant import close_tenant
+
     if not yes:
         click.confirm(f"{tenant_id} cannot be opened again. Close it?", abort=True)
     _change(tenant_id, close_tenant)
@@ -139,8 +131,9 @@ def close(tenant_id: uuid.UUID, *, yes: bool) -> None:
 @click.option("--loyalty/--no-loyalty", required=True, help="Grant the loyalty module, or take it back.")
 def entitle(tenant_id: uuid.UUID, *, loyalty: bool) -> None:
     """Grant the loyalty module to a tenant, or take it back. Without it everything but credentials is refused."""
+    from loyalty.services.tenant import entitle_tenant
 
-    async def change(world: World, changed_id: TenantId) -> ListedTenant:
+    async def change(world: "World", changed_id: TenantId) -> "ListedTenant":
         return await entitle_tenant(world, changed_id, loyalty=loyalty)
 
     _change(tenant_id, change)
@@ -154,12 +147,14 @@ def entitle(tenant_id: uuid.UUID, *, loyalty: bool) -> None:
 @click.option("--default", "usual", is_flag=True, help="Take its own limits away: those of the settings count again.")
 def limits(tenant_id: uuid.UUID, points: int | None, per_second: int | None, *, usual: bool) -> None:
     """Give a tenant a budget of its own. Servers know of it when they book next, within seconds of its traffic."""
+    from loyalty.services.tenant import limit_tenant
+
     given = (points, per_second)
     if usual == (given != (None, None)) or (not usual and (points is None or per_second is None)):
         raise click.UsageError("Give --points and --per-second, or --default.")
     own = None if points is None or per_second is None else BudgetLimits(points, per_second)
 
-    async def change(world: World, changed_id: TenantId) -> ListedTenant:
+    async def change(world: "World", changed_id: TenantId) -> "ListedTenant":
         return await limit_tenant(world, changed_id, own)
 
     _change(tenant_id, change)
@@ -176,44 +171,55 @@ def export(tenant_id: uuid.UUID, file: Path) -> None:
     """Write everything that is held of a tenant to FILE, a JSON object a line: its table, and the row.
 
     All rows are as they were at one moment. Secrets are left out: hashes of credentials, and the codes of gift cards.
-    The file is readable for its owner only, and a file that is there is not overwritten. Both logs tell of the export.
+    The file is readable for its owner only, and a file that is there is not overwritten. Both logs tell of the export,
+    also of one that was begun and failed; it leaves no file.
     """
-    _change(tenant_id, note_export)
-    try:
-        target = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-    except OSError as error:
-        raise SetupProblem(f"{file} cannot be written: {error.strerror}.") from error
+    from runtime.databases import provide_database
+    from runtime.roles import APP_ROLE, RELAY_ROLE
+    from runtime.settings import load_settings
 
-    async def work(database: Database) -> int:
+    with provide_database(load_settings(), APP_ROLE, RELAY_ROLE) as urls:
+        count = asyncio.run(_export(urls, TenantId(tenant_id), file))
+    click.echo(f"{count} rows of {tenant_id} stand in {file}.")
+
+
+async def _export(urls: "DatabaseUrls", tenant_id: TenantId, file: Path) -> int:
+    """Note the export, then write the file; returns how many rows it has. What fails leaves no file."""
+    import orjson
+
+    from loyalty.services.tenant import note_export
+    from loyalty.services.tenant_export import export_tenant
+
+    async def note(world: "World") -> None:
+        await note_export(world, tenant_id)
+
+    async def write(world: "World") -> int:
         count = 0
-        async for exported in export_tenant(World(database), TenantId(tenant_id)):
+        async for exported in export_tenant(world, tenant_id):
             target.write(orjson.dumps({"table": exported.table, "row": exported.row}) + b"\n")
             count += 1
         return count
 
-    with target, provide_database(load_settings(), APP_ROLE) as urls:
-        count = asyncio.run(_with_database(urls.app, work))
-    click.echo(f"{count} rows of {tenant_id} stand in {file}.")
+    unknown = no_tenant(tenant_id)
+    with _new_file(file) as target:
+        await work_on(urls.relay, note, unknown=unknown)
+        return await work_on(urls.app, write, unknown=unknown)
 
 
-def _change(tenant_id: uuid.UUID, change: Callable[[World, TenantId], Awaitable[ListedTenant]]) -> None:
-    async def work(database: Database) -> None:
-        try:
-            await change(World(database), TenantId(tenant_id))
-        except NotFound as refusal:
-            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
-        except InvalidInput as refusal:
-            raise SetupProblem(str(refusal)) from refusal
-        except TenantClosed as refusal:
-            raise SetupProblem(f"{tenant_id} is closed for good.") from refusal
-
-    with provide_database(load_settings(), RELAY_ROLE) as urls:
-        asyncio.run(_with_database(urls.relay, work))
-
-
-async def _with_database(url: str, work: Callable[[Database], Awaitable[T]]) -> T:
-    database = Database(url, pool_size=1, name="treue-cli")
+@contextmanager
+def _new_file(file: Path) -> Iterator[BinaryIO]:
+    """A new file that its owner alone can read. It is taken away again when the block fails."""
     try:
-        return await work(database)
-    finally:
-        await database.close()
+        target = os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+    except OSError as error:
+        raise SetupProblem(f"{file} cannot be written: {error.strerror}.") from error
+    try:
+        with target:
+            yield target
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _change(tenant_id: uuid.UUID, change: "Callable[[World, TenantId], Awaitable[ListedTenant]]") -> None:
+    work_as_relay(lambda world: change(world, TenantId(tenant_id)), unknown=no_tenant(tenant_id))

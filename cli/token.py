@@ -1,6 +1,5 @@
 """`treue token`: credentials for people who develop or operate, signed by the local issuer, and their end."""
 
-import asyncio
 import sys
 import uuid
 from datetime import timedelta
@@ -9,17 +8,13 @@ import click
 
 from api.issuer import Claims, InvalidToken, Issuer
 from cli.credentials import local_issuer
-from loyalty.rules.errors import InvalidInput, NotFound
+from cli.work import no_tenant, work_as_app
 from loyalty.rules.ids import TenantId
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
-from loyalty.services.world import World
 from loyalty.storage.api_tokens import ApiTokenRow
 from permissions.roles import Role
-from runtime.databases import provide_database
 from runtime.problems import SetupProblem
-from runtime.roles import APP_ROLE
 from runtime.settings import load_settings
-from tenancy.database import Database
 
 DEFAULT_HOURS = 8
 TOKEN_ROLES = [role for role in Role if role is not Role.INTEGRATION]
@@ -74,11 +69,11 @@ def revoke(text: str | None, tenant_id: uuid.UUID | None, subject: str | None) -
         raise click.UsageError("Give either a TOKEN, or --tenant and --subject.")
     if text is not None:
         claims = _read_claims(local_issuer(load_settings()), sys.stdin.read() if text == "-" else text)
-        for made in asyncio.run(_revoke(claims.tenant_id, None, claims.token_id)):
+        for made in _revoke_token(claims):
             click.echo(f"API token {made.name!r} ended with it: {made.id}")
         click.echo(f"Revoked: the token of {claims.subject}, until {claims.expires_at:%Y-%m-%d %H:%M} UTC.")
     elif subject is not None and tenant_id is not None:
-        asyncio.run(_revoke(TenantId(tenant_id), subject, ""))
+        _revoke_subject(TenantId(tenant_id), subject)
         click.echo(f"Revoked: all tokens of {subject} that were issued until now. API tokens stay.")
 
 
@@ -93,17 +88,16 @@ def _read_claims(issuer: Issuer, text: str) -> Claims:
         raise SetupProblem(f"There is nothing to revoke, the token is refused already: {error}.") from error
 
 
-async def _revoke(tenant_id: TenantId, subject: str | None, token_id: str) -> list[ApiTokenRow]:
-    with provide_database(load_settings(), APP_ROLE) as urls:
-        database = Database(urls.app, pool_size=1, name="treue-cli")
-        try:
-            if subject is None:
-                return await revoke_signed_token(World(database), tenant_id, token_id, OPERATOR)
-            await revoke_subject(World(database), tenant_id, subject, OPERATOR)
-        except NotFound as refusal:
-            raise SetupProblem(f"There is no tenant {tenant_id}: see `treue tenant list`.") from refusal
-        except InvalidInput as refusal:
-            raise SetupProblem(str(refusal)) from refusal
-        finally:
-            await database.close()
-    return []
+def _revoke_token(claims: Claims) -> list[ApiTokenRow]:
+    """Revoke one signed token; returns the API tokens that ended with it."""
+    return work_as_app(
+        lambda world: revoke_signed_token(world, claims.tenant_id, claims.token_id, OPERATOR),
+        unknown=no_tenant(claims.tenant_id),
+    )
+
+
+def _revoke_subject(tenant_id: TenantId, subject: str) -> None:
+    work_as_app(
+        lambda world: revoke_subject(world, tenant_id, subject, OPERATOR),
+        unknown=no_tenant(tenant_id),
+    )

@@ -195,8 +195,10 @@ def test_the_container_of_the_platform_reaches_nothing_that_tenants_hold(
         with pytest.raises(psycopg.OperationalError):
             current_role(url.replace(RELAY_ROLE, role))
     assert refusal(machine.urls("server", monkeypatch).app, "SELECT * FROM customers WHERE false") is None
-    for arguments in (("documents", "rule", "--tenant", tenant, "ANY"), ("tenant", "export", tenant, "all.jsonl")):
+    exported = machine.folder / "all.jsonl"
+    for arguments in (("documents", "rule", "--tenant", tenant, "ANY"), ("tenant", "export", tenant, str(exported))):
         assert "TREUE_APP_DIR" in machine.refuse("platform", *arguments)
+    assert not exported.exists()
     assert "TREUE_RELAY_DIR" in machine.refuse("server", "tenant", "list")
 
 

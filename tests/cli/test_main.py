@@ -23,6 +23,17 @@ finally:
     assert all(f"  {name} " in shown.stdout and command.summary in shown.stdout for name, command in COMMANDS.items())
 
 
+@pytest.mark.parametrize("module", ["cli.tenant", "cli.platform", "cli.documents"])
+def test_a_command_imports_the_service_only_when_it_works(module: str) -> None:
+    program = f"""
+import importlib, sys
+importlib.import_module({module!r})
+print([name for name in {SLOW_TO_IMPORT} if name in sys.modules])
+"""
+    shown = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert shown.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_registered_command_exists_and_explains_itself(name: str) -> None:
     command = main.get_command(click.Context(main), name)
