@@ -145,7 +145,7 @@ class EventHub:
         self._logs: dict[TenantId, SharedLog] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._asking: dict[TenantId, asyncio.Task[int]] = {}
-        self._listener: asyncio.Task[None] | None = None
+        self._listeners: list[asyncio.Task[None]] = []
         self._poller: asyncio.Task[None] | None = None
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._reading = Outage("event reader")
@@ -154,7 +154,8 @@ class EventHub:
 
     async def start(self) -> None:
         """Begin to listen. A database that is away delays nobody: it is tried again in the background."""
-        self._listener = asyncio.create_task(self._listen(), name="event listener")
+        for name, member in self._world.database.members.items():
+            self._listeners.append(asyncio.create_task(self._listen(member.url), name=f"event listener of {name}"))
 
     async def stop(self) -> None:
         """End every follower and every task. Harmless when repeated."""
@@ -163,7 +164,7 @@ class EventHub:
             for follower in list(shared.followers):
                 follower.end()
                 self._leave(follower)
-        for task in (self._listener, self._poller):
+        for task in (*self._listeners, self._poller):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -348,19 +349,17 @@ class EventHub:
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _listen(self) -> None:
-        """Take hints until cancelled, over new connections when one is lost."""
+    async def _listen(self, url: str) -> None:
+        """Take the hints of a cluster until cancelled, over new connections when one is lost."""
         outage = Outage("event listener")
         while True:
             try:
-                await self._take_hints(outage)
+                await self._take_hints(url, outage)
             except Exception as error:  # noqa: BLE001 - without hints events would come late
                 await asyncio.sleep(outage.failed(error))
 
-    async def _take_hints(self, outage: Outage) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._world.database.url, autocommit=True, **LISTENER_OPTIONS
-        ) as connection:
+    async def _take_hints(self, url: str, outage: Outage) -> None:
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True, **LISTENER_OPTIONS) as connection:
             await connection.execute(f"LISTEN {CHANNEL}".encode())
             outage.over()
             while True:

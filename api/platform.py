@@ -50,8 +50,8 @@ from schema.masking import UNAVAILABLE_MESSAGE, ErrorCode
 from schema.platform.context import PlatformContext
 from schema.platform.root import platform_schema
 from tenancy.database import Database
-from tenancy.metrics import DatabaseCollector
-from tenancy.startup import ANY_REVISION, refuse_old_tables, refuse_unsafe_role
+from tenancy.metrics import collect_doors
+from tenancy.startup import ANY_REVISION, refuse_unready
 from tenancy.tracing import Tracer
 
 MAX_REFUSED_TOKENS = 20
@@ -178,17 +178,16 @@ def build_platform(
 
     metrics = None if registry is None else ServerMetrics(registry)
     if metrics is not None:
-        metrics.collect_from(DatabaseCollector({"relay": database}))
+        metrics.collect_from(collect_doors("relay", database))
     view.executable.watch = metrics
     view.executable.tracer = tracer
 
     async def ready() -> None:
-        await refuse_unsafe_role(database)
-        await refuse_old_tables(database, newest_revision)
+        await refuse_unready(database, newest_revision)
 
     @contextlib.asynccontextmanager
     async def run(_app: Starlette) -> AsyncIterator[None]:
-        await refuse_unsafe_role(database)
+        await refuse_unready(database)
         watching = None if metrics is None else asyncio.create_task(metrics.watch_loop())
         try:
             yield

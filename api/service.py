@@ -53,9 +53,9 @@ from schema.query_store import QueryStore
 from schema.root import treue_schema
 from schema.watching import Operation
 from tenancy.database import Database
-from tenancy.metrics import DatabaseCollector
+from tenancy.metrics import collect_doors
 from tenancy.retry import StaleRead
-from tenancy.startup import ANY_REVISION, refuse_old_tables, refuse_unsafe_role
+from tenancy.startup import ANY_REVISION, refuse_unready
 from tenancy.tracing import Tracer
 
 CURSORS = "cursors"
@@ -101,7 +101,7 @@ def build_service(
 ) -> Starlette:
     """The ASGI application of one process. Without ``planned`` no operation is planned; ``codes`` open gift cards.
 
-    The process is not ready where the database is at an older revision than ``newest_revision``.
+    The process is not ready where the home cluster is away, or a cluster is at a revision before ``newest_revision``.
     Metrics go into ``registry``; without one nothing is counted but what the doors to the database always count.
     ``tracer`` is told of requests and operations; the ``database`` has its own for round trips.
     Its lifespan checks the database role, listens for events, and ends both.
@@ -126,8 +126,7 @@ def build_service(
         return await find_fallen(world, tenant_id, actors)
 
     async def ready() -> None:
-        await refuse_unsafe_role(database)
-        await refuse_old_tables(database, newest_revision)
+        await refuse_unready(database, newest_revision)
 
     keys = ProviderKeys(partial(fetch_document, private=world.private_providers))
     providers = StaffProviders(partial(find_oidc_issuer, world), keys, world.clock)
@@ -162,7 +161,7 @@ def build_service(
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        await refuse_unsafe_role(database)
+        await refuse_unready(database)
         await hub.start()
         writing = asyncio.create_task(write_last_uses(world))
         try:
@@ -194,7 +193,7 @@ def build_service(
         sessions=door_of_staff.sessions if door_of_staff else None,
     )
     if metrics is not None:
-        metrics.collect_from(DatabaseCollector({"app": database}), ServerCollector(app.state.connections, hub))
+        metrics.collect_from(collect_doors("app", database), ServerCollector(app.state.connections, hub))
     return app
 
 

@@ -2,19 +2,20 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 
 import click
 
+from cli.clusters import open_database
 from cli.credentials import local_code_keys
 from loyalty.services.client_secret import reseal_client_secrets
 from loyalty.services.gift_card_reseal import reseal_codes
 from loyalty.services.world import World
 from loyalty.storage.gift_card_codes import CodeKeyMissing, CodeKeys
-from runtime.databases import provide_database
+from runtime.databases import provide_clusters
 from runtime.problems import SetupProblem
 from runtime.roles import APP_ROLE, RELAY_ROLE, DatabaseUrls
 from runtime.settings import load_settings
-from tenancy.database import Database
 from tenancy.provisioning import ListedTenant, list_tenants
 
 
@@ -32,8 +33,8 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
     """
     settings = load_settings()
     keys = local_code_keys(settings)
-    with provide_database(settings, APP_ROLE, RELAY_ROLE) as urls:
-        damaged = asyncio.run(_reseal(urls, keys, tenant_id))
+    with provide_clusters(settings, APP_ROLE, RELAY_ROLE) as clusters:
+        damaged = asyncio.run(_reseal(clusters, keys, tenant_id))
     if damaged:
         click.echo(f"{damaged} codes are damaged: no key opens them. They stay as they are.")
         raise SystemExit(1)
@@ -41,10 +42,10 @@ def reseal(tenant_id: uuid.UUID | None) -> None:
         click.echo("The first key of the file seals all codes. The other keys can be removed.")
 
 
-async def _reseal(urls: DatabaseUrls, keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
+async def _reseal(clusters: Mapping[str, DatabaseUrls], keys: CodeKeys, tenant_id: uuid.UUID | None) -> int:
     """Seal the codes of the tenants; returns how many are damaged."""
-    app = Database(urls.app, pool_size=1, name="treue-gift-cards")
-    relay = Database(urls.relay, pool_size=1, name="treue-gift-cards")
+    app = open_database(clusters, "app", pool_size=1, name="treue-gift-cards")
+    relay = open_database(clusters, "relay", pool_size=1, name="treue-gift-cards")
     try:
         listed = [one for one in await list_tenants(relay) if tenant_id in (None, one.tenant_id)]
         if tenant_id is not None and not listed:

@@ -1,9 +1,9 @@
-"""`treue migrate`: bring the database to the newest revision."""
+"""`treue migrate`: bring the databases of all clusters to the newest revision."""
 
 import click
 
 from migrations.run import upgrade
-from runtime.databases import provide_database
+from runtime.databases import provide_clusters
 from runtime.roles import OWNER_ROLE
 from runtime.settings import load_settings
 
@@ -11,6 +11,8 @@ from runtime.settings import load_settings
 @click.command()
 def migrate() -> None:
     """Make what is missing: roles, database, tables. Harmless to repeat."""
-    with provide_database(load_settings(), OWNER_ROLE, prepare=True) as urls:
-        upgrade(urls.owner)
-    click.echo("The database is up to date.")
+    with provide_clusters(load_settings(), OWNER_ROLE, prepare=True) as clusters:
+        for urls in clusters.values():
+            upgrade(urls.owner)
+    several = len(clusters) > 1
+    click.echo(f"{len(clusters)} databases are up to date." if several else "The database is up to date.")

@@ -48,13 +48,14 @@ def serve(host: str | None, port: int, metrics_port: int | None) -> None:
 
     from api.platform import build_platform
     from api.server import run
+    from cli.clusters import open_database
     from cli.observing import observe_process
     from migrations.newest import newest_revision
-    from runtime.databases import provide_database
+    from runtime.databases import provide_clusters
     from runtime.logs import configure_logging
     from runtime.roles import RELAY_ROLE
     from runtime.settings import load_settings
-    from tenancy.database import Database, Pooler
+    from tenancy.database import Pooler
 
     log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.platform")
     settings = with_metrics_port(load_settings(), metrics_port)
@@ -64,9 +65,10 @@ def serve(host: str | None, port: int, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue platform serve --port 8401")
     configure_logging(settings.log_level)
-    with provide_database(settings, RELAY_ROLE) as urls, observe_process(settings, "platform") as observers:
-        database = Database(
-            urls.relay,
+    with provide_clusters(settings, RELAY_ROLE) as clusters, observe_process(settings, "platform") as observers:
+        database = open_database(
+            clusters,
+            "relay",
             pool_size=settings.pool_size,
             pool_wait_seconds=settings.pool_wait_seconds,
             pooler=Pooler(settings.pooler),

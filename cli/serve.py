@@ -10,18 +10,19 @@ import structlog
 from api.server import run
 from api.service import Edge, build_service
 from cli.addresses import address_of, free_port, refuse_taken_port
+from cli.clusters import open_database
 from cli.credentials import local_code_keys, local_issuer
 from cli.metrics import metrics_port_option, with_metrics_port
 from cli.observing import observe_process
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.origins import check_origins
 from migrations.newest import newest_revision
-from runtime.databases import provide_database
+from runtime.databases import provide_clusters
 from runtime.logs import configure_logging
 from runtime.problems import WrongSettings
 from runtime.roles import APP_ROLE
 from runtime.settings import Settings, load_settings
-from tenancy.database import Database, Pooler
+from tenancy.database import Pooler
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
@@ -43,9 +44,10 @@ def serve(host: str | None, port: int | None, metrics_port: int | None) -> None:
     port = port or free_port(host)
     refuse_taken_port(host, port, "treue serve --port 8400")
     configure_logging(settings.log_level)
-    with provide_database(settings, APP_ROLE) as urls, observe_process(settings, "server") as observers:
-        database = Database(
-            urls.app,
+    with provide_clusters(settings, APP_ROLE) as clusters, observe_process(settings, "server") as observers:
+        database = open_database(
+            clusters,
+            "app",
             pool_size=settings.pool_size,
             pool_wait_seconds=settings.pool_wait_seconds,
             read_connections=settings.read_connections,

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -39,6 +39,7 @@ def tenant() -> None:
     help="Origin whose browser pages may call, such as https://salon.example; may be given more than once.",
 )
 @click.option("--no-loyalty", is_flag=True, help="Do not grant the loyalty module yet.")
+@click.option("--cluster", help="The cluster where it lives. Without it that with the fewest tenants.")
 def create(
     name: str,
     currency: str,
@@ -48,6 +49,7 @@ def create(
     *,
     no_loyalty: bool,
     sandbox: bool,
+    cluster: str | None,
 ) -> None:
     """Create a tenant with its first settings, and print its id."""
     from loyalty.services.tenant import provision_tenant
@@ -62,6 +64,7 @@ def create(
             sandbox=sandbox,
             allowed_origins=origins,
             loyalty_entitled=not no_loyalty,
+            cluster=cluster,
         )
         return made.tenant_id
 
@@ -71,12 +74,21 @@ def create(
 @tenant.command(name="list")
 def list_() -> None:
     """List all tenants, oldest first: id and name, and what is not as usual: SUSPENDED, CLOSED, NOT ENTITLED,
-    a budget of its own.
+    a budget of its own. Where there are several clusters the line names that of the tenant.
     """
     from tenancy.provisioning import list_tenants
 
-    for listed in work_as_relay(lambda world: list_tenants(world.database), unknown="There is no such tenant."):
-        click.echo("  ".join([str(listed.tenant_id), listed.name, *_remarks(listed)]))
+    async def work(world: "World") -> list[str]:
+        shows_cluster = len(world.database.members) > 1
+        return ["  ".join(_describe(one, shows_cluster=shows_cluster)) for one in await list_tenants(world.database)]
+
+    for line in work_as_relay(work, unknown="There is no such tenant."):
+        click.echo(line)
+
+
+def _describe(tenant: "ListedTenant", *, shows_cluster: bool) -> list[str]:
+    place = [tenant.cluster] if shows_cluster else []
+    return [str(tenant.tenant_id), tenant.name, *place, *_remarks(tenant)]
 
 
 def _remarks(tenant: "ListedTenant") -> list[str]:
@@ -174,16 +186,16 @@ def export(tenant_id: uuid.UUID, file: Path) -> None:
     The file is readable for its owner only, and a file that is there is not overwritten. Both logs tell of the export,
     also of one that was begun and failed; it leaves no file.
     """
-    from runtime.databases import provide_database
+    from runtime.databases import provide_clusters
     from runtime.roles import APP_ROLE, RELAY_ROLE
     from runtime.settings import load_settings
 
-    with provide_database(load_settings(), APP_ROLE, RELAY_ROLE) as urls:
-        count = asyncio.run(_export(urls, TenantId(tenant_id), file))
+    with provide_clusters(load_settings(), APP_ROLE, RELAY_ROLE) as clusters:
+        count = asyncio.run(_export(clusters, TenantId(tenant_id), file))
     click.echo(f"{count} rows of {tenant_id} stand in {file}.")
 
 
-async def _export(urls: "DatabaseUrls", tenant_id: TenantId, file: Path) -> int:
+async def _export(clusters: "Mapping[str, DatabaseUrls]", tenant_id: TenantId, file: Path) -> int:
     """Note the export, then write the file; returns how many rows it has. What fails leaves no file."""
     import orjson
 
@@ -202,8 +214,8 @@ async def _export(urls: "DatabaseUrls", tenant_id: TenantId, file: Path) -> int:
 
     unknown = no_tenant(tenant_id)
     with _new_file(file) as target:
-        await work_on(urls.relay, note, unknown=unknown)
-        return await work_on(urls.app, write, unknown=unknown)
+        await work_on(clusters, "relay", note, unknown=unknown)
+        return await work_on(clusters, "app", write, unknown=unknown)
 
 
 @contextmanager

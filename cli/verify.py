@@ -3,22 +3,22 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import click
 
+from cli.clusters import open_database
 from loyalty.ledger.proof.asking import INVARIANTS
 from loyalty.ledger.proof.slicing import STATEMENT_TIMEOUT_MS
 from loyalty.rules.ids import TenantId
 from loyalty.services.verification import Progress, digest_heads, is_large, verify_ledger
 from loyalty.services.world import World
-from runtime.databases import provide_database
+from runtime.databases import provide_clusters
 from runtime.problems import SetupProblem
 from runtime.roles import APP_ROLE, RELAY_ROLE, DatabaseUrls
 from runtime.settings import load_settings
-from tenancy.database import Database
 from tenancy.provisioning import list_tenants
 
 DEFAULT_WORKERS = 2
@@ -60,8 +60,8 @@ def verify(tenant_id: uuid.UUID | None, workers: int, heads_at: str | None, expe
     if expected is not None and (tenant_id is None or heads_at is None):
         raise click.UsageError("--expect needs --tenant and --heads-at.")
     wanted = Wanted(tenant_id, workers, None if heads_at is None else _moment(heads_at), expected)
-    with provide_database(load_settings(), APP_ROLE, RELAY_ROLE) as urls:
-        broken = asyncio.run(_verify(urls, wanted))
+    with provide_clusters(load_settings(), APP_ROLE, RELAY_ROLE) as clusters:
+        broken = asyncio.run(_verify(clusters, wanted))
     if broken:
         raise SystemExit(1)
 
@@ -78,10 +78,10 @@ def _moment(written: str) -> datetime:
     return moment
 
 
-async def _verify(urls: DatabaseUrls, wanted: Wanted) -> int:
+async def _verify(clusters: Mapping[str, DatabaseUrls], wanted: Wanted) -> int:
     """Check the tenants; returns how many do not add up."""
-    app = Database(urls.app, pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
-    relay = Database(urls.relay, pool_size=1, name="treue-verify")
+    app = open_database(clusters, "app", pool_size=wanted.workers, answer_seconds=ANSWER_SECONDS, name="treue-verify")
+    relay = open_database(clusters, "relay", pool_size=1, name="treue-verify")
     try:
         listed = [one for one in await list_tenants(relay) if wanted.tenant_id in (None, one.tenant_id)]
         tenants = [(one.tenant_id, one.name) for one in listed]

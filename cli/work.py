@@ -1,15 +1,17 @@
-"""How commands work on the database: as one of its roles, with refusals that a person at a terminal can act on.
+"""How commands work on the clusters: as one of their roles, with refusals that a person at a terminal can act on.
 
 Importing this module is quick. What takes long to import is imported when there is work to do.
 """
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from cli.clusters import Role
     from loyalty.services.world import World
+    from runtime.roles import DatabaseUrls
 
 T = TypeVar("T")
 
@@ -19,38 +21,43 @@ def work_as_app(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
 
     A NotFound ends the command with the sentence ``unknown``, every other refusal with its own message.
     """
-    from runtime.databases import provide_database
+    from runtime.databases import provide_clusters
     from runtime.roles import APP_ROLE
     from runtime.settings import load_settings
 
-    with provide_database(load_settings(), APP_ROLE) as urls:
-        return asyncio.run(work_on(urls.app, work, unknown=unknown))
+    with provide_clusters(load_settings(), APP_ROLE) as clusters:
+        return asyncio.run(work_on(clusters, "app", work, unknown=unknown))
 
 
 def work_as_relay(work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
     """Do ``work`` as ``treue_relay``, which works across tenants. Refusals end the command as with `work_as_app`."""
-    from runtime.databases import provide_database
+    from runtime.databases import provide_clusters
     from runtime.roles import RELAY_ROLE
     from runtime.settings import load_settings
 
-    with provide_database(load_settings(), RELAY_ROLE) as urls:
-        return asyncio.run(work_on(urls.relay, work, unknown=unknown))
+    with provide_clusters(load_settings(), RELAY_ROLE) as clusters:
+        return asyncio.run(work_on(clusters, "relay", work, unknown=unknown))
 
 
-async def work_on(url: str, work: Callable[["World"], Awaitable[T]], *, unknown: str) -> T:
-    """Do ``work`` over one connection to the database at ``url``. Refusals end the command as with `work_as_app`."""
+async def work_on(
+    clusters: "Mapping[str, DatabaseUrls]", role: "Role", work: Callable[["World"], Awaitable[T]], *, unknown: str
+) -> T:
+    """Do ``work`` over one connection to each cluster. Refusals end the command as with `work_as_app`."""
+    from cli.clusters import open_database
     from loyalty.rules.errors import LoyaltyError, NotFound
     from loyalty.services.world import World
     from runtime.problems import SetupProblem
-    from tenancy.database import Database
+    from tenancy.elsewhere import TenantElsewhere
 
-    database = Database(url, pool_size=1, name="treue-cli")
+    database = open_database(clusters, role, pool_size=1, name="treue-cli")
     try:
         return await work(World(database))
     except NotFound as refusal:
         raise SetupProblem(unknown) from refusal
     except LoyaltyError as refusal:
         raise SetupProblem(str(refusal)) from refusal
+    except TenantElsewhere as refusal:
+        raise SetupProblem("The tenant is being moved to another cluster: call again soon.") from refusal
     finally:
         await database.close()
 

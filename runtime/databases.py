@@ -15,7 +15,7 @@ from runtime.roles import (
     prepare_database,
     read_stored_urls,
 )
-from runtime.settings import Settings
+from runtime.settings import HOME, Settings
 
 URL_SETTINGS = {OWNER_ROLE: "TREUE_OWNER_URL", APP_ROLE: "TREUE_APP_URL", RELAY_ROLE: "TREUE_RELAY_URL"}
 FOLDER_SETTINGS = {OWNER_ROLE: "TREUE_OWNER_DIR", APP_ROLE: "TREUE_APP_DIR", RELAY_ROLE: "TREUE_RELAY_DIR"}
@@ -39,6 +39,23 @@ def provide_database(settings: Settings, *roles: str, prepare: bool = False) -> 
     else:
         with EmbeddedPostgres(settings.data_dir) as postgres:
             yield prepare_database(postgres.admin_url, settings.data_dir, settings.database_name, adopt_roles=True)
+
+
+@contextlib.contextmanager
+def provide_clusters(settings: Settings, *roles: str, prepare: bool = False) -> Iterator[Mapping[str, DatabaseUrls]]:
+    """The URLs of all clusters by their names: first the home cluster, as `provide_database` finds it, then the others.
+
+    Each other cluster is found in the same way, from its entry of TREUE_CLUSTERS.
+    """
+    with contextlib.ExitStack() as opened:
+        found = {HOME: opened.enter_context(provide_database(settings, *roles, prepare=prepare))}
+        for name, cluster in settings.clusters.items():
+            said = settings.model_copy(update={**dict(cluster), "clusters": {}})
+            try:
+                found[name] = opened.enter_context(provide_database(said, *roles, prepare=prepare))
+            except SetupProblem as problem:
+                raise SetupProblem(f"Cluster {name}: {problem}") from problem
+        yield found
 
 
 def password_folders(settings: Settings) -> Mapping[str, Path]:

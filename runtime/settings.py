@@ -4,23 +4,38 @@ Every variable begins with TREUE_, except DATABASE_URL, whose name is a conventi
 URLs carry passwords: they are never shown, neither in `repr()` nor in a complaint about a wrong value.
 """
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from runtime.problems import WrongSettings
 
 DEFAULT_PORT = 8321
+HOME = "home"
+"""The name of the cluster that the settings of one database name."""
 MAX_POOL_SIZE = 200
 MAX_WAIT_SECONDS = 300
 MAX_ACCESS_TOKEN_MINUTES = 1_440
 MIN_BUDGET_POINTS = 20_000
 MAX_BUDGET_POINTS = 1_000_000_000
+
+
+_FIELD = re.compile(r'field "(\w+)"')
 
 
 def _check_postgres_url(url: str) -> str:
@@ -52,6 +67,26 @@ PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
 
 
+ClusterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class ClusterSettings(BaseModel):
+    """How a cluster beside the home cluster is reached: as the variables of the same names say it of that one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: PostgresUrl | None = Field(default=None, repr=False)
+    owner_url: PostgresUrl | None = Field(default=None, repr=False)
+    app_url: PostgresUrl | None = Field(default=None, repr=False)
+    relay_url: PostgresUrl | None = Field(default=None, repr=False)
+
+    @model_validator(mode="after")
+    def _check_urls(self) -> Self:
+        if not any(url is not None for _name, url in self):
+            raise ValueError("needs the URL of a role, or database_url")
+        return self
+
+
 class Settings(BaseSettings):
     """What the environment says. A variable that is not set, or is empty, means its default."""
 
@@ -76,6 +111,11 @@ class Settings(BaseSettings):
     owner_url: PostgresUrl | None = Field(default=None, repr=False, description="Who migrates: role treue_owner.")
     app_url: PostgresUrl | None = Field(default=None, repr=False, description="Who serves: role treue_app.")
     relay_url: PostgresUrl | None = Field(default=None, repr=False, description="Who relays events: role treue_relay.")
+    clusters: dict[ClusterName, ClusterSettings] = Field(
+        default={},
+        repr=False,
+        description='Clusters beside the home cluster, as JSON: {"east": {"app_url": "…", "relay_url": "…"}}.',
+    )
     data_dir: Path = Field(
         default=Path(".treue"), description="Folder of the embedded server's data and of the made-up passwords."
     )
@@ -172,6 +212,12 @@ class Settings(BaseSettings):
         default=20, ge=1, le=MAX_WAIT_SECONDS, description="How long a stopping process lets open work finish."
     )
 
+    @model_validator(mode="after")
+    def _check_cluster_names(self) -> Self:
+        if HOME in self.clusters:
+            raise ValueError(f"TREUE_CLUSTERS: {HOME!r} is the cluster of the other settings")
+        return self
+
 
 def load_settings() -> Settings:
     """The settings of this process; WrongSettings name every variable that is wrong, never its value."""
@@ -180,11 +226,17 @@ def load_settings() -> Settings:
     except ValidationError as error:
         lines = [_explain_error(problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
         raise WrongSettings(f"Wrong settings: {'; '.join(lines)}.") from None
+    except SettingsError as error:
+        # It quotes nothing of the value, and names the field as the code does.
+        named = _FIELD.search(str(error))
+        name = f"TREUE_{named[1].upper()}" if named else "A variable"
+        raise WrongSettings(f"Wrong settings: {name}: must be JSON.") from None
 
 
 def _explain_error(location: tuple[int | str, ...], message: str) -> str:
     text = message.removeprefix("Value error, ")
     if not location:
         return text
-    name = str(location[0]).upper()
-    return f"{name if name == 'DATABASE_URL' else f'TREUE_{name}'}: {text}"
+    name, *inside = [str(step) for step in location if step != "[key]"]
+    within = f"{'.'.join(inside)} " if inside else ""
+    return f"{'' if name == 'DATABASE_URL' else 'TREUE_'}{name.upper()}: {within}{text}"

@@ -8,7 +8,7 @@ import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, NewType
@@ -21,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS, connector
+from tenancy.elsewhere import REFUSE_ELSEWHERE, SHARE_MOVE_LOCK
 from tenancy.multiplexer import READ_CONNECTIONS, Lane, Multiplexer, name_followed
 from tenancy.pipeline import Answer, Question, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
@@ -31,6 +32,9 @@ from tenancy.tables import token_directory
 from tenancy.tracing import RoundTrips, Span, Tracer, fail_statement
 from tenancy.traffic import Door, Traffic
 from tenancy.transactions import Conversation, TransactionPool
+
+HOME = "home"
+"""The name of the cluster that the settings of one database name. The directories stand there."""
 
 DEFAULT_POOL_SIZE = 10
 POOL_WAIT_SECONDS = 10
@@ -125,9 +129,13 @@ class Transaction:
 
 
 class Database:
-    """One process's connections to PostgreSQL under one role."""
+    """One process's connections to PostgreSQL under one role.
 
-    def __init__(
+    ``fenced`` belongs to processes that know several clusters: tenants who live in another one are refused, with
+    TenantElsewhere. It costs no round trip.
+    """
+
+    def __init__(  # noqa: PLR0913 - one for each setting, by name
         self,
         url: str,
         *,
@@ -138,8 +146,10 @@ class Database:
         pooler: Pooler = Pooler.NONE,
         name: str = "treue",
         tracer: Tracer | None = None,
+        fenced: bool = False,
     ) -> None:
         self.url = url
+        self._fenced = fenced
         self._trips = trips = None if tracer is None else RoundTrips(tracer, url)
         self._ways: OrderedDict[str, tuple[TenantId, uuid.UUID]] = OrderedDict()
         direct = pooler is Pooler.NONE
@@ -184,21 +194,44 @@ class Database:
                 wait_seconds=pool_wait_seconds,
                 prepares=direct,
                 trips=trips,
+                fenced=fenced,
             )
             if read_connections
             else None
         )
 
+    async def place_of(self, tenant_id: TenantId) -> str:  # noqa: ARG002 - see Clusters
+        """The name of the cluster where a tenant lives."""
+        return HOME
+
+    @property
+    def members(self) -> Mapping[str, "Database"]:
+        """The clusters by their names, the home cluster first. Here it is the only one."""
+        return {HOME: self}
+
     @asynccontextmanager
     async def tenant_transaction(
-        self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False
+        self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False, wherever: bool = False
     ) -> AsyncIterator[Transaction]:
         """Open a transaction inside ``tenant_id``: it commits when the block ends and rolls back on an exception.
 
         With ``snapshot`` all its statements see the same moment (REPEATABLE READ), for reading what must agree; with
-        one that another open transaction has exported, the moment of that transaction.
+        one that another open transaction has exported, the moment of that transaction. ``wherever`` is for what is
+        kept here of a tenant that may live in another cluster.
         """
-        async with self.transactions.transaction(_begin_inside(tenant_id, snapshot=snapshot)) as conversation:
+        beginning = _begin_inside(tenant_id, snapshot=snapshot)
+        if self._fenced and not wherever:
+            beginning += [_share_move_lock(tenant_id), _refuse_elsewhere(tenant_id)]
+        async with self.transactions.transaction(beginning) as conversation:
+            yield Transaction(conversation, tenant_id)
+
+    @asynccontextmanager
+    async def read_transaction(self, tenant_id: TenantId, *, wherever: bool = False) -> AsyncIterator[Transaction]:
+        """Open a transaction that only reads: the end of a move neither waits for it nor refuses it."""
+        beginning = _begin_inside(tenant_id, snapshot=False)
+        if self._fenced and not wherever:
+            beginning.append(_refuse_elsewhere(tenant_id))
+        async with self.transactions.transaction(beginning) as conversation:
             yield Transaction(conversation, tenant_id)
 
     @asynccontextmanager
@@ -207,14 +240,14 @@ class Database:
         async with self.engine.begin() as connection:
             yield connection
 
-    def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST) -> Reads:
+    def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST, *, wherever: bool = False) -> Reads:
         """The door for statements that only read: each is one round trip, and sees what was committed before it.
 
-        What must agree is read in one statement, or in a transaction with ``snapshot``.
+        What must agree is read in one statement, or in a transaction with ``snapshot``. ``wherever`` as there.
         """
         if self.multiplexer is None:
-            return _PooledReader(self, tenant_id)
-        return Reader(self.multiplexer, tenant_id, lane)
+            return _PooledReader(self, tenant_id, wherever=wherever)
+        return Reader(self.multiplexer, tenant_id, lane, wherever=wherever)
 
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
         """The tenant and token id that the hash of a presented API token leads to, or None.
@@ -222,9 +255,8 @@ class Database:
         Nobody may change or delete a row of the directory, so a way that was found once is remembered. It says where a
         token is looked up, never whether it stands: that is read for every request.
         """
-        known = self._ways.get(sha256)
+        known = self._recall_way(sha256)
         if known is not None:
-            self._ways.move_to_end(sha256)
             return known
         if self.multiplexer is not None:
             rows: Sequence[Any] = await self.multiplexer.ask_with_credential(sha256, _LOOK_UP, {"sha256": sha256})
@@ -234,7 +266,23 @@ class Database:
                 rows = (await conversation.ask(_LOOK_UP, {"sha256": sha256})).rows()
         if not rows:
             return None
-        way = self._ways[sha256] = (TenantId(rows[0].tenant_id), rows[0].token_id)
+        return self._remember_way(sha256, (TenantId(rows[0].tenant_id), rows[0].token_id))
+
+    async def claim(self, tenant_id: TenantId, sha256: str, wanted: uuid.UUID) -> uuid.UUID | None:  # noqa: ARG002 - see Clusters
+        """The id to which a name of the directory may lead; None when the name belongs to another tenant.
+
+        With one cluster nothing is asked: the directory itself decides when the row is written.
+        """
+        return wanted
+
+    def _recall_way(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
+        known = self._ways.get(sha256)
+        if known is not None:
+            self._ways.move_to_end(sha256)
+        return known
+
+    def _remember_way(self, sha256: str, way: tuple[TenantId, uuid.UUID]) -> tuple[TenantId, uuid.UUID]:
+        self._ways[sha256] = way
         if len(self._ways) > MAX_REMEMBERED_TOKENS:
             self._ways.popitem(last=False)
         return way
@@ -301,20 +349,21 @@ class Database:
 class _PooledReader:
     """The door for reading without a multiplexer: each statement has a transaction of the pool."""
 
-    __slots__ = ("_database", "tenant_id")
+    __slots__ = ("_database", "_wherever", "tenant_id")
 
-    def __init__(self, database: Database, tenant_id: TenantId) -> None:
+    def __init__(self, database: Database, tenant_id: TenantId, *, wherever: bool) -> None:
         self._database = database
+        self._wherever = wherever
         self.tenant_id = tenant_id
 
     async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
         """Run a statement and return all its rows."""
-        async with self._database.tenant_transaction(self.tenant_id) as opened:
+        async with self._database.read_transaction(self.tenant_id, wherever=self._wherever) as opened:
             return await opened.rows(statement, **parameters)
 
     async def row(self, statement: Executable, **parameters: Any) -> Any | None:
         """Run a statement and return its only row, or None."""
-        async with self._database.tenant_transaction(self.tenant_id) as opened:
+        async with self._database.read_transaction(self.tenant_id, wherever=self._wherever) as opened:
             return await opened.row(statement, **parameters)
 
 
@@ -324,6 +373,16 @@ def _begin_inside(tenant_id: TenantId, *, snapshot: SnapshotId | bool) -> list[Q
     if isinstance(snapshot, str):
         beginning.append(Question(_import_snapshot(snapshot), ()))
     return [*beginning, question_of(_ENTER, {"tenant": str(tenant_id)})]
+
+
+def _share_move_lock(tenant_id: TenantId) -> Question:
+    """What makes the end of a move wait for a transaction. It comes first: the state read next is that of after it."""
+    return question_of(SHARE_MOVE_LOCK, {"entered": str(tenant_id)})
+
+
+def _refuse_elsewhere(tenant_id: TenantId) -> Question:
+    """What lets a transaction go on only where the tenant lives."""
+    return question_of(REFUSE_ELSEWHERE, {TENANT_PARAMETER: tenant_id})
 
 
 def _import_snapshot(snapshot: SnapshotId) -> CompiledStatement:

@@ -92,3 +92,28 @@ class DatabaseCollector(Collector):
             for labels, door in doors:
                 counter.add_metric(labels, measured.read(door))
             yield counter
+
+
+def collect_doors(role: str, database: Database) -> Collector:
+    """A collector for the doors of a database that is used under one role, in each of its clusters."""
+    return collect_by_cluster({name: DatabaseCollector({role: one}) for name, one in database.members.items()})
+
+
+def collect_by_cluster(collectors: Mapping[str, Collector]) -> Collector:
+    """A collector for several clusters: each sample gets a label with its cluster. One alone stays as it is."""
+    only, *others = collectors.values()
+    return _ByCluster(collectors) if others else only
+
+
+class _ByCluster(Collector):
+    def __init__(self, collectors: Mapping[str, Collector]) -> None:
+        self._collectors = collectors
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now, each once, with the samples of all clusters."""
+        found: dict[str, Metric] = {}
+        for cluster, collector in self._collectors.items():
+            for metric in collector.collect():
+                kept = found.setdefault(metric.name, Metric(metric.name, metric.documentation, metric.type))
+                kept.samples += [one._replace(labels={**one.labels, "cluster": cluster}) for one in metric.samples]
+        yield from found.values()

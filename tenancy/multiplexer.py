@@ -16,9 +16,11 @@ from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from loyalty.rules.ids import TenantId
 from tenancy.connection import Connect, NoAnswer
+from tenancy.elsewhere import REFUSE_ELSEWHERE
 from tenancy.pipeline import Pipeline, Question, Request, question_of
 from tenancy.policies import CREDENTIAL_SETTING, FOLLOWED_SETTING, NO_TENANT, TENANT_SETTING
 from tenancy.statements import wrap_error
+from tenancy.table import TENANT_PARAMETER
 from tenancy.tracing import RoundTrips
 from tenancy.traffic import Door, Traffic, age_of_oldest
 
@@ -75,7 +77,7 @@ class Multiplexer:
     """The reading connections of one process. They open when they are needed.
 
     ``prepares`` is off behind a pooler that gives every transaction another connection: then nothing is prepared, and
-    each connection carries one request at a time.
+    each connection carries one request at a time. ``fenced`` refuses tenants who live in another cluster.
     """
 
     def __init__(
@@ -87,7 +89,9 @@ class Multiplexer:
         wait_seconds: float,
         prepares: bool = True,
         trips: RoundTrips | None = None,
+        fenced: bool = False,
     ) -> None:
+        self._fenced = fenced
         limits = {
             Lane.FAST: LaneLimits(connections, FAST_STATEMENT_MS),
             Lane.SLOW: LaneLimits(SLOW_READ_CONNECTIONS, SLOW_STATEMENT_MS),
@@ -105,14 +109,23 @@ class Multiplexer:
         }
 
     async def ask(
-        self, tenant_id: TenantId, lane: Lane, statements: Sequence[tuple[Executable, Mapping[str, Any]]]
+        self,
+        tenant_id: TenantId,
+        lane: Lane,
+        statements: Sequence[tuple[Executable, Mapping[str, Any]]],
+        *,
+        wherever: bool = False,
     ) -> list[list[Any]]:
         """Run statements inside a tenant, in one round trip; the rows of each.
 
+        ``wherever`` asks for what is kept here of a tenant that may live in another cluster.
         Raises what SQLAlchemy raises: DBAPIError for what the database refuses, also when it is away, and
         TimeoutError when too many wait. A request whose connection breaks off is asked once more.
         """
-        return await self._ask(_ENTER, str(tenant_id), lane, statements)
+        if not self._fenced or wherever:
+            return await self._ask(_ENTER, str(tenant_id), lane, statements)
+        fence = (REFUSE_ELSEWHERE, {TENANT_PARAMETER: tenant_id})
+        return (await self._ask(_ENTER, str(tenant_id), lane, [fence, *statements]))[1:]
 
     async def ask_with_credential(self, sha256: str, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
         """Run a statement for the owner of a credential, outside of every tenant; its rows."""

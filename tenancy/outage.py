@@ -11,6 +11,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
+from tenancy.elsewhere import REFUSED_STATE
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.outage")
 
 FIRST_WAIT_SECONDS = 0.1
@@ -22,9 +24,9 @@ AWAY_CLASSES = frozenset({"08", "53"})
 """connection_exception and insufficient_resources (PostgreSQL, appendix A)."""
 AWAY_STATES = frozenset({"57P01", "57P02", "57P03"})
 """admin_shutdown, crash_shutdown and cannot_connect_now (as above)."""
-BUSY_STATES = frozenset({"25P03", "40001", "40P01", "55P03", "57014"})
+BUSY_STATES = frozenset({"25P03", "40001", "40P01", "55P03", "57014", REFUSED_STATE})
 """idle_in_transaction_session_timeout, serialization_failure, deadlock_detected, lock_not_available and query_canceled,
-which is what a statement that took too long ends with (as above)."""
+which is what a statement that took too long ends with (as above); and a tenant that is being moved."""
 
 
 class Outage:

@@ -69,6 +69,9 @@ _NOTE_USE = (
 )
 _INSERT_ACTION = insert(platform_actions).values({name: bindparam(name) for name in PlatformActionRow._fields})
 _ACTIONS = select(*(platform_actions.c[name] for name in PlatformActionRow._fields))
+_NAMED = select(*(platform_tenants.c[name] for name in NamedTenant._fields)).where(
+    platform_tenants.c.external_id == bindparam("external_id", type_=KEY_TEXT)
+)
 _NAME_TENANT = (
     postgresql.insert(platform_tenants)
     .values({name: bindparam(name) for name in NamedTenant._fields})
@@ -135,6 +138,11 @@ async def count_platform_actions(connection: AsyncConnection, ceiling: int, *, t
         listed = listed.where(platform_actions.c.tenant_id == tenant_id)
     statement = select(func.count()).select_from(listed.subquery("counted"))
     return int((await connection.execute(statement)).scalar_one())
+
+
+async def read_named_tenant(connection: AsyncConnection, external_id: str) -> NamedTenant:
+    """The tenant that an id of the platform stands for, whether or not its rows are there yet."""
+    return NamedTenant._make((await connection.execute(_NAMED, {"external_id": external_id})).one())
 
 
 async def name_tenant(tx: Transaction, named: NamedTenant) -> bool:

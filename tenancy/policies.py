@@ -63,6 +63,11 @@ def visible_to_followers(table: str) -> list[str]:
     return [f"CREATE POLICY followed_logs ON {table} FOR SELECT TO {APP} USING ({_OF_FOLLOWED})"]
 
 
+def read_inside_tenant(table: str) -> str:
+    """Let the owner read a tenant's rows of the directory inside of that tenant: a move copies them."""
+    return f"CREATE POLICY owner_reads ON {table} FOR SELECT TO CURRENT_ROLE USING ({_OF_TENANT})"
+
+
 def wall_of_directory(table: str) -> list[str]:
     """Close the directory: only its own credential makes a row visible, and it is written inside its tenant."""
     return [

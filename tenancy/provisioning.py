@@ -4,20 +4,19 @@ Runs as the relay role, or as the owner of the tables, inside the tenant: the ap
 role reads nothing that tenants hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
 from loyalty.rules.trusted_document import DocumentRule
-from tenancy.database import Database, Transaction
+from tenancy.database import HOME, Database, Transaction
 from tenancy.platform_tables import platform_tenants
-from tenancy.table import among, tenant_parameter
-from tenancy.tables import ACTIVE, CLOSED, tenants
+from tenancy.table import among, among_these, tenant_parameter
+from tenancy.tables import ACTIVE, CLOSED, ELSEWHERE, tenant_directory, tenants
 
 
 class ListedTenant(NamedTuple):
@@ -36,6 +35,8 @@ class ListedTenant(NamedTuple):
     locale: str
     external_id: str | None = None
     """What the platform's own system calls it."""
+    cluster: str = HOME
+    """Where it lives."""
 
 
 class KnownTenant(NamedTuple):
@@ -62,12 +63,13 @@ _INSERT = insert(tenants).values(
     documents_version=0,
 )
 _LISTED = select(
-    *(tenants.c[name] for name in ListedTenant._fields if name != "external_id"), platform_tenants.c.external_id
+    *(tenants.c[name] for name in ListedTenant._fields if name not in ("external_id", "cluster")),
+    platform_tenants.c.external_id,
 ).select_from(tenants.outerjoin(platform_tenants, platform_tenants.c.tenant_id == tenants.c.tenant_id))
+_LISTED = _LISTED.where(~among_these(tenants.c.state, ELSEWHERE))
 _KNOWN = _LISTED.add_columns(platform_tenants.c.fingerprint).where(
     among(platform_tenants.c.external_id, "external_ids")
 )
-_LIST = _LISTED.order_by(tenants.c.created_at, tenants.c.tenant_id)
 _ONE = _LISTED.where(tenants.c.tenant_id == tenant_parameter())
 _LOCK = _ONE.with_for_update(of=tenants)
 _CHANGE = update(tenants).where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
@@ -87,6 +89,30 @@ class NewTenant(NamedTuple):
     sandbox: bool = False
     allowed_origins: tuple[str, ...] = ()
     loyalty_entitled: bool = True
+
+
+_PLACE = insert(tenant_directory).values(tenant_id=tenant_parameter(), cluster=bindparam("cluster"))
+_COUNT = select(func.count()).select_from(tenants).where(~among_these(tenants.c.state, ELSEWHERE))
+
+
+async def find_least_cluster(database: Database) -> str:
+    """The name of the cluster with the fewest tenants; nothing is asked where there is only one.
+
+    Runs as the relay's role.
+    """
+    members = database.members
+    if len(members) == 1:
+        return HOME
+    counts: dict[str, int] = {}
+    for name, member in members.items():
+        async with member.plain_transaction() as connection:
+            counts[name] = int((await connection.execute(_COUNT)).scalar_one())
+    return min(counts, key=counts.__getitem__)
+
+
+async def place_tenant(tx: Transaction, cluster: str) -> None:
+    """Let the tenant of a transaction in the home cluster live in another cluster; runs as the relay's role."""
+    await tx.run(_PLACE, cluster=cluster)
 
 
 async def insert_tenant(tx: Transaction, tenant: NewTenant, features: Sequence[str], now: datetime) -> None:
@@ -123,13 +149,13 @@ async def set_budget(tx: Transaction, points: int | None, per_second: int | None
 async def read_listed_tenant(tx: Transaction) -> ListedTenant | None:
     """The tenant of the transaction, as the list of all tenants shows it."""
     row = await tx.row(_ONE)
-    return None if row is None else ListedTenant._make(row)
+    return None if row is None else ListedTenant(*row)
 
 
 async def lock_listed_tenant(tx: Transaction) -> ListedTenant | None:
     """The same, locked for a change."""
     row = await tx.row(_LOCK)
-    return None if row is None else ListedTenant._make(row)
+    return None if row is None else ListedTenant(*row)
 
 
 class TenantFilter(NamedTuple):
@@ -141,26 +167,36 @@ class TenantFilter(NamedTuple):
 
 
 async def read_tenants(
-    connection: AsyncConnection, wanted: TenantFilter, limit: int, after: UUID | None = None
+    database: Database, wanted: TenantFilter, limit: int, after: UUID | None = None
 ) -> list[ListedTenant]:
-    """Tenants in the order of their ids, which is that of their creation; runs as the relay's role."""
+    """Tenants of all clusters in the order of their ids, which is that of their creation; as the relay's role."""
     statement = _narrow(_LISTED, wanted).order_by(tenants.c.tenant_id).limit(limit)
     if after is not None:
         statement = statement.where(tenants.c.tenant_id > after)
-    return [ListedTenant._make(row) for row in await connection.execute(statement, _parameters(wanted))]
+    found = await _read_everywhere(database, statement, _parameters(wanted))
+    return sorted(found, key=lambda one: one.tenant_id)[:limit]
 
 
-async def read_known_tenants(connection: AsyncConnection, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
+async def read_known_tenants(database: Database, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
     """The tenants that stand for ids of the platform's own system, by these ids; runs as the relay's role."""
-    found = await connection.execute(_KNOWN, {"external_ids": list(external_ids)})
-    return {row.external_id: KnownTenant(ListedTenant._make(row[:-1]), row.fingerprint) for row in found}
+    known: dict[str, KnownTenant] = {}
+    for name, member in database.members.items():
+        async with member.plain_transaction() as connection:
+            for row in await connection.execute(_KNOWN, {"external_ids": list(external_ids)}):
+                tenant = ListedTenant(*row[:-1])._replace(cluster=name)
+                known[row.external_id] = KnownTenant(tenant, row.fingerprint)
+    return known
 
 
-async def count_tenants(connection: AsyncConnection, wanted: TenantFilter, ceiling: int) -> int:
-    """How many tenants a list has, counted up to a ceiling."""
+async def count_tenants(database: Database, wanted: TenantFilter, ceiling: int) -> int:
+    """How many tenants a list has in all clusters, each counted up to a ceiling."""
     counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
     statement = select(func.count()).select_from(counted)
-    return int((await connection.execute(statement, _parameters(wanted))).scalar_one())
+    total = 0
+    for member in database.members.values():
+        async with member.plain_transaction() as connection:
+            total += int((await connection.execute(statement, _parameters(wanted))).scalar_one())
+    return min(total, ceiling)
 
 
 def _narrow(statement: Select[Any], wanted: TenantFilter) -> Select[Any]:
@@ -178,6 +214,17 @@ def _parameters(wanted: TenantFilter) -> dict[str, Any]:
 
 
 async def list_tenants(relay: Database) -> list[ListedTenant]:
-    """All tenants by age; runs as the relay role, the only one that sees across tenants."""
-    async with relay.engine.connect() as connection:
-        return [ListedTenant._make(row) for row in await connection.execute(_LIST)]
+    """All tenants of all clusters by age; runs as the relay role, the only one that sees across tenants."""
+    return sorted(await _read_everywhere(relay, _LISTED, {}), key=lambda one: (one.created_at, one.tenant_id))
+
+
+async def _read_everywhere(
+    database: Database, statement: Select[Any], parameters: Mapping[str, Any]
+) -> Iterable[ListedTenant]:
+    """The tenants of a statement in each cluster. One that moves meanwhile is there once."""
+    found: dict[TenantId, ListedTenant] = {}
+    for name, member in database.members.items():
+        async with member.plain_transaction() as connection:
+            for row in await connection.execute(statement, parameters):
+                found[TenantId(row.tenant_id)] = ListedTenant(*row)._replace(cluster=name)
+    return found.values()

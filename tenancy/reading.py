@@ -31,17 +31,18 @@ class Reads(Protocol):
 class Reader:
     """Reads inside one tenant through the multiplexer. Each statement sees its own moment and cannot write."""
 
-    __slots__ = ("_lane", "_multiplexer", "tenant_id")
+    __slots__ = ("_lane", "_multiplexer", "_wherever", "tenant_id")
 
-    def __init__(self, multiplexer: Multiplexer, tenant_id: TenantId, lane: Lane) -> None:
+    def __init__(self, multiplexer: Multiplexer, tenant_id: TenantId, lane: Lane, *, wherever: bool = False) -> None:
         self._multiplexer = multiplexer
         self._lane = lane
+        self._wherever = wherever
         self.tenant_id = tenant_id
 
     async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
         """Run a statement and return all its rows."""
         asked = (statement, {**parameters, TENANT_PARAMETER: self.tenant_id})
-        (rows,) = await self._multiplexer.ask(self.tenant_id, self._lane, [asked])
+        (rows,) = await self._multiplexer.ask(self.tenant_id, self._lane, [asked], wherever=self._wherever)
         return rows
 
     async def row(self, statement: Executable, **parameters: Any) -> Any | None:

@@ -1,9 +1,18 @@
 """What a process checks before it serves: that its role cannot see over the wall, and that its tables are there."""
 
+import asyncio
+
+import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from tenancy.database import Database
+from tenancy.outage import is_passing, log_failure
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.clusters")
+
+NEIGHBOUR_SECONDS = 1.5
+"""How long a cluster beside the home cluster may take to say how it stands; the others are served without it."""
 
 _STANDING = text(
     """
@@ -73,3 +82,31 @@ async def refuse_old_tables(database: Database, newest_revision: str) -> None:
         raise OldTables(
             f"The database is at revision {found or 'unknown'}, {newest_revision} is needed: treue migrate."
         )
+
+
+async def refuse_unready(database: Database, newest_revision: str = ANY_REVISION) -> None:
+    """Refuse a process one of whose clusters has a wrong role, setting or revision, or whose home cluster is away.
+
+    Another cluster that is away harms its own tenants alone: the log tells of it, and the others are served. Raises
+    UnsafeDatabaseRole, OldTables, and what the home cluster raises.
+    """
+    home, *others = database.members.items()
+    await _refuse_unfit(home[1], newest_revision)
+    await asyncio.gather(*(refuse_unfit_neighbour(name, member, newest_revision) for name, member in others))
+
+
+async def _refuse_unfit(member: Database, newest_revision: str) -> None:
+    await refuse_unsafe_role(member)
+    if newest_revision != ANY_REVISION:
+        await refuse_old_tables(member, newest_revision)
+
+
+async def refuse_unfit_neighbour(name: str, member: Database, newest_revision: str = ANY_REVISION) -> None:
+    """Refuse a wrong role, setting or revision of one cluster among several; the log tells of one that is away."""
+    try:
+        async with asyncio.timeout(NEIGHBOUR_SECONDS):
+            await _refuse_unfit(member, newest_revision)
+    except Exception as error:
+        if not is_passing(error):
+            raise
+        log_failure(log, "cluster is away", error, cluster=name)

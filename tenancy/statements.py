@@ -19,6 +19,8 @@ from sqlalchemy import Boolean, Executable, LargeBinary, Numeric
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 
+from tenancy.elsewhere import TenantElsewhere, says_elsewhere
+
 MAX_COMPILED = 2_000
 """Statements that one process keeps compiled; the one that was not used for longest is compiled again."""
 
@@ -177,6 +179,8 @@ def count_compiled() -> int:
 
 def wrap_error(error: psycopg.Error, statement: CompiledStatement | None, *, lost: bool = False) -> DBAPIError:
     """Return an error as SQLAlchemy raises it; ``lost`` when the connection is gone with it."""
+    if says_elsewhere(error):
+        return TenantElsewhere()
     text = "" if statement is None else statement.text.decode()
     wrapped = DBAPIError.instance(
         text, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost, dialect=_DIALECT

@@ -1,13 +1,16 @@
-"""The two tables that know tenants: who they are, and which credential leads to which."""
+"""The tables that know tenants: who they are, in which cluster they live, and which credential leads to which."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, Uuid
 from sqlalchemy import text as sql
 
 from loyalty.rules.trusted_document import DocumentRule
-from tenancy.table import check, document, instant, metadata, one_of, text_column
+from tenancy.table import check, document, instant, metadata, one_of, tenant_table, text_column
 
 ACTIVE, SUSPENDED, CLOSED = "ACTIVE", "SUSPENDED", "CLOSED"
-TENANT_STATES = (ACTIVE, SUSPENDED, CLOSED)
+ARRIVING, MOVED = "ARRIVING", "MOVED"
+ELSEWHERE = (ARRIVING, MOVED)
+"""The states of a copy that nobody may use: of a tenant that is copied to this cluster, and of one that has left it."""
+TENANT_STATES = (ACTIVE, SUSPENDED, CLOSED, *ELSEWHERE)
 DOCUMENT_RULES = tuple(rule.name for rule in DocumentRule)
 
 tenants = Table(
@@ -38,6 +41,7 @@ tenants = Table(
     one_of("state", TENANT_STATES),
     one_of("document_rule", DOCUMENT_RULES),
     check("clock", "clock_advance_seconds >= 0 AND (sandbox OR clock_advance_seconds = 0)"),
+    Index("tenants_elsewhere_idx", "tenant_id", postgresql_where=sql("state IN ('ARRIVING', 'MOVED')")),
     # Where a clock is ahead, time makes things due before it does so elsewhere.
     Index("tenants_ahead_idx", "tenant_id", postgresql_where=sql("clock_advance_seconds > 0")),
     check("allowed_origins", "jsonb_typeof(allowed_origins) = 'array'"),
@@ -53,4 +57,11 @@ token_directory = Table(
     Column("sha256", Text(collation="C"), primary_key=True),
     Column("tenant_id", Uuid, nullable=False),
     Column("token_id", Uuid, nullable=False),
+)
+
+tenant_directory = tenant_table(
+    "tenant_directory",
+    # In the home cluster alone. A tenant without a row lives there.
+    text_column("cluster"),
+    key=(),
 )

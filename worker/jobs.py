@@ -15,6 +15,7 @@ from loyalty.services.job import advance_job, fail_job
 from loyalty.services.world import World
 from loyalty.storage.jobs import DueJob, read_due_jobs
 from tenancy.database import Database
+from tenancy.elsewhere import TenantElsewhere
 from tenancy.outage import is_away, log_failure
 from worker.loop import Pace, repeat_until_stopped
 from worker.tally import Tally
@@ -70,6 +71,8 @@ class JobDesk:
         try:
             with self._tally.trace_work("job batch", job.tenant_id):
                 unfinished = await advance_job(self._world, job.tenant_id, job.id)
+        except TenantElsewhere:  # it has just begun to move, or has just left
+            return False
         except Exception as error:
             if is_away(error):
                 raise

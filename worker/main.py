@@ -3,8 +3,9 @@
 import asyncio
 import enum
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -12,8 +13,8 @@ from prometheus_client import CollectorRegistry
 from loyalty.services.log_readers import READERS
 from loyalty.services.world import World
 from tenancy.database import POOL_WAIT_SECONDS, Database, Pooler
-from tenancy.metrics import DatabaseCollector
-from tenancy.startup import refuse_unsafe_role
+from tenancy.metrics import DatabaseCollector, collect_by_cluster
+from tenancy.startup import refuse_unfit_neighbour, refuse_unsafe_role
 from tenancy.tracing import Tracer
 from worker.jobs import work_off_jobs
 from worker.lateness import LATENESS_LOOP, Lateness, watch_lateness
@@ -63,10 +64,17 @@ class Desk:
         return [*whole, *readers, LATENESS_LOOP]
 
 
+class Cluster(NamedTuple):
+    """How a worker reaches a cluster, as each of its two roles."""
+
+    app_url: str
+    relay_url: str
+
+
 async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by name
-    app_url: str,
-    relay_url: str,
+    clusters: Mapping[str, Cluster],
     *,
+    fenced: bool = False,
     parts: Collection[Part] = ALL_PARTS,
     pool_size: int = DEFAULT_POOL_SIZE,
     pool_wait_seconds: int = POOL_WAIT_SECONDS,
@@ -75,35 +83,66 @@ async def run_worker(  # noqa: PLR0913 - one for each part, the optional ones by
     registry: CollectorRegistry | None = None,
     tracer: Tracer | None = None,
 ) -> None:
-    """Run the loops of ``parts`` until SIGTERM or SIGINT; running batches then have ``shutdown_seconds`` to finish.
+    """Run the loops of ``parts`` in each cluster until SIGTERM or SIGINT; batches then have ``shutdown_seconds``.
 
+    ``fenced`` is for an installation with several clusters: tenants who live elsewhere are passed over.
     Metrics go into ``registry`` and spans to ``tracer``, where there is one.
-    Raises UnsafeDatabaseRole when one of the two roles could look over the wall.
+    Raises UnsafeDatabaseRole when one of the roles could look over the wall.
     """
-    app = Database(
-        app_url,
-        pool_size=pool_size,
-        pool_wait_seconds=pool_wait_seconds,
-        pooler=pooler,
-        name="treue-worker",
-        tracer=tracer,
-    )
-    relay = Database(relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay", tracer=tracer)
+    apps = {
+        name: Database(
+            cluster.app_url,
+            pool_size=pool_size,
+            pool_wait_seconds=pool_wait_seconds,
+            pooler=pooler,
+            name="treue-worker",
+            tracer=tracer,
+            fenced=fenced,
+        )
+        for name, cluster in clusters.items()
+    }
+    relays = {
+        name: Database(cluster.relay_url, pool_size=RELAY_POOL_SIZE, pooler=pooler, name="treue-relay", tracer=tracer)
+        for name, cluster in clusters.items()
+    }
+    desks = {name: Desk(frozenset(parts), Tally(tracer)) for name in clusters}
     try:
-        for database in (app, relay):
-            await refuse_unsafe_role(database)
+        for doors in (apps, relays):
+            await _refuse_unsafe_roles(doors)
         stop = asyncio.Event()
         _stop_on_signals(stop)
-        desk = Desk(frozenset(parts), Tally(tracer))
         if registry is not None:
-            registry.register(DatabaseCollector({"app": app, "relay": relay}))
-            registry.register(WorkerCollector(desk.loops, desk.tally, desk.lateness))
-        log.info("worker started", parts=sorted(parts))
-        finished = await work(World(app), relay, stop, desk, shutdown_seconds=shutdown_seconds)
-        log.info("worker stopped", parts=sorted(parts), finished=finished)
+            registry.register(
+                collect_by_cluster(
+                    {name: DatabaseCollector({"app": app, "relay": relays[name]}) for name, app in apps.items()}
+                )
+            )
+            registry.register(
+                collect_by_cluster(
+                    {name: WorkerCollector(desk.loops, desk.tally, desk.lateness) for name, desk in desks.items()}
+                )
+            )
+        log.info("worker started", parts=sorted(parts), clusters=list(clusters))
+        async with asyncio.TaskGroup() as running:
+            works = [
+                running.create_task(
+                    work(World(app), relays[name], stop, desks[name], shutdown_seconds=shutdown_seconds), name=name
+                )
+                for name, app in apps.items()
+            ]
+        log.info("worker stopped", parts=sorted(parts), finished=all(one.result() for one in works))
     finally:
-        await app.close()
-        await relay.close()
+        for database in (*apps.values(), *relays.values()):
+            await database.close()
+
+
+async def _refuse_unsafe_roles(doors: Mapping[str, Database]) -> None:
+    """Refuse a role that could look over the wall. A cluster that is away keeps a worker of others from nothing."""
+    if len(doors) == 1:
+        await refuse_unsafe_role(*doors.values())
+        return
+    for name, database in doors.items():
+        await refuse_unfit_neighbour(name, database)
 
 
 async def work(

@@ -14,6 +14,7 @@ from loyalty.services.tenant_sweeps import SWEEPS
 from loyalty.services.world import World
 from loyalty.storage.due import read_due_tenants
 from tenancy.database import Database
+from tenancy.elsewhere import TenantElsewhere
 from tenancy.outage import Outage, is_away
 from worker.loop import Pace, repeat_until_stopped
 from worker.tally import Tally
@@ -71,6 +72,8 @@ async def _sweep_tenant(one: Sweep, world: World, tenant_id: TenantId, news: Swe
     try:
         with news.tally.trace_work(f"sweep {one.name}", tenant_id):
             swept = await one.work(world, tenant_id)
+    except TenantElsewhere:  # it has just begun to move, or has just left
+        return NOTHING_SWEPT
     except Exception as error:
         if is_away(error):
             raise

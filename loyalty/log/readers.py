@@ -14,6 +14,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.storage.events import read_events
 from loyalty.storage.log_readers import Turn, move_reader, put_off_reader, read_reader_state, take_turn
 from tenancy.database import Database, Transaction
+from tenancy.elsewhere import TenantElsewhere
 from tenancy.reading import Reads
 from tenancy.retry import retry_transaction
 
@@ -74,16 +75,20 @@ async def advance_reader(
 ) -> bool:
     """Let a reader work on the next events of a tenant; tells whether there are more.
 
-    False, too, when another worker has the turn. Raises TurnFailed after a failure, which is noted with the reader.
+    False, too, when another worker has the turn, or the tenant is being moved. Raises TurnFailed after a failure, which
+    is noted with the reader.
     """
-    async with database.tenant_transaction(tenant_id) as tx:
-        turn = await take_turn(tx, reader.name, turn_seconds)
+    try:
+        async with database.tenant_transaction(tenant_id) as tx:
+            turn = await take_turn(tx, reader.name, turn_seconds)
+    except TenantElsewhere:
+        return False
     if turn is None:
         return False
     try:
         async with asyncio.timeout(MAX_WORK_SECONDS):
             return await retry_transaction(lambda: _work(database, tenant_id, reader, turn))
-    except _LostTurn:
+    except (_LostTurn, TenantElsewhere):
         return False
     except Exception as error:
         seconds = retry_seconds(turn.attempts)

@@ -22,6 +22,7 @@ from loyalty.storage.oidc_issuers import (
     OidcIssuerRow,
     change_issuer,
     claim_pair,
+    has_issuer,
     hash_of_pair,
     insert_issuer,
     list_issuers,
@@ -114,7 +115,10 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
             by = await lock_credentials(tx, actor, now)
             await _check_roles(tx, by, request.roles)
             before = await read_issuer_of_pair(tx, row.issuer, row.audience)
-            with_client = _with_client(world, actor.tenant_id, request, before, row)
+            await _check_count(tx, before)
+            # Its id is part of how a secret is sealed, so it comes first.
+            named = row if before else await _claim_audience(world, tx, row)
+            with_client = _with_client(world, actor.tenant_id, request, before, named)
             kept = await _keep(world, tx, before, with_client)
             await _claim_client(world, tx, kept)
             await note_changes(tx, actor, now, [_describe_change(before, kept)])
@@ -212,10 +216,26 @@ async def _claim_client(world: World, tx: Transaction, row: OidcIssuerRow) -> No
     """An issuer and client id lead to one tenant, as an issuer and audience do. Refusal: InvalidInput."""
     if row.client_id is None or row.client_id == row.audience:
         return
-    if await claim_pair(tx, row.issuer, row.client_id, row.id):
+    path = ("sign_in_client_id",)
+    claimed = await _claim(world, tx, path, row.issuer, row.client_id, row.id)
+    if await claim_pair(tx, row.issuer, row.client_id, claimed):
         return
     if not await _leads_to_tenant(world, tx, row.issuer, row.client_id):
-        refuse_problems([Problem(("sign_in_client_id",), _OF_ANOTHER_TENANT)])
+        refuse_problems([Problem(path, _OF_ANOTHER_TENANT)])
+
+
+async def _claim(
+    world: World, tx: Transaction, path: tuple[str, ...], issuer: str, audience: str, issuer_id: UUID
+) -> UUID:
+    """The provider's id to which an issuer and audience may lead, in all clusters. Refusal: InvalidInput, at ``path``.
+
+    It is another id than the one that is asked for where an earlier call of this tenant has claimed them.
+    """
+    claimed = await world.database.claim(tx.tenant_id, hash_of_pair(issuer, audience), issuer_id)
+    if claimed is None:
+        refuse_problems([Problem(path, _OF_ANOTHER_TENANT)])
+        raise AssertionError
+    return claimed
 
 
 async def _leads_to_tenant(world: World, tx: Transaction, issuer: str, audience: str) -> bool:
@@ -239,10 +259,23 @@ def _show_issuer(row: OidcIssuerRow) -> dict[str, Any]:
     return {**told, **client, "roles": roles}
 
 
-async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
+async def _check_count(tx: Transaction, known: OidcIssuerRow | None) -> None:
+    """Refusal: LimitReached, where a provider more would be in force."""
     is_new = known is None or known.removed_at is not None
     if is_new and len(await read_issuers(tx)) >= MAX_ISSUERS:
         raise LimitReached("OIDC issuers", MAX_ISSUERS)
+
+
+async def _claim_audience(world: World, tx: Transaction, row: OidcIssuerRow) -> OidcIssuerRow:
+    """A new provider, with the id to which its issuer and audience lead in all clusters. Refusal: InvalidInput."""
+    path = ("audience",)
+    claimed = await _claim(world, tx, path, row.issuer, row.audience, row.id)
+    if claimed != row.id and await has_issuer(tx, claimed):
+        refuse_problems([Problem(path, _OF_CLIENT)])
+    return row._replace(id=claimed)
+
+
+async def _keep(world: World, tx: Transaction, known: OidcIssuerRow | None, row: OidcIssuerRow) -> OidcIssuerRow:
     if known is not None:
         return await change_issuer(tx, known.id, row)
     if not await insert_issuer(tx, row):

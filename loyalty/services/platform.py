@@ -105,14 +105,12 @@ async def list_tenants_of_platform(
     world: World, wanted: TenantFilter, limit: int, after: UUID | None = None
 ) -> list[ListedTenant]:
     """Tenants in the order of their creation."""
-    async with world.database.plain_transaction() as connection:
-        return await read_tenants(connection, wanted, limit, after)
+    return await read_tenants(world.database, wanted, limit, after)
 
 
 async def count_tenants_of_platform(world: World, wanted: TenantFilter) -> int:
     """How many tenants a list has, up to the ceiling of counts."""
-    async with world.database.plain_transaction() as connection:
-        return await count_tenants(connection, wanted, MAX_TOTAL_COUNT + 1)
+    return await count_tenants(world.database, wanted, MAX_TOTAL_COUNT + 1)
 
 
 def _describe(kind: PlatformActionKind, before: PlatformTokenRow | None, after: PlatformTokenRow) -> PlatformAction:

@@ -41,12 +41,21 @@ async def note_action(
 async def list_actions(
     world: World, limit: int, *, before: UUID | None = None, tenant_id: UUID | None = None
 ) -> list[PlatformActionRow]:
-    """What the platform has done, the newest first; before an action, and to a tenant, where that is asked."""
-    async with world.database.plain_transaction() as connection:
-        return await read_platform_actions(connection, limit, before=before, tenant_id=tenant_id)
+    """What the platform has done, the newest first; before an action, and to a tenant, where that is asked.
+
+    Each action stands in the cluster where its tenant lived then.
+    """
+    found: list[PlatformActionRow] = []
+    for member in world.database.members.values():
+        async with member.plain_transaction() as connection:
+            found += await read_platform_actions(connection, limit, before=before, tenant_id=tenant_id)
+    return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
 
 async def count_actions(world: World, *, tenant_id: UUID | None = None) -> int:
     """How many actions a list has, up to the ceiling of counts."""
-    async with world.database.plain_transaction() as connection:
-        return await count_platform_actions(connection, MAX_TOTAL_COUNT + 1, tenant_id=tenant_id)
+    total = 0
+    for member in world.database.members.values():
+        async with member.plain_transaction() as connection:
+            total += await count_platform_actions(connection, MAX_TOTAL_COUNT + 1, tenant_id=tenant_id)
+    return min(total, MAX_TOTAL_COUNT + 1)

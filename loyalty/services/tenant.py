@@ -35,14 +35,16 @@ from loyalty.services.platform_log import note_action
 from loyalty.services.world import World
 from loyalty.storage.programs import create_program
 from permissions.actor import platform_actor
-from tenancy.database import Transaction
-from tenancy.platform import NamedTenant, name_tenant
+from tenancy.database import HOME, Transaction
+from tenancy.platform import NamedTenant, name_tenant, read_named_tenant
 from tenancy.provisioning import (
     KnownTenant,
     ListedTenant,
     NewTenant,
+    find_least_cluster,
     insert_tenant,
     lock_listed_tenant,
+    place_tenant,
     read_known_tenants,
     read_listed_tenant,
     set_budget,
@@ -84,7 +86,7 @@ class _ExternalIdTaken(Exception):
         self.external_id = external_id
 
 
-async def provision_tenant(
+async def provision_tenant(  # noqa: PLR0913 - what a business says of itself
     world: World,
     *,
     name: str,
@@ -94,11 +96,17 @@ async def provision_tenant(
     sandbox: bool = False,
     allowed_origins: Sequence[str] = (),
     loyalty_entitled: bool = True,
+    cluster: str | None = None,
 ) -> NewTenant:
-    """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field."""
+    """Create a tenant and its program; a sandbox can advance its own clock. InvalidInput names every wrong field.
+
+    It lives in ``cluster``, without one in the cluster with the fewest tenants.
+    """
     request = TenantRequest(name, currency, time_zone, locale, sandbox, allowed_origins, loyalty_entitled)
     tenant = _check_request(request)
-    await _insert(world, OPERATOR, request, tenant)
+    if cluster is not None and cluster not in world.database.members:
+        raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(world.database.members)}")
+    await _settle(world, OPERATOR, request, tenant, cluster)
     return tenant
 
 
@@ -119,7 +127,7 @@ async def create_tenants(
     ]
     ids = [one.external_id for one in requests if isinstance(one, TenantRequest)]
     named = [one for one in ids if one is not None and is_storable(one)]
-    known = await _read_known(world, named)
+    known = await read_known_tenants(world.database, named)
     gate = asyncio.Semaphore(CREATED_AT_ONCE)
 
     async def create(place: int, request: TenantRequest | LoyaltyError) -> CreatedTenant | LoyaltyError:
@@ -143,9 +151,11 @@ async def create_tenant(
     """Create a tenant, once for each external id. Refusals: InvalidInput, IdempotencyConflict, under ``path``."""
     tenant = _check_request(request, path)
     try:
-        return CreatedTenant(await _insert(world, by, request, tenant), replayed=False)
+        return CreatedTenant(await _settle(world, by, request, tenant, None), replayed=False)
     except _ExternalIdTaken as taken:
-        known = await _read_known(world, [taken.external_id])
+        known = await read_known_tenants(world.database, [taken.external_id])
+        if taken.external_id not in known:
+            return await _end(world, by, request, path)
         return _replay(known[taken.external_id], request, path)
 
 
@@ -288,15 +298,36 @@ def _check_known(known: bool, path: tuple[str, ...], reason: str) -> Problem | N
     return None if known else Problem(path, reason)
 
 
+async def _settle(
+    world: World, by: PlatformCaller, request: TenantRequest, tenant: NewTenant, cluster: str | None
+) -> ListedTenant:
+    """Choose the cluster of a tenant, and write its first rows there.
+
+    Where that is not the home cluster, the directory there says so first: the rows are in no other place, even where
+    the process stops in between.
+    """
+    place = cluster or await find_least_cluster(world.database)
+    if place != HOME:
+        async with world.database.tenant_transaction(tenant.tenant_id, wherever=True) as tx:
+            await _name(tx, request)
+            await place_tenant(tx, place)
+    return (await _insert(world, by, request, tenant))._replace(cluster=place)
+
+
+async def _name(tx: Transaction, request: TenantRequest) -> None:
+    """Let the external id of a request stand for the tenant of a transaction. Raises _ExternalIdTaken."""
+    if request.external_id is not None:
+        known = NamedTenant(request.external_id, tx.tenant_id, _fingerprint(request))
+        if not await name_tenant(tx, known):
+            raise _ExternalIdTaken(request.external_id)
+
+
 async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tenant: NewTenant) -> ListedTenant:
     """Write the first rows of a tenant, in one transaction."""
     now = world.clock()
     features = [one.name for one in sort_features(NEEDS[Feature.LOYALTY])]
     async with world.database.tenant_transaction(tenant.tenant_id) as tx:
-        if request.external_id is not None:
-            named = NamedTenant(request.external_id, tenant.tenant_id, _fingerprint(request))
-            if not await name_tenant(tx, named):
-                raise _ExternalIdTaken(request.external_id)
+        await _name(tx, request)
         await insert_tenant(tx, tenant, features, now)
         await create_program(tx, default_settings(tenant.currency), now, "provisioning")
         made = tenant._asdict() | {"external_id": request.external_id}
@@ -318,17 +349,26 @@ async def _insert(world: World, by: PlatformCaller, request: TenantRequest, tena
     )
 
 
-async def _read_known(world: World, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
-    """The tenants that earlier calls created for these ids of the platform."""
+async def _end(world: World, by: PlatformCaller, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
+    """End what an earlier call began, which came no further than to choose a cluster. Refusal: as `_refuse_other`."""
     async with world.database.plain_transaction() as connection:
-        return await read_known_tenants(connection, external_ids)
+        named = await read_named_tenant(connection, str(request.external_id))
+    _refuse_other(named.fingerprint, request, path)
+    begun = _check_request(request, path)._replace(tenant_id=TenantId(named.tenant_id))
+    place = await world.database.place_of(begun.tenant_id)
+    return CreatedTenant((await _insert(world, by, request, begun))._replace(cluster=place), replayed=False)
 
 
 def _replay(known: KnownTenant, request: TenantRequest, path: tuple[str, ...]) -> CreatedTenant:
-    """Answer with what an earlier call created. Refusal: IdempotencyConflict, where it asked for something else."""
-    if known.fingerprint != _fingerprint(request):
-        raise IdempotencyConflict(str(request.external_id), (*path, "external_id"))
+    """Answer with what an earlier call created. Refusal: as `_refuse_other`."""
+    _refuse_other(known.fingerprint, request, path)
     return CreatedTenant(known.tenant, replayed=True)
+
+
+def _refuse_other(known: str, request: TenantRequest, path: tuple[str, ...]) -> None:
+    """Refusal: IdempotencyConflict, where the earlier call with this external id asked for something else."""
+    if known != _fingerprint(request):
+        raise IdempotencyConflict(str(request.external_id), (*path, "external_id"))
 
 
 def _fingerprint(request: TenantRequest) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Index, TextClause, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from loyalty.rules.ids import TenantId
+from tenancy.elsewhere import is_here
 from tenancy.table import INSTANT, metadata
 from tenancy.tables import tenants
 
@@ -41,7 +42,10 @@ class Due:
         self.soonest = self._ask_soonest()
         self.by_tenant = self._ask_each_tenant()
         self.oldest = (
-            select(self._at).where(self._waits, self._at <= bindparam("now", type_=INSTANT)).order_by(self._at).limit(1)
+            select(self._at)
+            .where(self._waits, self._at <= bindparam("now", type_=INSTANT), is_here(self.table.c.tenant_id))
+            .order_by(self._at)
+            .limit(1)
         )
 
     @property
@@ -66,6 +70,7 @@ class Due:
         looked = select(func.count()).select_from(look).scalar_subquery()
         return (
             select(found.c.tenant_id, looked.label("looked"))
+            .where(is_here(found.c.tenant_id))
             .group_by(found.c.tenant_id)
             .order_by(since)
             .limit(bindparam("limit"))
@@ -89,7 +94,7 @@ class Due:
         return (
             select(tenants.c.tenant_id, first.c.since)
             .join_from(tenants, first, true())
-            .where(which, first.c.since <= bindparam("now", type_=INSTANT) + _AHEAD)
+            .where(which, is_here(tenants.c.tenant_id), first.c.since <= bindparam("now", type_=INSTANT) + _AHEAD)
         )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loyalty.rules.ids import JobId, TenantId
 from loyalty.storage.tables import accounts, jobs
 from tenancy.database import Transaction
+from tenancy.elsewhere import is_here
 from tenancy.reading import Reads
 from tenancy.table import among, among_these, tenant_parameter
 
@@ -96,7 +97,7 @@ _UPDATE = (
 )
 _DUE = (
     select(jobs.c.tenant_id, jobs.c.id)
-    .where(among_these(jobs.c.state, _UNFINISHED))
+    .where(among_these(jobs.c.state, _UNFINISHED), is_here(jobs.c.tenant_id))
     .order_by(jobs.c.created_at)
     .limit(bindparam("limit"))
 )
@@ -104,7 +105,7 @@ _DUE = (
 
 _LINE = (
     select(jobs.c.state, func.count().label("jobs"), func.min(jobs.c.updated_at).label("oldest"))
-    .where(among_these(jobs.c.state, _UNFINISHED))
+    .where(among_these(jobs.c.state, _UNFINISHED), is_here(jobs.c.tenant_id))
     .group_by(jobs.c.state)
 )
 

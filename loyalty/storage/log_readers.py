@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from loyalty.rules.ids import TenantId
 from loyalty.storage.tables import log_readers
 from tenancy.database import Transaction
+from tenancy.elsewhere import is_here
 from tenancy.reading import Reads
 from tenancy.table import among, tenant_parameter
 
@@ -61,13 +62,19 @@ _REGISTER = text(
 _DUE = (
     select(log_readers.c.tenant_id)
     .where(
-        log_readers.c.due_at.is_not(None), log_readers.c.due_at <= func.now(), log_readers.c.reader == bindparam("name")
+        log_readers.c.due_at.is_not(None),
+        log_readers.c.due_at <= func.now(),
+        log_readers.c.reader == bindparam("name"),
+        is_here(log_readers.c.tenant_id),
     )
     .order_by(log_readers.c.due_at)
     .limit(bindparam("limit"))
 )
 _LATENESS = select(func.extract("epoch", func.now() - func.min(log_readers.c.due_at)).cast(Float)).where(
-    log_readers.c.due_at.is_not(None), log_readers.c.due_at <= func.now(), among(log_readers.c.reader, "readers")
+    log_readers.c.due_at.is_not(None),
+    log_readers.c.due_at <= func.now(),
+    among(log_readers.c.reader, "readers"),
+    is_here(log_readers.c.tenant_id),
 )
 _TAKE = (
     update(log_readers)

@@ -93,6 +93,7 @@ _KEEP_SECRET = (
     .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
     .values(client_secret=bindparam("new_client_secret"))
 )
+_HAS = select(oidc_issuers.c.id).where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
 _CLAIM_PAIR = (
     upsert(token_directory)
     .values(tenant_id=tenant_parameter(), sha256=bindparam("sha256"), token_id=bindparam("id"))
@@ -133,6 +134,11 @@ async def read_issuer_of_pair(tx: Reads, issuer: str, audience: str) -> OidcIssu
     """The provider with this issuer and audience, a removed one too."""
     row = await tx.row(_BY_PAIR, issuer=issuer, audience=audience)
     return OidcIssuerRow._make(row) if row else None
+
+
+async def has_issuer(tx: Reads, issuer_id: UUID) -> bool:
+    """Whether the tenant has, or had, a provider with this id."""
+    return await tx.row(_HAS, issuer_row=issuer_id) is not None
 
 
 async def claim_pair(tx: Transaction, issuer: str, audience: str, row_id: UUID) -> bool:

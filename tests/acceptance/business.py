@@ -88,10 +88,17 @@ async def open_business(
     time_zone: str = "Europe/Berlin",
     locale: str = "en-GB",
     sandbox: bool = False,
+    cluster: str | None = None,
 ) -> Business:
     """A new tenant, as `treue tenant create` makes one, with credentials for everybody."""
     tenant = await provision_tenant(
-        World(owner_database), name="Salon", currency=currency, time_zone=time_zone, locale=locale, sandbox=sandbox
+        World(owner_database),
+        name="Salon",
+        currency=currency,
+        time_zone=time_zone,
+        locale=locale,
+        sandbox=sandbox,
+        cluster=cluster,
     )
 
     def person(role: Role) -> Caller:

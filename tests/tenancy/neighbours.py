@@ -39,7 +39,8 @@ from loyalty.storage.gift_card_codes import new_code
 from loyalty.storage.window import Window
 from permissions.catalog import Permission
 from permissions.roles import BUILT_IN_ROLES, Role, TeamRole
-from tenancy.database import Database
+from tenancy.database import HOME, Database
+from tenancy.provisioning import place_tenant
 from tests.fixtures.tenants import Salon, salon_of, staff_actor
 from tests.loyalty.services.builders import (
     adjustment,
@@ -81,10 +82,13 @@ class Neighbour(NamedTuple):
 
 
 async def new_salon(owner_world: World) -> Salon:
-    """A salon like every other one."""
-    return salon_of(
+    """A salon like every other one, of which the directory says where it lives."""
+    salon = salon_of(
         await provision_tenant(owner_world, name="Salon", currency="EUR", time_zone="Europe/Berlin", locale="de-DE")
     )
+    async with owner_world.database.tenant_transaction(salon.tenant_id) as tx:
+        await place_tenant(tx, HOME)
+    return salon
 
 
 async def move_in(world: World, relay: Database, salon: Salon) -> Neighbour:

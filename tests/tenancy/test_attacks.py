@@ -116,14 +116,18 @@ async def test_aggregates_and_joins_see_no_further(world: World, ours: Neighbour
 async def test_a_follower_of_logs_sees_how_far_they_reach_and_nothing_else(
     world: World, ours: Neighbour, theirs: Neighbour
 ) -> None:
-    """F-39: a process asks about many logs at once: only those it names answer, and only with their positions."""
+    """F-39: a process asks about many logs at once: only those it names answer, with positions and cluster."""
     stranger = [one.salon.tenant_id for one in (ours, theirs)]
     for named in ([], stranger[:1], stranger):
         found = await read_last_positions(world.database, named)
         assert set(found) == set(named)
         assert all(found.values())
+    places = text("SELECT tenant_id FROM tenant_directory")
+    for named in ([], stranger[:1], stranger):
+        shown = await world.database.ask_of_followed(named, places)
+        assert {row.tenant_id for row in shown} == set(named)
     for table in TABLES:
-        if table.name != "event_positions":
+        if table.name not in ("event_positions", "tenant_directory"):
             assert await world.database.ask_of_followed(stranger, text(f"SELECT 1 FROM {table.name}")) == []
     with pytest.raises(DBAPIError, match=r"read-only|permission denied"):
         await world.database.ask_of_followed(stranger, text("UPDATE event_positions SET last_position = 0"))

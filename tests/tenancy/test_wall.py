@@ -126,6 +126,7 @@ APP_RIGHTS = {
         "UPDATE(folded_name), UPDATE(name), UPDATE(permissions)"
     ),
     "staff_sessions": "DELETE, INSERT, SELECT, UPDATE(ended_at)",
+    "tenant_directory": "SELECT",
     "tenants": "SELECT, UPDATE(allowed_origins), UPDATE(clock_advance_seconds), UPDATE(document_rule), "
     "UPDATE(documents_version), UPDATE(features)",
     "tier_changes": f"{GROWS_ONLY}, UPDATE(actor_name), UPDATE(note)",
@@ -153,6 +154,7 @@ RELAY_RIGHTS = {
     "platform_tokens": "INSERT, SELECT, UPDATE(last_used_at), UPDATE(revoked_at)",
     "program_versions": ADDS_ONLY,
     "programs": ADDS_ONLY,
+    "tenant_directory": "INSERT, SELECT",
     "tenants": "INSERT, SELECT, UPDATE(budget_per_second), UPDATE(budget_points), UPDATE(loyalty_entitled), "
     "UPDATE(state)",
 }
@@ -325,7 +327,7 @@ def test_nobody_may_do_more_than_they_must(owner: Connection) -> None:
         "treue_relay": {**RELAY_RIGHTS, MIGRATIONS_TABLE: "SELECT"},
     }
     assert {name for name, granted in RELAY_RIGHTS.items() if granted == ADDS_ONLY} == set(ADDED_BY_RELAY)
-    assert set(RELAY_RIGHTS) == {*ADDED_BY_RELAY, *KEPT_BY_RELAY, *PLATFORM_TABLES, *READ_BY_RELAY}
+    assert set(RELAY_RIGHTS) == {*ADDED_BY_RELAY, *KEPT_BY_RELAY, *PLATFORM_TABLES, *READ_BY_RELAY, "tenant_directory"}
     assert all(right.startswith("SELECT") for name in READ_BY_RELAY for right in RELAY_RIGHTS[name].split(", "))
 
 

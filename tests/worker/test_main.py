@@ -11,7 +11,7 @@ from runtime.roles import DatabaseUrls
 from tenancy.database import Database
 from tenancy.startup import UnsafeDatabaseRole
 from tests.fixtures.live import worker_process
-from worker.main import run_worker, work
+from worker.main import Cluster, run_worker, work
 
 
 async def test_says_as_json_when_it_starts_and_when_it_stops(database_urls: DatabaseUrls) -> None:
@@ -31,7 +31,7 @@ async def test_says_as_json_when_it_starts_and_when_it_stops(database_urls: Data
 async def test_refuses_a_role_that_could_look_over_the_wall(database_urls: DatabaseUrls, unsafe: str) -> None:
     urls = database_urls._replace(**{unsafe: database_urls.owner})
     with pytest.raises(UnsafeDatabaseRole, match="owns tables"):
-        await run_worker(urls.app, urls.relay)
+        await run_worker({"home": Cluster(urls.app, urls.relay)})
 
 
 def test_a_refused_role_is_shown_without_a_traceback(

@@ -37,7 +37,7 @@ from tests.fixtures.tenants import Salon, salon_of
 from tests.tenancy.catalogue import MIGRATIONS_TABLE, PLATFORM_TABLES
 from worker.relay import relay_batch
 
-WHOLE_TABLES = {"tenants", "events", "event_positions", "jobs"}
+WHOLE_TABLES = {"tenants", "tenant_directory", "events", "event_positions", "jobs"}
 TIMES_AND_STATES = {
     "accounts": {"tenant_id", "tier_review_at"},
     "accruals": {"tenant_id", "state", "matures_at"},

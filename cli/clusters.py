@@ -1,0 +1,28 @@
+"""The clusters of an installation as a command opens them: one database, or several with the directory in front."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from runtime.problems import SetupProblem
+from runtime.roles import DatabaseUrls
+from tenancy.clusters import Clusters
+from tenancy.database import HOME, Database
+
+Role = Literal["app", "relay", "owner"]
+
+
+def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: Any) -> Database:
+    """The database of one role, as `Database` is made with ``options``. With several clusters each has as many
+    connections.
+    """
+    fenced = len(clusters) > 1
+    members = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
+    home = members.pop(HOME)
+    return Clusters(home, members) if members else home
+
+
+def urls_of(clusters: Mapping[str, DatabaseUrls], name: str) -> DatabaseUrls:
+    """The URLs of one cluster. Raises SetupProblem for a name that the settings do not have."""
+    if name not in clusters:
+        raise SetupProblem(f"There is no cluster {name!r}: the settings name {', '.join(clusters)}.")
+    return clusters[name]

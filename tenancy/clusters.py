@@ -1,0 +1,228 @@
+"""Several PostgreSQL clusters behind one process: a tenant's statements go to the cluster where the tenant lives.
+
+The directory of tenants stands in the home cluster; what was found there is remembered. That may be old: each cluster
+refuses a tenant that does not live there (`elsewhere.py`), and then the directory is asked again. A read is repeated in
+the right cluster at once. A transaction is not, since its statements belong to whoever opened it: it ends with
+TenantElsewhere, and the next one goes to the right cluster.
+"""
+
+import asyncio
+import uuid
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable, bindparam, select
+from sqlalchemy.dialects import postgresql
+
+from loyalty.rules.ids import TenantId
+from tenancy.database import HOME, Database, SnapshotId, Transaction
+from tenancy.elsewhere import TenantElsewhere
+from tenancy.multiplexer import Lane
+from tenancy.reading import Reads
+from tenancy.table import among, tenant_parameter
+from tenancy.tables import tenant_directory, token_directory
+from tenancy.traffic import Door
+
+MAX_REMEMBERED_PLACES = 100_000
+"""Tenants of which one process remembers the cluster."""
+
+_PLACE = select(tenant_directory.c.cluster).where(tenant_directory.c.tenant_id == tenant_parameter())
+_PLACES = select(tenant_directory.c.tenant_id, tenant_directory.c.cluster).where(
+    among(tenant_directory.c.tenant_id, "tenants")
+)
+_CLAIM = (
+    postgresql.insert(token_directory)
+    .values(tenant_id=tenant_parameter(), sha256=bindparam("sha256"), token_id=bindparam("id"))
+    .on_conflict_do_nothing()
+)
+
+T = TypeVar("T")
+Way = tuple[TenantId, uuid.UUID]
+"""A tenant, and the id of the credential or provider in it."""
+
+
+class UnknownCluster(Exception):
+    """The directory names a cluster that the settings of this process do not know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The cluster {name!r} is not in TREUE_CLUSTERS.")
+
+
+class Clusters(Database):
+    """The clusters of one process under one role: the home cluster, and by their names those beside it.
+
+    What is about no tenant, such as the credentials of the platform, is the business of the home cluster.
+    """
+
+    def __init__(self, home: Database, others: Mapping[str, Database]) -> None:
+        # No connection of its own: everything is passed on to one of the clusters.
+        self.url = home.url
+        self.engine = home.engine
+        self._home = home
+        self._members = {HOME: home, **others}
+        self._places: OrderedDict[TenantId, str] = OrderedDict()
+        self._ways = OrderedDict()
+
+    @property
+    def members(self) -> Mapping[str, Database]:
+        """The clusters by their names, the home cluster first."""
+        return self._members
+
+    async def place_of(self, tenant_id: TenantId) -> str:
+        """The name of the cluster where a tenant lives. The directory is asked once, until a cluster refuses."""
+        known = self._places.get(tenant_id)
+        if known is not None:
+            self._places.move_to_end(tenant_id)
+            return known
+        row = await self._home.reading(tenant_id, wherever=True).row(_PLACE)
+        return self._remember(tenant_id, HOME if row is None else row.cluster)
+
+    @asynccontextmanager
+    async def tenant_transaction(
+        self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False, wherever: bool = False
+    ) -> AsyncIterator[Transaction]:
+        """Open a transaction where the tenant lives, with ``wherever`` in the home cluster. As `Database` does."""
+        member = self._home if wherever else self._member(await self.place_of(tenant_id))
+        try:
+            async with member.tenant_transaction(tenant_id, snapshot=snapshot, wherever=wherever) as tx:
+                yield tx
+        except TenantElsewhere:
+            self._places.pop(tenant_id, None)
+            raise
+
+    def reading(self, tenant_id: TenantId, lane: Lane = Lane.FAST, *, wherever: bool = False) -> Reads:
+        """The door for reading where the tenant lives, with ``wherever`` in the home cluster. As `Database` does."""
+        if wherever:
+            return self._home.reading(tenant_id, lane, wherever=True)
+        return _PlacedReader(self, tenant_id, lane)
+
+    async def read_in_place(self, tenant_id: TenantId, read: Callable[[Database], Awaitable[T]]) -> T:
+        """Read something where the tenant lives, and once more where it lives now if it has just moved."""
+        place = await self.place_of(tenant_id)
+        try:
+            return await read(self._member(place))
+        except TenantElsewhere:
+            self._places.pop(tenant_id, None)
+            now = await self.place_of(tenant_id)
+            if now == place:
+                raise
+            return await read(self._member(now))
+
+    async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
+        """The tenant and token id behind the hash of a token, asked in all clusters at once when it is not remembered.
+
+        The first cluster that knows it is enough, so one that is away delays no tokens of another. Its error is raised
+        where no other cluster knows the token.
+        """
+        known = self._recall_way(sha256)
+        if known is not None:
+            return known
+        asked = [asyncio.ensure_future(member.tenant_of_token(sha256)) for member in self._members.values()]
+        try:
+            way = await _await_first_way(asked)
+        finally:
+            for one in asked:
+                one.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+        return None if way is None else self._remember_way(sha256, way)
+
+    def forget_token(self, sha256: str) -> None:
+        """Look the way of a token up anew next time, in every cluster."""
+        super().forget_token(sha256)
+        for member in self._members.values():
+            member.forget_token(sha256)
+
+    async def claim(self, tenant_id: TenantId, sha256: str, wanted: uuid.UUID) -> uuid.UUID | None:
+        """Let a name of the directory lead to a tenant in all clusters; the home cluster decides who has it.
+
+        The id that it leads to, which is that of an earlier claim of the same tenant where there is one; None when the
+        name belongs to another tenant. A tenant of the home cluster claims it by writing the row, as with one cluster.
+        """
+        if await self.place_of(tenant_id) == HOME:
+            return wanted
+        async with self._home.tenant_transaction(tenant_id, wherever=True) as tx:
+            await tx.run(_CLAIM, sha256=sha256, id=wanted)
+        found = await self._home.tenant_of_token(sha256)
+        return found[1] if found is not None and found[0] == tenant_id else None
+
+    async def ask_of_followed(
+        self, tenant_ids: Sequence[TenantId], statement: Executable, **parameters: Any
+    ) -> Sequence[Any]:
+        """Ask about the logs of many tenants, each in its cluster; the directory is asked anew each time.
+
+        A cluster that has lost a tenant answers no more than it knows, so what is remembered must not be trusted here.
+        """
+        rows = await self._home.ask_of_followed(tenant_ids, _PLACES, tenants=list(tenant_ids))
+        found = {TenantId(row.tenant_id): row.cluster for row in rows}
+        by_place: defaultdict[str, list[TenantId]] = defaultdict(list)
+        for tenant_id in tenant_ids:
+            by_place[self._remember(tenant_id, found.get(tenant_id, HOME))].append(tenant_id)
+        answers = await asyncio.gather(
+            *(
+                self._member(place).ask_of_followed(asked, statement, **{**parameters, "tenants": asked})
+                for place, asked in by_place.items()
+            )
+        )
+        return [row for rows in answers for row in rows]
+
+    def doors(self) -> dict[str, Door]:
+        """The doors of the home cluster; those of the others are asked of `members`."""
+        return self._home.doors()
+
+    async def close(self) -> None:
+        """Give all connections of all clusters back."""
+        for member in self._members.values():
+            await member.close()
+
+    def _member(self, name: str) -> Database:
+        if name not in self._members:
+            raise UnknownCluster(name)
+        return self._members[name]
+
+    def _remember(self, tenant_id: TenantId, place: str) -> str:
+        self._places[tenant_id] = place
+        self._places.move_to_end(tenant_id)
+        if len(self._places) > MAX_REMEMBERED_PLACES:
+            self._places.popitem(last=False)
+        return place
+
+
+async def _await_first_way(asked: Sequence[asyncio.Future[Way | None]]) -> Way | None:
+    """The first way that a cluster knows. Raises what a cluster raised where no other one knows it."""
+    failed: Exception | None = None
+    for answer in asyncio.as_completed(asked):
+        try:
+            way = await answer
+        except Exception as error:  # noqa: BLE001 - raised below, where no other cluster knows the token
+            failed = error
+        else:
+            if way is not None:
+                return way
+    if failed is not None:
+        raise failed
+    return None
+
+
+class _PlacedReader:
+    """The door for reading where the tenant lives."""
+
+    __slots__ = ("_clusters", "_lane", "tenant_id")
+
+    def __init__(self, clusters: Clusters, tenant_id: TenantId, lane: Lane) -> None:
+        self._clusters = clusters
+        self._lane = lane
+        self.tenant_id = tenant_id
+
+    async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
+        """Run a statement and return all its rows."""
+        return await self._clusters.read_in_place(
+            self.tenant_id, lambda member: member.reading(self.tenant_id, self._lane).rows(statement, **parameters)
+        )
+
+    async def row(self, statement: Executable, **parameters: Any) -> Any | None:
+        """Run a statement and return its only row, or None."""
+        return await self._clusters.read_in_place(
+            self.tenant_id, lambda member: member.reading(self.tenant_id, self._lane).row(statement, **parameters)
+        )

@@ -1,0 +1,64 @@
+"""How a database refuses a tenant that lives in another cluster, or is about to.
+
+The state of the tenant's row says where it is: MOVED in the cluster that it has left, ARRIVING in one that it is copied
+to. A process that knows several clusters asks for it in the round trip that enters the tenant, and the server stops
+there. So a process that knows an old place reads and writes nothing in it. A transaction also shares a lock that the
+end of a move takes alone: the move waits for the transactions that run, and those that begin meanwhile are refused.
+"""
+
+import psycopg
+from sqlalchemy import ColumnElement, Integer, Text, bindparam, case, cast, exists, func, literal, select
+from sqlalchemy.exc import OperationalError
+
+from tenancy.table import among_these, tenant_parameter
+from tenancy.tables import ELSEWHERE, tenants
+
+MOVE_LOCKS = 1_414_677_842
+"""The advisory locks of moves; the other half of a lock's name is the hash of the tenant."""
+
+REFUSED_STATE = "TR001"
+"""What stands for the SQLSTATE of a refusal. No server sends it: it tells a refusal from a database that is away."""
+
+_MARK = "this tenant is in another cluster"
+
+
+class _Refused(psycopg.OperationalError):
+    sqlstate: str | None = REFUSED_STATE
+
+
+class TenantElsewhere(OperationalError):
+    """The tenant is not to be used in this cluster now. Nothing was read or written, and soon the same works."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, _Refused(_MARK))
+
+
+def says_elsewhere(error: psycopg.Error) -> bool:
+    """Whether an error of the server is the refusal of a statement of this module."""
+    return isinstance(error, psycopg.errors.InvalidTextRepresentation) and _MARK in str(error)
+
+
+def is_here(tenant_id: ColumnElement[object]) -> ColumnElement[bool]:
+    """Whether a row belongs to a tenant that lives in this cluster: for statements across tenants."""
+    elsewhere = select(tenants.c.tenant_id).where(among_these(tenants.c.state, ELSEWHERE))
+    return tenant_id.not_in(elsewhere)
+
+
+def _refuse_when(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Let the server stop where a condition holds. SQL has no other way to raise an error without a function."""
+    return cast(case((condition, literal(_MARK, Text())), else_=literal("0", Text())), Integer)
+
+
+SHARE_MOVE_LOCK = select(
+    _refuse_when(
+        ~func.pg_try_advisory_xact_lock_shared(
+            literal(MOVE_LOCKS, Integer()), func.hashtext(cast(bindparam("entered", type_=Text()), Text))
+        )
+    )
+)
+"""Shares the lock of the tenant's move until the transaction ends; refused while a move has it alone."""
+
+REFUSE_ELSEWHERE = select(
+    _refuse_when(exists().where(tenants.c.tenant_id == tenant_parameter(), among_these(tenants.c.state, ELSEWHERE)))
+)
+"""Refused where the tenant lives in another cluster. It follows what enters the tenant."""

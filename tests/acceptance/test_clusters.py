@@ -1,0 +1,97 @@
+"""One server and one worker on two PostgreSQL servers: both serve, and one that is away harms its own tenants alone."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import NamedTuple
+
+import orjson
+import pytest
+
+from runtime.postgres import EmbeddedPostgres
+from runtime.roles import DatabaseUrls
+from tenancy.clusters import Clusters
+from tenancy.database import HOME, Database
+from tests.acceptance.business import Business, open_business
+from tests.acceptance.client import ONE_PER_EURO, create_rule, newest_cursor
+from tests.acceptance.test_outages import hear, read_on, report
+from tests.fixtures.database import DatabaseServer, server_of_its_own
+from tests.fixtures.server import Installation, installation_on
+
+EAST = "east"
+
+
+class Site(NamedTuple):
+    """An installation on two PostgreSQL servers, of which the test may restart the second."""
+
+    installation: Installation
+    urls: dict[str, DatabaseUrls]
+    east: EmbeddedPostgres
+
+
+def tell_clusters(east: DatabaseUrls) -> str:
+    """The value of TREUE_CLUSTERS."""
+    return orjson.dumps({EAST: {"app_url": east.app, "relay_url": east.relay, "owner_url": east.owner}}).decode()
+
+
+@pytest.fixture(scope="module")
+def two_servers(
+    database_server: DatabaseServer, template_database: str
+) -> Iterator[tuple[dict[str, DatabaseUrls], EmbeddedPostgres]]:
+    """A database on the server of the tests, and one on a server of its own."""
+    with database_server.lend(template_database) as home, server_of_its_own("treue_east") as (postgres, east):
+        yield {HOME: home, EAST: east}, postgres
+
+
+@pytest.fixture(scope="module")
+async def site(two_servers: tuple[dict[str, DatabaseUrls], EmbeddedPostgres]) -> AsyncIterator[Site]:
+    """A server and a worker that know both."""
+    urls, postgres = two_servers
+    with installation_on(urls[HOME], {"TREUE_CLUSTERS": tell_clusters(urls[EAST])}) as installation:
+        server = installation.serve()
+        installation.work()
+        await server.ready()
+        yield Site(installation, urls, postgres)
+
+
+@pytest.fixture
+async def shops(site: Site) -> AsyncIterator[dict[str, Business]]:
+    """A business in each cluster; both give a point per euro."""
+    owners = {name: Database(urls.owner, pool_size=1, fenced=True) for name, urls in site.urls.items()}
+    owner = Clusters(owners.pop(HOME), owners)
+    apps = {name: Database(urls.app, pool_size=1, fenced=True) for name, urls in site.urls.items()}
+    app = Clusters(apps.pop(HOME), apps)
+    opened: dict[str, Business] = {}
+    for cluster in (HOME, EAST):
+        opened[cluster] = await open_business(site.installation, owner, app, cluster=cluster)
+        await create_rule(opened[cluster].manager, "A point per euro", ONE_PER_EURO)
+    await owner.close()
+    yield opened
+    for business in opened.values():
+        await business.check_ledger()
+    await app.close()
+
+
+async def test_each_business_is_served_and_told_of_its_own_events(shops: dict[str, Business]) -> None:
+    for number, shop in enumerate(shops.values()):
+        after = await newest_cursor(shop.owner)
+        async with aclosing(read_on(shop.staff, after)) as events:
+            await report(shop, 1, 3 + number)
+            await hear(events, 1, 3 + number)
+
+
+async def test_a_cluster_that_is_away_harms_its_own_tenants_alone(shops: dict[str, Business], site: Site) -> None:
+    (server,) = site.installation.servers
+    near, far = shops[HOME], shops[EAST]
+    after = await newest_cursor(far.owner), await newest_cursor(near.owner)
+    async with aclosing(read_on(far.staff, after[0])) as distant, aclosing(read_on(near.staff, after[1])) as close:
+        await report(far, 1, 2)
+        await hear(distant, 1, 2)
+        site.east.stop()
+        answer = await far.staff.answer("{ viewer { kind } }")
+        assert answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        await report(near, 1, 5)
+        await hear(close, 1, 5)
+        await server.ready()
+        site.east.start()
+        await report(far, 3, 6)
+        await hear(distant, 3, 6)
