@@ -4,6 +4,7 @@ import asyncio
 import os
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ HANDSHAKE = (
 )
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 SHORT, TWO_BYTES = 126, 126
+LONGEST_HEAD = 10
+"""Bytes before the payload of a frame whose size takes eight of them."""
 
 
 class Closed(Exception):
@@ -104,9 +107,46 @@ class Reader:
         await asyncio.wait({self._closed}, timeout=patience)
         return self._closed.result() - started if self._closed.done() else None
 
+    def listen(self, hear: Callable[[float, bytes], None]) -> None:
+        """From now on pass each text on as it comes, with the moment of the monotonic clock; nothing else may read."""
+        self._writer.transport.set_protocol(_Listener(self._writer.transport, hear))
+
     def abort(self) -> None:
         """Cut the connection."""
         self._writer.transport.abort()
+
+
+class _Listener(asyncio.Protocol):
+    """Takes frames apart and does nothing else, so that a crowd is told when the server tells it, and not later."""
+
+    def __init__(self, transport: asyncio.WriteTransport, hear: Callable[[float, bytes], None]) -> None:
+        self._transport = transport
+        self._hear = hear
+        self._unread = b""
+
+    def data_received(self, data: bytes) -> None:
+        moment = time.monotonic()
+        unread = self._unread + data
+        while (frame := _find_frame(unread)) is not None:
+            opcode, start, end = frame
+            if opcode == TEXT:
+                self._hear(moment, unread[start:end])
+            elif opcode == PING:
+                self._transport.write(bytes([0x80 | PONG, 0x80 | end - start]) + b"\0\0\0\0" + unread[start:end])
+            unread = unread[end:]
+        self._unread = unread
+
+
+def _find_frame(data: bytes) -> tuple[int, int, int] | None:
+    """The opcode of the first frame, and where its payload begins and ends; None while it is not complete."""
+    if len(data) < LONGEST_HEAD and len(data) < 2 + (data[1] & 0x7F if len(data) > 1 else SHORT):
+        return None
+    size, start = data[1] & 0x7F, 2
+    if size == TWO_BYTES:
+        (size,), start = struct.unpack_from("!H", data, 2), 4
+    elif size > TWO_BYTES:
+        (size,), start = struct.unpack_from("!Q", data, 2), LONGEST_HEAD
+    return (data[0] & 0x0F, start, start + size) if len(data) >= start + size else None
 
 
 def say_where() -> str:

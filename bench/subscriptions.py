@@ -14,7 +14,6 @@ import contextlib
 import shutil
 import statistics
 import subprocess
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bench.reader import Closed, Reader, say_where
+from bench.reader import Reader, say_where
 from bench.service import HOST, Service, cpu_seconds_of, running_service
 
 SUBSCRIPTION = """
@@ -46,10 +45,10 @@ class Crowd:
     def __init__(self, name: str, port: int, token: str, cpu: Callable[[], float]) -> None:
         self.name = name
         self.cpu = cpu
-        self.told: list[list[tuple[float, Any]]] = []
+        self.told: list[list[tuple[float, bytes]]] = []
         self._port = port
         self._token = token
-        self._tasks: list[asyncio.Task[None]] = []
+        self._readers: list[Reader] = []
         self._missing = 0
         self._complete = asyncio.Event()
 
@@ -58,23 +57,21 @@ class Crowd:
         gate = asyncio.Semaphore(CONNECTS_AT_ONCE)
         self.told = [[] for _ in range(count)]
 
-        async def subscribe(own: list[tuple[float, Any]]) -> None:
+        async def subscribe(own: list[tuple[float, bytes]]) -> None:
             async with gate:
                 reader = await Reader.open(HOST, self._port, self._token)
+                reader.listen(partial(self._note, own))
                 await reader.send({"type": "subscribe", "id": "1", "payload": {"query": SUBSCRIPTION}})
-            self._tasks.append(asyncio.create_task(self._read(reader, own)))
+            self._readers.append(reader)
 
         await asyncio.gather(*map(subscribe, self.told))
 
-    async def _read(self, reader: Reader, own: list[tuple[float, Any]]) -> None:
-        with contextlib.suppress(Closed):
-            while True:
-                message = await reader.receive()
-                if message["type"] == "next" and "errors" not in message["payload"]:
-                    own.append((time.monotonic(), message["payload"]["data"]["pointsChanged"]))
-                    self._missing -= 1
-                    if not self._missing:
-                        self._complete.set()
+    def _note(self, own: list[tuple[float, bytes]], moment: float, message: bytes) -> None:
+        """Keep what was told; it is looked at when nobody waits."""
+        own.append((moment, message))
+        self._missing -= 1
+        if not self._missing:
+            self._complete.set()
 
     async def tell(self, happen: Callable[[], Awaitable[object]]) -> list[float]:
         """Let one event happen; how long after the first subscriber each was told, in order."""
@@ -88,18 +85,25 @@ class Crowd:
 
     def check(self, events: int) -> None:
         """Everybody was told each event once, in order and alike."""
-        first = [event for _, event in self.told[0]]
+        first = self.events_of(0)
         if len(first) != events or len({event["cursor"] for event in first}) != events:
             raise SystemExit(f"{self.name}: {len(first)} events came instead of {events}, or one twice")
-        for own in self.told:
-            if [event for _, event in own] != first:
+        for number in range(len(self.told)):
+            if self.events_of(number) != first:
                 raise SystemExit(f"{self.name}: subscribers were told different events")
 
-    async def leave(self) -> None:
+    def events_of(self, number: int) -> list[Any]:
+        """What a subscriber was told, in order."""
+        messages = [orjson.loads(message) for _, message in self.told[number]]
+        for message in messages:
+            if message["type"] != "next" or "errors" in message["payload"]:
+                raise SystemExit(f"{self.name}: a subscriber was told {message}")
+        return [message["payload"]["data"]["pointsChanged"] for message in messages]
+
+    def leave(self) -> None:
         """Stop reading."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for reader in self._readers:
+            reader.abort()
 
 
 class Cost(NamedTuple):
@@ -141,17 +145,17 @@ async def _measure_both(
     for done in range(rounds):
         numbers = range(done * events + 1, (done + 1) * events + 1)
         cost = await _run(ours, [partial(service.buy, number, number) for number in numbers])
-        happened = [event for _, event in ours.told[0][-events:]]
+        happened = ours.events_of(0)[-events:]
         peer_cost = await _run(theirs, [partial(_send, peer, event) for event in happened])
         ratios.append((cost.cpu / peer_cost.cpu, cost.p99 / peer_cost.p99))
         print(f"round {done + 1}: {_say(ours, cost)}; {_say(theirs, peer_cost)}", flush=True)
     for crowd in (ours, theirs):
         crowd.check(rounds * events)
-        await crowd.leave()
-    named = [event["entry"]["customer"]["externalId"] for _, event in ours.told[0]]
+        crowd.leave()
+    named = [event["entry"]["customer"]["externalId"] for event in ours.events_of(0)]
     if named != [f"customer-{number}" for number in range(1, rounds * events + 1)]:
         raise SystemExit("the events do not tell the purchases, in order")
-    if [event for _, event in ours.told[0]] != [event for _, event in theirs.told[0]]:
+    if ours.events_of(0) != theirs.events_of(0):
         raise SystemExit("both servers did not tell the same")
     for title, values in zip(("processor time", "p99"), zip(*ratios, strict=True), strict=True):
         median, least, most = statistics.median(values), min(values), max(values)
