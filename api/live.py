@@ -6,13 +6,13 @@ bounded, and a tenant that nobody follows costs nothing.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 
+from api.followers import Follower, SharedLog
 from loyalty.log.reading import (
     MAX_EVENTS_AT_ONCE,
     EventPage,
@@ -25,7 +25,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
-from schema.masking import ReaderTooSlow
+from schema.channels import Crowd
 from tenancy.connection import NETWORK_OPTIONS
 from tenancy.outage import Outage, is_away
 
@@ -45,77 +45,6 @@ LISTENER_CHECK_SECONDS = 30.0
 """After so long without a hint the listener asks whether the other side is still there."""
 LISTENER_ANSWER_SECONDS = 10.0
 LISTENER_OPTIONS: Mapping[str, Any] = {**NETWORK_OPTIONS, "application_name": LISTENER_NAME}
-
-
-class Follower:
-    """The backlog of one subscription. Everything up to ``position`` was handed to it or lies in the backlog."""
-
-    def __init__(self, shared: "SharedLog", position: int, max_backlog: int) -> None:
-        self.shared = shared
-        self.position = position
-        self._max_backlog = max_backlog
-        self._backlog: deque[EventRow] = deque()
-        self._changed = asyncio.Event()
-        self._ended = False
-        self._too_slow = False
-
-    @property
-    def backlog_count(self) -> int:
-        """How many events wait to be taken."""
-        return len(self._backlog)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether nothing more fits in."""
-        return len(self._backlog) >= self._max_backlog
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether more than half of what fits in waits to be taken."""
-        return len(self._backlog) > self._max_backlog // 2
-
-    def offer(self, event: EventRow) -> None:
-        """Add an event to the backlog, which is not full; one that the follower has read by itself is passed over."""
-        if event.position > self.position:
-            self.position = event.position
-            self._backlog.append(event)
-            self._changed.set()
-
-    def end(self) -> None:
-        """Let the follower take what waits, then end."""
-        self._ended = True
-        self._changed.set()
-
-    def give_up(self) -> None:
-        """Throw the backlog away; the follower learns that it was too slow."""
-        self._too_slow = True
-        self._backlog.clear()
-        self._changed.set()
-
-    async def take(self) -> EventRow | None:
-        """The next event, when there is one; None at the end. Raises ReaderTooSlow."""
-        while not self._backlog:
-            if self._too_slow:
-                raise ReaderTooSlow
-            if self._ended:
-                return None
-            self._changed.clear()
-            await self._changed.wait()
-        event = self._backlog.popleft()
-        if not self.is_behind:
-            self.shared.drained.set()
-        return event
-
-
-class SharedLog:
-    """One tenant's log as this process follows it, for all followers together; lives while there are any."""
-
-    def __init__(self, tenant_id: TenantId, position: int) -> None:
-        self.tenant_id = tenant_id
-        self.position = position
-        self.followers: set[Follower] = set()
-        self.woken = asyncio.Event()
-        self.drained = asyncio.Event()
 
 
 class Following(NamedTuple):
@@ -163,7 +92,7 @@ class EventHub:
         for shared in list(self._logs.values()):
             for follower in list(shared.followers):
                 follower.end()
-                self._leave(follower)
+                self.leave(follower)
         for task in (*self._listeners, self._poller):
             if task is not None:
                 task.cancel()
@@ -178,50 +107,64 @@ class EventHub:
     def count_followers(self, tenant_id: TenantId) -> int:
         """How many followers of a tenant are live; those that still read what happened before are not counted."""
         shared = self._logs.get(tenant_id)
-        return len(shared.followers) if shared else 0
+        return sum(follower.reader_count for follower in shared.followers) if shared else 0
 
     def measure(self) -> Following:
         """How much is followed just now. It may be called from another thread, so it looks at copies."""
         logs = list(self._logs.values())
         followers = [follower for shared in logs for follower in list(shared.followers)]
-        waiting = sum(follower.backlog_count for follower in followers)
-        return Following(len(logs), len(followers), waiting, self._slow_readers)
+        waiting = sum(follower.unread_count for follower in followers)
+        readers = sum(follower.reader_count for follower in followers)
+        return Following(len(logs), readers, waiting, self._slow_readers)
 
     async def follow(
-        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+        self,
+        tenant_id: TenantId,
+        after: int | None,
+        customer_id: CustomerId | None = None,
+        at_rest: Callable[[int], bool] | None = None,
     ) -> AsyncGenerator[EventRow, None]:
         """The events of a tenant: first those after the position ``after``, then what comes, no gap and none twice.
 
         With a customer, what is behind is read for that customer only; live events still come about everybody.
+        ``at_rest`` is called with the position reached when no event waits. Where it returns true, whoever it called
+        has joined there (`join`), and the generator ends.
 
         With None it begins after the newest event; what counts is the moment of the first ``anext``. Closing the
         generator unsubscribes; it ends by itself when the hub stops. Raises InvalidInput on ``after`` for a position
         that the log has not reached, and ReaderTooSlow when too much waits for it. The events are shared between
         followers: never change their payloads.
         """
-        newest = await self._find_newest(tenant_id)
+        newest = await self.find_newest(tenant_id)
         if after is not None and not 0 <= after <= newest:
             raise InvalidInput.one("after", reason="is no position of this log")
         position = newest if after is None else after
-        follower = self._join(tenant_id, position) if position == newest else None
+        follower = self.join(tenant_id, position) if position == newest else None
         try:
             while follower is None and not self._stopped:
                 page = await self._read_patiently(tenant_id, position, customer_id)
                 position = page.end
                 if not page.more:
                     # Before they are handed out: however long that takes, what comes meanwhile is kept.
-                    follower = self._join(tenant_id, position)
+                    follower = self.join(tenant_id, position)
                 for event in page.events:
                     yield event
-            while follower is not None and (live := await follower.take()) is not None:
+            while follower is not None:
+                if at_rest is not None and follower.has_caught_up and at_rest(follower.reached):
+                    return
+                live = await follower.take()
+                if live is None:
+                    return
                 yield live
         finally:
             if follower is not None:
-                self._leave(follower)
+                self.leave(follower)
 
     # ── followers ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _join(self, tenant_id: TenantId, position: int) -> Follower | None:
+    def join(
+        self, tenant_id: TenantId, position: int, crowd: Crowd | None = None, customer_id: CustomerId | None = None
+    ) -> Follower | None:
         """Follow from ``position`` on; None when the shared log is further already, so that there would be a gap."""
         if self._stopped:
             return None
@@ -235,11 +178,12 @@ class EventHub:
                 self._poller = asyncio.create_task(self._ask_each_second(), name="event poller")
         elif shared.position > position:
             return None
-        follower = Follower(shared, position, self._max_backlog)
+        follower = Follower(shared, position, self._max_backlog, crowd, customer_id)
         shared.followers.add(follower)
         return follower
 
-    def _leave(self, follower: Follower) -> None:
+    def leave(self, follower: Follower) -> None:
+        """Follow no longer. Harmless when repeated."""
         shared = follower.shared
         shared.followers.discard(follower)
         shared.drained.set()
@@ -252,7 +196,7 @@ class EventHub:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _find_newest(self, tenant_id: TenantId) -> int:
+    async def find_newest(self, tenant_id: TenantId) -> int:
         """The position of a tenant's newest event. All who ask before the statement is sent share its answer.
 
         So thousands who come back at once cost a few statements, and leave the connections to the requests.
@@ -327,7 +271,8 @@ class EventHub:
             if any(follower.is_full for follower in shared.followers):
                 await self._wait_for_room(shared)
             for follower in shared.followers:
-                follower.offer(event)
+                if follower.wants(event):
+                    follower.offer(event)
             shared.position = event.position
 
     async def _wait_for_room(self, shared: SharedLog) -> None:
@@ -342,9 +287,9 @@ class EventHub:
             rest = deadline - asyncio.get_running_loop().time()
             if rest <= 0 or not await _wait(shared.drained, rest):
                 for follower in late:
-                    self._slow_readers += 1
-                    follower.give_up()
-                    self._leave(follower)
+                    self._slow_readers += follower.part_from_slow()
+                    if follower.is_cut_off:
+                        self.leave(follower)
                 return
 
     # ── listening ────────────────────────────────────────────────────────────────────────────────────────────────

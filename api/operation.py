@@ -11,6 +11,7 @@ import orjson
 from strawberry.http import GraphQLRequestData, GraphQLRequestProtocol
 
 from permissions.actor import Actor
+from schema.channels import SendNow
 from schema.persisted import ASKED, DOCUMENT_ID, PERSISTED_QUERY, SHA256_PREFIX, AskedDocument
 
 NAMED_KEY_MAX_BYTES = 65_536
@@ -56,7 +57,7 @@ class OperationRequest:
     `request_id` is different for each operation. `drop_slow_reader` ends the connection because the reader of a
     subscription cannot keep up: over a WebSocket with code 4290 and the advice to resume with `after`. It returns at
     once and may be called from anywhere in the event loop, more than once. `last_event_id` is the cursor after which
-    the reader of an event stream wants to go on.
+    the reader of an event stream wants to go on. `send_now` sends the payload of an event at once, where it can.
     """
 
     actor: Actor
@@ -64,6 +65,7 @@ class OperationRequest:
     transport: Transport
     drop_slow_reader: Callable[[], None] = _nothing_to_drop
     last_event_id: str | None = None
+    send_now: SendNow | None = None
 
 
 class MalformedOperation(Exception):

@@ -18,6 +18,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode
+from websockets.http11 import Request
 
 from api.deadlines import LOOK_AGAIN_SECONDS, Patience
 from api.errors import error_response, unavailable
@@ -44,6 +45,9 @@ FULL = "This process has as many connections as it can hold. Try again."
 
 FULL_WARNING_SECONDS = 60.0
 """Between two lines of the log that say so."""
+
+SEND_FRAME = "treue.send_frame"
+"""The extension of a socket's scope that holds `LingeringWebSocketProtocol.send_frame`."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.server")
 
@@ -207,6 +211,22 @@ def _bound_unread_time(transport: Transport) -> None:
 
 class LingeringWebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSockets that, after refusing a broken or too large frame, go on reading until the other side has read why."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin a socket. Its application may send frames at once."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope["extensions"][SEND_FRAME] = {SEND_FRAME: self.send_frame}
+
+    def send_frame(self, frame: bytes) -> bool:
+        """Send a whole frame (`api/event_frames.py`); false where what was sent before is not taken yet, or at the end.
+
+        Thousands of readers are told the same: the frame is made once, and nobody waits here.
+        """
+        if self.close_sent or self.disconnected or not self.writable.is_set() or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on. A text that is no UTF-8 closes the socket (RFC 6455, section 8.1)."""

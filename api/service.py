@@ -152,7 +152,7 @@ def build_service(
 
     def make_context(request: OperationRequest) -> Context:
         operation = Operation(request.transport.lower())
-        return Context(services, request.actor, request.request_id, request.last_event_id, operation)
+        return Context(services, request.actor, request.request_id, request.last_event_id, operation, request.send_now)
 
     metrics = None if registry is None else ServerMetrics(registry)
     schema = treue_schema(UNAVAILABLE, planned=planned)

@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import orjson
 import structlog
 from graphql import GraphQLError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -32,6 +31,7 @@ from strawberry.utils.aio import aclosing
 from api.authentication import Unauthenticated
 from api.connections import CLOSE_RESTART, REASON_RESTART
 from api.deadlines import LOOK_AGAIN_SECONDS
+from api.event_frames import begin_next, find_sender, write_next
 from api.operation import MalformedOperation, OperationRequest, Transport, decode_json, read_operation
 from api.pages import PageRefused
 from api.sessions import ForeignPage
@@ -356,8 +356,9 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         actor = self.actor
         if actor is None:
             raise WebSocketDisconnected
+        send_now = find_sender(self._socket_scope, operation.id, lambda: not (operation.completed or self._closing))
         context = self.edge.make_context(
-            OperationRequest(actor, request_id, Transport.WEBSOCKET, self.drop_slow_reader)
+            OperationRequest(actor, request_id, Transport.WEBSOCKET, self.drop_slow_reader, send_now=send_now)
         )
         results = await self.schema.stream(
             operation.query or None,
@@ -390,9 +391,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             return
         if self._closing:
             raise WebSocketDisconnected
-        payload = result.answer.encode(result.extensions)
-        head = f'{{"id":{orjson.dumps(operation.id).decode()},"type":"next","payload":'
-        await cast("SocketAdapter", self.websocket).send_text(f"{head}{payload}}}")
+        text = write_next(begin_next(operation.id), result.answer.encode(result.extensions))
+        await cast("SocketAdapter", self.websocket).send_text(text)
 
 
 def _is_reader_too_slow(result: Any) -> bool:

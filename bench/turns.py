@@ -60,6 +60,14 @@ class _NoFeed(EventFeed):
         """Not asked for."""
         raise NotImplementedError
 
+    def join(self, *_arguments: Any) -> Any:
+        """Not asked for."""
+        raise NotImplementedError
+
+    def leave(self, place: Any) -> None:
+        """Not asked for."""
+        raise NotImplementedError
+
 
 class Stretch(NamedTuple):
     """The longest stretch of a document, and its processor time in all, in seconds."""

@@ -19,9 +19,10 @@ from loyalty.services.world import World
 from loyalty.storage.events import EventRow
 from permissions.actor import Actor
 from schema.budgets import refuse_charge, report_cost
+from schema.channels import Channels, Feed, Question, ReadEvent, SendNow, Watch
 from schema.connections import Order, Seal, cursor_of, whole_value
 from schema.delivery import Delivery
-from schema.fan_out import FanOut
+from schema.fan_out import FanOut, Group
 from schema.limits import QUESTION_COST
 from schema.loaders import Loaders
 from schema.persisted import (
@@ -48,13 +49,20 @@ API_TOKEN, CLIENT_SECRET = "api", "client"
 """Kinds of secrets; the kind stands in the text of a secret."""
 
 
-class EventFeed(Protocol):
+class EventFeed(Feed, Protocol):
     """Committed events of a tenant, from any position on, as they come."""
 
     def follow(
-        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+        self,
+        tenant_id: TenantId,
+        after: int | None,
+        customer_id: CustomerId | None = None,
+        at_rest: Callable[[int], bool] | None = None,
     ) -> AsyncGenerator[EventRow, None]:
-        """Events after a position, or from now on when ``after`` is None; what is behind only about a customer."""
+        """Events after a position, or from now on when ``after`` is None; what is behind only about a customer.
+
+        ``at_rest`` is called with the position reached when no event waits; it ends where that returns true.
+        """
 
 
 class CustomerTokenSigner(Protocol):
@@ -87,6 +95,8 @@ class Services:
     """The address at which staff sign in with a browser; None where nobody can."""
     fan_out: FanOut = field(default_factory=FanOut)
     """The answers to events, which subscribers with the same question share."""
+    channels: Channels = field(default_factory=Channels)
+    """What tells live subscriptions their events."""
 
 
 @dataclass(slots=True)
@@ -105,7 +115,10 @@ class Context:
     trusted_sha256: str | None = field(init=False, default=None)
     """The hash of the trusted document that the operation runs; None for any other document."""
     _cost_report: dict[str, object] | None = field(init=False, default=None)
+    send_now: SendNow | None = None
+    """Sends the payload of an event at once where the transport can; else results are taken from the stream."""
     delivery: Delivery = field(init=False)
+    _question: Question | None = field(init=False, default=None)
     _loaders: Loaders | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -189,6 +202,27 @@ class Context:
     def forget_loaded(self) -> None:
         """Drop what was loaded, and the loaders: a subscription that waits for an event needs none."""
         self._loaders = None
+
+    def ask(self, group: Group | None, read: ReadEvent) -> None:
+        """Note what a subscription asks of each event, until a channel asks it."""
+        self._question = Question(self.actor.tenant_id, group, read, self.event_cursor)
+
+    def join_channel(self, watch: Watch, position: int) -> bool:
+        """Let a channel tell all events after a position; false where it cannot begin there."""
+        services, question = self.services, self._question
+        if question is None:
+            return False
+        member = services.channels.join(services.feed, question, watch, position, self.delivery, self.send_now)
+        if member is not None:
+            self.delivery.channel = member
+            self._question = None
+        return member is not None
+
+    def for_event(self, position: int) -> "Context":
+        """A context in which one event is read for a channel, with loaders of its own."""
+        context = Context(self.services, self.actor, self.request_id)
+        context.delivery.take(position)
+        return context
 
     def event_cursor(self, position: int) -> Cursor:
         """The cursor of the event at a position of the tenant's log."""

@@ -8,13 +8,14 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from graphql import GraphQLError
 from strawberry.types import ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
+from loyalty.storage.events import EventRow
 from schema.masking import READER_TOO_SLOW, RESUME, ErrorCode, refusal, retry_hint
 
 EVENT_ATTEMPTS = 5
@@ -49,6 +50,19 @@ class StreamFailure(ExecutionResult):
     """The last result of a subscription that ends because of an error. No event is part of it."""
 
 
+class Channeled(Protocol):
+    """A subscription whose events come from a channel."""
+
+    async def take(self) -> EventRow:
+        """The next event that was not sent at once. Raises what ended the channel."""
+
+    async def read(self, event: EventRow) -> ExecutionResult:
+        """The answer to an event."""
+
+    def leave(self) -> None:
+        """Be told no more. Harmless when repeated."""
+
+
 class Delivery:
     """Where one subscription stands: which event it reads, and up to which one everything was delivered.
 
@@ -71,6 +85,8 @@ class Delivery:
         self.position: int | None = None
         """Where the event that is read stands in the log."""
         self._done_up_to: str | int | None = None
+        self.channel: Channeled | None = None
+        """What tells the events of the subscription from now on; None as long as it reads by itself."""
 
     def begin_after(self, cursor: str | None) -> None:
         """Note from where the subscription was asked to begin."""
@@ -81,6 +97,10 @@ class Delivery:
         self.position = position
         self._done_up_to = position - 1
 
+    def note_delivered(self, position: int) -> None:
+        """Note that everything up to a position was sent."""
+        self._done_up_to = position
+
     async def deliver(self, values: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
         """What a subscription's resolver yields, each value once for each attempt to read its fields."""
         self.is_subscription = True
@@ -89,6 +109,19 @@ class Delivery:
                 async with aclosing(self._offer(value)) as attempts:
                     async for attempt in attempts:
                         yield attempt
+
+    async def deliver_from(self, channel: "Channeled") -> AsyncGenerator[ExecutionResult, None]:
+        """What a channel does not send at once, each event once for each attempt to read its fields."""
+        while True:
+            try:
+                event = await channel.take()
+            except Exception as error:  # noqa: BLE001 - masked by who takes the results
+                yield _fail(error)
+                return
+            self.take(event.position)
+            async with aclosing(self._offer(event)) as attempts:
+                async for attempt in attempts:
+                    yield await _read(channel, attempt)
 
     async def _offer(self, value: V) -> AsyncGenerator[V, None]:
         """Yield the value of the event that was taken, once for each attempt to read its fields."""
@@ -160,6 +193,17 @@ class Delivery:
                 done = self._done_up_to
                 extensions[AFTER_EXTENSION] = done if isinstance(done, str) else self._cursor_at(done)
         return GraphQLError(error.message, extensions=extensions)
+
+
+async def _read(channel: Channeled, event: EventRow) -> ExecutionResult:
+    try:
+        return await channel.read(event)
+    except Exception as error:  # noqa: BLE001 - masked by who takes the results
+        return _fail(error)
+
+
+def _fail(error: Exception) -> ExecutionResult:
+    return ExecutionResult(data=None, errors=[GraphQLError(str(error), original_error=error)])
 
 
 def _is_passing(result: ExecutionResult) -> bool:

@@ -7,8 +7,7 @@ No extension of strawberry is used: one that implements `resolve` would make eve
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from inspect import isawaitable, signature
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast
 
 import strawberry
 from graphql import (
@@ -22,32 +21,29 @@ from graphql import (
     print_ast,
     specified_directives,
 )
-from graphql import ExecutionResult as CoreResult
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions.runner import SchemaExtensionsRunner
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext, StreamResult
+from strawberry.schema.schema import StreamResult
 from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 from strawberry.types.graphql import OperationType
 
-from execution.plans import Planner, Plans
-from permissions.actor import Actor
+from execution.plans import Planner
 from schema.batch_inputs import prepare_inputs
-from schema.batch_items import ReadVariables, let_marks_pass, read_batches
+from schema.batch_items import let_marks_pass, read_batches
 from schema.columns import COLUMNS
 from schema.costs import Costs
 from schema.delivery import Delivery, StreamFailure
 from schema.documents import Documents
-from schema.fan_out import EventResult, FanOut, Group, find_group
 from schema.input_values import refuse_unreadable_arguments
 from schema.limits import MAX_PAGE_SIZE
-from schema.masking import MAX_ERRORS, ErrorCode, mask_errors, refusal
+from schema.masking import ErrorCode, mask_errors, refusal
+from schema.operations import OperationExecution
 from schema.persisted import explain_errors, find_document, keep_document
 from schema.scalars import SCALARS
 from schema.tracing import (
-    EVENT,
     begin_operation,
     describe_operation,
     end_setup,
@@ -57,7 +53,7 @@ from schema.tracing import (
 )
 from schema.variables import count_values
 from schema.watching import Operation, OperationWatch, Outcome
-from tenancy.tracing import Tracer, enter_span, trace
+from tenancy.tracing import Tracer, enter_span
 
 SPECIFIED_DIRECTIVES = frozenset(directive.name for directive in specified_directives)
 """Directives of the GraphQL specification: every reader knows them, so they are not printed."""
@@ -77,93 +73,6 @@ class OperationContext(Protocol):
         """Where this operation stands, when it is a subscription."""
 
 
-@runtime_checkable
-class EventContext(Protocol):
-    """What is asked of the context of a subscription that shares its answers."""
-
-    @property
-    def actor(self) -> Actor:
-        """Who subscribes."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """Which event is read."""
-
-    @property
-    def fan_out(self) -> FanOut:
-        """What reads it."""
-
-
-SUBSCRIPTION = OperationType.SUBSCRIPTION.value
-_SIGNATURE_OF_BUILD = signature(StrawberryGraphQLCoreExecutionContext.build)
-_PLACE_OF_MAX_ERRORS = list(_SIGNATURE_OF_BUILD.parameters).index("max_coercion_errors")
-"""Where graphql-core passes the number of errors that it reports for variables."""
-_PLACE_OF_VARIABLES = list(_SIGNATURE_OF_BUILD.parameters).index("raw_variable_values")
-
-
-class _Execution(StrawberryGraphQLCoreExecutionContext):
-    """Runs operations by their plan where they have one, else as strawberry and graphql-core do.
-
-    Wrong values of variables are answered without suggestions and with few errors.
-    """
-
-    plans: Plans | None = None
-    """The plans of the document that is run."""
-
-    event_context: EventContext | None = None
-    """The context of a subscription that shares its answers. It is asked for here once, not for each event."""
-    group: Group | None = None
-    """With whom a subscription shares its answers."""
-    tracer: Tracer | None = None
-    """Who is told of each event that is read."""
-
-    @classmethod
-    def build(cls, *args: Any, **values: Any) -> Any:
-        """An execution, or the errors that prevent it: at most `MAX_ERRORS`, the last says whether there are more."""
-        values["hide_suggestions"] = True
-        if len(args) > _PLACE_OF_MAX_ERRORS:
-            args = (*args[:_PLACE_OF_MAX_ERRORS], MAX_ERRORS - 1, *args[_PLACE_OF_MAX_ERRORS + 1 :])
-        else:
-            values["max_coercion_errors"] = MAX_ERRORS - 1
-        place = _PLACE_OF_VARIABLES
-        variables = args[place] if len(args) > place else values.get("raw_variable_values")
-        if isinstance(variables, ReadVariables):
-            named = _SIGNATURE_OF_BUILD.bind(*args, **values)
-            named.arguments["raw_variable_values"] = variables.unread
-            args, values = named.args, named.kwargs
-        schema, document = args[:2]
-        execution: Any = super().build(*args, **values)
-        if isinstance(execution, _Execution):
-            if isinstance(variables, ReadVariables):
-                variables.complete(execution.variable_values)
-            execution.plans = schema._strawberry_schema.documents.find_plans(document)  # noqa: SLF001
-            context = execution.context_value
-            if execution.operation.operation.value == SUBSCRIPTION and isinstance(context, EventContext):
-                execution.event_context = context
-                execution.tracer = schema._strawberry_schema.tracer  # noqa: SLF001
-                execution.group = find_group(document, execution.operation, variables or {}, context.actor)
-        return execution
-
-    def execute_operation(self, serially: bool | None = None) -> Any:  # noqa: FBT001 - graphql-core passes it so
-        """Run the operation, or one event of a subscription. What has begun by its plan is never begun again."""
-        return self._run(serially) if self.event_context is None else self._answer_event(self.event_context)
-
-    async def _answer_event(self, context: EventContext) -> EventResult:
-        position = context.delivery.position
-        key = None if self.group is None or position is None else (self.group, position)
-        answer = await context.fan_out.answer(key, self._read_event)
-        return EventResult(data=answer.data, errors=answer.errors, answer=answer)
-
-    async def _read_event(self) -> CoreResult:
-        with trace(self.tracer, EVENT):
-            result = self._run(False)
-            return cast("CoreResult", await result if isawaitable(result) else result)
-
-    def _run(self, serially: bool | None) -> Any:  # noqa: FBT001 - graphql-core passes it so
-        plan = None if self.plans is None else self.plans.find(self)
-        return super().execute_operation(serially) if plan is None else plan.run(self)
-
-
 class ExecutableSchema(strawberry.Schema):
     """A strawberry schema whose results carry masked errors only, whichever way they come out."""
 
@@ -174,7 +83,7 @@ class ExecutableSchema(strawberry.Schema):
     """Who is told of every operation as a span, beside the round trips that belong to it."""
 
     def __init__(self, *, planned: bool = True, **values: Any) -> None:
-        super().__init__(execution_context_class=_Execution, **values)
+        super().__init__(execution_context_class=OperationExecution, **values)
         planner = Planner(self._schema, COLUMNS) if planned else None
         self.documents = Documents(self._schema, planner=planner)
 
@@ -268,8 +177,8 @@ class ExecutableSchema(strawberry.Schema):
         span = begin_operation(self.tracer, context)
         steps = results if span is None else step_within(span, results)
         try:
-            async with aclosing(results), aclosing(steps):
-                async for result in steps:
+            async with aclosing(results), aclosing(_go_on(steps, delivery)) as told:
+                async for result in told:
                     self._mask(result, context)
                     judged = await delivery.judge(result)
                     if judged is not None:
@@ -282,6 +191,8 @@ class ExecutableSchema(strawberry.Schema):
             self._mask(last, context)
             yield last
         finally:
+            if delivery.channel is not None:
+                delivery.channel.leave()
             if span is not None:
                 span.end()
             self._tell_end(context, last, began)
@@ -310,6 +221,17 @@ class ExecutableSchema(strawberry.Schema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Say nothing here: strawberry would log the query text. Masking logs what is a bug."""
+
+
+async def _go_on(results: AsyncGenerator[Any, None], delivery: Delivery) -> AsyncGenerator[Any, None]:
+    """The results of an operation, then those of the channel that its subscription has joined meanwhile."""
+    async with aclosing(results):
+        async for result in results:
+            yield result
+    if delivery.channel is not None:
+        async with aclosing(delivery.deliver_from(delivery.channel)) as told:
+            async for result in told:
+                yield result
 
 
 def _refuse(context: ExecutionContext, errors: list[GraphQLError]) -> PreExecutionError:

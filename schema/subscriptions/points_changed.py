@@ -1,6 +1,6 @@
 """``pointsChanged``: every change of a balance, as it happens."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Annotated, NamedTuple, cast
@@ -10,13 +10,14 @@ import strawberry
 from loyalty.log.events import decode_row
 from loyalty.rules.event_codec import EVENT_CLASSES
 from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.fields import computed
 from schema.guard import guarded_stream
 from schema.loaders import loaded
 from schema.scalars import Cursor
-from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
+from schema.subscriptions.stream import find_watched_customer, follow
 from schema.types.customer import CustomerBy, PointsAccount
 from schema.types.event import account_then
 from schema.types.ledger import LedgerEntry
@@ -47,6 +48,21 @@ class PointsChanged:
         return await account_then(info, cast("PointsChangedRow", self))
 
 
+class WatchedPoints(NamedTuple):
+    """Which changes of points a subscription tells of."""
+
+    customer_id: CustomerId | None
+
+    def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> PointsChanged | None:
+        """The change that an event tells of, if it is told."""
+        if event.kind not in OF_ENTRIES or self.customer_id not in (None, event.customer_id):
+            return None
+        logged = decode_row(event)
+        entry_id: EntryId = getattr(logged.event, ENTRY)
+        row = PointsChangedRow(cursor_at(logged.position), entry_id, event.customer_id, logged.customer.account)
+        return show_row(PointsChanged, row)
+
+
 @guarded_stream(
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
@@ -58,12 +74,7 @@ async def points_changed(
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsChanged, None]:
     """The account is the one right after the entry; its value in money is that of the settings now."""
-    watched = await find_watched_customer(info, customer)
-    async with aclosing(follow(info, after, watched)) as events:
-        async for event in events:
-            if event.kind not in OF_ENTRIES or watched not in (None, event.customer_id):
-                continue
-            logged = decode_row(event)
-            entry_id: EntryId = getattr(logged.event, ENTRY)
-            row = PointsChangedRow(event_cursor(info, logged), entry_id, event.customer_id, logged.customer.account)
-            yield show_row(PointsChanged, row)
+    watch = WatchedPoints(await find_watched_customer(info, customer))
+    async with aclosing(follow(info, after, watch)) as changes:
+        async for change in changes:
+            yield change

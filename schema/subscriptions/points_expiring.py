@@ -1,6 +1,6 @@
 """``pointsExpiring``: who is to be told that points will expire, as it becomes due."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, NamedTuple, cast
@@ -10,12 +10,13 @@ import strawberry
 from loyalty.log.events import LoggedEvent, decode_row
 from loyalty.rules.events import PointsExpiring as PointsExpiringEvent
 from loyalty.rules.ids import CustomerId, LotId
+from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
 from schema.loaders import loaded
 from schema.scalars import Cursor, Points
-from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
+from schema.subscriptions.stream import find_watched_customer, follow
 from schema.types.customer import Customer, CustomerBy
 from schema.types.expiry import PointsLot
 from schema.types.node import show_row
@@ -48,6 +49,36 @@ class PointsExpiring:
     occurred_at: datetime = strawberry.field(description="When the notice became due and was written.")
 
 
+class WatchedNotices(NamedTuple):
+    """Which notices a subscription tells of; with days only those of one of these numbers of days."""
+
+    customer_id: CustomerId | None
+    days_before: frozenset[int] | None
+
+    def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> PointsExpiring | None:
+        """The notice that an event tells of, if it is told."""
+        if event.kind != PointsExpiringEvent.kind or self.customer_id not in (None, event.customer_id):
+            return None
+        logged = decode_row(event)
+        notice = cast("PointsExpiringEvent", logged.event)
+        if self.days_before is not None and notice.days_before not in self.days_before:
+            return None
+        return show_row(PointsExpiring, _row(cursor_at(logged.position), logged, notice))
+
+
+def _row(cursor: Cursor, logged: LoggedEvent, notice: PointsExpiringEvent) -> PointsExpiringRow:
+    return PointsExpiringRow(
+        cursor=cursor,
+        customer_id=notice.customer_id,
+        lot_id=notice.lot_id,
+        points=notice.points,
+        days_before=notice.days_before,
+        expires_at=datetime.fromisoformat(notice.expires_at),
+        marketing_consent=notice.marketing_consent,
+        occurred_at=logged.occurred_at,
+    )
+
+
 @guarded_stream(
     Permission.LOYALTY_READ,
     Permission.SELF_READ,
@@ -63,25 +94,8 @@ async def points_expiring(
     after: Annotated[Cursor | None, strawberry.argument(description="Go on after this event, without a gap.")] = None,
 ) -> AsyncGenerator[PointsExpiring, None]:
     """The points and the consent are those of the moment at which the notice became due."""
-    watched = await find_watched_customer(info, customer)
-    async with aclosing(follow(info, after, watched)) as events:
-        async for event in events:
-            if event.kind != PointsExpiringEvent.kind or watched not in (None, event.customer_id):
-                continue
-            logged = decode_row(event)
-            notice = cast("PointsExpiringEvent", logged.event)
-            if days_before is None or notice.days_before in days_before:
-                yield show_row(PointsExpiring, _row(info, logged, notice))
-
-
-def _row(info: Info, logged: LoggedEvent, notice: PointsExpiringEvent) -> PointsExpiringRow:
-    return PointsExpiringRow(
-        cursor=event_cursor(info, logged),
-        customer_id=notice.customer_id,
-        lot_id=notice.lot_id,
-        points=notice.points,
-        days_before=notice.days_before,
-        expires_at=datetime.fromisoformat(notice.expires_at),
-        marketing_consent=notice.marketing_consent,
-        occurred_at=logged.occurred_at,
-    )
+    days = None if days_before is None else frozenset(days_before)
+    watch = WatchedNotices(await find_watched_customer(info, customer), days)
+    async with aclosing(follow(info, after, watch)) as notices:
+        async for notice in notices:
+            yield notice

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
+from typing import Any
 
-from loyalty.log.events import LoggedEvent
 from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId
 from loyalty.services.event_log import find_followed_customer
-from loyalty.storage.events import EventRow
+from schema.channels import Watch
 from schema.connections import place_of
 from schema.context import EVENT_ORDER, Info
 from schema.masking import FeedEnded
@@ -17,31 +18,32 @@ LAST_EVENT_ID = "Last-Event-ID"
 """The header of an event stream that says where to go on (HTML standard, server-sent events)."""
 
 
-async def follow(info: Info, after: str | None, watched: CustomerId | None) -> AsyncGenerator[EventRow, None]:
-    """The tenant's events after a cursor, or from now on. What one event loaded is forgotten before the next.
+async def follow(info: Info, after: str | None, watch: Watch) -> AsyncGenerator[Any, None]:
+    """What is shown of the tenant's events after a cursor, or from now on, until a channel tells the rest.
 
-    The header `Last-Event-ID` of an event stream counts before the argument ``after``. Raises FeedEnded at the end,
-    which comes when the process stops.
+    What one event loaded is forgotten before the next. The header `Last-Event-ID` of an event stream counts before the
+    argument ``after``. Raises FeedEnded at the end, which comes when the process stops.
     """
     context = info.context
     start, name = (context.last_event_id, LAST_EVENT_ID) if context.last_event_id else (after, "after")
     position = None if start is None else place_of(context.seal, start, EVENT_ORDER, name)
     context.delivery.begin_after(start)
+    log = context.services.feed.follow(
+        context.actor.tenant_id, position, watch.customer_id, partial(context.join_channel, watch)
+    )
     try:
-        async with aclosing(context.services.feed.follow(context.actor.tenant_id, position, watched)) as events:
+        async with aclosing(log) as events:
             async for event in events:
                 context.forget_loaded()
                 context.delivery.take(event.position)
-                yield event
+                shown = watch.show(event, context.event_cursor)
+                if shown is not None:
+                    yield shown
     except InvalidInput as refused:
         # The feed knows positions, not where a reader wrote them.
         raise InvalidInput.one(name, reason=refused.problems[0].reason) from refused
-    raise FeedEnded
-
-
-def event_cursor(info: Info, event: LoggedEvent) -> str:
-    """The cursor of an event."""
-    return info.context.event_cursor(event.position)
+    if context.delivery.channel is None:
+        raise FeedEnded
 
 
 async def find_watched_customer(info: Info, by: CustomerBy | None) -> CustomerId | None:

@@ -1,6 +1,6 @@
 """``tierUpgraded``: who came into a higher tier, as it happens."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from typing import Annotated, NamedTuple, cast
@@ -12,11 +12,12 @@ from loyalty.rules.events import TierUpgraded as TierUpgradedEvent
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.tiers import TierChangeCause
 from loyalty.rules.zones import locale_matches
+from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
 from schema.guard import guarded_stream
 from schema.scalars import Cursor, Locale
-from schema.subscriptions.stream import event_cursor, find_watched_customer, follow
+from schema.subscriptions.stream import find_watched_customer, follow
 from schema.types.customer import CustomerBy
 from schema.types.event import TierUpgrade
 from schema.types.node import show_row
@@ -38,6 +39,42 @@ class TierUpgradedRow(NamedTuple):
 @strawberry.type(description="A customer came into a higher tier; streamed once for each real upgrade.")
 class TierUpgraded(TierUpgrade):
     cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
+
+
+class WatchedUpgrades(NamedTuple):
+    """Which tier upgrades a subscription tells of; what is None leaves nothing out."""
+
+    customer_id: CustomerId | None
+    tiers: frozenset[TierId] | None
+    locale: str | None
+    causes: frozenset[TierChangeCause]
+
+    def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> TierUpgraded | None:
+        """The upgrade that an event tells of, if it is told."""
+        if event.kind != TierUpgradedEvent.kind or self.customer_id not in (None, event.customer_id):
+            return None
+        logged = decode_row(event)
+        upgrade = cast("TierUpgradedEvent", logged.event)
+        is_wanted = (
+            upgrade.cause in self.causes
+            and (self.tiers is None or upgrade.tier_id in self.tiers)
+            and (
+                self.locale is None or (logged.customer.locale and locale_matches(self.locale, logged.customer.locale))
+            )
+        )
+        return show_row(TierUpgraded, _row(cursor_at(logged.position), logged, upgrade)) if is_wanted else None
+
+
+def _row(cursor: Cursor, logged: LoggedEvent, upgrade: TierUpgradedEvent) -> TierUpgradedRow:
+    return TierUpgradedRow(
+        cursor=cursor,
+        customer_id=upgrade.customer_id,
+        from_tier_id=upgrade.previous_tier_id,
+        to_tier_id=upgrade.tier_id,
+        cause=upgrade.cause,
+        qualifying_points=upgrade.qualifying_points,
+        occurred_at=logged.occurred_at,
+    )
 
 
 @guarded_stream(
@@ -62,29 +99,8 @@ async def tier_upgraded(
 ) -> AsyncGenerator[TierUpgraded, None]:
     """Filters look at the event as it was when it happened."""
     watched = await find_watched_customer(info, customer)
-    wanted = None if tiers is None else await find_known_tier_ids(info, tiers, "tiers")
-    allowed = {TierChangeCause.ACCRUAL} if causes is None else set(causes)
-    async with aclosing(follow(info, after, watched)) as events:
-        async for event in events:
-            if event.kind != TierUpgradedEvent.kind or watched not in (None, event.customer_id):
-                continue
-            logged = decode_row(event)
-            upgrade = cast("TierUpgradedEvent", logged.event)
-            if (
-                upgrade.cause in allowed
-                and (wanted is None or upgrade.tier_id in wanted)
-                and (locale is None or (logged.customer.locale and locale_matches(locale, logged.customer.locale)))
-            ):
-                yield show_row(TierUpgraded, _row(info, logged, upgrade))
-
-
-def _row(info: Info, logged: LoggedEvent, upgrade: TierUpgradedEvent) -> TierUpgradedRow:
-    return TierUpgradedRow(
-        cursor=event_cursor(info, logged),
-        customer_id=upgrade.customer_id,
-        from_tier_id=upgrade.previous_tier_id,
-        to_tier_id=upgrade.tier_id,
-        cause=upgrade.cause,
-        qualifying_points=upgrade.qualifying_points,
-        occurred_at=logged.occurred_at,
-    )
+    wanted = None if tiers is None else frozenset(await find_known_tier_ids(info, tiers, "tiers"))
+    allowed = frozenset({TierChangeCause.ACCRUAL} if causes is None else causes)
+    async with aclosing(follow(info, after, WatchedUpgrades(watched, wanted, locale, allowed))) as upgrades:
+        async for upgrade in upgrades:
+            yield upgrade

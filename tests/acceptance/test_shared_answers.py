@@ -1,20 +1,25 @@
 """Subscribers share answers to events; who they are, what they may read and when they lose it stays their own."""
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import orjson
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from tests.acceptance.business import Business
-from tests.acceptance.client import Caller, Json, create_rule, create_tier, money, newest_cursor, record
+from tests.acceptance.client import Caller, Json, adjust, create_rule, create_tier, money, newest_cursor, record
 from tests.acceptance.conftest import OpenBusiness
-from tests.acceptance.sockets import open_socket, read_to_the_end, receive, send
+from tests.acceptance.sockets import PROTOCOL, open_socket, read_to_the_end, receive, send
 
 CLOSED_WITHIN_SECONDS = 5
 REVOKED = 4403
 EVENTS = 4
+LONG_EVENTS = 80
+NOTES = 12
+SMALL_BUFFER = 4_096
 
 CHANGES = """
 subscription($after: Cursor, $one: CustomerBy, $first: Int = 2, $isLong: Boolean = true) {
@@ -140,3 +145,47 @@ async def test_a_revoked_token_is_told_nothing_more_while_others_go_on(salon: Bu
         (told,) = await take(other, 1)
         nodes = told["data"]["pointsChanged"]["entry"]["customer"]["purchases"]["nodes"]
         assert {node["externalId"] for node in nodes} == {"before", "after"}
+
+
+async def listen(stack: AsyncExitStack, caller: Caller, operation_id: str, after: str) -> ClientConnection:
+    """A socket with a small buffer that is told long events under an id of its own."""
+    raw = socket_of(caller)
+    stack.callback(raw.close)
+    opened: ClientConnection = await stack.enter_async_context(
+        connect(caller.server.socket_url, subprotocols=[PROTOCOL], sock=raw, max_queue=1)
+    )
+    await send(opened, type="connection_init", payload=caller.headers)
+    assert (await receive(opened))["type"] == "connection_ack"
+    notes = " ".join(f"n{number}: note" for number in range(NOTES))
+    document = f'subscription {{ pointsChanged(after: "{after}") {{ cursor entry {{ points {notes} }} }} }}'
+    await send(opened, id=operation_id, type="subscribe", payload={"query": document})
+    return opened
+
+
+def socket_of(caller: Caller) -> socket.socket:
+    """A connection whose reader must read, or the server has to wait."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
+    address = urlsplit(caller.server.socket_url)
+    raw.connect((address.hostname, address.port))
+    return raw
+
+
+async def test_live_sockets_are_told_alike_under_their_own_ids_however_slow(salon: Business) -> None:
+    """Whole messages, each event once and in order, also for a socket that reads nothing until all has happened."""
+    await create_rule(salon.manager, "Always")
+    await record(salon.integration, "first")
+    after = await newest_cursor(salon.owner)
+    ids = ["1", "1", "2", 'a "quoted" é', "slow"]
+    async with AsyncExitStack() as stack:
+        sockets = [await listen(stack, salon.manager, one, after) for one in ids]
+        for number in range(LONG_EVENTS):
+            await adjust(salon.manager, f"key-{number}", number + 1, internalNote="ö" * 1_800)
+        told = {}
+        for name, opened in enumerate(sockets):
+            messages = [await receive(opened) for _ in range(LONG_EVENTS)]
+            assert {message["id"] for message in messages} == {ids[name]}
+            told[name] = [message["payload"] for message in messages]
+    first = told[0]
+    assert [payload["data"]["pointsChanged"]["entry"]["points"] for payload in first] == list(range(1, LONG_EVENTS + 1))
+    assert all(payloads == first for payloads in told.values())

@@ -23,8 +23,9 @@ from schema.executable import ExecutableSchema
 from schema.root import treue_schema
 from tenancy.database import Database
 from tests.fixtures.database import DatabaseServer
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import staff_actor
-from tests.schema.test_statements import NoFeed, no_signer
+from tests.schema.test_statements import no_signer
 
 RELEASES = sorted((Path(__file__).parent / "releases").glob("*.json"))
 UNTIMED_LIFE = "purchase-104"

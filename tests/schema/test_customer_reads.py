@@ -5,7 +5,7 @@ canary came in is where the mutation takes it, so a new field of an input or of 
 """
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from permissions.actor import Actor
 from schema.context import Services
 from schema.root import treue_schema
 from tenancy.database import Database
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import customer_actor, position_all_events
 from tests.schema.test_every_field import EUR, Asking, Life, Seen
@@ -160,14 +161,18 @@ class WordyLife(Life):
         return f"canary <{path}{of and f' of {of}'}> {self._number}"
 
 
-class OwnLog:
+class OwnLog(NoFeed):
     """The events of a tenant, as the hub gives them to a follower of one customer."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     async def follow(
-        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
+        self,
+        tenant_id: TenantId,
+        after: int | None,
+        customer_id: CustomerId | None = None,
+        at_rest: Callable[[int], bool] | None = None,  # noqa: ARG002 - it ends before it waits
     ) -> AsyncGenerator[EventRow, None]:
         """All of them, or the customer's, from the first on."""
         async with self._world.database.tenant_transaction(tenant_id) as tx:

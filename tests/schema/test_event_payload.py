@@ -15,10 +15,11 @@ from schema.queries.viewer import NODE_TYPES
 from schema.root import treue_schema
 from schema.types.event_payload import NODE_OF_MEMBER, show_payload
 from tenancy.database import Database
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import Salon
 from tests.loyalty.rules.payloads import read_payloads
 from tests.loyalty.services.builders import earn, one_point_per_euro, order, position_all_events
-from tests.schema.test_statements import NoFeed, no_signer
+from tests.schema.test_statements import no_signer
 
 PAYLOADS = read_payloads()
 KEPT = [(kind, version) for kind in sorted(PAYLOADS) for version in sorted(PAYLOADS[kind], key=int)]

@@ -5,7 +5,7 @@ The documents are made from the schema, so a new field is asked for without a li
 """
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,7 @@ from schema.node_ids import decode_id
 from schema.root import treue_schema
 from schema.user_error import UserError
 from tenancy.database import Database
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import salon_of
 from tests.loyalty.rules.test_errors import EVERY_ERROR
 from tests.loyalty.services.builders import NOBODY, customer_actor, read_all_events
@@ -230,7 +231,7 @@ class Asking:
                 self.seen.take(result.data)
 
 
-class WholeLog:
+class WholeLog(NoFeed):
     """The events of a tenant as they stand; the stream ends with them."""
 
     def __init__(self, world: World) -> None:
@@ -241,6 +242,7 @@ class WholeLog:
         tenant_id: TenantId,
         after: int | None,
         customer_id: CustomerId | None = None,  # noqa: ARG002 - every event is about what the test asks for
+        at_rest: Callable[[int], bool] | None = None,  # noqa: ARG002 - it ends before it waits
     ) -> AsyncGenerator[EventRow, None]:
         """All of them, from the first on."""
         async with self._world.database.tenant_transaction(tenant_id) as tx:

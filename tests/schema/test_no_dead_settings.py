@@ -4,7 +4,7 @@ The settings are read from the schema itself: a leaf of `programUpdate` without 
 leaf over the API to one value and to another, in two salons in which the same happens, and says what is seen in each.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ from graphql import GraphQLInputObjectType, get_named_type
 from loyalty.rules.earning import CatalogItem, Conditions, Weekday
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.gift_card import GiftCardOrigin
-from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.rules.money import Money
 from loyalty.rules.purchase import LineKind, PurchaseLine, PurchaseStatus
 from loyalty.services.catalog import CatalogEdit, upsert_catalog_items
@@ -31,11 +30,11 @@ from loyalty.services.tier import create_tier
 from loyalty.services.tier_review import review_due
 from loyalty.services.world import World
 from loyalty.storage.customers import CustomerRow
-from loyalty.storage.events import EventRow
 from permissions.actor import Actor
 from schema.context import Context, Services
 from schema.executable import ExecutableSchema
 from schema.root import treue_schema
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
     NOON,
@@ -443,16 +442,6 @@ TRIALS = {
     "tiering.downgrade": Trial(("NEVER", "AT_WINDOW_END"), tier_in_may, (["Silver", "Silver"], [None, None]), MONTHLY),
     "tiering.graceDays": Trial((0, 10), tier_in_may, ([None, None], ["Silver", None]), MONTHLY),
 }
-
-
-class NoFeed:
-    """Nothing is followed here."""
-
-    def follow(
-        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
-    ) -> AsyncGenerator[EventRow, None]:
-        """No events."""
-        raise NotImplementedError
 
 
 def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:

@@ -1,22 +1,20 @@
 """How many statements a whole operation sends: every one is a round trip, and lists must not multiply them."""
 
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
 import pytest
 
-from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.customer_token import CustomerGrant
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
-from loyalty.storage.events import EventRow
 from permissions.actor import Actor
 from schema.context import Context, Services
 from schema.executable import ExecutableSchema
 from schema.root import treue_schema
 from tenancy.statements import compile_statement, count_compiled
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import earn, give, one_point_per_euro, order
@@ -54,16 +52,6 @@ TIERS = "{ tiers { name customerCount } }"
 RULES = (
     "query($first: Int! = 50) { earningRules(first: $first) { nodes { name conditionSummary award { __typename } } } }"
 )
-
-
-class NoFeed:
-    """Nothing is followed here."""
-
-    def follow(
-        self, tenant_id: TenantId, after: int | None, customer_id: CustomerId | None = None
-    ) -> AsyncGenerator[EventRow, None]:
-        """No events."""
-        raise NotImplementedError
 
 
 def no_signer(maker: Actor, grant: CustomerGrant) -> tuple[str, datetime]:

@@ -24,6 +24,7 @@ from schema.context import EVENT_ORDER, Context, Services
 from schema.executable import ExecutableSchema
 from schema.node_ids import encode_id
 from schema.root import treue_schema
+from tests.fixtures.feeds import NoFeed
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
     NOBODY,
@@ -35,7 +36,7 @@ from tests.loyalty.services.builders import (
     pay_back,
     set_policy,
 )
-from tests.schema.test_statements import NoFeed, no_signer
+from tests.schema.test_statements import no_signer
 
 MATRIX = """\
 field                      owner  manager  staff  integration  customer  reports  records

@@ -1,0 +1,147 @@
+"""Who follows a tenant's log in this process, and what waits for each of them."""
+
+import asyncio
+from collections import deque
+
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.storage.events import EventRow
+from schema.channels import Crowd
+from schema.masking import FeedEnded, ReaderTooSlow
+
+
+class Follower:
+    """The backlog of one subscription, or of a crowd of them. Everything up to ``position`` was handed to it.
+
+    With a customer only events of that customer are offered. ``crowd`` reads what is offered without waiting for it.
+    """
+
+    def __init__(
+        self,
+        shared: "SharedLog",
+        position: int,
+        max_backlog: int,
+        crowd: Crowd | None = None,
+        customer_id: CustomerId | None = None,
+    ) -> None:
+        self.shared = shared
+        self.position = position
+        self.crowd = crowd
+        self._customer_id = customer_id
+        self._max_backlog = max_backlog
+        self._backlog: deque[EventRow] = deque()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._too_slow = False
+
+    @property
+    def reader_count(self) -> int:
+        """How many subscriptions read here."""
+        return 1 if self.crowd is None else self.crowd.reader_count
+
+    @property
+    def backlog_count(self) -> int:
+        """How many events wait to be taken."""
+        return len(self._backlog)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it is told no more, since it was too slow."""
+        return self._too_slow
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether it goes on, and no event waits."""
+        return not (self._backlog or self._ended or self._too_slow)
+
+    @property
+    def reached(self) -> int:
+        """The position up to which it has taken everything, when it has caught up."""
+        return max(self.position, self.shared.position)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait for its slowest reader."""
+        return len(self._backlog) + (0 if self.crowd is None else self.crowd.most_waiting)
+
+    @property
+    def unread_count(self) -> int:
+        """How many events wait for its readers, all together."""
+        waiting = len(self._backlog) * self.reader_count
+        return waiting if self.crowd is None else waiting + self.crowd.waiting_count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more fits in."""
+        return self.waiting_count >= self._max_backlog
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than half of what fits in waits to be taken."""
+        return self.waiting_count > self._max_backlog // 2
+
+    def wants(self, event: EventRow) -> bool:
+        """Whether an event is offered to it."""
+        return self._customer_id is None or self._customer_id == event.customer_id
+
+    def offer(self, event: EventRow) -> None:
+        """Add an event to the backlog, which is not full; one that the follower has read by itself is passed over."""
+        if event.position > self.position:
+            self.position = event.position
+            self._backlog.append(event)
+            self._wake()
+
+    def end(self) -> None:
+        """Let the follower take what waits, then end."""
+        self._ended = True
+        self._wake()
+
+    def part_from_slow(self) -> int:
+        """Part from readers that are behind; how many they were. Without a reader left the follower has ended."""
+        if self.crowd is not None and len(self._backlog) <= self._max_backlog // 2:
+            return self.crowd.part_from_slow(self._max_backlog // 2 - len(self._backlog))
+        self._too_slow = True
+        self._backlog.clear()
+        self._wake()
+        return self.reader_count
+
+    def _wake(self) -> None:
+        if self.crowd is None:
+            self._changed.set()
+        else:
+            self.crowd.wake()
+
+    def take_now(self) -> EventRow | None:
+        """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""
+        if not self._backlog:
+            if self._too_slow:
+                raise ReaderTooSlow
+            if self._ended:
+                raise FeedEnded
+            return None
+        self.note_taken()
+        return self._backlog.popleft()
+
+    def note_taken(self) -> None:
+        """Tell the log that fewer events wait."""
+        self.shared.drained.set()
+
+    async def take(self) -> EventRow | None:
+        """The next event, when there is one; None at the end. Raises ReaderTooSlow."""
+        try:
+            while (event := self.take_now()) is None:
+                self._changed.clear()
+                await self._changed.wait()
+        except FeedEnded:
+            return None
+        return event
+
+
+class SharedLog:
+    """One tenant's log as this process follows it, for all followers together; lives while there are any."""
+
+    def __init__(self, tenant_id: TenantId, position: int) -> None:
+        self.tenant_id = tenant_id
+        self.position = position
+        self.followers: set[Follower] = set()
+        self.woken = asyncio.Event()
+        self.drained = asyncio.Event()

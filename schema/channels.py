@@ -1,0 +1,323 @@
+"""A channel tells each event once to all live subscriptions that ask the same question.
+
+A subscription reads what is behind by itself. When nothing waits for it any more it joins the channel of its question,
+and needs no execution and no loop of its own. The channel reads an event once and hands the same payload to all members
+in one go. A member whose reader is behind, or an event that cannot be read, is the member's own again: it takes the
+event from its backlog, and tries and fails alone.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import copy_context
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from loyalty.rules.ids import CustomerId, TenantId
+from loyalty.storage.events import EventRow
+from schema.delivery import CURSOR_EXTENSION, Delivery
+from schema.fan_out import EventResult, Group
+from schema.masking import ReaderTooSlow
+from schema.scalars import Cursor
+
+MEMBERS_AT_ONCE = 500
+"""Members that are told an event before the process serves others."""
+
+ReadEvent = Callable[[object, int], Awaitable[EventResult]]
+"""Reads the fields of a value for the event at a position of the log, once for all who ask at the same time."""
+
+SendNow = Callable[[str], bool]
+"""Sends a payload at once; false where the reader is behind, so that it has to wait its turn."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.subscriptions")
+
+
+class Crowd(Protocol):
+    """Subscriptions that follow a log together."""
+
+    @property
+    def reader_count(self) -> int:
+        """How many they are."""
+
+    @property
+    def most_waiting(self) -> int:
+        """How many events wait for the slowest of them."""
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait for all of them together. It may be asked from another thread."""
+
+    def wake(self) -> None:
+        """Something is there to be taken, or the end."""
+
+    def part_from_slow(self, most_waiting: int) -> int:
+        """Part from those for whom more events wait; how many they were."""
+
+
+class Place(Protocol):
+    """Where a crowd stands in a log."""
+
+    def take_now(self) -> EventRow | None:
+        """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""
+
+    def note_taken(self) -> None:
+        """Tell the log that fewer events wait."""
+
+
+class Feed(Protocol):
+    """Committed events of a tenant, as they come."""
+
+    def join(
+        self, tenant_id: TenantId, position: int, crowd: Crowd | None = None, customer_id: CustomerId | None = None
+    ) -> Place | None:
+        """Follow from a position on, for a customer alone where one is given; None where there would be a gap."""
+
+    def leave(self, place: Any) -> None:
+        """Follow no longer. Harmless when repeated."""
+
+
+class Watch(Protocol):
+    """Which events a subscription tells of, and as what. Equal ones tell the same."""
+
+    @property
+    def customer_id(self) -> CustomerId | None:
+        """Whose events; None for everybody's."""
+
+    def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> object | None:
+        """The value of the root field; None for an event that is not told."""
+
+
+class Question(NamedTuple):
+    """What a subscription wants to know of each event."""
+
+    tenant_id: TenantId
+    group: Group | None
+    """Who asks the same; None for who asks alone."""
+    read: ReadEvent
+    cursor_at: Callable[[int], Cursor]
+    """Makes the cursor of a position of the log."""
+
+
+class Member:
+    """One subscription in a channel. What waits for it stands in its backlog."""
+
+    __slots__ = ("_backlog", "_channel", "_delivery", "_end", "_position", "_send_now", "_waiter")
+
+    def __init__(self, channel: "Channel", position: int, delivery: Delivery, send_now: SendNow | None) -> None:
+        self._channel = channel
+        self._position = position
+        self._delivery = delivery
+        self._send_now = send_now
+        self._backlog: deque[EventRow] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._end: Exception | None = None
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait for it."""
+        return len(self._backlog)
+
+    @property
+    def can_be_told_now(self) -> bool:
+        """Whether it waits for an event, and has a reader who can be sent one at once."""
+        return self._send_now is not None and self._waiter is not None and not self._waiter.done()
+
+    def tell(self, event: EventRow, payload: str | None) -> None:
+        """Send the payload of an event at once, else keep the event; one that was read before is passed over."""
+        if event.position <= self._position or self._end is not None:
+            return
+        self._position = event.position
+        if payload is not None and self.can_be_told_now and self._send_now is not None and self._send_now(payload):
+            self._delivery.note_delivered(event.position)
+            return
+        self._backlog.append(event)
+        self._channel.behind.add(self)
+        self._wake()
+
+    def end(self, reason: Exception) -> None:
+        """Let it end with an error. What still waits is told before, unless its reader is too slow."""
+        self._end = reason
+        self._wake()
+
+    def part(self, reason: Exception) -> None:
+        """Throw away what waits, and let it end."""
+        self._backlog.clear()
+        self._channel.behind.discard(self)
+        self.end(reason)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def take(self) -> EventRow:
+        """The next event that was not sent at once, when there is one. Raises what ended the channel."""
+        while not self._backlog:
+            if self._end is not None:
+                raise self._end
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event = self._backlog.popleft()
+        if not self._backlog:
+            self._channel.behind.discard(self)
+        self._channel.note_taken()
+        return event
+
+    async def read(self, event: EventRow) -> EventResult:
+        """The answer to an event."""
+        return await self._channel.read(event)
+
+    def leave(self) -> None:
+        """Be told no more. Harmless when repeated."""
+        self._channel.leave(self)
+
+
+class Channel:
+    """The live subscriptions with one question. A `Crowd`. It works in a task only while there is something to tell."""
+
+    def __init__(self, question: Question, watch: Watch, close: Callable[[], None]) -> None:
+        self._question = question
+        self._watch = watch
+        self._close = close
+        self._context = copy_context()
+        self._members: dict[Member, None] = {}
+        self._work: asyncio.Task[None] | None = None
+        self.place: Place | None = None
+        self.behind: set[Member] = set()
+
+    @property
+    def reader_count(self) -> int:
+        """How many members there are."""
+        return len(self._members)
+
+    @property
+    def most_waiting(self) -> int:
+        """How many events wait for the slowest member."""
+        return max((member.waiting_count for member in self.behind), default=0)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many events wait for all members together."""
+        return sum(member.waiting_count for member in list(self.behind))
+
+    def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Member:
+        """A new member, who was told everything up to a position."""
+        member = Member(self, position, delivery, send_now)
+        self._members[member] = None
+        return member
+
+    def leave(self, member: Member) -> None:
+        """Forget a member; the channel ends with the last one."""
+        self._members.pop(member, None)
+        self.behind.discard(member)
+        self.note_taken()
+        if not self._members:
+            self._close()
+            if self._work is not None:
+                self._work.cancel()
+
+    def note_taken(self) -> None:
+        """Tell the log that fewer events wait for a member."""
+        if self.place is not None:
+            self.place.note_taken()
+
+    def part_from_slow(self, most_waiting: int) -> int:
+        """Part from members for whom more events wait; how many they were."""
+        late = [member for member in self.behind if member.waiting_count > most_waiting]
+        for member in late:
+            member.part(ReaderTooSlow())
+        return len(late)
+
+    def wake(self) -> None:
+        """Begin to tell what is there, unless that goes on already."""
+        if self._work is None:
+            self._work = asyncio.create_task(self._tell_all(), context=self._context)
+
+    async def _tell_all(self) -> None:
+        try:
+            while self.place is not None and (event := self.place.take_now()) is not None:
+                await self._tell(event)
+        except Exception as error:  # noqa: BLE001 - the members would wait for ever for a channel that died
+            for member in tuple(self._members):
+                if isinstance(error, ReaderTooSlow):
+                    member.part(error)
+                else:
+                    member.end(error)
+        finally:
+            self._work = None
+
+    async def _tell(self, event: EventRow) -> None:
+        value = self._watch.show(event, self._question.cursor_at)
+        if value is None:
+            return
+        payload = None
+        if any(member.can_be_told_now for member in self._members):
+            payload = await self._find_payload(event, value)
+        members = tuple(self._members)
+        for start in range(0, len(members), MEMBERS_AT_ONCE):
+            for member in members[start : start + MEMBERS_AT_ONCE]:
+                member.tell(event, payload)
+            await asyncio.sleep(0)
+
+    async def _find_payload(self, event: EventRow, value: object) -> str | None:
+        """What all members are sent; None where an error is to be told to each of them, or the event read again."""
+        try:
+            result = await self._question.read(value, event.position)
+        except Exception as error:  # noqa: BLE001 - each member reads it by itself, and is told what went wrong
+            log.info("an event is read by each subscription", reason=type(error).__name__)
+            return None
+        return (
+            None
+            if result.errors
+            else result.answer.encode({CURSOR_EXTENSION: self._question.cursor_at(event.position)})
+        )
+
+    async def read(self, event: EventRow) -> EventResult:
+        """The answer to an event for one member."""
+        return await self._question.read(self._watch.show(event, self._question.cursor_at), event.position)
+
+
+class Channels:
+    """The channels of one process."""
+
+    def __init__(self) -> None:
+        self._open: dict[Hashable, Channel] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def join(
+        self,
+        feed: Feed,
+        question: Question,
+        watch: Watch,
+        position: int,
+        delivery: Delivery,
+        send_now: SendNow | None,
+    ) -> Member | None:
+        """Join the channel of a question, having been told everything up to a position; None where that leaves a gap.
+
+        The channel stands at most there, since its log is read no further.
+        """
+        key: Hashable = object() if question.group is None else (question.group, watch)
+        channel = self._open.get(key)
+        if channel is None:
+            channel = self._begin(feed, key, question, watch, position)
+        return None if channel is None else channel.add(position, delivery, send_now)
+
+    def _begin(self, feed: Feed, key: Hashable, question: Question, watch: Watch, position: int) -> Channel | None:
+        def close() -> None:
+            feed.leave(place)
+            if self._open.get(key) is channel:
+                del self._open[key]
+
+        channel = Channel(question, watch, close)
+        place = feed.join(question.tenant_id, position, channel, watch.customer_id)
+        if place is None:
+            return None
+        channel.place = place
+        self._open[key] = channel
+        return channel
