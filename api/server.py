@@ -153,7 +153,7 @@ def run(
     on_started: Callable[[], None] | None = None,
 ) -> None:
     """Serve in an event loop of its own, uvloop where there is one, until SIGINT or SIGTERM."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=find_loop_factory()) as runner:
         server = make_server(
             app,
             host,
@@ -165,7 +165,8 @@ def run(
         runner.run(server.serve())
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def find_loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's event loops; None where it is not installed."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:

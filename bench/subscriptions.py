@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from api.server import find_loop_factory
 from bench.reader import Reader, say_where
 from bench.service import HOST, Service, cpu_seconds_of, running_service
 
@@ -121,7 +122,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20)
     wanted = parser.parse_args()
     print(say_where(), flush=True)
-    asyncio.run(_measure(wanted.subscribers, wanted.rounds, wanted.events))
+    with asyncio.Runner(loop_factory=find_loop_factory()) as runner:
+        runner.run(_measure(wanted.subscribers, wanted.rounds, wanted.events))
 
 
 async def _measure(subscribers: int, rounds: int, events: int) -> None:
