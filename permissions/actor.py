@@ -8,6 +8,7 @@ from uuid import UUID
 
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from loyalty.rules.location import Scope
 from loyalty.rules.origins import Origin, is_allowed
 from loyalty.rules.trusted_document import NO_POLICY, DocumentPolicy, DocumentRule
 from permissions.catalog import SELF_PERMISSIONS, Permission
@@ -73,6 +74,9 @@ class Actor:
     accepted. `roles` are those of a person as they stand, and `daily_points` how many points a day they may adjust
     where they hold `points:adjust` alone.
 
+    `locations` is the scope of a member or an API token: the external ids of the locations that they work at. None is
+    the whole business.
+
     `loyalty_entitled` tells whether the platform grants the module, `loyalty_enabled` whether it is on as well.
 
     `documents` says who may run trusted documents only, and how often the tenant has changed those.
@@ -102,6 +106,7 @@ class Actor:
     member_id: UUID | None = None
     roles: tuple[HeldRole, ...] = ()
     daily_points: int = 0
+    locations: Scope = None
     loyalty_enabled: bool = True
     loyalty_entitled: bool = True
     allowed_origins: frozenset[str] = frozenset()
@@ -143,6 +148,7 @@ class Actor:
             self.permissions,
             self.customer_id,
             self.former_ids,
+            self.locations,
             self.loyalty_enabled,
             self.loyalty_entitled,
         )

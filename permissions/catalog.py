@@ -102,6 +102,19 @@ PEOPLE_PERMISSIONS = frozenset({Permission.POINTS_ADJUST, Permission.MEMBERS_MAN
 NEEDS_READING = frozenset({Permission.LOYALTY_MANAGE, Permission.LOYALTY_ADJUST, Permission.POINTS_ADJUST})
 """What goes with ``loyalty:read`` only: what is changed is shown in the answer."""
 
+SCOPED_PERMISSIONS = frozenset(
+    {
+        Permission.LOYALTY_READ,
+        Permission.LOYALTY_REPORT,
+        Permission.POINTS_ADJUST,
+        Permission.PURCHASES_RECORD,
+        Permission.REDEMPTIONS_MANAGE,
+        Permission.GIFT_CARDS_READ,
+        Permission.GIFT_CARDS_SPEND,
+    }
+)
+"""What can be limited to locations: the work at a counter. Everything else is about the whole business."""
+
 NEEDED_TO_GRANT = MappingProxyType(
     {
         Permission.SELF_READ: Permission.CUSTOMERS_SIGN_IN,

@@ -1,8 +1,10 @@
 """The question every service asks first: whether this actor may do that."""
 
+from collections.abc import Collection
+
 from loyalty.rules.errors import FeatureDisabled, NotEntitled, PermissionDenied, Problem
 from permissions.actor import Actor, ActorKind
-from permissions.catalog import NEEDS_READING, SELF_PERMISSIONS, Permission, join_names
+from permissions.catalog import NEEDS_READING, SCOPED_PERMISSIONS, SELF_PERMISSIONS, Permission, join_names
 from permissions.roles import CREDENTIAL_PERMISSIONS, HeldRole
 
 LOYALTY = "LOYALTY"
@@ -59,6 +61,13 @@ def require_person(actor: Actor, permission: Permission) -> None:
         raise PermissionDenied(permission.name)
 
 
+def require_whole_business(actor: Actor, permission: Permission) -> None:
+    """Like `require`, for what cannot be narrowed: a caller who is limited to locations does not reach it."""
+    require(actor, permission)
+    if actor.locations is not None:
+        raise PermissionDenied(permission.name, "This is about the whole business; you are limited to locations.")
+
+
 def require_running(
     actor: Actor, *permissions: Permission, even_when_off: bool = False, prepares: bool = False
 ) -> None:
@@ -90,6 +99,15 @@ def check_reading(permissions: frozenset[Permission], path: tuple[str, ...]) -> 
     """Return what is wrong with permissions to change what one cannot read, or None."""
     if permissions & NEEDS_READING and Permission.LOYALTY_READ not in permissions:
         return Problem(path, "must hold LOYALTY_READ too: what is changed is shown in the answer")
+    return None
+
+
+def check_scope(
+    permissions: frozenset[Permission], locations: Collection[str] | None, path: tuple[str, ...]
+) -> Problem | None:
+    """Why permissions cannot be limited to locations, or None: they are about the whole business."""
+    if locations is not None and (beyond := permissions - SCOPED_PERMISSIONS):
+        return Problem(path, f"cannot be limited to locations; about the whole business are {join_names(beyond)}")
     return None
 
 

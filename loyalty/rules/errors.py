@@ -331,8 +331,8 @@ class PermissionDenied(LoyaltyError):
 
     code: ClassVar[str] = "FORBIDDEN"
 
-    def __init__(self, permission: str) -> None:
-        super().__init__(f"The permission {permission} is missing.")
+    def __init__(self, permission: str, message: str | None = None) -> None:
+        super().__init__(message or f"The permission {permission} is missing.")
         self.permission = permission
 
 

@@ -24,6 +24,7 @@ from loyalty.rules.errors import Problem, refuse_problems
 from loyalty.rules.events import PointsAdjusted
 from loyalty.rules.expiry import end_of_day
 from loyalty.rules.ids import AdjustmentId, CustomerId
+from loyalty.rules.location import check_location, choose_location
 from loyalty.rules.lots import allocate
 from loyalty.rules.points import check_points
 from loyalty.rules.text import check_external_id
@@ -62,6 +63,7 @@ class AdjustmentRequest(NamedTuple):
     """The last local day of points that are added; None for as the program says."""
     points_field: str = "points"
     """The field that the caller sent the points in: refusals name it."""
+    location: str | None = None
 
     def fingerprint(self) -> str:
         """What identifies this request."""
@@ -76,7 +78,7 @@ class AdjustmentRequest(NamedTuple):
         ]
         if self.expires_on is not None:
             values.append(self.expires_on)
-        return fingerprint(values)
+        return fingerprint(values, location=self.location)
 
 
 class AdjustedPoints(NamedTuple):
@@ -104,6 +106,7 @@ async def adjust_points(world: World, actor: Actor, request: AdjustmentRequest) 
             if request.points < 0 and request.expires_on is not None
             else None,
             *validate_notes(request.internal_note, request.customer_description),
+            check_location(actor.locations, request.location),
         ],
     )
     call = name_call(actor, request.idempotency_key, OPERATION, request.fingerprint())
@@ -205,6 +208,7 @@ def _build_row(
         actor=book.actor.display,
         actor_subject=book.actor.subject,
         created_at=book.now,
+        location=choose_location(book.actor.locations, request.location),
     )
 
 

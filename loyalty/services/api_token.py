@@ -19,6 +19,7 @@ from loyalty.services.credential import (
     refuse_too_many,
 )
 from loyalty.services.fingerprint import fingerprint
+from loyalty.services.location_scope import find_unknown_locations
 from loyalty.services.world import World
 from loyalty.storage.api_token_lists import TokenFilter, narrow_tokens, read_token_page
 from loyalty.storage.api_tokens import (
@@ -49,11 +50,14 @@ class ApiTokenRequest(NamedTuple):
     replaces: UUID | None = None
     idempotency_key: str | None = None
     networks: Sequence[str] | None = None
+    locations: Sequence[str] | None = None
 
     def fingerprint(self) -> str:
         """What identifies this request."""
         networks = None if self.networks is None else list(self.networks)
-        return fingerprint([self.name, sorted(self.permissions), self.expires_at, self.replaces], networks=networks)
+        locations = None if self.locations is None else list(self.locations)
+        asked = [self.name, sorted(self.permissions), self.expires_at, self.replaces]
+        return fingerprint(asked, networks=networks, locations=locations)
 
 
 class CreatedToken(NamedTuple):
@@ -86,7 +90,7 @@ async def create_api_token_once(world: World, actor: Actor, request: ApiTokenReq
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     refuse_problems([check_text(request.name, ("name",), NAME_MAX_LENGTH)])
     once = call_once(actor, request.idempotency_key, "apiTokenCreate", request.fingerprint())
-    wanted = Wanted(request.name, request.permissions, request.expires_at, request.networks)
+    wanted = Wanted(request.name, request.permissions, request.expires_at, request.networks, request.locations)
     row = new_credential(world, actor, wanted, TOKEN, sha256)
     return await retry_transaction(lambda: _create(world, actor, row, request.replaces, sha256, once))
 
@@ -148,6 +152,7 @@ async def _create(
         if made is not None:
             return CreatedToken((await read_api_tokens_by_id(tx, [made]))[made], replayed=True)
         await refuse_too_many(tx, TOKEN, row.created_at, "API tokens", MAX_TOKENS)
+        refuse_problems(await find_unknown_locations(tx, row.locations))
         if replaces is not None:
             row = row._replace(client_id=await _client_of(tx, replaces))
         await insert_api_token(tx, row, sha256)

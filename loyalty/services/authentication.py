@@ -8,6 +8,7 @@ from uuid import UUID
 from loyalty.rules.credential import is_live
 from loyalty.rules.errors import TenantClosed, TenantNotActive, TenantSuspended
 from loyalty.rules.ids import CustomerId, TenantId, TokenId
+from loyalty.rules.location import Scope
 from loyalty.services.audit import note_changes
 from loyalty.services.team_audit import describe_member
 from loyalty.services.world import World
@@ -15,7 +16,7 @@ from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow
 from loyalty.storage.credentials import Standing, read_standing, read_standing_of, read_standings
 from loyalty.storage.members import join_member
 from permissions.actor import Actor, ActorKind, mark_of_secret, subject_of_token
-from permissions.catalog import parse_known_grants
+from permissions.catalog import Permission, parse_known_grants
 from permissions.roles import BUILT_IN_BY_ID, HeldRole, join_permissions, most_daily_points
 from tenancy.tables import ACTIVE, CLOSED
 
@@ -117,11 +118,15 @@ def _may_stay(actor: Actor, now: Actor | TenantNotActive | None) -> bool:
         return False
     if actor.loyalty_entitled and not now.loyalty_entitled:
         return False
-    if actor.issuer is not None and (now.permissions, now.member_id) != (actor.permissions, actor.member_id):
+    if actor.issuer is not None and _show_membership(now) != _show_membership(actor):
         return False
     if now.runs_trusted_documents_only and not actor.runs_trusted_documents_only:
         return False
     return replace(now, origin=actor.origin).comes_from_allowed_page
+
+
+def _show_membership(actor: Actor) -> tuple[frozenset[Permission], UUID | None, Scope]:
+    return actor.permissions, actor.member_id, actor.locations
 
 
 def judge_actor(actor: Actor, standing: Standing | None, now: datetime) -> Actor | None:
@@ -155,22 +160,24 @@ def _with_roles(actor: Actor, standing: Standing) -> Actor | None:
     """The actor with the roles of now; None for a person of a provider who has none, or was removed from the team."""
     if actor.issuer is None:
         return actor
-    if standing.member is not None:
-        member_id, role_id = standing.member
-        held = _find_roles(standing, [role_id])
-    elif standing.was_removed:
+    member = standing.member
+    if member is None and standing.was_removed:
         return None
-    else:
-        member_id, held = None, _find_roles(standing, sorted(actor.claimed))
+    held = _find_roles(standing, sorted(actor.claimed) if member is None else [member.role_id])
     if not held:
         return None
     return replace(
         actor,
-        member_id=member_id,
+        member_id=member and member.id,
         roles=held,
         permissions=join_permissions(held),
         daily_points=most_daily_points(held),
+        locations=_scope_of(member and member.locations),
     )
+
+
+def _scope_of(locations: Sequence[str] | None) -> Scope:
+    return None if locations is None else frozenset(locations)
 
 
 def _find_roles(standing: Standing, ids: Sequence[UUID]) -> tuple[HeldRole, ...]:
@@ -183,19 +190,21 @@ async def _accept_invitation(world: World, actor: Actor, standing: Standing) -> 
     """Make an invited person a member when they come with the verified address. Return whether the standing changed.
 
     Only a valid credential accepts an invitation. An invitation takes nothing away: where a claim gives more than the
-    invited role, the claim goes on counting and the invitation stays open.
+    invited role, or the invitation is limited to locations, the claim goes on counting and the invitation stays open.
     """
     if actor.issuer is None or standing.member is not None or standing.invitation is None:
         return False
     if not _is_admitted(actor, standing, world.clock()):
         return False
-    invited_id, role_id = standing.invitation
+    invited = standing.invitation
     claimed = () if standing.was_removed else _find_roles(standing, sorted(actor.claimed))
-    if join_permissions(claimed) - join_permissions(_find_roles(standing, [role_id])):
+    if claimed and invited.locations is not None:
+        return False
+    if join_permissions(claimed) - join_permissions(_find_roles(standing, [invited.role_id])):
         return False
     async with world.database.tenant_transaction(actor.tenant_id) as tx:
         now = world.clock()
-        joined = await join_member(tx, invited_id, actor.subject, now)
+        joined = await join_member(tx, invited.id, actor.subject, now)
         if joined is not None:
             await note_changes(tx, actor, now, [describe_member(joined._replace(subject=None, joined_at=None), joined)])
     return True
@@ -254,6 +263,7 @@ def _partner(tenant_id: TenantId, standing: Standing, mark: str | None, kind: st
         token_client_id=None if token.client_id is None else TokenId(token.client_id),
         secret_mark=mark,
         networks=None if token.networks is None else tuple(token.networks),
+        locations=_scope_of(token.locations),
         loyalty_enabled=standing.loyalty_enabled,
         loyalty_entitled=standing.loyalty_entitled,
         allowed_origins=standing.allowed_origins,

@@ -14,6 +14,7 @@ from loyalty.rules.text import check_external_id, tidy_id
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import call_once
 from loyalty.services.fingerprint import fingerprint
+from loyalty.services.location_scope import find_locations_in_use
 from loyalty.services.program import lock_program_in_force, program_in_force
 from loyalty.services.tidy_keys import tidy_keys
 from loyalty.services.world import World
@@ -97,6 +98,9 @@ async def keep_catalog_items(world: World, actor: Actor, given: CatalogEdit) -> 
             if made is not None:
                 return KeptCatalog([stored[_key(one)] for one in edit.items if _key(one) in stored], replayed=True)
             until = program.config_version + 1
+            refuse_problems(
+                await find_locations_in_use(tx, edit.removals, {_key(one) for one in edit.items}, world.clock())
+            )
             if edit.removals:
                 await keep_removed_items(tx, edit.removals, until)
                 await delete_items(tx, edit.removals)

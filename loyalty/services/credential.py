@@ -14,6 +14,7 @@ from loyalty.rules.audit import AuditedChange, AuditSubject
 from loyalty.rules.credential import is_live
 from loyalty.rules.errors import LimitReached, PermissionDenied, Problem, refuse_problems
 from loyalty.rules.ids import TokenId
+from loyalty.rules.location import check_locations, tidy_locations
 from loyalty.rules.network import are_within, read_networks
 from loyalty.rules.text import check_text
 from loyalty.services.audit import describe_change, note_changes
@@ -37,7 +38,7 @@ from permissions.catalog import (
     parse_known_grants,
     to_grants,
 )
-from permissions.policy import check_grantable, check_reading
+from permissions.policy import check_grantable, check_reading, check_scope
 from tenancy.database import Transaction
 
 NAME_MAX_LENGTH = 120
@@ -50,6 +51,7 @@ class Wanted(NamedTuple):
     permissions: frozenset[Permission]
     expires_at: datetime | None
     networks: Sequence[str] | None
+    locations: Sequence[str] | None = None
 
 
 class EndedCredential(NamedTuple):
@@ -69,6 +71,8 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
             _problem_of_permissions(actor, wanted.permissions),
             _problem_of_end(actor, wanted.expires_at, now),
             wrong_networks,
+            *check_locations(wanted.locations),
+            check_scope(wanted.permissions, wanted.locations, ("permissions",)),
         ]
     )
     return ApiTokenRow(
@@ -89,6 +93,7 @@ def new_credential(world: World, actor: Actor, wanted: Wanted, kind: str, sha256
         former_ends_at=None,
         rotated_with=None,
         rotated_by=None,
+        locations=None if wanted.locations is None else list(tidy_locations(wanted.locations) or ()),
     )
 
 
@@ -136,7 +141,8 @@ def describe_credential(before: ApiTokenRow | None, after: ApiTokenRow) -> Audit
 
 def _show_credential(row: ApiTokenRow) -> dict[str, Any]:
     shown = ("name", "permissions", "networks", "expires_at", "revoked_at", "made_with", "former_ends_at")
-    return {name: getattr(row, name) for name in shown}
+    limited = {} if row.locations is None else {"locations": row.locations}
+    return {name: getattr(row, name) for name in shown} | limited
 
 
 async def refuse_too_many(tx: Transaction, kind: str, now: datetime, what: str, maximum: int) -> None:

@@ -1,11 +1,12 @@
 """Find customers and what happened to their points."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from loyalty.rules.errors import AmbiguousCustomer, CustomerCandidate, NotFound
 from loyalty.rules.identifier import IdentifierKey
 from loyalty.rules.ids import CustomerId, EntryId
+from loyalty.rules.location import is_in_scope
 from loyalty.services.customer_lookup import limit_lookups
 from loyalty.services.world import World
 from loyalty.storage.customer_lists import CustomerFilter, count_customers_listed, read_customer_page
@@ -38,6 +39,15 @@ class OfCustomer(Protocol):
     @property
     def customer_id(self) -> CustomerId:
         """Whose it is."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A row about something that happened at a location."""
+
+    @property
+    def location(self) -> str | None:
+        """The external id of the location; None where nobody has told one."""
 
 
 K = TypeVar("K")
@@ -181,7 +191,7 @@ async def list_activity(world: World, actor: Actor, wanted: EntryFilter, window:
     if not may_list(actor, wanted, *_ACTIVITY):
         return []
     tx = world.database.reading(actor.tenant_id)
-    return await read_entry_page(tx, wanted, window=window)
+    return await read_entry_page(tx, _narrow_to_scope(actor, wanted), window=window)
 
 
 async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int:
@@ -189,7 +199,14 @@ async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int
     if not may_list(actor, wanted, *_ACTIVITY):
         return 0
     tx = world.database.reading(actor.tenant_id)
-    return await narrow_entries(wanted).count(tx)
+    return await narrow_entries(_narrow_to_scope(actor, wanted)).count(tx)
+
+
+def _narrow_to_scope(actor: Actor, wanted: EntryFilter) -> EntryFilter:
+    """The entries of everybody at the locations that the actor is limited to; one customer's ledger is seen whole."""
+    if actor.locations is None or wanted.customer_id is not None:
+        return wanted
+    return wanted._replace(locations=sorted(actor.locations))
 
 
 def may_list(actor: Actor, wanted: OfSomebody, everybody: Permission, *somebody: Permission) -> bool:
@@ -243,14 +260,25 @@ def may_see_customer(actor: Actor, customer_id: CustomerId | None) -> bool:
     return actor.kind is not ActorKind.CUSTOMER or is_the_customer(actor, customer_id)
 
 
+def may_see_row(actor: Actor, row: OfCustomer) -> bool:
+    """Whether an actor may see a row about a customer.
+
+    Somebody who is limited to locations sees purchases, holds, redemptions and adjustments of these locations alone.
+    What is of the customer as a whole, such as the ledger, names no location and is seen by the whole team.
+    """
+    if isinstance(row, Located) and not is_in_scope(actor.locations, row.location):
+        return False
+    return may_see_customer(actor, row.customer_id)
+
+
 def visible_rows(actor: Actor, found: Mapping[K, R]) -> dict[K, R]:
-    """The rows about customers whom the actor may see."""
-    return {key: row for key, row in found.items() if may_see_customer(actor, row.customer_id)}
+    """The rows that the actor may see."""
+    return {key: row for key, row in found.items() if may_see_row(actor, row)}
 
 
 def visible_lists(actor: Actor, found: Mapping[K, list[R]]) -> dict[K, list[R]]:
     """The same for a list of rows at each key."""
-    return {key: [row for row in rows if may_see_customer(actor, row.customer_id)] for key, rows in found.items()}
+    return {key: [row for row in rows if may_see_row(actor, row)] for key, rows in found.items()}
 
 
 async def _read(tx: Reads, key: CustomerKey) -> list[CustomerRow]:

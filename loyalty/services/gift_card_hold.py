@@ -20,6 +20,7 @@ from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftC
 from loyalty.rules.gift_card_hold import capture_money, hold_money, return_money
 from loyalty.rules.hold_steps import must_release
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
+from loyalty.rules.location import check_location, choose_location, is_in_scope
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
@@ -69,11 +70,12 @@ class CardHoldRequest(NamedTuple):
     purchase: PurchaseKey | None
     minutes: int | None
     idempotency_key: str
+    location: str | None = None
 
     def fingerprint(self, card_id: GiftCardId) -> str:
         """What identifies this request: the card and never its code, which is a secret."""
         purchase = self.purchase and tuple(self.purchase)
-        return fingerprint([card_id, money_identity(self.amount), purchase, self.minutes])
+        return fingerprint([card_id, money_identity(self.amount), purchase, self.minutes], location=self.location)
 
 
 class HeldCard(NamedTuple):
@@ -102,7 +104,7 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
     is written then, but that a wrong code was tried.
     """
     require_any(actor, Permission.GIFT_CARDS_SPEND, Permission.SELF_REDEEM)
-    _refuse_hold(request)
+    _refuse_hold(actor, request)
     card_id = await _find_card(world, actor, request.card)
     call = name_call(actor, request.idempotency_key, HOLD, request.fingerprint(card_id))
     if request.purchase is not None:
@@ -237,6 +239,7 @@ def _new_hold(book: Book, card: GiftCardRow, request: CardHoldRequest) -> GiftCa
         ended_at=None,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
+        location=choose_location(book.actor.locations, request.location),
     )
 
 
@@ -250,6 +253,7 @@ async def _decide_capture(
 ) -> Booked[HeldCard]:
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold, known = await read_card_hold_with_purchase(tx, hold_id)
+    _refuse_elsewhere(actor, hold)
     payable = find_purchase_to_capture_for(known)
     spent = capture_money(card.account, hold.numbers, wanted, payable, book.now)
     captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=spent.amount_minor)
@@ -314,7 +318,15 @@ async def _open_hold(
 ) -> tuple[Book, GiftCardRow, GiftCardHoldRow, PurchaseOfCard]:
     """Lock the card of a hold, and read the hold after that; also what is known of its purchase. Refusal: NotFound."""
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
-    return book, card, (await read_card_holds_by_id(tx, [hold_id]))[hold_id], purchase
+    hold = (await read_card_holds_by_id(tx, [hold_id]))[hold_id]
+    _refuse_elsewhere(actor, hold)
+    return book, card, hold, purchase
+
+
+def _refuse_elsewhere(actor: Actor, hold: GiftCardHoldRow) -> None:
+    """Refusal: NotFound, for a hold that was made at a location outside the caller's scope."""
+    if not is_in_scope(actor.locations, hold.location):
+        raise NotFound("hold", ("hold",))
 
 
 async def _open_card_of_hold(
@@ -352,13 +364,14 @@ async def _read_returned(tx: Transaction, result_id: UUID) -> ReturnedCard:
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _refuse_hold(request: CardHoldRequest) -> None:
+def _refuse_hold(actor: Actor, request: CardHoldRequest) -> None:
     purchase = request.purchase
     _refuse_key_and_amount(request.idempotency_key, request.amount)
     refuse_problems(
         [
             None if purchase is None else check_external_id(purchase.external_id, ("purchase", "external_id")),
             check_hold_minutes(request.minutes),
+            check_location(actor.locations, request.location),
         ]
     )
 

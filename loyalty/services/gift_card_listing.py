@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from loyalty.rules.ids import GiftCardEntryId, GiftCardHoldId, GiftCardId
+from loyalty.rules.location import is_in_scope
 from loyalty.services.customer import may_see_customer
 from loyalty.services.gift_card import CARD_READERS, load_gift_cards
 from loyalty.services.world import World
@@ -52,8 +53,11 @@ async def load_card_entries_of(
 async def load_active_holds_of(
     world: World, actor: Actor, ids: Sequence[GiftCardId]
 ) -> dict[GiftCardId, list[GiftCardHoldRow]]:
-    """The active holds of each card that the actor may see."""
-    return await _load_of_cards(world, actor, read_active_holds_of_cards, ids)
+    """The active holds of each card, as far as the actor may see both."""
+    found = await _load_of_cards(world, actor, read_active_holds_of_cards, ids)
+    return {
+        card_id: [row for row in rows if is_in_scope(actor.locations, row.location)] for card_id, rows in found.items()
+    }
 
 
 async def load_card_entries(
@@ -66,8 +70,9 @@ async def load_card_entries(
 async def load_card_holds(
     world: World, actor: Actor, ids: Sequence[GiftCardHoldId]
 ) -> dict[GiftCardHoldId, GiftCardHoldRow]:
-    """The holds among ``ids`` whose card the actor may see."""
-    return await _load_by_id(world, actor, read_card_holds_by_id, ids)
+    """The holds among ``ids`` that the actor may see, with their card."""
+    found = await _load_by_id(world, actor, read_card_holds_by_id, ids)
+    return {hold_id: row for hold_id, row in found.items() if is_in_scope(actor.locations, row.location)}
 
 
 async def _load_of_cards(

@@ -9,7 +9,7 @@ from loyalty.services.world import World
 from loyalty.storage.gift_card_reports import sum_card_liability, sum_card_moves, sum_card_sales
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require
+from permissions.policy import require_whole_business
 from tenancy.multiplexer import Lane
 
 
@@ -23,7 +23,7 @@ class GiftCardReportRow(NamedTuple):
 
 async def get_gift_card_report(world: World, actor: Actor, first_day: date, last_day: date) -> GiftCardReportRow:
     """The report of a range of the tenant's local days, both included. Refusal: InvalidInput."""
-    require(actor, Permission.LOYALTY_REPORT)
+    require_whole_business(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     start_at, end_at = await read_day_range(tx, first_day, last_day)
     figures = gift_card_figures(

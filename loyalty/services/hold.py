@@ -19,6 +19,7 @@ from loyalty.rules.entry import EntryKind
 from loyalty.rules.entry_kinds import KINDS, cause_entry
 from loyalty.rules.events import PointsHeld, PointsRedeemed, PointsReleased
 from loyalty.rules.ids import CustomerId, EntryId, HoldId, LotId, RedemptionId
+from loyalty.rules.location import choose_location
 from loyalty.rules.lots import Lot, allocate, is_spendable
 from loyalty.rules.points_paid import PointsPaid
 from loyalty.rules.redemption import Application, CaptureOn, HoldState
@@ -41,6 +42,7 @@ class HoldRequest(NamedTuple):
     replaces: HoldId | None
     idempotency_key: str
     capture_on: CaptureOn = CaptureOn.CALL
+    location: str | None = None
 
     def fingerprint(self) -> str:
         """What identifies this request."""
@@ -49,7 +51,7 @@ class HoldRequest(NamedTuple):
         paid_for = [subtotal, checkout.discounts_minor, checkout.purchase and tuple(checkout.purchase)]
         capture_on = None if self.capture_on is CaptureOn.CALL else self.capture_on
         identity = [self.customer.identity(), self.points, paid_for, self.minutes, self.replaces]
-        return fingerprint(identity, capture_on=capture_on)
+        return fingerprint(identity, capture_on=capture_on, location=self.location)
 
 
 def new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, application: Application) -> HoldRow:
@@ -78,6 +80,7 @@ def new_hold(book: Book, customer_id: CustomerId, request: HoldRequest, applicat
         ended_at=None,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
+        location=choose_location(book.actor.locations, request.location),
     )
 
 
@@ -151,6 +154,7 @@ def _spend(
         redeemed_at=book.now,
         actor_kind=book.actor.kind,
         actor=book.actor.display,
+        location=hold.location,
     )
     book.posting.add(redemption)
     cause = cause_entry(EntryKind.REDEEMED, redemption.id, redemption.id)

@@ -94,7 +94,7 @@ async def count_listed(world: World, actor: Actor, wanted: Filter) -> int:
     if not may_list(actor, wanted, *_LISTS):
         return 0
     tx = world.database.reading(actor.tenant_id)
-    return await _NARROW[type(wanted)](wanted).count(tx)
+    return await _NARROW[type(wanted)](_narrow_to_scope(actor, wanted)).count(tx)
 
 
 _NARROW: Mapping[type, Callable[[Any], Narrowed]] = {
@@ -117,7 +117,14 @@ async def _list(
     if not may_list(actor, wanted, *_LISTS):
         return []
     tx = world.database.reading(actor.tenant_id)
-    return await read(tx, wanted, window)
+    return await read(tx, _narrow_to_scope(actor, wanted), window)
+
+
+def _narrow_to_scope(actor: Actor, wanted: Filter) -> Filter:
+    """The rows of the locations that the actor is limited to; lots belong to the customer as a whole."""
+    if actor.locations is None or isinstance(wanted, LotFilter):
+        return wanted
+    return wanted._replace(locations=sorted(actor.locations))
 
 
 # ── what belongs to purchases ────────────────────────────────────────────────────────────────────────────────────

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.rules.absent import ABSENT
 from loyalty.rules.errors import LimitReached, NotFound, Problem, refuse_problems
+from loyalty.rules.location import check_locations, tidy_locations
 from loyalty.rules.member import (
     MAX_MEMBERS,
     MEMBER_NAME_MAX_LENGTH,
@@ -25,6 +26,7 @@ from loyalty.rules.text import check_text
 from loyalty.services.audit import note_changes
 from loyalty.services.creation import Once, call_once
 from loyalty.services.fingerprint import fingerprint
+from loyalty.services.location_scope import find_unknown_locations
 from loyalty.services.revocation import revoke_in
 from loyalty.services.team import EndedCredentials, end_credentials_beyond, lock_team
 from loyalty.services.team_audit import describe_member
@@ -48,7 +50,7 @@ from loyalty.storage.roles import read_held_roles
 from loyalty.storage.window import TimePlace, Window
 from permissions.actor import Actor, subject_at_provider
 from permissions.catalog import Permission
-from permissions.policy import allows, check_role, require, require_person
+from permissions.policy import allows, check_role, check_scope, require, require_person
 from permissions.roles import OWNER_ROLE_ID, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -70,11 +72,14 @@ class MemberRequest(NamedTuple):
     role_id: UUID
     person: str | Identity
     idempotency_key: str | None = None
+    locations: Sequence[str] | None = None
+    """The external ids of the locations that they are limited to; None is the whole business."""
 
     def fingerprint(self) -> str:
         """What identifies this request."""
         by = [self.person, None] if isinstance(self.person, str) else [None, list(self.person)]
-        return fingerprint([self.name, self.role_id, *by])
+        locations = None if self.locations is None else list(self.locations)
+        return fingerprint([self.name, self.role_id, *by], locations=locations)
 
 
 class MemberChange(NamedTuple):
@@ -83,6 +88,8 @@ class MemberChange(NamedTuple):
     id: UUID
     name: str | object = ABSENT
     role_id: UUID | object = ABSENT
+    locations: Sequence[str] | object | None = ABSENT
+    """None takes the limit away."""
     keep_credentials: bool = False
 
 
@@ -134,19 +141,21 @@ async def add_member(world: World, actor: Actor, request: MemberRequest) -> Adde
     if isinstance(request.person, Identity):
         require(actor, Permission.OWNERS_MANAGE, even_when_off=True)
     refuse_problems(_find_problems(request))
+    request = request._replace(locations=tidy_locations(request.locations))
     once = call_once(actor, request.idempotency_key, "memberAdd", request.fingerprint())
     return await retry_transaction(lambda: _add(world, actor, request, once))
 
 
 async def update_member(world: World, actor: Actor, change: MemberChange) -> ChangedMember:
-    """Give a member another name or role; the role counts from their next request on, and their sockets close.
+    """Give a member another name, role or scope; these count from their next request on, and their sockets close.
 
-    API tokens and OAuth clients whose secrets the member knows end where they may do more than the new role, unless
+    API tokens and OAuth clients whose secrets the member knows end where they may do more than the member, unless
     ``keep_credentials`` is set. Refusals: InvalidInput, NotFound (member, role), LastOwner.
     """
     require_person(actor, Permission.MEMBERS_MANAGE)
     if isinstance(change.name, str):
         refuse_problems([check_text(change.name, ("name",), MEMBER_NAME_MAX_LENGTH)])
+    refuse_problems(check_locations(_read_scope(change)))
     return await retry_transaction(lambda: _update(world, actor, change))
 
 
@@ -189,7 +198,9 @@ async def _add(world: World, actor: Actor, request: MemberRequest, once: Once) -
         made = await once.find_made(tx)
         if made is not None:
             return AddedMember((await read_members_by_id(tx, [made]))[made], replayed=True)
-        refuse_problems([check_role(by, await _find_role(tx, request.role_id), ("role",))])
+        role = await _find_role(tx, request.role_id)
+        refuse_problems([check_role(by, role, ("role",)), check_scope(role.permissions, request.locations, ("role",))])
+        refuse_problems(await find_unknown_locations(tx, request.locations))
         if await count_members(tx) >= MAX_MEMBERS:
             raise LimitReached("members", MAX_MEMBERS)
         row = await _new_row(tx, actor, request, now)
@@ -223,6 +234,7 @@ async def _new_row(tx: Transaction, actor: Actor, request: MemberRequest, now: d
         changed_at=now,
         changed_by=actor.subject,
         joined_at=now if subject else None,
+        locations=None if request.locations is None else list(request.locations),
     )
 
 
@@ -238,15 +250,27 @@ async def _update(world: World, actor: Actor, change: MemberChange) -> ChangedMe
         if isinstance(change.name, str):
             row = row._replace(name=change.name)
         if isinstance(change.role_id, UUID) and change.role_id != before.role_id:
-            role = await _find_role(tx, change.role_id)
-            refuse_problems([check_role(by, role, ("role",))])
+            refuse_problems([check_role(by, await _find_role(tx, change.role_id), ("role",))])
             await _refuse_last_owner(tx, before)
-            row = row._replace(role_id=role.id)
+            row = row._replace(role_id=change.role_id)
+        if change.locations is not ABSENT:
+            row = row._replace(locations=_read_scope(change))
+            refuse_problems(await find_unknown_locations(tx, row.locations))
+        if (row.role_id, row.locations) != (before.role_id, before.locations):
+            permissions = (await _find_role(tx, row.role_id)).permissions
+            path = ("role",) if change.locations is ABSENT else ("locations",)
+            refuse_problems([check_scope(permissions, row.locations, path)])
             if row.subject is not None and not change.keep_credentials:
-                ended = await end_credentials_beyond(tx, actor, {row.subject}, role.permissions, now)
+                ended = await end_credentials_beyond(tx, actor, {row.subject}, permissions, now, row.locations)
         await change_member(tx, row)
         await note_changes(tx, actor, now, [describe_member(before, row)])
     return ChangedMember(row, ended)
+
+
+def _read_scope(change: MemberChange) -> list[str] | None:
+    """The locations that a change gives, as they are kept."""
+    given = change.locations
+    return list(tidy_locations(given) or ()) if isinstance(given, list | tuple) else None
 
 
 async def _find(tx: Transaction, by: Actor, member_id: UUID) -> MemberRow:
@@ -281,4 +305,5 @@ def _find_problems(request: MemberRequest) -> list[Problem | None]:
         check_email(person, ("person", "email"))
         if isinstance(person, str)
         else check_text(person.subject, ("person", "identity", "subject"), SUBJECT_MAX_LENGTH),
+        *check_locations(request.locations),
     ]

@@ -12,7 +12,7 @@ from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError, No
 from loyalty.rules.ids import AccrualId, PurchaseId
 from loyalty.rules.purchase import ENDED, PurchaseKind
 from loyalty.services.batch import Refused, attempt_batch, yield_slices
-from loyalty.services.customer import may_see_customer, visible_lists, visible_rows
+from loyalty.services.customer import may_see_row, visible_lists, visible_rows
 from loyalty.services.points_paid import NOTHING_SETTLED, read_settled
 from loyalty.services.profile import refresh_profiles
 from loyalty.services.program import program_at
@@ -21,6 +21,7 @@ from loyalty.services.purchase_booking import book_items
 from loyalty.services.purchase_draft import RecordingItem
 from loyalty.services.purchase_judgement import convert_to_program_currency, judge_in_program
 from loyalty.services.purchase_key import settle_keys
+from loyalty.services.purchase_location import place_recording
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase, RecordingResult
 from loyalty.services.world import World
 from loyalty.storage.accruals import (
@@ -90,7 +91,7 @@ async def find_purchase(
         found = await read_purchase_by_key(tx, *settled)
     elif purchase_id is not None:
         found = (await read_purchases_by_id(tx, [purchase_id])).get(purchase_id)
-    return found if found and may_see_customer(actor, found.customer_id) else None
+    return found if found and may_see_row(actor, found) else None
 
 
 async def load_purchases(world: World, actor: Actor, ids: Sequence[PurchaseId]) -> dict[PurchaseId, PurchaseRow]:
@@ -113,8 +114,11 @@ async def load_accruals_by_id(world: World, actor: Actor, ids: Sequence[AccrualI
     """The accruals among ``ids`` that the actor may see."""
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
-    found = await read_accruals_by_id(tx, ids)
-    return visible_rows(actor, found)
+    found = visible_rows(actor, await read_accruals_by_id(tx, ids))
+    if actor.locations is None or not found:
+        return found
+    seen = visible_rows(actor, await read_purchases_by_id(tx, [row.purchase_id for row in found.values()]))
+    return {accrual_id: row for accrual_id, row in found.items() if row.purchase_id in seen}
 
 
 async def load_refunds(
@@ -173,10 +177,11 @@ async def _record_wave(
         results: dict[int, RecordingResult] = dict(refused)
         replays: dict[int, KnownPurchase] = {}
         items: dict[int, RecordingItem] = {}
-        async for position, (recording, known) in yield_slices(enumerate(zip(wave, context.known, strict=True))):
+        async for position, (sent, known) in yield_slices(enumerate(zip(wave, context.known, strict=True))):
             if position in results:
                 continue
             try:
+                recording = place_recording(actor, sent, known)
                 judged = judge_in_program(recording, marks[position], known, program, now)
             except LoyaltyError as refusal:
                 results[position] = refusal

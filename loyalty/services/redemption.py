@@ -15,6 +15,7 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.hold_steps import capture_points, must_release, refuse_payer, refuse_to_replace, return_points
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
+from loyalty.rules.location import check_location, is_in_scope
 from loyalty.rules.lots import Lot
 from loyalty.rules.points import check_points
 from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
@@ -82,6 +83,7 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
             check_points(request.points),
             None if purchase is not None else Problem(("purchase",), "must be given"),
             check_hold_minutes(request.minutes),
+            check_location(actor.locations, request.location),
         ],
     )
     call = name_call(actor, request.idempotency_key, HOLD, request.fingerprint())
@@ -226,7 +228,7 @@ def _find_usable_lots(book: Book, customer_id: CustomerId, found: CheckoutLots) 
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
     hold = (await read_holds_by_id(tx, [hold_id])).get(hold_id)
-    if hold is None:
+    if hold is None or not is_in_scope(book.actor.locations, hold.location):
         raise NotFound("hold", ("replaces",))
     refuse_to_replace(hold.numbers, customer_id)
     await end_hold(tx, book, hold, HoldState.RELEASED)
@@ -237,6 +239,7 @@ async def _decide_capture(
 ) -> Booked[CapturedPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
+    _refuse_elsewhere(actor, hold, "hold")
     points = capture_points(hold.numbers, wanted, purchase.build_purchase_to_pay(frozenset({hold.id})), book.now)
     redemption, ended = await spend_hold(tx, book, hold, points)
     return Booked(
@@ -252,6 +255,7 @@ async def _decide_release(
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
+    _refuse_elsewhere(actor, hold, "hold")
     if not must_release(hold.state):
         # The owner of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
@@ -274,6 +278,7 @@ async def _decide_return(
     book = await open_book(world, tx, program, actor, [customer_id])
     book.reason = reason
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
+    _refuse_elsewhere(actor, redemption, "redemption")
     points = return_points(redemption.live, wanted)
     returned, after = await give_redemption_back(
         tx, book, redemption, customer_id, points, reason, owed_points=owed_points
@@ -317,6 +322,12 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     if customer_id is None or not may_see_customer(actor, customer_id):
         raise NotFound(what, (what,))
     return customer_id
+
+
+def _refuse_elsewhere(actor: Actor, row: HoldRow | RedemptionRow, what: str) -> None:
+    """Refusal: NotFound, for what was made at a location outside the caller's scope."""
+    if not is_in_scope(actor.locations, row.location):
+        raise NotFound(what, (what,))
 
 
 async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:

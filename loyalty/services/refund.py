@@ -30,6 +30,7 @@ from loyalty.rules.refund_steps import (
 )
 from loyalty.rules.text import check_external_id, check_note
 from loyalty.rules.tiers import TierChangeCause
+from loyalty.services.customer import may_see_row
 from loyalty.services.fingerprint import fingerprint
 from loyalty.services.program import program_at
 from loyalty.services.purchase_change import PurchaseName, read_current_accrual, save_version
@@ -245,13 +246,19 @@ async def _decide_maturing(
 async def _open(
     world: World, tx: Transaction, actor: Actor, prepared: Prepared | None, *, even_when_off: bool = False
 ) -> tuple[Book, PurchaseRow]:
-    """Lock the account of the purchase's customer, and read the purchase under the lock."""
+    """Lock the account of the purchase's customer, and read the purchase under the lock.
+
+    Refusal: NotFound, also for a purchase of a location outside the caller's scope.
+    """
     config_version = prepared and prepared.config_version
     program = await program_at(world, tx, config_version, even_when_off=even_when_off)
     if prepared is None or prepared.purchase_id is None or prepared.customer_id is None:
         raise NotFound("purchase", ("purchase",))
     book = await open_book(world, tx, program, actor, [prepared.customer_id])
-    return book, (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+    purchase = (await read_purchases_by_id(tx, [prepared.purchase_id]))[prepared.purchase_id]
+    if not may_see_row(actor, purchase):
+        raise NotFound("purchase", ("purchase",))
+    return book, purchase
 
 
 def _update_purchase(book: Book, purchase: PurchaseRow, decided: DecidedRefund) -> PurchaseRow:

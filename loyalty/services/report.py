@@ -46,12 +46,15 @@ class ReportRow(NamedTuple):
 
 
 async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRow:
-    """The report of a range of the tenant's local days, both included. Refusals: InvalidInput, LimitReached."""
+    """The report of a range of the tenant's local days, both included. Refusals: InvalidInput, LimitReached.
+
+    For somebody who is limited to locations it tells what happened there.
+    """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
     start_at, end_at = await read_day_range(tx, first_day, last_day)
-    sums = {kind: row.points for kind, row in (await sum_by_kind(tx, start_at, end_at)).items()}
-    active = await count_active_customers(tx, start_at, end_at)
+    sums = {kind: row.points for kind, row in (await sum_by_kind(tx, start_at, end_at, actor.locations)).items()}
+    active = await count_active_customers(tx, start_at, end_at, actor.locations)
     if any(abs(points) > MAX_POINTS for points in sums.values()):
         raise LimitReached("points in one report", MAX_POINTS, ("range",))
     moved = movements_of(sums)

@@ -39,7 +39,7 @@ from loyalty.storage.roles import (
 )
 from permissions.actor import Actor
 from permissions.catalog import Permission, to_grants
-from permissions.policy import allows, check_grantable, check_reading, check_role, require, require_person
+from permissions.policy import allows, check_grantable, check_reading, check_role, check_scope, require, require_person
 from permissions.roles import BUILT_IN_BY_ID, BUILT_IN_ROLES, HeldRole
 from tenancy.database import Transaction
 from tenancy.retry import retry_transaction
@@ -143,10 +143,13 @@ async def update_role(world: World, actor: Actor, change: RoleChange) -> Changed
             row = _apply_change(before, change, actor, now)
             refuse_problems(_find_problems(by, row))
             _refuse_known_name(row, await read_roles(tx))
+            held = build_held_role(row)
+            having = await read_members_of_role(tx, row.id)
+            scopes = (check_scope(held.permissions, one.locations, ("permissions",)) for one in having)
+            refuse_problems([next(filter(None, scopes), None)])
             await change_role(tx, row)
             await note_changes(tx, actor, now, [describe_role(before, row)])
-            held = build_held_role(row)
-            people = {one.subject for one in await read_members_of_role(tx, row.id) if one.subject}
+            people = {one.subject for one in having if one.subject}
             ended = await end_credentials_beyond(tx, actor, people, held.permissions, now)
         return ChangedRole(held, ended)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from loyalty.rules.credential import is_live
 from loyalty.rules.ids import TokenId
+from loyalty.rules.location import is_scope_within
 from loyalty.services.audit import note_changes
 from loyalty.services.credential import describe_credential, end_made_credentials, lock_credentials
 from loyalty.storage.api_tokens import CLIENT, TOKEN, ApiTokenRow, read_api_tokens, revoke_api_token
@@ -35,9 +36,16 @@ async def lock_team(tx: Transaction, actor: Actor, now: datetime) -> Actor:
 
 
 async def end_credentials_beyond(
-    tx: Transaction, by: Actor, subjects: Collection[str], allowed: Collection[Permission], now: datetime
+    tx: Transaction,
+    by: Actor,
+    subjects: Collection[str],
+    allowed: Collection[Permission],
+    now: datetime,
+    locations: Collection[str] | None = None,
 ) -> EndedCredentials:
     """End the credentials of partner systems whose secrets these people know and that may do more than ``allowed``.
+
+    A credential may do more, too, where it works at a location that is not among ``locations``; None are all.
 
     Somebody knows a secret who has made the credential, or has given it another secret. What these credentials have
     made ends with them.
@@ -46,8 +54,9 @@ async def end_credentials_beyond(
     for kind in (TOKEN, CLIENT):
         for row in await read_api_tokens(tx, kind):
             is_known = row.created_by in subjects or row.rotated_by in subjects
-            is_beyond = is_live(row, now) and parse_known_grants(row.permissions).difference(allowed)
-            if row.id in ended or not (is_known and is_beyond):
+            is_beyond = parse_known_grants(row.permissions).difference(allowed)
+            is_wider = not is_scope_within(row.locations, locations)
+            if row.id in ended or not (is_known and is_live(row, now) and (is_beyond or is_wider)):
                 continue
             revoked = await revoke_api_token(tx, row.id, now, kind)
             if revoked is None:

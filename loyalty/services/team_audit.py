@@ -23,7 +23,8 @@ def _show_member(row: MemberRow) -> dict[str, Any]:
     built_in = BUILT_IN_BY_ID.get(row.role_id)
     role = built_in.name if built_in else str(row.role_id)
     shown = ("name", "email", "subject", "joined_at", "removed_at")
-    return {**{name: getattr(row, name) for name in shown}, "role": role}
+    limited = {} if row.locations is None else {"locations": row.locations}
+    return {**{name: getattr(row, name) for name in shown}, "role": role, **limited}
 
 
 def _show_role(row: RoleRow) -> dict[str, Any]:

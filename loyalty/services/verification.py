@@ -33,7 +33,7 @@ from loyalty.rules.ids import TenantId
 from loyalty.services.world import World
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import require
+from permissions.policy import require_whole_business
 from tenancy.database import Transaction
 
 MAX_ENTRIES_IN_A_REQUEST = 250_000
@@ -90,7 +90,7 @@ async def verify_ledger(
 
 async def get_verification(world: World, actor: Actor) -> Verification:
     """The same for actors who may read reports. Refusals: LimitReached for a ledger that is too large for a request."""
-    require(actor, Permission.LOYALTY_REPORT)
+    require_whole_business(actor, Permission.LOYALTY_REPORT)
     async with world.database.tenant_transaction(actor.tenant_id, snapshot=True) as tx:
         entries = await count_entries(tx, at_most=MAX_ENTRIES_IN_A_REQUEST + 1)
         if entries > MAX_ENTRIES_IN_A_REQUEST:

@@ -28,6 +28,7 @@ class AdjustmentRow(NamedTuple):
     actor: str
     actor_subject: str
     created_at: datetime
+    location: str | None = None
 
 
 _BY_IDS = select(*(adjustments.c[name] for name in AdjustmentRow._fields)).where(

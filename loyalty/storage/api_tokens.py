@@ -47,6 +47,7 @@ class ApiTokenRow(NamedTuple):
     former_ends_at: datetime | None
     rotated_with: str | None
     rotated_by: str | None
+    locations: list[str] | None = None
 
 
 TOKEN_COLUMNS = [api_tokens.c[name] for name in ApiTokenRow._fields]
@@ -64,6 +65,7 @@ _INSERT = insert(api_tokens).values(
     client_id=bindparam("client_id"),
     kind=bindparam("kind"),
     networks=bindparam("networks"),
+    locations=bindparam("locations"),
     secret_mark=bindparam("secret_mark"),
 )
 
@@ -151,6 +153,7 @@ async def insert_api_token(tx: Transaction, token: ApiTokenRow, sha256: str) -> 
         client_id=token.client_id,
         kind=token.kind,
         networks=token.networks,
+        locations=token.locations,
         secret_mark=token.secret_mark,
     )
     await tx.run(_INSERT_DIRECTORY, id=token.id, sha256=sha256)

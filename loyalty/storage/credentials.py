@@ -48,6 +48,14 @@ from tenancy.table import INSTANT, record_set, tenant_parameter
 from tenancy.tables import tenants
 
 
+class Membership(NamedTuple):
+    """A membership or an invitation: its row, the role that it gives, and the locations that it is limited to."""
+
+    id: UUID
+    role_id: UUID
+    locations: list[str] | None
+
+
 class Standing(NamedTuple):
     """What the database knows about a credential at this moment."""
 
@@ -69,10 +77,10 @@ class Standing(NamedTuple):
     """Of the identity provider, as its tenant has set it now."""
     archived: bool = False
     """Whether the customer is archived: then no token of the customer is good."""
-    member: tuple[UUID, UUID] | None = None
-    """Of a person of the team: their membership, and the id of the role that it gives."""
-    invitation: tuple[UUID, UUID] | None = None
-    """An open invitation of the address that their provider has verified, and the id of its role."""
+    member: Membership | None = None
+    """Of a person of the team."""
+    invitation: Membership | None = None
+    """An open invitation of the address that their provider has verified."""
     was_removed: bool = False
     """Whether the person was a member once and was removed."""
     documents: DocumentPolicy = NO_POLICY
@@ -167,8 +175,10 @@ _STANDING = (
         _ARCHIVED.label("archived"),
         _member.c.id.label("member_id"),
         _member.c.role_id.label("member_role_id"),
+        _member.c.locations.label("member_locations"),
         _invitation.c.id.label("invitation_id"),
         _invitation.c.role_id.label("invitation_role_id"),
+        _invitation.c.locations.label("invitation_locations"),
         _WAS_REMOVED.label("was_removed"),
         staff_sessions.c.id.label("session_id"),
         _OWN_ROLES.label("own_roles"),
@@ -286,13 +296,17 @@ def _standing(row: Row[Any]) -> Standing:
         revoked=row.revoked,
         issuer_version=row.issuer_version,
         archived=row.archived,
-        member=(row.member_id, row.member_role_id) if row.member_id else None,
-        invitation=(row.invitation_id, row.invitation_role_id) if row.invitation_id else None,
+        member=_membership(row.member_id, row.member_role_id, row.member_locations),
+        invitation=_membership(row.invitation_id, row.invitation_role_id, row.invitation_locations),
         was_removed=row.was_removed,
         documents=DocumentPolicy(DocumentRule[row.document_rule], row.documents_version),
         session_id=row.session_id,
         own_roles=tuple(_build_held_role(*one) for one in row.own_roles or ()),
     )
+
+
+def _membership(member_id: UUID | None, role_id: UUID, locations: list[str] | None) -> Membership | None:
+    return None if member_id is None else Membership(member_id, role_id, locations)
 
 
 def _build_held_role(role_id: str, name: str, permissions: list[str], daily_points: int) -> HeldRole:

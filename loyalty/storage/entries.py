@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 
 from loyalty.rules.ids import CustomerId, EntryId
 from loyalty.rules.listing import PointsSign
+from loyalty.storage.located import HAPPENED_THERE, LOCATIONS
 from loyalty.storage.narrowed import Narrowed, has_text
 from loyalty.storage.tables import adjustments, entries
 from loyalty.storage.window import Keyset, TimePlace, Window
@@ -57,6 +58,8 @@ class EntryFilter(NamedTuple):
     sign: PointsSign | None = None
     actor: str | None = None
     note: str | None = None
+    locations: Sequence[str] | None = None
+    """Only entries that happened at one of these locations."""
 
 
 _noted = adjustments.alias("noted")
@@ -83,6 +86,8 @@ def narrow_entries(wanted: EntryFilter) -> Narrowed:
     rows.keep_any_equal("actor", (known.actor_name, known.actor), wanted.actor)
     if wanted.note is not None:
         rows.keep("note", lambda: _HAS_NOTE, note=wanted.note)
+    if wanted.locations is not None:
+        rows.keep("there", lambda: HAPPENED_THERE, **{LOCATIONS: list(wanted.locations)})
     return rows
 
 

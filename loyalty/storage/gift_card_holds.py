@@ -43,6 +43,7 @@ class GiftCardHoldRow(NamedTuple):
     ended_actor_kind: str | None = None
     ended_actor: str | None = None
     ended_reason: str | None = None
+    location: str | None = None
 
     @property
     def purchase(self) -> PurchaseKey | None:

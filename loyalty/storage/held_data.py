@@ -188,7 +188,7 @@ HELD: Sequence[Held] = (
     Held(
         HeldSection.ADJUSTMENT,
         tables.adjustments,
-        "id customer_id points requested_points customer_description qualifying actor_kind created_at",
+        "id customer_id points requested_points customer_description qualifying actor_kind created_at location",
         internal=f"reason internal_note {_WHO} actor_subject",
     ),
     Held(
@@ -196,14 +196,14 @@ HELD: Sequence[Held] = (
         tables.holds,
         "id customer_id state points captured_points discount_minor currency value_points value_minor purchase_kind "
         "purchase_external_id lowered_points lowered_at capture_on expires_at created_at ended_at actor_kind "
-        "ended_actor_kind",
+        "ended_actor_kind location",
         internal=f"{_WHO} ended_actor ended_reason terms",
     ),
     Held(
         HeldSection.REDEMPTION,
         redemptions,
         "id customer_id hold_id points returned_points discount_minor currency purchase_kind purchase_external_id "
-        "redeemed_at actor_kind",
+        "redeemed_at actor_kind location",
         internal=_WHO,
     ),
     Held(
@@ -238,7 +238,7 @@ HELD: Sequence[Held] = (
         HeldSection.GIFT_CARD_HOLD,
         tables.gift_card_holds,
         "id gift_card_id state amount_minor captured_minor returned_minor currency purchase_kind purchase_external_id "
-        "expires_at created_at ended_at actor_kind ended_actor_kind",
+        "expires_at created_at ended_at actor_kind ended_actor_kind location",
         internal=f"{_WHO} ended_actor ended_reason",
         own_owners=("holder_id",),
         through=gift_cards,

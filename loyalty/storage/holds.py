@@ -48,6 +48,7 @@ class HoldRow(NamedTuple):
     ended_actor_kind: str | None = None
     ended_actor: str | None = None
     ended_reason: str | None = None
+    location: str | None = None
 
     @property
     def left_points(self) -> int:

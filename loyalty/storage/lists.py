@@ -39,6 +39,7 @@ class PurchaseFilter(NamedTuple):
     search: str | None = None
     start_at: datetime | None = None
     end_at: datetime | None = None
+    locations: Sequence[str] | None = None
 
 
 class AdjustmentFilter(NamedTuple):
@@ -51,6 +52,7 @@ class AdjustmentFilter(NamedTuple):
     sign: PointsSign | None = None
     actor: str | None = None
     note: str | None = None
+    locations: Sequence[str] | None = None
 
 
 class HoldFilter(NamedTuple):
@@ -62,6 +64,7 @@ class HoldFilter(NamedTuple):
     start_at: datetime | None = None
     end_at: datetime | None = None
     actor: str | None = None
+    locations: Sequence[str] | None = None
 
 
 class RedemptionFilter(NamedTuple):
@@ -72,6 +75,7 @@ class RedemptionFilter(NamedTuple):
     start_at: datetime | None = None
     end_at: datetime | None = None
     actor: str | None = None
+    locations: Sequence[str] | None = None
 
 
 class LotFilter(NamedTuple):
@@ -106,6 +110,7 @@ def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
     rows.keep_among(known.external_id, wanted.external_ids)
     rows.keep_starting(known.external_id, wanted.search)
     rows.keep_within(known.recorded_at, wanted.start_at, wanted.end_at)
+    rows.keep_among(known.location, wanted.locations)
     return rows
 
 
@@ -115,6 +120,7 @@ def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.reason, wanted.reasons)
     rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.keep_among(known.location, wanted.locations)
     rows.keep_sign(known.points, wanted.sign)
     rows.keep_any_equal("actor", (known.actor, known.actor_subject), wanted.actor)
     if wanted.note is not None:
@@ -134,6 +140,7 @@ def narrow_holds(wanted: HoldFilter) -> Narrowed:
     rows.keep_among(known.state, wanted.states)
     rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
     rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
+    rows.keep_among(known.location, wanted.locations)
     rows.keep_equal(known.actor, wanted.actor)
     return rows
 
@@ -144,6 +151,7 @@ def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
     rows.keep_within(known.redeemed_at, wanted.start_at, wanted.end_at)
+    rows.keep_among(known.location, wanted.locations)
     rows.keep_equal(known.actor, wanted.actor)
     return rows
 

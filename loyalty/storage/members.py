@@ -30,6 +30,7 @@ class MemberRow(NamedTuple):
     changed_by: str
     joined_at: datetime | None
     removed_at: datetime | None = None
+    locations: list[str] | None = None
 
 
 class MemberFilter(NamedTuple):
@@ -49,6 +50,7 @@ _BY_IDS = _ROWS.where(among(members.c.id, "ids"))
 _BY_EMAIL = select(*_COLUMNS).where(*_PRESENT, members.c.email == bindparam("email"))
 _BY_SUBJECT = select(*_COLUMNS).where(*_PRESENT, members.c.subject == bindparam("subject"))
 _OF_ROLE = select(*_COLUMNS).where(*_PRESENT, members.c.role_id == bindparam("role"))
+_SCOPED = select(*_COLUMNS).where(*_PRESENT, members.c.locations.is_not(None))
 _COUNT = select(func.count()).select_from(members).where(*_PRESENT)
 _COUNT_OTHER_OWNERS = (
     select(func.count())
@@ -69,6 +71,7 @@ _CHANGE = (
     .values(
         name=bindparam("new_name"),
         role_id=bindparam("new_role"),
+        locations=bindparam("new_locations"),
         changed_at=bindparam("now"),
         changed_by=bindparam("actor"),
     )
@@ -121,6 +124,11 @@ async def read_members_of_role(tx: Reads, role_id: UUID) -> list[MemberRow]:
     return [MemberRow._make(row) for row in await tx.rows(_OF_ROLE, role=role_id)]
 
 
+async def read_scoped_members(tx: Reads) -> list[MemberRow]:
+    """The present members who are limited to locations."""
+    return [MemberRow._make(row) for row in await tx.rows(_SCOPED)]
+
+
 async def count_members(tx: Reads) -> int:
     """How many members there are, invited ones included."""
     row = await tx.row(_COUNT)
@@ -141,9 +149,15 @@ async def insert_member(tx: Transaction, row: MemberRow) -> None:
 
 
 async def change_member(tx: Transaction, row: MemberRow) -> None:
-    """Write name and role of a member."""
+    """Write name, role and locations of a member."""
     await tx.run(
-        _CHANGE, member=row.id, new_name=row.name, new_role=row.role_id, now=row.changed_at, actor=row.changed_by
+        _CHANGE,
+        member=row.id,
+        new_name=row.name,
+        new_role=row.role_id,
+        new_locations=row.locations,
+        now=row.changed_at,
+        actor=row.changed_by,
     )
 
 

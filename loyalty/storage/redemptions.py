@@ -48,6 +48,7 @@ class RedemptionRow(NamedTuple):
     redeemed_at: datetime
     actor_kind: str
     actor: str
+    location: str | None = None
 
     @property
     def live(self) -> LiveRedemption:

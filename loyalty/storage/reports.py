@@ -1,11 +1,13 @@
 """Sums over the ledger for a span of time, from a covering index."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, distinct, func, select
+from sqlalchemy import Date, bindparam, cast, distinct, func, select
 
 from loyalty.rules.entry_kinds import ACTIVE
+from loyalty.rules.location import Scope
+from loyalty.storage.located import HAPPENED_THERE, LOCATIONS
 from loyalty.storage.tables import customers, entries
 from tenancy.reading import Reads
 from tenancy.table import INSTANT, among_these, tenant_parameter
@@ -19,6 +21,14 @@ class KindSum(NamedTuple):
     entries: int
 
 
+class DaySum(NamedTuple):
+    """What the entries of one kind add up to on one local day."""
+
+    day: date
+    kind: str
+    points: int
+
+
 _in_range = (
     entries.c.tenant_id == tenant_parameter(),
     entries.c.occurred_at >= bindparam("start_at", type_=INSTANT),
@@ -28,6 +38,14 @@ _SUMS = (
     select(entries.c.kind, func.sum(entries.c.points).label("points"), func.count().label("entries"))
     .where(*_in_range)
     .group_by(entries.c.kind)
+)
+_SUMS_THERE = _SUMS.where(HAPPENED_THERE)
+_day = cast(func.timezone(bindparam("time_zone"), entries.c.occurred_at), Date).label("day")
+_DAYS_THERE = (
+    select(_day, entries.c.kind, func.sum(entries.c.points).label("points"))
+    .where(*_in_range, HAPPENED_THERE)
+    .group_by(_day, entries.c.kind)
+    .order_by(_day, entries.c.kind)
 )
 # A merged customer counts as the target; those few are read first.
 _become = (
@@ -40,16 +58,34 @@ _ACTIVE = (
     .select_from(entries.outerjoin(_become, _become.c.id == entries.c.customer_id))
     .where(*_in_range, among_these(entries.c.kind, ACTIVE))
 )
+_ACTIVE_THERE = _ACTIVE.where(HAPPENED_THERE)
 
 
-async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime) -> dict[str, KindSum]:
-    """Points by kind of entry in ``[start_at, end_at)``; signed, so what left a balance is negative."""
-    rows = await tx.rows(_SUMS, start_at=start_at, end_at=end_at)
+async def sum_by_kind(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> dict[str, KindSum]:
+    """Points by kind of entry in ``[start_at, end_at)``; signed, so what left a balance is negative.
+
+    With a scope only entries that happened at its locations count, here and below.
+    """
+    sums = _SUMS if scope is None else _SUMS_THERE
+    rows = await tx.rows(sums, start_at=start_at, end_at=end_at, **_name_locations(scope))
     # The sum of bigints is numeric, which holds any of them.
     return {row.kind: KindSum(row.kind, int(row.points), row.entries) for row in rows}
 
 
-async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime) -> int:
+async def count_active_customers(tx: Reads, start_at: datetime, end_at: datetime, scope: Scope = None) -> int:
     """Customers who earned or redeemed in ``[start_at, end_at)`` (C-12)."""
-    row = await tx.row(_ACTIVE, start_at=start_at, end_at=end_at)
+    counting = _ACTIVE if scope is None else _ACTIVE_THERE
+    row = await tx.row(counting, start_at=start_at, end_at=end_at, **_name_locations(scope))
     return int(row[0]) if row else 0
+
+
+async def sum_days_there(
+    tx: Reads, start_at: datetime, end_at: datetime, time_zone: str, scope: frozenset[str]
+) -> list[DaySum]:
+    """Points by local day and kind of entry in ``[start_at, end_at)``, in the order of the days."""
+    rows = await tx.rows(_DAYS_THERE, start_at=start_at, end_at=end_at, time_zone=time_zone, **_name_locations(scope))
+    return [DaySum(row.day, row.kind, int(row.points)) for row in rows]
+
+
+def _name_locations(scope: Scope) -> dict[str, list[str]]:
+    return {} if scope is None else {LOCATIONS: sorted(scope)}

@@ -14,6 +14,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, secret_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken, networks_field
+from schema.types.location import scope_input
 
 
 @strawberry.input(description="A new API token.")
@@ -33,6 +34,7 @@ class ApiTokenCreateInput:
     )
     idempotency_key: str | None = optional_key_field()
     networks: list[str] | None = networks_field()
+    locations: list[str] | None = scope_input()
 
 
 @strawberry.type(description="The new token with its secret, which is never shown again.")
@@ -66,6 +68,7 @@ async def api_token_create(
                 replaces=None if input.replaces is None else row_id_of(input.replaces, "ApiToken", "replaces"),
                 idempotency_key=input.idempotency_key,
                 networks=input.networks,
+                locations=input.locations,
             ),
             sha256,
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.durations import parse_minutes
+from loyalty.rules.text import tidy_optional_id
 from loyalty.services.gift_card_hold import CardHoldRequest, hold_gift_card
 from loyalty.storage.points_paid import PurchaseKey
 from permissions.catalog import Permission
@@ -16,6 +17,7 @@ from schema.mutations.payload import UserErrors, replayed_field, user_errors_fie
 from schema.scalars import Duration
 from schema.types.checkout import PurchaseKeyInput
 from schema.types.gift_card import GiftCard, GiftCardBy, GiftCardHold, build_held_payload, gift_card_key
+from schema.types.location import location_input
 from schema.types.money import MoneyInput, amount_of
 
 
@@ -34,6 +36,7 @@ class GiftCardHoldInput:
     time_to_live: Duration | None = strawberry.field(
         default=None, description="After which it ends by itself: PT1M to P7D; by default as holds of points do."
     )
+    location: str | None = location_input()
 
 
 @strawberry.type(description="The hold, and its card.")
@@ -64,6 +67,7 @@ async def gift_card_hold(
             purchase=None if purchase is None else PurchaseKey(purchase.kind, purchase.external_id),
             minutes=parse_minutes(input.time_to_live, ("time_to_live",)) if input.time_to_live else None,
             idempotency_key=input.idempotency_key,
+            location=tidy_optional_id(input.location),
         )
         held = await hold_gift_card(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

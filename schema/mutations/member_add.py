@@ -11,6 +11,7 @@ from schema.context import Info
 from schema.errors import answer_mutation
 from schema.guard import guarded
 from schema.mutations.payload import UserErrors, optional_key_field, replayed_field, user_errors_field
+from schema.types.location import scope_input
 from schema.types.member import Member, PersonBy, read_person
 from schema.types.role import RoleBy, role_id_of
 
@@ -21,6 +22,7 @@ class MemberAddInput:
     person: PersonBy = strawberry.field(description="Who it is.")
     role: RoleBy = strawberry.field(description="What they may do; no more than the caller may do.")
     idempotency_key: str | None = optional_key_field()
+    locations: list[str] | None = scope_input()
 
 
 @strawberry.type(description="The new member.")
@@ -51,6 +53,7 @@ async def member_add(
             role_id=role_id_of(input.role, "role"),
             person=read_person(input.person),
             idempotency_key=input.idempotency_key,
+            locations=input.locations,
         )
         added = await add_member(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

@@ -20,6 +20,7 @@ from schema.mutations.team_payload import (
 )
 from schema.node_ids import row_id_of
 from schema.types.api_token import ApiToken
+from schema.types.location import scope_input
 from schema.types.member import Member
 from schema.types.oauth_client import OauthClient
 from schema.types.role import RoleBy, role_id_of
@@ -32,6 +33,7 @@ class MemberUpdateInput:
     role: RoleBy | None = strawberry.field(
         default=strawberry.UNSET, description="What they may do from now on; no more than the caller may do."
     )
+    locations: list[str] | None = scope_input(default=strawberry.UNSET)
     keep_credentials: bool = keep_credentials_field()
 
 
@@ -46,8 +48,8 @@ class MemberUpdatePayload:
 @guarded(
     Permission.MEMBERS_MANAGE,
     description=(
-        "Give a member another name or role. The role counts with their next request, and their sockets are closed "
-        "within 5 seconds. Nobody changes a member who may do more than they."
+        "Give a member another name, role or locations. Role and locations count with their next request, and their "
+        "sockets are closed within 5 seconds. Nobody changes a member who may do more than they."
     ),
     even_when_off=True,
     for_people=True,
@@ -64,6 +66,7 @@ async def member_update(
             id=row_id_of(input.id, "Member", "id"),
             name=sent(choose_given(input.name, strawberry.UNSET, "name")),
             role_id=sent(strawberry.UNSET if role is None else role_id_of(role, "role")),
+            locations=sent(input.locations),
             keep_credentials=input.keep_credentials,
         )
         changed = await update_member(info.context.world, info.context.actor, change)

@@ -8,6 +8,7 @@ import strawberry
 
 from loyalty.rules.account import Overdraft
 from loyalty.rules.adjustment import AdjustmentReason, Direction, sign_points
+from loyalty.rules.text import tidy_optional_id
 from loyalty.services.adjustment import AdjustmentRequest, adjust_points
 from permissions.catalog import Permission
 from schema.context import Info
@@ -18,6 +19,7 @@ from schema.scalars import Points
 from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.event import TierUpgrade, tier_upgrade_of
 from schema.types.ledger import Adjustment
+from schema.types.location import location_input
 
 
 @strawberry.input(
@@ -45,6 +47,7 @@ class PointsAdjustInput:
     expires_on: date | None = strawberry.field(
         default=None, description="The last local day of points that are added; by default as the program says."
     )
+    location: str | None = location_input()
     overdraft: Overdraft = strawberry.field(
         default=Overdraft.REJECT, description="What happens when more is removed than is available."
     )
@@ -87,6 +90,7 @@ async def points_adjust(
             idempotency_key=input.idempotency_key,
             expires_on=input.expires_on,
             points_field="points" if input.amount is None else "amount",
+            location=tidy_optional_id(input.location),
         )
         adjusted = await adjust_points(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

@@ -7,6 +7,7 @@ import strawberry
 
 from loyalty.rules.durations import parse_minutes
 from loyalty.rules.redemption import CaptureOn
+from loyalty.rules.text import tidy_optional_id
 from loyalty.services.hold import HoldRequest
 from loyalty.services.redemption import hold_points
 from permissions.catalog import Permission
@@ -18,6 +19,7 @@ from schema.node_ids import row_id_of
 from schema.scalars import Duration, Points
 from schema.types.checkout import CheckoutInput, PurchaseKeyInput, checkout_of
 from schema.types.customer import Customer, CustomerBy, payer_key
+from schema.types.location import location_input
 from schema.types.redemption import Hold
 
 
@@ -45,6 +47,7 @@ class RedemptionHoldInput(CheckoutInput):
         description="`PAID` lets the recording of the payment spend the points: the report of its purchase as PAID or "
         "COMPLETED captures the hold, as far as it fits the recorded total.",
     )
+    location: str | None = location_input()
     replaces: strawberry.ID | None = strawberry.field(
         default=None, description="An active hold of the same customer that is released in the same moment."
     )
@@ -80,6 +83,7 @@ async def redemption_hold(
             replaces=None if input.replaces is None else row_id_of(input.replaces, "Hold", "replaces"),  # type: ignore[arg-type]
             idempotency_key=input.idempotency_key,
             capture_on=input.capture_on,
+            location=tidy_optional_id(input.location),
         )
         held = await hold_points(info.context.world, info.context.actor, request)
         info.context.loaders.clear()

@@ -78,6 +78,7 @@ async def viewer(info: Info) -> Viewer:
         roles=show_rows(Role, list(actor.roles)),
         role=show_row_if_any(Role, actor.roles[0] if len(actor.roles) == 1 else None),
         member=show_row_if_any(Member, await load(info, "members", actor.member_id) if actor.member_id else None),
+        locations=None if actor.locations is None else sorted(actor.locations),
         session=_show_session(actor),
     )
 

@@ -12,6 +12,7 @@ from permissions.catalog import Permission, parse_known_grants, sort_permissions
 from schema.connections import Order, time_order
 from schema.fields import computed, shows
 from schema.types.activity import check_text_filters
+from schema.types.location import scope_field
 from schema.types.node import Node, node_id, reads, row_of
 
 DEFAULT_OVERLAP_MINUTES = 1_440
@@ -60,6 +61,7 @@ class ApiToken(Node):
         description="The networks that it may be used from; null for everywhere."
     )
     former_secret_ends_at: datetime | None = former_secret_field()
+    locations: list[str] | None = scope_field("it is")
 
     @computed(description="What it may do.")
     def permissions(self) -> list[Permission]:

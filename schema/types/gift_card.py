@@ -26,6 +26,7 @@ from schema.fields import computed, shows
 from schema.loaders import load, loaded
 from schema.node_ids import row_id_of
 from schema.scalars import Points
+from schema.types.location import location_field
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.redemption import PurchaseKey, purchase_key_of
@@ -94,6 +95,7 @@ class GiftCardHold(Node):
     )
     state: HoldState = strawberry.field(description="How far it has come.")
     created_at: datetime = strawberry.field(description="When it was set aside.")
+    location: str | None = location_field("made")
     holds_until: datetime = shows("expires_at", description="When it ends by itself.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
     actor: str = actor_name("actor", did="set it aside")

@@ -22,6 +22,7 @@ from schema.loaders import load, load_all, loaded
 from schema.scalars import Color, Points
 from schema.types.expiry import PointsLot
 from schema.types.gift_card import GiftCard
+from schema.types.location import location_field
 from schema.types.moving import CustomerMerge, OpeningBalance
 from schema.types.node import Node, node_id, reads
 from schema.types.purchase import Purchase
@@ -51,6 +52,7 @@ class Adjustment(Node):
         description="Whether it counts for the tier.", deprecation_reason=replaced_by("countsForTier")
     )
     created_at: datetime = strawberry.field(description="When it was made.")
+    location: str | None = location_field("made")
 
     @computed(description="The note among the team; null for customers, and for who reads reports only.")
     def internal_note(self, info: Info) -> str | None:

@@ -13,6 +13,7 @@ from schema.fields import computed, shows
 from schema.loaders import loaded
 from schema.node_ids import row_id_of
 from schema.types.listed import load_listed_page
+from schema.types.location import scope_field
 from schema.types.node import Node, node_id, reads, row_of
 from schema.types.role import Role, RoleBy, role_id_of
 
@@ -45,6 +46,7 @@ class Member(Node):
     removed_at: datetime | None = strawberry.field(
         description="When they were removed; null for somebody who is a member."
     )
+    locations: list[str] | None = scope_field("the person is")
     role: Role | None = loaded(
         "roles", "role_id", description="What they may do; null where a role of somebody removed is deleted."
     )

@@ -23,6 +23,7 @@ from schema.scalars import Color, CurrencyCode, Locale, TimeZone
 from schema.types.accrual_policy import AccrualPolicy, AccrualPolicyInput, change_accrual
 from schema.types.customer import Customer
 from schema.types.expiry import ExpiryPolicy, ExpiryPolicyInput, policy_from
+from schema.types.location import scope_field
 from schema.types.member import Member
 from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.redemption_policy import RedemptionPolicy, RedemptionPolicyInput, change_redemption
@@ -104,6 +105,7 @@ class Viewer:
         description="The role of a person of the team who has one alone; null for several, and for everybody else."
     )
     member: Member | None = strawberry.field(description="The caller as a member of the team; null for everybody else.")
+    locations: list[str] | None = scope_field("the caller is")
     session: ViewerSession | None = strawberry.field(
         description="The session of who signed in with a browser; null for every other credential."
     )

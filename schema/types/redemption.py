@@ -18,6 +18,7 @@ from schema.context import Info
 from schema.fields import computed, replaced_by, shows
 from schema.loaders import load, loaded
 from schema.scalars import Points
+from schema.types.location import location_field
 from schema.types.money import Money
 from schema.types.node import Node, node_id, reads, row_of, show_row
 from schema.types.who import actor_kind, actor_name, internal_text, known_actor_kind, known_actor_name
@@ -51,6 +52,7 @@ class Redemption(Node):
     points: Points = strawberry.field(description="How many were spent.")
     returned_points: Points = strawberry.field(description="How many of them were given back since.")
     redeemed_at: datetime = strawberry.field(description="When they were spent.")
+    location: str | None = location_field("set aside")
     actor: str = actor_name("actor", did="spent them")
     actor_kind: ActorKind = actor_kind(did="spent them")
 
@@ -80,6 +82,7 @@ class Hold(Node):
     )
     capture_on: CaptureOn = strawberry.field(description="What spends its points.")
     created_at: datetime = strawberry.field(description="When they were set aside.")
+    location: str | None = location_field("made")
     holds_until: datetime = shows("expires_at", description="When it ends by itself.")
     expires_at: datetime = strawberry.field(
         description="When it ends by itself.", deprecation_reason=replaced_by("holdsUntil")

@@ -2,8 +2,16 @@
 
 from pathlib import Path
 
-from permissions.catalog import LOYALTY_PERMISSIONS, SELF_PERMISSIONS, Permission
-from permissions.roles import BUILT_IN_ROLES, ROLE_PERMISSIONS, SYSTEM_PERMISSIONS, Role, TeamRole, permission_matrix
+from permissions.catalog import LOYALTY_PERMISSIONS, SCOPED_PERMISSIONS, SELF_PERMISSIONS, Permission
+from permissions.roles import (
+    BUILT_IN_ROLES,
+    CREDENTIAL_PERMISSIONS,
+    ROLE_PERMISSIONS,
+    SYSTEM_PERMISSIONS,
+    Role,
+    TeamRole,
+    permission_matrix,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "permissions.md"
 """It prints the matrix, for readers of the documentation and of a diff."""
@@ -31,6 +39,13 @@ def test_owners_and_managers_hold_the_whole_module() -> None:
     """BK-112: the coarse grant is what owners and managers have."""
     assert ROLE_PERMISSIONS[Role.OWNER] >= LOYALTY_PERMISSIONS
     assert ROLE_PERMISSIONS[Role.MANAGER] >= LOYALTY_PERMISSIONS
+
+
+def test_the_roles_of_a_counter_can_be_limited_to_locations() -> None:
+    """What is limited can give nobody anything: no permission about credentials or members is among it."""
+    limited = {role for role in TeamRole if BUILT_IN_ROLES[role].permissions <= SCOPED_PERMISSIONS}
+    assert limited == {TeamRole.STAFF, TeamRole.READER}
+    assert not SCOPED_PERMISSIONS & CREDENTIAL_PERMISSIONS
 
 
 def test_only_owners_and_admins_decide_who_is_let_in() -> None:

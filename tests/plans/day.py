@@ -18,7 +18,7 @@ from loyalty.rules.budget import LEAST_SLICE_POINTS, BudgetLimits
 from loyalty.rules.catalog import CatalogChange
 from loyalty.rules.counted_lines import SoldAs
 from loyalty.rules.customer import CustomerProfile
-from loyalty.rules.earning import CatalogKind
+from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.events import EventKind
 from loyalty.rules.features import Feature
@@ -430,6 +430,12 @@ class Day:
             assert gone
             await end_membership(world, owner, gone)
         await remove_role(world, owner, role.id)
+        places = [CatalogPlace(CatalogKind.LOCATION, name) for name in ("till", "closed")]
+        salons = [CatalogItem(CatalogKind.LOCATION, one.external_id, "Salon") for one in places]
+        await upsert_catalog_items(world, owner, CatalogEdit(salons, []))
+        assert ben.member_id
+        await update_member(world, owner, MemberChange(ben.member_id, locations=["till"]))
+        await upsert_catalog_items(world, owner, CatalogEdit([], places[1:]))
 
     async def _read_audit_log(self, rule_id: str) -> None:
         """All of it, and what somebody did to a rule."""
@@ -594,6 +600,12 @@ class Day:
         await find_purchase(world, salon.staff, purchase_id=None, key=(PurchaseKind.ORDER, "day-1"))
         await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
         await get_daily_figures(world, salon.manager, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
+        by_hand = adjustment(1, "at the till", customer="customer-149", location="till")
+        await adjust_points(world, salon.manager, by_hand)
+        at_till = replace(salon.staff, locations=frozenset({"till"}))
+        await get_report(world, at_till, date(2023, 1, 1), date(2030, 12, 31))
+        await get_daily_figures(world, at_till, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
+        await list_activity(world, at_till, EntryFilter(), Window(1))
         await self._look_through_lists(found.id)
         await self._load_relations()
 

@@ -48,6 +48,8 @@ MAY_READ = {
         for order in ("order-1", "order-4", "order-6", "paid")
     ),
     *(f"purchasesRecord.items.{part} of order-2" for part in OF_A_PURCHASE),
+    # Where her points and cards were set aside or corrected.
+    *(f"{operation}.location" for operation in ("giftCardHold", "pointsAdjust", "redemptionHold")),
     # The names of what she bought.
     "catalogItemsUpsert.items.name of cut",
     "customerUpsert.consentSource of anna",

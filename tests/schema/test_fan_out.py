@@ -283,7 +283,8 @@ async def test_no_field_depends_on_more_of_its_caller_than_the_rights(
     finally:
         WatchedActor.answers = None
     assert answered > len(documents)
-    of_rights = {"tenant_id", "kind", "permissions", "customer_id", "former_ids", "loyalty_enabled", "loyalty_entitled"}
+    of_rights = {"tenant_id", "kind", "permissions", "customer_id", "former_ids", "locations"}
+    of_rights |= {"loyalty_enabled", "loyalty_entitled"}
     assert WatchedActor.noted <= of_rights | {"rights", "__class__"}, WatchedActor.noted
     assert {"permissions", "kind"} <= WatchedActor.noted
 

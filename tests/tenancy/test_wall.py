@@ -106,8 +106,8 @@ APP_RIGHTS = {
         "UPDATE(state)"
     ),
     "members": (
-        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(joined_at), UPDATE(name), UPDATE(removed_at), "
-        "UPDATE(role_id), UPDATE(subject)"
+        "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(joined_at), UPDATE(locations), UPDATE(name), "
+        "UPDATE(removed_at), UPDATE(role_id), UPDATE(subject)"
     ),
     "oidc_issuers": (
         "INSERT, SELECT, UPDATE(changed_at), UPDATE(changed_by), UPDATE(client_id), UPDATE(client_secret), "

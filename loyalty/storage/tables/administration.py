@@ -80,6 +80,8 @@ api_tokens = tenant_table(
     key_text("kind"),
     # The networks in CIDR form that it may be used from; empty for everywhere.
     document("networks", nullable=True),
+    # The external ids of the locations that it is limited to; empty for the whole business.
+    document("locations", nullable=True),
     # The beginning of the hash of its secret, and of the one before, which works until `former_ends_at`.
     key_text("secret_mark"),
     key_text("former_secret_mark", nullable=True),

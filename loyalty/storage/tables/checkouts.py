@@ -68,6 +68,8 @@ holds = tenant_table(
     text_column("ended_actor", nullable=True),
     # Why it was released, as the caller put it.
     text_column("ended_reason", nullable=True),
+    # The external id of the location where it was made, where somebody has told one.
+    text_column("location", nullable=True),
     references("customer_id", "customers"),
     one_of("state", tuple(HoldState)),
     one_of("capture_on", tuple(CaptureOn)),
@@ -117,6 +119,8 @@ redemptions = tenant_table(
     instant("redeemed_at"),
     text_column("actor_kind"),
     text_column("actor"),
+    # That of its hold.
+    text_column("location", nullable=True),
     references("hold_id", "holds"),
     references("customer_id", "customers"),
     unique("hold_id"),

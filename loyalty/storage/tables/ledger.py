@@ -144,6 +144,8 @@ adjustments = tenant_table(
     text_column("actor"),
     text_column("actor_subject"),
     instant("created_at"),
+    # The external id of the location where it was made, where somebody has told one.
+    text_column("location", nullable=True),
     references("customer_id", "customers"),
     one_of("reason", tuple(AdjustmentReason)),
     check("points", "(points > 0 AND requested_points >= points) OR (points < 0 AND requested_points <= points)"),

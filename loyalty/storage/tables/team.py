@@ -43,6 +43,8 @@ members = tenant_table(
     key_text("subject", nullable=True),
     # A role of the tenant, or a built-in one, which is no row.
     identifier("role_id"),
+    # The external ids of the locations that the person is limited to; null for the whole business.
+    document("locations", nullable=True),
     instant("created_at"),
     text_column("created_by"),
     instant("changed_at"),

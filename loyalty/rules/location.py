@@ -1,0 +1,60 @@
+"""The locations that a member or an API token is limited to, and where an operation happens.
+
+A location is named by its external id in the catalogue, as purchases name it.
+"""
+
+from collections.abc import Collection, Sequence
+
+from loyalty.rules.errors import Problem
+from loyalty.rules.text import check_external_id, tidy_id
+
+MAX_SCOPE_LOCATIONS = 100
+"""Locations that one member or API token may be limited to."""
+PATH = ("location",)
+
+Scope = frozenset[str] | None
+"""The external ids of the locations that somebody is limited to; None is the whole business."""
+
+
+def tidy_locations(ids: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the locations of a scope as they are kept, each once; None is the whole business."""
+    return None if ids is None else tuple(dict.fromkeys(tidy_id(one) or one for one in ids))
+
+
+def check_locations(ids: Sequence[str] | None, path: tuple[str, ...] = ("locations",)) -> list[Problem]:
+    """Return what is wrong with the locations of a scope."""
+    if ids is None:
+        return []
+    if not 1 <= len(ids) <= MAX_SCOPE_LOCATIONS:
+        return [Problem(path, f"must name 1 to {MAX_SCOPE_LOCATIONS} locations; null is the whole business")]
+    checked = (check_external_id(one, (*path, str(place))) for place, one in enumerate(ids))
+    return [problem for problem in checked if problem is not None]
+
+
+def is_in_scope(scope: Scope, location: str | None) -> bool:
+    """Whether what happened at a location is in a scope; what names no location is in the whole business alone."""
+    return scope is None or location in scope
+
+
+def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None) -> bool:
+    """Whether a scope holds no location that another one lacks."""
+    return wider is None or (scope is not None and set(scope) <= set(wider))
+
+
+def choose_location(scope: Scope, given: str | None) -> str | None:
+    """Return where an operation happens: the location that was named, or the only one of the caller's scope."""
+    if given is None and scope is not None and len(scope) == 1:
+        return next(iter(scope))
+    return given
+
+
+def check_location(scope: Scope, given: str | None, path: tuple[str, ...] = PATH) -> Problem | None:
+    """Return why an operation cannot happen at a location, or None.
+
+    A caller with a scope names one of its locations; they may leave it out where there is only one.
+    """
+    if given is not None and (problem := check_external_id(given, path)):
+        return problem
+    if is_in_scope(scope, choose_location(scope, given)):
+        return None
+    return Problem(path, "must name one of the locations that you work at")

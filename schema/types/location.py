@@ -1,0 +1,39 @@
+"""Where something happened, and the locations that somebody is limited to."""
+
+from typing import Any
+
+import strawberry
+
+from loyalty.rules.location import MAX_SCOPE_LOCATIONS
+
+
+def location_field(did: str) -> Any:
+    """The ``location`` of something that happened."""
+    return strawberry.field(
+        description=f"External id of the location where it was {did}; null where nobody has told one."
+    )
+
+
+def location_input() -> Any:
+    """The ``location`` of an input, which a caller without a scope may leave out."""
+    return strawberry.field(
+        default=None,
+        description="External id of the location where it happens, 1 to 255 characters. Who is limited to locations "
+        "names one of these; it may be left out where there is only one.",
+    )
+
+
+def scope_field(whose: str) -> Any:
+    """The ``locations`` that a member, a token or the caller is limited to."""
+    return strawberry.field(
+        description=f"External ids of the locations that {whose} limited to; null for the whole business."
+    )
+
+
+def scope_input(default: Any = None) -> Any:
+    """The ``locations`` of an input that gives somebody a scope."""
+    return strawberry.field(
+        default=default,
+        description=f"External ids of the locations that the work is limited to, 1 to {MAX_SCOPE_LOCATIONS}; each is a "
+        "LOCATION of the catalogue. Null: the whole business. It goes with the permissions of a counter alone.",
+    )
