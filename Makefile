@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces events
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-budgets bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces events
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ mutants: $(STAMP) ## Take every part of every wall and every comparison of a ten
 
 bench-connections: $(STAMP) ## Measure 5,000 sockets: how they connect, what they cost, when revoked ones are gone
 	@$(BIN)/python -m bench.connections $(ARGS)
+
+bench-budgets: $(STAMP) ## Measure the neighbour of a tenant beyond its budget: p50 and p99, and what budgets cost
+	@$(BIN)/python -m bench.budgets $(ARGS)
 
 bench-hostile: $(STAMP) ## Measure another client while one token sends hostile documents: p50 and p99, with and without
 	@$(BIN)/python -m bench.hostile $(ARGS)

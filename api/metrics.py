@@ -53,7 +53,7 @@ class ServerMetrics:
         )
         self._operation_seconds = Histogram(
             "treue_operation_seconds",
-            "Time from reading the document of a query or mutation to its result.",
+            "Time from reading the document of a query or mutation to its result, unless it was over its budget.",
             ("kind",),
             buckets=SECONDS,
             registry=registry,
@@ -113,11 +113,15 @@ class ServerMetrics:
                 self._errors.labels(code).inc()
 
     def note_operation(self, operation: Operation, outcome: Outcome, seconds: float) -> None:
-        """Count an operation. A subscription has no duration: it lasts as long as its reader stays."""
+        """Count an operation.
+
+        A subscription has no duration: it lasts as long as its reader stays. Neither has what was over its budget: its
+        refusal may be held back.
+        """
         self._operations.labels(operation.transport, operation.kind, outcome.value).inc()
         for field in operation.fields:
             self._root_fields.labels(field, outcome.value).inc()
-        if operation.kind != "subscription":
+        if operation.kind != "subscription" and not operation.is_over_budget:
             self._operation_seconds.labels(operation.kind).observe(seconds)
         if operation.cost is not None:
             self._cost_points.labels(operation.kind).observe(operation.cost)

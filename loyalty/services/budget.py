@@ -4,6 +4,8 @@ A process counts in memory and books what was spent in slices, so most operation
 bookings the processes do not know of each other: each may let a client spend two slices and one operation too much.
 What was spent too much is a debt, which is paid before anything is spent again, so the rate holds in the long run.
 
+A refused operation costs nearly as much time as a small read. So refusals of a tenant are told one after another.
+
 When booking fails, operations run and are counted in this process alone (`docs/decisions/0025`).
 """
 
@@ -46,6 +48,13 @@ has failed."""
 UNBOOKED_SECONDS = 300.0
 """How long a process with traffic of a tenant goes without booking at most. Then it also knows the tenant's limits."""
 
+REFUSALS_PER_SECOND = 10
+"""How many refusals a process tells a tenant in a second. The first is told at once, and each of the next ones so much
+later. So who asks again and again without a rest takes little time from other tenants."""
+
+MOST_REFUSAL_SECONDS = 5.0
+"""How long a refusal is held back at most."""
+
 TENANT_SCOPE = "tenant"
 AWAY = (OperationalError, InterfaceError, PoolTimeout)
 """What the database raises when it is away, or too busy to answer."""
@@ -56,7 +65,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.budgets")
 class _TenantBudget:
     """What a process knows of a tenant and its clients."""
 
-    __slots__ = ("asked_at", "booking", "clients", "due", "failed", "tenant")
+    __slots__ = ("asked_at", "booking", "clients", "due", "failed", "refusal_at", "tenant")
 
     def __init__(self, limits: BudgetLimits, now: datetime) -> None:
         self.tenant = Bucket(limits)
@@ -67,6 +76,8 @@ class _TenantBudget:
         self.asked_at = now
         """When the last booking began."""
         self.failed = False
+        self.refusal_at = 0.0
+        """When the next refusal may be told, by the clock of the event loop."""
 
     def change_limits(self, limits: BudgetLimits, now: datetime) -> None:
         if limits != self.tenant.limits:
@@ -75,6 +86,12 @@ class _TenantBudget:
 
     def seconds_since_booking(self, now: datetime) -> float:
         return (now - self.asked_at).total_seconds()
+
+    def delay_refusal(self, now: float) -> float:
+        """How many seconds to hold the next refusal back; ``now`` is the time of the event loop."""
+        told_at = min(max(now, self.refusal_at), now + MOST_REFUSAL_SECONDS)
+        self.refusal_at = told_at + 1 / REFUSALS_PER_SECOND
+        return told_at - now
 
     def find_client(self, actor: Actor) -> Bucket:
         name = actor.client
@@ -100,9 +117,18 @@ class Budgets:
         self._tenants: OrderedDict[TenantId, _TenantBudget] = OrderedDict()
 
     async def charge(self, actor: Actor, cost: int) -> Charge:
-        """Take the cost of an operation from what its client and its tenant may spend, or say when to come back."""
+        """Take the cost of an operation from what its client and its tenant may spend, or say when to come back.
+
+        A refusal that follows others of its tenant closely is held back.
+        """
+        budget = self._find(actor.tenant_id, self._clock())
+        charge = await self._charge(budget, actor, cost)
+        if charge.retry_after is not None:
+            await asyncio.sleep(budget.delay_refusal(asyncio.get_running_loop().time()))
+        return charge
+
+    async def _charge(self, budget: _TenantBudget, actor: Actor, cost: int) -> Charge:
         now = self._clock()
-        budget = self._find(actor.tenant_id, now)
         bucket, tenant = budget.find_client(actor), budget.tenant
         if bucket.owes(MOST_OWED_SLICES) or tenant.owes(MOST_OWED_SLICES):
             await self._wait_for_booking(actor.tenant_id, budget)

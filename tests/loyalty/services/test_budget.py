@@ -14,7 +14,13 @@ from loyalty.rules.budget import CLIENT_PART, CUSTOMER_PART, LEAST_BUDGET_POINTS
 from loyalty.rules.errors import InvalidInput, NotFound, TenantClosed
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services import budget as budget_service
-from loyalty.services.budget import NEWS_SECONDS, UNBOOKED_SECONDS, Budgets
+from loyalty.services.budget import (
+    MOST_REFUSAL_SECONDS,
+    NEWS_SECONDS,
+    REFUSALS_PER_SECOND,
+    UNBOOKED_SECONDS,
+    Budgets,
+)
 from loyalty.services.tenant import close_tenant, limit_tenant
 from loyalty.services.world import World
 from loyalty.storage.budgets import Spending, book_spending
@@ -237,6 +243,33 @@ async def test_spending_that_could_not_be_booked_is_booked_later(
     await spend(other, salon.manager, 10**6)
     rows = await stored(world, salon)
     assert rows["tenant"] >= watch.now + timedelta(seconds=CLIENT.points / LIMITS.per_second)
+
+
+async def test_a_refusal_that_follows_another_of_its_tenant_is_held_back(
+    world: World, salon: Salon, other_salon: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only refusals are, and those of other tenants are not."""
+    monkeypatch.setattr(budget_service, "REFUSALS_PER_SECOND", 1 / 3_600)
+    monkeypatch.setattr(budget_service, "MOST_REFUSAL_SECONDS", 3_600.0)
+    budgets = process(world, Watch())
+    for manager in (salon.manager, other_salon.manager):
+        assert await spend(budgets, manager, CLIENT.points) == CLIENT.points
+    assert (await budgets.charge(salon.manager, READ)).retry_after is not None
+    held = asyncio.create_task(budgets.charge(salon.manager, READ))
+    assert (await budgets.charge(other_salon.manager, READ)).retry_after is not None
+    assert (await budgets.charge(salon.owner, READ)).retry_after is None
+    assert not held.done()
+    held.cancel()
+
+
+def test_refusals_take_turns_and_none_waits_longer_than_the_most() -> None:
+    budget = budget_service._TenantBudget(LIMITS, NOON)  # noqa: SLF001 - only tests look in there
+    step, most = 1 / REFUSALS_PER_SECOND, MOST_REFUSAL_SECONDS
+    turns = int(most / step)
+    delays = [budget.delay_refusal(100.0) for _ in range(turns + 3)]
+    assert delays[:turns] == pytest.approx([number * step for number in range(turns)])
+    assert delays[turns:] == pytest.approx([most] * 3)
+    assert budget.delay_refusal(100.0 + most + 2 * step) == 0
 
 
 async def test_limits_are_refused_for_nobody_for_closed_tenants_and_out_of_bounds(
