@@ -20,7 +20,7 @@ from loyalty.rules.money import is_currency
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.quantity import QUANTITY_MAX_DECIMALS, quantity_document
 from loyalty.rules.quantity import parse_quantity as read_quantity
-from loyalty.rules.zones import is_locale, is_time_zone
+from loyalty.rules.zones import correct_locale, is_time_zone
 
 Points = NewType("Points", int)
 Quantity = NewType("Quantity", Fraction)
@@ -268,9 +268,9 @@ def parse_time_zone(value: object) -> str:
 
 
 def parse_locale(value: object) -> str:
-    """A BCP 47 language tag."""
+    """A BCP 47 language tag, or what means one, such as `de_AT`. It stays as it was sent: who uses it corrects it."""
     text = _require_text("Locale", value, "de-AT")
-    if not is_locale(text):
+    if correct_locale(text) is None:
         raise _refuse_value("Locale", text, 'not a BCP 47 language tag, such as "de-AT"')
     return text
 
@@ -377,7 +377,7 @@ SCALARS: Mapping[object, ScalarDefinition] = {
     ),
     Locale: _scalar(
         "Locale",
-        'A BCP 47 language tag, such as "de" or "de-AT".',
+        'A BCP 47 language tag, such as "de" or "de-AT". "de_AT" is read as "de-AT".',
         "https://www.rfc-editor.org/rfc/bcp/bcp47.txt",
         parse_locale,
     ),

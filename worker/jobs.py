@@ -37,7 +37,7 @@ class Failure(NamedTuple):
     retry_at: float
 
 
-class JobDesk:
+class DueJobs:
     """One worker's view of the jobs that are due."""
 
     def __init__(
@@ -109,8 +109,8 @@ async def work_off_jobs(
     wait after the first failure, doubled after each further one. A lost database counts as no failure of a job.
     """
     counts = tally or Tally()
-    desk = JobDesk(world, relay, stop, first_retry_seconds, counts)
-    await repeat_until_stopped("jobs", desk.work_round, stop, PACE, counts)
+    due_jobs = DueJobs(world, relay, stop, first_retry_seconds, counts)
+    await repeat_until_stopped("jobs", due_jobs.work_round, stop, PACE, counts)
 
 
 def problem_text(error: Exception, attempts: int) -> str:

@@ -134,6 +134,8 @@ async def purchase_refund(
 
 def _request(given: PurchaseRefundInput) -> RefundRequest:
     amounts = [given.amount, *(line.amount for line in given.lines)]
+    if given.amount is None and not given.lines:
+        raise InvalidInput.one(reason="must have an amount or lines: what is refunded")
     currencies = sorted({amount.currency for amount in amounts if amount is not None})
     if len(currencies) > 1:
         raise InvalidInput.one("lines", reason="must have amounts in one currency")

@@ -11,7 +11,7 @@ from loyalty.log.events import LoggedEvent, decode_row
 from loyalty.rules.events import TierUpgraded as TierUpgradedEvent
 from loyalty.rules.ids import CustomerId, TierId
 from loyalty.rules.tiers import TierChangeCause
-from loyalty.rules.zones import locale_matches
+from loyalty.rules.zones import correct_locale, locale_matches
 from loyalty.storage.events import EventRow
 from permissions.catalog import Permission
 from schema.context import Info
@@ -100,7 +100,8 @@ async def tier_upgraded(
     """Filters look at the event as it was when it happened."""
     watched = await find_watched_customer(info, customer)
     wanted = None if tiers is None else frozenset(await find_known_tier_ids(info, tiers, "tiers"))
+    language = None if locale is None else correct_locale(locale)
     allowed = frozenset({TierChangeCause.ACCRUAL} if causes is None else causes)
-    async with aclosing(follow(info, after, WatchedUpgrades(watched, wanted, locale, allowed))) as upgrades:
+    async with aclosing(follow(info, after, WatchedUpgrades(watched, wanted, language, allowed))) as upgrades:
         async for upgrade in upgrades:
             yield upgrade

@@ -8,7 +8,7 @@ from loyalty.rules.birthday import DayOfYear, day_of_year, tidy_birthday
 from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.tag import validate_tags
 from loyalty.rules.text import check_external_id, tidy_id
-from loyalty.rules.zones import spell_locale
+from loyalty.rules.zones import correct_locale
 from loyalty.services.listing import MAX_EXTERNAL_IDS
 from loyalty.storage.customer_lists import CustomerFilter, TimeSpan
 from schema.scalars import Locale
@@ -34,7 +34,7 @@ class CustomerFilterInput:
         default=None, description="Only who has all of these tags, without regard to case: at most 50."
     )
     locale: Locale | None = strawberry.field(
-        default=None, description="Only this locale; `de-AT` and `DE-at` are the same one, `de` is another."
+        default=None, description="Only this locale; `de-AT`, `DE-at` and `de_AT` are the same one, `de` is another."
     )
     marketing_consent: bool | None = strawberry.field(
         default=None, description="Only who has agreed to marketing, or who has not."
@@ -65,7 +65,7 @@ def narrow_filter(wanted: CustomerFilter, given: CustomerFilterInput | None) -> 
         external_ids=_tidy_ids(given.external_ids),
         categories=_tidy_ids(given.categories),
         tags=tuple(given.tags or ()),
-        locale=None if given.locale is None else spell_locale(given.locale),
+        locale=None if given.locale is None else correct_locale(given.locale),
         marketing_consent=given.marketing_consent,
         birthdays=None if given.birthday is None else (_day(given.birthday, "from_"), _day(given.birthday, "to")),
         archived=bool(given.archived),

@@ -270,6 +270,12 @@ WRONG_VALUES: dict[str, tuple[str, Json, str, list[str]]] = {
         "INVALID_INPUT",
         ["lines", "0", "quantity"],
     ),
+    "a refund of nothing": (
+        "purchaseRefund",
+        {"purchase": {"key": {"kind": "ORDER", "externalId": "none"}}, "idempotencyKey": "k"},
+        "INVALID_INPUT",
+        [],
+    ),
     "a line that is named in no way": (
         "purchaseRefund",
         {"purchase": {"key": {"kind": "ORDER", "externalId": "none"}}, "idempotencyKey": "k", "lines": [{}]},

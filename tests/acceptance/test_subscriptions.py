@@ -134,6 +134,7 @@ async def test_upgrades_are_filtered_by_tier_language_and_customer(salon: Busine
     german = [event for event in everything if event[0] in {"anna", "clara", "last"}]
     assert await upgrades(salon, after, 5, locale="de") == german
     assert await upgrades(salon, after, 2, locale="DE-at") == [("anna", "Silver"), ("anna", "Gold")]
+    assert await upgrades(salon, after, 2, locale="de_AT") == [("anna", "Silver"), ("anna", "Gold")]
     assert await upgrades(salon, after, 1, locale="en") == [("ben", "Gold")]
     assert await upgrades(salon, after, 2, customer={"externalId": "anna"}) == [("anna", "Silver"), ("anna", "Gold")]
     assert await upgrades(salon, after, 2, tiers=[gold], locale="de") == [("anna", "Gold"), ("last", "Gold")]
