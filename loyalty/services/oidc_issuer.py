@@ -128,9 +128,9 @@ async def set_oidc_issuer(world: World, actor: Actor, request: OidcIssuerRequest
 
 
 async def remove_oidc_issuer(world: World, actor: Actor, issuer_id: UUID) -> OidcIssuerRow:
-    """Remove a provider: its tokens are refused from now on. Removing twice keeps the first moment.
+    """Remove a provider: its tokens are refused from now on, and the secret of its application is forgotten.
 
-    Refusal: NotFound.
+    Removing twice keeps the first moment. Refusal: NotFound.
     """
     require(actor, Permission.TOKENS_MANAGE, even_when_off=True)
     async with world.database.tenant_transaction(actor.tenant_id) as tx:

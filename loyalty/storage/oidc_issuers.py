@@ -79,7 +79,12 @@ _CHANGE = (
 _REMOVE = (
     update(oidc_issuers)
     .where(_OURS, oidc_issuers.c.id == bindparam("issuer_row"))
-    .values(removed_at=func.coalesce(oidc_issuers.c.removed_at, bindparam("now")), version=oidc_issuers.c.version + 1)
+    .values(
+        removed_at=func.coalesce(oidc_issuers.c.removed_at, bindparam("now")),
+        version=oidc_issuers.c.version + 1,
+        # Nobody signs in there any more: a secret that nobody needs is not kept.
+        client_secret=None,
+    )
     .returning(*_COLUMNS)
 )
 _LOCK_SECRETS = (

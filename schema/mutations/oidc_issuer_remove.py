@@ -30,7 +30,8 @@ class OidcIssuerRemovePayload:
     Permission.TOKENS_MANAGE,
     description=(
         "Remove an identity provider: its tokens are refused at once, and open sockets are closed within 5 seconds. "
-        "Its issuer and audience stay the tenant's own, so that nobody else can take them."
+        "The secret of its application is forgotten. Its issuer and audience stay the tenant's own, so that nobody "
+        "else can take them."
     ),
     even_when_off=True,
 )

@@ -42,7 +42,7 @@ class OidcIssuerSetInput:
         default="roles", description="The claim that tells roles: a text, or a list of texts. Default `roles`."
     )
     roles: list[OidcRoleInput] = strawberry.field(
-        description="What the values of the claim stand for; 1 to 50. Who has none of them is not let in."
+        description="What the values of the claim stand for; 1 to 50. Who has none of them is let in only as a member."
     )
     sign_in_client_id: str | None = strawberry.field(
         default=strawberry.UNSET,

@@ -80,7 +80,7 @@ class OidcIssuer(Node):
         """From the address of the service."""
         return _show_address(self, info, SignInAddress.back_channel_logout_uri)
 
-    @computed(description="What the values of the claim stand for. Who has none of them is not let in.")
+    @computed(description="What the values of the claim stand for. Who has none of them is let in only as a member.")
     def roles(self) -> list[OidcRole]:
         """From the stored names of roles."""
         row = row_of(OidcIssuerRow, self)

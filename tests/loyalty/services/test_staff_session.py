@@ -7,10 +7,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from loyalty.rules.absent import ABSENT
 from loyalty.rules.staff_session import MAX_SESSIONS_OF_PERSON, SESSION_LIFETIME, Logout, SignIn
 from loyalty.services.authentication import find_fallen, refresh_actor
 from loyalty.services.client_secret import open_client_secret, reseal_client_secrets
-from loyalty.services.oidc_issuer import OidcIssuerRequest, RoleValue, find_provider, set_oidc_issuer
+from loyalty.services.oidc_issuer import (
+    OidcIssuerRequest,
+    RoleValue,
+    find_provider,
+    remove_oidc_issuer,
+    set_oidc_issuer,
+)
 from loyalty.services.revocation import revoke_subject
 from loyalty.services.staff_session import end_session, end_sessions_by_provider, find_session, start_session
 from loyalty.services.world import World
@@ -178,3 +185,19 @@ async def test_a_client_secret_opens_at_its_place_only_and_is_sealed_anew(
     found = await find_provider(world, salon.tenant_id, ids[0])  # type: ignore[arg-type]
     assert found is not None
     assert open_client_secret(new, salon.tenant_id, found.row) == "one"
+
+
+async def test_a_removed_provider_keeps_no_secret(world: World, salon: Salon) -> None:
+    """Nothing is left to be sealed anew; set again without a secret, the application is public."""
+    sealing = replace(world, codes=CodeKeys.of([b"o" * 32]))
+    request = OidcIssuerRequest(
+        "https://login.example", f"{salon.tenant_id} gone", "roles", [RoleValue("boss", TeamRole.OWNER)],
+        client_id=f"{salon.tenant_id} gone", client_secret="to be forgotten",
+    )  # fmt: skip
+    issuer = await set_oidc_issuer(sealing, salon.owner, request)
+    assert issuer.client_secret is not None
+    assert (await remove_oidc_issuer(sealing, salon.owner, issuer.id)).client_secret is None
+    # The old key is not needed any more.
+    assert await reseal_client_secrets(replace(world, codes=CodeKeys.of([b"n" * 32])), salon.tenant_id) == (0, ())
+    again = await set_oidc_issuer(sealing, salon.owner, request._replace(client_secret=ABSENT))
+    assert (again.id, again.client_id, again.client_secret) == (issuer.id, request.client_id, None)
