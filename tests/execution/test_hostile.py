@@ -22,6 +22,7 @@ def collecting_when_told() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("collecting_when_told")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 async def test_whatever_goes_wrong_goes_wrong_as_in_graphql_core() -> None:

@@ -166,6 +166,7 @@ def planned_runs(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
     return runs
 
 
+@pytest.mark.soak
 async def test_random_operations_are_answered_alike(business: Business, planned_runs: list[Plan]) -> None:
     twins = Twins(business)
     chance = random.Random(SEED)  # noqa: S311 - no secrets
