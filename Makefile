@@ -14,7 +14,7 @@ LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-in
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-connections bench-budgets bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces events
+.PHONY: help demo demo-reset test soak mutants refusals permissions bench-database bench-verify bench-scale bench-connections bench-budgets bench-hostile bench-reads bench-writes bench-followed bench-subscriptions bench-sweeps bench-lots clients lint types schema lock clean metrics bench-metrics bench-traces events
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -86,6 +86,9 @@ bench-database: $(STAMP) ## Measure what a read costs through the multiplexer an
 
 bench-verify: $(STAMP) ## Measure `treue verify` on a million entries (ARGS="--entries 10000000" for more)
 	@$(BIN)/python -m bench.verify $(ARGS)
+
+bench-scale: $(STAMP) ## Measure how reads, reports and writes grow with the past: 0.2 and 2 million entries (ARGS="--entries ..." for more)
+	@$(BIN)/python -m bench.scale $(ARGS)
 
 schema: $(STAMP) ## Write schema/schema.graphql and schema/platform.graphql anew
 	@$(BIN)/treue schema > schema/schema.graphql.new

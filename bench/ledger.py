@@ -5,6 +5,7 @@ to time. Step after step is written for all customers, in another order each tim
 scattered over the tables as they do after years. Amounts differ by customer.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from loyalty.ledger.proof.facts import FACT_DIGEST
+from loyalty.rules.program import default_settings
+from loyalty.storage.documents import to_document
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -198,6 +201,7 @@ def _run_all(url: str, statements: Iterator[str]) -> None:
 
 def _insert_settings(connection: Connection, builder: Builder) -> None:
     """The tenants, each with a program and one tier that everybody reaches with the first purchase."""
+    settings = sql.quote(json.dumps(to_document(default_settings("EUR"))))
     connection.execute(
         f"""
         INSERT INTO tenants (tenant_id, name, currency, time_zone, locale, state, created_at, sandbox,
@@ -210,9 +214,9 @@ def _insert_settings(connection: Connection, builder: Builder) -> None:
                'ANY', 0
         FROM generate_series(1, {SMALL_TENANTS + 1}) AS number;
         INSERT INTO programs (tenant_id, enabled, settings, version, config_version, updated_at)
-        SELECT tenant_id, true, '{{}}', 1, 1, created_at FROM tenants;
+        SELECT tenant_id, true, {settings}, 1, 1, created_at FROM tenants;
         INSERT INTO program_versions (tenant_id, version, settings, created_at, created_by)
-        SELECT tenant_id, 1, '{{}}', created_at, 'staff:mara' FROM tenants;
+        SELECT tenant_id, 1, {settings}, created_at, 'staff:mara' FROM tenants;
         INSERT INTO tiers (tenant_id, id, name, name_key, color, min_points, created_at, updated_at)
         SELECT tenant_id, ('01890000-0000-7000-8001-' || right(tenant_id::text, 12))::uuid, 'Silver', 'silver',
                '#C0C0C0',

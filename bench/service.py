@@ -123,7 +123,7 @@ async def prepare_tenant(urls: DatabaseUrls, world: World) -> Actor:
     owner = Database(urls.owner, pool_size=1)
     tenant = await provision_tenant(World(owner), name="Bench", currency="EUR", time_zone="Europe/Berlin", locale="de")
     await owner.close()
-    manager = _actor(tenant.tenant_id)
+    manager = owner_of(tenant.tenant_id)
     rule = EarningRule(RuleId(uuid7()), "A point per euro", 1, 0, True, PerAmountAward(1, 100))
     await create_earning_rule(world, manager, rule)
     return manager
@@ -159,7 +159,8 @@ def make_folder() -> Path:
     return folder
 
 
-def _actor(tenant_id: TenantId) -> Actor:
+def owner_of(tenant_id: TenantId) -> Actor:
+    """Somebody who may do everything in a tenant."""
     return Actor(
         kind=ActorKind.STAFF,
         tenant_id=tenant_id,

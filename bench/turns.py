@@ -53,7 +53,7 @@ DEAR_DOCUMENTS: Mapping[str, str] = {
 """Documents that cost nearly as much as an operation may."""
 
 
-class _NoFeed(EventFeed):
+class NoFeed(EventFeed):
     """Nobody follows events here."""
 
     def follow(self, *_arguments: Any) -> Any:
@@ -112,7 +112,7 @@ async def tell_stretches(service: Service) -> None:
     await _record(service)
     schema = treue_schema(UNAVAILABLE)
     services = Services(
-        service.world, _NoFeed(), customer_token_signer(service.issuer), make_secret, b"bench", hash_of_secret
+        service.world, NoFeed(), customer_token_signer(service.issuer), make_secret, b"bench", hash_of_secret
     )
     documents = dict(_valid_documents(schema))
     stopwatch = _Stopwatch(asyncio.get_running_loop())
