@@ -54,7 +54,7 @@ bench-metrics: $(STAMP) ## Measure what metrics cost a server: the reads of benc
 bench-traces: $(STAMP) ## Measure what traces cost a server: the reads of bench-reads, with and without
 	@$(BIN)/python -m bench.reads --compare traces $(ARGS)
 
-bench-writes: $(STAMP) ## Measure recording purchases of many customers and of one, next to pgbench in the same run
+bench-writes: $(STAMP) ## Measure recording purchases, next to pgbench and COPY that write the same rows in the same run
 	@$(BIN)/python -m bench.writes $(ARGS)
 
 bench-followed: $(STAMP) ## Measure what followed logs cost a process while nothing happens in them

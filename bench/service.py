@@ -50,6 +50,8 @@ class Service(NamedTuple):
     """What a measurement talks to."""
 
     urls: DatabaseUrls
+    admin_url: str
+    """Of the superuser, whom no policy binds."""
     issuer: Issuer
     tenant_id: TenantId
     manager: Actor
@@ -99,13 +101,15 @@ def cpu_seconds_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def record_orders(world: World, actor: Actor, first: int, last: int) -> list[CustomerId]:
-    """A purchase of each customer from a number to another one; the customers' ids."""
+async def record_orders(
+    world: World, actor: Actor, first: int, last: int, customer: str | None = None
+) -> list[CustomerId]:
+    """A purchase of each customer from a number to another one, or all of one ``customer``; the customers' ids."""
     recordings = [
         PurchaseRecording(
             PurchaseReport(PurchaseKind.ORDER, f"order-{number}", Money(1000, "EUR")),
             PurchaseStatus.COMPLETED,
-            CustomerProfile(f"customer-{number}"),
+            CustomerProfile(customer or f"customer-{number}"),
         )
         for number in range(first, last + 1)
     ]
@@ -145,7 +149,7 @@ async def running_service() -> AsyncIterator[Service]:
             log = folder / "log"
             with _processes(urls, folder, log) as (port, server):
                 await asyncio.to_thread(_wait_until_ready, port, server, log)
-                yield Service(urls, issuer, manager.tenant_id, manager, world, port, server, log)
+                yield Service(urls, postgres.admin_url, issuer, manager.tenant_id, manager, world, port, server, log)
             await app.close()
         postgres.remove()
     finally:

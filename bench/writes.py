@@ -1,11 +1,12 @@
-"""What recording purchases costs over HTTP, next to a load of PostgreSQL's own in the same minutes.
+"""What recording purchases costs over HTTP, next to programs that do the same writes without Treue.
 
-    make bench-writes                                   3 rounds of 4 seconds for each load
+    make bench-writes                                   3 rounds of 4 seconds for each load, 16 and 64 connections
     make bench-writes ARGS="--rounds 5 --connections 64"
 
-The yardstick is pgbench's "simple-update" with prepared statements: five round trips and two small rows a transaction,
-no row-level security, no proof. A purchase writes rows of ten tables. So the ratio says how far the service is from
-what this machine can do at all: compare it between versions.
+The peers: a script for pgbench with separate statements, the same script as one pipeline, and COPY for a batch. They
+write the same rows of the same tables (see same_writes.py), and the run compares the rows of one purchase before it
+measures. All loads take turns; a ratio is that of two neighbours in a round, and the median of the rounds is printed.
+At the end the ledger is verified, and holds every purchase that was answered.
 """
 
 import argparse
@@ -16,21 +17,36 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import orjson
 
 from bench.exchange import exchange, post_of
 from bench.reader import say_where
-from bench.service import HOST, Service, running_service
+from bench.same_writes import (
+    Peer,
+    connect_as_admin,
+    copy_batches,
+    count_last_writes,
+    name_variables,
+    prepare_copies,
+    prepare_peer,
+    write_script,
+)
+from bench.service import BATCH, HOST, Service, running_service
+from loyalty.services.verification import verify_ledger
 from runtime.postgres_binaries import find_binaries
 
 CUSTOMERS = 2_000
-WARM_SECONDS = 2.0
+WARM_SECONDS = 1.5
+IDS_OF_A_RUN = 10**6
 RECORD = """mutation($input: PurchaseRecordInput!) { purchaseRecord(input: $input) {
     purchase { id accrual { points } } customer { points { available } } userErrors { code message } } }"""
+RECORD_ALL = """mutation($input: PurchasesRecordInput!) { purchasesRecord(input: $input) { userErrors { code message }
+    results { purchase { id } accrual { points } customer { points { available } } userErrors { code message } } } }"""
 _TRANSACTIONS = re.compile(r"number of transactions actually processed: (\d+)")
 
 
@@ -42,7 +58,28 @@ class Slice(NamedTuple):
     """Processor time of the server for one purchase; 0 where none of ours took part."""
 
 
+class Target(NamedTuple):
+    """A ratio that is wanted: our load, the peer's, the least that is accepted, and what would be good."""
+
+    ours: str
+    peer: str
+    must: float
+    goal: float
+
+
 Load = Callable[[float], Awaitable[Slice]]
+
+
+class Bench:
+    """A running service with its peer, and the numbers that were used."""
+
+    def __init__(self, service: Service, peer: Peer, separate: Path, pipelined: Path) -> None:
+        self.service, self.peer = service, peer
+        self.separate, self.pipelined = separate, pipelined
+        self.numbers = itertools.count(1)
+        self.runs = itertools.count(1)
+        self.answered = 0
+        """Purchases that the service has answered as recorded."""
 
 
 def main() -> None:
@@ -50,87 +87,204 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--batch-clients", type=int, nargs="*", default=[1, 4])
     wanted = parser.parse_args()
     print(say_where(), flush=True)
-    asyncio.run(_measure(wanted.rounds, wanted.seconds, wanted.connections))
+    asyncio.run(_measure(wanted.rounds, wanted.seconds, wanted.connections, wanted.batch_clients))
 
 
-async def _measure(rounds: int, seconds: float, connections: int) -> None:
+async def _measure(rounds: int, seconds: float, connections: Sequence[int], batch_clients: Sequence[int]) -> None:
     async with running_service() as service:
         await service.buy(1, CUSTOMERS)
-        _run_pgbench(service, "--initialize", "--scale=10", "--quiet")
-        numbers = itertools.count(1)
-        loads: dict[str, Load] = {
-            "pgbench": partial(_load_pgbench, service, connections),
-            "many customers": partial(_load, service, numbers, CUSTOMERS, connections),
-            "one customer": partial(_load, service, numbers, 1, connections),
-        }
+        peer = await prepare_peer(service, CUSTOMERS)
+        folder = service.log.parent
+        separate = write_script(peer, folder / "separate.sql", pipelined=False)
+        pipelined = write_script(peer, folder / "pipelined.sql", pipelined=True)
+        bench = Bench(service, peer, separate, pipelined)
+        await _compare_writes(bench)
+        loads, targets = _plan(bench, connections, batch_clients)
         slices: dict[str, list[Slice]] = {name: [] for name in loads}
         for _ in range(rounds):
             for name, load in loads.items():
                 await load(WARM_SECONDS)
                 slices[name].append(await load(seconds))
-        _tell(slices)
+        await _check_ledger(bench)
+        _tell(slices, targets)
 
 
-async def _load(service: Service, numbers: Iterator[int], customers: int, connections: int, seconds: float) -> Slice:
-    begun, used = time.perf_counter(), service.cpu_seconds()
-    clients = (_client(service, numbers, customers, begun + seconds) for _ in range(connections))
+def _plan(
+    bench: Bench, connections: Sequence[int], batch_clients: Sequence[int]
+) -> tuple[dict[str, Load], list[Target]]:
+    """The loads in their order, and what their ratios should be."""
+    loads: dict[str, Load] = {}
+    targets = []
+    for count in connections:
+        many, one, separate = f"many customers {count}", f"one customer {count}", f"pgbench separate {count}"
+        pipelined, hot = f"pgbench pipelined {count}", f"pgbench one customer {count}"
+        loads |= {
+            separate: partial(_load_pgbench, bench, bench.separate, CUSTOMERS, count),
+            many: partial(_load, bench, CUSTOMERS, count),
+            pipelined: partial(_load_pgbench, bench, bench.pipelined, CUSTOMERS, count),
+            hot: partial(_load_pgbench, bench, bench.separate, 1, count),
+            one: partial(_load, bench, 1, count),
+        }
+        few = count < 64
+        targets += [
+            Target(many, separate, *((0.9, 1.1) if few else (1.3, 1.7))),
+            Target(many, pipelined, 0.7, 0.85),
+            Target(one, hot, 1.0, 2.0),
+        ]
+    for count in batch_clients:
+        batch, copy = f"batches of {BATCH}, {count} clients", f"COPY of {BATCH}, {count} clients"
+        loads |= {copy: partial(_load_copy, bench, count), batch: partial(_load_batches, bench, count)}
+        targets.append(Target(batch, copy, *((0.4, 0.55) if count == 1 else (0.8, 1.2))))
+    return loads, targets
+
+
+# ── the loads ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+Exchange = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[int]]
+"""One request and its answer; how many purchases it recorded."""
+
+
+async def _load(bench: Bench, customers: int, connections: int, seconds: float) -> Slice:
+    return await _load_server(
+        bench, partial(_record_one, bench, bench.service.manager_token(), customers), connections, seconds
+    )
+
+
+async def _load_batches(bench: Bench, clients: int, seconds: float) -> Slice:
+    return await _load_server(bench, partial(_record_batch, bench, bench.service.manager_token()), clients, seconds)
+
+
+async def _load_server(bench: Bench, record: Exchange, connections: int, seconds: float) -> Slice:
+    begun, used = time.perf_counter(), bench.service.cpu_seconds()
+    clients = (_client(bench, record, begun + seconds) for _ in range(connections))
     done = sum(await asyncio.gather(*clients))
-    took, used = time.perf_counter() - begun, service.cpu_seconds() - used
+    took, used = time.perf_counter() - begun, bench.service.cpu_seconds() - used
     return Slice(done / took, 1e6 * used / done)
 
 
-async def _client(service: Service, numbers: Iterator[int], customers: int, until: float) -> int:
-    """Record purchases over one connection until the time is over; ends the run for one that earns nothing."""
-    reader, writer = await asyncio.open_connection(HOST, service.port)
-    token, done = service.manager_token(), 0
-    while time.perf_counter() < until:
-        number = next(numbers)
-        customer = {"externalId": f"customer-{1 + number % customers}"}
-        report = {"kind": "ORDER", "externalId": f"bench-{number}", "status": "COMPLETED", "customer": customer}
-        total = {"amount": "10.00", "currency": "EUR"}
-        answer = await exchange(reader, writer, post_of(token, RECORD, {"input": {**report, "total": total}}))
-        recorded = orjson.loads(answer)
-        if "errors" in recorded or recorded["data"]["purchaseRecord"]["purchase"]["accrual"]["points"] != 10:
-            raise SystemExit(f"a purchase was not recorded: {answer[:500]!r}")
-        done += 1
+async def _client(bench: Bench, record: Exchange, until: float) -> int:
+    """Record purchases over one connection until the time is over, at least once."""
+    reader, writer = await asyncio.open_connection(HOST, bench.service.port, limit=2**24)
+    done = 0
+    while not done or time.perf_counter() < until:
+        done += await record(reader, writer)
     writer.close()
+    bench.answered += done
     return done
 
 
-async def _load_pgbench(service: Service, connections: int, seconds: float) -> Slice:
-    said = await asyncio.to_thread(
-        _run_pgbench,
-        service,
-        *("--builtin=simple-update", "--protocol=prepared", "--no-vacuum", f"--time={max(1, round(seconds))}"),
-        f"--client={connections}",
-    )
-    found = _TRANSACTIONS.search(said)
-    if found is None:
-        raise SystemExit(f"pgbench said: {said}")
-    return Slice(int(found[1]) / max(1, round(seconds)), 0)
+async def _record_one(
+    bench: Bench, token: str, customers: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
+    """Ends the run for a purchase that earns nothing."""
+    number = next(bench.numbers)
+    report = _report(number, 1 + number % customers)
+    answer = await exchange(reader, writer, post_of(token, RECORD, {"input": report}))
+    recorded = orjson.loads(answer)
+    if "errors" in recorded or recorded["data"]["purchaseRecord"]["purchase"]["accrual"]["points"] != 10:
+        raise SystemExit(f"a purchase was not recorded: {answer[:500]!r}")
+    return 1
 
 
-def _run_pgbench(service: Service, *arguments: str) -> str:
-    command = [os.fspath(find_binaries() / "pginstall" / "bin" / "pgbench"), *arguments, service.urls.owner]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 - ours
+async def _record_batch(bench: Bench, token: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    """Ends the run where one of the purchases earns nothing."""
+    items = [_report(next(bench.numbers), 1 + customer) for customer in range(BATCH)]
+    answer = await exchange(reader, writer, post_of(token, RECORD_ALL, {"input": {"items": items}}))
+    recorded = orjson.loads(answer)
+    results = [] if "errors" in recorded else recorded["data"]["purchasesRecord"]["results"] or []
+    if [result["accrual"] for result in results] != [{"points": 10}] * BATCH:
+        raise SystemExit(f"a batch was not recorded: {answer[:500]!r}")
+    return BATCH
 
 
-def _tell(slices: Mapping[str, Sequence[Slice]]) -> None:
+def _report(number: int, customer: int) -> dict[str, Any]:
+    report = {"kind": "ORDER", "externalId": f"bench-{number}", "status": "COMPLETED"}
+    named = {"externalId": f"customer-{customer}"}
+    return {**report, "customer": named, "total": {"amount": "10.00", "currency": "EUR"}}
+
+
+async def _load_pgbench(bench: Bench, script: Path, customers: int, connections: int, seconds: float) -> Slice:
+    whole_seconds = max(1, round(seconds))
+    done = await asyncio.to_thread(_run_script, bench, script, customers, connections, f"--time={whole_seconds}")
+    return Slice(done / whole_seconds, 0)
+
+
+def _run_script(bench: Bench, script: Path, customers: int, connections: int, length: str) -> int:
+    """Run the script of the peer as the application role; how many purchases it wrote."""
+    variables = name_variables(base=next(bench.runs) * IDS_OF_A_RUN, clients=connections, customers=customers)
+    binary = os.fspath(find_binaries() / "pginstall" / "bin" / "pgbench")
+    how = ["--protocol=prepared", "--no-vacuum", length, f"--client={connections}", f"--file={script}"]
+    command = [binary, *how, *variables, bench.service.urls.app]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - ours
+    found = _TRANSACTIONS.search(run.stdout)
+    if found is None or run.returncode:
+        raise SystemExit(f"pgbench said: {run.stdout}{run.stderr}")
+    return int(found[1])
+
+
+async def _load_copy(bench: Bench, clients: int, seconds: float) -> Slice:
+    """COPY of batches by so many clients. The rows are made before the clock runs; that is no work of the peer."""
+    ids = itertools.count(next(bench.runs) * IDS_OF_A_RUN)
+    took, done = 0.0, 0
+    while took < seconds:
+        batches = [prepare_copies(bench.peer, ids, BATCH) for _ in range(clients)]
+        connections = [connect_as_admin(bench.service) for _ in range(clients)]
+        begun = time.perf_counter()
+        copies = zip(connections, batches, strict=True)
+        await asyncio.gather(*(asyncio.to_thread(copy_batches, admin, batch) for admin, batch in copies))
+        took += time.perf_counter() - begun
+        done += clients * BATCH
+        for admin in connections:
+            admin.close()
+    return Slice(done / took, 0)
+
+
+# ── what must be true of them ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _compare_writes(bench: Bench) -> None:
+    """End the run where the script does not write as many rows of the same tables as a purchase does."""
+    await _load(bench, 1, 1, 0.01)
+    _run_script(bench, bench.separate, 1, 1, "--transactions=1")
+    ours = count_last_writes(bench.service, bench.service.tenant_id)
+    theirs = count_last_writes(bench.service, bench.peer.tenant_id)
+    if ours != theirs:
+        raise SystemExit(f"a purchase writes {ours}, the script of the peer writes {theirs}")
+    print(f"each purchase writes, here and there: {ours}", flush=True)
+
+
+async def _check_ledger(bench: Bench) -> None:
+    """End the run where the ledger does not add up, or lacks a purchase that was answered as recorded."""
+    verification = await verify_ledger(bench.service.world, bench.service.tenant_id)
+    expected = CUSTOMERS + bench.answered
+    if verification.differences or verification.entries != expected:
+        raise SystemExit(f"{expected} purchases were answered, the ledger says: {verification}")
+    print(f"the ledger adds up: {verification.entries:,} entries", flush=True)
+
+
+def _tell(slices: Mapping[str, Sequence[Slice]], targets: Sequence[Target]) -> None:
     for name, measured in slices.items():
         speeds = [one.per_second for one in measured]
         cpu = statistics.median(one.cpu_microseconds for one in measured)
         each = f"  {cpu:8,.0f} µs of CPU each" if cpu else ""
         print(
-            f"{name:15} {statistics.median(speeds):8,.0f} a second ({min(speeds):,.0f} to {max(speeds):,.0f}){each}",
+            f"{name:27} {statistics.median(speeds):8,.0f} a second ({min(speeds):,.0f} to {max(speeds):,.0f}){each}",
             flush=True,
         )
-    for name in list(slices)[1:]:
-        pairs = zip(slices[name], slices["pgbench"], strict=True)
-        ratio = statistics.median(ours.per_second / theirs.per_second for ours, theirs in pairs)
-        print(f"{name:15} ÷ pgbench: {ratio:.3f}", flush=True)
+    print(f"\n{'ratio':56} {'median':>7} {'from':>6} {'to':>6} {'must':>6} {'goal':>6}")
+    for ours, peer, must, goal in targets:
+        pairs = zip(slices[ours], slices[peer], strict=True)
+        ratios = sorted(mine.per_second / theirs.per_second for mine, theirs in pairs)
+        print(
+            f"{f'{ours} ÷ {peer}':56} {statistics.median(ratios):7.3f} {ratios[0]:6.3f} {ratios[-1]:6.3f} "
+            f"{must:6.2f} {goal:6.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
