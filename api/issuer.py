@@ -5,10 +5,12 @@ closes `alg: none`, HS/RS confusion and keys that a token brings along.
 """
 
 import datetime as dt
+import hashlib
 import hmac
 import os
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -36,6 +38,9 @@ MAX_TEXT_LENGTH = 255
 KEY_FILE_MODE = 0o600
 MAX_KEYS = 10
 """Keys of an issuer: the one that signs, and those of the tokens that have not ended."""
+
+MAX_REMEMBERED_SIGNATURES = 10_000
+"""Tokens whose signature one process has verified and remembers. It remembers the hash of a token and its claims."""
 
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
 _PARAMETERS = "EC PARAMETERS"
@@ -120,6 +125,7 @@ class Issuer:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
+        self._verified: OrderedDict[bytes, dict[str, Any]] = OrderedDict()
         self.key_id = key.thumbprint()
 
     @classmethod
@@ -202,14 +208,28 @@ class Issuer:
         return IssuedToken(jwt.encode(header, claims, self._key, algorithms=[ALGORITHM]), checked.expires_at)
 
     def verify(self, token: str) -> Claims:
-        """What a token says, when it is ours and valid now. Raises `InvalidToken` for everything else."""
+        """What a token says, when it is ours and valid now. Raises `InvalidToken` for everything else.
+
+        A signature that was right stays right, so it is verified once. The times are compared every time.
+        """
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - JWS has three parts
             raise InvalidToken("not the form of a JWT")
+        mark = hashlib.sha256(token.encode("ascii")).digest()
+        claims = self._verified.get(mark)
+        if claims is None:
+            claims = self._verified[mark] = self._decode(token)
+            if len(self._verified) > MAX_REMEMBERED_SIGNATURES:
+                self._verified.popitem(last=False)
+        else:
+            self._verified.move_to_end(mark)
+        return self._read_claims(claims)
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        """The claims of a token that one of our keys has signed."""
         try:
-            decoded = jwt.decode(token, self._key_of, algorithms=[ALGORITHM])
+            return jwt.decode(token, self._key_of, algorithms=[ALGORITHM]).claims
         except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise InvalidToken(f"not signed by us: {type(error).__name__}") from None
-        return self._read_claims(decoded.claims)
 
     def _key_of(self, signed: GuestProtocol) -> ECKey:
         """The key of ours that a token names."""
