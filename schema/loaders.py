@@ -62,7 +62,9 @@ from loyalty.services.purchase import (
     load_former_valuations,
     load_purchases,
     load_refunds,
+    show_accruals,
 )
+from loyalty.services.purchase_recording import RecordingResult
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
 from loyalty.services.role import load_roles
 from loyalty.services.tier import load_tier_counts, load_tiers
@@ -188,6 +190,11 @@ class Loaders:
             return await asyncio.gather(*(find_customer(self.world, self.actor, key, "customer") for key in keys))
 
         return DataLoader(batch)
+
+    def know_accruals(self, recorded: Sequence[RecordingResult]) -> None:
+        """Take over the accruals of purchases that were just recorded, so that nothing asks for them again."""
+        for purchase_id, accrual in show_accruals(self.actor, recorded).items():
+            self.accruals.prime(purchase_id, accrual, force=True)
 
     def clear(self) -> None:
         """Forget what was loaded: after a mutation, and before each event of a subscription."""

@@ -40,7 +40,7 @@ from loyalty.storage.refunds import RefundRow, read_refunds
 from loyalty.storage.tiers import TierChangeRow, read_tier_changes
 from permissions.actor import Actor
 from permissions.catalog import Permission
-from permissions.policy import LOYALTY, require, require_any
+from permissions.policy import LOYALTY, allows, require, require_any
 from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
@@ -107,6 +107,18 @@ async def load_accruals(world: World, actor: Actor, purchase_ids: Sequence[Purch
     require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_accruals(tx, purchase_ids)
+    return visible_rows(actor, found)
+
+
+def show_accruals(actor: Actor, recorded: Sequence[RecordingResult]) -> dict[PurchaseId, AccrualRow]:
+    """What `load_accruals` would find of purchases that were just recorded; nothing for who may not read it."""
+    if not allows(actor, Permission.LOYALTY_READ):
+        return {}
+    found = {
+        one.purchase.id: one.accrual
+        for one in recorded
+        if isinstance(one, RecordedPurchase) and one.accrual and one.accrual.generation == one.purchase.generation
+    }
     return visible_rows(actor, found)
 
 

@@ -196,6 +196,7 @@ async def purchase_record(
         recording = recording_of(input)
         recorded = await record_purchase(info.context.world, info.context.actor, recording)
         info.context.loaders.clear()
+        info.context.loaders.know_accruals([recorded])
         return answer_of(recorded) | {"warnings": show_warnings(customer_warnings(input.customer))}
 
     return await answer_mutation(PurchaseRecordPayload, work)

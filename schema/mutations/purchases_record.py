@@ -58,6 +58,7 @@ async def purchases_record(
         recordings = [one for one in read if not isinstance(one, LoyaltyError)]
         recorded = await record_purchases(info.context.world, info.context.actor, recordings) if recordings else []
         info.context.loaders.clear()
+        info.context.loaders.know_accruals(recorded)
         answers = iter(recorded)
         results = [one if isinstance(one, LoyaltyError) else next(answers) for one in read]
         return {

@@ -1,5 +1,6 @@
 """How many statements a whole operation sends: every one is a round trip, and lists must not multiply them."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from permissions.actor import Actor
+from permissions.catalog import Permission
 from schema.context import Context, Services
 from schema.executable import ExecutableSchema
 from schema.root import treue_schema
@@ -24,6 +26,11 @@ mutation($input: PurchaseRecordInput!) { purchaseRecord(input: $input) {
   purchase { id status } accrual { points lines { ruleName points } }
   customer { points { available } tier { name } tierProgress { percent next { name } } }
   tierUpgrade { tier { name } } replayed userErrors { code }
+} }
+"""
+PURCHASES_RECORD = """
+mutation($input: PurchasesRecordInput!) { purchasesRecord(input: $input) { userErrors { code }
+  results { purchase { id status } accrual { points } userErrors { code } }
 } }
 """
 CUSTOMER = """
@@ -122,6 +129,42 @@ async def test_a_purchase_is_recorded_in_a_handful_of_statements(count: Counting
     replay, data = await count(PURCHASE_RECORD, input=purchase("new", "new"))
     assert data["purchaseRecord"]["replayed"] is True
     assert (first, replay) == (4, 4)
+
+
+@pytest.mark.parametrize("operation", ["purchaseRecord", "purchasesRecord"])
+async def test_what_was_just_recorded_is_not_asked_for_again(count: Counting, operation: str) -> None:
+    """The accrual of the purchase is the one that the payload shows, and costs no statement."""
+    many = operation == "purchasesRecord"
+    document = PURCHASES_RECORD if many else PURCHASE_RECORD
+    shown = document.replace("purchase { id status }", "purchase { id status accrual { id points } }")
+    for number in range(2):
+        # The customer comes into the higher tier, which is read for the answer.
+        await count(document, input=_items(f"what-is-known-{number}", many=many))
+    without, _ = await count(document, input=_items("what-is-known-2", many=many))
+    statements, data = await count(shown, input=_items("what-is-known-3", many=many))
+    (result,) = data[operation]["results"] if many else [data[operation]]
+    assert result["purchase"]["accrual"]["points"] == result["accrual"]["points"] > 0
+    assert statements == without
+
+
+async def test_who_may_not_read_points_is_not_shown_them_below_the_purchase(
+    treue: ExecutableSchema, world: World, statements: StatementLog, busy: Salon
+) -> None:
+    """The loader refuses that, whatever the process knows of the purchase."""
+    records = replace(busy.integration, permissions=frozenset({Permission.PURCHASES_RECORD}))
+    services = Services(world, NoFeed(), no_signer, lambda _kind: ("", ""), b"key", lambda _text: None)
+    document = PURCHASE_RECORD.replace("purchase { id status }", "purchase { id accrual { points } }")
+    result = await treue.execute(
+        document,
+        variable_values={"input": purchase("not-for-everybody", "customer-1")},
+        context_value=Context(services, records, "request"),
+    )
+    assert ["purchaseRecord", "purchase", "accrual"] in [error.path for error in result.errors or ()]
+
+
+def _items(external_id: str, *, many: bool) -> dict[str, Any]:
+    one = purchase(external_id, "customer-1")
+    return {"items": [one]} if many else one
 
 
 async def test_a_customer_with_tier_and_progress_is_one_question(count: Counting) -> None:
