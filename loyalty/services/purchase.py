@@ -44,14 +44,21 @@ from permissions.policy import LOYALTY, allows, require, require_any
 from tenancy.database import Transaction
 
 MAX_BATCH = 1_000
+LINES = 2
+"""Transactions in which the single reports of one client are written at once. Those of a customer stand in one line."""
 
 
 async def record_purchase(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
-    """Record one purchase; raises the refusal when it is refused, and nothing is left of it then."""
-    (result,) = await record_purchases(world, actor, [recording])
+    """Record one purchase; raises the refusal when it is refused, and nothing is left of it then.
+
+    It may be written together with others that the same actor reports just now, each of which is answered for itself.
+    """
+    _refuse_actor(actor, [recording])
+    line = (actor, hash(recording.customer.external_id) % LINES)
+    result = await world.groups.join(line, recording, partial(_record_all, world, actor))
     if isinstance(result, LoyaltyError):
         raise result
-    return result
+    return result.as_alone()
 
 
 async def record_purchases(
@@ -62,21 +69,13 @@ async def record_purchases(
     While the program is off only the end of a purchase is taken: CANCELLED, NO_SHOW and REFUNDED. FeatureDisabled when
     no item tells one.
     """
-    require(actor, Permission.PURCHASES_RECORD, even_when_off=True)
-    if not (actor.loyalty_enabled or any(recording.status in ENDED for recording in recordings)):
-        raise FeatureDisabled(LOYALTY)
+    _refuse_actor(actor, recordings)
     if not 1 <= len(recordings) <= MAX_BATCH:
         raise InvalidInput.one("items", reason=f"must have between 1 and {MAX_BATCH} items")
-    recordings = [_date_profile(recording) for recording in await _settle_ids(world, actor, recordings)]
-    results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
-    for wave in split_into_waves(recordings, results):
-        reports = [recordings[position] for position in wave]
-        recorded = await attempt_batch(partial(_record_wave, world, actor, reports), {})
-        for position, result in zip(wave, recorded, strict=True):
-            results[position] = result
+    results = await _record_all(world, actor, recordings)
     if all(isinstance(result, FeatureDisabled) for result in results):
         raise FeatureDisabled(LOYALTY)
-    return [name_status(result) for result in results if result is not None]
+    return [name_status(result) for result in results]
 
 
 async def find_purchase(
@@ -153,6 +152,24 @@ async def load_former_valuations(
 
 
 # ── one transaction ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refuse_actor(actor: Actor, recordings: Sequence[PurchaseRecording]) -> None:
+    require(actor, Permission.PURCHASES_RECORD, even_when_off=True)
+    if not (actor.loyalty_enabled or any(recording.status in ENDED for recording in recordings)):
+        raise FeatureDisabled(LOYALTY)
+
+
+async def _record_all(world: World, actor: Actor, recordings: Sequence[PurchaseRecording]) -> list[RecordingResult]:
+    """Record purchases, those that stand twice among them one after another; one result each, in their order."""
+    recordings = [_date_profile(recording) for recording in await _settle_ids(world, actor, recordings)]
+    results: list[RecordingResult | None] = [refuse_input(one) async for one in yield_slices(recordings)]
+    for wave in split_into_waves(recordings, results):
+        reports = [recordings[position] for position in wave]
+        recorded = await attempt_batch(partial(_record_wave, world, actor, reports), {})
+        for position, result in zip(wave, recorded, strict=True):
+            results[position] = result
+    return [result for result in results if result is not None]
 
 
 async def _settle_ids(world: World, actor: Actor, recordings: Sequence[PurchaseRecording]) -> list[PurchaseRecording]:

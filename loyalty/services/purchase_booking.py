@@ -25,7 +25,7 @@ from loyalty.rules.booking_steps import (
     moves_end,
 )
 from loyalty.rules.errors import LoyaltyError
-from loyalty.rules.ids import CustomerId, PurchaseId
+from loyalty.rules.ids import PurchaseId
 from loyalty.rules.paid_facts import count_paid
 from loyalty.rules.purchase import ENDED
 from loyalty.rules.purchase_report import moment_of
@@ -75,8 +75,12 @@ async def book_items(
         book.open(opened[payer.external_id])
     booked = await _book_each(tx, book, items, facts)
     await post_and_commit(tx, book.finish())
+    last = {recorded.purchase.customer_id: position for position, recorded in booked.items()}
     return {
-        position: recorded._replace(customer=book.customer(CustomerId(recorded.purchase.customer_id)))
+        position: recorded._replace(
+            customer=book.customer(recorded.purchase.customer_id),
+            customer_then=None if last[recorded.purchase.customer_id] == position else recorded.customer,
+        )
         async for position, recorded in yield_slices(booked.items())
     }
 

@@ -54,6 +54,12 @@ class RecordedPurchase(NamedTuple):
     tier_change: TierChangeRow | None
     replayed: bool
     settled: SettledPoints = NOTHING_SETTLED
+    customer_then: CustomerRow | None = None
+    """The customer right after this purchase, where others of theirs follow in the same transaction."""
+
+    def as_alone(self) -> "RecordedPurchase":
+        """The answer that it has when it is not one of a batch."""
+        return self if self.customer_then is None else self._replace(customer=self.customer_then, customer_then=None)
 
 
 RecordingResult = RecordedPurchase | LoyaltyError

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from loyalty.ledger.program import CompiledProgram, ProgramCache
 from loyalty.services.full_windows import FullWindows
+from loyalty.services.grouping import Groups
 from loyalty.services.known_documents import KnownDocuments
 from loyalty.services.last_use import LastUses
 from loyalty.storage.gift_card_codes import NO_CODE_KEYS, CodeKeys
@@ -28,6 +29,7 @@ class World:
     uses: LastUses = field(default_factory=LastUses)
     documents: KnownDocuments = field(default_factory=KnownDocuments)
     full_lookups: FullWindows = field(default_factory=FullWindows)
+    groups: Groups = field(default_factory=Groups)
     private_providers: bool = False
     """Whether identity providers may be reached by plain HTTP and at addresses that are not public."""
 

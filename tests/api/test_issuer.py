@@ -239,17 +239,21 @@ def test_the_end_is_exact(issuer: Issuer, clock: Clock) -> None:
         issuer.verify(token)
 
 
-def test_verifies_a_signature_once_and_the_times_every_time(
-    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded: list[str] = []
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tokens whose signature is looked at."""
+    tokens: list[str] = []
     decode = jwt.decode
 
     def note_and_decode(token: str, *rest: Any, **named: Any) -> Any:
-        decoded.append(token)
+        tokens.append(token)
         return decode(token, *rest, **named)
 
     monkeypatch.setattr(jwt, "decode", note_and_decode)
+    return tokens
+
+
+def test_verifies_a_signature_once_and_the_times_every_time(issuer: Issuer, clock: Clock, decoded: list[str]) -> None:
     token, other = issue(issuer), issue(issuer, subject="user-2")
     assert [issuer.verify(one).subject for one in (token, other, token, other)] == ["user-1", "user-2"] * 2
     assert decoded == [token, other]
@@ -258,21 +262,22 @@ def test_verifies_a_signature_once_and_the_times_every_time(
         issuer.verify(token)
 
 
-def test_remembers_so_many_signatures_and_no_more(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forgets_the_signature_that_was_not_used_for_longest(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch, decoded: list[str]
+) -> None:
     monkeypatch.setattr("api.issuer.MAX_REMEMBERED_SIGNATURES", 2)
-    tokens = [issue(issuer, subject=f"user-{number}") for number in range(4)]
-    for token in tokens:
+    first, second, third = (issue(issuer, subject=f"user-{number}") for number in range(3))
+    for token in (first, second, first, third, first, second):
         issuer.verify(token)
-    assert len(issuer._verified) == 2
-    assert issuer.verify(tokens[0]).subject == "user-0"
+    assert decoded == [first, second, third, second]
 
 
-def test_remembers_no_refused_signature(issuer: Issuer) -> None:
+def test_remembers_no_refused_signature(issuer: Issuer, decoded: list[str]) -> None:
     forged = issue(issuer)[:-8] + "AAAAAAAA"
     for _ in range(2):
         with pytest.raises(InvalidToken, match="not signed by us"):
             issuer.verify(forged)
-    assert not issuer._verified
+    assert decoded == [forged, forged]
 
 
 def test_refuses_an_unsigned_token(issuer: Issuer) -> None:

@@ -148,7 +148,7 @@ async def test_what_was_just_recorded_is_not_asked_for_again(count: Counting, op
 
 
 async def test_who_may_not_read_points_is_not_shown_them_below_the_purchase(
-    treue: ExecutableSchema, world: World, statements: StatementLog, busy: Salon
+    treue: ExecutableSchema, world: World, busy: Salon
 ) -> None:
     """The loader refuses that, whatever the process knows of the purchase."""
     records = replace(busy.integration, permissions=frozenset({Permission.PURCHASES_RECORD}))

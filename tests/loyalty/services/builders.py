@@ -20,6 +20,7 @@ from loyalty.rules.earning import (
     FixedAward,
     PerAmountAward,
 )
+from loyalty.rules.errors import LoyaltyError
 from loyalty.rules.gift_card_product import GiftCardProduct
 from loyalty.rules.ids import CustomerId, GiftCardProductId, RuleId, TenantId
 from loyalty.rules.money import Money, PointValue
@@ -36,7 +37,7 @@ from loyalty.services.hold import HoldRequest
 from loyalty.services.log_readers import READER_NAMES, READERS
 from loyalty.services.opening_balance import Opening, OpeningResult, import_opening_balances
 from loyalty.services.program import ProgramEdit, update_program
-from loyalty.services.purchase import record_purchase
+from loyalty.services.purchase import record_purchases
 from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.redemption import capture_hold, hold_points, return_redemption
@@ -159,13 +160,21 @@ def clock_at(now: datetime) -> Callable[[], datetime]:
 
 async def known_customer(world: World, salon: Salon, external_id: str = "anna") -> CustomerId:
     """A customer who has bought something for nothing: no points yet, whatever the rules say about amounts."""
-    recorded = await record_purchase(world, salon.manager, order(f"first of {external_id}", 0, customer=external_id))
+    recorded = await record_alone(world, salon.manager, order(f"first of {external_id}", 0, customer=external_id))
     return recorded.customer.id
 
 
 async def earn(world: World, salon: Salon, recording: PurchaseRecording) -> RecordedPurchase:
     """Record a purchase as the salon's own booking system."""
-    return await record_purchase(world, salon.integration, recording)
+    return await record_alone(world, salon.integration, recording)
+
+
+async def record_alone(world: World, actor: Actor, recording: PurchaseRecording) -> RecordedPurchase:
+    """Record a purchase in a transaction of its own, also when others come at the same time: as each process does."""
+    (result,) = await record_purchases(world, actor, [recording])
+    if isinstance(result, LoyaltyError):
+        raise result
+    return result
 
 
 async def give(world: World, salon: Salon, points: int, key: str, **changes: Any) -> AdjustedPoints:

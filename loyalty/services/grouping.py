@@ -1,0 +1,137 @@
+"""Items that arrive while others of their line are being written go out together, as one batch.
+
+An item that comes alone waits for nobody. So a client that reports much, or much of one customer, waits here, in the
+order of arrival, and neither for locks of the database nor on connections that others need.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import TimeoutError as NoTurn
+
+from tenancy.outage import is_passing
+
+MAX_GROUP = 50
+"""Items that are written together: others of their line wait for all of them."""
+
+MAX_WAITING = 1_000
+"""Items of one line that wait; one more is refused as UNAVAILABLE."""
+
+WAIT_SECONDS = 10.0
+"""How long an item may wait for its turn."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
+"""Writes items, and gives a result for each, in their order."""
+
+
+class _Item:
+    """An item that waits for its turn, and for its result."""
+
+    __slots__ = ("answered", "context", "expiry", "value", "work")
+
+    def __init__(self, value: Any, work: Work[Any, Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self.value = value
+        self.work = work
+        self.context = copy_context()
+        self.answered: asyncio.Future[Any] = loop.create_future()
+        self.expiry = loop.call_later(WAIT_SECONDS, self.fail, NoTurn("no turn came in time"))
+
+    def fail(self, error: BaseException) -> None:
+        """Tell the one who waits, if somebody still does."""
+        self.expiry.cancel()
+        if not self.answered.done():
+            self.answered.set_exception(error)
+
+    def answer(self, result: Any) -> None:
+        """Give the result to the one who waits, if somebody still does."""
+        if not self.answered.done():
+            self.answered.set_result(result)
+
+
+class Groups:
+    """The lines of one process. A line is there while something of it is being written."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, deque[_Item]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    async def join(self, line: Hashable, value: T, work: Work[T, R]) -> R:
+        """The result of an item, written alone or together with others of its line.
+
+        All items of a line must come with the same ``work``. It raises what ``work`` raises for this item alone, and
+        SQLAlchemy's TimeoutError when too many wait already, or no turn comes in time.
+        """
+        waiting = self._lines.get(line)
+        if waiting is None:
+            self._lines[line] = deque()
+            try:
+                (result,) = await work([value])
+            finally:
+                self._go_on(line)
+            return result
+        if len(waiting) >= MAX_WAITING:
+            raise NoTurn("too many wait for their turn")
+        item = _Item(value, work)
+        waiting.append(item)
+        try:
+            answered: R = await item.answered
+        finally:
+            item.expiry.cancel()
+        return answered
+
+    def _go_on(self, line: Hashable) -> None:
+        """Write what has arrived meanwhile, if something has. Logs and traces tell it of the first of the group."""
+        group = self._take(line)
+        if not group:
+            del self._lines[line]
+            return
+        task = asyncio.get_running_loop().create_task(self._write(line, group), context=group[0].context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _take(self, line: Hashable) -> list[_Item]:
+        """Take the next items of a line for which somebody still waits."""
+        waiting, group = self._lines[line], list[_Item]()
+        while waiting and len(group) < MAX_GROUP:
+            item = waiting.popleft()
+            item.expiry.cancel()
+            if not item.answered.done():
+                group.append(item)
+        return group
+
+    async def _write(self, line: Hashable, group: Sequence[_Item]) -> None:
+        try:
+            await _answer(group)
+        except BaseException as ended:
+            for item in group:
+                item.fail(ended)
+            raise
+        finally:
+            self._go_on(line)
+
+
+async def _answer(group: Sequence[_Item]) -> None:
+    """Write a group and give each its result. What fails for a reason of its own fails alone."""
+    try:
+        results = await group[0].work([item.value for item in group])
+    except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        if len(group) > 1 and not is_passing(error):
+            for item in group:
+                await _answer([item])
+            return
+        for item in group:
+            item.fail(error)
+        return
+    for item, result in zip(group, results, strict=True):
+        item.answer(result)

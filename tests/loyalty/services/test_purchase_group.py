@@ -1,0 +1,158 @@
+"""Reports that arrive at the same moment share a transaction, and each is answered as if it had come alone."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import text
+
+from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError
+from loyalty.rules.purchase import PurchaseStatus
+from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.purchase import LINES, record_purchase
+from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
+from loyalty.services.tier import create_tier
+from loyalty.services.world import World
+from permissions.catalog import Permission
+from tests.fixtures.invariants import LedgerCheck
+from tests.fixtures.statements import StatementLog
+from tests.fixtures.tenants import Salon
+from tests.loyalty.services.builders import earn, order, rule
+
+CROWD = 30
+
+
+async def record_at_once(
+    world: World, salon: Salon, recordings: Sequence[PurchaseRecording]
+) -> list[RecordedPurchase | BaseException]:
+    """Record all of them at the same moment, as the salon's own booking system."""
+    work = (record_purchase(world, salon.integration, recording) for recording in recordings)
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+async def set_up(world: World, salon: Salon) -> None:
+    """Every purchase gives 10 points, and 250 are the tier Silver."""
+    await create_earning_rule(world, salon.manager, rule(10))
+    await create_tier(world, salon.manager, "Silver", "#C0C0C0", 250)
+
+
+def tell(result: RecordedPurchase | BaseException) -> tuple[object, ...]:
+    """What a caller is told, without ids and times."""
+    if isinstance(result, LoyaltyError):
+        return (type(result).__name__,)
+    assert isinstance(result, RecordedPurchase), result
+    points, tier, accrual = result.customer.points, result.customer.tier, result.accrual
+    return (
+        result.purchase.external_id,
+        result.purchase.version,
+        result.replayed,
+        accrual and accrual.points,
+        points.available,
+        points.lifetime_earned,
+        tier and tier.name,
+        result.tier_change is not None,
+    )
+
+
+async def test_a_crowd_of_one_customer_is_answered_as_one_after_another(
+    world: World, salon: Salon, other_salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    for one in (salon, other_salon):
+        await set_up(world, one)
+    recordings = [order(f"order-{number}") for number in range(CROWD)]
+    recordings[7] = order("")
+    recordings[20] = recordings[3]
+    at_once = await record_at_once(world, salon, recordings)
+    one_by_one = [
+        (await asyncio.gather(earn(world, other_salon, recording), return_exceptions=True))[0]
+        for recording in recordings
+    ]
+    assert [tell(result) for result in at_once] == [tell(result) for result in one_by_one]
+    for one in (salon, other_salon):
+        await ledger_is_sound(one.tenant_id)
+
+
+async def test_a_crowd_takes_few_round_trips(world: World, salon: Salon, statements: StatementLog) -> None:
+    """The first of each line comes alone; the others of the line are one transaction."""
+    await set_up(world, salon)
+    await record_at_once(world, salon, [order("first")])
+    with statements() as sent:
+        results = await record_at_once(
+            world, salon, [order(f"order-{number}", customer=f"guest-{number}") for number in range(CROWD)]
+        )
+    assert Counter(type(result) for result in results) == {RecordedPurchase: CROWD}
+    assert len(sent) <= 3 * 2 * LINES
+
+
+async def test_each_refusal_of_a_crowd_is_its_own(world: World, salon: Salon, ledger_is_sound: LedgerCheck) -> None:
+    await set_up(world, salon)
+    await earn(world, salon, order("taken", customer="somebody"))
+    bad = [order(""), order("taken", customer="else"), order("nameless", customer="")]
+    good = [order(f"order-{number}", customer=f"guest-{number % 4}") for number in range(CROWD)]
+    results = await record_at_once(world, salon, [*good[:10], *bad, *good[10:]])
+    told = [type(result).__name__ for result in results]
+    assert told[10:13] == ["InvalidInput", "PurchaseOfAnotherCustomer", "InvalidInput"]
+    assert Counter(told) == {"RecordedPurchase": CROWD, "InvalidInput": 2, "PurchaseOfAnotherCustomer": 1}
+    await ledger_is_sound(salon.tenant_id)
+
+
+async def test_an_end_is_taken_beside_a_report_that_is_refused_while_the_program_is_off(
+    world: World, salon: Salon
+) -> None:
+    """The one who is refused is told what they are told alone, and not which status another item must have."""
+    await set_up(world, salon)
+    await earn(world, salon, order("known"))
+    off = replace(salon.integration, loyalty_enabled=False)
+    ends = [order("known", status=PurchaseStatus.CANCELLED), order("new", status=PurchaseStatus.CANCELLED)]
+    results = await asyncio.gather(
+        *(record_purchase(world, off, one) for one in [order("wrong"), *ends, order("wrong too")]),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [
+        FeatureDisabled,
+        RecordedPurchase,
+        RecordedPurchase,
+        FeatureDisabled,
+    ]
+
+
+async def test_who_may_do_other_things_is_written_apart(world: World, salon: Salon) -> None:
+    """The entries name who reported; so only reports of one and the same actor share a transaction."""
+    await set_up(world, salon)
+    other = replace(salon.integration, permissions=frozenset({Permission.PURCHASES_RECORD}), display="Another name")
+    names = ["a", "b", "c", "d"]
+    work = [
+        record_purchase(world, actor, order(f"{actor.display}-{name}", customer=name))
+        for name in names
+        for actor in (salon.integration, other)
+    ]
+    await asyncio.gather(*work)
+    async with world.database.tenant_transaction(salon.tenant_id) as tx:
+        rows = await tx.rows(
+            text(
+                "SELECT actor_name, count(*) AS many FROM entries WHERE tenant_id = :current_tenant GROUP BY actor_name"
+            )
+        )
+    assert {row.actor_name: row.many for row in rows} == {salon.integration.display: 4, "Another name": 4}
+
+
+async def test_one_whose_caller_is_gone_harms_no_other(
+    world: World, salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    await set_up(world, salon)
+    tasks = [
+        asyncio.create_task(record_purchase(world, salon.integration, order(f"order-{number}")))
+        for number in range(CROWD)
+    ]
+    await asyncio.sleep(0)
+    for gone in tasks[::3]:
+        gone.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    stayed = [result for number, result in enumerate(results) if number % 3]
+    assert all(isinstance(result, RecordedPurchase) for result in stayed)
+    await ledger_is_sound(salon.tenant_id)
+    again = await record_at_once(world, salon, [order(f"order-{number}") for number in range(CROWD)])
+    assert all(isinstance(result, RecordedPurchase) and not isinstance(result, InvalidInput) for result in again)
+    assert all(one.replayed for number, one in enumerate(again) if number % 3 and isinstance(one, RecordedPurchase))
+    await ledger_is_sound(salon.tenant_id)
