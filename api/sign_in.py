@@ -300,9 +300,9 @@ async def _find_end_session_url(door: SignInDoor, person: Actor) -> str | None:
     if found is None:
         return None
     try:
-        client = _make_client(door, found, await _describe_provider(door, found))
-        return await find_end_session_url(client)
-    except RequestRefused:
+        described = await _describe_provider(door, found)
+        return find_end_session_url(found, described, private=door.world.private_providers)
+    except (ProviderUnfit, RequestRefused):
         return None
 
 

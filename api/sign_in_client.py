@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx2
+from authlib.common.urls import add_params_to_uri
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import StarletteIntegration, StarletteOAuth2App
 from starlette.requests import Request
@@ -96,7 +97,6 @@ def make_client(
         },
         authorization_endpoint=_read_address(described, "authorization_endpoint", private=private),
         token_endpoint=_read_address(described, "token_endpoint", private=private),
-        **_read_end_session(described, private=private),
     )
 
 
@@ -105,11 +105,16 @@ def names_itself(described: Mapping[str, Any]) -> bool:
     return described.get("authorization_response_iss_parameter_supported") is True
 
 
-async def find_end_session_url(client: SignInClient) -> str | None:
-    """Where a browser signs out of the provider; None where the provider has no such address."""
-    if "end_session_endpoint" not in client.server_metadata:
+def find_end_session_url(found: FoundIssuer, described: Mapping[str, Any], *, private: bool) -> str | None:
+    """Where a browser signs out of the provider (OpenID Connect RP-Initiated Logout 1.0, section 2).
+
+    None where the provider has no such address. Raises `ProviderUnfit`.
+    """
+    name = "end_session_endpoint"
+    if not described.get(name):
         return None
-    url: str = (await client.create_logout_url(client_id=client.client_id))["url"]
+    address = _read_address(described, name, private=private)
+    url: str = add_params_to_uri(address, [("client_id", str(found.row.client_id))])
     return url
 
 
@@ -126,11 +131,6 @@ def _read_address(described: Mapping[str, Any], name: str, *, private: bool) -> 
     if not isinstance(url, str) or check_provider_url(url, (), private=private, query=True) is not None:
         raise ProviderUnfit(f"{name} of the provider's discovery document is no address that is called")
     return url
-
-
-def _read_end_session(described: Mapping[str, Any], *, private: bool) -> dict[str, str]:
-    name = "end_session_endpoint"
-    return {name: _read_address(described, name, private=private)} if described.get(name) else {}
 
 
 def describe_failure(error: Exception) -> str:
