@@ -494,8 +494,8 @@ def _told(builder: Builder, round_: int, event: tuple[str, str, str], payload: s
     """An event of every customer: its id, its kind, its entry, and what it says besides the account."""
     name, kind, entry_id = event
     return f"""
-        INSERT INTO events (tenant_id, id, kind, customer_id, entry_id, payload, occurred_at)
-        SELECT c.tenant_id, {builder.id(name, round_)}, '{kind}', c.id, {entry_id},
+        INSERT INTO events (tenant_id, id, kind, subject_kind, customer_id, entry_id, payload, occurred_at)
+        SELECT c.tenant_id, {builder.id(name, round_)}, '{kind}', 'CUSTOMER', c.id, {entry_id},
                jsonb_build_object('customer_id', c.id, {payload}, 'locale', NULL, 'account',
                    '{{"debt": 0, "held": 0, "pending": 0, "available": 0, "qualifying": 0,
                    "lifetime_earned": 0}}'::jsonb),

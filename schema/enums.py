@@ -12,6 +12,7 @@ from loyalty.rules.catalog import CatalogEarning
 from loyalty.rules.described_enum import DescribedEnum
 from loyalty.rules.earning import CatalogKind, ConditionKind, EarnScope, Outcome, Stacking, Weekday, WeekdayOf
 from loyalty.rules.entry import DisplayColor, EntryKind
+from loyalty.rules.event_subjects import EventSubject
 from loyalty.rules.events import EventKind
 from loyalty.rules.expiry import ExpiryKind, Period
 from loyalty.rules.features import Feature
@@ -77,6 +78,7 @@ _PUBLISHED: tuple[type[DescribedEnum], ...] = (
     CheckCode,
     EntryKind,
     EventKind,
+    EventSubject,
     DisplayColor,
     Revalue,
     AccrualState,

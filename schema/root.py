@@ -84,7 +84,7 @@ from schema.queries import team as team_queries
 from schema.queries import trusted_document as document_queries
 from schema.queries import verification as verification_queries
 from schema.queries import viewer as viewer_queries
-from schema.subscriptions import points_changed, points_expiring, tier_upgraded
+from schema.subscriptions import event_logged, points_changed, points_expiring, tier_upgraded
 
 
 @strawberry.type(description="Everything that can be read. The tenant is the credential's; no argument names it.")
@@ -202,6 +202,7 @@ class Mutation:
 class Subscription:
     tier_upgraded = tier_upgraded.tier_upgraded
     points_changed = points_changed.points_changed
+    event_logged = event_logged.event_logged
     points_expiring = points_expiring.points_expiring
 
 

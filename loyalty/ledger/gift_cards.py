@@ -89,7 +89,7 @@ def lapse_card(book: Book, card: GiftCardRow) -> GiftCardRow:
     if not is_expired(account, book.now) or not account.free_minor:
         return card
     after, entry = enter_card(book, card, GiftCardEntryKind.EXPIRED, move(account, -account.free_minor))
-    tell_owner(book, after, GiftCardExpired, amount_minor=entry.amount_minor)
+    tell_of_card(book, after, GiftCardExpired, amount_minor=entry.amount_minor)
     return after
 
 
@@ -103,11 +103,7 @@ def keep_card(book: Book, card: GiftCardRow) -> None:
     book.posting.move(card)
 
 
-def tell_owner(book: Book, card: GiftCardRow, make: Callable[..., GiftCardEvent], **values: Any) -> None:
-    """Tell of a card as it is after all that was booked, to who has it, else to who bought it.
-
-    The log tells of customers: a card that belongs to nobody is not told of.
-    """
-    if card.owner_id is not None:
-        numbers = {"currency": card.currency, "balance_minor": card.balance_minor}
-        book.tell(make(customer_id=card.owner_id, gift_card_id=card.id, **numbers, **values))
+def tell_of_card(book: Book, card: GiftCardRow, make: Callable[..., GiftCardEvent], **values: Any) -> None:
+    """Tell of a card as it is after all that was booked: to who has it, else to who bought it, else to nobody."""
+    numbers = {"currency": card.currency, "balance_minor": card.balance_minor}
+    book.tell(make(customer_id=card.owner_id, gift_card_id=card.id, **numbers, **values))

@@ -6,19 +6,26 @@ from loyalty.ledger.accounts import Accounts, account_numbers
 from loyalty.ledger.rows import OutboxEvent
 from loyalty.ledger.sheet import Sheet
 from loyalty.rules.event_codec import AnyEvent, CustomerThen, TierThen, encode_payload
+from loyalty.rules.event_subjects import EventSubject, find_subject
 from loyalty.rules.ids import CustomerId, EventId
 from loyalty.rules.standing import count_qualifying
 
 
 def tell_event(sheet: Sheet, accounts: Accounts, event: AnyEvent) -> None:
-    """Append an event to the outbox, with the customer as they stand just now."""
+    """Append an event to the outbox, with the customer as they stand just now where it tells of one."""
+    subject = find_subject(event)
+    customer_id = event.customer_id
     sheet.posting.add(
         OutboxEvent(
             id=EventId(uuid7()),
             kind=event.kind,
-            customer_id=event.customer_id,
+            subject_kind=subject.kind,
+            subject_id=None if subject.kind is EventSubject.CUSTOMER else subject.id,
+            customer_id=customer_id,
             entry_id=getattr(event, "entry_id", None),
-            payload=encode_payload(event, _describe_customer(sheet, accounts, event.customer_id)),
+            payload=encode_payload(
+                event, None if customer_id is None else _describe_customer(sheet, accounts, customer_id)
+            ),
             occurred_at=sheet.now,
         ),
     )

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from loyalty.rules.event_subjects import EventSubject
 from loyalty.rules.ids import (
     AccrualId,
     CustomerId,
@@ -153,11 +154,13 @@ class TierMove(NamedTuple):
 
 
 class OutboxEvent(NamedTuple):
-    """An event that the relay will give a position."""
+    """An event that the relay will give a position. The subject is the customer where ``subject_id`` is None."""
 
     id: EventId
     kind: str
-    customer_id: CustomerId
+    subject_kind: EventSubject
+    subject_id: UUID | None
+    customer_id: CustomerId | None
     entry_id: EntryId | None
     payload: dict[str, Any]
     occurred_at: datetime

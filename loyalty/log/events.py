@@ -14,8 +14,8 @@ class LoggedEvent(NamedTuple):
     version: int
     """The version of the payload that was written."""
     event: AnyEvent
-    customer: CustomerThen
-    """How the customer stood right after it."""
+    customer: CustomerThen | None
+    """How the customer stood right after it; None where it tells of no customer."""
     occurred_at: datetime
 
 

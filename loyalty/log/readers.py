@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from loyalty.log.events import LoggedEvent, decode_row
 from loyalty.rules.ids import TenantId
-from loyalty.storage.events import read_events
+from loyalty.storage.events import read_events, read_last_position
 from loyalty.storage.log_readers import Turn, move_reader, put_off_reader, read_reader_state, take_turn
 from tenancy.database import Database, Transaction
 from tenancy.elsewhere import TenantElsewhere
@@ -100,12 +100,11 @@ async def advance_reader(
 async def read_lag(tx: Reads, reader: str) -> Lag:
     """How far a reader is behind what it was told of in the log of the tenant of a transaction.
 
-    Events without a position do not count yet. A reader that was never told of the log has no lag: nobody has relayed
-    an event since the reader came, and no worker that runs it has started.
+    Events without a position do not count yet. A reader that was never told of the log has all of it before it.
     """
     state = await read_reader_state(tx, reader)
     if state is None:
-        return Lag(0, 0, None)
+        return Lag(await read_last_position(tx), 0, None)
     return Lag(max(state.reaches - state.position, 0), state.attempts, state.problem)
 
 

@@ -1,5 +1,6 @@
-"""Reading a tenant's log: after a position, in order, of some kinds or of one customer. Every reader comes here.
+"""Reading a tenant's log: after a position, in order, of some kinds, of one customer or of one subject.
 
+Every reader comes here.
 Nothing here checks permissions: the use cases do so before they read.
 """
 
@@ -63,7 +64,7 @@ async def read_page(
     """
     tx = database.reading(tenant_id)
     last = await read_last_position(tx)
-    up_to = last if wanted.customer_id is not None else min(last, after + MAX_POSITIONS_AT_ONCE)
+    up_to = last if wanted.is_indexed else min(last, after + MAX_POSITIONS_AT_ONCE)
     found = await read_event_page(tx, wanted, after=after, up_to=up_to, limit=limit)
     end = found[-1].position if len(found) == limit else max(after, up_to)
     return EventPage(found, end, more=end < last)

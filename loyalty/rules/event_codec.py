@@ -60,8 +60,10 @@ class _Member(NamedTuple):
     default: Any
 
 
-def encode_payload(event: AnyEvent, then: CustomerThen) -> dict[str, Any]:
-    """Return what is stored of an event beside its kind: its version, its fields, and how the customer stood."""
+def encode_payload(event: AnyEvent, then: CustomerThen | None) -> dict[str, Any]:
+    """Return what is stored of an event beside its kind: its version, its fields, and how a customer stood."""
+    if then is None:
+        return {**encode_event(event), "account": None, "locale": None, "customer_tier": None}
     tier = None if then.tier is None else {"id": str(then.tier.id), "name": then.tier.name}
     return {**encode_event(event), "account": dict(then.account), "locale": then.locale, "customer_tier": tier}
 
@@ -86,8 +88,10 @@ def decode_event(kind: str, payload: Mapping[str, Any]) -> AnyEvent:
         raise UnreadableEvent(f"the payload of {kind!r} has another form: {error}") from error
 
 
-def decode_customer(payload: Mapping[str, Any]) -> CustomerThen:
-    """Return how the customer stood, as a payload tells it."""
+def decode_customer(payload: Mapping[str, Any]) -> CustomerThen | None:
+    """Return how the customer stood, as a payload tells it; None where it tells of none."""
+    if payload["account"] is None:
+        return None
     tier = payload.get("customer_tier")
     told = None if tier is None else TierThen(TierId(UUID(tier["id"])), tier["name"])
     return CustomerThen(payload["account"], payload.get("locale"), told)

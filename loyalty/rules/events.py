@@ -45,7 +45,7 @@ class EventKind(DescribedEnum):
     POINTS_MERGED = "points.merged", "Points moved when two customers became one."
     GIFT_CARD_BOUGHT = "gift_card.bought", "Points bought a gift card."
     GIFT_CARD_REFUNDED = "gift_card.refunded", "A bought gift card was cancelled, and its points came back."
-    GIFT_CARD_ISSUED = "gift_card.issued", "A customer got a gift card."
+    GIFT_CARD_ISSUED = "gift_card.issued", "A gift card was made, for a customer or for nobody yet."
     GIFT_CARD_HELD = "gift_card.held", "Money of a gift card was set aside at a checkout."
     GIFT_CARD_RELEASED = "gift_card.released", "Money of a gift card that was set aside came back."
     GIFT_CARD_SPENT = "gift_card.spent", "Money of a gift card was spent."

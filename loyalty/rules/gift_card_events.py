@@ -1,6 +1,7 @@
 """Facts of gift cards, as they are stored in the outbox: ids and numbers, never codes, names or addresses.
 
-The customer of an event is who has the card, else who bought it. Amounts are in minor units of the card's currency.
+The customer of an event is who had the card then, else who bought it; None for a card that belonged to nobody. Amounts
+are in minor units of the card's currency.
 """
 
 from dataclasses import dataclass
@@ -40,12 +41,12 @@ class GiftCardRefunded:
 
 @dataclass(frozen=True, slots=True)
 class GiftCardIssued:
-    """A customer got a gift card with so much money."""
+    """A gift card was made with so much money."""
 
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_ISSUED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     amount_minor: int
     currency: str
@@ -59,7 +60,7 @@ class GiftCardHeld:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_HELD
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     gift_card_hold_id: GiftCardHoldId
     amount_minor: int
@@ -74,7 +75,7 @@ class GiftCardReleased:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RELEASED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     gift_card_hold_id: GiftCardHoldId
     amount_minor: int
@@ -89,7 +90,7 @@ class GiftCardSpent:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_SPENT
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     gift_card_hold_id: GiftCardHoldId
     amount_minor: int
@@ -104,7 +105,7 @@ class GiftCardReturned:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_RETURNED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     gift_card_hold_id: GiftCardHoldId
     amount_minor: int
@@ -123,7 +124,7 @@ class GiftCardExpiring:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRING
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     amount_minor: int
     currency: str
@@ -140,7 +141,7 @@ class GiftCardExpired:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXPIRED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     amount_minor: int
     currency: str
@@ -154,7 +155,7 @@ class GiftCardExtended:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_EXTENDED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     amount_minor: int
     currency: str
@@ -169,7 +170,7 @@ class GiftCardVoided:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_VOIDED
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     amount_minor: int
     currency: str
@@ -183,7 +184,7 @@ class GiftCardGiven:
     kind: ClassVar[EventKind] = EventKind.GIFT_CARD_GIVEN
     version: ClassVar[int] = 2
 
-    customer_id: CustomerId
+    customer_id: CustomerId | None
     gift_card_id: GiftCardId
     gift_id: GiftCardGiftId
     currency: str

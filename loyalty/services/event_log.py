@@ -36,6 +36,7 @@ async def poll_events(world: World, actor: Actor, wanted: EventFilter, *, after:
     However little a filter fits, ``end`` moves on, so that polling always comes to the end of the log.
     """
     if wanted.customer_id is None:
+        # Also where they name a subject: what a gift card does is told to who has it just then.
         require(actor, Permission.LOYALTY_READ)
     else:
         require_any(actor, Permission.LOYALTY_READ, Permission.SELF_READ)

@@ -4,7 +4,7 @@ from functools import partial
 from typing import NamedTuple
 
 from loyalty.ledger.book import Book
-from loyalty.ledger.gift_cards import enter_card, keep_card, tell_owner
+from loyalty.ledger.gift_cards import enter_card, keep_card, tell_of_card
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.rows import ProductSale
 from loyalty.rules import account as accounts
@@ -76,7 +76,7 @@ async def _decide(
     keep_card(book, after)
     if card.product_id is not None:
         book.posting.add(ProductSale(card.product_id, -1))
-    tell_owner(book, after, GiftCardVoided, amount_minor=entry.amount_minor)
+    tell_of_card(book, after, GiftCardVoided, amount_minor=entry.amount_minor)
     return Booked(book, entry.id, lambda: MovedCard(after, entry, replayed=False))
 
 

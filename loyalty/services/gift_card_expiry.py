@@ -10,7 +10,7 @@ from loyalty.ledger.gift_cards import (
     lapse_card,
     next_card_notice,
     open_card_book,
-    tell_owner,
+    tell_of_card,
 )
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.posting import post_and_commit
@@ -104,7 +104,7 @@ async def _decide_extend(
     after = after._replace(notice_at=next_card_notice(book, expires_at))
     keep_card(book, after)
     told = {"amount_minor": entry.amount_minor, "expires_at": expires_at.isoformat()}
-    tell_owner(book, after, GiftCardExtended, **told)
+    tell_of_card(book, after, GiftCardExtended, **told)
     return Booked(book, entry.id, lambda: MovedCard(after, entry, replayed=False))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.archiving import bring_back
-from loyalty.ledger.gift_cards import keep_card, open_card_book, tell_owner
+from loyalty.ledger.gift_cards import keep_card, open_card_book, tell_of_card
 from loyalty.ledger.once import Booked, run_once
 from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import InvalidInput, NotFound, refuse_problems
@@ -165,7 +165,7 @@ async def _decide_give(
     book.posting.add(gift)
     keep_card(book, after)
     # Told of who had the card: the giver, whether they bought it or not.
-    tell_owner(book, card, GiftCardGiven, gift_id=gift.id)
+    tell_of_card(book, card, GiftCardGiven, gift_id=gift.id)
     code = open_code(world, actor, card) if actor.kind is ActorKind.CUSTOMER else None
     return Booked(book, gift.id, lambda: GivenCard(gift, after, code, replayed=False))
 
@@ -203,7 +203,7 @@ async def _decide_claim(
     gifts = (await read_gifts_of_cards(tx, [card.id]))[card.id]
     if gifts and gifts[0].claimer_id is None:
         book.posting.move(gifts[0]._replace(claimer_id=claimer_id, claimed_at=book.now))
-    tell_owner(book, after, GiftCardClaimed)
+    tell_of_card(book, after, GiftCardClaimed)
     return Booked(book, card.id, lambda: ClaimedCard(after, replayed=False))
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from loyalty.ledger.book import Book
-from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_owner
+from loyalty.ledger.gift_cards import enter_card, keep_card, lapse_card, tell_of_card
 from loyalty.ledger.once import Booked, Unchanged, post_book, run_once
 from loyalty.rules.errors import NotFound, refuse_problems
 from loyalty.rules.gift_card import GiftCardEntryKind, check_amount, free_held
@@ -189,7 +189,7 @@ def end_card_hold(
     ended = _end(book, hold, state)._replace(ended_reason=reason)
     book.posting.move(ended)
     after = card.with_account(free_held(card.account, hold.amount_minor))
-    tell_owner(book, after, GiftCardReleased, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
+    tell_of_card(book, after, GiftCardReleased, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
     return HeldCard(ended, after, replayed=False)
@@ -217,7 +217,7 @@ async def _decide_hold(
     hold = _new_hold(book, card, request)
     book.posting.add(hold)
     keep_card(book, held)
-    tell_owner(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
+    tell_of_card(book, held, GiftCardHeld, gift_card_hold_id=hold.id, amount_minor=hold.amount_minor)
     write = change_cards_paid(book, hold.purchase, prepared.purchase)
     return Booked(book, hold.id, lambda: HeldCard(hold, held, replayed=False), write)
 
@@ -259,7 +259,7 @@ async def _decide_capture(
     captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=spent.amount_minor)
     book.posting.move(captured)
     after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent.account, hold_id=hold.id)
-    tell_owner(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
+    tell_of_card(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
     after = lapse_card(book, after)
     keep_card(book, after)
     # What was set aside counts as paid, so a capture of all of it changes nothing for the purchase.
@@ -299,7 +299,7 @@ async def _decide_return(
         book, card, GiftCardEntryKind.RETURNED, back.account, hold_id=hold.id, reason=reason or None
     )
     keep_card(book, after)
-    tell_owner(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=back.amount_minor)
+    tell_of_card(book, after, GiftCardReturned, gift_card_hold_id=hold.id, amount_minor=back.amount_minor)
     write = change_cards_paid(book, hold.purchase, purchase)
     return Booked(book, entry.id, lambda: ReturnedCard(entry, returned, after, replayed=False), write)
 

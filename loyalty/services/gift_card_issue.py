@@ -9,7 +9,7 @@ from uuid_utils.compat import uuid7
 
 from loyalty.ledger.archiving import bring_back
 from loyalty.ledger.book import Book, open_book
-from loyalty.ledger.gift_cards import enter_card, next_card_notice, tell_owner
+from loyalty.ledger.gift_cards import enter_card, next_card_notice, tell_of_card
 from loyalty.ledger.once import Booked, run_once
 from loyalty.ledger.rows import ProductSale
 from loyalty.rules.archive import ArchiveCause
@@ -177,7 +177,7 @@ def issue_card(world: World, book: Book, card_id: GiftCardId, terms: CardTerms) 
     after = move(blank.account, blank.face_minor)
     card, _ = enter_card(book, blank, GiftCardEntryKind.ISSUED, after, expires_at=blank.expires_at)
     book.posting.add(card)
-    tell_owner(book, card, GiftCardIssued, amount_minor=card.face_minor)
+    tell_of_card(book, card, GiftCardIssued, amount_minor=card.face_minor)
     return Booked(book, card_id, lambda: IssuedCard(card, code, _customer(book, terms.customer_id), replayed=False))
 
 

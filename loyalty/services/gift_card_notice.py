@@ -5,7 +5,7 @@ worker that stops in between has told nothing, and the next one tells it.
 """
 
 from loyalty.ledger.book import Book
-from loyalty.ledger.gift_cards import keep_card, next_card_notice, open_card_book, tell_owner
+from loyalty.ledger.gift_cards import keep_card, next_card_notice, open_card_book, tell_of_card
 from loyalty.ledger.posting import post_and_commit
 from loyalty.rules.expiry import due_notice
 from loyalty.rules.gift_card_events import GiftCardExpiring
@@ -47,14 +47,19 @@ def _tell_of_card(book: Book, card: GiftCardRow) -> None:
     if card.expires_at is not None:
         notice_days, zone = book.program.row.settings.notice_days, book.program.zone
         days = due_notice(card.expires_at, notice_days, card.notice_at, book.now, zone)
-    if days is not None and card.account.free_minor and card.expires_at is not None and card.owner_id is not None:
-        tell_owner(
+    if days is not None and card.account.free_minor and card.expires_at is not None:
+        tell_of_card(
             book,
             card,
             GiftCardExpiring,
             amount_minor=card.account.free_minor,
             days_before=days,
             expires_at=card.expires_at.isoformat(),
-            marketing_consent=bool(book.accounts.profile(card.owner_id).marketing_consent),
+            marketing_consent=_has_consent(book, card),
         )
     keep_card(book, card._replace(notice_at=next_card_notice(book, card.expires_at)))
+
+
+def _has_consent(book: Book, card: GiftCardRow) -> bool:
+    """Whether who has a card agreed to marketing; nobody has not."""
+    return card.owner_id is not None and bool(book.accounts.profile(card.owner_id).marketing_consent)

@@ -11,6 +11,7 @@ from sqlalchemy import Select, Text, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from loyalty.rules.event_subjects import Subject
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId, EventId, TenantId
 from loyalty.storage.tables import event_positions, events
@@ -40,7 +41,8 @@ class EventRow(NamedTuple):
     id: EventId
     position: int
     kind: str
-    customer_id: CustomerId
+    customer_id: CustomerId | None
+    """Who is told of it; None for a gift card that belonged to nobody."""
     payload: dict[str, Any]
     occurred_at: datetime
 
@@ -131,6 +133,13 @@ class EventFilter(NamedTuple):
 
     kinds: Sequence[EventKind] | None = None
     customer_id: CustomerId | None = None
+    subject: Subject | None = None
+    """A subject other than a customer."""
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index finds the events, however far they are apart."""
+        return self.customer_id is not None or self.subject is not None
 
 
 async def read_event_page(tx: Reads, wanted: EventFilter, *, after: int, up_to: int, limit: int) -> list[EventRow]:
@@ -141,19 +150,28 @@ async def read_event_page(tx: Reads, wanted: EventFilter, *, after: int, up_to: 
         "limit": limit,
         "kinds": None if wanted.kinds is None else list(wanted.kinds),
         "customer": wanted.customer_id,
+        "subject_kind": wanted.subject and wanted.subject.kind,
+        "subject": wanted.subject and wanted.subject.id,
     }
-    statement = _event_page(wanted.kinds is not None, wanted.customer_id is not None)
+    statement = _event_page(wanted.kinds is not None, wanted.customer_id is not None, wanted.subject is not None)
     return [EventRow._make(row) for row in await tx.rows(statement, **parameters)]
 
 
 @cache
-def _event_page(of_kinds: bool, of_customer: bool) -> Select[Any]:  # noqa: FBT001 - part of the key of a cache
+def _event_page(
+    of_kinds: bool,  # noqa: FBT001 - part of the key of a cache
+    of_customer: bool,  # noqa: FBT001 - the same
+    of_subject: bool,  # noqa: FBT001 - the same
+) -> Select[Any]:
     """The statement of a page of a log."""
     statement = _AFTER.where(events.c.position <= bindparam("up_to"))
     if of_kinds:
         statement = statement.where(among(events.c.kind, "kinds"))
     if of_customer:
         statement = statement.where(events.c.customer_id == bindparam("customer"))
+    if of_subject:
+        is_subject = (events.c.subject_kind == bindparam("subject_kind"), events.c.subject_id == bindparam("subject"))
+        statement = statement.where(*is_subject)
     return statement
 
 

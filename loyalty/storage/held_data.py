@@ -254,7 +254,7 @@ HELD: Sequence[Held] = (
         HeldSection.EVENT,
         events,
         "id customer_id kind payload occurred_at",
-        left_out="position entry_id recorded_at",
+        left_out="position subject_kind subject_id entry_id recorded_at",
     ),
 )
 

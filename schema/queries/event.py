@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import strawberry
 
-from loyalty.rules.errors import InvalidInput
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.event_subjects import EventSubject, Subject
 from loyalty.rules.events import EventKind
 from loyalty.services.event_log import find_newest_position, poll_events
 from loyalty.storage.events import EventFilter
@@ -13,10 +14,12 @@ from schema.connections import place_of
 from schema.context import EVENT_ORDER, Info
 from schema.guard import guarded
 from schema.limits import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from schema.loaders import load
+from schema.node_ids import row_id_of
 from schema.scalars import Cursor
 from schema.subscriptions.stream import find_watched_customer
 from schema.types.customer import CustomerBy
-from schema.types.event_log import EventPage, show_event
+from schema.types.event_log import EventPage, check_kinds, show_event
 
 
 @guarded(
@@ -39,8 +42,11 @@ async def event_cursor(info: Info) -> Cursor:
 async def events(
     info: Info,
     after: Annotated[Cursor | None, strawberry.argument(description="Only events after this cursor.")] = None,
-    kinds: Annotated[list[EventKind] | None, strawberry.argument(description="Only these kinds.")] = None,
+    kinds: Annotated[list[EventKind] | None, strawberry.argument(description="Only these kinds, at least one.")] = None,
     customer: Annotated[CustomerBy | None, strawberry.argument(description="Only this customer's.")] = None,
+    gift_card: Annotated[
+        strawberry.ID | None, strawberry.argument(description="Only of the gift card with this global id.")
+    ] = None,
     first: Annotated[
         int | None, strawberry.argument(description="How many events at most: 1 to 100, default 20.")
     ] = None,
@@ -49,9 +55,19 @@ async def events(
     context = info.context
     if first is not None and not 1 <= first <= MAX_PAGE_SIZE:
         raise InvalidInput.one("first", reason=f"must be between 1 and {MAX_PAGE_SIZE}")
+    check_kinds(kinds)
     position = 0 if after is None else place_of(context.seal, after, EVENT_ORDER, "after")
-    wanted = EventFilter(kinds, await find_watched_customer(info, customer))
+    subject = None if gift_card is None else await _find_gift_card(info, gift_card)
+    wanted = EventFilter(kinds, await find_watched_customer(info, customer), subject)
     limit = first or DEFAULT_PAGE_SIZE
     page = await poll_events(context.world, context.actor, wanted, after=position, limit=limit)
     nodes: list[Any] = [show_event(event, context.event_cursor(event.position)) for event in page.events]
     return EventPage(nodes=nodes, end_cursor=context.event_cursor(page.end), has_next_page=page.more)
+
+
+async def _find_gift_card(info: Info, text: str) -> Subject:
+    """A card that the caller sees; NotFound for any other."""
+    card_id = row_id_of(text, "GiftCard", "gift_card")
+    if await load(info, "gift_cards", card_id) is None:
+        raise NotFound("gift card", ("gift_card",))
+    return Subject(EventSubject.GIFT_CARD, card_id)

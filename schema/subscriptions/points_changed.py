@@ -45,7 +45,8 @@ class PointsChanged:
     @computed(description="The account right after it; its value in money is that of the settings now.")
     async def points(self, info: strawberry.Info) -> PointsAccount:
         """The settings are read here, so that an event whose settings cannot be read is tried again."""
-        return await account_then(info, cast("PointsChangedRow", self))
+        row = cast("PointsChangedRow", self)
+        return await account_then(info, row.customer_id, row.numbers)
 
 
 class WatchedPoints(NamedTuple):
@@ -58,6 +59,8 @@ class WatchedPoints(NamedTuple):
         if event.kind not in OF_ENTRIES or self.customer_id not in (None, event.customer_id):
             return None
         logged = decode_row(event)
+        if event.customer_id is None or logged.customer is None:
+            return None
         entry_id: EntryId = getattr(logged.event, ENTRY)
         row = PointsChangedRow(cursor_at(logged.position), entry_id, event.customer_id, logged.customer.account)
         return show_row(PointsChanged, row)

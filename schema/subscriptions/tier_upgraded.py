@@ -55,12 +55,11 @@ class WatchedUpgrades(NamedTuple):
             return None
         logged = decode_row(event)
         upgrade = cast("TierUpgradedEvent", logged.event)
+        language = logged.customer and logged.customer.locale
         is_wanted = (
             upgrade.cause in self.causes
             and (self.tiers is None or upgrade.tier_id in self.tiers)
-            and (
-                self.locale is None or (logged.customer.locale and locale_matches(self.locale, logged.customer.locale))
-            )
+            and (self.locale is None or (language and locale_matches(self.locale, language)))
         )
         return show_row(TierUpgraded, _row(cursor_at(logged.position), logged, upgrade)) if is_wanted else None
 

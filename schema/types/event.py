@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 import strawberry
 
@@ -17,25 +17,11 @@ from schema.types.customer import Customer, PointsAccount
 from schema.types.tier import Tier
 
 
-class AccountThen(Protocol):
-    """What tells an account as it was."""
-
-    @property
-    def customer_id(self) -> CustomerId:
-        """Whose account it is."""
-        ...
-
-    @property
-    def numbers(self) -> Mapping[str, int]:
-        """Its numbers just then."""
-        ...
-
-
-async def account_then(info: strawberry.Info, event: AccountThen) -> PointsAccount:
-    """The account as an event tells it, valued by the settings now."""
+async def account_then(info: strawberry.Info, customer_id: CustomerId, numbers: Mapping[str, int]) -> PointsAccount:
+    """A customer's account with the numbers that an event tells, valued by the settings now."""
     program = await load(info, "program", None)
-    value = value_of(event.numbers["available"], program.settings.redemption.point_value)
-    return cast("PointsAccount", PointsRow(**event.numbers, value=value, customer_id=event.customer_id))
+    value = value_of(numbers["available"], program.settings.redemption.point_value)
+    return cast("PointsAccount", PointsRow(**numbers, value=value, customer_id=customer_id))
 
 
 @strawberry.type(description="A customer came into a higher tier.")

@@ -1,6 +1,6 @@
 """The tenant's log of events, as it is polled: one type for events of every kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -9,6 +9,8 @@ import orjson
 import strawberry
 
 from loyalty.log.events import decode_row
+from loyalty.rules.errors import InvalidInput
+from loyalty.rules.event_subjects import EventSubject, find_subject
 from loyalty.rules.events import EventKind
 from loyalty.rules.ids import CustomerId
 from loyalty.rules.money import Money as Amount
@@ -16,6 +18,7 @@ from loyalty.rules.purchase import PurchaseStatus
 from loyalty.storage.events import EventRow
 from schema.fields import computed
 from schema.loaders import loaded
+from schema.node_ids import encode_id
 from schema.scalars import Cursor, Points
 from schema.types.customer import Customer, PointsAccount
 from schema.types.event import account_then
@@ -37,10 +40,12 @@ class LoggedEventRow(NamedTuple):
     kind: EventKind
     version: int
     stored: Mapping[str, Any]
-    customer_id: CustomerId
+    subject: EventSubject
+    subject_row_id: UUID
+    customer_id: CustomerId | None
     occurred_at: datetime
     points: int | None
-    numbers: Mapping[str, int]
+    numbers: Mapping[str, int] | None
     entry_id: UUID | None
     purchase_id: UUID | None
     adjustment_id: UUID | None
@@ -68,7 +73,13 @@ class Event:
     version: int = strawberry.field(
         description="The version of the payload: which members it has. It is raised when a kind gets more of them."
     )
-    customer: Customer = loaded("customers", "customer_id", description="Whom it is about.")
+    subject: EventSubject = strawberry.field(description="What kind of object it is about. More may come.")
+    customer: Customer | None = loaded(
+        "customers",
+        "customer_id",
+        description="Whom it is about. For a gift card it is who had it then, else who bought it; null for a card that "
+        "belonged to nobody.",
+    )
     occurred_at: datetime = strawberry.field(description="When it happened.")
     points: Points | None = strawberry.field(
         description="How many points it is about, signed; null for tiers, and for money of gift cards."
@@ -118,10 +129,22 @@ class Event:
         """Written when it is asked for."""
         return orjson.dumps(show_payload(cast("LoggedEventRow", self).stored)).decode()
 
-    @computed(description="The account right after it; its value in money is that of the settings now.")
-    async def account(self, info: strawberry.Info) -> PointsAccount:
+    @computed(description="The global id of what it is about.")
+    def subject_id(self) -> strawberry.ID:
+        """Of the object of the kind that `subject` tells."""
+        row = cast("LoggedEventRow", self)
+        return encode_id(NODE_OF_SUBJECT[row.subject], row.subject_row_id)
+
+    @computed(
+        description="The customer's account right after it, null without a customer; its value in money is that of the "
+        "settings now."
+    )
+    async def account(self, info: strawberry.Info) -> PointsAccount | None:
         """The settings are read once for the whole page."""
-        return await account_then(info, cast("LoggedEventRow", self))
+        row = cast("LoggedEventRow", self)
+        if row.customer_id is None or row.numbers is None:
+            return None
+        return await account_then(info, row.customer_id, row.numbers)
 
 
 @strawberry.type(description="The next events of the tenant's log, in order.")
@@ -133,6 +156,8 @@ class EventPage:
     has_next_page: bool = strawberry.field(description="Whether the log goes on already; else ask again later.")
 
 
+NODE_OF_SUBJECT = {EventSubject.CUSTOMER: "Customer", EventSubject.GIFT_CARD: "GiftCard"}
+"""The type of each kind of subject."""
 _TOLD = (
     *("points", "entry_id", "purchase_id", "adjustment_id", "hold_id", "redemption_id", "lot_id", "previous_tier_id"),
     *("tier_id", "gift_card_id", "amount_minor", "currency", "previous_tier_name", "tier_name", "purchase_status"),
@@ -141,16 +166,25 @@ _TOLD = (
 """What an event of some class tells; an event that has no such field shows null."""
 
 
+def check_kinds(kinds: Sequence[EventKind] | None) -> None:
+    """Refuse a filter that no event can fit. Raises InvalidInput."""
+    if kinds is not None and not kinds:
+        raise InvalidInput.one("kinds", reason="must name at least one kind; leave it out for all")
+
+
 def show_event(row: EventRow, cursor: str) -> LoggedEventRow:
     """Return an event as the log shows it."""
     logged = decode_row(row)
+    subject = find_subject(logged.event)
     return LoggedEventRow(
         cursor=cursor,
         kind=logged.event.kind,
         version=logged.version,
         stored=row.payload,
+        subject=subject.kind,
+        subject_row_id=subject.id,
         customer_id=logged.event.customer_id,
         occurred_at=logged.occurred_at,
-        numbers=logged.customer.account,
+        numbers=logged.customer and logged.customer.account,
         **{name: getattr(logged.event, name, None) for name in _TOLD},
     )

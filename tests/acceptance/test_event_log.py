@@ -1,5 +1,6 @@
 """The log of events is polled without a socket: nothing is missed, nothing comes twice, whatever the filter."""
 
+import json
 from typing import Any
 
 from tests.acceptance.business import Business
@@ -10,6 +11,8 @@ from tests.acceptance.client import (
     adjust,
     create_rule,
     create_tier,
+    money,
+    newest_cursor,
     record,
     redeem,
 )
@@ -149,3 +152,57 @@ async def test_another_tenants_cursor_is_refused(salon: Business, rival: Busines
     foreign = await rival.staff.get("{ eventCursor }")
     answer = await salon.staff.answer(EVENTS, after=foreign)
     assert answer["errors"][0]["extensions"]["problems"][0]["path"] == ["after"]
+
+
+LOGGED = """
+subscription($after: Cursor, $kinds: [EventKind!], $customer: CustomerBy) {
+  eventLogged(after: $after, kinds: $kinds, customer: $customer) {
+    cursor kind subject subjectId customer { externalId } giftCard { id } account { available } payload
+  }
+}
+"""
+OF_CARDS = ["GIFT_CARD_ISSUED", "GIFT_CARD_HELD", "GIFT_CARD_CLAIMED"]
+
+
+async def sell_card_of_nobody(salon: Business, key: str) -> tuple[str, str]:
+    """Sell a gift card to somebody who is no customer; return its id and its code."""
+    sold = await salon.owner.do(
+        "giftCardIssue", "giftCard { id } code", origin="MONEY", amount=money("50.00"), idempotencyKey=key
+    )
+    return sold["giftCard"]["id"], sold["code"]
+
+
+async def test_a_gift_card_of_nobody_is_followed_by_the_team_alone(salon: Business) -> None:
+    """BK-107: the log has subjects other than customers, for those who read all of it."""
+    await record(salon.integration, "first", "10.00")
+    after = await newest_cursor(salon.owner)
+    card, code = await sell_card_of_nobody(salon, "one")
+    await sell_card_of_nobody(salon, "two")
+    anna = await salon.customer("anna")
+    held = {"giftCard": {"code": code}, "amount": money("5.00"), "idempotencyKey": "h"}
+    async with (
+        salon.staff.follow(LOGGED, after=after, kinds=OF_CARDS) as stream,
+        anna.stream(LOGGED, after=after) as own,
+    ):
+        await salon.owner.do("giftCardHold", "__typename", **held)
+        await anna.do("giftCardClaim", "__typename", code=code, idempotencyKey="c")
+        told = await stream.take(4)
+        (claimed,) = await own.take(1)
+    assert [event["kind"] for event in told] == ["GIFT_CARD_ISSUED", *OF_CARDS]
+    assert {event["subject"] for event in told} == {"GIFT_CARD"}
+    assert [event["subjectId"] for event in told if event["subjectId"] == card] == [card] * 3
+    assert [event["customer"] for event in told] == [None, None, None, {"externalId": "anna"}]
+    assert [event["account"] is None for event in told] == [True, True, True, False]
+    assert all(code not in event["payload"] for event in told)
+    assert claimed["cursor"] == told[-1]["cursor"]
+    page = await salon.staff.get("query($card: ID!) { events(giftCard: $card) { nodes { kind } } }", card=card)
+    assert [event["kind"] for event in page["nodes"]] == OF_CARDS
+    page = await anna.get("query($card: ID!) { events(giftCard: $card) { nodes { kind } } }", card=card)
+    assert [event["kind"] for event in page["nodes"]] == ["GIFT_CARD_CLAIMED"]
+
+
+async def test_a_filter_that_names_nothing_is_refused(salon: Business) -> None:
+    card, _ = await sell_card_of_nobody(salon, "one")
+    for filter_, path in (("kinds: []", "kinds"), (f'giftCard: "{card[:-1]}"', "giftCard")):
+        answer = await salon.staff.answer(f"{{ events({filter_}) {{ endCursor }} }}")
+        assert path in json.dumps(answer["errors"])

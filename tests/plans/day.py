@@ -20,6 +20,7 @@ from loyalty.rules.counted_lines import SoldAs
 from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.earning import CatalogItem, CatalogKind
 from loyalty.rules.errors import LoyaltyError
+from loyalty.rules.event_subjects import EventSubject, Subject
 from loyalty.rules.events import EventKind
 from loyalty.rules.features import Feature
 from loyalty.rules.gift_card import GiftCardState
@@ -682,6 +683,11 @@ class Day:
         everything = EventFilter(kinds=[EventKind.POINTS_EARNED])
         await poll_events(self.world, self.salon.manager, everything, after=newest - 300, limit=50)
         await list_events(self.world.database, self.salon.tenant_id, after=500)
+        async with self.world.database.tenant_transaction(self.salon.tenant_id) as tx:
+            card = await tx.row(text("SELECT id FROM gift_cards WHERE tenant_id = :current_tenant LIMIT 1"))
+        assert card is not None
+        subject = Subject(EventSubject.GIFT_CARD, card.id)
+        await poll_events(self.world, self.salon.manager, EventFilter(subject=subject), after=0, limit=50)
         for reader in READERS.values():
             async with self.relay.engine.connect() as connection:
                 await read_due_logs(connection, reader.name, 100)

@@ -26,7 +26,7 @@ from runtime.roles import DatabaseUrls
 from tenancy.database import Database, Transaction
 from tests.fixtures.live import is_waiting_for_a_lock, until, worker_process
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import at, earn, give, one_point_per_euro, order
+from tests.loyalty.services.builders import at, earn, give, one_point_per_euro, order, position_all_events
 from worker.reading import read_round
 from worker.relay import relay_batch
 
@@ -94,6 +94,13 @@ EXPECTED = [
     DailyFigure(SECOND, EventKind.POINTS_ADJUSTED, 1, -5),
     DailyFigure(SECOND, EventKind.POINTS_EARNED, 1, 20),
 ]
+
+
+async def test_a_reader_that_was_never_told_of_the_log_has_all_of_it_before_it(
+    world: World, salon: Salon, relay_database: Database
+) -> None:
+    await position_all_events(relay_database)
+    assert await lag_of(world, salon, "a reader to come") == Lag(len(EXPECTED), 0, None)
 
 
 async def test_a_worker_adds_up_each_local_day_and_the_report_agrees(

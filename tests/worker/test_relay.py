@@ -139,7 +139,7 @@ async def test_two_relays_give_each_event_one_position_and_keep_each_customers_o
     for salon in salons:
         log = await read_log(world, salon)
         assert [event.position for event in log] == list(range(1, 26))
-        by_customer: dict[CustomerId, list[int]] = defaultdict(list)
+        by_customer: dict[CustomerId | None, list[int]] = defaultdict(list)
         for event in log:
             by_customer[event.customer_id].append(event.payload["number"])
         assert all(told == sorted(told) for told in by_customer.values())

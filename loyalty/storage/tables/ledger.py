@@ -172,7 +172,11 @@ events = tenant_table(
     # Given by the relay once the event is committed: gapless per tenant, the order every reader sees.
     Column("position", BigInteger, nullable=True, info={FILLED_LATER: True}),
     text_column("kind"),
-    identifier("customer_id"),
+    # What it is about. The subject is the customer where `subject_id` is empty.
+    key_text("subject_kind"),
+    identifier("subject_id", nullable=True),
+    # Who is told of it: the customer whom it is about, or who had the gift card just then.
+    identifier("customer_id", nullable=True),
     # The entry that the event tells of, where it tells of one: each is told once.
     identifier("entry_id", nullable=True),
     document("payload"),
@@ -182,6 +186,17 @@ events = tenant_table(
     references("entry_id", "entries"),
     unique("position"),
     unique("entry_id"),
+    check(
+        "subject",
+        "CASE subject_kind WHEN 'CUSTOMER' THEN customer_id IS NOT NULL AND subject_id IS NULL ELSE true END",
+    ),
+    index(
+        "events_subject_idx",
+        "subject_kind",
+        "subject_id",
+        "position",
+        where=sql("position IS NOT NULL AND subject_id IS NOT NULL"),
+    ),
     index("events_customer_idx", "customer_id", "position", where=sql("position IS NOT NULL")),
     index("events_unpositioned_idx", "recorded_at", "id", where=sql("position IS NULL")),
 )

@@ -139,22 +139,33 @@ async def test_no_notice_is_lost_or_doubled_when_a_worker_stops_before_its_commi
     assert notices(await all_events(world, salon, relay_database), card.id) == [(30, 5_000)]
 
 
-async def test_nobody_is_told_of_a_card_that_is_spent_void_endless_or_in_no_account(
+async def test_no_notice_is_told_of_a_card_that_is_spent_void_or_endless(
     world: World, salon: Salon, relay_database: Database
 ) -> None:
     await known_customer(world, salon)
     spent = await issue(world, salon, key="spent", expires_on=LAST_DAY)
     void = await issue(world, salon, key="void", expires_on=LAST_DAY)
-    nobodys = await issue(world, salon, key="nobodys", customer=None, expires_on=LAST_DAY)
     endless = (await create_product(world, salon.manager, product(validity=Validity(ValidityKind.NONE)))).product
     never = await issue(world, salon, key="never", face=None, product_id=endless.id)
     await spend_card(world, salon, spent.card.id, 5_000)
     await cancel_card(world, salon, void.card.id)
     await tell_expiring_cards(at(world, OVER - timedelta(days=30)), salon.tenant_id)
     log = await all_events(world, salon, relay_database)
-    for one in (spent, void, nobodys, never):
+    for one in (spent, void, never):
         assert notices(log, one.card.id) == []
     assert never.card.notice_at is None
+
+
+async def test_the_team_is_told_of_a_card_of_nobody(
+    world: World, salon: Salon, relay_database: Database, ledger_is_sound: LedgerCheck
+) -> None:
+    card = await issue(world, salon, customer=None, expires_on=LAST_DAY)
+    for _ in range(2):
+        await tell_expiring_cards(at(world, OVER - timedelta(days=30)), salon.tenant_id)
+    log = await all_events(world, salon, relay_database)
+    assert notices(log, card.card.id) == [(30, 5_000)]
+    assert (log[-1].customer_id, log[-1].payload["marketing_consent"]) == (None, False)
+    await ledger_is_sound(salon.tenant_id)
 
 
 async def test_a_card_from_before_notices_that_never_expires_is_looked_at_once(world: World, salon: Salon) -> None:
