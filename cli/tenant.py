@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from cli.tenant_move import forget, move
 from cli.work import no_tenant, work_as_relay, work_on
 from loyalty.rules.budget import BudgetLimits
 from loyalty.rules.ids import TenantId
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def tenant() -> None:
-    """Create, list, suspend, resume, close, entitle, limit and export tenants."""
+    """Create, list, suspend, resume, close, entitle, limit, move and export tenants."""
+
+
+tenant.add_command(move)
+tenant.add_command(forget)
 
 
 @tenant.command()

@@ -16,7 +16,7 @@ from loyalty.rules.trusted_document import DocumentRule
 from tenancy.database import HOME, Database, Transaction
 from tenancy.platform_tables import platform_tenants
 from tenancy.table import among, among_these, tenant_parameter
-from tenancy.tables import ACTIVE, CLOSED, ELSEWHERE, tenant_directory, tenants
+from tenancy.tables import ACTIVE, ARRIVING, CLOSED, ELSEWHERE, SUSPENDED, tenant_directory, tenants
 
 
 class ListedTenant(NamedTuple):
@@ -74,6 +74,12 @@ _ONE = _LISTED.where(tenants.c.tenant_id == tenant_parameter())
 _LOCK = _ONE.with_for_update(of=tenants)
 _CHANGE = update(tenants).where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state != CLOSED)
 _SET_STATE = _CHANGE.values(state=bindparam("new_state"))
+_OPEN = (
+    update(tenants)
+    .where(tenants.c.tenant_id == tenant_parameter(), tenants.c.state == ARRIVING)
+    .values(state=SUSPENDED)
+    .execution_options(preserve_rowcount=True)
+)
 _ENTITLE = _CHANGE.values(loyalty_entitled=bindparam("entitled"))
 _LIMIT = _CHANGE.values(budget_points=bindparam("points"), budget_per_second=bindparam("per_second"))
 
@@ -134,6 +140,11 @@ async def insert_tenant(tx: Transaction, tenant: NewTenant, features: Sequence[s
 async def set_tenant_state(tx: Transaction, state: str) -> None:
     """Let a tenant be ACTIVE, SUSPENDED or CLOSED; one that is closed stays so."""
     await tx.run(_SET_STATE, new_state=state)
+
+
+async def open_copy(tx: Transaction) -> bool:
+    """Let a tenant be used, suspended, that has arrived in this cluster; False where it has not. As the owner."""
+    return bool(await tx.run(_OPEN))
 
 
 async def set_entitlement(tx: Transaction, *, entitled: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from tenancy.elsewhere import REFUSED_STATE
 from tenancy.outage import sqlstate_of
 
 MAX_ATTEMPTS = 8
@@ -23,6 +24,7 @@ _CAUSES = {
     SERIALIZATION_FAILURE: "serialization_failure",
     DEADLOCK_DETECTED: "deadlock",
     FEATURE_NOT_SUPPORTED: "void_plan",
+    REFUSED_STATE: "tenant_elsewhere",
 }
 
 retries: Counter[str] = Counter()

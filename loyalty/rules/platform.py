@@ -29,6 +29,7 @@ class PlatformActionKind(DescribedEnum):
     TENANT_CLOSED = "TENANT_CLOSED", "A tenant was closed for good."
     TENANT_ENTITLED = "TENANT_ENTITLED", "The loyalty module was granted to a tenant, or taken back."
     TENANT_LIMITED = "TENANT_LIMITED", "A tenant got a budget of its own, or that of the settings again."
+    TENANT_MOVED = "TENANT_MOVED", "A tenant was moved to another cluster."
     TENANT_EXPORTED = "TENANT_EXPORTED", "Everything that is held of a tenant was written to a file."
     TOKEN_CREATED = "TOKEN_CREATED", "A credential of the platform was made."
     TOKEN_REVOKED = "TOKEN_REVOKED", "A credential of the platform was revoked."

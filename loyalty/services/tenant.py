@@ -51,6 +51,7 @@ from tenancy.provisioning import (
     set_entitlement,
     set_tenant_state,
 )
+from tenancy.retry import retry_transaction
 from tenancy.tables import ACTIVE, CLOSED, SUSPENDED
 
 NAME_MAX_LENGTH = 120
@@ -228,7 +229,9 @@ async def note_export(world: World, tenant_id: TenantId, by: PlatformCaller = OP
         tenant = await _lock(tx)
         now = world.clock()
         states = {"exported_at": None}, {"exported_at": now}
-        await _note(tx, by, PlatformAction(PlatformActionKind.TENANT_EXPORTED, tenant.name, *states, tenant_id), now)
+        await note_tenant_action(
+            tx, by, PlatformAction(PlatformActionKind.TENANT_EXPORTED, tenant.name, *states, tenant_id), now
+        )
         return tenant
 
 
@@ -242,19 +245,24 @@ async def _change(
     even_when_closed: bool = False,
 ) -> ListedTenant:
     """Change a tenant, and note what differs. What changes nothing is not noted."""
-    async with world.database.tenant_transaction(tenant_id) as tx:
-        before = await _lock(tx)
-        if before.state == CLOSED and not even_when_closed:
-            raise TenantClosed
-        await write(tx)
-        after = await _find(tx)
-        if after != before:
-            action = PlatformAction(kind, after.name, _show(before), _show(after), tenant_id)
-            await _note(tx, by, action, world.clock())
-        return after
+
+    async def work() -> ListedTenant:
+        async with world.database.tenant_transaction(tenant_id) as tx:
+            before = await _lock(tx)
+            if before.state == CLOSED and not even_when_closed:
+                raise TenantClosed
+            await write(tx)
+            after = await _find(tx)
+            if after != before:
+                action = PlatformAction(kind, after.name, _show(before), _show(after), tenant_id)
+                await note_tenant_action(tx, by, action, world.clock())
+            return after
+
+    after = await retry_transaction(work)
+    return after._replace(cluster=await world.database.place_of(tenant_id))
 
 
-async def _note(tx: Transaction, by: PlatformCaller, action: PlatformAction, now: datetime) -> None:
+async def note_tenant_action(tx: Transaction, by: PlatformCaller, action: PlatformAction, now: datetime) -> None:
     """Write a change to the log of the platform, and to the audit log of the tenant."""
     await note_action(tx, by, action, now)
     change = AuditedChange(AuditSubject.TENANT, str(tx.tenant_id), action.name, action.before, action.after)

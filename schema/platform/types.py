@@ -51,6 +51,7 @@ class PlatformTenant:
     budget: PlatformBudget | None = strawberry.field(
         description="Its own budget; null where that of the settings counts."
     )
+    cluster: str = strawberry.field(description="The cluster where it lives; `home` where there is only one.")
     created_at: datetime = strawberry.field(description="When it was created.")
 
 
@@ -95,6 +96,7 @@ def show_tenant(row: ListedTenant) -> PlatformTenant:
         time_zone=row.time_zone,
         locale=row.locale,
         budget=None if points is None or per_second is None else PlatformBudget(points=points, per_second=per_second),
+        cluster=row.cluster,
         created_at=row.created_at,
     )
 

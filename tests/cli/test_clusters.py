@@ -47,6 +47,22 @@ def test_tenants_are_created_listed_and_changed_in_every_cluster(treue: Callable
     assert verified.output.count("adds up") == 3
 
 
+def test_a_suspended_tenant_moves_and_leaves_a_copy_that_can_be_deleted(treue: Callable[..., Result]) -> None:
+    assert treue("migrate").exit_code == 0
+    tenant_id = treue(*CREATE, "--cluster", "east").output.strip()
+    refused = treue("tenant", "move", tenant_id, "home")
+    assert (refused.exit_code, "must be SUSPENDED" in refused.output) == (1, True)
+    assert treue("tenant", "suspend", tenant_id).exit_code == 0
+    moved = treue("tenant", "move", tenant_id, "home")
+    assert (moved.exit_code, f"{tenant_id} lives in home" in moved.output) == (0, True), moved.output
+    assert treue("tenant", "move", tenant_id, "home", "--give-up").exit_code == 1
+    assert treue("tenant", "resume", tenant_id).exit_code == 0
+    assert treue("tenant", "list").output.split() == [tenant_id, "Studio", "home"]
+    assert treue("verify").exit_code == 0
+    assert "are deleted in east" in treue("tenant", "forget", tenant_id, "east").output
+    assert treue("tenant", "forget", tenant_id, "home").exit_code == 1
+
+
 def test_a_cluster_that_is_not_there_is_named(treue: Callable[..., Result]) -> None:
     assert treue("migrate").exit_code == 0
     refused = treue(*CREATE, "--cluster", "west")

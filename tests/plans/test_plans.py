@@ -57,6 +57,7 @@ NOT_EXPLAINED: Mapping[str, str] = {
 NEVER_IN_A_REQUEST = frozenset(
     {
         "loyalty.storage.tenant_export",  # An operator's command that reads everything once.
+        "tenancy.moving",  # The owner's role, once for each move of a tenant.
         "tenancy.platform",  # The platform's own tables, in a process without requests of tenants.
         "tenancy.provisioning",  # The owner's role, once for each tenant.
         "tenancy.startup",  # Asked once when a process starts.

@@ -1,0 +1,218 @@
+"""Move a suspended tenant to another cluster, in steps of which each can be done again.
+
+The state of the tenant's row in both clusters and the directory say how far a move is, so a move that stopped is
+continued by the same call. At no moment is the tenant open in two clusters: the old copy is closed before the directory
+names the new cluster, and the new copy is opened after that.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import NamedTuple
+
+from loyalty.ledger.proof.slicing import STATEMENT_TIMEOUT_MS
+from loyalty.rules.errors import InvalidInput, NotFound
+from loyalty.rules.ids import TenantId
+from loyalty.rules.platform import OPERATOR, PlatformAction, PlatformActionKind
+from loyalty.services.log_readers import READER_NAMES
+from loyalty.services.tenant import note_tenant_action
+from loyalty.services.verification import verify_ledger
+from loyalty.services.world import World, system_clock
+from loyalty.storage.events import encode_hints, notify, position_events
+from tenancy.database import HOME, Database
+from tenancy.moving import (
+    Connection,
+    TenantBusy,
+    connect_owner,
+    copy_tenant,
+    delete_copy,
+    find_differing_tables,
+    has_unpositioned_events,
+    point_directory,
+    read_place,
+    read_state,
+    set_state,
+    stop_writing,
+)
+from tenancy.provisioning import open_copy, read_listed_tenant
+from tenancy.tables import ARRIVING, MOVED, SUSPENDED
+
+POSITION_SECONDS = 60
+"""How long a move waits until each event of the tenant has its position."""
+
+PROOF_CONNECTIONS = 2
+_ANSWER_SECONDS = STATEMENT_TIMEOUT_MS / 1_000 + 5
+
+
+class ClusterUrls(NamedTuple):
+    """How a move reaches a cluster."""
+
+    owner: str
+    app: str
+    relay: str
+
+
+class MoveStep(Enum):
+    """What a move does next. The value is told to people."""
+
+    COPY = "copying the rows"
+    PROVE = "comparing the rows and proving the ledger of the copy"
+    CLOSE = "closing the old copy"
+    SWITCH = "naming the new cluster in the directory"
+    OPEN = "opening the new copy"
+
+
+class Move(NamedTuple):
+    """A tenant, and where it goes."""
+
+    tenant_id: TenantId
+    cluster: str
+
+
+class _Source(NamedTuple):
+    """The cluster that a tenant leaves, and the connection that stops its writers there."""
+
+    cluster: str
+    connection: Connection
+
+
+class MoveFailed(Exception):
+    """The copy is not what it must be. Nothing was switched; the tenant is suspended where it was."""
+
+
+Tell = Callable[[MoveStep], None]
+
+
+async def move_tenant(clusters: Mapping[str, ClusterUrls], move: Move, tell: Tell = lambda _step: None) -> None:
+    """Move a suspended tenant, or end a move that stopped. It stays suspended. Moving to where it lives does nothing.
+
+    The old copy is kept, closed; a closed copy that is in the new cluster is replaced. Raises MoveFailed, TenantBusy.
+    Refusals: NotFound, InvalidInput.
+    """
+    _check_cluster(clusters, move.cluster)
+    async with connect_owner(clusters[HOME].owner) as home, connect_owner(clusters[move.cluster].owner) as target:
+        async with _hold_source(clusters, home, move) as source:
+            if source is not None:
+                await _leave(clusters, move, source, target, tell)
+                tell(MoveStep.SWITCH)
+                await point_directory(home, move.tenant_id, move.cluster)
+        if await read_state(target, move.tenant_id) == ARRIVING:
+            tell(MoveStep.OPEN)
+            await _open(clusters[move.cluster].owner, move)
+
+
+async def give_move_up(clusters: Mapping[str, ClusterUrls], move: Move) -> None:
+    """Give a move up that has not arrived: the tenant is suspended where it was, and its copy is deleted.
+
+    Raises TenantBusy. Refusals: NotFound, InvalidInput.
+    """
+    _check_cluster(clusters, move.cluster)
+    async with (
+        connect_owner(clusters[HOME].owner) as home,
+        connect_owner(clusters[move.cluster].owner) as target,
+        _hold_source(clusters, home, move) as source,
+    ):
+        if source is None:
+            raise InvalidInput.one("cluster", reason="is where the tenant lives: the move has arrived")
+        await set_state(source.connection, move.tenant_id, MOVED, SUSPENDED)
+        await delete_copy(target, move.tenant_id, ARRIVING)
+
+
+async def delete_old_copy(clusters: Mapping[str, ClusterUrls], move: Move) -> int:
+    """Delete the rows that a tenant has left in a cluster; returns how many. Refusals: NotFound, InvalidInput."""
+    _check_cluster(clusters, move.cluster)
+    async with connect_owner(clusters[HOME].owner) as home, connect_owner(clusters[move.cluster].owner) as left:
+        if await read_place(home, move.tenant_id) == move.cluster:
+            raise InvalidInput.one("cluster", reason="is where the tenant lives")
+        deleted = await delete_copy(left, move.tenant_id, MOVED)
+    if deleted is None:
+        raise NotFound("closed copy")
+    return deleted
+
+
+def _check_cluster(clusters: Mapping[str, ClusterUrls], name: str) -> None:
+    if name not in clusters:
+        raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(clusters)}")
+
+
+@asynccontextmanager
+async def _hold_source(
+    clusters: Mapping[str, ClusterUrls], home: Connection, move: Move
+) -> AsyncIterator[_Source | None]:
+    """Where the tenant lives, with its writers stopped; None where it lives in the new cluster already."""
+    place = await read_place(home, move.tenant_id)
+    if place == move.cluster:
+        yield None
+        return
+    _check_cluster(clusters, place)
+    async with connect_owner(clusters[place].owner) as source, stop_writing(source, move.tenant_id):
+        if await read_place(home, move.tenant_id) != place:
+            raise TenantBusy
+        if await read_state(source, move.tenant_id) is None:
+            raise NotFound("tenant")
+        yield _Source(place, source)
+
+
+async def _leave(
+    clusters: Mapping[str, ClusterUrls], move: Move, source: _Source, target: Connection, tell: Tell
+) -> None:
+    """Copy the tenant and close the old copy, unless an earlier call has done so."""
+    state = await read_state(source.connection, move.tenant_id)
+    if state == MOVED:
+        if await read_state(target, move.tenant_id) != ARRIVING:
+            raise InvalidInput.one("cluster", reason="is not the one to which a move of the tenant has begun")
+        return
+    if state != SUSPENDED:
+        raise InvalidInput.one("tenant", reason=f"must be SUSPENDED to be moved, and is {state}")
+    tell(MoveStep.COPY)
+    await _position_events(clusters[source.cluster].relay, source.connection, move.tenant_id)
+    await copy_tenant(source.connection, target, move.tenant_id)
+    tell(MoveStep.PROVE)
+    await _prove(clusters[move.cluster].app, move.tenant_id, source.connection, target)
+    tell(MoveStep.CLOSE)
+    if not await set_state(source.connection, move.tenant_id, SUSPENDED, MOVED):
+        raise TenantBusy
+
+
+async def _position_events(relay_url: str, source: Connection, tenant_id: TenantId) -> None:
+    """Give the tenant's events their positions where they were written, as the relay does: a cursor stays good."""
+    relay = Database(relay_url, pool_size=1, name="treue-move")
+    try:
+        async with asyncio.timeout(POSITION_SECONDS):
+            while await has_unpositioned_events(source, tenant_id):
+                async with relay.plain_transaction() as connection:
+                    positioned = await position_events(connection, READER_NAMES)
+                    await notify(connection, encode_hints(positioned))
+    except TimeoutError as late:
+        raise TenantBusy from late
+    finally:
+        await relay.close()
+
+
+async def _prove(app_url: str, tenant_id: TenantId, source: Connection, target: Connection) -> None:
+    """Compare every row of the copy, and ask it for every invariant. Raises MoveFailed."""
+    differing = await find_differing_tables(source, target, tenant_id)
+    if differing:
+        raise MoveFailed(f"the rows of the copy differ in {', '.join(differing)}")
+    app = Database(app_url, pool_size=PROOF_CONNECTIONS, answer_seconds=_ANSWER_SECONDS, name="treue-move")
+    try:
+        verification = await verify_ledger(World(app), tenant_id, workers=PROOF_CONNECTIONS)
+    finally:
+        await app.close()
+    if verification.differences:
+        raise MoveFailed(f"the ledger does not add up: {verification.differences[0]}")
+
+
+async def _open(owner_url: str, move: Move) -> None:
+    """Open the copy, suspended as the tenant is, and note the move in both logs: where it lives now."""
+    owner = Database(owner_url, pool_size=1, name="treue-move")
+    try:
+        async with owner.tenant_transaction(move.tenant_id) as tx:
+            tenant = await read_listed_tenant(tx) if await open_copy(tx) else None
+            if tenant is not None:
+                states = {"cluster": None}, {"cluster": move.cluster}
+                action = PlatformAction(PlatformActionKind.TENANT_MOVED, tenant.name, *states, move.tenant_id)
+                await note_tenant_action(tx, OPERATOR, action, system_clock())
+    finally:
+        await owner.close()
