@@ -147,8 +147,10 @@ def copy_batches(admin: psycopg.Connection[TupleRow], batches: Sequence[CopiedBa
 
 
 def _upsert_customer(peer: Peer) -> str:
+    """The customer is known by the name. A new id is offered, as Treue does, so that only the name can clash."""
+    offered = _insert(peer, "customers", id=NUMBERED.format(":id"), external_id=_CUSTOMER_NAME)
     return (
-        f"{_insert(peer, 'customers', external_id=_CUSTOMER_NAME)} ON CONFLICT (tenant_id, external_id) DO UPDATE "
+        f"{offered} ON CONFLICT (tenant_id, external_id) DO UPDATE "
         "SET facts_at = customers.facts_at || excluded.facts_at, updated_at = excluded.updated_at"
     )
 
