@@ -1,5 +1,9 @@
 """One server and one worker on two PostgreSQL servers: both serve, and one that is away harms its own tenants alone."""
 
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import NamedTuple
@@ -7,6 +11,8 @@ from typing import NamedTuple
 import orjson
 import pytest
 
+from loyalty.rules.ids import TenantId
+from loyalty.services.tenant_move import MoveStep
 from runtime.postgres import EmbeddedPostgres
 from runtime.roles import DatabaseUrls
 from tenancy.clusters import Clusters
@@ -18,6 +24,8 @@ from tests.fixtures.database import DatabaseServer, server_of_its_own
 from tests.fixtures.server import Installation, installation_on
 
 EAST = "east"
+REST_SECONDS = 0.2
+"""Between two purchases of a client that goes on and on."""
 
 
 class Site(NamedTuple):
@@ -71,6 +79,32 @@ async def shops(site: Site) -> AsyncIterator[dict[str, Business]]:
     await app.close()
 
 
+async def run_treue(site: Site, *words: str) -> str:
+    """Run a command on the installation, which must not fail; what it said."""
+    process = await start_treue(site, *words)
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+async def start_treue(site: Site, *words: str) -> asyncio.subprocess.Process:
+    """Start a command on the installation."""
+    environment = site.installation.environment_with(None)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", *words, env=environment, stdout=PIPE, stderr=STDOUT
+    )
+
+
+async def kill_move_at(step: MoveStep, site: Site, tenant_id: TenantId) -> None:
+    """Begin a move to the other cluster, or go on with it, and kill the process when it says that it does a step."""
+    process = await start_treue(site, "tenant", "move", str(tenant_id), EAST)
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if line.decode().startswith(step.value):
+            process.kill()
+    assert await process.wait() in (0, -signal.SIGKILL)
+
+
 async def test_each_business_is_served_and_told_of_its_own_events(shops: dict[str, Business]) -> None:
     for number, shop in enumerate(shops.values()):
         after = await newest_cursor(shop.owner)
@@ -95,3 +129,38 @@ async def test_a_cluster_that_is_away_harms_its_own_tenants_alone(shops: dict[st
         site.east.start()
         await report(far, 3, 6)
         await hear(distant, 3, 6)
+
+
+async def report_until(stop: asyncio.Event, shop: Business) -> int:
+    """Report one purchase after the other, each until it was taken; returns how many there were."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        await report(shop, number, number)
+        await asyncio.sleep(REST_SECONDS)
+    return number
+
+
+async def test_a_tenant_moves_while_its_clients_go_on_and_the_move_is_killed_at_each_step(
+    shops: dict[str, Business], site: Site
+) -> None:
+    shop = shops[HOME]
+    tenant_id = str(shop.tenant_id)
+    after = await newest_cursor(shop.owner)
+    stop = asyncio.Event()
+    reporting = asyncio.create_task(report_until(stop, shop))
+    async with aclosing(read_on(shop.staff, after)) as events:
+        await hear(events, 1, 3)
+        await run_treue(site, "tenant", "suspend", tenant_id)
+        for step in MoveStep:
+            await kill_move_at(step, site, shop.tenant_id)
+        await run_treue(site, "tenant", "move", tenant_id, EAST)
+        await run_treue(site, "tenant", "resume", tenant_id)
+        stop.set()
+        reported = await reporting
+        await report(shop, reported + 1, reported + 2)
+        await hear(events, 4, reported + 2)
+    async with aclosing(read_on(shop.staff, after)) as again:
+        await hear(again, 1, reported + 2)
+    assert "adds up" in await run_treue(site, "verify", "--tenant", tenant_id)
+    assert "are deleted in home" in await run_treue(site, "tenant", "forget", tenant_id, HOME)
