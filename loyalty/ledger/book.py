@@ -215,7 +215,6 @@ class Book:
     def begin_posting(self) -> None:
         """Go on after a posting was written, in the same transaction, with the accounts and lots as they are now."""
         self._sheet.posting = Posting()
-        self.tiers.forget_causes()
 
 
 async def open_book(

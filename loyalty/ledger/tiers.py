@@ -92,18 +92,19 @@ class Tiers:
         self.keep(recount_windows(self.policy, account, in_windows, self._sheet.now, self._sheet.program.zone))
 
     def note_cause(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID) -> None:
-        """Remember what moved an account last: `follow` names it as the cause of a tier change."""
+        """Remember what moved an account last: `follow_customer` names it as the cause of a tier change."""
         self._causes[customer_id] = (cause, cause_id)
 
     def follow(self) -> None:
         """Let the tier of every account follow what was booked."""
-        for customer_id, (cause, cause_id) in self._causes.items():
-            if self._accounts[customer_id].standing != self._stood[customer_id]:
-                self.change(customer_id, cause, cause_id)
+        for customer_id in list(self._causes):
+            self.follow_customer(customer_id)
 
-    def forget_causes(self) -> None:
-        """Begin without causes, after a posting was written."""
-        self._causes = {}
+    def follow_customer(self, customer_id: CustomerId) -> None:
+        """Let the tier of one account follow what was booked so far."""
+        cause = self._causes.pop(customer_id, None)
+        if cause is not None and self._accounts[customer_id].standing != self._stood[customer_id]:
+            self.change(customer_id, *cause)
 
     def change(self, customer_id: CustomerId, cause: TierChangeCause, cause_id: UUID | None) -> TierChangeRow | None:
         """Put a customer into the tier that the standing demands; None when that is where they are, or locked.

@@ -154,7 +154,7 @@ async def _call_off(tx: Transaction, book: Book, draft: PurchaseDraft, paid: Pai
     with book.tiers.settle_once(draft.customer_id):
         recorded = await _book_settled(tx, book, draft, paid)
     change = book.tiers.change(draft.customer_id, TierChangeCause.REVERSAL, recorded.purchase.id)
-    return recorded._replace(tier_change=recorded.tier_change or change)
+    return recorded._replace(tier_change=recorded.tier_change or change, customer=book.customer(draft.customer_id))
 
 
 def _refuse_below_refunds(draft: PurchaseDraft) -> None:
@@ -174,6 +174,7 @@ def _book(book: Book, draft: PurchaseDraft) -> RecordedPurchase:
     book.posting.add(purchase)
     book.posting.add(_build_fact(book, draft, purchase))
     accrual, change = _book_accrual(book, draft, purchase)
+    book.tiers.follow_customer(draft.customer_id)
     return RecordedPurchase(purchase, accrual, book.customer(draft.customer_id), change, replayed=False)
 
 

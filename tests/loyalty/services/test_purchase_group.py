@@ -9,7 +9,9 @@ from sqlalchemy import text
 
 from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError
 from loyalty.rules.purchase import PurchaseStatus
+from loyalty.rules.tiers import TierBasis, TierPolicy
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import LINES, record_purchase
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
@@ -18,7 +20,16 @@ from permissions.catalog import Permission
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import earn, order, rule
+from tests.loyalty.services.builders import (
+    capture,
+    checkout,
+    earn,
+    hold,
+    one_point_per_euro,
+    order,
+    rule,
+    set_redemption,
+)
 
 CROWD = 30
 
@@ -156,3 +167,49 @@ async def test_one_whose_caller_is_gone_harms_no_other(
     assert all(isinstance(result, RecordedPurchase) and not isinstance(result, InvalidInput) for result in again)
     assert all(one.replayed for number, one in enumerate(again) if number % 3 and isinstance(one, RecordedPurchase))
     await ledger_is_sound(salon.tenant_id)
+
+
+async def test_a_purchase_that_is_called_off_beside_another_shows_the_tier_after_it(
+    world: World, salon: Salon, other_salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """The points that paid for it come back and those it earned go, as one movement, before the next report."""
+    at_once, one_by_one = [], []
+    for one in (salon, other_salon):
+        await set_redemption(world, one)
+        await create_earning_rule(world, one.manager, rule(10))
+        await create_tier(world, one.manager, "Silver", "#C0C0C0", 49)
+        for number in range(3):
+            await earn(world, one, order(f"before-{number}"))
+        held = await hold(world, one, 10, "held", checkout=checkout(purchase="paid"))
+        await capture(world, one, held, "captured")
+        await earn(world, one, order("paid"))
+    reports = [order("anything", 0), order("paid", status=PurchaseStatus.CANCELLED), order("after")]
+    at_once = await record_at_once(world, salon, reports)
+    one_by_one = [await earn(world, other_salon, recording) for recording in reports]
+    assert [tell(result) for result in at_once] == [tell(result) for result in one_by_one]
+    assert [result.customer.tier is not None for result in one_by_one] == [True, False, True]
+    for one in (salon, other_salon):
+        await ledger_is_sound(one.tenant_id)
+
+
+async def test_points_that_come_back_beside_another_report_raise_the_tier_at_once(
+    world: World, salon: Salon, other_salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """The tier that follows the balance is moved by what came back, and not by the report that is written after it."""
+    by_balance = ProgramEdit(lambda it: replace(it, tiering=TierPolicy(basis=TierBasis.BALANCE)), None)
+    for one in (salon, other_salon):
+        await set_redemption(world, one)
+        await update_program(world, one.manager, by_balance)
+        await create_earning_rule(world, one.manager, one_point_per_euro())
+        await create_tier(world, one.manager, "Silver", "#C0C0C0", 32)
+        await earn(world, one, order("before", 3_000))
+        await capture(world, one, await hold(world, one, 10, "held", checkout=checkout(90, purchase="paid")), "taken")
+        await earn(world, one, order("paid", 90))
+        await earn(world, one, order("between", 800))
+    reports = [order("anything", 0), order("paid", 5), order("after", 100)]
+    at_once = await record_at_once(world, salon, reports)
+    one_by_one = [await earn(world, other_salon, recording) for recording in reports]
+    assert [tell(result) for result in at_once] == [tell(result) for result in one_by_one]
+    assert [result.customer.tier is not None for result in one_by_one] == [False, True, True]
+    for one in (salon, other_salon):
+        await ledger_is_sound(one.tenant_id)
