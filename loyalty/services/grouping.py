@@ -6,8 +6,9 @@ order of arrival, and neither for locks of the database nor on connections that 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import copy_context
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import TimeoutError as NoTurn
@@ -26,6 +27,11 @@ WAIT_SECONDS = 10.0
 T = TypeVar("T")
 R = TypeVar("R")
 
+Claims = Mapping[Hashable, object]
+"""What an item says of things that others of its line may name, too. No group says two things of one."""
+
+NO_CLAIMS: Claims = MappingProxyType({})
+
 Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
 """Writes items, and gives a result for each, in their order."""
 
@@ -33,12 +39,13 @@ Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
 class _Item:
     """An item that waits for its turn, and for its result."""
 
-    __slots__ = ("answered", "context", "expiry", "value", "work")
+    __slots__ = ("answered", "claims", "context", "expiry", "value", "work")
 
-    def __init__(self, value: Any, work: Work[Any, Any]) -> None:
+    def __init__(self, value: Any, work: Work[Any, Any], claims: Claims) -> None:
         loop = asyncio.get_running_loop()
         self.value = value
         self.work = work
+        self.claims = claims
         self.context = copy_context()
         self.answered: asyncio.Future[Any] = loop.create_future()
         self.expiry = loop.call_later(WAIT_SECONDS, self.fail, NoTurn("no turn came in time"))
@@ -66,8 +73,8 @@ class Groups:
         """How many lines there are."""
         return len(self._lines)
 
-    async def join(self, line: Hashable, value: T, work: Work[T, R]) -> R:
-        """The result of an item, written alone or together with others of its line.
+    async def join(self, line: Hashable, value: T, work: Work[T, R], claims: Claims = NO_CLAIMS) -> R:
+        """The result of an item, written alone or together with others of its line whose ``claims`` do not differ.
 
         All items of a line must come with the same ``work``. It raises what ``work`` raises for this item alone, and
         SQLAlchemy's TimeoutError when too many wait already, or no turn comes in time.
@@ -82,7 +89,7 @@ class Groups:
             return result
         if len(waiting) >= MAX_WAITING:
             raise NoTurn("too many wait for their turn")
-        item = _Item(value, work)
+        item = _Item(value, work, claims)
         waiting.append(item)
         try:
             answered: R = await item.answered
@@ -101,13 +108,16 @@ class Groups:
         task.add_done_callback(self._tasks.discard)
 
     def _take(self, line: Hashable) -> list[_Item]:
-        """Take the next items of a line for which somebody still waits."""
-        waiting, group = self._lines[line], list[_Item]()
+        """Take the next items of a line for which somebody still waits, up to one that claims something else."""
+        waiting, group, claimed = self._lines[line], list[_Item](), dict[Hashable, object]()
         while waiting and len(group) < MAX_GROUP:
-            item = waiting.popleft()
-            item.expiry.cancel()
+            item = waiting[0]
             if not item.answered.done():
+                if any(claimed.setdefault(thing, claim) != claim for thing, claim in item.claims.items()):
+                    break
                 group.append(item)
+            item.expiry.cancel()
+            waiting.popleft()
         return group
 
     async def _write(self, line: Hashable, group: Sequence[_Item]) -> None:

@@ -55,7 +55,7 @@ async def record_purchase(world: World, actor: Actor, recording: PurchaseRecordi
     """
     _refuse_actor(actor, [recording])
     line = (actor, hash(recording.customer.external_id) % LINES)
-    result = await world.groups.join(line, recording, partial(_record_all, world, actor))
+    result = await world.groups.join(line, recording, partial(_record_all, world, actor), recording.list_claims())
     if isinstance(result, LoyaltyError):
         raise result
     return result.as_alone()

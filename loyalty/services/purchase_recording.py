@@ -1,5 +1,6 @@
 """What a caller reports of a purchase, what identifies the report, and what it is answered."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,10 +11,12 @@ from loyalty.rules.payments import Payment
 from loyalty.rules.purchase import LineKind, PurchaseFacts, PurchaseLine, PurchaseStatus
 from loyalty.rules.purchase_report import PurchaseReport
 from loyalty.rules.quantity import quantity_document
+from loyalty.rules.text import tidy_id
 from loyalty.services.fingerprint import fingerprint, money_identity
 from loyalty.services.points_paid import NOTHING_SETTLED, SettledPoints
 from loyalty.storage.accruals import AccrualRow
 from loyalty.storage.customers import CustomerRow
+from loyalty.storage.points_paid import PurchaseKey
 from loyalty.storage.purchases import PurchaseRow
 from loyalty.storage.tiers import TierChangeRow
 
@@ -40,6 +43,18 @@ class PurchaseRecording(NamedTuple):
     def first_fingerprint(self) -> str:
         """The fingerprint that the server gave it before lines had kinds and points paid for purchases."""
         return fingerprint([_identify_first_report(self.report), self.status, self.customer.external_id])
+
+    def list_claims(self) -> dict[Hashable, object]:
+        """What it says of its purchase and its customer; reports that claim different things follow one another.
+
+        Two reports of one purchase always do. So do two that describe one customer differently, or at other times.
+        """
+        report, profile = self.report, self.customer
+        described = (profile, report.occurred_at) if profile.list_told_values() else None
+        return {
+            PurchaseKey(report.kind, tidy_id(report.external_id)): object(),
+            profile.external_id: described,
+        }
 
     def _identity(self) -> list[Any]:
         return [identify_report(self.report), self.status, self.customer.external_id]

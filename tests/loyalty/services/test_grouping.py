@@ -1,7 +1,7 @@
 """Items that arrive while others of their line are written go out as one batch, and each is answered for itself."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextvars import ContextVar
 
 import pytest
@@ -175,3 +175,38 @@ async def test_a_group_is_told_of_its_first_item() -> None:
     opened.set()
     assert await asyncio.gather(*tasks) == [1, 2, 3]
     assert told == [1, 2]
+
+
+async def test_what_claims_something_else_waits_for_the_next_group() -> None:
+    """The order of arrival stays: what comes behind it waits with it."""
+    groups, writer = Groups(), Writer()
+    claims: list[dict[Hashable, object]] = [
+        {},
+        {"a": 1},
+        {"b": 1},
+        {"a": 1, "b": 1},
+        {"b": 2},
+        {"a": 1},
+        {"a": 2, "b": 2},
+    ]
+    tasks = []
+    for number, claimed in enumerate(claims):
+        tasks.append(asyncio.create_task(groups.join("line", number, writer, claimed)))
+        await asyncio.sleep(0)
+    writer.open.set()
+    assert await asyncio.gather(*tasks) == [2 * number for number in range(len(claims))]
+    assert writer.groups == [[0], [1, 2, 3], [4, 5], [6]]
+    assert not len(groups)
+
+
+async def test_one_who_went_away_claims_nothing() -> None:
+    groups, writer = Groups(), Writer()
+    tasks = []
+    for number, claimed in enumerate([0, 1, 2, 1]):
+        tasks.append(asyncio.create_task(groups.join("line", number, writer, {"a": claimed})))
+        await asyncio.sleep(0)
+    tasks[2].cancel()
+    await asyncio.sleep(0)
+    writer.open.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert writer.groups == [[0], [1, 3]]

@@ -7,20 +7,27 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
+from loyalty.rules.customer import CustomerProfile
 from loyalty.rules.errors import FeatureDisabled, InvalidInput, LoyaltyError
 from loyalty.rules.purchase import PurchaseStatus
 from loyalty.rules.tiers import TierBasis, TierPolicy
+from loyalty.services.customer import CustomerKey, find_customer
 from loyalty.services.earning_rule import create_earning_rule
+from loyalty.services.profile import load_consents
+from loyalty.services.profile_history import list_profile_changes
 from loyalty.services.program import ProgramEdit, update_program
 from loyalty.services.purchase import LINES, record_purchase
 from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurchase
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
+from loyalty.storage.profile_changes import ProfileChangeFilter
+from loyalty.storage.window import Window
 from permissions.catalog import Permission
 from tests.fixtures.invariants import LedgerCheck
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
 from tests.loyalty.services.builders import (
+    NOON,
     capture,
     checkout,
     earn,
@@ -169,6 +176,47 @@ async def test_one_whose_caller_is_gone_harms_no_other(
     await ledger_is_sound(salon.tenant_id)
 
 
+def tell_person(result: RecordedPurchase | BaseException) -> tuple[object, ...]:
+    """What a caller is told of the person."""
+    assert isinstance(result, RecordedPurchase), result
+    customer = result.customer
+    return (customer.full_name, customer.email, customer.category, customer.marketing_consent)
+
+
+async def test_reports_that_describe_a_customer_otherwise_are_answered_as_one_after_another(
+    world: World, salon: Salon, other_salon: Salon, ledger_is_sound: LedgerCheck
+) -> None:
+    """Each answer has the profile as its report leaves it, and the profile history has every change."""
+    profiles = [
+        CustomerProfile("anna", full_name="Anna", marketing_consent=True),
+        CustomerProfile("anna"),
+        CustomerProfile("anna", full_name="Anna B.", email="b@example.com"),
+        CustomerProfile("anna", email="c@example.com", marketing_consent=False, category="regular"),
+        CustomerProfile("anna", cleared=frozenset({"email"}), category="guest", marketing_consent=True),
+        CustomerProfile("anna", full_name="Anna B.", as_of=NOON),
+    ]
+    recordings = [order(f"order-{number}", customer=profile) for number, profile in enumerate(profiles)]
+    for one in (salon, other_salon):
+        await set_up(world, one)
+        await earn(world, one, order("first"))
+    at_once = await record_at_once(world, salon, recordings)
+    one_by_one = [await earn(world, other_salon, recording) for recording in recordings]
+    assert [tell(result) for result in at_once] == [tell(result) for result in one_by_one]
+    assert [tell_person(result) for result in at_once] == [tell_person(result) for result in one_by_one]
+    assert await list_history(world, salon) == await list_history(world, other_salon)
+    for one in (salon, other_salon):
+        await ledger_is_sound(one.tenant_id)
+
+
+async def list_history(world: World, salon: Salon) -> list[tuple[object, ...]]:
+    """The changes of Anna's profile, and her consents."""
+    anna = await find_customer(world, salon.manager, CustomerKey(external_id="anna"))
+    assert anna is not None
+    changes = await list_profile_changes(world, salon.manager, ProfileChangeFilter(anna.id), Window(100))
+    consents = (await load_consents(world, salon.manager, [anna.id]))[anna.id]
+    return [*((row.field, row.before, row.after) for row in changes), *((row.granted,) for row in consents)]
+
+
 async def test_a_purchase_that_is_called_off_beside_another_shows_the_tier_after_it(
     world: World, salon: Salon, other_salon: Salon, ledger_is_sound: LedgerCheck
 ) -> None:
@@ -213,3 +261,10 @@ async def test_points_that_come_back_beside_another_report_raise_the_tier_at_onc
     assert [result.customer.tier is not None for result in one_by_one] == [False, True, True]
     for one in (salon, other_salon):
         await ledger_is_sound(one.tenant_id)
+
+
+def test_reports_of_one_purchase_claim_different_things_of_it() -> None:
+    """So they follow one another, and the first is no replay where the second fails."""
+    one, again = order("a").list_claims(), order(" a ").list_claims()
+    assert one.keys() == again.keys()
+    assert one != again
