@@ -259,7 +259,8 @@ class Channel:
         members = tuple(self._members)
         for start in range(0, len(members), MEMBERS_AT_ONCE):
             for member in members[start : start + MEMBERS_AT_ONCE]:
-                member.tell(event, payload)
+                if member in self._members:
+                    member.tell(event, payload)
             await asyncio.sleep(0)
 
     async def _find_payload(self, event: EventRow, value: object) -> str | None:

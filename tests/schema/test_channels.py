@@ -1,8 +1,9 @@
 """Live subscriptions with one question are told an event together: read once, made into one payload, sent in one go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -47,6 +48,9 @@ class Listener:
         """What was sent at once."""
         self.results: list[Any] = []
         """What came through the stream."""
+        self.when_sent: Callable[[], object] = bool
+        """Called after a payload was sent at once."""
+        self.task: asyncio.Task[None] | None = None
         self.context = Context(process.services, actor, "request", send_now=self.send_now)
         self._reads = asyncio.Event()
         self._reads.set()
@@ -55,6 +59,7 @@ class Listener:
         """Take a payload, unless this reader is slow."""
         if not self.is_slow:
             self.payloads.append(payload)
+            self.when_sent()
         return not self.is_slow
 
     def fall_behind(self) -> None:
@@ -66,6 +71,16 @@ class Listener:
         """Take everything again."""
         self.is_slow = False
         self._reads.set()
+
+    def begin(self, process: "Process", variables: dict[str, Any]) -> asyncio.Task[None]:
+        """Listen in a task."""
+        self.task = asyncio.create_task(self.listen(process, variables))
+        return self.task
+
+    def leave(self) -> None:
+        """Unsubscribe."""
+        assert self.task is not None
+        self.task.cancel()
 
     async def listen(self, process: "Process", variables: dict[str, Any]) -> None:
         """Take results until the stream ends."""
@@ -97,7 +112,7 @@ class Process:
     async def crowd(self, *actors: Actor, **variables: Any) -> AsyncIterator[list[Listener]]:
         """Live subscriptions of these actors."""
         listeners = [Listener(self, actor) for actor in actors]
-        tasks = [asyncio.create_task(one.listen(self, variables)) for one in listeners]
+        tasks = [one.begin(self, variables) for one in listeners]
         try:
             await until(lambda: all(one.context.delivery.channel is not None for one in listeners))
             yield listeners
@@ -269,3 +284,24 @@ async def test_a_channel_ends_with_its_last_member(process: Process, salon: Salo
         assert process.hub.count_followers(salon.tenant_id) == 1
         assert first.results == []
     assert (len(process.services.channels), process.hub.measure().tenants) == (0, 0)
+
+
+async def test_who_unsubscribes_while_an_event_is_told_is_not_kept(
+    process: Process, world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first who is told lets all others leave, while the channel is about to tell them."""
+    monkeypatch.setattr("schema.channels.MEMBERS_AT_ONCE", 1)
+    async with process.crowd(*[salon.manager] * 10) as listeners:
+
+        def leave_others(told: Listener) -> None:
+            for one in listeners:
+                if one is not told:
+                    one.leave()
+
+        for one in listeners:
+            one.when_sent = partial(leave_others, one)
+        await buy_again(world, salon, "live", [0, 1])
+        await until(lambda: max(len(one.payloads) for one in listeners) == 2)
+        assert sum(len(one.told()) for one in listeners) == 2
+        assert process.hub.measure().backlog_events == 0
+        assert process.hub.count_followers(salon.tenant_id) == 1
