@@ -44,14 +44,14 @@ class Follower:
         return len(self._backlog)
 
     @property
-    def is_cut_off(self) -> bool:
-        """Whether it is told no more, since it was too slow."""
-        return self._too_slow
+    def has_ended(self) -> bool:
+        """Whether it is offered no more: it was too slow, or the process stops."""
+        return self._too_slow or self._ended
 
     @property
     def has_caught_up(self) -> bool:
         """Whether it goes on, and no event waits."""
-        return not (self._backlog or self._ended or self._too_slow)
+        return not (self._backlog or self.has_ended)
 
     @property
     def reached(self) -> int:

@@ -288,7 +288,7 @@ class EventHub:
             if rest <= 0 or not await _wait(shared.drained, rest):
                 for follower in late:
                     self._slow_readers += follower.part_from_slow()
-                    if follower.is_cut_off:
+                    if follower.has_ended:
                         self.leave(follower)
                 return
 

@@ -58,6 +58,10 @@ class Crowd(Protocol):
 class Place(Protocol):
     """Where a crowd stands in a log."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is told here."""
+
     def take_now(self) -> EventRow | None:
         """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""
 
@@ -205,6 +209,11 @@ class Channel:
 
     def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Member:
         """A new member, who was told everything up to a position."""
+    @property
+    def has_ended(self) -> bool:
+        """Whether its members are told no more."""
+        return self.place is not None and self.place.has_ended
+
         member = Member(self, position, delivery, send_now)
         self._members[member] = None
         return member
@@ -305,7 +314,7 @@ class Channels:
         """
         key: Hashable = object() if question.group is None else (question.group, watch)
         channel = self._open.get(key)
-        if channel is None:
+        if channel is None or channel.has_ended:
             channel = self._begin(feed, key, question, watch, position)
         return None if channel is None else channel.add(position, delivery, send_now)
 

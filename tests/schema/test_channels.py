@@ -305,3 +305,28 @@ async def test_who_unsubscribes_while_an_event_is_told_is_not_kept(
         assert sum(len(one.told()) for one in listeners) == 2
         assert process.hub.measure().backlog_events == 0
         assert process.hub.count_followers(salon.tenant_id) == 1
+
+
+async def test_who_subscribes_after_a_channel_was_cut_off_is_told_by_another(
+    process: Process, world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A channel is cut off when the process reads its events too slowly. Its members may take long to leave."""
+    many = [number % CUSTOMERS for number in range(3 * BACKLOG)]
+    read, free = process.answers.answer, asyncio.Event()
+
+    async def read_late(*arguments: Any) -> Any:
+        await free.wait()
+        return await read(*arguments)
+
+    monkeypatch.setattr(process.answers, "answer", read_late)
+    async with process.crowd(salon.manager) as (cut_off,):
+        await buy_again(world, salon, "many", many)
+        await until(lambda: process.hub.measure().slow_readers == 1)
+        await until(lambda: _has_events(world, salon, CUSTOMERS + len(many)))
+        async with process.crowd(salon.manager) as (fresh,):
+            free.set()
+            await until(lambda: cut_off.task is not None and cut_off.task.done())
+            assert cut_off.results[-1].errors[0].extensions["reason"] == READER_TOO_SLOW
+            await buy_again(world, salon, "after")
+            await until(lambda: len(fresh.payloads) == CUSTOMERS)
+            assert fresh.results == []
