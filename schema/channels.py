@@ -176,6 +176,8 @@ class Member:
 
     def leave(self) -> None:
         """Be told no more. Harmless when repeated."""
+        # The channel asks what its first member asked, as long as it lives. It must not keep that member's socket.
+        self._send_now = None
         self._channel.leave(self)
 
 

@@ -215,7 +215,7 @@ class Context:
         member = services.channels.join(services.feed, question, watch, position, self.delivery, self.send_now)
         if member is not None:
             self.delivery.channel = member
-            self._question = None
+            self._question = self.send_now = None
         return member is not None
 
     def for_event(self, position: int) -> "Context":

@@ -1,6 +1,8 @@
 """Live subscriptions with one question are told an event together: read once, made into one payload, sent in one go."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
@@ -330,3 +332,17 @@ async def test_who_subscribes_after_a_channel_was_cut_off_is_told_by_another(
             await buy_again(world, salon, "after")
             await until(lambda: len(fresh.payloads) == CUSTOMERS)
             assert fresh.results == []
+
+
+async def test_who_began_a_channel_and_left_is_not_kept_by_it(process: Process, salon: Salon) -> None:
+    began = [Listener(process, salon.manager)]
+    task = began[0].begin(process, {})
+    await until(lambda: began[0].context.delivery.channel is not None)
+    async with process.crowd(salon.manager):
+        assert len(process.services.channels) == 1
+        kept = weakref.ref(began[0])
+        began.pop().leave()
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+        assert kept() is None
