@@ -209,13 +209,13 @@ class Channel:
         """How many events wait for all members together."""
         return sum(member.waiting_count for member in list(self.behind))
 
-    def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Member:
-        """A new member, who was told everything up to a position."""
     @property
     def has_ended(self) -> bool:
         """Whether its members are told no more."""
         return self.place is not None and self.place.has_ended
 
+    def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Member:
+        """A new member, who was told everything up to a position."""
         member = Member(self, position, delivery, send_now)
         self._members[member] = None
         return member
