@@ -187,7 +187,7 @@ move_part(
     holds,
     (
         *("state", "captured_points", "ended_at", "lowered_points", "lowered_at", "discount_minor"),
-        *("ended_actor_kind", "ended_actor", "ended_reason"),
+        *("ended_actor_kind", "ended_actor", "ended_reason", "location"),
     ),
     name="hold_moves",
     seen=("state", "lowered_points"),
@@ -219,7 +219,7 @@ move_part(
     gift_card_holds,
     (
         *("state", "captured_minor", "returned_minor", "ended_at"),
-        *("ended_actor_kind", "ended_actor", "ended_reason"),
+        *("ended_actor_kind", "ended_actor", "ended_reason", "location"),
     ),
     name="gift_card_hold_moves",
 )

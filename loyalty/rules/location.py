@@ -5,7 +5,7 @@ A location is named by its external id in the catalogue, as purchases name it.
 
 from collections.abc import Collection, Sequence
 
-from loyalty.rules.errors import Problem
+from loyalty.rules.errors import InvalidInput, Problem, refuse_problems
 from loyalty.rules.text import check_external_id, tidy_id
 
 MAX_SCOPE_LOCATIONS = 100
@@ -36,6 +36,14 @@ def is_in_scope(scope: Scope, location: str | None) -> bool:
     return scope is None or location in scope
 
 
+def is_hold_in_scope(scope: Scope, location: str | None) -> bool:
+    """Whether somebody may capture or release a hold, and see it by its id.
+
+    A hold that names no location, as an app makes it, is open to every counter.
+    """
+    return location is None or is_in_scope(scope, location)
+
+
 def is_scope_within(scope: Collection[str] | None, wider: Collection[str] | None) -> bool:
     """Whether a scope holds no location that another one lacks."""
     return wider is None or (scope is not None and set(scope) <= set(wider))
@@ -58,3 +66,16 @@ def check_location(scope: Scope, given: str | None, path: tuple[str, ...] = PATH
     if is_in_scope(scope, choose_location(scope, given)):
         return None
     return Problem(path, "must name one of the locations that you work at")
+
+
+def choose_capture_location(scope: Scope, held_at: str | None, given: str | None) -> str | None:
+    """Return where a hold is captured: where it was made, else at the counter that captures it.
+
+    Refusal: InvalidInput, for another location than that of the hold, and for none where the scope has several.
+    """
+    if held_at is None:
+        refuse_problems([check_location(scope, given)])
+        return choose_location(scope, given)
+    if given not in {None, held_at}:
+        raise InvalidInput.one(*PATH, reason="must be the location of the hold; it may be left out")
+    return held_at

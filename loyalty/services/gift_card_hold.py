@@ -20,7 +20,14 @@ from loyalty.rules.gift_card_events import GiftCardHeld, GiftCardReleased, GiftC
 from loyalty.rules.gift_card_hold import capture_money, hold_money, return_money
 from loyalty.rules.hold_steps import must_release
 from loyalty.rules.ids import GiftCardHoldId, GiftCardId
-from loyalty.rules.location import check_location, choose_location, is_in_scope
+from loyalty.rules.location import (
+    PATH,
+    check_location,
+    choose_capture_location,
+    choose_location,
+    is_hold_in_scope,
+    is_in_scope,
+)
 from loyalty.rules.money import Money
 from loyalty.rules.redemption import HoldState, check_hold_minutes
 from loyalty.rules.text import check_external_id, check_note
@@ -120,22 +127,29 @@ async def hold_gift_card(world: World, actor: Actor, request: CardHoldRequest) -
 
 
 async def capture_gift_card(
-    world: World, actor: Actor, hold_id: GiftCardHoldId, amount: Money | None, idempotency_key: str
+    world: World,
+    actor: Actor,
+    hold_id: GiftCardHoldId,
+    amount: Money | None,
+    idempotency_key: str,
+    location: str | None = None,
 ) -> HeldCard:
     """Spend what a hold has set aside, or a part of it; the rest can be spent again.
 
+    A hold that names no location takes that of the capture.
     Refusals: InvalidInput, CurrencyMismatch, IdempotencyConflict, NotFound, HoldEnded, GiftCardBalanceTooLow (more
     than is held), PurchaseEnded, GiftCardAbovePurchase (the purchase has become smaller, or is paid otherwise).
     """
     require(actor, Permission.GIFT_CARDS_SPEND)
     _refuse_key_and_amount(idempotency_key, amount)
-    mark = fingerprint([hold_id, amount and money_identity(amount)])
+    refuse_problems([None if location is None else check_external_id(location, PATH)])
+    mark = fingerprint([hold_id, amount and money_identity(amount)], location=location)
     return await run_once(
         world.database,
         actor.tenant_id,
         name_call(actor, idempotency_key, CAPTURE, mark),
         ask=partial(prepare_for_card_hold, hold_id=hold_id),
-        decide=partial(_decide_capture, world, actor, hold_id, amount),
+        decide=partial(_decide_capture, world, actor, hold_id, amount, location),
         replay=_read_held,
     )
 
@@ -248,15 +262,17 @@ async def _decide_capture(
     actor: Actor,
     hold_id: GiftCardHoldId,
     wanted: Money | None,
+    location: str | None,
     tx: Transaction,
     prepared: PreparedCard | None,
 ) -> Booked[HeldCard]:
     book, card, purchase = await _open_card_of_hold(world, tx, actor, prepared)
     hold, known = await read_card_hold_with_purchase(tx, hold_id)
     _refuse_elsewhere(actor, hold)
+    there = choose_capture_location(actor.locations, hold.location, location)
     payable = find_purchase_to_capture_for(known)
     spent = capture_money(card.account, hold.numbers, wanted, payable, book.now)
-    captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=spent.amount_minor)
+    captured = _end(book, hold, HoldState.CAPTURED)._replace(captured_minor=spent.amount_minor, location=there)
     book.posting.move(captured)
     after, entry = enter_card(book, card, GiftCardEntryKind.SPENT, spent.account, hold_id=hold.id)
     tell_of_card(book, after, GiftCardSpent, gift_card_hold_id=hold.id, amount_minor=entry.amount_minor)
@@ -292,6 +308,8 @@ async def _decide_return(
     prepared: PreparedCard | None,
 ) -> Booked[ReturnedCard]:
     book, card, hold, purchase = await _open_hold(world, tx, actor, hold_id, prepared)
+    if not is_in_scope(actor.locations, hold.location):
+        raise NotFound("hold", ("hold",))
     back = return_money(card.account, hold.numbers, wanted, book.now)
     returned = hold._replace(returned_minor=hold.returned_minor + back.amount_minor)
     book.posting.move(returned)
@@ -325,7 +343,7 @@ async def _open_hold(
 
 def _refuse_elsewhere(actor: Actor, hold: GiftCardHoldRow) -> None:
     """Refusal: NotFound, for a hold that was made at a location outside the caller's scope."""
-    if not is_in_scope(actor.locations, hold.location):
+    if not is_hold_in_scope(actor.locations, hold.location):
         raise NotFound("hold", ("hold",))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from loyalty.rules.ids import GiftCardEntryId, GiftCardHoldId, GiftCardId
-from loyalty.rules.location import is_in_scope
+from loyalty.rules.location import is_hold_in_scope, is_in_scope
 from loyalty.services.customer import may_see_customer
 from loyalty.services.gift_card import CARD_READERS, load_gift_cards
 from loyalty.services.world import World
@@ -70,9 +70,9 @@ async def load_card_entries(
 async def load_card_holds(
     world: World, actor: Actor, ids: Sequence[GiftCardHoldId]
 ) -> dict[GiftCardHoldId, GiftCardHoldRow]:
-    """The holds among ``ids`` that the actor may see, with their card."""
+    """The holds among ``ids`` that the actor may see, with their card; one without a location at every counter."""
     found = await _load_by_id(world, actor, read_card_holds_by_id, ids)
-    return {hold_id: row for hold_id, row in found.items() if is_in_scope(actor.locations, row.location)}
+    return {hold_id: row for hold_id, row in found.items() if is_hold_in_scope(actor.locations, row.location)}
 
 
 async def _load_of_cards(

@@ -94,8 +94,14 @@ def set_lots_aside(book: Book, hold: HoldRow, usable: Sequence[Lot]) -> None:
     book.tell(PointsHeld(customer_id, hold.id, hold.points, book.account(customer_id).available))
 
 
-async def spend_hold(tx: Transaction, book: Book, hold: HoldRow, points: int) -> tuple[RedemptionRow, HoldRow]:
-    """Book that so many points of a hold are spent and that the rest goes back; returns the redemption and the hold."""
+async def spend_hold(
+    tx: Transaction, book: Book, hold: HoldRow, points: int, location: str | None
+) -> tuple[RedemptionRow, HoldRow]:
+    """Book that so many points of a hold are spent at a location and that the rest goes back.
+
+    Returns the redemption and the hold, which both name the location from now on.
+    """
+    hold = hold._replace(location=location)
     parts = await _bring_held_lots(tx, book, hold)
     redemption, rest = _spend(book, hold, parts, points)
     await _put_back(tx, book, hold, rest)

@@ -51,12 +51,13 @@ NOTHING_SETTLED = SettledPoints()
 
 
 class Payable(NamedTuple):
-    """A purchase as a report leaves it: whose it is, at which total, and in which status."""
+    """A purchase as a report leaves it: whose it is, at which total and location, and in which status."""
 
     key: PurchaseKey
     customer_id: CustomerId
     total_minor: int
     status: PurchaseStatus
+    location: str | None
     is_new: bool
 
 
@@ -103,7 +104,7 @@ async def settle_points(
         [one.hold for one in own.holds],
     )
     returns = await _return_excess(tx, book, purchase.customer_id, excess)
-    moved, captured, kept = await _move_holds(tx, book, purchase.status, own.holds, rows, excess)
+    moved, captured, kept = await _move_holds(tx, book, purchase, own.holds, rows, excess)
     spent = sum_paid(one.redemption.after(excess.returns.get(one.id, 0)).paid for one in own.redemptions)
     return SettledPoints(returns, [*freed, *moved], captured), sum_paid([theirs, spent, *kept])
 
@@ -142,7 +143,7 @@ async def _return_excess(tx: Transaction, book: Book, customer_id: CustomerId, e
 async def _move_holds(
     tx: Transaction,
     book: Book,
-    status: PurchaseStatus,
+    purchase: Payable,
     holds: Sequence[PayingHold],
     rows: Mapping[HoldId, HoldRow],
     excess: Excess,
@@ -154,12 +155,13 @@ async def _move_holds(
     for one in holds:
         row, fits = rows[one.id], excess.lowered.get(one.id)
         left = PointsPaid(one.hold.points, one.hold.discount_minor) if fits is None else fits
-        waits = one.capture_on is CaptureOn.PAID and status in PAYMENTS
+        waits = one.capture_on is CaptureOn.PAID and purchase.status in PAYMENTS
         if not left.points or (waits and row.expires_at <= book.now):
             moved.append(await end_hold(tx, book, row, HoldState.RELEASED if not left.points else HoldState.EXPIRED))
             continue
         if waits:
-            redemption, row = await spend_hold(tx, book, row, left.points)
+            there = row.location if row.location is not None else purchase.location
+            redemption, row = await spend_hold(tx, book, row, left.points, there)
             captured.append(redemption)
             moved.append(row)
         elif fits is not None:

@@ -129,8 +129,9 @@ async def _book_settled(
     book.posting.add(SeenCheckout(key.kind, key.external_id, item.known.checkout_version))
     if paid is None:
         return _book(book, _count_paid(draft, 0))
-    total_minor = draft.facts.total.amount_minor
-    purchase = Payable(key, draft.customer_id, total_minor, item.status, is_new=item.known.purchase is None)
+    facts = draft.facts
+    total_minor, is_new = facts.total.amount_minor, item.known.purchase is None
+    purchase = Payable(key, draft.customer_id, total_minor, item.status, facts.location, is_new)
     settled, left = await settle_points(tx, book, purchase, paid)
     # What went back for a refund had paid for the refunded part, which is still among the facts.
     paid_minor = left.discount_minor + paid.given_back.discount_minor

@@ -15,7 +15,7 @@ from loyalty.rules.archive import ArchiveCause
 from loyalty.rules.errors import NotFound, Problem, refuse_problems
 from loyalty.rules.hold_steps import capture_points, must_release, refuse_payer, refuse_to_replace, return_points
 from loyalty.rules.ids import CustomerId, HoldId, RedemptionId
-from loyalty.rules.location import check_location, is_in_scope
+from loyalty.rules.location import PATH, check_location, choose_capture_location, is_hold_in_scope, is_in_scope
 from loyalty.rules.lots import Lot
 from loyalty.rules.points import check_points
 from loyalty.rules.redemption import Application, HoldState, apply_points, check_hold_minutes
@@ -99,22 +99,29 @@ async def hold_points(world: World, actor: Actor, request: HoldRequest) -> HeldP
 
 
 async def capture_hold(
-    world: World, actor: Actor, hold_id: HoldId, points: int | None, idempotency_key: str
+    world: World,
+    actor: Actor,
+    hold_id: HoldId,
+    points: int | None,
+    idempotency_key: str,
+    location: str | None = None,
 ) -> CapturedPoints:
     """Spend held points, or a part of them; the rest goes back to the customer.
 
-    The limits of the purchase are checked again. Refusals: InvalidInput, IdempotencyConflict, NotFound, HoldEnded,
-    PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more than are held, or than the purchase allows now).
+    The limits of the purchase are checked again. A hold that names no location takes that of the capture. Refusals:
+    InvalidInput, IdempotencyConflict, NotFound, HoldEnded, PurchaseOfAnotherCustomer, PurchaseEnded, AboveMaximum (more
+    than are held, or than the purchase allows now).
     """
     require_any(actor, Permission.REDEMPTIONS_MANAGE)
     _refuse_key_and_points(idempotency_key, points)
-    call = name_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points]))
+    refuse_problems([None if location is None else check_external_id(location, PATH)])
+    call = name_call(actor, idempotency_key, CAPTURE, fingerprint([hold_id, points], location=location))
     return await run_once(
         world.database,
         actor.tenant_id,
         call,
         ask=partial(prepare_for_hold, hold_id=hold_id),
-        decide=partial(_decide_capture, world, actor, hold_id, points),
+        decide=partial(_decide_capture, world, actor, hold_id, points, location),
         replay=read_captured,
     )
 
@@ -167,11 +174,15 @@ async def return_redemption(
 
 
 async def load_holds(world: World, actor: Actor, ids: Sequence[HoldId]) -> dict[HoldId, HoldRow]:
-    """The holds among ``ids`` that the actor may see."""
+    """The holds among ``ids`` that the actor may see; one that names no location is seen at every counter."""
     require_any(actor, Permission.LOYALTY_READ, Permission.REDEMPTIONS_MANAGE, Permission.SELF_READ)
     tx = world.database.reading(actor.tenant_id)
     found = await read_holds_by_id(tx, ids)
-    return visible_rows(actor, found)
+    return {
+        hold_id: row
+        for hold_id, row in found.items()
+        if is_hold_in_scope(actor.locations, row.location) and may_see_customer(actor, row.customer_id)
+    }
 
 
 async def load_redemptions(
@@ -228,20 +239,27 @@ def _find_usable_lots(book: Book, customer_id: CustomerId, found: CheckoutLots) 
 
 async def _replace(tx: Transaction, book: Book, customer_id: CustomerId, hold_id: HoldId) -> None:
     hold = (await read_holds_by_id(tx, [hold_id])).get(hold_id)
-    if hold is None or not is_in_scope(book.actor.locations, hold.location):
+    if hold is None or not is_hold_in_scope(book.actor.locations, hold.location):
         raise NotFound("hold", ("replaces",))
     refuse_to_replace(hold.numbers, customer_id)
     await end_hold(tx, book, hold, HoldState.RELEASED)
 
 
 async def _decide_capture(
-    world: World, actor: Actor, hold_id: HoldId, wanted: int | None, tx: Transaction, prepared: Prepared | None
+    world: World,
+    actor: Actor,
+    hold_id: HoldId,
+    wanted: int | None,
+    location: str | None,
+    tx: Transaction,
+    prepared: Prepared | None,
 ) -> Booked[CapturedPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold, purchase = await read_hold_with_purchase(tx, hold_id)
-    _refuse_elsewhere(actor, hold, "hold")
+    _refuse_hold_elsewhere(actor, hold)
+    there = choose_capture_location(actor.locations, hold.location, location)
     points = capture_points(hold.numbers, wanted, purchase.build_purchase_to_pay(frozenset({hold.id})), book.now)
-    redemption, ended = await spend_hold(tx, book, hold, points)
+    redemption, ended = await spend_hold(tx, book, hold, points, there)
     return Booked(
         book,
         redemption.id,
@@ -255,7 +273,7 @@ async def _decide_release(
 ) -> Booked[HeldPoints] | Unchanged[HeldPoints]:
     book = await _open_owner(world, tx, actor, prepared)
     hold = (await read_holds_by_id(tx, [hold_id]))[hold_id]
-    _refuse_elsewhere(actor, hold, "hold")
+    _refuse_hold_elsewhere(actor, hold)
     if not must_release(hold.state):
         # The owner of the hold may have been merged since it ended.
         return Unchanged(HeldPoints(hold, await read_customer(tx, hold.customer_id), replayed=True))
@@ -278,7 +296,8 @@ async def _decide_return(
     book = await open_book(world, tx, program, actor, [customer_id])
     book.reason = reason
     redemption, owed_points = await read_redemption_to_return(tx, redemption_id)
-    _refuse_elsewhere(actor, redemption, "redemption")
+    if not is_in_scope(actor.locations, redemption.location):
+        raise NotFound("redemption", ("redemption",))
     points = return_points(redemption.live, wanted)
     returned, after = await give_redemption_back(
         tx, book, redemption, customer_id, points, reason, owed_points=owed_points
@@ -324,10 +343,10 @@ def _owner(actor: Actor, prepared: Prepared | None, what: str) -> CustomerId:
     return customer_id
 
 
-def _refuse_elsewhere(actor: Actor, row: HoldRow | RedemptionRow, what: str) -> None:
-    """Refusal: NotFound, for what was made at a location outside the caller's scope."""
-    if not is_in_scope(actor.locations, row.location):
-        raise NotFound(what, (what,))
+def _refuse_hold_elsewhere(actor: Actor, hold: HoldRow) -> None:
+    """Refusal: NotFound, for a hold that was made at a location outside the caller's scope."""
+    if not is_hold_in_scope(actor.locations, hold.location):
+        raise NotFound("hold", ("hold",))
 
 
 async def _open_owner(world: World, tx: Transaction, actor: Actor, prepared: Prepared | None) -> Book:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import strawberry
 
 from loyalty.rules.ids import GiftCardHoldId
+from loyalty.rules.text import tidy_optional_id
 from loyalty.services.gift_card_hold import capture_gift_card
 from permissions.catalog import Permission
 from schema.context import Info
@@ -14,6 +15,7 @@ from schema.guard import guarded
 from schema.mutations.payload import UserErrors, replayed_field, user_errors_field
 from schema.node_ids import row_id_of
 from schema.types.gift_card import GiftCard, GiftCardHold, build_held_payload
+from schema.types.location import capture_location_input
 from schema.types.money import MoneyInput, amount_of
 
 
@@ -26,6 +28,7 @@ class GiftCardCaptureInput:
     amount: MoneyInput | None = strawberry.field(
         default=None, description="A part of the hold, above 0; the rest can be spent again. By default all of it."
     )
+    location: str | None = capture_location_input()
 
 
 @strawberry.type(description="The payment, and its card.")
@@ -53,6 +56,7 @@ async def gift_card_capture(
             GiftCardHoldId(row_id_of(input.hold, "GiftCardHold", "hold")),
             None if input.amount is None else amount_of(input.amount, "amount"),
             input.idempotency_key,
+            tidy_optional_id(input.location),
         )
         info.context.loaders.clear()
         return build_held_payload(captured)

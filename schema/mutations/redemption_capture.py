@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from loyalty.rules.text import tidy_optional_id
 from loyalty.services.redemption import capture_hold
 from permissions.catalog import Permission
 from schema.context import Info
@@ -14,6 +15,7 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.node_ids import row_id_of
 from schema.scalars import Points
 from schema.types.customer import Customer
+from schema.types.location import capture_location_input
 from schema.types.redemption import Hold, Redemption
 
 
@@ -26,6 +28,7 @@ class RedemptionCaptureInput:
     points: Points | None = strawberry.field(
         default=None, description="A part of the hold, at least 1; the rest goes back. By default all of it."
     )
+    location: str | None = capture_location_input()
 
 
 @strawberry.type(description="The redemption, and where the customer stands after it.")
@@ -58,6 +61,7 @@ async def redemption_capture(
             hold_id,  # type: ignore[arg-type]
             points,
             input.idempotency_key,
+            tidy_optional_id(input.location),
         )
         info.context.loaders.clear()
         return captured._asdict()

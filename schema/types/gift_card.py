@@ -95,7 +95,7 @@ class GiftCardHold(Node):
     )
     state: HoldState = strawberry.field(description="How far it has come.")
     created_at: datetime = strawberry.field(description="When it was set aside.")
-    location: str | None = location_field("made")
+    location: str | None = location_field("made, else where it was captured")
     holds_until: datetime = shows("expires_at", description="When it ends by itself.")
     ended_at: datetime | None = strawberry.field(description="When it ended; null while it is active.")
     actor: str = actor_name("actor", did="set it aside")

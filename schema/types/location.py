@@ -14,6 +14,16 @@ def location_field(did: str) -> Any:
     )
 
 
+def capture_location_input() -> Any:
+    """The ``location`` of the capture of a hold."""
+    return strawberry.field(
+        default=None,
+        description="External id of the location where it is captured, 1 to 255 characters, for a hold that names "
+        "none. A hold that names one is captured there, and another one is refused. Who is limited to locations names "
+        "one of these; it may be left out where there is only one.",
+    )
+
+
 def location_input() -> Any:
     """The ``location`` of an input, which a caller without a scope may leave out."""
     return strawberry.field(

@@ -52,7 +52,7 @@ class Redemption(Node):
     points: Points = strawberry.field(description="How many were spent.")
     returned_points: Points = strawberry.field(description="How many of them were given back since.")
     redeemed_at: datetime = strawberry.field(description="When they were spent.")
-    location: str | None = location_field("set aside")
+    location: str | None = location_field("spent")
     actor: str = actor_name("actor", did="spent them")
     actor_kind: ActorKind = actor_kind(did="spent them")
 
@@ -82,7 +82,7 @@ class Hold(Node):
     )
     capture_on: CaptureOn = strawberry.field(description="What spends its points.")
     created_at: datetime = strawberry.field(description="When they were set aside.")
-    location: str | None = location_field("made")
+    location: str | None = location_field("made, else where it was captured")
     holds_until: datetime = shows("expires_at", description="When it ends by itself.")
     expires_at: datetime = strawberry.field(
         description="When it ends by itself.", deprecation_reason=replaced_by("holdsUntil")

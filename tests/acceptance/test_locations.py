@@ -218,7 +218,7 @@ SEEN_WHOLE = {
     *("viewer", "me", "program", "earningRules", "tiers", "catalogItems", "catalogItem", "job"),
     *("customers", "customersByExternalId", "customer", "checkoutQuote", "eventCursor", "events"),
     *("giftCardProducts", "giftCardProduct", "giftCard", "giftCardLookup", "giftCards"),
-    *("tierUpgraded", "pointsChanged", "pointsExpiring"),
+    *("tierUpgraded", "pointsChanged", "pointsExpiring", "eventLogged"),
 }
 """What is of the business, of a customer or of a card as a whole."""
 
@@ -299,6 +299,143 @@ async def test_a_hold_of_elsewhere_cannot_be_replaced(team: Team) -> None:
     (error,) = await team.branch.refusals("redemptionHold", **await give_hold(team), replaces=hold_id)
     assert (error["code"], error["path"]) == ("NOT_FOUND", ["replaces"])
     await team.main.do("redemptionHold", "hold { id }", **await give_hold(team), replaces=hold_id)
+
+
+# ── a hold that names no location ────────────────────────────────────────────────────────────────────────────────
+
+
+class Open(NamedTuple):
+    """A hold that names no location: its mutations, and what tells where it was captured."""
+
+    hold: str
+    shown: str
+    given: Callable[[Team], Awaitable[Json]]
+    capture: str
+    captured: str
+    release: str
+    give_back: Callable[[Json], tuple[str, Json]]
+
+
+OPEN: Mapping[str, Open] = {
+    "points": Open(
+        "redemptionHold",
+        "hold",
+        give_hold,
+        "redemptionCapture",
+        "hold { location } redemption { id location }",
+        "redemptionRelease",
+        lambda payload: ("redemptionReturn", {"redemption": payload["redemption"]["id"]}),
+    ),
+    "gift card": Open(
+        "giftCardHold",
+        "giftCardHold",
+        give_card_hold,
+        "giftCardCapture",
+        "giftCardHold { id location }",
+        "giftCardRelease",
+        lambda payload: ("giftCardReturn", {"hold": payload["giftCardHold"]["id"]}),
+    ),
+}
+
+
+async def open_hold(team: Team, case: Open, caller: Caller | None = None) -> str:
+    """Set something aside and name no location; the id of the hold."""
+    held = await (caller or team.everywhere).do(case.hold, f"{case.shown} {{ id location }}", **await case.given(team))
+    assert held[case.shown]["location"] is None
+    return str(held[case.shown]["id"])
+
+
+@pytest.mark.parametrize("kind", sorted(OPEN))
+async def test_a_hold_without_a_location_is_captured_at_every_counter(team: Team, kind: str) -> None:
+    """The capture gives it the location of the counter, where it belongs from then on."""
+    case = OPEN[kind]
+    cases: list[tuple[Caller, Json, str | None, list[Caller]]] = [
+        (team.main, {}, MAIN, [team.branch]),
+        (team.branch, {}, BRANCH, [team.main]),
+        (team.both, {"location": BRANCH}, BRANCH, [team.main]),
+        (team.main, {"location": f" {MAIN} "}, MAIN, [team.branch]),
+        (team.everywhere, {"location": MAIN}, MAIN, [team.branch]),
+        (team.everywhere, {}, None, [team.main, team.branch]),
+    ]
+    for caller, location, there, others in cases:
+        hold = await open_hold(team, case)
+        sent = {"hold": hold, "idempotencyKey": fresh(), **location}
+        payload = await caller.do(case.capture, f"{case.captured} replayed", **sent)
+        again = await caller.do(case.capture, f"{case.captured} replayed", **sent)
+        assert again == {**payload, "replayed": True}
+        told = [payload[name]["location"] for name in (case.shown, "redemption") if name in payload]
+        assert told == [there] * len(told)
+        operation, given = case.give_back(payload)
+        for elsewhere in others:
+            (error,) = await elsewhere.refusals(operation, **given, idempotencyKey=fresh())
+            assert error["code"] == "NOT_FOUND"
+            seen = await elsewhere.ask("query($id: ID!) { node(id: $id) { id } }", id=hold)
+            assert (seen["node"] is None) == (there is not None)
+        await (team.both if there else team.everywhere).do(operation, "replayed", **given, idempotencyKey=fresh())
+
+
+@pytest.mark.parametrize("kind", sorted(OPEN))
+async def test_the_location_of_a_capture_is_one_of_the_scope_or_that_of_the_hold(team: Team, kind: str) -> None:
+    """Another one is refused at its field, and nothing is captured."""
+    case = OPEN[kind]
+    hold = await open_hold(team, case)
+    refused: list[tuple[Caller, Json]] = [
+        *((team.both, {}), (team.both, {"location": "nowhere"}), (team.branch, {"location": MAIN})),
+        (team.everywhere, {"location": " "}),
+    ]
+    for caller, location in refused:
+        async with team.stage.salon.unchanged():
+            (error,) = await caller.refusals(case.capture, hold=hold, idempotencyKey=fresh(), **location)
+        assert (error["code"], error["path"]) == ("INVALID_INPUT", ["location"])
+    placed = await team.everywhere.do(case.hold, f"{case.shown} {{ id }}", **await case.given(team), location=MAIN)
+    given = {"hold": placed[case.shown]["id"], "idempotencyKey": fresh()}
+    for caller in (team.both, team.everywhere):
+        async with team.stage.salon.unchanged():
+            (error,) = await caller.refusals(case.capture, **given, location=BRANCH)
+        assert (error["code"], error["path"]) == ("INVALID_INPUT", ["location"])
+    await team.main.do(case.capture, "replayed", **given, location=MAIN)
+
+
+@pytest.mark.parametrize("kind", sorted(OPEN))
+async def test_a_hold_without_a_location_is_released_at_every_counter(team: Team, kind: str) -> None:
+    """It is seen there by its id, and names no location afterwards."""
+    case = OPEN[kind]
+    for caller in (team.main, team.both):
+        hold = await open_hold(team, case)
+        seen = await caller.ask("query($id: ID!) { node(id: $id) { id } }", id=hold)
+        assert seen["node"] == {"id": hold}
+        released = await caller.do(
+            case.release, f"{case.shown} {{ state location }}", hold=hold, idempotencyKey=fresh()
+        )
+        assert released[case.shown] == {"state": "RELEASED", "location": None}
+
+
+async def test_a_hold_of_the_customers_app_is_captured_and_replaced_at_a_counter(team: Team) -> None:
+    """The lists of a counter leave it out until it is captured there."""
+    case, listed = OPEN["points"], "{ holds { nodes { id } } redemptions { nodes { location } } }"
+    customer = (await team.stage.salon.customer()).at(team.stage.server)
+    hold = await open_hold(team, case, customer)
+    assert (await team.main.ask(listed))["holds"]["nodes"] == []
+    await team.main.do(case.capture, "replayed", hold=hold, idempotencyKey=fresh())
+    assert await team.main.ask(listed) == {
+        "holds": {"nodes": [{"id": hold}]},
+        "redemptions": {"nodes": [{"location": MAIN}]},
+    }
+    assert await team.branch.ask(listed) == {"holds": {"nodes": []}, "redemptions": {"nodes": []}}
+    left = await open_hold(team, case, customer)
+    placed = await team.branch.do(case.hold, "hold { location }", **await give_hold(team), replaces=left)
+    assert placed["hold"] == {"location": BRANCH}
+
+
+async def test_a_purchase_that_captures_a_hold_gives_it_its_location(team: Team) -> None:
+    """Where the hold names none; one that names a location keeps it."""
+    for made_at, there in ((None, BRANCH), (MAIN, MAIN)):
+        sold = await order()
+        given = await give_hold(team) | {"purchase": {"kind": "ORDER", "externalId": sold["externalId"]}}
+        await team.everywhere.do("redemptionHold", "hold { id }", **given, captureOn="PAID", location=made_at)
+        paying = sold | {"status": "PAID", "location": BRANCH, "customer": ANNA}
+        paid = await team.branch.do("purchaseRecord", "redemptions { location }", **paying)
+        assert paid["redemptions"] == [{"location": there}]
 
 
 # ── what is seen ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -87,7 +87,8 @@ APP_RIGHTS = {
     "gift_card_entries": f"{GROWS_ONLY}, UPDATE(reason), UPDATE(reason_hash)",
     "gift_card_holds": (
         "INSERT, SELECT, UPDATE(actor), UPDATE(captured_minor), UPDATE(ended_actor), UPDATE(ended_actor_kind), "
-        "UPDATE(ended_at), UPDATE(ended_reason), UPDATE(purchase_external_id), UPDATE(returned_minor), UPDATE(state)"
+        "UPDATE(ended_at), UPDATE(ended_reason), UPDATE(location), UPDATE(purchase_external_id), "
+        "UPDATE(returned_minor), UPDATE(state)"
     ),
     "gift_cards": (
         "INSERT, SELECT, UPDATE(actor), UPDATE(balance_minor), UPDATE(buyer_id), UPDATE(chain), UPDATE(code_hash), "
@@ -96,7 +97,7 @@ APP_RIGHTS = {
     ),
     "hold_lots": "INSERT, SELECT, UPDATE(lowered_points)",
     "holds": "INSERT, SELECT, UPDATE(actor), UPDATE(captured_points), UPDATE(discount_minor), UPDATE(ended_actor), "
-    "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(ended_reason), UPDATE(lowered_at), "
+    "UPDATE(ended_actor_kind), UPDATE(ended_at), UPDATE(ended_reason), UPDATE(location), UPDATE(lowered_at), "
     "UPDATE(lowered_points), UPDATE(purchase_external_id), UPDATE(state)",
     "idempotency_keys": f"{GROWS_ONLY}, UPDATE(key)",
     "jobs": "INSERT, SELECT, UPDATE",

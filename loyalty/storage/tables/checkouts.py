@@ -68,7 +68,7 @@ holds = tenant_table(
     text_column("ended_actor", nullable=True),
     # Why it was released, as the caller put it.
     text_column("ended_reason", nullable=True),
-    # The external id of the location where it was made, where somebody has told one.
+    # The external id of the location where it was made, else where it was captured, where somebody has told one.
     text_column("location", nullable=True),
     references("customer_id", "customers"),
     one_of("state", tuple(HoldState)),

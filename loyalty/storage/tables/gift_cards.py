@@ -111,7 +111,7 @@ gift_card_holds = tenant_table(
     text_column("ended_actor_kind", nullable=True),
     text_column("ended_actor", nullable=True),
     text_column("ended_reason", nullable=True),
-    # The external id of the location where it was made, where somebody has told one.
+    # The external id of the location where it was made, else where it was captured, where somebody has told one.
     text_column("location", nullable=True),
     references("gift_card_id", "gift_cards"),
     one_of("state", tuple(HoldState)),

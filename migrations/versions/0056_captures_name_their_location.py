@@ -1,0 +1,28 @@
+"""A hold that names no location takes that of the counter that captures it.
+
+Revision ID: 0056
+Revises: 0055
+"""
+
+from alembic import op
+
+from tenancy.policies import APP
+
+revision = "0056"
+down_revision = "0055"
+branch_labels = None
+depends_on = None
+
+HOLDS = ("holds", "gift_card_holds")
+
+
+def upgrade() -> None:
+    """Apply; holds that were captured before stay as they are."""
+    for table in HOLDS:
+        op.execute(f"GRANT UPDATE (location) ON {table} TO {APP}")
+
+
+def downgrade() -> None:
+    """Take it away."""
+    for table in HOLDS:
+        op.execute(f"REVOKE UPDATE (location) ON {table} FROM {APP}")
