@@ -162,6 +162,9 @@ async def _leave(
     if state == MOVED:
         if await read_state(target, move.tenant_id) != ARRIVING:
             raise InvalidInput.one("cluster", reason="is not the one to which a move of the tenant has begun")
+        # A copy of an older move may still be there. Since then the tenant may have been written.
+        if await find_differing_tables(source.connection, target, move.tenant_id):
+            raise InvalidInput.one("cluster", reason="has a copy that differs from the closed one: give the move up")
         return
     if state != SUSPENDED:
         raise InvalidInput.one("tenant", reason=f"must be SUSPENDED to be moved, and is {state}")

@@ -61,6 +61,17 @@ class Stopped(Exception):
     """The process that moves a tenant is gone."""
 
 
+async def stop_move(clusters: Mapping[str, ClusterUrls], move: Move, stopped_at: MoveStep) -> None:
+    """Begin a move whose process is gone before a step."""
+
+    def stop(step: MoveStep) -> None:
+        if step is stopped_at:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        await move_tenant(clusters, move, stop)
+
+
 class Site(NamedTuple):
     """Two clusters: as a move reaches them, as servers do, and as the platform does."""
 
@@ -165,12 +176,7 @@ async def test_a_move_that_stopped_is_ended_by_the_same_call(site: Site, stopped
     salon = await site.settle()
     await suspend_tenant(site.platform, salon.tenant_id)
 
-    def stop(step: MoveStep) -> None:
-        if step is stopped_at:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        await move_tenant(site.urls, Move(salon.tenant_id, EAST), stop)
+    await stop_move(site.urls, Move(salon.tenant_id, EAST), stopped_at)
     assert await site.count_open(salon.tenant_id) <= 1
     await move_tenant(site.urls, Move(salon.tenant_id, EAST))
     await move_tenant(site.urls, Move(salon.tenant_id, EAST))
@@ -184,14 +190,8 @@ async def test_a_move_that_stopped_is_ended_by_the_same_call(site: Site, stopped
 async def test_a_move_is_given_up_until_the_directory_names_the_new_cluster(site: Site, stopped_at: MoveStep) -> None:
     salon = await site.settle()
     await suspend_tenant(site.platform, salon.tenant_id)
-
-    def stop(step: MoveStep) -> None:
-        if step is stopped_at:
-            raise Stopped
-
     move = Move(salon.tenant_id, EAST)
-    with pytest.raises(Stopped):
-        await move_tenant(site.urls, move, stop)
+    await stop_move(site.urls, move, stopped_at)
     if stopped_at is MoveStep.OPEN:
         with pytest.raises(InvalidInput, match="has arrived"):
             await give_move_up(site.urls, move)
@@ -205,6 +205,25 @@ async def test_a_move_is_given_up_until_the_directory_names_the_new_cluster(site
     await move_tenant(site.urls, move)
     assert await site.states(salon.tenant_id) == [MOVED, SUSPENDED]
     await site.check(salon.tenant_id)
+
+
+async def test_a_stopped_move_goes_on_to_its_own_cluster_and_not_to_an_older_copy(
+    site: Site, database_server: DatabaseServer, template_database: str
+) -> None:
+    salon = await site.settle()
+    with database_server.lend(template_database) as west:
+        clusters = {**site.urls, "west": ClusterUrls(*west)}
+        await suspend_tenant(site.platform, salon.tenant_id)
+        await stop_move(clusters, Move(salon.tenant_id, "west"), MoveStep.PROVE)
+        await resume_tenant(site.platform, salon.tenant_id)
+        await give(World(site.app), salon, 3, "third")
+        await suspend_tenant(site.platform, salon.tenant_id)
+        await stop_move(clusters, Move(salon.tenant_id, EAST), MoveStep.SWITCH)
+        with pytest.raises(InvalidInput, match="differs"):
+            await move_tenant(clusters, Move(salon.tenant_id, "west"))
+        await move_tenant(clusters, Move(salon.tenant_id, EAST))
+        assert await site.states(salon.tenant_id) == [MOVED, SUSPENDED]
+        await site.check(salon.tenant_id)
 
 
 async def test_a_tenant_moves_back_over_the_copy_that_it_left(site: Site) -> None:
