@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from uuid import uuid4
 
+import psycopg
 import pytest
 from psycopg import sql
 
@@ -47,8 +48,12 @@ from tests.fixtures.database import DatabaseServer
 from tests.fixtures.invariants import check_ledger
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.services.builders import give, known_customer
+from tests.tenancy.catalogue import tables
 from tests.tenancy.neighbours import Neighbour
 from tests.tenancy.test_clusters import EAST, open_clusters
+
+DIRECTORIES = ["tenant_directory", "token_directory"]
+"""The first stays in the home cluster, the second is in every cluster that a tenant has lived in."""
 
 
 async def has_rows(connection: Connection, table: str) -> bool:
@@ -128,6 +133,18 @@ async def site(database_server: DatabaseServer, template_database: str) -> Async
         yield Site({name: ClusterUrls(*one) for name, one in urls.items()}, app, relay)
         await app.close()
         await relay.close()
+
+
+def test_every_table_of_tenants_is_copied(database_urls: DatabaseUrls) -> None:
+    """What the migrated database has counts here, and not what the code declares."""
+    with psycopg.connect(database_urls.owner) as connection:
+        assert sorted([table.name for table in list_copied_tables()] + DIRECTORIES) == tables(connection)
+        columns = connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND is_generated = 'NEVER' AND table_name = ANY (%s)",
+            [[table.name for table in list_copied_tables()]],
+        )
+        assert sorted(columns) == sorted((table.name, name) for table in list_copied_tables() for name in table.columns)
 
 
 async def test_a_copy_has_every_row_of_the_tenant_and_no_other(
