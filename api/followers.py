@@ -5,14 +5,14 @@ from collections import deque
 
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.storage.events import EventRow
-from schema.channels import Crowd
+from schema.channels import Channel
 from schema.masking import FeedEnded, ReaderTooSlow
 
 
 class Follower:
-    """The backlog of one subscription, or of a crowd of them. Everything up to ``position`` was handed to it.
+    """The backlog of one subscription, or of a channel of them. Everything up to ``position`` was handed to it.
 
-    With a customer only events of that customer are offered. ``crowd`` reads what is offered without waiting for it.
+    With a customer only events of that customer are offered. ``channel`` takes what is offered without waiting for it.
     """
 
     def __init__(
@@ -20,12 +20,12 @@ class Follower:
         shared: "SharedLog",
         position: int,
         max_backlog: int,
-        crowd: Crowd | None = None,
+        channel: Channel | None = None,
         customer_id: CustomerId | None = None,
     ) -> None:
         self.shared = shared
         self.position = position
-        self.crowd = crowd
+        self.channel = channel
         self._customer_id = customer_id
         self._max_backlog = max_backlog
         self._backlog: deque[EventRow] = deque()
@@ -34,9 +34,9 @@ class Follower:
         self._too_slow = False
 
     @property
-    def reader_count(self) -> int:
-        """How many subscriptions read here."""
-        return 1 if self.crowd is None else self.crowd.reader_count
+    def subscriber_count(self) -> int:
+        """How many subscriptions are told here."""
+        return 1 if self.channel is None else self.channel.subscriber_count
 
     @property
     def backlog_count(self) -> int:
@@ -60,14 +60,14 @@ class Follower:
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait for its slowest reader."""
-        return len(self._backlog) + (0 if self.crowd is None else self.crowd.most_waiting)
+        """How many events wait for its slowest subscriber."""
+        return len(self._backlog) + (0 if self.channel is None else self.channel.most_waiting)
 
     @property
     def unread_count(self) -> int:
-        """How many events wait for its readers, all together."""
-        waiting = len(self._backlog) * self.reader_count
-        return waiting if self.crowd is None else waiting + self.crowd.waiting_count
+        """How many events wait for its subscribers, all together."""
+        waiting = len(self._backlog) * self.subscriber_count
+        return waiting if self.channel is None else waiting + self.channel.waiting_count
 
     @property
     def is_full(self) -> bool:
@@ -95,20 +95,20 @@ class Follower:
         self._ended = True
         self._wake()
 
-    def part_from_slow(self) -> int:
-        """Part from readers that are behind; how many they were. Without a reader left the follower has ended."""
-        if self.crowd is not None and len(self._backlog) <= self._max_backlog // 2:
-            return self.crowd.part_from_slow(self._max_backlog // 2 - len(self._backlog))
+    def cut_off_slow(self) -> int:
+        """Cut off the subscribers that are behind; how many they were. Without one left it has ended."""
+        if self.channel is not None and len(self._backlog) <= self._max_backlog // 2:
+            return self.channel.cut_off_slow(self._max_backlog // 2 - len(self._backlog))
         self._too_slow = True
         self._backlog.clear()
         self._wake()
-        return self.reader_count
+        return self.subscriber_count
 
     def _wake(self) -> None:
-        if self.crowd is None:
+        if self.channel is None:
             self._changed.set()
         else:
-            self.crowd.wake()
+            self.channel.wake()
 
     def take_now(self) -> EventRow | None:
         """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""

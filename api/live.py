@@ -25,7 +25,7 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.ids import CustomerId, TenantId
 from loyalty.services.world import World
 from loyalty.storage.events import CHANNEL, EventRow, decode_hints
-from schema.channels import Crowd
+from schema.channels import Channel
 from tenancy.connection import NETWORK_OPTIONS
 from tenancy.outage import Outage, is_away
 
@@ -107,14 +107,14 @@ class EventHub:
     def count_followers(self, tenant_id: TenantId) -> int:
         """How many followers of a tenant are live; those that still read what happened before are not counted."""
         shared = self._logs.get(tenant_id)
-        return sum(follower.reader_count for follower in shared.followers) if shared else 0
+        return sum(follower.subscriber_count for follower in shared.followers) if shared else 0
 
     def measure(self) -> Following:
         """How much is followed just now. It may be called from another thread, so it looks at copies."""
         logs = list(self._logs.values())
         followers = [follower for shared in logs for follower in list(shared.followers)]
         waiting = sum(follower.unread_count for follower in followers)
-        readers = sum(follower.reader_count for follower in followers)
+        readers = sum(follower.subscriber_count for follower in followers)
         return Following(len(logs), readers, waiting, self._slow_readers)
 
     async def follow(
@@ -163,7 +163,7 @@ class EventHub:
     # ── followers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def join(
-        self, tenant_id: TenantId, position: int, crowd: Crowd | None = None, customer_id: CustomerId | None = None
+        self, tenant_id: TenantId, position: int, channel: Channel | None = None, customer_id: CustomerId | None = None
     ) -> Follower | None:
         """Follow from ``position`` on; None when the shared log is further already, so that there would be a gap."""
         if self._stopped:
@@ -178,7 +178,7 @@ class EventHub:
                 self._poller = asyncio.create_task(self._ask_each_second(), name="event poller")
         elif shared.position > position:
             return None
-        follower = Follower(shared, position, self._max_backlog, crowd, customer_id)
+        follower = Follower(shared, position, self._max_backlog, channel, customer_id)
         shared.followers.add(follower)
         return follower
 
@@ -287,7 +287,7 @@ class EventHub:
             rest = deadline - asyncio.get_running_loop().time()
             if rest <= 0 or not await _wait(shared.drained, rest):
                 for follower in late:
-                    self._slow_readers += follower.part_from_slow()
+                    self._slow_readers += follower.cut_off_slow()
                     if follower.has_ended:
                         self.leave(follower)
                 return

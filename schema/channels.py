@@ -1,9 +1,9 @@
 """A channel tells each event once to all live subscriptions that ask the same question.
 
 A subscription reads what is behind by itself. When nothing waits for it any more it joins the channel of its question,
-and needs no execution and no loop of its own. The channel reads an event once and hands the same payload to all members
-in one go. A member whose reader is behind, or an event that cannot be read, is the member's own again: it takes the
-event from its backlog, and tries and fails alone.
+and needs no execution and no loop of its own. The channel reads an event once and hands the same payload to all its
+subscribers in one go. A subscriber who is behind takes events from its own backlog. An event that cannot be read is
+read again by each subscriber alone.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from schema.fan_out import EventResult, Group
 from schema.masking import ReaderTooSlow
 from schema.scalars import Cursor
 
-MEMBERS_AT_ONCE = 500
-"""Members that are told an event before the process serves others."""
+SUBSCRIBERS_AT_ONCE = 500
+"""Subscribers that are told an event before the process serves others."""
 
 ReadEvent = Callable[[object, int], Awaitable[EventResult]]
 """Reads the fields of a value for the event at a position of the log, once for all who ask at the same time."""
@@ -33,30 +33,8 @@ SendNow = Callable[[str], bool]
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.subscriptions")
 
 
-class Crowd(Protocol):
-    """Subscriptions that follow a log together."""
-
-    @property
-    def reader_count(self) -> int:
-        """How many they are."""
-
-    @property
-    def most_waiting(self) -> int:
-        """How many events wait for the slowest of them."""
-
-    @property
-    def waiting_count(self) -> int:
-        """How many events wait for all of them together. It may be asked from another thread."""
-
-    def wake(self) -> None:
-        """Something is there to be taken, or the end."""
-
-    def part_from_slow(self, most_waiting: int) -> int:
-        """Part from those for whom more events wait; how many they were."""
-
-
 class Place(Protocol):
-    """Where a crowd stands in a log."""
+    """Where a channel stands in a log."""
 
     @property
     def has_ended(self) -> bool:
@@ -73,7 +51,11 @@ class Feed(Protocol):
     """Committed events of a tenant, as they come."""
 
     def join(
-        self, tenant_id: TenantId, position: int, crowd: Crowd | None = None, customer_id: CustomerId | None = None
+        self,
+        tenant_id: TenantId,
+        position: int,
+        channel: "Channel | None" = None,
+        customer_id: CustomerId | None = None,
     ) -> Place | None:
         """Follow from a position on, for a customer alone where one is given; None where there would be a gap."""
 
@@ -103,7 +85,7 @@ class Question(NamedTuple):
     """Makes the cursor of a position of the log."""
 
 
-class Member:
+class Subscriber:
     """One subscription in a channel. What waits for it stands in its backlog."""
 
     __slots__ = ("_backlog", "_channel", "_delivery", "_end", "_position", "_send_now", "_waiter")
@@ -144,7 +126,7 @@ class Member:
         self._end = reason
         self._wake()
 
-    def part(self, reason: Exception) -> None:
+    def cut_off(self, reason: Exception) -> None:
         """Throw away what waits, and let it end."""
         self._backlog.clear()
         self._channel.behind.discard(self)
@@ -176,70 +158,70 @@ class Member:
 
     def leave(self) -> None:
         """Be told no more. Harmless when repeated."""
-        # The channel asks what its first member asked, as long as it lives. It must not keep that member's socket.
+        # The channel asks what its first subscriber asked, as long as it lives. It must not keep that socket.
         self._send_now = None
         self._channel.leave(self)
 
 
 class Channel:
-    """The live subscriptions with one question. A `Crowd`. It works in a task only while there is something to tell."""
+    """The live subscriptions with one question. It works in a task only while there is something to tell."""
 
     def __init__(self, question: Question, watch: Watch, close: Callable[[], None]) -> None:
         self._question = question
         self._watch = watch
         self._close = close
         self._context = copy_context()
-        self._members: dict[Member, None] = {}
+        self._subscribers: dict[Subscriber, None] = {}
         self._work: asyncio.Task[None] | None = None
         self.place: Place | None = None
-        self.behind: set[Member] = set()
+        self.behind: set[Subscriber] = set()
 
     @property
-    def reader_count(self) -> int:
-        """How many members there are."""
-        return len(self._members)
+    def subscriber_count(self) -> int:
+        """How many subscribers there are."""
+        return len(self._subscribers)
 
     @property
     def most_waiting(self) -> int:
-        """How many events wait for the slowest member."""
-        return max((member.waiting_count for member in self.behind), default=0)
+        """How many events wait for the slowest subscriber."""
+        return max((subscriber.waiting_count for subscriber in self.behind), default=0)
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait for all members together."""
-        return sum(member.waiting_count for member in list(self.behind))
+        """How many events wait for all subscribers together. It may be asked from another thread."""
+        return sum(subscriber.waiting_count for subscriber in list(self.behind))
 
     @property
     def has_ended(self) -> bool:
-        """Whether its members are told no more."""
+        """Whether its subscribers are told no more."""
         return self.place is not None and self.place.has_ended
 
-    def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Member:
-        """A new member, who was told everything up to a position."""
-        member = Member(self, position, delivery, send_now)
-        self._members[member] = None
-        return member
+    def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Subscriber:
+        """A new subscriber, who was told everything up to a position."""
+        subscriber = Subscriber(self, position, delivery, send_now)
+        self._subscribers[subscriber] = None
+        return subscriber
 
-    def leave(self, member: Member) -> None:
-        """Forget a member; the channel ends with the last one."""
-        self._members.pop(member, None)
-        self.behind.discard(member)
+    def leave(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber; the channel ends with the last one."""
+        self._subscribers.pop(subscriber, None)
+        self.behind.discard(subscriber)
         self.note_taken()
-        if not self._members:
+        if not self._subscribers:
             self._close()
             if self._work is not None:
                 self._work.cancel()
 
     def note_taken(self) -> None:
-        """Tell the log that fewer events wait for a member."""
+        """Tell the log that fewer events wait for a subscriber."""
         if self.place is not None:
             self.place.note_taken()
 
-    def part_from_slow(self, most_waiting: int) -> int:
-        """Part from members for whom more events wait; how many they were."""
-        late = [member for member in self.behind if member.waiting_count > most_waiting]
-        for member in late:
-            member.part(ReaderTooSlow())
+    def cut_off_slow(self, most_waiting: int) -> int:
+        """Cut off the subscribers for whom more events wait; how many they were."""
+        late = [subscriber for subscriber in self.behind if subscriber.waiting_count > most_waiting]
+        for subscriber in late:
+            subscriber.cut_off(ReaderTooSlow())
         return len(late)
 
     def wake(self) -> None:
@@ -251,12 +233,12 @@ class Channel:
         try:
             while self.place is not None and (event := self.place.take_now()) is not None:
                 await self._tell(event)
-        except Exception as error:  # noqa: BLE001 - the members would wait for ever for a channel that died
-            for member in tuple(self._members):
+        except Exception as error:  # noqa: BLE001 - the subscribers would wait for ever for a channel that died
+            for subscriber in tuple(self._subscribers):
                 if isinstance(error, ReaderTooSlow):
-                    member.part(error)
+                    subscriber.cut_off(error)
                 else:
-                    member.end(error)
+                    subscriber.end(error)
         finally:
             self._work = None
 
@@ -265,20 +247,20 @@ class Channel:
         if value is None:
             return
         payload = None
-        if any(member.can_be_told_now for member in self._members):
+        if any(subscriber.can_be_told_now for subscriber in self._subscribers):
             payload = await self._find_payload(event, value)
-        members = tuple(self._members)
-        for start in range(0, len(members), MEMBERS_AT_ONCE):
-            for member in members[start : start + MEMBERS_AT_ONCE]:
-                if member in self._members:
-                    member.tell(event, payload)
+        subscribers = tuple(self._subscribers)
+        for start in range(0, len(subscribers), SUBSCRIBERS_AT_ONCE):
+            for subscriber in subscribers[start : start + SUBSCRIBERS_AT_ONCE]:
+                if subscriber in self._subscribers:
+                    subscriber.tell(event, payload)
             await asyncio.sleep(0)
 
     async def _find_payload(self, event: EventRow, value: object) -> str | None:
-        """What all members are sent; None where an error is to be told to each of them, or the event read again."""
+        """What all subscribers are sent; None where each is told of an error, or reads the event again."""
         try:
             result = await self._question.read(value, event.position)
-        except Exception as error:  # noqa: BLE001 - each member reads it by itself, and is told what went wrong
+        except Exception as error:  # noqa: BLE001 - each subscriber reads it by itself, and is told what went wrong
             log.info("an event is read by each subscription", reason=type(error).__name__)
             return None
         return (
@@ -288,7 +270,7 @@ class Channel:
         )
 
     async def read(self, event: EventRow) -> EventResult:
-        """The answer to an event for one member."""
+        """The answer to an event for one subscriber."""
         return await self._question.read(self._watch.show(event, self._question.cursor_at), event.position)
 
 
@@ -309,7 +291,7 @@ class Channels:
         position: int,
         delivery: Delivery,
         send_now: SendNow | None,
-    ) -> Member | None:
+    ) -> Subscriber | None:
         """Join the channel of a question, having been told everything up to a position; None where that leaves a gap.
 
         The channel stands at most there, since its log is read no further.

@@ -212,11 +212,11 @@ class Context:
         services, question = self.services, self._question
         if question is None:
             return False
-        member = services.channels.join(services.feed, question, watch, position, self.delivery, self.send_now)
-        if member is not None:
-            self.delivery.channel = member
+        subscriber = services.channels.join(services.feed, question, watch, position, self.delivery, self.send_now)
+        if subscriber is not None:
+            self.delivery.subscriber = subscriber
             self._question = self.send_now = None
-        return member is not None
+        return subscriber is not None
 
     def for_event(self, position: int) -> "Context":
         """A context in which one event is read for a channel, with loaders of its own."""

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from graphql import GraphQLError
@@ -17,6 +17,9 @@ from strawberry.types.execution import PreExecutionError
 
 from loyalty.storage.events import EventRow
 from schema.masking import READER_TOO_SLOW, RESUME, ErrorCode, refusal, retry_hint
+
+if TYPE_CHECKING:
+    from schema.channels import Subscriber
 
 EVENT_ATTEMPTS = 5
 """How often the fields of one event are read until the operation ends."""
@@ -50,19 +53,6 @@ class StreamFailure(ExecutionResult):
     """The last result of a subscription that ends because of an error. No event is part of it."""
 
 
-class Channeled(Protocol):
-    """A subscription whose events come from a channel."""
-
-    async def take(self) -> EventRow:
-        """The next event that was not sent at once. Raises what ended the channel."""
-
-    async def read(self, event: EventRow) -> ExecutionResult:
-        """The answer to an event."""
-
-    def leave(self) -> None:
-        """Be told no more. Harmless when repeated."""
-
-
 class Delivery:
     """Where one subscription stands: which event it reads, and up to which one everything was delivered.
 
@@ -85,8 +75,8 @@ class Delivery:
         self.position: int | None = None
         """Where the event that is read stands in the log."""
         self._done_up_to: str | int | None = None
-        self.channel: Channeled | None = None
-        """What tells the events of the subscription from now on; None as long as it reads by itself."""
+        self.subscriber: Subscriber | None = None
+        """Where a channel tells the events of the subscription from now on; None as long as it reads by itself."""
 
     def begin_after(self, cursor: str | None) -> None:
         """Note from where the subscription was asked to begin."""
@@ -110,18 +100,18 @@ class Delivery:
                     async for attempt in attempts:
                         yield attempt
 
-    async def deliver_from(self, channel: "Channeled") -> AsyncGenerator[ExecutionResult, None]:
-        """What a channel does not send at once, each event once for each attempt to read its fields."""
+    async def deliver_from(self, subscriber: "Subscriber") -> AsyncGenerator[ExecutionResult, None]:
+        """What a channel does not send to a subscriber at once, each event once for each attempt to read its fields."""
         while True:
             try:
-                event = await channel.take()
+                event = await subscriber.take()
             except Exception as error:  # noqa: BLE001 - masked by who takes the results
                 yield _fail(error)
                 return
             self.take(event.position)
             async with aclosing(self._offer(event)) as attempts:
                 async for attempt in attempts:
-                    yield await _read(channel, attempt)
+                    yield await _read(subscriber, attempt)
 
     async def _offer(self, value: V) -> AsyncGenerator[V, None]:
         """Yield the value of the event that was taken, once for each attempt to read its fields."""
@@ -195,9 +185,9 @@ class Delivery:
         return GraphQLError(error.message, extensions=extensions)
 
 
-async def _read(channel: Channeled, event: EventRow) -> ExecutionResult:
+async def _read(subscriber: "Subscriber", event: EventRow) -> ExecutionResult:
     try:
-        return await channel.read(event)
+        return await subscriber.read(event)
     except Exception as error:  # noqa: BLE001 - masked by who takes the results
         return _fail(error)
 

@@ -191,8 +191,8 @@ class ExecutableSchema(strawberry.Schema):
             self._mask(last, context)
             yield last
         finally:
-            if delivery.channel is not None:
-                delivery.channel.leave()
+            if delivery.subscriber is not None:
+                delivery.subscriber.leave()
             if span is not None:
                 span.end()
             self._tell_end(context, last, began)
@@ -228,8 +228,8 @@ async def _go_on(results: AsyncGenerator[Any, None], delivery: Delivery) -> Asyn
     async with aclosing(results):
         async for result in results:
             yield result
-    if delivery.channel is not None:
-        async with aclosing(delivery.deliver_from(delivery.channel)) as told:
+    if delivery.subscriber is not None:
+        async with aclosing(delivery.deliver_from(delivery.subscriber)) as told:
             async for result in told:
                 yield result
 

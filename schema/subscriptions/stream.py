@@ -42,7 +42,7 @@ async def follow(info: Info, after: str | None, watch: Watch) -> AsyncGenerator[
     except InvalidInput as refused:
         # The feed knows positions, not where a reader wrote them.
         raise InvalidInput.one(name, reason=refused.problems[0].reason) from refused
-    if context.delivery.channel is None:
+    if context.delivery.subscriber is None:
         raise FeedEnded
 
 

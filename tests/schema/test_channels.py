@@ -34,7 +34,7 @@ from tests.loyalty.services.builders import customer_actor, one_point_per_euro
 from tests.schema.test_fan_out import CountingFanOut
 from tests.schema.test_statements import no_signer
 
-CROWD = 30
+SUBSCRIBERS = 30
 CUSTOMERS = 3
 BACKLOG = 6
 CHANGES = "subscription($after: Cursor) { pointsChanged(after: $after) { cursor entry { points customer { id } } } }"
@@ -111,12 +111,12 @@ class Process:
         )
 
     @asynccontextmanager
-    async def crowd(self, *actors: Actor, **variables: Any) -> AsyncIterator[list[Listener]]:
+    async def subscribe(self, *actors: Actor, **variables: Any) -> AsyncIterator[list[Listener]]:
         """Live subscriptions of these actors."""
         listeners = [Listener(self, actor) for actor in actors]
         tasks = [one.begin(self, variables) for one in listeners]
         try:
-            await until(lambda: all(one.context.delivery.channel is not None for one in listeners))
+            await until(lambda: all(one.context.delivery.subscriber is not None for one in listeners))
             yield listeners
         finally:
             for task in tasks:
@@ -162,8 +162,8 @@ async def _has_events(world: World, salon: Salon, count: int) -> bool:
 async def test_an_event_is_read_once_and_sent_to_all_without_a_turn_of_their_own(
     process: Process, world: World, salon: Salon
 ) -> None:
-    async with process.crowd(*[salon.manager] * CROWD) as listeners:
-        assert (len(process.services.channels), process.hub.count_followers(salon.tenant_id)) == (1, CROWD)
+    async with process.subscribe(*[salon.manager] * SUBSCRIBERS) as listeners:
+        assert (len(process.services.channels), process.hub.count_followers(salon.tenant_id)) == (1, SUBSCRIBERS)
         assert process.answers.read == 0
         await buy_again(world, salon, "live")
         await until(lambda: len(listeners[-1].payloads) == CUSTOMERS)
@@ -178,7 +178,7 @@ async def test_who_was_behind_goes_on_with_the_others_and_misses_nothing(
     process: Process, world: World, salon: Salon
 ) -> None:
     """They read what was before, in three places of the log, and meet in one channel."""
-    async with process.crowd(salon.manager), asyncio.TaskGroup() as group:
+    async with process.subscribe(salon.manager), asyncio.TaskGroup() as group:
         starts = [Context(process.services, salon.manager, "").event_cursor(n) for n in range(3)]
         late = [Listener(process, salon.manager) for _ in starts]
         tasks = [
@@ -199,7 +199,7 @@ async def test_each_customer_is_told_of_own_events_alone_and_others_cost_nothing
     process: Process, world: World, salon: Salon, customers: list[CustomerId]
 ) -> None:
     actors = [customer_actor(salon.tenant_id, customer_id) for customer_id in customers]
-    async with process.crowd(*actors, *actors) as listeners:
+    async with process.subscribe(*actors, *actors) as listeners:
         assert len(process.services.channels) == CUSTOMERS
         await buy_again(world, salon, "anna", [0, 0, 0])
         await until(lambda: all(len(listeners[n].payloads) == 3 for n in (0, CUSTOMERS)))
@@ -208,7 +208,7 @@ async def test_each_customer_is_told_of_own_events_alone_and_others_cost_nothing
 
 
 async def test_a_slow_reader_takes_its_turn_and_keeps_the_order(process: Process, world: World, salon: Salon) -> None:
-    async with process.crowd(salon.manager, salon.manager) as (quick, slow):
+    async with process.subscribe(salon.manager, salon.manager) as (quick, slow):
         slow.fall_behind()
         await buy_again(world, salon, "slow")
         await until(lambda: len(quick.payloads) == CUSTOMERS and len(slow.results) == 1)
@@ -225,7 +225,7 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_the_others_are_told_al
     process: Process, world: World, salon: Salon
 ) -> None:
     many = [number % CUSTOMERS for number in range(3 * BACKLOG)]
-    async with process.crowd(salon.manager, salon.manager) as (quick, slow):
+    async with process.subscribe(salon.manager, salon.manager) as (quick, slow):
         slow.fall_behind()
         await buy_again(world, salon, "many", many)
         await until(lambda: len(quick.payloads) == len(many))
@@ -238,11 +238,11 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_the_others_are_told_al
         assert (error.extensions["reason"], error.extensions["after"]) == (READER_TOO_SLOW, after)
 
 
-async def test_every_member_is_told_where_to_resume_when_the_process_stops(
+async def test_every_subscriber_is_told_where_to_resume_when_the_process_stops(
     process: Process, world: World, salon: Salon
 ) -> None:
     """The cursor is that of the last event, whichever way it was sent."""
-    async with process.crowd(salon.manager, salon.manager) as listeners:
+    async with process.subscribe(salon.manager, salon.manager) as listeners:
         await buy_again(world, salon, "live")
         await until(lambda: all(len(one.payloads) == CUSTOMERS for one in listeners))
         await process.hub.stop()
@@ -266,7 +266,7 @@ async def test_an_event_that_cannot_be_read_at_first_is_told_to_each_in_order(
         return await read(*arguments)
 
     monkeypatch.setattr(process.treue, "unavailable", (OSError,))
-    async with process.crowd(*[salon.manager] * 3) as listeners:
+    async with process.subscribe(*[salon.manager] * 3) as listeners:
         monkeypatch.setattr(process.answers, "answer", fail_at_first)
         await buy_again(world, salon, "live")
         await until(lambda: all(len(one.told()) == CUSTOMERS for one in listeners))
@@ -279,9 +279,9 @@ async def test_an_event_that_cannot_be_read_at_first_is_told_to_each_in_order(
     assert not failing
 
 
-async def test_a_channel_ends_with_its_last_member(process: Process, salon: Salon) -> None:
-    async with asyncio.timeout(GENEROUS_SECONDS), process.crowd(salon.manager) as (first,):
-        async with process.crowd(salon.manager):
+async def test_a_channel_ends_with_its_last_subscriber(process: Process, salon: Salon) -> None:
+    async with asyncio.timeout(GENEROUS_SECONDS), process.subscribe(salon.manager) as (first,):
+        async with process.subscribe(salon.manager):
             assert process.hub.count_followers(salon.tenant_id) == 2
         assert process.hub.count_followers(salon.tenant_id) == 1
         assert first.results == []
@@ -292,8 +292,8 @@ async def test_who_unsubscribes_while_an_event_is_told_is_not_kept(
     process: Process, world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first who is told lets all others leave, while the channel is about to tell them."""
-    monkeypatch.setattr("schema.channels.MEMBERS_AT_ONCE", 1)
-    async with process.crowd(*[salon.manager] * 10) as listeners:
+    monkeypatch.setattr("schema.channels.SUBSCRIBERS_AT_ONCE", 1)
+    async with process.subscribe(*[salon.manager] * 10) as listeners:
 
         def leave_others(told: Listener) -> None:
             for one in listeners:
@@ -312,7 +312,7 @@ async def test_who_unsubscribes_while_an_event_is_told_is_not_kept(
 async def test_who_subscribes_after_a_channel_was_cut_off_is_told_by_another(
     process: Process, world: World, salon: Salon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A channel is cut off when the process reads its events too slowly. Its members may take long to leave."""
+    """A channel is cut off when the process reads its events too slowly. Its subscribers may take long to leave."""
     many = [number % CUSTOMERS for number in range(3 * BACKLOG)]
     read, free = process.answers.answer, asyncio.Event()
 
@@ -321,11 +321,11 @@ async def test_who_subscribes_after_a_channel_was_cut_off_is_told_by_another(
         return await read(*arguments)
 
     monkeypatch.setattr(process.answers, "answer", read_late)
-    async with process.crowd(salon.manager) as (cut_off,):
+    async with process.subscribe(salon.manager) as (cut_off,):
         await buy_again(world, salon, "many", many)
         await until(lambda: process.hub.measure().slow_readers == 1)
         await until(lambda: _has_events(world, salon, CUSTOMERS + len(many)))
-        async with process.crowd(salon.manager) as (fresh,):
+        async with process.subscribe(salon.manager) as (fresh,):
             free.set()
             await until(lambda: cut_off.task is not None and cut_off.task.done())
             assert cut_off.results[-1].errors[0].extensions["reason"] == READER_TOO_SLOW
@@ -337,8 +337,8 @@ async def test_who_subscribes_after_a_channel_was_cut_off_is_told_by_another(
 async def test_who_began_a_channel_and_left_is_not_kept_by_it(process: Process, salon: Salon) -> None:
     began = [Listener(process, salon.manager)]
     task = began[0].begin(process, {})
-    await until(lambda: began[0].context.delivery.channel is not None)
-    async with process.crowd(salon.manager):
+    await until(lambda: began[0].context.delivery.subscriber is not None)
+    async with process.subscribe(salon.manager):
         assert len(process.services.channels) == 1
         kept = weakref.ref(began[0])
         began.pop().leave()
