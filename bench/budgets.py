@@ -11,7 +11,6 @@ what these ask is refused with RATE_LIMITED. The neighbour's p50 and p99 are pri
 import argparse
 import asyncio
 import contextlib
-import os
 import statistics
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from bench.service import (
     Service,
     another_server,
     cpu_seconds_of,
+    pin_servers,
     prepare_tenant,
     record_orders,
     running_service,
@@ -91,7 +91,7 @@ async def _measure(rounds: int, seconds: float, clients: int) -> None:
         await record_orders(service.world, busy, 1, CUSTOMERS)
         await _lift_limits(service)
         with another_server(service, settings) as (port, server):
-            _pin(server.pid)
+            pin_servers([server.pid])
             situations = {
                 "alone": (0, None),
                 "beside a tenant within its budget": (clients, WITHIN),
@@ -122,14 +122,6 @@ async def _lift_limits(service: Service) -> None:
     most = BudgetLimits(MOST_BUDGET_POINTS, MOST_BUDGET_POINTS)
     await limit_tenant(World(relay), service.tenant_id, most)
     await relay.close()
-
-
-def _pin(server: int) -> None:
-    """The server on one core and this process on another, where there are two."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        os.sched_setaffinity(server, {cores[0]})
-        os.sched_setaffinity(0, {cores[1]})
 
 
 async def _ask_once(port: int, request: bytes) -> bytes:

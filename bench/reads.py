@@ -11,7 +11,6 @@ is compared with what the second server said before.
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import tempfile
@@ -25,7 +24,7 @@ import orjson
 
 from bench.exchange import exchange, post_of
 from bench.reader import say_where
-from bench.service import HOST, Service, another_server, cpu_seconds_of, running_service
+from bench.service import HOST, Service, another_server, cpu_seconds_of, pin_servers, running_service
 from loyalty.services.tier import create_tier
 
 CUSTOMERS = 2_000
@@ -106,7 +105,7 @@ async def _measure(compared: Comparison, rounds: int, seconds: float, connection
         ):
             first = Server(compared.first, service.port, service.server.pid)
             servers = (first, Server(compared.second, port, process.pid))
-            _pin(servers)
+            pin_servers(server.pid for server in servers)
             for name, document in OPERATIONS.items():
                 asked = await _ask_for_answers(servers[1], _requests(service, document))
                 slices: dict[str, list[Slice]] = {server.name: [] for server in servers}
@@ -133,15 +132,6 @@ async def _fill(service: Service) -> None:
     await create_tier(service.world, service.manager, "Silver", "#C0C0C0", 5)
     await create_tier(service.world, service.manager, "Gold", "#D4AF37", 5_000)
     await service.buy(1, CUSTOMERS)
-
-
-def _pin(servers: Sequence[Server]) -> None:
-    """The servers on one core and this process on another, where there are two."""
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
-        for server in servers:
-            os.sched_setaffinity(server.pid, {cores[0]})
-        os.sched_setaffinity(0, {cores[1]})
 
 
 def _requests(service: Service, document: str) -> list[bytes]:
