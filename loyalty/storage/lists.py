@@ -1,7 +1,7 @@
 """Pages of what happened: purchases, adjustments, holds and redemptions, each by its time, the newest first.
 
-A list narrowed to a customer, or to nothing, reads its page from an index. Other filters are checked row by row on the
-way, so a page of something rare in a long list reads more than it answers.
+A list narrowed to a customer, to locations, or to nothing, reads its page from an index. Other filters are checked row
+by row on the way, so a page of something rare in a long list reads more than it answers.
 """
 
 from collections.abc import Sequence
@@ -85,6 +85,9 @@ class LotFilter(NamedTuple):
     states: Sequence[LotState] | None = None
 
 
+OfLocations = PurchaseFilter | AdjustmentFilter | HoldFilter | RedemptionFilter
+
+
 def _rows(table: Table, columns: Sequence[Any]) -> Select[Any]:
     return select(*columns).where(table.c.tenant_id == tenant_parameter())
 
@@ -110,7 +113,7 @@ def narrow_purchases(wanted: PurchaseFilter) -> Narrowed:
     rows.keep_among(known.external_id, wanted.external_ids)
     rows.keep_starting(known.external_id, wanted.search)
     rows.keep_within(known.recorded_at, wanted.start_at, wanted.end_at)
-    rows.keep_among(known.location, wanted.locations)
+    _keep_locations(rows, known.location, wanted)
     return rows
 
 
@@ -120,12 +123,20 @@ def narrow_adjustments(wanted: AdjustmentFilter) -> Narrowed:
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_among(known.reason, wanted.reasons)
     rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
-    rows.keep_among(known.location, wanted.locations)
+    _keep_locations(rows, known.location, wanted)
     rows.keep_sign(known.points, wanted.sign)
     rows.keep_any_equal("actor", (known.actor, known.actor_subject), wanted.actor)
     if wanted.note is not None:
         rows.keep("note", _has_note, note=wanted.note)
     return rows
+
+
+def _keep_locations(rows: Narrowed, location: ColumnElement[Any], wanted: OfLocations) -> None:
+    """Keep rows of some locations: of one customer by looking through them, of everybody by the index of each."""
+    if wanted.customer_id is None:
+        rows.keep_each(location, wanted.locations)
+    else:
+        rows.keep_among(location, wanted.locations)
 
 
 def _has_note() -> ColumnElement[bool]:
@@ -140,7 +151,7 @@ def narrow_holds(wanted: HoldFilter) -> Narrowed:
     rows.keep_among(known.state, wanted.states)
     rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
     rows.keep_within(known.created_at, wanted.start_at, wanted.end_at)
-    rows.keep_among(known.location, wanted.locations)
+    _keep_locations(rows, known.location, wanted)
     rows.keep_equal(known.actor, wanted.actor)
     return rows
 
@@ -151,7 +162,7 @@ def narrow_redemptions(wanted: RedemptionFilter) -> Narrowed:
     rows.keep_equal(known.customer_id, wanted.customer_id)
     rows.keep_purchase(known.purchase_kind, known.purchase_external_id, wanted.purchase)
     rows.keep_within(known.redeemed_at, wanted.start_at, wanted.end_at)
-    rows.keep_among(known.location, wanted.locations)
+    _keep_locations(rows, known.location, wanted)
     rows.keep_equal(known.actor, wanted.actor)
     return rows
 

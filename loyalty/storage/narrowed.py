@@ -8,9 +8,10 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, bindparam, func, literal_column, or_, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from loyalty.rules.listing import PointsSign
 from loyalty.storage.points_paid import PurchaseKey
@@ -30,6 +31,7 @@ class Narrowed:
     def __init__(self, rows: Select[Any], order: Keyset) -> None:
         self._rows, self._order = rows, order
         self._steps: dict[str, Callable[[], ColumnElement[bool]]] = {}
+        self._each: ColumnElement[Any] | None = None
         self._parameters: dict[str, Any] = {}
 
     def keep(self, step: str, condition: Callable[[], ColumnElement[bool]], **parameters: object) -> None:
@@ -64,6 +66,16 @@ class Narrowed:
         if values is not None:
             name = f"in_{column.key}"
             self.keep(name, lambda: among(column, name), **{name: list(values)})
+
+    def keep_each(self, column: ColumnElement[Any], values: Sequence[Any] | None) -> None:
+        """Keep rows with one of these values, each once; None keeps all.
+
+        A page is put together from a page of each value. So an index of value and order serves it, however many rows
+        other values have.
+        """
+        if values is not None:
+            self._each = column
+            self._parameters[_EACH] = list(values)
 
     def keep_starting(self, column: ColumnElement[Any], prefix: str | None) -> None:
         """Keep rows whose text begins with a prefix; an index serves this operator behind row-level security."""
@@ -105,20 +117,44 @@ class Narrowed:
 
     def _statement(self, form: Hashable, make: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
         steps = self._steps
-        key = (self._rows, self._order, tuple(steps), form)
+        key = (self._rows, self._order, self._each is not None, tuple(steps), form)
         return _make_statement(_Shape(key, lambda: make(self._rows.where(*(step() for step in steps.values())))))
 
     def _page(self, limit: int, descends: bool, beyond: bool, rows: Select[Any]) -> Select[Any]:  # noqa: FBT001 - partial
         columns = self._order.columns
+        if self._each is not None:
+            return self._page_of_each(self._each, limit, descends, beyond, rows)
         if beyond:
-            marks = (bindparam(name, type_=column.type) for name, column in zip(_MARKS, columns, strict=True))
-            place, mark = tuple_(*columns), tuple_(*marks)
-            rows = rows.where(place < mark if descends else place > mark)
-        return rows.order_by(*([column.desc() for column in columns] if descends else columns)).limit(
-            literal_column(str(limit))
-        )
+            rows = rows.where(_lies_beyond(columns, _name_marks(columns), descends))
+        return _cut(rows, columns, limit, descends)
+
+    def _page_of_each(
+        self,
+        column: ColumnElement[Any],
+        limit: int,
+        descends: bool,  # noqa: FBT001 - partial
+        beyond: bool,  # noqa: FBT001 - partial
+        rows: Select[Any],
+    ) -> Select[Any]:
+        """A page out of a page of each value.
+
+        A value is bounded from both sides and is the first column of the order. So only an index that begins with it
+        gives this order; told that it is equal, the planner takes the index of all rows where it expects most to match.
+        """
+        value, columns = _each.c.value, self._order.columns
+        ordered = (column, *columns)
+        rows = rows.where(column >= value if descends else column <= value)
+        if beyond:
+            rows = rows.where(_lies_beyond(ordered, (value, *_name_marks(columns)), descends))
+        else:
+            rows = rows.where(column <= value if descends else column >= value)
+        found = _cut(rows, ordered, limit, descends).correlate(_each).lateral("found")
+        shown = [cast("ColumnElement[Any]", found.corresponding_column(cast("Any", one))) for one in columns]
+        return _cut(select(*found.c).join_from(_each, found, true()), shown, limit, descends)
 
     def _count(self, rows: Select[Any]) -> Select[Any]:
+        if self._each is not None:
+            rows = rows.where(among(self._each, _EACH))
         some: Select[Any] = rows.with_only_columns(literal_column("1"), maintain_column_froms=True).order_by(None)
         return select(func.count()).select_from(some.limit(literal_column(str(MAX_TOTAL_COUNT + 1))).subquery("some"))
 
@@ -133,6 +169,24 @@ def has_text(column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
     return func.strpos(func.lower(column), func.lower(bindparam(parameter))) > 0
 
 
+def _cut(rows: Select[Any], columns: Sequence[Any], limit: int, descends: bool) -> Select[Any]:  # noqa: FBT001 - partial
+    """The first rows in the order of some columns."""
+    order = [column.desc() for column in columns] if descends else columns
+    return rows.order_by(*order).limit(literal_column(str(limit)))
+
+
+def _lies_beyond(columns: Sequence[Any], marks: Sequence[Any], descends: bool) -> ColumnElement[bool]:  # noqa: FBT001
+    place, mark = tuple_(*columns), tuple_(*marks)
+    return place < mark if descends else place > mark
+
+
+def _name_marks(columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    return [bindparam(name, type_=column.type) for name, column in zip(_MARKS, columns, strict=True)]
+
+
+_EACH = "each"
+"""The parameter of the values of ``keep_each``."""
+_each = func.unnest(bindparam(_EACH, type_=ARRAY(Text))).table_valued("value", name="each").render_derived()
 _MARKS = ("beyond_value", "beyond_id")
 """The parameters of the place where a window begins."""
 

@@ -607,6 +607,12 @@ class Day:
         await get_report(world, at_till, date(2023, 1, 1), date(2030, 12, 31))
         await get_daily_figures(world, at_till, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
         await list_activity(world, at_till, EntryFilter(), Window(1))
+        for counter in (at_till, replace(salon.staff, locations=frozenset({"till", "nowhere"}))):
+            for beyond in (None, TimePlace(datetime.now(UTC), found.id)):
+                await list_purchases(world, counter, PurchaseFilter(), Window(20, beyond))
+                await list_adjustments(world, counter, AdjustmentFilter(), Window(20, beyond))
+                await list_holds(world, counter, HoldFilter(), Window(20, beyond))
+                await list_redemptions(world, counter, RedemptionFilter(), Window(20, beyond))
         await self._look_through_lists(found.id)
         await self._load_relations()
 

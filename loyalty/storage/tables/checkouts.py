@@ -86,6 +86,7 @@ holds = tenant_table(
     due_index("holds_expires_at_idx", "expires_at", where="state = 'ACTIVE'"),
     index("holds_customer_idx", "customer_id", "created_at", "id"),
     index("holds_created_idx", "created_at", "id"),
+    index("holds_location_idx", "location", "created_at", "id", where=sql("location IS NOT NULL")),
     index("holds_purchase_idx", "purchase_kind", "purchase_external_id"),
 )
 
@@ -130,6 +131,7 @@ redemptions = tenant_table(
     check("purchase", "(purchase_kind IS NULL) = (purchase_external_id IS NULL)"),
     index("redemptions_customer_idx", "customer_id", "redeemed_at", "id"),
     index("redemptions_redeemed_idx", "redeemed_at", "id"),
+    index("redemptions_location_idx", "location", "redeemed_at", "id", where=sql("location IS NOT NULL")),
     index("redemptions_purchase_idx", "purchase_kind", "purchase_external_id"),
 )
 

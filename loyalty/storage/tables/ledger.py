@@ -151,6 +151,7 @@ adjustments = tenant_table(
     check("points", "(points > 0 AND requested_points >= points) OR (points < 0 AND requested_points <= points)"),
     index("adjustments_customer_idx", "customer_id", "created_at", "id"),
     index("adjustments_created_idx", "created_at", "id"),
+    index("adjustments_location_idx", "location", "created_at", "id", where=sql("location IS NOT NULL")),
 )
 
 idempotency_keys = tenant_table(

@@ -62,6 +62,7 @@ purchases = tenant_table(
     check("refunded_minor", "refunded_minor BETWEEN 0 AND total_minor"),
     index("purchases_customer_idx", "customer_id", "recorded_at", "id"),
     index("purchases_recorded_idx", "recorded_at", "id"),
+    index("purchases_location_idx", "location", "recorded_at", "id", where=sql("location IS NOT NULL")),
     index("purchases_evaluation_idx", "evaluates_at", "id", where=sql("evaluates_at IS NOT NULL")),
     due_index("purchases_evaluates_at_idx", "evaluates_at"),
 )

@@ -1,0 +1,38 @@
+"""Lists that are narrowed to locations read their page from an index. Rows that name no location are not in it.
+
+Revision ID: 0057
+Revises: 0056
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0057"
+down_revision = "0056"
+branch_labels = None
+depends_on = None
+
+LISTS = {
+    "purchases": "recorded_at",
+    "adjustments": "created_at",
+    "holds": "created_at",
+    "redemptions": "redeemed_at",
+}
+"""The time that each list is ordered by."""
+
+
+def upgrade() -> None:
+    """Apply."""
+    for table, time in LISTS.items():
+        op.create_index(
+            f"{table}_location_idx",
+            table,
+            ["tenant_id", "location", time, "id"],
+            postgresql_where=sa.text("location IS NOT NULL"),
+        )
+
+
+def downgrade() -> None:
+    """Take it away."""
+    for table in LISTS:
+        op.drop_index(f"{table}_location_idx", table)
