@@ -64,5 +64,5 @@ async def test_pages_of_locations_are_the_list_without_the_rest(
         seen = [row for row in whole if row.location in scope]
         assert await read_pages(page, actor, place, ascending=ascending) == seen
         assert await read_pages(page, actor, place, ascending=ascending, backwards=True) == seen[::-1]
-        wanted = PurchaseFilter() if kind == "purchases" else AdjustmentFilter()
+        wanted: Any = PurchaseFilter() if kind == "purchases" else AdjustmentFilter()
         assert await count_listed(world, actor, wanted) == len(seen)
