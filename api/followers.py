@@ -1,4 +1,4 @@
-"""Who follows a tenant's log in this process, and what waits for each of them."""
+"""The followers of a tenant's log in this process, and the events that wait for each follower."""
 
 import asyncio
 from collections import deque
@@ -10,9 +10,10 @@ from schema.masking import FeedEnded, ReaderTooSlow
 
 
 class Follower:
-    """The backlog of one subscription, or of a channel of them. Everything up to ``position`` was handed to it.
+    """One subscription, or one channel of subscriptions, with a backlog. It was given all events up to ``position``.
 
-    With a customer only events of that customer are offered. ``channel`` takes what is offered without waiting for it.
+    With a customer the follower is given only that customer's events. A ``channel`` takes events when it is woken; a
+    single subscription waits in `take`.
     """
 
     def __init__(
@@ -35,68 +36,68 @@ class Follower:
 
     @property
     def subscriber_count(self) -> int:
-        """How many subscriptions are told here."""
+        """How many subscriptions this follower stands for."""
         return 1 if self.channel is None else self.channel.subscriber_count
 
     @property
     def backlog_count(self) -> int:
-        """How many events wait to be taken."""
+        """How many events wait in the backlog."""
         return len(self._backlog)
 
     @property
     def has_ended(self) -> bool:
-        """Whether it is offered no more: it was too slow, or the process stops."""
+        """Whether no more events come: the follower was too slow, or the process stops."""
         return self._too_slow or self._ended
 
     @property
     def has_caught_up(self) -> bool:
-        """Whether it goes on, and no event waits."""
+        """Whether the backlog is empty and the follower has not ended."""
         return not (self._backlog or self.has_ended)
 
     @property
     def reached(self) -> int:
-        """The position up to which it has taken everything, when it has caught up."""
+        """The position up to which no event is missing, once the follower has caught up."""
         return max(self.position, self.shared.position)
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait for its slowest subscriber."""
+        """How many events wait for the slowest subscription."""
         return len(self._backlog) + (0 if self.channel is None else self.channel.most_waiting)
 
     @property
     def unread_count(self) -> int:
-        """How many events wait for its subscribers, all together."""
+        """How many events wait for all subscriptions together."""
         waiting = len(self._backlog) * self.subscriber_count
         return waiting if self.channel is None else waiting + self.channel.waiting_count
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more fits in."""
+        """Whether the slowest subscription has no room for another event."""
         return self.waiting_count >= self._max_backlog
 
     @property
     def is_behind(self) -> bool:
-        """Whether more than half of what fits in waits to be taken."""
+        """Whether more than half of the allowed backlog waits for the slowest subscription."""
         return self.waiting_count > self._max_backlog // 2
 
     def wants(self, event: EventRow) -> bool:
-        """Whether an event is offered to it."""
+        """Whether the follower gets an event."""
         return self._customer_id is None or self._customer_id == event.customer_id
 
     def offer(self, event: EventRow) -> None:
-        """Add an event to the backlog, which is not full; one that the follower has read by itself is passed over."""
+        """Add an event to the backlog, which must have room. Skip an event that the follower has read already."""
         if event.position > self.position:
             self.position = event.position
             self._backlog.append(event)
             self._wake()
 
     def end(self) -> None:
-        """Let the follower take what waits, then end."""
+        """End the follower, after it has taken the events that wait."""
         self._ended = True
         self._wake()
 
     def cut_off_slow(self) -> int:
-        """Cut off the subscribers that are behind; how many they were. Without one left it has ended."""
+        """Cut off the slow subscriptions; returns how many. If the whole follower is slow, it ends."""
         if self.channel is not None and len(self._backlog) <= self._max_backlog // 2:
             return self.channel.cut_off_slow(self._max_backlog // 2 - len(self._backlog))
         self._too_slow = True
@@ -111,7 +112,7 @@ class Follower:
             self.channel.wake()
 
     def take_now(self) -> EventRow | None:
-        """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""
+        """Take the next event; None when no event waits. Raises ReaderTooSlow, and FeedEnded at the end."""
         if not self._backlog:
             if self._too_slow:
                 raise ReaderTooSlow
@@ -126,7 +127,7 @@ class Follower:
         self.shared.drained.set()
 
     async def take(self) -> EventRow | None:
-        """The next event, when there is one; None at the end. Raises ReaderTooSlow."""
+        """Wait for the next event and take it; None at the end. Raises ReaderTooSlow."""
         try:
             while (event := self.take_now()) is None:
                 self._changed.clear()
@@ -137,7 +138,7 @@ class Follower:
 
 
 class SharedLog:
-    """One tenant's log as this process follows it, for all followers together; lives while there are any."""
+    """The log of one tenant, read once for all its followers in this process. It lives while it has a follower."""
 
     def __init__(self, tenant_id: TenantId, position: int) -> None:
         self.tenant_id = tenant_id

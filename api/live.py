@@ -55,7 +55,7 @@ class Following(NamedTuple):
     backlog_events: int
     """Events that wait for followers, all together."""
     slow_readers: int
-    """Followers that were cut off since the process started."""
+    """Subscriptions that were cut off for being too slow since the process started."""
 
 
 class EventHub:
@@ -105,12 +105,12 @@ class EventHub:
             await asyncio.gather(*late, return_exceptions=True)
 
     def count_followers(self, tenant_id: TenantId) -> int:
-        """How many followers of a tenant are live; those that still read what happened before are not counted."""
+        """How many live subscriptions a tenant has. A subscription that still reads past events does not count."""
         shared = self._logs.get(tenant_id)
         return sum(follower.subscriber_count for follower in shared.followers) if shared else 0
 
     def measure(self) -> Following:
-        """How much is followed just now. It may be called from another thread, so it looks at copies."""
+        """Return the numbers of live following now. Another thread may call it, so it reads copies."""
         logs = list(self._logs.values())
         followers = [follower for shared in logs for follower in list(shared.followers)]
         waiting = sum(follower.unread_count for follower in followers)
@@ -222,7 +222,7 @@ class EventHub:
             return await list_events(self._world.database, tenant_id, after=position)
 
     async def _read_patiently(self, tenant_id: TenantId, position: int, customer_id: CustomerId | None) -> EventPage:
-        """Read a log while it can be read; a follower waits for a database that is away, as a live one does."""
+        """Read a page of a log. While the database is away, wait and try again."""
         while not self._stopped:
             try:
                 async with self._reads:
@@ -237,12 +237,12 @@ class EventHub:
         return EventPage([], position, more=True)
 
     async def _read_on(self, shared: SharedLog) -> None:
-        """Read a log on and hand out what is new, as long as it has followers."""
+        """Read new events of a log and give them to its followers, while there are followers."""
         while shared.followers:
             shared.woken.clear()
             try:
                 events = await self._read(shared.tenant_id, shared.position)
-            except Exception as error:  # noqa: BLE001 - the followers would wait for ever for a reader that died
+            except Exception as error:  # noqa: BLE001 - otherwise the followers would wait for ever
                 await _wait(shared.woken, self._reading.failed(error))
                 continue
             self._reading.over()
@@ -276,7 +276,7 @@ class EventHub:
             shared.position = event.position
 
     async def _wait_for_room(self, shared: SharedLog) -> None:
-        """Let full followers catch up, and part from those that do not.
+        """Let full followers catch up, and cut off those that do not.
 
         Without it a burst, such as everybody's new tier after a change of the program, would throw everybody out.
         """
@@ -323,20 +323,20 @@ class EventHub:
             self._wake(tenant_id, position)
 
     def _wake(self, tenant_id: TenantId, position: int) -> None:
-        """Let a log be read that reaches so far, if somebody follows it and it was not read so far."""
+        """Wake the reading of a log that has grown to a position, if it has followers and was not read to there."""
         shared = self._logs.get(tenant_id)
         if shared is not None and position > shared.position:
             shared.woken.set()
 
 
 def _take_exception(task: asyncio.Task[int]) -> None:
-    """Those who asked are told what went wrong; when all of them have left, nobody needs to know."""
+    """Take the error of a task whose waiting callers have all left. A caller that still waits gets the error itself."""
     if not task.cancelled():
         task.exception()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event, so long at most; tells whether it came."""
+    """Wait for an event, at most so many seconds; returns whether it came."""
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

@@ -74,6 +74,7 @@ async def ask_provider(request: ProviderRequest, *, private: bool = False) -> Pr
 
 
 def _exchange(request: ProviderRequest, private: bool) -> ProviderAnswer:  # noqa: FBT001 - run by an executor
+    """Send a request and read its answer within ``FETCH_SECONDS``; ``private`` allows private addresses."""
     parts = split_url(request.url)
     if parts is None:
         raise FetchFailed("no address")
@@ -89,7 +90,7 @@ def _exchange(request: ProviderRequest, private: bool) -> ProviderAnswer:  # noq
 
 
 def _connect(parts: SplitResult, *, private: bool) -> socket.socket:
-    """A connection to an address that was looked at."""
+    """Open a connection to a host. Raises FetchFailed for an address that is not public, unless ``private``."""
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

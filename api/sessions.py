@@ -83,7 +83,7 @@ class NewSession(NamedTuple):
 
 
 def make_session(tenant_id: TenantId) -> NewSession:
-    """A new secret for a session of a tenant."""
+    """Return a new cookie value for a session of a tenant, and its hash. It stores nothing."""
     secret = make_token(SESSION_KIND)
     return NewSession(f"{tenant_id.hex}.{secret.text}", secret.sha256)
 

@@ -105,14 +105,14 @@ def check_reading(permissions: frozenset[Permission], path: tuple[str, ...]) -> 
 def check_scope(
     permissions: frozenset[Permission], locations: Collection[str] | None, path: tuple[str, ...]
 ) -> Problem | None:
-    """Why permissions cannot be limited to locations, or None: they are about the whole business."""
+    """Return a problem if permissions cannot be limited to locations; those are about the whole business."""
     if locations is not None and (beyond := permissions - SCOPED_PERMISSIONS):
         return Problem(path, f"cannot be limited to locations; about the whole business are {join_names(beyond)}")
     return None
 
 
 def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem | None:
-    """Why the actor must not give or take a role, or None: it may do more than the actor."""
+    """Return a problem if a role may do more than the actor, who then must not give or take it; else None."""
     if beyond := role.permissions - actor.permissions:
         return Problem(path, f"must not do more than you; you lack {join_names(beyond)}")
     if Permission.LOYALTY_ADJUST not in actor.permissions and role.daily_points > actor.daily_points:
@@ -121,4 +121,5 @@ def check_role(actor: Actor, role: HeldRole, path: tuple[str, ...]) -> Problem |
 
 
 def _reads_as_team(actor: Actor, permissions: tuple[Permission, ...]) -> bool:
+    """Tell whether the actor is of the team, and holds one of these permissions that only reads."""
     return actor.kind is not ActorKind.CUSTOMER and bool(READS & actor.permissions & set(permissions))

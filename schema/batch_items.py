@@ -56,7 +56,7 @@ class ReadVariables(dict[str, Any]):
 
     @property
     def unread(self) -> dict[str, Any]:
-        """What graphql-core is to read: the rest, with what it has to refuse in its place."""
+        """Return the variables for graphql-core: all but the items of batches, and the items that it has to refuse."""
         return {**self, **{name: batch.put(self[name], batch.unread) for name, batch in self._batches.items()}}
 
     def complete(self, values: VariableValues) -> None:
@@ -67,7 +67,7 @@ class ReadVariables(dict[str, Any]):
 
 
 class _Batch(NamedTuple):
-    """The items of a variable: those that were read, and what graphql-core is to find in their place."""
+    """The items of a batch: as they were read, and as graphql-core gets them."""
 
     is_list: bool
     """Whether the variable is the list, or the input that holds it."""
@@ -239,7 +239,11 @@ def _why_no_value_of(type_: GraphQLEnumType) -> str:
 
 
 def _stand_in(type_: Any, reason: str, above: int = 0) -> Any:
-    """A value that GraphQL reads as one of the type, with a mark for a place so many levels above its own."""
+    """Return a value that GraphQL accepts for a type, in place of a value that it would refuse.
+
+    Its leaf is an ``UnreadableValue`` that carries the reason. ``above`` is how many levels above the leaf the refused
+    value stands, such as a list or an object.
+    """
     type_ = _nullable(type_)
     if isinstance(type_, GraphQLList):
         return [_stand_in(type_.of_type, reason, above + 1)]

@@ -1,9 +1,9 @@
 """A channel tells each event once to all live subscriptions that ask the same question.
 
-A subscription reads what is behind by itself. When nothing waits for it any more it joins the channel of its question,
-and needs no execution and no loop of its own. The channel reads an event once and hands the same payload to all its
-subscribers in one go. A subscriber who is behind takes events from its own backlog. An event that cannot be read is
-read again by each subscriber alone.
+A subscription first reads past events by itself. When no event waits for it any more, it joins the channel of its
+question, and needs no execution and no loop of its own. The channel reads an event once and sends the same payload to
+all its subscribers. Two cases are left to the subscriber: its socket is slow, or the channel cannot read the event.
+Then it takes the event from its own backlog and reads it alone.
 """
 
 import asyncio
@@ -22,33 +22,33 @@ from schema.masking import ReaderTooSlow
 from schema.scalars import Cursor
 
 SUBSCRIBERS_AT_ONCE = 500
-"""Subscribers that are told an event before the process serves others."""
+"""How many subscribers are sent an event before the process serves other work."""
 
 ReadEvent = Callable[[object, int], Awaitable[EventResult]]
-"""Reads the fields of a value for the event at a position of the log, once for all who ask at the same time."""
+"""Reads the fields of a value for the event at a position. Subscriptions that ask together share one reading."""
 
 SendNow = Callable[[str], bool]
-"""Sends a payload at once; false where the reader is behind, so that it has to wait its turn."""
+"""Sends a payload at once; false when an earlier payload is not sent yet."""
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("treue.subscriptions")
 
 
 class Place(Protocol):
-    """Where a channel stands in a log."""
+    """The position of a channel in a log, from which it takes events."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is told here."""
+        """Whether no more events come."""
 
     def take_now(self) -> EventRow | None:
-        """The next event, None when there is none just now. Raises ReaderTooSlow, and FeedEnded at the end."""
+        """Take the next event; None when no event waits. Raises ReaderTooSlow, and FeedEnded at the end."""
 
     def note_taken(self) -> None:
         """Tell the log that fewer events wait."""
 
 
 class Feed(Protocol):
-    """Committed events of a tenant, as they come."""
+    """The committed events of tenants, in the order of their logs."""
 
     def join(
         self,
@@ -57,36 +57,36 @@ class Feed(Protocol):
         channel: "Channel | None" = None,
         customer_id: CustomerId | None = None,
     ) -> Place | None:
-        """Follow from a position on, for a customer alone where one is given; None where there would be a gap."""
+        """Follow a log from a position; with a customer, only that customer's events. None if some would be missed."""
 
     def leave(self, place: Any) -> None:
-        """Follow no longer. Harmless when repeated."""
+        """Stop following from this place. Harmless when repeated."""
 
 
 class Watch(Protocol):
-    """Which events a subscription tells of, and as what. Equal ones tell the same."""
+    """Chooses the events of a subscription, and how it shows them. Equal watches show the same."""
 
     @property
     def customer_id(self) -> CustomerId | None:
-        """Whose events; None for everybody's."""
+        """The customer whose events are wanted; None for the events of all."""
 
     def show(self, event: EventRow, cursor_at: Callable[[int], Cursor]) -> object | None:
-        """The value of the root field; None for an event that is not told."""
+        """Return the value of the root field; None for an event that the subscription does not show."""
 
 
 class Question(NamedTuple):
-    """What a subscription wants to know of each event."""
+    """What a subscription asks about each event."""
 
     tenant_id: TenantId
     group: Group | None
-    """Who asks the same; None for who asks alone."""
+    """The group of subscriptions with this question; None for a subscription that shares answers with no other."""
     read: ReadEvent
     cursor_at: Callable[[int], Cursor]
     """Makes the cursor of a position of the log."""
 
 
 class Subscriber:
-    """One subscription in a channel. What waits for it stands in its backlog."""
+    """One subscription in a channel. Its backlog holds the events that were not sent at once."""
 
     __slots__ = ("_backlog", "_channel", "_delivery", "_end", "_position", "_send_now", "_waiter")
 
@@ -101,16 +101,16 @@ class Subscriber:
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait for it."""
+        """How many events wait in the backlog."""
         return len(self._backlog)
 
     @property
     def can_be_told_now(self) -> bool:
-        """Whether it waits for an event, and has a reader who can be sent one at once."""
+        """Whether the subscriber waits for an event, and its socket can be sent one at once."""
         return self._send_now is not None and self._waiter is not None and not self._waiter.done()
 
     def tell(self, event: EventRow, payload: str | None) -> None:
-        """Send the payload of an event at once, else keep the event; one that was read before is passed over."""
+        """Send the payload of an event at once, or put the event into the backlog. Skip an event handled before."""
         if event.position <= self._position or self._end is not None:
             return
         self._position = event.position
@@ -122,12 +122,12 @@ class Subscriber:
         self._wake()
 
     def end(self, reason: Exception) -> None:
-        """Let it end with an error. What still waits is told before, unless its reader is too slow."""
+        """End the subscription with an error, after the events that still wait."""
         self._end = reason
         self._wake()
 
     def cut_off(self, reason: Exception) -> None:
-        """Throw away what waits, and let it end."""
+        """Throw away the events that wait, and end the subscription with an error."""
         self._backlog.clear()
         self._channel.behind.discard(self)
         self.end(reason)
@@ -137,7 +137,7 @@ class Subscriber:
             self._waiter.set_result(None)
 
     async def take(self) -> EventRow:
-        """The next event that was not sent at once, when there is one. Raises what ended the channel."""
+        """Wait for the next event that was not sent at once. Raises the error that ended the subscription."""
         while not self._backlog:
             if self._end is not None:
                 raise self._end
@@ -157,14 +157,14 @@ class Subscriber:
         return await self._channel.read(event)
 
     def leave(self) -> None:
-        """Be told no more. Harmless when repeated."""
-        # The channel asks what its first subscriber asked, as long as it lives. It must not keep that socket.
+        """Leave the channel. Harmless when repeated."""
+        # A channel keeps the question of its first subscriber for its whole life. It must not keep that socket.
         self._send_now = None
         self._channel.leave(self)
 
 
 class Channel:
-    """The live subscriptions with one question. It works in a task only while there is something to tell."""
+    """The live subscriptions with one question. It runs a task only while there are events to send."""
 
     def __init__(self, question: Question, watch: Watch, close: Callable[[], None]) -> None:
         self._question = question
@@ -188,16 +188,16 @@ class Channel:
 
     @property
     def waiting_count(self) -> int:
-        """How many events wait for all subscribers together. It may be asked from another thread."""
+        """How many events wait for all subscribers together. Another thread may ask this."""
         return sum(subscriber.waiting_count for subscriber in list(self.behind))
 
     @property
     def has_ended(self) -> bool:
-        """Whether its subscribers are told no more."""
+        """Whether no more events come for its subscribers."""
         return self.place is not None and self.place.has_ended
 
     def add(self, position: int, delivery: Delivery, send_now: SendNow | None) -> Subscriber:
-        """A new subscriber, who was told everything up to a position."""
+        """Add a subscriber that has seen every event up to a position."""
         subscriber = Subscriber(self, position, delivery, send_now)
         self._subscribers[subscriber] = None
         return subscriber
@@ -218,14 +218,14 @@ class Channel:
             self.place.note_taken()
 
     def cut_off_slow(self, most_waiting: int) -> int:
-        """Cut off the subscribers for whom more events wait; how many they were."""
+        """Cut off each subscriber that more events than ``most_waiting`` wait for; returns how many."""
         late = [subscriber for subscriber in self.behind if subscriber.waiting_count > most_waiting]
         for subscriber in late:
             subscriber.cut_off(ReaderTooSlow())
         return len(late)
 
     def wake(self) -> None:
-        """Begin to tell what is there, unless that goes on already."""
+        """Start to send the events that wait, unless the channel is sending already."""
         if self._work is None:
             self._work = asyncio.create_task(self._tell_all(), context=self._context)
 
@@ -233,7 +233,7 @@ class Channel:
         try:
             while self.place is not None and (event := self.place.take_now()) is not None:
                 await self._tell(event)
-        except Exception as error:  # noqa: BLE001 - the subscribers would wait for ever for a channel that died
+        except Exception as error:  # noqa: BLE001 - otherwise the subscribers would wait for ever
             for subscriber in tuple(self._subscribers):
                 if isinstance(error, ReaderTooSlow):
                     subscriber.cut_off(error)
@@ -257,10 +257,10 @@ class Channel:
             await asyncio.sleep(0)
 
     async def _find_payload(self, event: EventRow, value: object) -> str | None:
-        """What all subscribers are sent; None where each is told of an error, or reads the event again."""
+        """Return the payload for all subscribers; None when each has to read the event alone."""
         try:
             result = await self._question.read(value, event.position)
-        except Exception as error:  # noqa: BLE001 - each subscriber reads it by itself, and is told what went wrong
+        except Exception as error:  # noqa: BLE001 - each subscriber reads the event alone, and gets the error
             log.info("an event is read by each subscription", reason=type(error).__name__)
             return None
         return (
@@ -292,9 +292,10 @@ class Channels:
         delivery: Delivery,
         send_now: SendNow | None,
     ) -> Subscriber | None:
-        """Join the channel of a question, having been told everything up to a position; None where that leaves a gap.
+        """Add a subscription to the channel of its question. None if it would miss events.
 
-        The channel stands at most there, since its log is read no further.
+        The subscription has seen every event up to ``position``. The channel is at that position or before it, because
+        nobody has read the log further.
         """
         key: Hashable = object() if question.group is None else (question.group, watch)
         channel = self._open.get(key)

@@ -99,7 +99,7 @@ class AmbiguousReport(UserError):
 )
 class PaymentsExceedTotal(UserError):
     total_amount: Money = strawberry.field(description="The total of the purchase with this report.")
-    paid_amount: Money = strawberry.field(description="What all payments are together.")
+    paid_amount: Money = strawberry.field(description="The sum of all payments.")
 
 
 @strawberry.type(
@@ -111,8 +111,8 @@ class PaymentOfAnotherPurchase(UserError):
 
 @strawberry.type(description="Fewer points are available than the request takes.")
 class InsufficientPoints(UserError):
-    available: Points = strawberry.field(description="How many are available.")
-    required: Points = strawberry.field(description="How many the request takes.")
+    available: Points = strawberry.field(description="How many points are available.")
+    required: Points = strawberry.field(description="How many points the request takes.")
 
 
 @strawberry.type(description="The program does not let customers spend points at a checkout.")
@@ -120,17 +120,17 @@ class RedemptionDisabled(UserError):
     """Shows ``loyalty.rules.errors.RedemptionDisabled``."""
 
 
-@strawberry.type(description="Fewer than the program's minimum.")
+@strawberry.type(description="The points are fewer than the program's minimum.")
 class BelowMinimum(UserError):
     what: str = strawberry.field(description="`balance`, which must be held, or `points`, which must be used at once.")
-    required: Points = strawberry.field(description="The minimum.")
-    actual: Points = strawberry.field(description="What there is, or what was asked for.")
+    required: Points = strawberry.field(description="The minimum, in points.")
+    actual: Points = strawberry.field(description="The points that can be spent or used, or that were asked for.")
 
 
 @strawberry.type(description="More points than may be used at this checkout.")
 class AboveMaximum(UserError):
-    maximum: Points = strawberry.field(description="How many may be used.")
-    requested: Points = strawberry.field(description="How many were asked for.")
+    maximum: Points = strawberry.field(description="How many points may be used.")
+    requested: Points = strawberry.field(description="How many points were asked for.")
 
 
 @strawberry.type(description="The total is 0, or so small that points can take nothing off it.")
@@ -140,12 +140,12 @@ class NothingToDiscount(UserError):
 
 @strawberry.type(description="The hold has ended already, in another way than is asked for; it ends once.")
 class HoldEnded(UserError):
-    state: HoldState = strawberry.field(description="How it has ended.")
+    state: HoldState = strawberry.field(description="The state in which the hold has ended.")
 
 
 @strawberry.type(description="The purchase was called off or refunded: neither points nor gift cards can pay for it.")
 class PurchaseEnded(UserError):
-    status: PurchaseStatus = strawberry.field(description="How it ended.")
+    status: PurchaseStatus = strawberry.field(description="The status of the purchase.")
 
 
 @strawberry.type(description="The purchase cannot move to another customer any more.")
@@ -155,20 +155,20 @@ class PurchaseNotReassignable(UserError):
 
 @strawberry.type(description="More points than are left of the redemption to give back.")
 class ReturnExceedsRedemption(UserError):
-    returnable: Points = strawberry.field(description="How many can still be given back.")
-    requested: Points = strawberry.field(description="How many were asked for.")
+    returnable: Points = strawberry.field(description="How many points can still be given back.")
+    requested: Points = strawberry.field(description="How many points were asked for.")
 
 
 @strawberry.type(description="More is to be refunded than is left of the purchase, or of one of its lines.")
 class RefundExceedsPurchase(UserError):
-    refundable_amount: Money = strawberry.field(description="What can still be refunded.")
-    requested_amount: Money = strawberry.field(description="What was asked for.")
+    refundable_amount: Money = strawberry.field(description="The amount that can still be refunded.")
+    requested_amount: Money = strawberry.field(description="The amount that was asked for.")
     refundable: str = strawberry.field(
         description="What can still be refunded, as a text such as `10.00 EUR`.",
         deprecation_reason=replaced_by("refundableAmount"),
     )
     requested: str = strawberry.field(
-        description="What was asked for, as a text.", deprecation_reason=replaced_by("requestedAmount")
+        description="The amount that was asked for, as a text.", deprecation_reason=replaced_by("requestedAmount")
     )
 
 
@@ -187,24 +187,24 @@ class NotASandbox(UserError):
 
 @strawberry.type(description="Points of the customer are set aside at a checkout; try again when they are not.")
 class ActiveHolds(UserError):
-    held: Points = strawberry.field(description="How many are set aside.")
+    held: Points = strawberry.field(description="How many points are set aside.")
 
 
 @strawberry.type(
     description="The customer is archived and has no access; bring the customer back with `customerUnarchive` first."
 )
 class CustomerIsArchived(UserError):
-    archived_at: datetime = strawberry.field(description="Since when.")
+    archived_at: datetime = strawberry.field(description="When the customer was archived.")
 
 
 @strawberry.type(description="The customer brought other points along before; there is one opening balance for each.")
 class OpeningBalanceExists(UserError):
-    points: Points = strawberry.field(description="How many it was.")
+    points: Points = strawberry.field(description="The points of the opening balance that exists.")
 
 
-@strawberry.type(description="One more would pass a limit of the service.")
+@strawberry.type(description="The request would pass a limit of the service.")
 class LimitReached(UserError):
-    what: str = strawberry.field(description="What is limited.")
+    what: str = strawberry.field(description="The thing that is limited.")
     limit: Points = strawberry.field(description="How many there may be.")
 
 
@@ -222,19 +222,19 @@ class CustomerCandidate:
     id: strawberry.ID = node_id("Customer")
 
 
-@strawberry.type(
-    description="Several customers have what somebody was named by; nobody was chosen. Name one by id or external id."
-)
+@strawberry.type(description="Several customers fit the look-up; none was chosen. Name one by id or external id.")
 class AmbiguousCustomer(UserError):
-    candidates: list[CustomerCandidate] = strawberry.field(description="Whom it may mean, at most 10.")
+    candidates: list[CustomerCandidate] = strawberry.field(
+        description="The customers whom the look-up may mean, at most 10."
+    )
 
 
 @strawberry.type(description="Another customer has this card number or other identifier; take it from them first.")
 class IdentifierTaken(UserError):
     identifier_type: str = strawberry.field(description="What kind of number it is.")
-    value: str = strawberry.field(description="As it was told.")
+    value: str = strawberry.field(description="The number or text, as it was told.")
     owner: CustomerCandidate | None = strawberry.field(
-        description="Who has it; null for somebody who may not read customers."
+        description="The customer who has the identifier; null for an actor who may not read customers."
     )
 
 

@@ -27,7 +27,9 @@ class GiftCardCodeMistyped(UserError):
 
 @strawberry.type(description="No card of this product can be had, or not by this customer.")
 class GiftCardProductUnavailable(UserError):
-    product_obstacle: GiftCardProductObstacle = strawberry.field(description="Why. More may come.")
+    product_obstacle: GiftCardProductObstacle = strawberry.field(
+        description="Why no card can be had. More reasons may come."
+    )
 
 
 @strawberry.type(
@@ -41,13 +43,13 @@ class TooManyWrongCodes(UserError):
 
 @strawberry.type(description="The gift card was cancelled, or its time is over.")
 class GiftCardEnded(UserError):
-    card_state: GiftCardState = strawberry.field(description="How it ended.")
+    card_state: GiftCardState = strawberry.field(description="The state of the card.")
 
 
 @strawberry.type(description="Less can be spent of the gift card, or is held, than the request takes.")
 class GiftCardBalanceTooLow(UserError):
-    available_amount: Money = strawberry.field(description="What can be spent.")
-    required_amount: Money = strawberry.field(description="What the request takes.")
+    available_amount: Money = strawberry.field(description="The amount that can be spent.")
+    required_amount: Money = strawberry.field(description="The amount that the request takes.")
 
 
 @strawberry.type(
@@ -57,7 +59,7 @@ class GiftCardBalanceTooLow(UserError):
 class GiftCardAbovePurchase(UserError):
     total_amount: Money = strawberry.field(description="The total of the purchase, less what was refunded.")
     available_amount: Money = strawberry.field(description="What is left to pay.")
-    required_amount: Money = strawberry.field(description="What the request takes.")
+    required_amount: Money = strawberry.field(description="The amount that the request takes.")
 
 
 @strawberry.type(description="Something of the gift card was spent, or is set aside: it cannot be cancelled so.")
@@ -69,7 +71,7 @@ class GiftCardInUse(UserError):
 @strawberry.type(description="More than is left to give back of a payment with a gift card.")
 class ReturnExceedsSpending(UserError):
     returnable_amount: Money = strawberry.field(description="What can still be given back.")
-    requested_amount: Money = strawberry.field(description="What was asked for.")
+    requested_amount: Money = strawberry.field(description="The amount that was asked for.")
 
 
 @strawberry.type(description="The card is in the account of a customer; its holder has to give it first.")

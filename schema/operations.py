@@ -20,7 +20,7 @@ from tenancy.tracing import Tracer, trace
 
 @runtime_checkable
 class EventContext(Protocol):
-    """What is asked of the context of a subscription that shares its answers."""
+    """The context that a subscription needs to share its answers."""
 
     @property
     def actor(self) -> Actor:
@@ -28,14 +28,14 @@ class EventContext(Protocol):
 
     @property
     def delivery(self) -> Delivery:
-        """Which event is read."""
+        """The event that is being read."""
 
     @property
     def fan_out(self) -> FanOut:
-        """What reads it."""
+        """Reads events once for a group of subscriptions."""
 
     def ask(self, group: Group | None, read: ReadEvent) -> None:
-        """Note what is asked of each event."""
+        """Keep the question of a subscription: the group it shares answers with, and how to read an event."""
 
     def for_event(self, position: int) -> "EventContext":
         """A context in which the event at a position is read for a channel."""

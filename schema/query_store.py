@@ -96,6 +96,7 @@ class QueryStore:
         )
 
     def _forget_idle(self) -> None:
+        """Drop the texts that nobody has used for ``QUERY_IDLE_SECONDS``."""
         since = self._clock() - QUERY_IDLE_SECONDS
         while self._kept:
             key, oldest = next(iter(self._kept.items()))

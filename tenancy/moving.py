@@ -1,8 +1,8 @@
-"""The copy of a tenant, which goes from one cluster to another, as the owner of the tables in both.
+"""Copies a tenant from one cluster to another, as the owner of the tables in both clusters.
 
-The owner is walled in as the application is, so a copy reads and writes the rows of one tenant and of no other. Rows
-travel by COPY in PostgreSQL's binary form, into a temporary table and from there behind the wall, since COPY into a
-walled table is refused. A copy is one transaction: it is there whole, or not at all.
+Forced RLS holds for the owner as well, so a copy reads and writes the rows of one tenant only. PostgreSQL refuses COPY
+into a table with RLS. So the rows go by COPY (binary form) into a temporary table, and from there into their table. A
+copy is one transaction: it is complete, or it does not exist.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from tenancy.table import metadata
 from tenancy.tables import ARRIVING, ELSEWHERE, MOVED, tenant_directory, tenants, token_directory
 
 STOP_WAIT_MS = 5_000
-"""How long a move waits for the transactions of its tenant that run; those that begin meanwhile are refused."""
+"""How long a move waits for the tenant's running transactions. Transactions that begin meanwhile are refused."""
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -33,21 +33,21 @@ _NAME_OF_LOCK = sql.SQL("{}, hashtext(%s)").format(sql.Literal(MOVE_LOCKS))
 
 
 class CopiedTable(NamedTuple):
-    """A table whose rows go along, with the columns that are copied."""
+    """A table whose rows a move copies, with the columns to copy."""
 
     name: str
     columns: Sequence[str]
 
 
 class Fill(NamedTuple):
-    """How many rows of a tenant a table has, and the sum of their hashes."""
+    """The number of a tenant's rows in a table, and the sum of the hashes of these rows."""
 
     rows: int
     digest: int
 
 
 class TenantOpen(Exception):
-    """A tenant that would be written over is open where its copy would go."""
+    """The tenant can be used in the target cluster; a copy would overwrite it."""
 
 
 class TenantBusy(Exception):
@@ -56,7 +56,7 @@ class TenantBusy(Exception):
 
 @cache
 def list_copied_tables() -> Sequence[CopiedTable]:
-    """The tables of tenants, each after those that it refers to. The directories are no part of what a tenant holds."""
+    """Return the tables to copy, each after the tables that it refers to. The directories are not among them."""
     return [
         CopiedTable(table.name, [column.name for column in table.c if column.computed is None])
         for table in metadata.sorted_tables
@@ -67,12 +67,12 @@ def list_copied_tables() -> Sequence[CopiedTable]:
 _DIRECTORIES = [
     CopiedTable(table.name, [column.name for column in table.c]) for table in (token_directory, platform_tenants)
 ]
-"""What leads to a tenant: its credentials, and what the platform calls it. A row of these stays where it is, too."""
+"""Tables that lead to a tenant: credentials, and its name for the platform. A move copies it, and deletes nothing."""
 
 
 @asynccontextmanager
 async def connect_owner(url: str) -> AsyncIterator[Connection]:
-    """A connection for a copy. Its statements may take as long as they take."""
+    """Open a connection for a copy. Its statements have no time limit."""
     network: dict[str, Any] = {**NETWORK_OPTIONS, "application_name": "treue-move", "options": _SESSION}
     async with await psycopg.AsyncConnection.connect(url, autocommit=True, **network) as connection:
         yield connection
@@ -80,10 +80,10 @@ async def connect_owner(url: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def stop_writing(source: Connection, tenant_id: TenantId) -> AsyncIterator[None]:
-    """Let nobody write in the tenant during the block: TenantElsewhere meets those who try. Raises TenantBusy.
+    """Stop all writing in the tenant during the block: a transaction of the tenant fails with TenantElsewhere.
 
-    The lock belongs to this connection. So the old copy is closed on this connection, too: where the connection is
-    lost, so is the lock, and nothing is closed.
+    The lock belongs to this connection. So close the old copy on this connection, too: if the connection is lost, the
+    lock is lost and nothing is closed. Raises TenantBusy.
     """
     await source.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(STOP_WAIT_MS)))
     try:
@@ -99,16 +99,16 @@ async def stop_writing(source: Connection, tenant_id: TenantId) -> AsyncIterator
 
 @asynccontextmanager
 async def inside(connection: Connection, tenant_id: TenantId) -> AsyncIterator[None]:
-    """A transaction inside a tenant."""
+    """Open a transaction inside a tenant."""
     async with connection.transaction():
         await connection.execute("SELECT set_config(%s, %s, true)", [TENANT_SETTING, str(tenant_id)])
         yield
 
 
 async def copy_tenant(source: Connection, target: Connection, tenant_id: TenantId) -> int:
-    """Copy all rows of a tenant, in place of a closed copy that is there; returns how many.
+    """Copy all rows of a tenant to the target; returns how many rows. A closed copy in the target is replaced.
 
-    The copy is ARRIVING: nobody may use it. Raises TenantOpen where the tenant can be used in the target.
+    The new copy is ARRIVING: nobody may use it. Raises TenantOpen if the tenant can be used in the target.
     """
     copied = 0
     async with inside(source, tenant_id), inside(target, tenant_id):
@@ -126,13 +126,13 @@ async def copy_tenant(source: Connection, target: Connection, tenant_id: TenantI
 
 
 async def find_differing_tables(source: Connection, target: Connection, tenant_id: TenantId) -> list[str]:
-    """The tables whose rows differ between the two clusters. The state of the tenant does not count."""
+    """Return the tables whose rows differ between the two clusters. The tenant's state is not compared."""
     here, there = await _read_fills(source, tenant_id), await _read_fills(target, tenant_id)
     return [name for name, fill in here.items() if there[name] != fill]
 
 
 async def set_state(connection: Connection, tenant_id: TenantId, before: str, after: str) -> bool:
-    """Give the tenant's row another state; False when it has not the state of before."""
+    """Change the state of the tenant's row from ``before`` to ``after``; False when its state is another."""
     async with inside(connection, tenant_id):
         done = await connection.execute(
             "UPDATE tenants SET state = %s WHERE tenant_id = %s AND state = %s", [after, tenant_id, before]
@@ -141,14 +141,14 @@ async def set_state(connection: Connection, tenant_id: TenantId, before: str, af
 
 
 async def read_state(connection: Connection, tenant_id: TenantId) -> str | None:
-    """The state of the tenant's row in a cluster; None where there is none."""
+    """Return the state of the tenant's row in a cluster; None when there is no row."""
     async with inside(connection, tenant_id):
         row = await (await connection.execute("SELECT state FROM tenants WHERE tenant_id = %s", [tenant_id])).fetchone()
     return None if row is None else str(row[0])
 
 
 async def has_unpositioned_events(connection: Connection, tenant_id: TenantId) -> bool:
-    """Whether an event of the tenant waits for its position."""
+    """Tell whether an event of the tenant waits for its position."""
     async with inside(connection, tenant_id):
         found = await connection.execute(
             "SELECT 1 FROM events WHERE tenant_id = %s AND position IS NULL LIMIT 1", [tenant_id]
@@ -157,7 +157,7 @@ async def has_unpositioned_events(connection: Connection, tenant_id: TenantId) -
 
 
 async def read_place(home: Connection, tenant_id: TenantId) -> str:
-    """The cluster where a tenant lives, as the directory says."""
+    """Return the cluster where a tenant lives, from the directory of tenants."""
     async with inside(home, tenant_id):
         found = await home.execute("SELECT cluster FROM tenant_directory WHERE tenant_id = %s", [tenant_id])
         row = await found.fetchone()
@@ -165,7 +165,7 @@ async def read_place(home: Connection, tenant_id: TenantId) -> str:
 
 
 async def point_directory(home: Connection, tenant_id: TenantId, cluster: str) -> None:
-    """Let the directory name another cluster for a tenant."""
+    """Write into the directory of tenants that a tenant lives in another cluster."""
     async with inside(home, tenant_id):
         await home.execute(
             "INSERT INTO tenant_directory (tenant_id, cluster) VALUES (%s, %s) "
@@ -175,9 +175,9 @@ async def point_directory(home: Connection, tenant_id: TenantId, cluster: str) -
 
 
 async def delete_copy(connection: Connection, tenant_id: TenantId, state: str) -> int | None:
-    """Delete the rows of a copy that nobody may use, ARRIVING or MOVED; how many. None where no copy has that state.
+    """Delete the rows of a closed copy in a state, ARRIVING or MOVED; returns how many. None when no copy is in it.
 
-    The tenant's own row stays, and is MOVED: a process that remembers an old place is refused by it.
+    The tenant's own row stays, in the state MOVED: it refuses a process that still remembers the old cluster.
     """
     async with inside(connection, tenant_id):
         found = await connection.execute(
@@ -208,7 +208,7 @@ async def _delete_rows(connection: Connection, tenant_id: TenantId, *, keep_tena
 
 
 async def _fetch(source: Connection, target: Connection, table: CopiedTable, tenant_id: TenantId) -> None:
-    """Bring the rows of a table into a temporary table of the target's transaction."""
+    """Copy the tenant's rows of a table into a temporary table of the target's transaction."""
     named = {
         "table": sql.Identifier(table.name),
         "arrived": _ARRIVED,
@@ -232,7 +232,7 @@ async def _fetch(source: Connection, target: Connection, table: CopiedTable, ten
 
 
 async def _keep_arrived(target: Connection, table: CopiedTable, *, known_stay: bool = False) -> int:
-    """Move what arrived into its table; returns how many rows. With ``known_stay`` what is there already stays."""
+    """Insert the temporary table's rows into their table; returns how many. With ``known_stay`` existing rows stay."""
     statement = sql.SQL("INSERT INTO {table} ({columns}) SELECT {columns} FROM {arrived}{conflict}").format(
         table=sql.Identifier(table.name),
         columns=_list_names(table.columns),
@@ -243,7 +243,7 @@ async def _keep_arrived(target: Connection, table: CopiedTable, *, known_stay: b
 
 
 async def _read_fills(connection: Connection, tenant_id: TenantId) -> Mapping[str, Fill]:
-    """How full each table is, and what its rows add up to."""
+    """Return the number of rows and the sum of their hashes, for each table."""
     fills: dict[str, Fill] = {}
     async with inside(connection, tenant_id):
         for table in list_copied_tables():

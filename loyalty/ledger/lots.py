@@ -105,10 +105,10 @@ class Lots:
         return next_notice_at(expiry, self._sheet.program.row.settings.notice_days, self._now, self._zone)
 
     def keep_alive(self, customer_id: CustomerId) -> None:
-        """Put off the expiry of the lots that live as long as their owner is active.
+        """Move the expiry of the lots that live as long as their owner is active.
 
-        What is over is over, also what was held meanwhile. Nobody has to read the lots: the posting puts off those that
-        these books do not change otherwise, once for all activity of a customer in these books.
+        An expired lot stays expired, also if its points were held meanwhile. The lots need not be read: the posting
+        moves the expiry of all lots that these books do not change otherwise, once for each customer.
         """
         if customer_id in self._kept_alive:
             return
@@ -126,7 +126,7 @@ class Lots:
                 self.move(customer_id, replace(lot, expires_at=expiry, notice_at=self.next_notice_at(expiry)))
 
     def expiry_after(self, inactivity_days: int) -> datetime:
-        """When points expire by inactivity: their owner is active now, and then not for so many days."""
+        """Return when points expire by inactivity, if their owner is active now and then inactive for so many days."""
         last_day = self._now.astimezone(self._zone).date() + timedelta(days=inactivity_days)
         return end_of_day(last_day, self._zone)
 
@@ -184,7 +184,7 @@ class Lots:
         return lot
 
     def write(self) -> None:
-        """Add what was opened and moved to the posting."""
+        """Add the opened and the changed lots to the posting."""
         for opened in self._opened.values():
             # What this very transaction has taken from a lot that it opened is written with the lot itself.
             lot = self._moved.pop(opened.id, None)
@@ -195,7 +195,7 @@ class Lots:
 
 
 def lot_numbers(lot: Lot) -> dict[str, Any]:
-    """What changes in the life of a lot, as a posting takes it."""
+    """Return the columns of a lot that may change, by name, for a posting."""
     return {
         "remaining": lot.remaining,
         "held": lot.held,

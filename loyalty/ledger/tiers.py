@@ -128,7 +128,10 @@ class Tiers:
         cause_id: UUID | None,
         note: str | None = None,
     ) -> TierChangeRow:
-        """Move a customer to another tier, or note that somebody has said by hand where they stay."""
+        """Move a customer to another tier and return the change.
+
+        The tier may stay the same: that records that somebody set it by hand, and tells no event.
+        """
         account = self._accounts[customer_id]
         current_id = change.current.id if change.current else None
         self.keep(replace(account, tier_id=current_id))

@@ -1,4 +1,4 @@
-"""An event at its place in the log, as the class that was written, with what was so just then."""
+"""An event at its position in the log, as the class that was written, with the customer at that moment."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -15,12 +15,12 @@ class LoggedEvent(NamedTuple):
     """The version of the payload that was written."""
     event: AnyEvent
     customer: CustomerThen | None
-    """How the customer stood right after it; None where it tells of no customer."""
+    """The customer's numbers right after the event; None for an event about no customer."""
     occurred_at: datetime
 
 
 def decode_row(row: EventRow) -> LoggedEvent:
-    """Return the event that a row of the log holds. Raises UnknownEvent and UnreadableEvent."""
+    """Return the event of a row of the log. Raises UnknownEvent and UnreadableEvent."""
     return LoggedEvent(
         position=row.position,
         version=read_version(row.payload),

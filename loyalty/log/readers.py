@@ -1,8 +1,8 @@
 """Readers of the log: each has a name, a position in the log of each tenant, and a handler.
 
-The handler works in the transaction that also moves the position. So what it writes there is written once, whatever
-stops in between; what it does outside may happen again. A reader that fails in a tenant rests, longer each time, and
-is tried again for ever: it skips no event, and delays neither another reader nor another tenant.
+The handler runs in the transaction that also moves the position. So its writes there happen once, whatever stops in
+between; its effects outside may happen again. A reader that fails in a tenant waits, longer each time, and is then
+tried again without end: it skips no event, and delays no other reader and no other tenant.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from tenancy.retry import retry_transaction
 MAX_EVENTS_IN_A_TURN = 500
 """Events that a handler gets at once."""
 MAX_WORK_SECONDS = 20.0
-"""How long a handler may take for them."""
+"""How long a handler may take for the events of a turn."""
 TURN_SECONDS = 30.0
-"""After so long another worker may take the turn of one that has died. Longer than ``MAX_WORK_SECONDS``."""
+"""After this time another worker may take the turn of a worker that has died. Longer than ``MAX_WORK_SECONDS``."""
 FIRST_RETRY_SECONDS = 1.0
 MAX_RETRY_SECONDS = 600.0
 
@@ -35,7 +35,7 @@ class Reader(NamedTuple):
     """A reader of all logs."""
 
     name: str
-    """What positions are kept by. Never change it: under another name everything is read again."""
+    """The key under which its positions are stored. Never change it: under another name the whole log is read again."""
     handle: Handler
 
 
@@ -44,13 +44,13 @@ class Lag(NamedTuple):
 
     events: int
     attempts: int
-    """Turns since the last one that ended well; 0 or 1 where all is well."""
+    """Turns since the last turn that ended well; 0 or 1 when all is well."""
     problem: str | None
     """Why its last turn failed."""
 
 
 class TurnFailed(Exception):
-    """A turn of a reader failed and was put off. ``__cause__`` is why."""
+    """A turn of a reader failed; the reader tries again after ``retry_seconds``. ``__cause__`` is the error."""
 
     def __init__(self, attempts: int, retry_seconds: float) -> None:
         super().__init__(f"attempt {attempts}, the next one in {retry_seconds:g} seconds")
@@ -59,11 +59,11 @@ class TurnFailed(Exception):
 
 
 class _LostTurn(Exception):
-    """Another worker took the turn meanwhile: what this one has written is rolled back."""
+    """Another worker took the turn meanwhile. The writes of this worker are rolled back."""
 
 
 def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
-    """The readers by their names. Raises TypeError for two of the same name."""
+    """Return the readers by name. Raises TypeError when two readers have the same name."""
     by_name = {reader.name: reader for reader in readers}
     if len(by_name) != len(readers):
         raise TypeError("each reader has a name of its own")
@@ -73,10 +73,10 @@ def registry_of_readers(*readers: Reader) -> Mapping[str, Reader]:
 async def advance_reader(
     database: Database, tenant_id: TenantId, reader: Reader, *, turn_seconds: float = TURN_SECONDS
 ) -> bool:
-    """Let a reader work on the next events of a tenant; tells whether there are more.
+    """Run one turn of a reader in a tenant; returns whether more events wait.
 
-    False, too, when another worker has the turn, or the tenant is being moved. Raises TurnFailed after a failure, which
-    is noted with the reader.
+    Returns False, too, when another worker has the turn or the tenant is being moved. After a failure it stores the
+    failure with the reader and raises TurnFailed.
     """
     try:
         async with database.tenant_transaction(tenant_id) as tx:
@@ -98,9 +98,9 @@ async def advance_reader(
 
 
 async def read_lag(tx: Reads, reader: str) -> Lag:
-    """How far a reader is behind what it was told of in the log of the tenant of a transaction.
+    """Return how many events a reader still has to read in the log of the transaction's tenant.
 
-    Events without a position do not count yet. A reader that was never told of the log has all of it before it.
+    Events without a position do not count yet. A reader that was never told of the log has the whole log to read.
     """
     state = await read_reader_state(tx, reader)
     if state is None:
@@ -109,7 +109,7 @@ async def read_lag(tx: Reads, reader: str) -> Lag:
 
 
 def retry_seconds(attempts: int) -> float:
-    """Return how long a reader rests after so many failures in a row."""
+    """Return how many seconds a reader waits after so many failures in a row."""
     return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 30))
 
 

@@ -1,7 +1,6 @@
 """Reading a tenant's log: after a position, in order, of some kinds, of one customer or of one subject.
 
-Every reader comes here.
-Nothing here checks permissions: the use cases do so before they read.
+All reading of the log goes through this module. It checks no permissions: a use case checks them before it reads.
 """
 
 from collections.abc import Sequence
@@ -20,10 +19,11 @@ from tenancy.database import Database
 
 MAX_EVENTS_AT_ONCE = 500
 MAX_POSITIONS_AT_ONCE = 5_000
-"""How far one page of a poll looks: a filter that fits nothing there answers with an empty page and where to go on."""
+"""How many positions one page of a poll looks through. If no event there fits the filter, the page is empty and names
+the position to go on after."""
 
 MAX_LOGS_ASKED_AT_ONCE = 5_000
-"""Logs of which one statement asks how far they reach."""
+"""For how many logs one statement reads the last position."""
 
 
 class EventPage(NamedTuple):
@@ -35,14 +35,14 @@ class EventPage(NamedTuple):
 
 
 async def list_events(database: Database, tenant_id: TenantId, *, after: int) -> list[EventRow]:
-    """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order."""
+    """Return up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order."""
     return await read_events(database.reading(tenant_id), after=after, limit=MAX_EVENTS_AT_ONCE)
 
 
 async def read_log(database: Database, tenant_id: TenantId, *, after: int, customer_id: CustomerId | None) -> EventPage:
-    """Up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order; with a customer, only those about them.
+    """Return up to ``MAX_EVENTS_AT_ONCE`` events after a position, in order; with a customer, only that customer's.
 
-    The events of one customer are found by an index, so a subscriber who resumes does not read everybody's.
+    An index finds the events of one customer, so a subscription that resumes does not read the whole log.
     """
     if customer_id is None:
         events = await list_events(database, tenant_id, after=after)
@@ -58,7 +58,7 @@ async def read_log(database: Database, tenant_id: TenantId, *, after: int, custo
 async def read_page(
     database: Database, tenant_id: TenantId, wanted: EventFilter, *, after: int, limit: int
 ) -> EventPage:
-    """The next events of a filter after a position, in order.
+    """Return the next events that fit a filter, after a position, in order.
 
     ``end`` moves on even if no event fits the filter, so a client that asks again reaches the end of the log.
     """
@@ -71,12 +71,12 @@ async def read_page(
 
 
 async def last_position(database: Database, tenant_id: TenantId) -> int:
-    """The position of the newest event, 0 when there is none."""
+    """Return the position of the newest event; 0 for an empty log."""
     return await read_last_position(database.reading(tenant_id))
 
 
 async def last_positions(database: Database, tenant_ids: Sequence[TenantId]) -> dict[TenantId, int]:
-    """The positions of the newest events of many tenants, in one statement for ``MAX_LOGS_ASKED_AT_ONCE`` of them."""
+    """Return the position of the newest event of each tenant, ``MAX_LOGS_ASKED_AT_ONCE`` tenants in a statement."""
     found: dict[TenantId, int] = {}
     for start in range(0, len(tenant_ids), MAX_LOGS_ASKED_AT_ONCE):
         found |= await read_last_positions(database, tenant_ids[start : start + MAX_LOGS_ASKED_AT_ONCE])

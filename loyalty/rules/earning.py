@@ -314,7 +314,7 @@ def _in_window(rule: EarningRule, at: datetime) -> bool:
 
 
 def _match_lines(conditions: Conditions, lines: Sequence[CountedLine]) -> list[CountedLine]:
-    """Return the lines that satisfy the item conditions, each all of them."""
+    """Return the lines that satisfy every item condition."""
     services, categories = conditions.services, conditions.service_categories
     return [
         line

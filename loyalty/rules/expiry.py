@@ -75,9 +75,9 @@ DEFAULT_NOTICE_DAYS = (30, 7, 1)
 
 
 def expires_at(policy: ExpiryPolicy, at: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the first instant at which points cannot be spent that came, or were last kept alive, at an instant.
+    """Return when points expire: the first instant at which they cannot be spent; None for never.
 
-    Both are aware UTC; None is never.
+    ``at`` is when the points came in, or when their owner was last active. Both instants are aware UTC.
     """
     last_day = _last_day(policy, at.astimezone(zone).date())
     return None if last_day is None else end_of_day(last_day, zone)
@@ -126,9 +126,9 @@ def next_notice_at(
 def due_notice(
     expiry: datetime, notice_days: Iterable[int], since: datetime, now: datetime, zone: ZoneInfo
 ) -> int | None:
-    """Return which notice is due, for points whose next one was to come at `since`; None when none is, or too late.
+    """Return the notice that is due, for points whose next notice was due at `since`; None if none is due, or too late.
 
-    Of several that came due meanwhile it is the last: the numbers of days of the others are wrong by now.
+    If several notices came due meanwhile, return the last: the numbers of days of the earlier ones are wrong by now.
     """
     if now >= expiry:
         return None

@@ -14,7 +14,7 @@ HUNDRED = 100
 
 
 class Preset(DescribedEnum):
-    """Settings that work like a system people know."""
+    """Named settings that make the program work like a well-known loyalty system."""
 
     BOOKNETIC = (
         "BOOKNETIC",

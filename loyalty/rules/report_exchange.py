@@ -18,8 +18,8 @@ from loyalty.rules.purchase_report import PurchaseReport
 def convert_report(report: PurchaseReport, currency: str, known: Exchange | None) -> PurchaseReport:
     """Return the report in the program's currency; `known` is the exchange of the purchase so far.
 
-    Each amount is rounded to the nearest minor unit by itself. Raises CurrencyMismatch without a rate, and InvalidInput
-    for a rate that has nothing to convert, that is another one than before, or that makes an amount too large.
+    Each amount is rounded to the nearest minor unit by itself. Raises CurrencyMismatch if a rate is needed and unknown,
+    and InvalidInput for a rate that has nothing to convert, differs from the known rate, or makes an amount too large.
     """
     source = report.currency
     if source is None or source == currency:

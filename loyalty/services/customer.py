@@ -203,7 +203,7 @@ async def count_activity(world: World, actor: Actor, wanted: EntryFilter) -> int
 
 
 def _narrow_to_scope(actor: Actor, wanted: EntryFilter) -> EntryFilter:
-    """The entries of everybody at the locations that the actor is limited to; one customer's ledger is seen whole."""
+    """Limit a filter to the actor's scope of locations. A filter for one customer stays: that ledger is shown whole."""
     if actor.locations is None or wanted.customer_id is not None:
         return wanted
     return wanted._replace(locations=sorted(actor.locations))

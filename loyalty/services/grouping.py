@@ -1,7 +1,8 @@
-"""Items that arrive while others of their line are being written go out together, as one batch.
+"""Items that belong together are written in turn: a line is a queue that is written group by group.
 
-An item that comes alone waits for nobody. So a client that reports much, or much of one customer, waits here, in the
-order of arrival, and neither for locks of the database nor on connections that others need.
+While one group of a line is written, new items wait, and go out together as the next group. An item that finds no other
+is written at once. So a client that sends many reports, or many about one customer, waits here in the order of arrival.
+It takes no lock of the database and no connection while it waits.
 """
 
 import asyncio
@@ -16,10 +17,10 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 from tenancy.outage import is_passing
 
 MAX_GROUP = 50
-"""Items that are written together: others of their line wait for all of them."""
+"""How many items one group holds. The other items of the line wait until the whole group is written."""
 
 MAX_WAITING = 1_000
-"""Items of one line that wait; one more is refused as UNAVAILABLE."""
+"""How many items of one line may wait; one more is refused as UNAVAILABLE."""
 
 WAIT_SECONDS = 10.0
 """How long an item may wait for its turn."""
@@ -28,16 +29,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Claims = Mapping[Hashable, object]
-"""What an item says of things that others of its line may name, too. No group says two things of one."""
+"""What an item claims about things that other items of its line may name too. No group holds two different claims about
+one thing."""
 
 NO_CLAIMS: Claims = MappingProxyType({})
 
 Work = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
-"""Writes items, and gives a result for each, in their order."""
+"""Writes items, and returns a result for each, in the same order."""
 
 
 class _Item:
-    """An item that waits for its turn, and for its result."""
+    """An item that waits to be written, and then for its result."""
 
     __slots__ = ("answered", "claims", "context", "expiry", "value", "work")
 
@@ -51,19 +53,19 @@ class _Item:
         self.expiry = loop.call_later(WAIT_SECONDS, self.fail, NoTurn("no turn came in time"))
 
     def fail(self, error: BaseException) -> None:
-        """Tell the one who waits, if somebody still does."""
+        """Give the error to the caller that waits, if it still waits."""
         self.expiry.cancel()
         if not self.answered.done():
             self.answered.set_exception(error)
 
     def answer(self, result: Any) -> None:
-        """Give the result to the one who waits, if somebody still does."""
+        """Give the result to the caller that waits, if it still waits."""
         if not self.answered.done():
             self.answered.set_result(result)
 
 
 class Groups:
-    """The lines of one process. A line is there while something of it is being written."""
+    """The lines of one process. A line exists while an item of it is being written."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, deque[_Item]] = {}
@@ -74,10 +76,10 @@ class Groups:
         return len(self._lines)
 
     async def join(self, line: Hashable, value: T, work: Work[T, R], claims: Claims = NO_CLAIMS) -> R:
-        """The result of an item, written alone or together with others of its line whose ``claims`` do not differ.
+        """Write an item and return its result. Items of its line are written with it if their ``claims`` agree.
 
-        All items of a line must come with the same ``work``. It raises what ``work`` raises for this item alone, and
-        SQLAlchemy's TimeoutError when too many wait already, or no turn comes in time.
+        All items of a line must come with the same ``work``. It raises what ``work`` raises for this item alone.
+        It raises SQLAlchemy's TimeoutError when too many items wait already, or the item's turn does not come in time.
         """
         waiting = self._lines.get(line)
         if waiting is None:
@@ -98,7 +100,7 @@ class Groups:
         return answered
 
     def _go_on(self, line: Hashable) -> None:
-        """Write what has arrived meanwhile, if something has. Logs and traces tell it of the first of the group."""
+        """Write the next group of a line, if items wait. Logs and traces name the first item of the group."""
         group = self._take(line)
         if not group:
             del self._lines[line]
@@ -108,7 +110,7 @@ class Groups:
         task.add_done_callback(self._tasks.discard)
 
     def _take(self, line: Hashable) -> list[_Item]:
-        """Take the next items of a line for which somebody still waits, up to one that claims something else."""
+        """Take the next items of a line whose callers still wait. Stop before an item whose claims differ."""
         waiting, group, claimed = self._lines[line], list[_Item](), dict[Hashable, object]()
         while waiting and len(group) < MAX_GROUP:
             item = waiting[0]
@@ -132,10 +134,10 @@ class Groups:
 
 
 async def _answer(group: Sequence[_Item]) -> None:
-    """Write a group and give each its result. What fails for a reason of its own fails alone."""
+    """Write a group and give each item its result. If it fails for the fault of an item, write each item alone."""
     try:
         results = await group[0].work([item.value for item in group])
-    except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+    except Exception as error:  # noqa: BLE001 - whatever the error is, the callers that wait must get it
         if len(group) > 1 and not is_passing(error):
             for item in group:
                 await _answer([item])

@@ -1,6 +1,7 @@
-"""The locations that members and API tokens are limited to. Each stays in the catalogue while a scope names it.
+"""The locations that members and API tokens are limited to (their scope of locations).
 
-Scopes and the catalogue change under the same lock, that of the program.
+A location stays in the catalogue while a scope names it. Scopes and the catalogue change under the same lock: the lock
+of the program.
 """
 
 from collections import Counter
@@ -35,9 +36,9 @@ async def find_unknown_locations(
 async def find_locations_in_use(
     tx: Transaction, removals: Sequence[CatalogPlace], kept: Collection[CatalogPlace], now: datetime
 ) -> list[Problem]:
-    """Return a problem for each location that is to be removed while a member or an API token is limited to it.
+    """Return a problem for each location to remove that a member or an API token is limited to.
 
-    ``kept`` are items that are given in the same call, and so stay.
+    ``kept`` are the items that the same call adds or changes: they stay in the catalogue.
     """
     if all(place.kind != CatalogKind.LOCATION for place in removals):
         return []

@@ -114,7 +114,7 @@ async def count_tenants_of_platform(world: World, wanted: TenantFilter) -> int:
 
 
 def _describe(kind: PlatformActionKind, before: PlatformTokenRow | None, after: PlatformTokenRow) -> PlatformAction:
-    """What happens to a credential, as the log tells it."""
+    """Return the action that records a change of a credential, with its state before and after."""
     return PlatformAction(kind, after.name, None if before is None else _show(before), _show(after))
 
 

@@ -43,7 +43,7 @@ class AllowedOriginsSetPayload:
 )
 async def allowed_origins_set(
     info: Info,
-    input: Annotated[AllowedOriginsSetInput, strawberry.argument(description="The list.")],  # noqa: A002
+    input: Annotated[AllowedOriginsSetInput, strawberry.argument(description="The new list of allowed origins.")],  # noqa: A002
 ) -> AllowedOriginsSetPayload:
     """Setting the same list twice changes nothing."""
 

@@ -48,7 +48,7 @@ class ApiTokenRevokePayload:
 )
 async def api_token_revoke(
     info: Info,
-    input: Annotated[ApiTokenRevokeInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[ApiTokenRevokeInput, strawberry.argument(description="The token to revoke.")],  # noqa: A002
 ) -> ApiTokenRevokePayload:
     """The first moment counts."""
 

@@ -41,7 +41,7 @@ class ApiTokenRotatePayload:
 )
 async def api_token_rotate(
     info: Info,
-    input: Annotated[ApiTokenRotateInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[ApiTokenRotateInput, strawberry.argument(description="The token to give a new secret.")],  # noqa: A002
 ) -> ApiTokenRotatePayload:
     """Nobody gets the secret of what may do more than they do."""
 

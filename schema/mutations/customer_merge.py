@@ -30,7 +30,7 @@ class CustomerMergeInput:
 @strawberry.type(description="The merge, and the customer who has taken over.")
 class CustomerMergePayload:
     user_errors: UserErrors = user_errors_field()
-    merge: CustomerMerge | None = strawberry.field(default=None, description="What moved.")
+    merge: CustomerMerge | None = strawberry.field(default=None, description="The merge, with the points that moved.")
     customer: Customer | None = strawberry.field(default=None, description="The target, with everything.")
     replayed: bool | None = strawberry.field(
         default=None, description="True when this key had been answered before: nothing happened this time."

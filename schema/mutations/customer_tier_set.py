@@ -19,7 +19,7 @@ from schema.types.customer import Customer, CustomerBy, customer_key
 
 @strawberry.input(description="A tier that is set by hand, whatever the points are.")
 class CustomerTierSetInput:
-    customer: CustomerBy = strawberry.field(description="Whose tier.")
+    customer: CustomerBy = strawberry.field(description="The customer whose tier to set.")
     tier: strawberry.ID | None = strawberry.field(
         default=strawberry.UNSET, description="The tier; write null for none."
     )
@@ -48,7 +48,7 @@ class CustomerTierSetPayload:
 )
 async def customer_tier_set(
     info: Info,
-    input: Annotated[CustomerTierSetInput, strawberry.argument(description="Who, and which tier.")],  # noqa: A002
+    input: Annotated[CustomerTierSetInput, strawberry.argument(description="The customer and the tier.")],  # noqa: A002
 ) -> CustomerTierSetPayload:
     """One transaction."""
 

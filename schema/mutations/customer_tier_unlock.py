@@ -31,7 +31,7 @@ class CustomerTierUnlockPayload:
 )
 async def customer_tier_unlock(
     info: Info,
-    input: Annotated[CustomerTierUnlockInput, strawberry.argument(description="Whose tier.")],  # noqa: A002
+    input: Annotated[CustomerTierUnlockInput, strawberry.argument(description="The customer whose tier to unlock.")],  # noqa: A002
 ) -> CustomerTierUnlockPayload:
     """One transaction."""
 

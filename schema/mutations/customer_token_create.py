@@ -58,7 +58,7 @@ class CustomerTokenCreatePayload:
 )
 async def customer_token_create(
     info: Info,
-    input: Annotated[CustomerTokenCreateInput, strawberry.argument(description="For whom.")],  # noqa: A002
+    input: Annotated[CustomerTokenCreateInput, strawberry.argument(description="The customer who signs in.")],  # noqa: A002
 ) -> CustomerTokenCreatePayload:
     """Signed by the service's own issuer."""
 

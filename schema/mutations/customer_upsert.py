@@ -56,7 +56,9 @@ class CustomerUpsertPayload:
 )
 async def customer_upsert(
     info: Info,
-    input: Annotated[CustomerUpsertInput, strawberry.argument(description="Who, and what is known.")],  # noqa: A002
+    input: Annotated[  # noqa: A002
+        CustomerUpsertInput, strawberry.argument(description="The customer, and the known facts about them.")
+    ],
 ) -> CustomerUpsertPayload:
     """One transaction."""
 

@@ -32,7 +32,7 @@ _UNBORN = RuleId(UUID(int=0))
 @strawberry.input(description="A new earning rule.")
 class EarningRuleCreateInput:
     name: str = strawberry.field(description="Internal; 1 to 120 characters.")
-    award: EarningAwardInput = strawberry.field(description="What it gives.")
+    award: EarningAwardInput = strawberry.field(description="The award of the rule.")
     conditions: EarningConditionsInput | None = strawberry.field(default=None, description="When; always if left out.")
     active: bool = strawberry.field(default=True, description="Paused rules never match.")
     priority: int = strawberry.field(default=DEFAULT_PRIORITY, description="Lower comes first; 0 to 1,000,000.")

@@ -32,7 +32,7 @@ class EarningRuleDeletePayload:
 )
 async def earning_rule_delete(
     info: Info,
-    input: Annotated[EarningRuleDeleteInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[EarningRuleDeleteInput, strawberry.argument(description="The rule to delete.")],  # noqa: A002
 ) -> EarningRuleDeletePayload:
     """Its versions are kept."""
 

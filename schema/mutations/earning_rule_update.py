@@ -37,8 +37,8 @@ class EarningRuleUpdateInput:
     conditions: EarningConditionsInput | None = strawberry.field(
         default=strawberry.UNSET, description="Replaced whole; null takes all conditions away."
     )
-    starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
-    ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes it away.")
+    starts_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes the start away.")
+    ends_at: datetime | None = strawberry.field(default=strawberry.UNSET, description="Null takes the end away.")
     expiry: ExpiryPolicyInput | None = strawberry.field(
         default=strawberry.UNSET, description="When its points expire; null for as the program says."
     )
@@ -60,7 +60,7 @@ class EarningRuleUpdatePayload:
 )
 async def earning_rule_update(
     info: Info,
-    input: Annotated[EarningRuleUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[EarningRuleUpdateInput, strawberry.argument(description="The rule to change, and the change.")],  # noqa: A002
 ) -> EarningRuleUpdatePayload:
     """A change that changes nothing makes no version."""
 

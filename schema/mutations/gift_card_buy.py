@@ -44,7 +44,9 @@ class GiftCardBuyPayload:
 )
 async def gift_card_buy(
     info: Info,
-    input: Annotated[GiftCardBuyInput, strawberry.argument(description="Which card.")],  # noqa: A002
+    input: Annotated[  # noqa: A002
+        GiftCardBuyInput, strawberry.argument(description="The product, and the customer who buys a card of it.")
+    ],
 ) -> GiftCardBuyPayload:
     """Run the operation in one transaction."""
 

@@ -59,7 +59,9 @@ class GiftCardIssuePayload:
     user_errors: UserErrors = user_errors_field()
     gift_card: GiftCard | None = strawberry.field(default=None, description="The card.")
     code: str | None = code_field()
-    customer: Customer | None = strawberry.field(default=None, description="Who got it; null for nobody we know.")
+    customer: Customer | None = strawberry.field(
+        default=None, description="The customer who got the card; null when unknown."
+    )
     replayed: bool | None = replayed_field()
 
 

@@ -39,7 +39,7 @@ class GiftCardProductArchivePayload:
 )
 async def gift_card_product_archive(
     info: Info,
-    input: Annotated[GiftCardProductArchiveInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[GiftCardProductArchiveInput, strawberry.argument(description="The product to archive.")],  # noqa: A002
 ) -> GiftCardProductArchivePayload:
     """It can still be found by its id."""
 

@@ -73,7 +73,9 @@ class GiftCardProductUpdatePayload:
 )
 async def gift_card_product_update(
     info: Info,
-    input: Annotated[GiftCardProductUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[  # noqa: A002
+        GiftCardProductUpdateInput, strawberry.argument(description="The product to change, and the change.")
+    ],
 ) -> GiftCardProductUpdatePayload:
     """A change that changes nothing makes no version."""
 

@@ -45,7 +45,7 @@ class GiftCardReturnPayload:
 )
 async def gift_card_return(
     info: Info,
-    input: Annotated[GiftCardReturnInput, strawberry.argument(description="Which payment.")],  # noqa: A002
+    input: Annotated[GiftCardReturnInput, strawberry.argument(description="The captured hold to give money back of.")],  # noqa: A002
 ) -> GiftCardReturnPayload:
     """Run the operation in one transaction."""
 

@@ -19,7 +19,7 @@ from schema.types.role import RoleBy, role_id_of
 @strawberry.input(description="A new member of the team.")
 class MemberAddInput:
     name: str = strawberry.field(description="What the team calls the person; 1 to 120 characters.")
-    person: PersonBy = strawberry.field(description="Who it is.")
+    person: PersonBy = strawberry.field(description="The person to add.")
     role: RoleBy = strawberry.field(description="What they may do; no more than the caller may do.")
     idempotency_key: str | None = optional_key_field()
     locations: list[str] | None = scope_input()
@@ -43,7 +43,7 @@ class MemberAddPayload:
 )
 async def member_add(
     info: Info,
-    input: Annotated[MemberAddInput, strawberry.argument(description="The person.")],  # noqa: A002
+    input: Annotated[MemberAddInput, strawberry.argument(description="The person to add, with a role.")],  # noqa: A002
 ) -> MemberAddPayload:
     """Nobody gives a role that may do more than they."""
 

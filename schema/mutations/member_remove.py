@@ -24,7 +24,7 @@ from schema.types.oauth_client import OauthClient
 from schema.types.oidc_issuer import OidcIssuer
 
 
-@strawberry.input(description="Who leaves.")
+@strawberry.input(description="The member to remove.")
 class MemberRemoveInput:
     id: strawberry.ID = strawberry.field(description="The member.")
     keep_credentials: bool = keep_credentials_field()
@@ -54,7 +54,7 @@ class MemberRemovePayload:
 )
 async def member_remove(
     info: Info,
-    input: Annotated[MemberRemoveInput, strawberry.argument(description="Who.")],  # noqa: A002
+    input: Annotated[MemberRemoveInput, strawberry.argument(description="The member to remove.")],  # noqa: A002
 ) -> MemberRemovePayload:
     """The last owner who has signed in stays."""
 

@@ -56,7 +56,7 @@ class MemberUpdatePayload:
 )
 async def member_update(
     info: Info,
-    input: Annotated[MemberUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[MemberUpdateInput, strawberry.argument(description="The member to change, and the change.")],  # noqa: A002
 ) -> MemberUpdatePayload:
     """The last owner who has signed in stays one."""
 

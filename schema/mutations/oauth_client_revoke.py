@@ -38,7 +38,7 @@ class OauthClientRevokePayload:
 )
 async def oauth_client_revoke(
     info: Info,
-    input: Annotated[OauthClientRevokeInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[OauthClientRevokeInput, strawberry.argument(description="The client to end.")],  # noqa: A002
 ) -> OauthClientRevokePayload:
     """The first moment counts."""
 

@@ -42,7 +42,7 @@ class OauthClientRotateSecretPayload:
 )
 async def oauth_client_rotate_secret(
     info: Info,
-    input: Annotated[OauthClientRotateSecretInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[OauthClientRotateSecretInput, strawberry.argument(description="The client to give a new secret.")],  # noqa: A002
 ) -> OauthClientRotateSecretPayload:
     """Nobody gets the secret of what may do more than they do."""
 

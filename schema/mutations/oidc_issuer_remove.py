@@ -37,7 +37,7 @@ class OidcIssuerRemovePayload:
 )
 async def oidc_issuer_remove(
     info: Info,
-    input: Annotated[OidcIssuerRemoveInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[OidcIssuerRemoveInput, strawberry.argument(description="The provider to remove.")],  # noqa: A002
 ) -> OidcIssuerRemovePayload:
     """Removing twice is no error."""
 

@@ -48,17 +48,21 @@ class OpeningBalanceInput:
 
 @strawberry.input(description="At most 1,000 customers.")
 class OpeningBalancesImportInput:
-    items: list[OpeningBalanceInput] = strawberry.field(description="One for each customer.")
+    items: list[OpeningBalanceInput] = strawberry.field(description="The opening balances, one for each customer.")
 
 
 @strawberry.type(description="What became of one item.")
 class OpeningBalanceResult:
     user_errors: UserErrors = strawberry.field(description="Why nothing happened; empty when it did.")
-    opening_balance: OpeningBalance | None = strawberry.field(default=None, description="What was brought along.")
+    opening_balance: OpeningBalance | None = strawberry.field(
+        default=None, description="The opening balance that was recorded."
+    )
     customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
-    tier_upgrade: TierUpgrade | None = strawberry.field(default=None, description="Set when the customer came up.")
+    tier_upgrade: TierUpgrade | None = strawberry.field(
+        default=None, description="The upgrade, when the customer came into a higher tier."
+    )
     replayed: bool | None = strawberry.field(
-        default=None, description="True when the customer had brought just this along before: nothing happened."
+        default=None, description="True when the same opening balance was imported before: nothing happened."
     )
     warnings: Warnings = warnings_field()
 
@@ -80,7 +84,9 @@ class OpeningBalancesImportPayload:
 )
 async def opening_balances_import(
     info: Info,
-    input: Annotated[OpeningBalancesImportInput, strawberry.argument(description="Who brings what.")],  # noqa: A002
+    input: Annotated[  # noqa: A002
+        OpeningBalancesImportInput, strawberry.argument(description="The customers with their opening balances.")
+    ],
 ) -> OpeningBalancesImportPayload:
     """One transaction, whatever the number of items."""
 

@@ -26,14 +26,16 @@ from schema.types.location import location_input
     description="A correction by hand: either a signed `amount`, or a `direction` with positive `points`."
 )
 class PointsAdjustInput:
-    customer: CustomerBy = strawberry.field(description="Whose points.")
+    customer: CustomerBy = strawberry.field(description="The customer whose points to change.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
     )
     amount: Points | None = strawberry.field(default=None, description="Signed: -50 removes 50. Not 0.")
     direction: Direction | None = strawberry.field(default=None, description="With `points`, in place of `amount`.")
     points: Points | None = strawberry.field(default=None, description="With `direction`; at least 1.")
-    reason: AdjustmentReason = strawberry.field(default=AdjustmentReason.OTHER, description="Why.")
+    reason: AdjustmentReason = strawberry.field(
+        default=AdjustmentReason.OTHER, description="The reason for the correction."
+    )
     internal_note: str | None = strawberry.field(
         default=None, description="For the team only; at most 2,000 characters."
     )

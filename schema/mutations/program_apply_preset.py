@@ -48,7 +48,7 @@ class ProgramApplyPresetPayload:
 )
 async def program_apply_preset(
     info: Info,
-    input: Annotated[ProgramApplyPresetInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[ProgramApplyPresetInput, strawberry.argument(description="The preset to apply.")],  # noqa: A002
 ) -> ProgramApplyPresetPayload:
     """One new version."""
 

@@ -35,7 +35,7 @@ class ProgramUpdatePayload:
 )
 async def program_update(
     info: Info,
-    input: Annotated[ProgramUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[ProgramUpdateInput, strawberry.argument(description="The settings to change.")],  # noqa: A002
 ) -> ProgramUpdatePayload:
     """One new version, whatever the number of fields."""
 

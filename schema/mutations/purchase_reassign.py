@@ -17,9 +17,9 @@ from schema.types.customer import Customer, CustomerBy, customer_key
 from schema.types.purchase import Accrual, Purchase
 
 
-@strawberry.input(description="Which purchase belongs to whom.")
+@strawberry.input(description="A purchase and the customer it belongs to.")
 class PurchaseReassignInput:
-    purchase: PurchaseBy = strawberry.field(description="Which purchase.")
+    purchase: PurchaseBy = strawberry.field(description="The purchase that was recorded for the wrong customer.")
     target: CustomerBy = strawberry.field(description="The right customer, who must be known already.")
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
@@ -36,7 +36,7 @@ class PurchaseReassignPayload:
     )
     customer: Customer | None = strawberry.field(default=None, description="The right customer, with the new balance.")
     source: Customer | None = strawberry.field(
-        default=None, description="The customer it was recorded for, with the balance without it."
+        default=None, description="The customer it was recorded for, with the balance after it lost these points."
     )
     taken_points: Points | None = strawberry.field(
         default=None, description="How many points the source lost, pending ones included."
@@ -59,7 +59,7 @@ class PurchaseReassignPayload:
 )
 async def purchase_reassign(
     info: Info,
-    input: Annotated[PurchaseReassignInput, strawberry.argument(description="Whose it is.")],  # noqa: A002
+    input: Annotated[PurchaseReassignInput, strawberry.argument(description="The purchase and the right customer.")],  # noqa: A002
 ) -> PurchaseReassignPayload:
     """One transaction."""
 

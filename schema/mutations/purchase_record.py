@@ -77,11 +77,11 @@ class PurchaseCustomerInput:
 class PurchaseLineInput:
     unit_price: MoneyInput = strawberry.field(description="Price of one, in the program's currency.")
     item: str | None = strawberry.field(default=None, description="External id of the service, class or product.")
-    category: str | None = strawberry.field(default=None, description="External id of its category.")
+    category: str | None = strawberry.field(default=None, description="External id of the category of the item.")
     quantity: Quantity = strawberry.field(
         default=1, description="How many, above 0 and at most 1,000,000, with at most 3 decimals."
     )
-    kind: LineKind = strawberry.field(default=LineKind.ITEM, description="What it is.")
+    kind: LineKind = strawberry.field(default=LineKind.ITEM, description="The kind of the line.")
     discount: MoneyInput | None = strawberry.field(default=None, description="Discount of the whole line.")
     tax: MoneyInput | None = strawberry.field(default=None, description="Tax that the amount contains.")
     line_id: str | None = strawberry.field(
@@ -93,7 +93,7 @@ class PurchaseLineInput:
 
 @strawberry.input(description="A part of the total, and what paid it.")
 class PurchasePaymentInput:
-    kind: PaymentKind = strawberry.field(description="What paid it.")
+    kind: PaymentKind = strawberry.field(description="The kind of the payment: money, points or a gift card.")
     amount: MoneyInput = strawberry.field(description="How much, in the currency of the total; 0 or more.")
     reference: str | None = strawberry.field(
         default=None,
@@ -107,10 +107,10 @@ class PurchasePaymentInput:
     "stays as it is known, null takes it away, a value sets it."
 )
 class PurchaseRecordInput:
-    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    kind: PurchaseKind = strawberry.field(description="The kind of the purchase.")
     external_id: str = strawberry.field(description="The id in the caller's own system, 1 to 255 characters.")
     status: PurchaseStatus = strawberry.field(description="How far it has come; a later status is a new fact.")
-    customer: PurchaseCustomerInput = strawberry.field(description="Whose it is.")
+    customer: PurchaseCustomerInput = strawberry.field(description="The customer of the purchase.")
     total: MoneyInput | None = strawberry.field(
         default=strawberry.UNSET,
         description="The total, in the program's currency or with `exchangeRate`. The first report must tell it, later "
@@ -188,7 +188,7 @@ class PurchaseRecordPayload:
 )
 async def purchase_record(
     info: Info,
-    input: Annotated[PurchaseRecordInput, strawberry.argument(description="What happened.")],  # noqa: A002
+    input: Annotated[PurchaseRecordInput, strawberry.argument(description="The report about the purchase.")],  # noqa: A002
 ) -> PurchaseRecordPayload:
     """Run the operation in one transaction."""
 

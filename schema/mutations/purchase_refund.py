@@ -70,7 +70,7 @@ class RefundSplit:
     points: Points = strawberry.field(
         description="What is left to give back with `redemptionReturn`; 0 when all of it went back with the refund."
     )
-    points_value: Money = strawberry.field(description="What those points had taken off.")
+    points_value: Money = strawberry.field(description="The amount that those points had taken off the total.")
 
 
 @strawberry.type(description="The refund, and where purchase, points and customer stand after it.")

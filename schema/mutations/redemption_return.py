@@ -32,7 +32,7 @@ class RedemptionReturnInput:
 @strawberry.type(description="What came back, and where the customer stands with it.")
 class RedemptionReturnPayload:
     user_errors: UserErrors = user_errors_field()
-    returned: RedemptionReturn | None = strawberry.field(default=None, description="What came back.")
+    returned: RedemptionReturn | None = strawberry.field(default=None, description="The points that were given back.")
     redemption: Redemption | None = strawberry.field(default=None, description="The redemption after it.")
     customer: Customer | None = strawberry.field(default=None, description="The customer, with the new balance.")
     replayed: bool | None = strawberry.field(

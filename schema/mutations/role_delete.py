@@ -34,7 +34,7 @@ class RoleDeletePayload:
 )
 async def role_delete(
     info: Info,
-    input: Annotated[RoleDeleteInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[RoleDeleteInput, strawberry.argument(description="The role to delete.")],  # noqa: A002
 ) -> RoleDeletePayload:
     """Its name is free again."""
 

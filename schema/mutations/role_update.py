@@ -53,7 +53,7 @@ class RoleUpdatePayload:
 )
 async def role_update(
     info: Info,
-    input: Annotated[RoleUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[RoleUpdateInput, strawberry.argument(description="The role to change, and the change.")],  # noqa: A002
 ) -> RoleUpdatePayload:
     """Nobody changes a role that they have, or one that may do more than they."""
 

@@ -40,7 +40,7 @@ class SandboxClockAdvancePayload:
 )
 async def sandbox_clock_advance(
     info: Info,
-    input: Annotated[SandboxClockAdvanceInput, strawberry.argument(description="How much.")],  # noqa: A002
+    input: Annotated[SandboxClockAdvanceInput, strawberry.argument(description="How far to put the clock forward.")],  # noqa: A002
 ) -> SandboxClockAdvancePayload:
     """A transaction for the clock, and one for each batch of what becomes due."""
 

@@ -21,7 +21,7 @@ from schema.node_ids import row_id_of
 from schema.types.customer import CustomerBy, customer_key
 
 
-@strawberry.input(one_of=True, description="Whose signed tokens; give exactly one.")
+@strawberry.input(one_of=True, description="Says whose signed tokens to end; give exactly one.")
 class SignedTokensOf:
     customer: CustomerBy | None = strawberry.field(
         default=strawberry.UNSET,
@@ -41,7 +41,7 @@ class SignedTokensOf:
 
 @strawberry.input(description="Whose signed tokens to end.")
 class SignedTokensRevokeInput:
-    of: SignedTokensOf = strawberry.field(description="Whose.")
+    of: SignedTokensOf = strawberry.field(description="Says whose signed tokens to end.")
 
 
 @strawberry.type(description="The moment of the end.")
@@ -64,7 +64,7 @@ class SignedTokensRevokePayload:
 )
 async def signed_tokens_revoke(
     info: Info,
-    input: Annotated[SignedTokensRevokeInput, strawberry.argument(description="Whose.")],  # noqa: A002
+    input: Annotated[SignedTokensRevokeInput, strawberry.argument(description="Says whose signed tokens to end.")],  # noqa: A002
 ) -> SignedTokensRevokePayload:
     """A person who signs in again gets a token that works."""
 

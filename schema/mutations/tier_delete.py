@@ -34,7 +34,7 @@ class TierDeletePayload:
 )
 async def tier_delete(
     info: Info,
-    input: Annotated[TierDeleteInput, strawberry.argument(description="Which one.")],  # noqa: A002
+    input: Annotated[TierDeleteInput, strawberry.argument(description="The tier to delete.")],  # noqa: A002
 ) -> TierDeletePayload:
     """Old upgrades keep its name."""
 

@@ -45,7 +45,7 @@ class TierUpdatePayload:
 )
 async def tier_update(
     info: Info,
-    input: Annotated[TierUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    input: Annotated[TierUpdateInput, strawberry.argument(description="The tier to change, and the change.")],  # noqa: A002
 ) -> TierUpdatePayload:
     """Name and minimum stay unique."""
 

@@ -46,7 +46,7 @@ class TrustedDocumentsRegisterPayload:
     documents: list[TrustedDocument] | None = strawberry.field(
         default=None, description="The documents in the order of the input, those that were trusted already too."
     )
-    added: int | None = strawberry.field(default=None, description="How many of them are new.")
+    added: int | None = strawberry.field(default=None, description="How many of the documents are new.")
 
 
 @guarded(

@@ -50,7 +50,7 @@ class PlatformTenantBy:
 
 @guarded(description="One tenant; null where there is none.")
 async def tenant(
-    info: PlatformInfo, by: Annotated[PlatformTenantBy, strawberry.argument(description="Which one.")]
+    info: PlatformInfo, by: Annotated[PlatformTenantBy, strawberry.argument(description="The tenant to read.")]
 ) -> PlatformTenant | None:
     """Found by its id, or by that of the platform's own system."""
     wanted: TenantFilter | None = None

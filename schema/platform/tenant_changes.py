@@ -94,7 +94,7 @@ async def tenant_limit(
     info: PlatformInfo,
     input: Annotated[TenantLimitInput, strawberry.argument(description="Which tenant, and how much.")],  # noqa: A002
 ) -> TenantPayload:
-    """Null takes it away."""
+    """A null budget takes the tenant's own budget away."""
     context = info.context
 
     async def limit(tenant_id: TenantId) -> ListedTenant:

@@ -75,7 +75,7 @@ class PlatformAction:
     )
     subject_name: str = strawberry.field(description="The name of the tenant or credential then.")
     changes: list[PlatformActionChange] = strawberry.field(description="The fields that differ, by their names.")
-    happened_at: datetime = strawberry.field(description="When.")
+    happened_at: datetime = strawberry.field(description="When the platform did it.")
     actor: str = strawberry.field(description="Who did it: the name of the credential, or `Operator`.")
     actor_subject: str = strawberry.field(
         description="Who did it, by what stays the same: `platform:` and the id of the credential, or `operator`."

@@ -20,7 +20,7 @@ from schema.types.audit import AuditEntry, AuditFilterInput, audit_page
 )
 async def audit_log(
     info: Info,
-    filter: Annotated[AuditFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[AuditFilterInput | None, strawberry.argument(description="Which changes to list.")] = None,  # noqa: A002
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,

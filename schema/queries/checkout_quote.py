@@ -24,7 +24,7 @@ NOBODY = CustomerKey(external_id="")
 @strawberry.input(description="A checkout, and whose it is.")
 class CheckoutQuoteInput(CheckoutInput):
     customer: CustomerBy | None = strawberry.field(
-        default=None, description="Whose points; may be left out by a customer, who is meant then."
+        default=None, description="The customer whose points count; a customer may leave it out and is meant then."
     )
     purchase: PurchaseKeyInput | None = strawberry.field(
         default=None,
@@ -36,9 +36,9 @@ class CheckoutQuoteInput(CheckoutInput):
     )
     gift_cards: list[GiftCardBy] | None = strawberry.field(
         default=None,
-        description="Cards that are to pay what points leave, in this order. Anybody with a code may use the card; by "
-        f"id customers use only a card that they have. At most {MAX_QUOTED_CARDS}. Each wrong code counts as in "
-        "`giftCardLookup`.",
+        description="Gift cards that pay what is left after points, in this order. Anybody may name a card by its "
+        "code; customers may name by id only a card that they have. "
+        f"At most {MAX_QUOTED_CARDS}. Each wrong code counts as in `giftCardLookup`.",
     )
 
 
@@ -51,7 +51,7 @@ class CheckoutQuoteInput(CheckoutInput):
 )
 async def checkout_quote(
     info: Info,
-    input: Annotated[CheckoutQuoteInput, strawberry.argument(description="What is to be paid.")],  # noqa: A002
+    input: Annotated[CheckoutQuoteInput, strawberry.argument(description="The checkout to price.")],  # noqa: A002
 ) -> CheckoutQuote:
     """Two statements; one more for gift cards, and one for each code."""
     wanted = None if input.points is None else int(input.points)

@@ -20,7 +20,7 @@ from schema.types.node import show_rows
 from schema.types.oauth_client import CLIENT_ORDER, OauthClient
 from schema.types.oidc_issuer import ISSUER_ORDER, OidcIssuer
 
-Filter = Annotated[TokenFilterInput | None, strawberry.argument(description="Which ones.")]
+Filter = Annotated[TokenFilterInput | None, strawberry.argument(description="Which credentials to list.")]
 
 
 @guarded(

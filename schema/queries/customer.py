@@ -63,7 +63,7 @@ async def customers(  # noqa: PLR0913, PLR0917 - a list is asked for in many way
         ),
     ] = None,
     tier: Annotated[strawberry.ID | None, strawberry.argument(description="Only this tier's customers.")] = None,
-    filter: Annotated[CustomerFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[CustomerFilterInput | None, strawberry.argument(description="Which customers to list.")] = None,  # noqa: A002
     order_by: Annotated[CustomerOrder, strawberry.argument(description="How they are ordered.")] = CustomerOrder.NAME,
     direction: Annotated[
         OrderDirection | None, strawberry.argument(description="Turns the order round; by default as `orderBy` says.")
@@ -121,6 +121,7 @@ async def purchases_by_key(
 
 
 def _refuse_many(name: str, given: Sequence[object]) -> None:
+    """Refuse an argument with no item, or with more than ``MAX_EXTERNAL_IDS`` items."""
     if not 1 <= len(given) <= MAX_EXTERNAL_IDS:
         raise InvalidInput.one(name, reason=f"must have between 1 and {MAX_EXTERNAL_IDS} items")
 
@@ -132,7 +133,7 @@ def _refuse_many(name: str, given: Sequence[object]) -> None:
     description="A customer; null when there is none, or not for this caller.",
 )
 async def customer(
-    info: Info, by: Annotated[CustomerBy, strawberry.argument(description="Which one.")]
+    info: Info, by: Annotated[CustomerBy, strawberry.argument(description="The customer to read.")]
 ) -> Customer | None:
     """Two statements, with tier and progress."""
     try:
@@ -148,7 +149,7 @@ async def customer(
     description="A purchase; null when there is none, or not for this caller.",
 )
 async def purchase(
-    info: Info, by: Annotated[PurchaseBy, strawberry.argument(description="Which one.")]
+    info: Info, by: Annotated[PurchaseBy, strawberry.argument(description="The purchase to read.")]
 ) -> Purchase | None:
     """By global id or natural key."""
     if by.key:

@@ -28,7 +28,9 @@ from schema.types.listed import load_listed_page
 )
 async def gift_card_products(
     info: Info,
-    filter: Annotated[GiftCardProductFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[  # noqa: A002
+        GiftCardProductFilterInput | None, strawberry.argument(description="Which products to list.")
+    ] = None,
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,

@@ -84,7 +84,7 @@ async def gift_card_lookup(
 )
 async def gift_cards(
     info: Info,
-    filter: Annotated[GiftCardFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[GiftCardFilterInput | None, strawberry.argument(description="Which gift cards to list.")] = None,  # noqa: A002
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,

@@ -37,7 +37,7 @@ OWN = "Customers list only their own."
 )
 async def purchases(
     info: Info,
-    filter: Annotated[PurchaseFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[PurchaseFilterInput | None, strawberry.argument(description="Which purchases to list.")] = None,  # noqa: A002
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,
@@ -57,7 +57,9 @@ async def purchases(
 )
 async def adjustments(
     info: Info,
-    filter: Annotated[AdjustmentFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[  # noqa: A002
+        AdjustmentFilterInput | None, strawberry.argument(description="Which adjustments to list.")
+    ] = None,
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,
@@ -77,7 +79,7 @@ async def adjustments(
 )
 async def holds(
     info: Info,
-    filter: Annotated[HoldFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[HoldFilterInput | None, strawberry.argument(description="Which holds to list.")] = None,  # noqa: A002
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,
@@ -97,7 +99,9 @@ async def holds(
 )
 async def redemptions(
     info: Info,
-    filter: Annotated[RedemptionFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[  # noqa: A002
+        RedemptionFilterInput | None, strawberry.argument(description="Which redemptions to list.")
+    ] = None,
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,

@@ -118,7 +118,7 @@ async def catalog_items(
 
 @guarded(Permission.LOYALTY_READ, prepares=True, description="An item of the catalogue; null when there is none.")
 async def catalog_item(
-    info: Info, by: Annotated[CatalogItemBy, strawberry.argument(description="Which one.")]
+    info: Info, by: Annotated[CatalogItemBy, strawberry.argument(description="The item to read.")]
 ) -> CatalogItem | None:
     """By global id or natural key."""
     if by.key:

@@ -24,7 +24,7 @@ class DateRangeInput:
 @guarded(Permission.LOYALTY_REPORT, description="What happened in a range of days, straight from the ledger.")
 async def report(
     info: Info,
-    range: Annotated[DateRangeInput, strawberry.argument(description="Which days.")],  # noqa: A002
+    range: Annotated[DateRangeInput, strawberry.argument(description="The range of local days.")],  # noqa: A002
 ) -> Report:
     """Sums over a covering index."""
     return show_row(Report, await get_report(info.context.world, info.context.actor, range.from_, range.to))
@@ -36,7 +36,7 @@ async def report(
 )
 async def gift_card_report(
     info: Info,
-    range: Annotated[DateRangeInput, strawberry.argument(description="Which days.")],  # noqa: A002
+    range: Annotated[DateRangeInput, strawberry.argument(description="The range of local days.")],  # noqa: A002
 ) -> GiftCardReport:
     """Sums over the ledgers of all cards."""
     world, actor = info.context.world, info.context.actor

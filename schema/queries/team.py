@@ -21,7 +21,7 @@ from schema.types.role import Role, role_page
 )
 async def members(
     info: Info,
-    filter: Annotated[MemberFilterInput | None, strawberry.argument(description="Which ones.")] = None,  # noqa: A002
+    filter: Annotated[MemberFilterInput | None, strawberry.argument(description="Which members to list.")] = None,  # noqa: A002
     direction: NewestFirst = OrderDirection.DESCENDING,
     first: First = None,
     after: After = None,

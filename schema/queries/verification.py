@@ -21,7 +21,7 @@ class LedgerVerification:
     sound: bool = strawberry.field(description="True when every invariant holds.")
     invariants: int = strawberry.field(description="How many invariants were checked.")
     entries: int = strawberry.field(description="How many entries the ledger had at that moment.")
-    differences: list[LedgerDifference] = strawberry.field(description="Those that do not hold.")
+    differences: list[LedgerDifference] = strawberry.field(description="The invariants that do not hold.")
 
 
 @guarded(

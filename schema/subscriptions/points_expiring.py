@@ -40,7 +40,7 @@ class PointsExpiringRow(NamedTuple):
 )
 class PointsExpiring:
     cursor: Cursor = strawberry.field(description="Pass it as `after` to go on from here, without a gap.")
-    customer: Customer = loaded("customers", "customer_id", description="Whose points they are.")
+    customer: Customer = loaded("customers", "customer_id", description="The customer whose points they are.")
     lot: PointsLot = loaded("lots", "lot_id", description="Which points: the lot as it is now.")
     points: Points = strawberry.field(description="How many were left when the notice became due.")
     days_before: int = strawberry.field(description="Which of the program's `noticeDays` it is.")

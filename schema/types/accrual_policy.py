@@ -117,7 +117,9 @@ class EarningBasisInput:
 class AccrualPolicyInput:
     stacking: Stacking | None = strawberry.field(default=strawberry.UNSET, description="When several rules match.")
     earn_scope: EarnScope | None = strawberry.field(default=strawberry.UNSET, description="Which items take part.")
-    weekday_of: WeekdayOf | None = strawberry.field(default=strawberry.UNSET, description="Whose weekday counts.")
+    weekday_of: WeekdayOf | None = strawberry.field(
+        default=strawberry.UNSET, description="Which date's weekday a condition on weekdays looks at."
+    )
     evaluate_on: EvaluateOn | None = strawberry.field(
         default=strawberry.UNSET, description="The status at which the rules are evaluated."
     )

@@ -43,7 +43,7 @@ class ActivityFilterInput:
     )
 
 
-ActivityFilter = Annotated[ActivityFilterInput | None, strawberry.argument(description="Which ones.")]
+ActivityFilter = Annotated[ActivityFilterInput | None, strawberry.argument(description="Which entries to list.")]
 
 
 def check_text_filters(given: object, *names: str) -> None:

@@ -76,10 +76,10 @@ class AuditEntry(Node):
 
     id: strawberry.ID = node_id("AuditEntry")
     subject: AuditSubject = strawberry.field(description="What was changed.")
-    subject_name: str = strawberry.field(description="What it was called then.")
+    subject_name: str = strawberry.field(description="The name that the changed part had then.")
     action: AuditAction = strawberry.field(description="What was done to it.")
     changes: list[AuditChange] = strawberry.field(description="The fields that differ, by their names.")
-    happened_at: datetime = strawberry.field(description="When.")
+    happened_at: datetime = strawberry.field(description="When the change happened.")
     actor: str = strawberry.field(description="Who did it, by the name in the credential.")
     actor_subject: str = strawberry.field(
         description="Who did it, by the subject of the credential, which stays the same; such as `staff:42`."

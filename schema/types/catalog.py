@@ -25,13 +25,15 @@ from schema.types.node import Node, reads, row_of, show_row
 @strawberry.type(description="So many points for every so much money.")
 class EarningRate:
     points: Points = strawberry.field(description="At least 1.")
-    per: Money = strawberry.field(description="In the program's currency.")
+    per: Money = strawberry.field(description="The amount that earns these points, in the program's currency.")
 
 
 @strawberry.input(description="So many points for every so much money.")
 class EarningRateInput:
     points: Points = strawberry.field(description="At least 1.")
-    per: MoneyInput = strawberry.field(description="In the program's currency, above zero.")
+    per: MoneyInput = strawberry.field(
+        description="The amount that earns these points: above zero, in the program's currency."
+    )
 
 
 def _item_id(root: Any) -> strawberry.ID:
@@ -43,11 +45,15 @@ class CatalogItem(Node):
     is_type_of = reads(Item)
 
     id: strawberry.ID = strawberry.field(resolver=_item_id, description="Opaque; the same for as long as its key is.")
-    item_kind: CatalogKind = shows("kind", description="What it is. More kinds may come.")
-    kind: CatalogKind = strawberry.field(description="What it is.", deprecation_reason=replaced_by("itemKind"))
+    item_kind: CatalogKind = shows("kind", description="The kind of the item. More kinds may come.")
+    kind: CatalogKind = strawberry.field(
+        description="The kind of the item.", deprecation_reason=replaced_by("itemKind")
+    )
     external_id: str = strawberry.field(description="The id in the tenant's own system; unique within the kind.")
     name: str = strawberry.field(description="What people call it.")
-    category: str | None = strawberry.field(description="External id of its category, for what is sold.")
+    category: str | None = strawberry.field(
+        description="External id of its category. Only services, classes and products have one."
+    )
     location_time_zone: TimeZone | None = shows("time_zone", description="The zone of a location's days.")
     time_zone: TimeZone | None = strawberry.field(
         description="The zone of a location's days.", deprecation_reason=replaced_by("locationTimeZone")
@@ -55,7 +61,7 @@ class CatalogItem(Node):
     enrolled: bool = strawberry.field(description="Whether it takes part in awards per unit and in the scope OPT_IN.")
     points_per_unit: Points | None = strawberry.field(description="Its own points per unit, in place of the rule's.")
     earning: CatalogEarning | None = strawberry.field(
-        description="Whether it earns; null for as its category says, and for that as the program says."
+        description="Whether it earns. Null: its category decides, and for a category the program."
     )
 
     @computed(description="Its own rate, in place of the rates of rules; null for those.")
@@ -74,13 +80,14 @@ class CatalogItem(Node):
     description="An item to insert or to change: a field that is left out stays as it is known, null takes it away."
 )
 class CatalogItemInput:
-    kind: CatalogKind = strawberry.field(description="What it is.")
+    kind: CatalogKind = strawberry.field(description="The kind of the item.")
     external_id: str = strawberry.field(description="1 to 255 characters.")
     name: str | None = strawberry.field(
         default=strawberry.UNSET, description="1 to 200 characters; required for an item that is new."
     )
     category: str | None = strawberry.field(
-        default=strawberry.UNSET, description="External id of its category, for what is sold."
+        default=strawberry.UNSET,
+        description="External id of its category. Only services, classes and products have one.",
     )
     time_zone: TimeZone | None = strawberry.field(
         default=strawberry.UNSET, description="IANA zone, for locations only; null for the tenant's own."
@@ -108,7 +115,7 @@ class CatalogItemInput:
 
 @strawberry.input(description="Names an item of the catalogue.")
 class CatalogItemKeyInput:
-    kind: CatalogKind = strawberry.field(description="What it is.")
+    kind: CatalogKind = strawberry.field(description="The kind of the item.")
     external_id: str = strawberry.field(description="The id in the tenant's own system.")
 
 

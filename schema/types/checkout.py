@@ -15,7 +15,7 @@ from schema.types.money import MoneyInput, amount_of, minor_in
 
 @strawberry.input(description="The natural key of a purchase.")
 class PurchaseKeyInput:
-    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    kind: PurchaseKind = strawberry.field(description="The kind of the purchase.")
     external_id: str = strawberry.field(description="The id in the caller's own system.")
 
 
@@ -34,7 +34,7 @@ def purchase_name(by: PurchaseBy, *path: str) -> PurchaseName:
     return PurchaseName(id=PurchaseId(row_id_of(by.id or "", "Purchase", *path)))
 
 
-@strawberry.input(description="What is to be paid.")
+@strawberry.input(description="The price of a checkout, before points and gift cards pay for it.")
 class CheckoutInput:
     subtotal: MoneyInput = strawberry.field(description="What the goods and services cost, tax included.")
     discounts: MoneyInput | None = strawberry.field(

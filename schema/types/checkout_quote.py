@@ -35,32 +35,36 @@ publish_enum(PriceLineKind)
 
 @strawberry.type(description="One line of the price breakdown.")
 class PriceLine:
-    kind: PriceLineKind = strawberry.field(description="What it is.")
-    amount: Money = strawberry.field(description="Signed; the lines add up to the total.")
+    kind: PriceLineKind = strawberry.field(description="The kind of the line.")
+    amount: Money = strawberry.field(
+        description="The amount, below zero for what is taken off. The lines add up to the total."
+    )
     gift_card: GiftCard | None = strawberry.field(default=None, description="The card that pays; null for other lines.")
 
 
 @strawberry.type(description="What points can do for the customer at this checkout.")
 class LoyaltyQuote:
     balance: Points = strawberry.field(
-        description="Spendable points: those that this purchase itself has earned included, and those held for it."
+        description="Points that can be spent. They include points that this purchase has earned, and points held for "
+        "it."
     )
-    balance_value: Money = strawberry.field(description="What they are worth, rounded down.")
-    method: DiscountMethod = strawberry.field(description="Who decides how many are used.")
-    points: Points = strawberry.field(description="Applied in this quote; 0 when none are.")
+    balance_value: Money = strawberry.field(description="What the points of `balance` are worth, rounded down.")
+    method: DiscountMethod = strawberry.field(description="Who decides how many points are used.")
+    points: Points = strawberry.field(description="How many points this quote applies; 0 when it applies none.")
     points_reason: PointsReason = strawberry.field(
-        description="Why so many are applied: never other than asked without a reason."
+        description="Why this quote applies so many points. There is a reason whenever it applies another number than "
+        "asked for."
     )
-    discount: Money = strawberry.field(description="What they take off.")
+    discount: Money = strawberry.field(description="The amount that `points` take off the total.")
     min_points: Points = strawberry.field(description="The fewest that may be used here; 0 when none may.")
     step: Points = strawberry.field(
         description="Of a slider from `minPoints` to `maxPoints`: every multiple of it is used as it is. `maxPoints` "
         "may be used too, where it is no multiple."
     )
     max_points: Points = strawberry.field(description="The most that may be used here; 0 when none may.")
-    max_discount: Money = strawberry.field(description="What those take off.")
+    max_discount: Money = strawberry.field(description="The amount that `maxPoints` would take off the total.")
     limited_by: DiscountLimit | None = strawberry.field(
-        description="What sets `maxPoints`; null when none may be used, and then `refusal` says why."
+        description="The limit that gives `maxPoints`; null when no points may be used: then `refusal` says why."
     )
     held_points: Points = strawberry.field(
         description="Set aside by the customer's active holds for this very purchase. They count as available here, "

@@ -52,7 +52,7 @@ class PointsAccount(Node):
 
     id: strawberry.ID = node_id("PointsAccount", "customer_id")
     available: Points = strawberry.field(description="Spendable now.")
-    pending: Points = strawberry.field(description="Earned, not spendable yet.")
+    pending: Points = strawberry.field(description="Points that are earned and cannot be spent yet.")
     held: Points = strawberry.field(description="Set aside at a checkout.")
     debt: Points = strawberry.field(description="Owed; the next credit pays it first.")
     lifetime_earned: Points = strawberry.field(description="All that was ever earned with purchases.")
@@ -63,7 +63,7 @@ class PointsAccount(Node):
 @strawberry.type(description="A card number, or another number or text by which a business knows a customer.")
 class CustomerIdentifier:
     type: str = strawberry.field(description="What kind of number it is, in capital letters, such as `CARD`.")
-    value: str = strawberry.field(description="As it was told.")
+    value: str = strawberry.field(description="The number or text, as it was told.")
 
 
 @strawberry.input(
@@ -144,7 +144,10 @@ class Customer(Node):
         row = row_of(CustomerRow, self)
         return row.birthday if reads_contact(info.context.actor, row.id) else None
 
-    @computed(description="Card numbers and the like, at most 20; read as `phone` is, and empty for others.")
+    @computed(
+        description="Card numbers and other identifiers, at most 20. An actor who may not read `phone` gets an empty "
+        "list."
+    )
     def identifiers(self, info: Info) -> list[CustomerIdentifier]:
         """For the team, and for the customer."""
         row = row_of(CustomerRow, self)

@@ -21,7 +21,7 @@ from schema.types.who import actor_kind, actor_name
 @strawberry.type(description="A consent to marketing that a customer gave or withdrew.")
 class Consent:
     granted: bool = strawberry.field(description="True when it was given, false when it was withdrawn.")
-    source: str | None = strawberry.field(description="Where, in the caller's words.")
+    source: str | None = strawberry.field(description="Where the consent was given or withdrawn, as the caller put it.")
     told_at: datetime = strawberry.field(description="When the customer said so, as far as the caller told.")
     recorded_at: datetime = strawberry.field(description="When it was recorded here.")
 
@@ -34,10 +34,12 @@ class CustomerArchiving:
     is_type_of = reads(ArchivingRow)
 
     archived: bool = strawberry.field(description="True when the customer was archived, false when they came back.")
-    cause: ArchiveCause = strawberry.field(description="Why. More causes may come.")
-    changed_at: datetime = strawberry.field(description="When.")
+    cause: ArchiveCause = strawberry.field(
+        description="Why the customer was archived or came back. More causes may come."
+    )
+    changed_at: datetime = strawberry.field(description="When the customer was archived or came back.")
 
-    @computed(description="What somebody who asked for it noted; null for customers, and for who reads reports only.")
+    @computed(description="The note of the team; null for customers, and for actors who may read reports only.")
     def note(self, info: Info) -> str | None:
         """For the team only."""
         row = row_of(ArchivingRow, self)

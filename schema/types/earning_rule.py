@@ -86,7 +86,7 @@ class EarningRule(Node):
     name: str = strawberry.field(description="Internal; customers never read it.")
     active: bool = strawberry.field(description="Paused rules never match, and can be switched on again any time.")
     priority: int = strawberry.field(description="Lower comes first.")
-    version: int = strawberry.field(description="Counts edits.")
+    version: int = strawberry.field(description="The number of the current version; each edit raises it by 1.")
     expiry: ExpiryPolicy | None = strawberry.field(description="When its points expire; null for as the program says.")
     starts_at: datetime | None = strawberry.field(description="In force from this instant on.")
     ends_at: datetime | None = strawberry.field(description="No longer in force at this instant.")
@@ -101,7 +101,7 @@ class EarningRule(Node):
         "newest first.",
     )
 
-    @computed(description="What it gives.")
+    @computed(description="The award of the rule.")
     async def award(self, info: Info) -> EarningAward:
         """Amounts are in the program's currency."""
         return await award_of(info, self)

@@ -36,7 +36,7 @@ class EarningRuleVersion:
         row = row_of(RuleVersionRow, self)
         return [to_camel_case(name) for name in row.changed]
 
-    @computed(description="What it gave.")
+    @computed(description="The award of this version.")
     async def award(self, info: Info) -> EarningAward:
         """Amounts are in the program's currency."""
         return await award_of(info, self)

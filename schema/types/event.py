@@ -26,11 +26,13 @@ async def account_then(info: strawberry.Info, customer_id: CustomerId, numbers: 
 
 @strawberry.type(description="A customer came into a higher tier.")
 class TierUpgrade:
-    customer: Customer = loaded("customers", "customer_id", description="Who came up.")
-    previous_tier: Tier | None = loaded("tiers", "from_tier_id", description="Null when there was none before.")
+    customer: Customer = loaded("customers", "customer_id", description="The customer who came into the higher tier.")
+    previous_tier: Tier | None = loaded(
+        "tiers", "from_tier_id", description="The tier before; null when the customer was in no tier."
+    )
     tier: Tier = loaded("tiers", "to_tier_id", description="The new tier.")
-    cause: TierChangeCause = strawberry.field(description="What moved the points.")
-    qualifying_points: Points = strawberry.field(description="The qualifying points just then.")
+    cause: TierChangeCause = strawberry.field(description="Why the tier changed.")
+    qualifying_points: Points = strawberry.field(description="The qualifying points at that moment.")
     occurred_at: datetime = strawberry.field(description="When it happened.")
 
 

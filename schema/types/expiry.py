@@ -30,7 +30,7 @@ LazyEntry = Annotated["LedgerEntry", strawberry.lazy("schema.types.ledger")]
     "spent. Numbers that the kind does not have are null."
 )
 class ExpiryPolicy:
-    kind: ExpiryKind = strawberry.field(description="By which rule.")
+    kind: ExpiryKind = strawberry.field(description="The kind of the expiry policy.")
 
     @computed(description="FIXED_DURATION: so many months, and then ...")
     def months(self) -> int | None:
@@ -117,8 +117,8 @@ class ExpiringPoints:
     is_type_of = reads(ExpiringRow)
 
     last_day: date = strawberry.field(description="The last local day on which they can be spent.")
-    expires_at: datetime = strawberry.field(description="The first instant at which they cannot.")
-    points: Points = strawberry.field(description="How many; held ones are not among them.")
+    expires_at: datetime = strawberry.field(description="The first instant at which they cannot be spent.")
+    points: Points = strawberry.field(description="How many points; held points do not count here.")
 
 
 @strawberry.type(description="A parcel of points that came in together, with an expiry of its own.")
@@ -126,15 +126,15 @@ class PointsLot(Node):
     is_type_of = reads(LotRow)
 
     id: strawberry.ID = node_id("PointsLot")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points they are.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="The customer whose points they are.")
     entry: LazyEntry = loaded("entries", "entry_id", description="The entry that brought them in.")
-    remaining: Points = strawberry.field(description="How many can still be spent.")
-    held: Points = strawberry.field(description="How many are set aside at a checkout.")
-    expired: Points = strawberry.field(description="How many expired.")
-    opened_at: datetime = strawberry.field(description="When they came.")
+    remaining: Points = strawberry.field(description="How many points of the lot can still be spent.")
+    held: Points = strawberry.field(description="How many points of the lot are set aside at a checkout.")
+    expired: Points = strawberry.field(description="How many points of the lot expired.")
+    opened_at: datetime = strawberry.field(description="When the points came in.")
     expires_at: datetime | None = strawberry.field(description="When what remains expires; null for never.")
 
-    @computed(description="How many came in.")
+    @computed(description="How many points came in.")
     def points(self) -> Points:
         """The lot's size."""
         row = row_of(LotRow, self)

@@ -59,14 +59,14 @@ class GiftCardEntry(Node):
     )
     card_entry_kind: GiftCardEntryKind = shows("kind", description="Why it moved. More kinds may come.")
     hold: Annotated["GiftCardHold", strawberry.lazy("schema.types.gift_card")] | None = loaded(
-        "gift_card_holds", "hold_id", description="What was spent, or came back; null for other kinds."
+        "gift_card_holds", "hold_id", description="The hold whose money was spent or given back; null for other kinds."
     )
     expires_at: datetime | None = strawberry.field(
         description="When the card expires from here on; null for kinds that do not say so, and for never."
     )
-    occurred_at: datetime = strawberry.field(description="When it moved.")
+    occurred_at: datetime = strawberry.field(description="When the balance moved.")
 
-    @computed(description="Signed.")
+    @computed(description="The amount of the entry; below zero when money was taken.")
     def amount(self) -> Money:
         """In the currency of the card."""
         return _money(_row(self), _row(self).amount_minor)
@@ -91,7 +91,7 @@ class GiftCardHold(Node):
 
     id: strawberry.ID = node_id("GiftCardHold")
     gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
-        "gift_cards", "gift_card_id", description="Which card; null for somebody who may not see it."
+        "gift_cards", "gift_card_id", description="The card; null for an actor who may not see it."
     )
     state: HoldState = strawberry.field(description="How far it has come.")
     created_at: datetime = strawberry.field(description="When it was set aside.")
@@ -114,7 +114,7 @@ class GiftCardHold(Node):
         """In the currency of the card."""
         return _money(_row(self), _row(self).captured_minor)
 
-    @computed(description="How much of what was spent came back since.")
+    @computed(description="How much of the spent amount was given back later.")
     def returned_amount(self) -> Money:
         """In the currency of the card."""
         return _money(_row(self), _row(self).returned_minor)
@@ -132,15 +132,21 @@ class GiftCard(Node):
     is_type_of = reads(GiftCardRow)
 
     id: strawberry.ID = node_id("GiftCard")
-    origin: GiftCardOrigin = strawberry.field(description="What it was given for.")
+    origin: GiftCardOrigin = strawberry.field(
+        description="Why the card was issued: for points, for money or as goodwill."
+    )
     product: LazyProduct | None = loaded(
         "products_of_cards", "product_id", description="Of which product it is; null for a free amount."
     )
     buyer: LazyCustomer | None = loaded(
-        "customers", "buyer_id", description="Who got it first; null for nobody we know, and for who may not know."
+        "customers",
+        "buyer_id",
+        description="The customer who got the card first; null when unknown, or for an actor who may not know.",
     )
     holder: LazyCustomer | None = loaded(
-        "customers", "holder_id", description="Who has it now; null for nobody we know, and for who may not know."
+        "customers",
+        "holder_id",
+        description="The customer who has the card now; null when unknown, or for an actor who may not know.",
     )
     code_ending: str = strawberry.field(description="The last four symbols of its code.")
     points_cost: Points | None = strawberry.field(description="The points that were burnt for it; null for others.")
@@ -153,13 +159,13 @@ class GiftCard(Node):
         "gift_card_entries_of",
         "id",
         many=True,
-        description="Its newest entries, at most 100, newest first; empty for who only has its code.",
+        description="Its newest entries, at most 100, newest first; empty for a caller who has only the code.",
     )
     active_holds: list[GiftCardHold] = loaded(
         "gift_card_holds_of",
         "id",
         many=True,
-        description="What is set aside of it now, at most 100 holds, newest first; empty for who only has its code.",
+        description="Its active holds, at most 100, newest first; empty for a caller who has only the code.",
     )
 
     gifts: list[LazyGift] = loaded(

@@ -26,13 +26,17 @@ class GiftCardGift(Node):
 
     id: strawberry.ID = node_id("GiftCardGift")
     gift_card: LazyGiftCard | None = loaded(
-        "gift_cards", "gift_card_id", description="Which card; null for somebody who may not see it any more."
+        "gift_cards", "gift_card_id", description="The card; null for an actor who may not see it any more."
     )
     giver: LazyCustomer | None = loaded(
-        "customers", "giver_id", description="Who had the card; null for nobody we know, and for who may not know."
+        "customers",
+        "giver_id",
+        description="The holder who gave the card; null when unknown, or for an actor who may not know.",
     )
     claimer: LazyCustomer | None = loaded(
-        "customers", "claimer_id", description="Who took it into their account; null for nobody yet, and for others."
+        "customers",
+        "claimer_id",
+        description="The customer who claimed the card; null while nobody has, and for other customers.",
     )
     recipient_name: str = strawberry.field(description="For whom it is, as the giver said.")
     message: str | None = strawberry.field(description="The giver's words; null for none.")

@@ -79,7 +79,7 @@ class GiftCardProduct(Node):
         description="How many cards of it one customer may get, cancelled ones left out; null for no limit."
     )
     active: bool = strawberry.field(description="Whether cards of it can be had.")
-    version: int = strawberry.field(description="Counts edits.")
+    version: int = strawberry.field(description="The number of the current version; each edit raises it by 1.")
     created_at: datetime = strawberry.field(description="When the product was made.")
     updated_at: datetime = strawberry.field(description="When its newest version was made.")
     archived_at: datetime | None = strawberry.field(description="Since when it is off the list, for good; else null.")
@@ -114,12 +114,14 @@ class GiftCardProduct(Node):
 
 @strawberry.input(description="Which products; everything that is given must hold.")
 class GiftCardProductFilterInput:
-    active: bool | None = strawberry.field(default=None, description="Only those that can be had, or that cannot.")
+    active: bool | None = strawberry.field(
+        default=None, description="True: only products that are offered. False: only products that are not."
+    )
     archived: bool | None = strawberry.field(
-        default=False, description="Only those on the list, or only archived ones; null for both."
+        default=False, description="False: only products that are not archived. True: only archived ones. Null: both."
     )
     purchasable_with_points: bool | None = strawberry.field(
-        default=None, description="Only those that points can buy, or that they cannot."
+        default=None, description="True: only products that points can buy. False: only products that they cannot buy."
     )
     search: str | None = strawberry.field(
         default=None,

@@ -15,8 +15,8 @@ from schema.types.node import reads
 class GiftCardSales:
     is_type_of = reads(gift_card_report.SoldCards)
 
-    cards: int = strawberry.field(description="How many.")
-    face_value: Money = strawberry.field(description="What they were worth when they were issued.")
+    cards: int = strawberry.field(description="How many cards were issued.")
+    face_value: Money = strawberry.field(description="The sum of the face values of these cards.")
     points: Points = strawberry.field(description="The points that were burnt for them; 0 for other reasons.")
     price: Money = strawberry.field(description="What was paid for them, as far as the sales told.")
 

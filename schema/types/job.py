@@ -34,7 +34,7 @@ class Job(Node):
     is_type_of = reads(JobRow)
 
     id: strawberry.ID = node_id("Job")
-    job_kind: JobKind = shows("kind", description="What it does.")
+    job_kind: JobKind = shows("kind", description="The kind of work that the job does.")
     job_state: JobState = shows("state", description="How far it has come.")
     done: int = strawberry.field(description="How many items are done.")
     item_count: int = shows("total", description="How many items there are: customers, for RETIER.")

@@ -45,7 +45,7 @@ class Adjustment(Node):
     requested_points: Points = strawberry.field(
         description="What was asked for; differs from `points` only when a removal was clamped to what was there."
     )
-    reason: AdjustmentReason = strawberry.field(description="Why.")
+    reason: AdjustmentReason = strawberry.field(description="The reason for the correction.")
     customer_description: str | None = strawberry.field(description="What the customer reads about it.")
     counts_for_tier: bool = shows("qualifying", description="Whether it counts for the tier.")
     qualifying: bool = strawberry.field(
@@ -93,10 +93,10 @@ class LedgerEntry(Node):
     id: strawberry.ID = node_id("LedgerEntry")
     entry_kind: EntryKind = shows("kind", description="Why points moved. More kinds may come.")
     kind: EntryKind = strawberry.field(description="Why points moved.", deprecation_reason=replaced_by("entryKind"))
-    points: Points = strawberry.field(description="Signed.")
+    points: Points = strawberry.field(description="The points of the entry; below zero when points were taken.")
     balance_after: Points = strawberry.field(description="The sum of all the customer's entries up to this one.")
     customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")
-    occurred_at: datetime = strawberry.field(description="When they moved.")
+    occurred_at: datetime = strawberry.field(description="When the points moved.")
     actor: str = actor_name("actor_name", "actor", did="moved them")
     actor_kind: ActorKind = actor_kind(did="moved them")
 

@@ -27,13 +27,15 @@ class OpeningBalance(Node):
     is_type_of = reads(OpeningBalanceRow)
 
     id: strawberry.ID = node_id("OpeningBalance")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Who.")
-    points: Points = strawberry.field(description="To spend; below zero for debt.")
+    customer: LazyCustomer = loaded(
+        "customers", "customer_id", description="The customer who brought the points along."
+    )
+    points: Points = strawberry.field(description="Points to spend; below zero for debt.")
     lifetime_earned: Points = strawberry.field(description="All that was ever earned.")
-    qualifying: Points = strawberry.field(description="What counted for the tier.")
+    qualifying: Points = strawberry.field(description="The points that counted for the tier.")
     expires_at: datetime | None = strawberry.field(description="When the points expire; null for never.")
     earned_on: date | None = strawberry.field(description="The local day on which they were earned, if it was told.")
-    imported_at: datetime = strawberry.field(description="When they came.")
+    imported_at: datetime = strawberry.field(description="When the points were imported.")
     actor: str = actor_name("actor", did="imported it")
     actor_kind: ActorKind = actor_kind(did="imported it")
 
@@ -53,7 +55,7 @@ class CustomerMerge(Node):
     pending: Points = strawberry.field(description="Pending points that moved.")
     lifetime_earned: Points = strawberry.field(description="Earned points that moved.")
     qualifying: Points = strawberry.field(description="Qualifying points that moved.")
-    merged_at: datetime = strawberry.field(description="When.")
+    merged_at: datetime = strawberry.field(description="When the customers were merged.")
     actor: str = actor_name("actor")
     actor_kind: ActorKind = actor_kind()
 

@@ -33,7 +33,7 @@ class WhyNothing:
     rule_id: strawberry.ID | None = strawberry.field(
         description="The earning rule that the reason is about, which may be deleted by now."
     )
-    rule_name: str | None = strawberry.field(description="The rule's internal name then.")
+    rule_name: str | None = strawberry.field(description="The internal name of the rule when the reason was found.")
     failed_condition: ConditionKind | None = strawberry.field(description="The first condition that did not hold.")
 
 

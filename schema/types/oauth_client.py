@@ -25,7 +25,7 @@ class OauthClient(Node):
     id: strawberry.ID = node_id("OauthClient")
     name: str = strawberry.field(description="What it is for.")
     created_at: datetime = strawberry.field(description="When it was made.")
-    created_by: str = strawberry.field(description="Who made it.")
+    created_by: str = strawberry.field(description="The actor who made the client.")
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; null for never.")
     revoked_at: datetime | None = strawberry.field(description="When it was ended by hand.")
     last_used_at: datetime | None = strawberry.field(

@@ -43,7 +43,7 @@ class OidcIssuer(Node):
     role_claim: str = strawberry.field(description="The claim that tells roles: a text, or a list of texts.")
     created_at: datetime = strawberry.field(description="When it was set first.")
     changed_at: datetime = strawberry.field(description="When it was set last.")
-    changed_by: str = strawberry.field(description="Who set it last.")
+    changed_by: str = strawberry.field(description="The actor who changed the provider last.")
 
     @computed(
         description="The id of the tenant's application, by which staff sign in with a browser; null where they do not."

@@ -58,7 +58,7 @@ LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 @strawberry.type(description="What one rule gave for a purchase, and why.")
 class AccrualLine:
     outcome: Outcome = strawberry.field(description="What became of the rule.")
-    points: Points = strawberry.field(description="What it gave; 0 unless it was applied.")
+    points: Points = strawberry.field(description="The points that the rule gave; 0 unless it was applied.")
     explanation: str = strawberry.field(description="One readable sentence, in English.")
     failed_condition: ConditionKind | None = strawberry.field(description="The first condition that did not hold.")
     units: Quantity | None = strawberry.field(description="The units that were counted, for awards per unit.")
@@ -68,7 +68,8 @@ class AccrualLine:
         "what a tier gives."
     )
     rule_name: str | None = strawberry.field(
-        description="The rule's internal name then, or the tier's name; null for somebody who may not read rules."
+        description="The internal name of the rule, or the name of the tier, at the evaluation; null without the right "
+        "to read rules."
     )
     rule_version: int | None = strawberry.field(
         description="The version of the rule that was evaluated; null for somebody who may not read rules, and for "
@@ -79,7 +80,7 @@ class AccrualLine:
 @strawberry.type(description="What a purchase was worth before it changed.")
 class FormerValuation:
     number: int = strawberry.field(description="Counts the valuations of one accrual from 1.")
-    points: Points = strawberry.field(description="What the rules gave then.")
+    points: Points = strawberry.field(description="The points that the rules gave before the change.")
     replaced_at: datetime = strawberry.field(description="When the next valuation took its place.")
     lines: list[AccrualLine] = strawberry.field(
         description="One line for each rule, as in `Accrual.ruleLines`; their points add up to `points`."
@@ -222,11 +223,11 @@ class Purchase(Node):
     is_type_of = reads(PurchaseRow)
 
     id: strawberry.ID = node_id("Purchase")
-    kind: PurchaseKind = strawberry.field(description="What was bought.")
+    kind: PurchaseKind = strawberry.field(description="The kind of the purchase.")
     external_id: str = strawberry.field(description="The id in the caller's own system; with `kind` the natural key.")
     status: PurchaseStatus = strawberry.field(description="How far it has come.")
     version: int = strawberry.field(description="How many facts are recorded about it.")
-    total: Money = strawberry.field(description="The total, tax included.")
+    total: Money = strawberry.field(description="The total of the purchase, tax included.")
     location: str | None = strawberry.field(description="External id of the location.")
     staff: str | None = strawberry.field(description="External id of the staff member.")
     booked_at: datetime | None = strawberry.field(description="When it was booked.")

@@ -19,9 +19,9 @@ from schema.types.node import show_row
 
 @strawberry.type(description="One position of a purchase.")
 class PurchaseLine:
-    kind: LineKind = strawberry.field(description="What it is.")
+    kind: LineKind = strawberry.field(description="The kind of the line, such as an item or shipping.")
     item: str | None = strawberry.field(description="External id of the service, class or product.")
-    category: str | None = strawberry.field(description="External id of its category.")
+    category: str | None = strawberry.field(description="External id of the category of the item.")
     quantity: Quantity = strawberry.field(
         description="How many; 0 for a line that a report left out after a refund. It stays, so that all lines keep "
         "their positions."
@@ -29,7 +29,7 @@ class PurchaseLine:
     unit_price: Money = strawberry.field(description="Price of one, tax included.")
     discount: Money = strawberry.field(description="Discount of the whole line.")
     tax: Money = strawberry.field(description="Tax that the amount contains.")
-    amount: Money = strawberry.field(description="What is payable for the line.")
+    amount: Money = strawberry.field(description="The price of the line, after its own discount.")
     line_id: str | None = strawberry.field(description="The caller's own id of the line, if it was told.")
     sold_as: strawberry.Private[SoldAs]
 

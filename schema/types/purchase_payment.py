@@ -16,13 +16,13 @@ from schema.types.node import show_row
 
 @strawberry.type(description="A part of the total of a purchase that a report told, and what paid it.")
 class PurchasePayment:
-    kind: PaymentKind = strawberry.field(description="What paid it.")
+    kind: PaymentKind = strawberry.field(description="The kind of the payment: money, points or a gift card.")
     amount: Money = strawberry.field(description="How much, in the currency of the total.")
     told_reference: strawberry.Private[str | None]
 
     @computed(description="The caller's id of the payment, if it was told, for the team; null for customers.")
     def reference(self, info: Info) -> str | None:
-        """For the team only: the id of a card of another system may be what spends it."""
+        """Null for customers: for a gift card of another system it may be the number that spends the card."""
         return self.told_reference if reads_internals(info.context.actor) else None
 
 

@@ -33,7 +33,7 @@ LazyCustomer = Annotated["Customer", strawberry.lazy("schema.types.customer")]
 
 @strawberry.type(description="The natural key of a purchase, which may be recorded later.")
 class PurchaseKey:
-    kind: PurchaseKind = strawberry.field(description="What is bought.")
+    kind: PurchaseKind = strawberry.field(description="The kind of the purchase.")
     external_id: str = strawberry.field(description="The id in the caller's own system.")
 
     @computed(description="The purchase itself; null until it is recorded, and for whom it is none of their business.")
@@ -48,15 +48,15 @@ class Redemption(Node):
     is_type_of = reads(RedemptionRow)
 
     id: strawberry.ID = node_id("Redemption")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points they were.")
-    points: Points = strawberry.field(description="How many were spent.")
-    returned_points: Points = strawberry.field(description="How many of them were given back since.")
-    redeemed_at: datetime = strawberry.field(description="When they were spent.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="The customer whose points were spent.")
+    points: Points = strawberry.field(description="How many points were spent.")
+    returned_points: Points = strawberry.field(description="How many of these points were given back later.")
+    redeemed_at: datetime = strawberry.field(description="When the points were spent.")
     location: str | None = location_field("spent")
     actor: str = actor_name("actor", did="spent them")
     actor_kind: ActorKind = actor_kind(did="spent them")
 
-    @computed(description="What they took off.")
+    @computed(description="The amount that these points took off the total.")
     def discount(self) -> Money:
         """From the hold's own point value."""
         return _discount(self)
@@ -72,10 +72,10 @@ class Hold(Node):
     is_type_of = reads(HoldRow)
 
     id: strawberry.ID = node_id("Hold")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points they are.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="The customer whose points are set aside.")
     state: HoldState = strawberry.field(description="How far it has come.")
-    points: Points = strawberry.field(description="How many were set aside.")
-    captured_points: Points = strawberry.field(description="How many of them were spent.")
+    points: Points = strawberry.field(description="How many points were set aside.")
+    captured_points: Points = strawberry.field(description="How many of the held points were spent.")
     lowered_points: Points = strawberry.field(
         description="How many of them went back early because the purchase became smaller. At most the rest can be "
         "captured, and such a capture says how many."
@@ -97,7 +97,10 @@ class Hold(Node):
         "redemptions_of_holds", "id", description="What it became when it was captured."
     )
 
-    @computed(description="What its points take off: those that are still set aside, or were in the end.")
+    @computed(
+        description="The amount off the total: by the points still set aside, or by those set aside when the hold "
+        "ended."
+    )
     def discount(self) -> Money:
         """At the point value of that moment."""
         return _discount(self)
@@ -110,10 +113,12 @@ class Hold(Node):
 
 @strawberry.type(description="Points of a redemption that were given back to the lots they came from.")
 class RedemptionReturn:
-    redemption: Redemption = loaded("redemptions", "redemption_id", description="What they came back of.")
-    points: Points = strawberry.field(description="How many came back.")
+    redemption: Redemption = loaded(
+        "redemptions", "redemption_id", description="The redemption that the points were spent with."
+    )
+    points: Points = strawberry.field(description="How many points were given back.")
     reason: str | None = strawberry.field(description="Why, as the caller put it.")
-    returned_at: datetime = strawberry.field(description="When they came back.")
+    returned_at: datetime = strawberry.field(description="When the points were given back.")
     actor: str = actor_name("actor", did="gave them back")
     actor_kind: ActorKind = actor_kind(did="gave them back")
     discount: Money = strawberry.field(description="The part of the redemption's discount that they stand for.")

@@ -80,7 +80,9 @@ class DiscountCapInput:
 @strawberry.input(description="How points become a discount. What is left out stays as it is.")
 class RedemptionPolicyInput:
     enabled: bool | None = strawberry.field(default=strawberry.UNSET, description="Whether points can be redeemed.")
-    method: DiscountMethod | None = strawberry.field(default=strawberry.UNSET, description="Who decides how many.")
+    method: DiscountMethod | None = strawberry.field(
+        default=strawberry.UNSET, description="Who decides how many points are used."
+    )
     point_value: PointValueInput | None = strawberry.field(
         default=strawberry.UNSET, description="What points are worth."
     )

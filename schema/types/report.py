@@ -52,7 +52,7 @@ class DailyFigures:
 
     days: list[ReportDay] = strawberry.field(description="The days on which points moved, in their order.")
     events_behind: int = strawberry.field(
-        description="How many events are not added up yet; 0 where the days say the same as the report."
+        description="How many events are not added up yet. At 0 the days give the same sums as `report`."
     )
 
 

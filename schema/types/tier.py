@@ -64,16 +64,18 @@ class TierProgress:
     unlimited: bool = strawberry.field(description="True at the top: show ∞.")
 
 
-@strawberry.type(description="A move from one tier to another, or a tier that was set by hand, also to what it was.")
+@strawberry.type(
+    description="A move from one tier to another. A tier set by hand counts too, even if it is the same tier."
+)
 class TierChange:
     is_type_of = reads(TierChangeRow)
 
-    previous_tier: Tier | None = loaded("tiers", "from_tier_id", description="Null for none.")
-    tier: Tier | None = loaded("tiers", "to_tier_id", description="Null for none.")
-    cause: TierChangeCause = strawberry.field(description="Why.")
-    changed_at: datetime = strawberry.field(description="When.")
+    previous_tier: Tier | None = loaded("tiers", "from_tier_id", description="The tier before; null for no tier.")
+    tier: Tier | None = loaded("tiers", "to_tier_id", description="The tier after it; null for no tier.")
+    cause: TierChangeCause = strawberry.field(description="Why the tier changed, or was set.")
+    changed_at: datetime = strawberry.field(description="When the tier changed, or was set.")
 
-    @computed(description="The points that the tier stood on just then.")
+    @computed(description="The standing of the customer at that moment, in points.")
     def qualifying_points(self) -> Points:
         """As they were."""
         row = row_of(TierChangeRow, self)

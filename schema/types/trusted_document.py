@@ -21,7 +21,7 @@ class TrustedDocument:
     name: str | None = strawberry.field(description="What the tenant calls it; null without a name.")
     text: str = strawberry.field(description="The document itself.")
     created_at: datetime = strawberry.field(description="When it was registered.")
-    created_by: str = strawberry.field(description="Who registered it.")
+    created_by: str = strawberry.field(description="The actor who registered the document.")
 
     @computed(description="`sha256:` with the SHA-256 of the text, as clients send it in `documentId`.")
     def document_id(self) -> str:
