@@ -2,12 +2,12 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cli.work import no_tenant
+from cli.work import explain_refusals, no_tenant
 from loyalty.rules.ids import TenantId
 from runtime.problems import SetupProblem
 
@@ -52,25 +52,17 @@ def forget(tenant_id: uuid.UUID, cluster: str) -> None:
     click.echo(f"{deleted} rows of {tenant_id} are deleted in {cluster}.")
 
 
-def _work(tenant_id: uuid.UUID, work: "Callable[[Mapping[str, ClusterUrls]], Awaitable[T]]") -> T:
+def _work(tenant_id: uuid.UUID, work: "Callable[[Mapping[str, ClusterUrls]], Coroutine[Any, Any, T]]") -> T:
     """Work on the clusters. Refusals end the command with a sentence."""
-    from loyalty.rules.errors import LoyaltyError, NotFound
     from loyalty.services.tenant_move import ClusterUrls, MoveFailed
     from runtime.databases import provide_clusters
     from runtime.roles import ROLES
     from runtime.settings import load_settings
     from tenancy.moving import TenantBusy
 
-    async def run(clusters: "Mapping[str, ClusterUrls]") -> T:
-        return await work(clusters)
-
-    with provide_clusters(load_settings(), *ROLES) as clusters:
+    with provide_clusters(load_settings(), *ROLES) as clusters, explain_refusals(unknown=no_tenant(tenant_id)):
         try:
-            return asyncio.run(run({name: ClusterUrls(*urls) for name, urls in clusters.items()}))
-        except NotFound as refusal:
-            raise SetupProblem(no_tenant(tenant_id)) from refusal
-        except LoyaltyError as refusal:
-            raise SetupProblem(str(refusal)) from refusal
+            return asyncio.run(work({name: ClusterUrls(*urls) for name, urls in clusters.items()}))
         except MoveFailed as failed:
             raise SetupProblem(f"Nothing was moved: {failed}.") from failed
         except TenantBusy as busy:

@@ -5,7 +5,8 @@ Importing this module is quick. What takes long to import is imported when there
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -44,22 +45,31 @@ async def work_on(
 ) -> T:
     """Do ``work`` over one connection to each cluster. Refusals end the command as with `work_as_app`."""
     from cli.clusters import open_database
-    from loyalty.rules.errors import LoyaltyError, NotFound
     from loyalty.services.world import World
-    from runtime.problems import SetupProblem
-    from tenancy.elsewhere import TenantElsewhere
 
     database = open_database(clusters, role, pool_size=1, name="treue-cli")
     try:
-        return await work(World(database))
+        with explain_refusals(unknown=unknown):
+            return await work(World(database))
+    finally:
+        await database.close()
+
+
+@contextmanager
+def explain_refusals(*, unknown: str) -> Iterator[None]:
+    """End the command with a sentence where the block is refused, as with `work_as_app`."""
+    from loyalty.rules.errors import LoyaltyError, NotFound
+    from runtime.problems import SetupProblem
+    from tenancy.elsewhere import TenantElsewhere
+
+    try:
+        yield
     except NotFound as refusal:
         raise SetupProblem(unknown) from refusal
     except LoyaltyError as refusal:
         raise SetupProblem(str(refusal)) from refusal
     except TenantElsewhere as refusal:
         raise SetupProblem("The tenant is being moved to another cluster: call again soon.") from refusal
-    finally:
-        await database.close()
 
 
 def no_tenant(tenant_id: uuid.UUID) -> str:
