@@ -17,7 +17,7 @@ from loyalty.rules.ids import TenantId
 from tenancy.connection import NETWORK_OPTIONS
 from tenancy.database import HOME
 from tenancy.elsewhere import MOVE_LOCKS
-from tenancy.platform_tables import platform_tenants
+from tenancy.platform_tables import platform_metadata, platform_tenants
 from tenancy.policies import TENANT_SETTING
 from tenancy.table import metadata
 from tenancy.tables import ARRIVING, ELSEWHERE, MOVED, tenant_directory, tenants, token_directory
@@ -64,6 +64,7 @@ def list_copied_tables() -> Sequence[CopiedTable]:
     ]
 
 
+_NOT_COPIED = {tenant_directory.name, token_directory.name, *platform_metadata.tables}
 _DIRECTORIES = [
     CopiedTable(table.name, [column.name for column in table.c]) for table in (token_directory, platform_tenants)
 ]
@@ -123,6 +124,21 @@ async def copy_tenant(source: Connection, target: Connection, tenant_id: TenantI
             await _fetch(source, target, table, tenant_id)
             await _keep_arrived(target, table, known_stay=True)
     return copied
+
+
+async def has_known_tables(connection: Connection) -> bool:
+    """Whether a cluster has the tables and columns of tenants that this release copies, and no others.
+
+    While the service is upgraded the tables may be newer than the command, which would leave the new ones behind.
+    """
+    found = await connection.execute(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND is_generated = 'NEVER'"
+    )
+    columns = set(await found.fetchall())
+    of_tenants = {table for table, column in columns if column == tenants.c.tenant_id.name} - _NOT_COPIED
+    known = {(table.name, column) for table in list_copied_tables() for column in table.columns}
+    return {(table, column) for table, column in columns if table in of_tenants} == known
 
 
 async def find_differing_tables(source: Connection, target: Connection, tenant_id: TenantId) -> list[str]:

@@ -28,6 +28,7 @@ from tenancy.moving import (
     copy_tenant,
     delete_copy,
     find_differing_tables,
+    has_known_tables,
     has_unpositioned_events,
     point_directory,
     read_place,
@@ -168,6 +169,9 @@ async def _leave(
         return
     if state != SUSPENDED:
         raise InvalidInput.one("tenant", reason=f"must be SUSPENDED to be moved, and is {state}")
+    for cluster, connection in (source, _Source(move.cluster, target)):
+        if not await has_known_tables(connection):
+            raise MoveFailed(f"the tables of {cluster} are not those of this release")
     tell(MoveStep.COPY)
     await _position_events(clusters[source.cluster].relay, source.connection, move.tenant_id)
     await copy_tenant(source.connection, target, move.tenant_id)

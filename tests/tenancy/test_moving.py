@@ -1,7 +1,7 @@
 """A tenant moves from one cluster to another: every row goes along, and a move that stops anywhere can be ended."""
 
 from collections.abc import AsyncIterator, Mapping
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -268,6 +268,26 @@ async def test_what_cannot_be_moved_is_refused_and_stays(site: Site) -> None:
     with pytest.raises(NotFound):
         await delete_old_copy(site.urls, Move(salon.tenant_id, EAST))
     assert await site.states(salon.tenant_id) == ["ACTIVE", None]
+
+
+@pytest.mark.parametrize("cluster", [HOME, EAST])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE customers ADD COLUMN newer text",
+        "ALTER TABLE customers DROP COLUMN locale",
+        "CREATE TABLE newer (tenant_id uuid)",
+    ],
+    ids=["column", "no column", "table"],
+)
+async def test_tables_of_another_release_are_not_copied(site: Site, cluster: str, change: LiteralString) -> None:
+    salon = await site.settle()
+    await suspend_tenant(site.platform, salon.tenant_id)
+    async with connect_owner(site.urls[cluster].owner) as owner:
+        await owner.execute(change)
+    with pytest.raises(MoveFailed, match=f"the tables of {cluster} are not those of this release"):
+        await move_tenant(site.urls, Move(salon.tenant_id, EAST))
+    assert await site.states(salon.tenant_id) == [SUSPENDED, None]
 
 
 async def test_a_move_waits_for_a_transaction_and_gives_way_to_a_long_one(
