@@ -68,7 +68,7 @@ class OpenConnection(Protocol):
 
     @property
     def actor(self) -> Actor | None:
-        """Whose it is; None before it has authenticated."""
+        """The actor of the connection; None before it has authenticated."""
 
     async def close(self, code: int, reason: str) -> None:
         """End it. Safe to call more than once; returns when it has ended or cannot be reached."""

@@ -126,7 +126,7 @@ class Context:
 
     @property
     def caller(self) -> tuple[TenantId, str]:
-        """Whose operation it is, whichever credential is used."""
+        """The client that sent the operation, whichever credential it used."""
         return self.actor.tenant_id, self.actor.subject
 
     async def charge(self, cost: int, *, reported: bool) -> GraphQLError | None:

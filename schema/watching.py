@@ -28,7 +28,7 @@ UNREAD = "unread"
 
 
 class Operation:
-    """What is known of one operation while it lasts."""
+    """The known facts of one operation while it runs."""
 
     __slots__ = ("cost", "fields", "is_over_budget", "kind", "name", "span", "transport")
 

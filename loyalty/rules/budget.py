@@ -49,11 +49,11 @@ class BudgetLimits(NamedTuple):
 
     @property
     def slice_points(self) -> int:
-        """After how many points a process books what was spent, so that the others know."""
+        """Return after how many spent points a process books them, so that other processes know."""
         return max(LEAST_SLICE_POINTS, self.points // SLICE_PART)
 
     def time_until(self, points: int) -> timedelta:
-        """How long it takes until so many points have come back."""
+        """Return how long it takes until so many points have come back."""
         return -(-points * SECOND // self.per_second)
 
     def seconds_until(self, points: int) -> int:
@@ -61,7 +61,7 @@ class BudgetLimits(NamedTuple):
         return max(0, -(-points // self.per_second))
 
     def share(self, part: int) -> "BudgetLimits":
-        """The budget of one of those who share this one."""
+        """Return the part of this budget that one of its sharers has."""
         return BudgetLimits(max(LEAST_BUDGET_POINTS, self.points // part), max(1, self.per_second // part))
 
 
@@ -104,7 +104,7 @@ class Bucket:
         return self.limits.points - (self.full_at - now) * self.limits.per_second // SECOND
 
     def owes(self, slices: int) -> bool:
-        """Whether so many slices are not booked."""
+        """Tell whether at least so many slices are not booked yet."""
         return self.owed >= slices * self.slice_points
 
     def spend(self, cost: int, now: datetime) -> None:

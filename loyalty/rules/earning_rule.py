@@ -57,10 +57,10 @@ class EarnScope(DescribedEnum):
 
 
 class WeekdayOf(DescribedEnum):
-    """Whose weekday a weekday condition looks at."""
+    """The date whose weekday a condition on weekdays looks at."""
 
-    SERVICE_START = "SERVICE_START", "That of the start of the service, else of the booking."
-    BOOKED_AT = "BOOKED_AT", "That of the booking."
+    SERVICE_START = "SERVICE_START", "The start of the service; the booking if no start is told."
+    BOOKED_AT = "BOOKED_AT", "The booking."
 
 
 @dataclass(frozen=True, slots=True)

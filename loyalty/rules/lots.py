@@ -89,7 +89,7 @@ def merge_parcels(parcels: Iterable[Parcel]) -> list[Parcel]:
 
 
 def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
-    """Return parcels without so many points, which go from those that expire soonest."""
+    """Take so many points out of parcels, from the soonest expiry on; return the parcels that are left."""
     left = []
     for parcel in soonest_first(parcels):
         gone = min(points, parcel.points)
@@ -100,7 +100,10 @@ def drop_soonest(parcels: Iterable[Parcel], points: int) -> list[Parcel]:
 
 
 def fit_parcels(parcels: Sequence[Parcel], points: int) -> list[Parcel]:
-    """Return parcels that hold so many points: what is too much expires soonest, what is missing expires last."""
+    """Return parcels that hold exactly so many points.
+
+    Points too many are taken from those that expire soonest; missing points are added to the parcel that expires last.
+    """
     surplus = sum(parcel.points for parcel in parcels) - points
     fitted = drop_soonest(parcels, max(0, surplus))
     if surplus < 0:
@@ -117,7 +120,10 @@ class Allocation:
 
 
 def take(lot: Lot, points: int) -> Lot:
-    """Take points out for good. All functions of this kind raise ValueError when the lot does not have so many."""
+    """Take points out of a lot for good.
+
+    All functions of this kind raise ValueError when the lot does not have so many points.
+    """
     return _check_lot(replace(lot, remaining=lot.remaining - points))
 
 
@@ -142,7 +148,7 @@ def give_back(lot: Lot, points: int) -> Lot:
 
 
 def expire(lot: Lot) -> Lot:
-    """Let what remains be lost; what is held is not touched."""
+    """Let the remaining points expire. Held points stay."""
     return replace(lot, remaining=0, expired=lot.expired + lot.remaining)
 
 

@@ -46,7 +46,7 @@ class LineKind(DescribedEnum):
     """What a line of a purchase is."""
 
     ITEM = "ITEM", "A service, a class or goods."
-    SHIPPING = "SHIPPING", "What it costs to send them."
+    SHIPPING = "SHIPPING", "The cost of sending the goods."
     GIFT_CARD = "GIFT_CARD", "Money that will be spent later; by default it earns nothing."
     TIP = (
         "TIP",

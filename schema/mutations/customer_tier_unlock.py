@@ -14,7 +14,7 @@ from schema.mutations.payload import UserErrors, user_errors_field
 from schema.types.customer import Customer, CustomerBy, customer_key
 
 
-@strawberry.input(description="Whose tier the rules take over again.")
+@strawberry.input(description="The customer whose tier the rules take over again.")
 class CustomerTierUnlockInput:
     customer: CustomerBy = strawberry.field(description="The customer.")
 

@@ -24,7 +24,7 @@ class GiftCardBuyInput:
         description="1 to 255 characters. The same key never buys a second card for one caller and operation."
     )
     customer: CustomerBy | None = strawberry.field(
-        default=None, description="Whose points; may be left out by a customer, who is meant then."
+        default=None, description="The customer whose points count; a customer may leave it out and is meant then."
     )
 
 

@@ -20,7 +20,7 @@ from schema.types.gift_card import GiftCard
 class GiftCardClaimInput:
     code: str = strawberry.field(description="As it was typed: case, blanks and dashes do not matter.")
     customer: CustomerBy | None = strawberry.field(
-        default=None, description="Whose card it becomes; customers leave it out, and take it themselves."
+        default=None, description="The customer who gets the card; customers leave it out and take it themselves."
     )
     idempotency_key: str = strawberry.field(
         description="1 to 255 characters. The same key never counts twice for one caller and operation."

@@ -146,7 +146,7 @@ class PurchaseRecordInput:
     )
     idempotency_key: str | None = strawberry.field(
         default=None,
-        description="Names this report among those of the purchase, 1 to 255 characters. The same key again is a "
+        description="Names this report among the reports of the purchase, 1 to 255 characters. The same key again is a "
         "replay, a new key is a new fact, in the order of arrival. Needed where neither times nor contents tell a "
         "retry from a return to an earlier state.",
     )

@@ -37,7 +37,7 @@ class RedemptionHoldInput(CheckoutInput):
         description="1 to 255 characters. The same key never counts twice for one caller and operation."
     )
     customer: CustomerBy | None = strawberry.field(
-        default=None, description="Whose points; may be left out by a customer, who is meant then."
+        default=None, description="The customer whose points count; a customer may leave it out and is meant then."
     )
     time_to_live: Duration | None = strawberry.field(
         default=None, description="After which it ends by itself: PT1M to P7D; by default the program's."

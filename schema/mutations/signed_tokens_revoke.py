@@ -48,7 +48,7 @@ class SignedTokensRevokeInput:
 class SignedTokensRevokePayload:
     user_errors: UserErrors = user_errors_field()
     revoked_at: datetime | None = strawberry.field(
-        default=None, description="What was issued until this second is refused from now on."
+        default=None, description="Tokens issued until this second are refused from now on."
     )
 
 

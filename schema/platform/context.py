@@ -32,7 +32,7 @@ class PlatformContext:
 
     @property
     def caller(self) -> tuple[TenantId, str]:
-        """Whose operation it is, whichever credential is used."""
+        """The client that sent the operation, whichever credential it used."""
         return PLATFORM_SEAL, self.platform.subject
 
     @property

@@ -33,9 +33,11 @@ LISTED_BY = (Permission.GIFT_CARDS_READ, Permission.GIFT_CARDS_MANAGE, Permissio
 class GiftCardFilterInput:
     holder: CustomerBy | None = strawberry.field(default=None, description="Only cards that this customer has now.")
     buyer: CustomerBy | None = strawberry.field(default=None, description="Only cards that this customer got first.")
-    origins: list[GiftCardOrigin] | None = strawberry.field(default=None, description="Only those given for these.")
+    origins: list[GiftCardOrigin] | None = strawberry.field(
+        default=None, description="Only gift cards issued for these reasons."
+    )
     states: list[GiftCardState] | None = strawberry.field(default=None, description="Only these states, as of now.")
-    issued: TimeRangeInput | None = strawberry.field(default=None, description="Issued in this span.")
+    issued: TimeRangeInput | None = strawberry.field(default=None, description="Only gift cards issued in this span.")
 
 
 @strawberry.type(description="A gift card that was looked up by its code.")

@@ -50,7 +50,7 @@ class PointsExpiring:
 
 
 class WatchedNotices(NamedTuple):
-    """Which notices a subscription tells of; with days only those of one of these numbers of days."""
+    """Chooses the notices of a subscription; with days, only notices with one of these numbers of days."""
 
     customer_id: CustomerId | None
     days_before: frozenset[int] | None

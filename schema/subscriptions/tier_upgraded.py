@@ -42,7 +42,7 @@ class TierUpgraded(TierUpgrade):
 
 
 class WatchedUpgrades(NamedTuple):
-    """Which tier upgrades a subscription tells of; what is None leaves nothing out."""
+    """Chooses the tier upgrades of a subscription. A field that is None leaves nothing out."""
 
     customer_id: CustomerId | None
     tiers: frozenset[TierId] | None

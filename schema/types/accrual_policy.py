@@ -40,7 +40,7 @@ class EarningBasis:
 class AccrualPolicy:
     stacking: Stacking = strawberry.field(description="What happens when several rules match.")
     earn_scope: EarnScope = strawberry.field(description="Which items take part.")
-    weekday_of: WeekdayOf = strawberry.field(description="Whose weekday a weekday condition looks at.")
+    weekday_of: WeekdayOf = strawberry.field(description="The date whose weekday a condition on weekdays looks at.")
 
     @computed(description="The status at which the rules are evaluated.")
     def evaluate_on(self) -> EvaluateOn:

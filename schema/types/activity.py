@@ -25,7 +25,7 @@ TEXT_FILTER_MAX_LENGTH = 200
 @strawberry.input(description="Which entries; everything that is given must hold.")
 class ActivityFilterInput:
     kinds: list[EntryKind] | None = strawberry.field(default=None, description="Only these kinds.")
-    occurred: TimeRangeInput | None = strawberry.field(default=None, description="Happened in this span.")
+    occurred: TimeRangeInput | None = strawberry.field(default=None, description="Only what happened in this span.")
     sign: PointsSign | None = strawberry.field(default=None, description="Only points that come, or that go.")
     reference: strawberry.ID | None = strawberry.field(
         default=None,

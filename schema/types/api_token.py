@@ -73,11 +73,12 @@ class ApiToken(Node):
 @strawberry.input(description="Which API tokens or OAuth clients; everything that is given must hold.")
 class TokenFilterInput:
     live: bool | None = strawberry.field(
-        default=None, description="Only those that work, or only those that have expired or were revoked."
+        default=None,
+        description="True: only credentials that work. False: only credentials that have expired or were revoked.",
     )
     search: str | None = strawberry.field(
         default=None,
-        description="Only those with this text in their name, without regard to case: 1 to 200 characters.",
+        description="Only credentials with this text in the name, without regard to case: 1 to 200 characters.",
     )
 
 

@@ -115,7 +115,7 @@ class AuditFilterInput:
         description="Only what this actor did: the whole name, or the subject of the credential, such as `staff:42`; 1 "
         "to 200 characters.",
     )
-    happened: TimeRangeInput | None = strawberry.field(default=None, description="Happened in this span.")
+    happened: TimeRangeInput | None = strawberry.field(default=None, description="Only what happened in this span.")
 
 
 async def audit_page(info: Info, given: AuditFilterInput | None, page: Page) -> Connection[AuditEntry]:

@@ -22,13 +22,13 @@ from schema.types.money import Money, MoneyInput, minor_in
 from schema.types.node import Node, reads, row_of, show_row
 
 
-@strawberry.type(description="So many points for every so much money.")
+@strawberry.type(description="A rate: so many points for an amount of money, and in proportion for other amounts.")
 class EarningRate:
     points: Points = strawberry.field(description="At least 1.")
     per: Money = strawberry.field(description="The amount that earns these points, in the program's currency.")
 
 
-@strawberry.input(description="So many points for every so much money.")
+@strawberry.input(description="A rate: so many points for an amount of money, and in proportion for other amounts.")
 class EarningRateInput:
     points: Points = strawberry.field(description="At least 1.")
     per: MoneyInput = strawberry.field(

@@ -39,11 +39,14 @@ class CustomerFilterInput:
     marketing_consent: bool | None = strawberry.field(
         default=None, description="Only who has agreed to marketing, or who has not."
     )
-    birthday: BirthdayRangeInput | None = strawberry.field(default=None, description="Whose birthday is on these days.")
+    birthday: BirthdayRangeInput | None = strawberry.field(
+        default=None, description="Only customers with a birthday on these days."
+    )
     created: TimeRangeInput | None = strawberry.field(default=None, description="First heard of in this span.")
     last_purchase: TimeRangeInput | None = strawberry.field(
         default=None,
-        description="Whose last purchase was first recorded in this span; who never bought anything is left out.",
+        description="Only customers whose last purchase was first recorded in this span. Customers without a purchase "
+        "are left out.",
     )
     archived: bool | None = strawberry.field(
         default=None, description="True for archived customers only; by default they are left out."

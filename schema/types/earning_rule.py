@@ -35,7 +35,7 @@ class FixedAward:
     points: Points = strawberry.field(description="What a purchase earns.")
 
 
-@strawberry.type(description="So many points for every so much money.")
+@strawberry.type(description="A rate: so many points for an amount of money, and in proportion for other amounts.")
 class PerAmountAward:
     points: Points = strawberry.field(description="So many points ...")
     per: Money = strawberry.field(description="... for each of this amount.")
@@ -168,7 +168,7 @@ class FixedAwardInput:
     points: Points = strawberry.field(description="At least 1.")
 
 
-@strawberry.input(description="So many points for every so much money.")
+@strawberry.input(description="A rate: so many points for an amount of money, and in proportion for other amounts.")
 class PerAmountAwardInput:
     points: Points = strawberry.field(description="At least 1.")
     per: MoneyInput = strawberry.field(description="In the program's currency, above zero.")

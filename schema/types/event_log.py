@@ -95,10 +95,10 @@ class Event:
     previous_tier: Tier | None = loaded("tiers", "previous_tier_id", description="The tier before a change.")
     tier: Tier | None = loaded("tiers", "tier_id", description="The tier after a change.")
     previous_tier_name: str | None = strawberry.field(
-        description="What the tier before a change was called then; null in payloads of version 1."
+        description="The name that the tier before the change had then; null in payloads of version 1."
     )
     tier_name: str | None = strawberry.field(
-        description="What the tier after a change was called then; null in payloads of version 1."
+        description="The name that the tier after the change had then; null in payloads of version 1."
     )
     purchase_status: PurchaseStatus | None = strawberry.field(
         description="The status of the purchase then; null in payloads of version 1."

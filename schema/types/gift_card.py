@@ -55,7 +55,7 @@ class GiftCardEntry(Node):
 
     id: strawberry.ID = node_id("GiftCardEntry")
     gift_card: Annotated["GiftCard", strawberry.lazy("schema.types.gift_card")] | None = loaded(
-        "gift_cards", "gift_card_id", description="Whose balance moved; null for somebody who may not see the card."
+        "gift_cards", "gift_card_id", description="The card whose balance moved; null for an actor who may not see it."
     )
     card_entry_kind: GiftCardEntryKind = shows("kind", description="Why it moved. More kinds may come.")
     hold: Annotated["GiftCardHold", strawberry.lazy("schema.types.gift_card")] | None = loaded(
@@ -172,7 +172,7 @@ class GiftCard(Node):
         "gifts_of_cards",
         "id",
         many=True,
-        description="To whom it was handed, the newest 100; customers see gifts that they gave or took.",
+        description="The gifts of the card, the newest 100; customers see gifts that they gave or claimed.",
     )
 
     @computed(

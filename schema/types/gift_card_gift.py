@@ -39,7 +39,7 @@ class GiftCardGift(Node):
         description="The customer who claimed the card; null while nobody has, and for other customers.",
     )
     recipient_name: str = strawberry.field(description="For whom it is, as the giver said.")
-    message: str | None = strawberry.field(description="The giver's words; null for none.")
+    message: str | None = strawberry.field(description="The message of the giver; null for none.")
     deliver_on: date | None = strawberry.field(description="On which day it is to be handed over; null for at once.")
     given_at: datetime = strawberry.field(description="When it was given.")
     claimed_at: datetime | None = strawberry.field(description="When somebody took it into their account; else null.")

@@ -26,7 +26,7 @@ GIFT_CARD_PRODUCT_ORDER: Order[TimePlace] = time_order("gift_card_products")
 
 Whose = Annotated[
     CustomerBy | None,
-    strawberry.argument(description="Whose points count; customers leave it out, and ask for themselves."),
+    strawberry.argument(description="The customer whose points count; customers leave it out and ask for themselves."),
 ]
 
 

@@ -40,7 +40,7 @@ class Adjustment(Node):
     is_type_of = reads(AdjustmentRow)
 
     id: strawberry.ID = node_id("Adjustment")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points were corrected.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="The customer whose points were corrected.")
     points: Points = strawberry.field(description="Signed: what was added or, below zero, removed.")
     requested_points: Points = strawberry.field(
         description="What was asked for; differs from `points` only when a removal was clamped to what was there."
@@ -95,7 +95,7 @@ class LedgerEntry(Node):
     kind: EntryKind = strawberry.field(description="Why points moved.", deprecation_reason=replaced_by("entryKind"))
     points: Points = strawberry.field(description="The points of the entry; below zero when points were taken.")
     balance_after: Points = strawberry.field(description="The sum of all the customer's entries up to this one.")
-    customer: LazyCustomer = loaded("customers", "customer_id", description="Whose points moved.")
+    customer: LazyCustomer = loaded("customers", "customer_id", description="The customer whose points moved.")
     occurred_at: datetime = strawberry.field(description="When the points moved.")
     actor: str = actor_name("actor_name", "actor", did="moved them")
     actor_kind: ActorKind = actor_kind(did="moved them")

@@ -42,7 +42,7 @@ class PurchaseFilterInput:
 class AdjustmentFilterInput:
     customer: CustomerBy | None = strawberry.field(default=None, description="Only this customer's.")
     reasons: list[AdjustmentReason] | None = strawberry.field(default=None, description="Only these reasons.")
-    created: TimeRangeInput | None = strawberry.field(default=None, description="Made in this span.")
+    created: TimeRangeInput | None = strawberry.field(default=None, description="Only what was made in this span.")
     sign: PointsSign | None = strawberry.field(default=None, description="Only points that come, or that go.")
     actor: str | None = strawberry.field(
         default=None,
