@@ -83,8 +83,8 @@ class EventHub:
 
     async def start(self) -> None:
         """Begin to listen. A database that is away delays nobody: it is tried again in the background."""
-        for name, member in self._world.database.members.items():
-            self._listeners.append(asyncio.create_task(self._listen(member.url), name=f"event listener of {name}"))
+        for name, cluster in self._world.database.clusters.items():
+            self._listeners.append(asyncio.create_task(self._listen(cluster.url), name=f"event listener of {name}"))
 
     async def stop(self) -> None:
         """End every follower and every task. Harmless when repeated."""

@@ -16,9 +16,9 @@ def open_database(clusters: Mapping[str, DatabaseUrls], role: Role, **options: A
     connections.
     """
     fenced = len(clusters) > 1
-    members = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
-    home = members.pop(HOME)
-    return Clusters(home, members) if members else home
+    databases = {name: Database(getattr(urls, role), **options, fenced=fenced) for name, urls in clusters.items()}
+    home = databases.pop(HOME)
+    return Clusters(home, databases) if databases else home
 
 
 def urls_of(clusters: Mapping[str, DatabaseUrls], name: str) -> DatabaseUrls:

@@ -84,7 +84,7 @@ def list_() -> None:
     from tenancy.provisioning import list_tenants
 
     async def work(world: "World") -> list[str]:
-        shows_cluster = len(world.database.members) > 1
+        shows_cluster = len(world.database.clusters) > 1
         return ["  ".join(_describe(one, shows_cluster=shows_cluster)) for one in await list_tenants(world.database)]
 
     for line in work_as_relay(work, unknown="There is no such tenant."):

@@ -61,14 +61,14 @@ class Clusters(Database):
         self.url = home.url
         self.engine = home.engine
         self._home = home
-        self._members = {HOME: home, **others}
+        self._clusters = {HOME: home, **others}
         self._places: OrderedDict[TenantId, str] = OrderedDict()
         self._ways = OrderedDict()
 
     @property
-    def members(self) -> Mapping[str, Database]:
+    def clusters(self) -> Mapping[str, Database]:
         """The clusters by their names, the home cluster first."""
-        return self._members
+        return self._clusters
 
     async def place_of(self, tenant_id: TenantId) -> str:
         """The name of the cluster where a tenant lives. The directory is asked once, until a cluster refuses."""
@@ -84,9 +84,9 @@ class Clusters(Database):
         self, tenant_id: TenantId, *, snapshot: SnapshotId | bool = False, wherever: bool = False
     ) -> AsyncIterator[Transaction]:
         """Open a transaction where the tenant lives, with ``wherever`` in the home cluster. As `Database` does."""
-        member = self._home if wherever else self._member(await self.place_of(tenant_id))
+        cluster = self._home if wherever else self._find_cluster(await self.place_of(tenant_id))
         try:
-            async with member.tenant_transaction(tenant_id, snapshot=snapshot, wherever=wherever) as tx:
+            async with cluster.tenant_transaction(tenant_id, snapshot=snapshot, wherever=wherever) as tx:
                 yield tx
         except TenantElsewhere:
             self._places.pop(tenant_id, None)
@@ -102,13 +102,13 @@ class Clusters(Database):
         """Read something where the tenant lives, and once more where it lives now if it has just moved."""
         place = await self.place_of(tenant_id)
         try:
-            return await read(self._member(place))
+            return await read(self._find_cluster(place))
         except TenantElsewhere:
             self._places.pop(tenant_id, None)
             now = await self.place_of(tenant_id)
             if now == place:
                 raise
-            return await read(self._member(now))
+            return await read(self._find_cluster(now))
 
     async def tenant_of_token(self, sha256: str) -> tuple[TenantId, uuid.UUID] | None:
         """The tenant and token id behind the hash of a token, asked in all clusters at once when it is not remembered.
@@ -119,7 +119,7 @@ class Clusters(Database):
         known = self._recall_way(sha256)
         if known is not None:
             return known
-        asked = [asyncio.ensure_future(member.tenant_of_token(sha256)) for member in self._members.values()]
+        asked = [asyncio.ensure_future(cluster.tenant_of_token(sha256)) for cluster in self._clusters.values()]
         try:
             way = await _await_first_way(asked)
         finally:
@@ -131,8 +131,8 @@ class Clusters(Database):
     def forget_token(self, sha256: str) -> None:
         """Look the way of a token up anew next time, in every cluster."""
         super().forget_token(sha256)
-        for member in self._members.values():
-            member.forget_token(sha256)
+        for cluster in self._clusters.values():
+            cluster.forget_token(sha256)
 
     async def claim(self, tenant_id: TenantId, sha256: str, wanted: uuid.UUID) -> uuid.UUID | None:
         """Let a name of the directory lead to a tenant in all clusters; the home cluster decides who has it.
@@ -161,25 +161,25 @@ class Clusters(Database):
             by_place[self._remember(tenant_id, found.get(tenant_id, HOME))].append(tenant_id)
         answers = await asyncio.gather(
             *(
-                self._member(place).ask_of_followed(asked, statement, **{**parameters, "tenants": asked})
+                self._find_cluster(place).ask_of_followed(asked, statement, **{**parameters, "tenants": asked})
                 for place, asked in by_place.items()
             )
         )
         return [row for rows in answers for row in rows]
 
     def doors(self) -> dict[str, Door]:
-        """The doors of the home cluster; those of the others are asked of `members`."""
+        """The doors of the home cluster; those of the others are asked of `clusters`."""
         return self._home.doors()
 
     async def close(self) -> None:
         """Give all connections of all clusters back."""
-        for member in self._members.values():
-            await member.close()
+        for cluster in self._clusters.values():
+            await cluster.close()
 
-    def _member(self, name: str) -> Database:
-        if name not in self._members:
+    def _find_cluster(self, name: str) -> Database:
+        if name not in self._clusters:
             raise UnknownCluster(name)
-        return self._members[name]
+        return self._clusters[name]
 
     def _remember(self, tenant_id: TenantId, place: str) -> str:
         self._places[tenant_id] = place
@@ -218,11 +218,11 @@ class _PlacedReader:
     async def rows(self, statement: Executable, **parameters: Any) -> Sequence[Any]:
         """Run a statement and return all its rows."""
         return await self._clusters.read_in_place(
-            self.tenant_id, lambda member: member.reading(self.tenant_id, self._lane).rows(statement, **parameters)
+            self.tenant_id, lambda cluster: cluster.reading(self.tenant_id, self._lane).rows(statement, **parameters)
         )
 
     async def row(self, statement: Executable, **parameters: Any) -> Any | None:
         """Run a statement and return its only row, or None."""
         return await self._clusters.read_in_place(
-            self.tenant_id, lambda member: member.reading(self.tenant_id, self._lane).row(statement, **parameters)
+            self.tenant_id, lambda cluster: cluster.reading(self.tenant_id, self._lane).row(statement, **parameters)
         )

@@ -205,7 +205,7 @@ class Database:
         return HOME
 
     @property
-    def members(self) -> Mapping[str, "Database"]:
+    def clusters(self) -> Mapping[str, "Database"]:
         """The clusters by their names, the home cluster first. Here it is the only one."""
         return {HOME: self}
 

@@ -96,7 +96,7 @@ class DatabaseCollector(Collector):
 
 def collect_doors(role: str, database: Database) -> Collector:
     """A collector for the doors of a database that is used under one role, in each of its clusters."""
-    return collect_by_cluster({name: DatabaseCollector({role: one}) for name, one in database.members.items()})
+    return collect_by_cluster({name: DatabaseCollector({role: one}) for name, one in database.clusters.items()})
 
 
 def collect_by_cluster(collectors: Mapping[str, Collector]) -> Collector:

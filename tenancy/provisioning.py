@@ -106,12 +106,12 @@ async def find_least_cluster(database: Database) -> str:
 
     Runs as the relay's role.
     """
-    members = database.members
-    if len(members) == 1:
+    clusters = database.clusters
+    if len(clusters) == 1:
         return HOME
     counts: dict[str, int] = {}
-    for name, member in members.items():
-        async with member.plain_transaction() as connection:
+    for name, cluster in clusters.items():
+        async with cluster.plain_transaction() as connection:
             counts[name] = int((await connection.execute(_COUNT)).scalar_one())
     return min(counts, key=counts.__getitem__)
 
@@ -191,8 +191,8 @@ async def read_tenants(
 async def read_known_tenants(database: Database, external_ids: Sequence[str]) -> dict[str, KnownTenant]:
     """The tenants that stand for ids of the platform's own system, by these ids; runs as the relay's role."""
     known: dict[str, KnownTenant] = {}
-    for name, member in database.members.items():
-        async with member.plain_transaction() as connection:
+    for name, cluster in database.clusters.items():
+        async with cluster.plain_transaction() as connection:
             for row in await connection.execute(_KNOWN, {"external_ids": list(external_ids)}):
                 tenant = ListedTenant(*row[:-1])._replace(cluster=name)
                 known[row.external_id] = KnownTenant(tenant, row.fingerprint)
@@ -204,8 +204,8 @@ async def count_tenants(database: Database, wanted: TenantFilter, ceiling: int) 
     counted = _narrow(_LISTED, wanted).limit(ceiling).subquery("counted")
     statement = select(func.count()).select_from(counted)
     total = 0
-    for member in database.members.values():
-        async with member.plain_transaction() as connection:
+    for cluster in database.clusters.values():
+        async with cluster.plain_transaction() as connection:
             total += int((await connection.execute(statement, _parameters(wanted))).scalar_one())
     return min(total, ceiling)
 
@@ -234,8 +234,8 @@ async def _read_everywhere(
 ) -> Iterable[ListedTenant]:
     """The tenants of a statement in each cluster. One that moves meanwhile is there once."""
     found: dict[TenantId, ListedTenant] = {}
-    for name, member in database.members.items():
-        async with member.plain_transaction() as connection:
+    for name, cluster in database.clusters.items():
+        async with cluster.plain_transaction() as connection:
             for row in await connection.execute(statement, parameters):
                 found[TenantId(row.tenant_id)] = ListedTenant(*row)._replace(cluster=name)
     return found.values()

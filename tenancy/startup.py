@@ -90,22 +90,22 @@ async def refuse_unready(database: Database, newest_revision: str = ANY_REVISION
     Another cluster that is away harms its own tenants alone: the log tells of it, and the others are served. Raises
     UnsafeDatabaseRole, OldTables, and what the home cluster raises.
     """
-    home, *others = database.members.items()
+    home, *others = database.clusters.items()
     await _refuse_unfit(home[1], newest_revision)
-    await asyncio.gather(*(refuse_unfit_neighbour(name, member, newest_revision) for name, member in others))
+    await asyncio.gather(*(refuse_unfit_neighbour(name, cluster, newest_revision) for name, cluster in others))
 
 
-async def _refuse_unfit(member: Database, newest_revision: str) -> None:
-    await refuse_unsafe_role(member)
+async def _refuse_unfit(cluster: Database, newest_revision: str) -> None:
+    await refuse_unsafe_role(cluster)
     if newest_revision != ANY_REVISION:
-        await refuse_old_tables(member, newest_revision)
+        await refuse_old_tables(cluster, newest_revision)
 
 
-async def refuse_unfit_neighbour(name: str, member: Database, newest_revision: str = ANY_REVISION) -> None:
+async def refuse_unfit_neighbour(name: str, cluster: Database, newest_revision: str = ANY_REVISION) -> None:
     """Refuse a wrong role, setting or revision of one cluster among several; the log tells of one that is away."""
     try:
         async with asyncio.timeout(NEIGHBOUR_SECONDS):
-            await _refuse_unfit(member, newest_revision)
+            await _refuse_unfit(cluster, newest_revision)
     except Exception as error:
         if not is_passing(error):
             raise

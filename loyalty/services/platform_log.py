@@ -46,8 +46,8 @@ async def list_actions(
     Each action stands in the cluster where its tenant lived then.
     """
     found: list[PlatformActionRow] = []
-    for member in world.database.members.values():
-        async with member.plain_transaction() as connection:
+    for cluster in world.database.clusters.values():
+        async with cluster.plain_transaction() as connection:
             found += await read_platform_actions(connection, limit, before=before, tenant_id=tenant_id)
     return sorted(found, key=lambda one: one.id, reverse=True)[:limit]
 
@@ -55,7 +55,7 @@ async def list_actions(
 async def count_actions(world: World, *, tenant_id: UUID | None = None) -> int:
     """How many actions a list has, up to the ceiling of counts."""
     total = 0
-    for member in world.database.members.values():
-        async with member.plain_transaction() as connection:
+    for cluster in world.database.clusters.values():
+        async with cluster.plain_transaction() as connection:
             total += await count_platform_actions(connection, MAX_TOTAL_COUNT + 1, tenant_id=tenant_id)
     return min(total, MAX_TOTAL_COUNT + 1)

@@ -105,8 +105,8 @@ async def provision_tenant(  # noqa: PLR0913 - what a business says of itself
     """
     request = TenantRequest(name, currency, time_zone, locale, sandbox, allowed_origins, loyalty_entitled)
     tenant = _check_request(request)
-    if cluster is not None and cluster not in world.database.members:
-        raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(world.database.members)}")
+    if cluster is not None and cluster not in world.database.clusters:
+        raise InvalidInput.one("cluster", reason=f"must be one of {', '.join(world.database.clusters)}")
     await _settle(world, OPERATOR, request, tenant, cluster)
     return tenant
 

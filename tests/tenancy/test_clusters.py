@@ -76,11 +76,11 @@ class Installation(NamedTuple):
 
 def open_clusters(urls: dict[str, DatabaseUrls], role: str, read_connections: int = 3) -> Clusters:
     """The clusters as a role sees them."""
-    members = {
+    clusters = {
         name: Database(getattr(one, role), pool_size=4, read_connections=read_connections, fenced=True)
         for name, one in urls.items()
     }
-    return Clusters(members.pop(HOME), members)
+    return Clusters(clusters.pop(HOME), clusters)
 
 
 @pytest.fixture(params=[3, 0], ids=["multiplexer", "pool"])
@@ -107,8 +107,8 @@ async def test_a_tenants_statements_go_to_its_cluster(installation: Installation
     for salon, cluster in ((here, HOME), (there, EAST)):
         await known_customer(installation.world, salon)
         assert await installation.clusters.place_of(salon.tenant_id) == cluster
-        for name, member in installation.clusters.members.items():
-            assert (await read_name(member, salon.tenant_id) == "Salon") is (name == cluster)
+        for name, database in installation.clusters.clusters.items():
+            assert (await read_name(database, salon.tenant_id) == "Salon") is (name == cluster)
 
 
 async def test_tenants_of_before_live_in_the_home_cluster(installation: Installation) -> None:
@@ -330,8 +330,8 @@ async def test_followed_logs_are_asked_where_they_are(installation: Installation
     salons = [await installation.settle(cluster) for cluster in (HOME, EAST)]
     for salon in salons:
         await happen(installation.world, salon, await known_customer(installation.world, salon), [1, 2])
-    for member in installation.platform.database.members.values():
-        await position_all_events(member)
+    for cluster in installation.platform.database.clusters.values():
+        await position_all_events(cluster)
     ids = [salon.tenant_id for salon in salons]
     reached = await last_positions(installation.clusters, ids)
     assert set(reached) == set(ids)
@@ -342,9 +342,9 @@ async def test_a_worker_leaves_alone_who_is_elsewhere(installation: Installation
     salon = await installation.settle(EAST)
     await known_customer(installation.world, salon)
     await installation.set_state(EAST, salon.tenant_id, MOVED)
-    member = installation.clusters.members[EAST]
-    relay = installation.platform.database.members[EAST]
-    assert await sweep_round(World(member), relay, SweepNews()) == 0
+    cluster = installation.clusters.clusters[EAST]
+    relay = installation.platform.database.clusters[EAST]
+    assert await sweep_round(World(cluster), relay, SweepNews()) == 0
     await relay_batch(relay)
 
 

@@ -313,7 +313,7 @@ async def test_the_place_that_a_tenant_has_left_refuses_it(site: Site) -> None:
     salon = await site.settle()
     await suspend_tenant(site.platform, salon.tenant_id)
     await move_tenant(site.urls, Move(salon.tenant_id, EAST))
-    old = site.app.members[HOME]
+    old = site.app.clusters[HOME]
     with pytest.raises(TenantElsewhere):
         async with old.tenant_transaction(salon.tenant_id) as tx:
             await read_events(tx, after=0, limit=1)
