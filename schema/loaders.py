@@ -66,6 +66,7 @@ from loyalty.services.purchase import (
 )
 from loyalty.services.purchase_recording import RecordingResult
 from loyalty.services.redemption import load_holds, load_redemptions, load_redemptions_of_holds
+from loyalty.services.report import load_active_customers, load_report_sums
 from loyalty.services.role import load_roles
 from loyalty.services.tier import load_tier_counts, load_tiers
 from loyalty.services.tier_lock import load_tier_histories
@@ -148,6 +149,8 @@ class Loaders:
     redemptions = load_by_key(load_redemptions)
     redemptions_of_holds = load_by_key(load_redemptions_of_holds)
     entries = load_by_key(load_entries)
+    report_active_customers = load_by_key(load_active_customers)
+    report_sums = load_by_key(load_report_sums)
     tiers = load_by_key(load_tiers)
     archivings = load_by_key(load_archivings)
     consents = load_by_key(load_consents)

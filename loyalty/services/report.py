@@ -1,6 +1,6 @@
 """Reports over a range of local days, straight from the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from loyalty.rules.errors import LimitReached
 from loyalty.rules.points import MAX_POINTS
 from loyalty.rules.report import day_range, redemption_rate
 from loyalty.services.world import World
-from loyalty.storage.reports import count_active_customers, sum_by_kind
+from loyalty.storage.reports import KindSum, count_active_customers, sum_by_kind
 from loyalty.storage.tenants import read_tenant
 from permissions.actor import Actor
 from permissions.catalog import Permission
@@ -33,42 +33,54 @@ class MovementRow(NamedTuple):
     adjusted: int
 
 
-class ReportRow(NamedTuple):
-    """What happened to points in a range: earned and redeemed net of what was taken back, adjustments apart."""
+class ReportRange(NamedTuple):
+    """What a report covers; its figures are loaded by it, each where somebody asks."""
 
     starts_at: datetime
     ends_at: datetime
+
+
+class ReportSums(NamedTuple):
+    """What happened to points in a range: earned and redeemed net of what was taken back, adjustments apart."""
+
     points_earned: int
     points_redeemed: int
     redemption_rate: int
-    active_customers: int
     movements: MovementRow
 
 
-async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRow:
-    """The report of a range of the tenant's local days, both included. Refusals: InvalidInput, LimitReached.
+async def get_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReportRange:
+    """The report of a range of the tenant's local days, both included. Refusal: InvalidInput.
 
-    For somebody who is limited to locations it tells what happened there.
+    For somebody who is limited to locations its figures tell what happened there.
     """
     require(actor, Permission.LOYALTY_REPORT)
     tx = world.database.reading(actor.tenant_id, Lane.SLOW)
-    start_at, end_at = await read_day_range(tx, first_day, last_day)
-    sums = {kind: row.points for kind, row in (await sum_by_kind(tx, start_at, end_at, actor.locations)).items()}
-    active = await count_active_customers(tx, start_at, end_at, actor.locations)
+    return ReportRange(*await read_day_range(tx, first_day, last_day))
+
+
+async def load_report_sums(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, ReportSums]:
+    """The sums of each range. Refusal: LimitReached."""
+    require(actor, Permission.LOYALTY_REPORT)
+    tx = world.database.reading(actor.tenant_id, Lane.SLOW)
+    return {one: _build_sums(await sum_by_kind(tx, *one, actor.locations)) for one in ranges}
+
+
+async def load_active_customers(world: World, actor: Actor, ranges: Sequence[ReportRange]) -> dict[ReportRange, int]:
+    """How many customers earned or redeemed in each range."""
+    require(actor, Permission.LOYALTY_REPORT)
+    tx = world.database.reading(actor.tenant_id, Lane.SLOW)
+    return {one: await count_active_customers(tx, *one, actor.locations) for one in ranges}
+
+
+def _build_sums(found: Mapping[str, KindSum]) -> ReportSums:
+    sums = {kind: row.points for kind, row in found.items()}
     if any(abs(points) > MAX_POINTS for points in sums.values()):
         raise LimitReached("points in one report", MAX_POINTS, ("range",))
     moved = movements_of(sums)
     earned = moved.earned - moved.reversed
     redeemed = moved.redeemed - moved.returned
-    return ReportRow(
-        starts_at=start_at,
-        ends_at=end_at,
-        points_earned=earned,
-        points_redeemed=redeemed,
-        redemption_rate=redemption_rate(earned, redeemed),
-        active_customers=active,
-        movements=moved,
-    )
+    return ReportSums(earned, redeemed, redemption_rate(earned, redeemed), moved)
 
 
 async def read_day_range(tx: Reads, first_day: date, last_day: date) -> tuple[datetime, datetime]:

@@ -26,7 +26,7 @@ async def report(
     info: Info,
     range: Annotated[DateRangeInput, strawberry.argument(description="The range of local days.")],  # noqa: A002
 ) -> Report:
-    """Sums over a covering index."""
+    """The range; what is asked of it is loaded by it."""
     return show_row(Report, await get_report(info.context.world, info.context.actor, range.from_, range.to))
 
 

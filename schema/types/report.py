@@ -1,7 +1,7 @@
 """Reports over a range of the tenant's local days."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import strawberry
 
@@ -11,11 +11,12 @@ from loyalty.rules.money import Ratio
 from loyalty.rules.report import redemption_ratio
 from loyalty.services.customer import get_customer
 from loyalty.services.daily_figures import DailyFiguresRow, DayRow, get_daily_figures
-from loyalty.services.report import ReportRow
+from loyalty.services.report import MovementRow, ReportRange, ReportSums
 from loyalty.storage.entries import EntryFilter
 from schema.connections import Connection, Page
 from schema.context import Info
 from schema.fields import computed
+from schema.loaders import load
 from schema.scalars import Decimal, Points
 from schema.types.activity import ActivityFilter, activity_page
 from schema.types.arguments import After, Before, First, Last, NewestFirst
@@ -28,6 +29,8 @@ RATIO_DECIMALS = 6
 
 @strawberry.type(description="Points by what moved them, gross. Positive numbers, but for adjustments.")
 class Movements:
+    is_type_of = reads(MovementRow)
+
     earned: Points = strawberry.field(description="Earned with purchases.")
     reversed: Points = strawberry.field(description="Earned points that were taken back.")
     redeemed: Points = strawberry.field(description="Spent at checkout and on gift cards.")
@@ -58,24 +61,42 @@ class DailyFigures:
 
 @strawberry.type(description="What happened in a range of local days; everything here follows the same range.")
 class Report:
-    is_type_of = reads(ReportRow)
+    is_type_of = reads(ReportRange)
 
     starts_at: datetime = strawberry.field(description="The first instant of the range.")
     ends_at: datetime = strawberry.field(description="The first instant after the range.")
-    points_earned: Points = strawberry.field(description="Earned, less what was taken back.")
-    points_redeemed: Points = strawberry.field(description="Redeemed, less what was given back.")
-    redemption_rate: int = strawberry.field(
-        description="Redeemed ÷ earned in percent, rounded up; 0 when nothing was earned; may pass 100."
-    )
-    active_customers: int = strawberry.field(description="Customers who earned or redeemed at least once.")
-    movements: Movements = strawberry.field(description="Gross sums by what moved the points.")
+
+    @computed(description="Earned, less what was taken back.")
+    async def points_earned(self, info: Info) -> Points:
+        """One of the sums, which are read once for all fields that ask."""
+        return Points((await _load_sums(info, self)).points_earned)
+
+    @computed(description="Redeemed, less what was given back.")
+    async def points_redeemed(self, info: Info) -> Points:
+        """One of the sums."""
+        return Points((await _load_sums(info, self)).points_redeemed)
+
+    @computed(description="Redeemed ÷ earned in percent, rounded up; 0 when nothing was earned; may pass 100.")
+    async def redemption_rate(self, info: Info) -> int:
+        """From the sums."""
+        return (await _load_sums(info, self)).redemption_rate
 
     @computed(description="Redeemed ÷ earned with 6 decimals, rounded down; null when nothing was earned.")
-    def redemption_ratio(self) -> Decimal | None:
+    async def redemption_ratio(self, info: Info) -> Decimal | None:
         """The exact ratio, cut after six decimals."""
-        row: Any = self
-        ratio = redemption_ratio(row.points_earned, row.points_redeemed)
+        sums = await _load_sums(info, self)
+        ratio = redemption_ratio(sums.points_earned, sums.points_redeemed)
         return None if ratio is None else Decimal(_decimal(ratio))
+
+    @computed(description="Customers who earned or redeemed at least once.")
+    async def active_customers(self, info: Info) -> int:
+        """Counted only where somebody asks."""
+        return cast("int", await load(info, "report_active_customers", self))
+
+    @computed(description="Gross sums by what moved the points.")
+    async def movements(self, info: Info) -> Movements:
+        """The sums by their figures."""
+        return show_row(Movements, (await _load_sums(info, self)).movements)
 
     @computed(description="The same movements day by day. The range may have at most 366 days for it.")
     async def daily(self, info: Info) -> DailyFigures:
@@ -110,6 +131,10 @@ class Report:
             found = await get_customer(info.context.world, info.context.actor, key, "customer")
             wanted = wanted._replace(customer_id=found.id)
         return await activity_page(info, wanted, filter, Page(first, after, last, before, direction))
+
+
+async def _load_sums(info: Info, report: Report) -> ReportSums:
+    return cast("ReportSums", await load(info, "report_sums", report))
 
 
 def _decimal(ratio: Ratio) -> str:

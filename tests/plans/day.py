@@ -122,7 +122,7 @@ from loyalty.services.purchase_change import PurchaseName
 from loyalty.services.purchase_reassign import ReassignRequest, reassign_purchase
 from loyalty.services.redemption import hold_points, release_hold
 from loyalty.services.refund import mature_purchase
-from loyalty.services.report import get_report
+from loyalty.services.report import ReportRange, get_report, load_active_customers, load_report_sums
 from loyalty.services.revocation import revoke_signed_token, revoke_subject
 from loyalty.services.role import RoleChange, RoleRequest, create_role, list_roles, remove_role, update_role
 from loyalty.services.secret_change import SecretChange, change_client_secret, change_token_secret
@@ -257,6 +257,10 @@ NAMED: Mapping[str, Sequence[Any]] = {
         for loader in ("purchases_by_key", "holds_for", "redemptions_for")
     },
     "customers_by_external_id": ["customer-152", "customer-153", "nobody"],
+    **{
+        loader: [ReportRange(datetime(2023, 1, 1, tzinfo=UTC), datetime(2031, 1, 1, tzinfo=UTC))]
+        for loader in ("report_active_customers", "report_sums")
+    },
     "customers_by_key": [CustomerKey(external_id="customer-152")],
     "catalog_items": [RowKey("SERVICE", "service-1"), RowKey("SERVICE", "nowhere")],
     "line_names": [SoldAs(PurchaseKind.ORDER, "service-1", None), SoldAs(PurchaseKind.ORDER, None, "nowhere")],
@@ -599,12 +603,14 @@ class Day:
         await list_activity(world, salon.staff, mine, Window(20, place))
         await list_activity(world, salon.manager, EntryFilter(), Window(50, place))
         await find_purchase(world, salon.staff, purchase_id=None, key=(PurchaseKind.ORDER, "day-1"))
-        await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
+        report = await get_report(world, salon.manager, date(2023, 1, 1), date(2030, 12, 31))
+        for actor in (salon.manager, replace(salon.staff, locations=frozenset({"till"}))):
+            await load_report_sums(world, actor, [report])
+            await load_active_customers(world, actor, [report])
         await get_daily_figures(world, salon.manager, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
         by_hand = adjustment(1, "at the till", customer="customer-149", location="till")
         await adjust_points(world, salon.manager, by_hand)
         at_till = replace(salon.staff, locations=frozenset({"till"}))
-        await get_report(world, at_till, date(2023, 1, 1), date(2030, 12, 31))
         await get_daily_figures(world, at_till, datetime.now(UTC) - timedelta(days=30), datetime.now(UTC))
         await list_activity(world, at_till, EntryFilter(), Window(1))
         for counter in (at_till, replace(salon.staff, locations=frozenset({"till", "nowhere"}))):

@@ -18,7 +18,6 @@ from loyalty.rules.errors import InvalidInput
 from loyalty.rules.events import EventKind
 from loyalty.services.daily_figures import DAILY_FIGURES, MAX_DAYS, add_up_events, get_daily_figures
 from loyalty.services.earning_rule import create_earning_rule
-from loyalty.services.report import get_report
 from loyalty.services.world import World
 from loyalty.storage.daily_figures import read_figures
 from loyalty.storage.log_readers import register_readers
@@ -26,7 +25,7 @@ from runtime.roles import DatabaseUrls
 from tenancy.database import Database, Transaction
 from tests.fixtures.live import is_waiting_for_a_lock, until, worker_process
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import at, earn, give, one_point_per_euro, order, position_all_events
+from tests.loyalty.services.builders import at, earn, give, one_point_per_euro, order, position_all_events, read_report
 from worker.reading import read_round
 from worker.relay import relay_batch
 
@@ -109,7 +108,7 @@ async def test_a_worker_adds_up_each_local_day_and_the_report_agrees(
     async with worker_process(database_urls):
         await until(lambda: is_read(world, salon))
     assert await figures(world, salon) == EXPECTED
-    report = await get_report(world, salon.manager, FIRST, SECOND)
+    report = await read_report(world, salon.manager, FIRST, SECOND)
     daily = await get_daily_figures(world, salon.manager, report.starts_at, report.ends_at)
     assert daily.events_behind == 0
     assert [(one.day, one.movements.earned, one.movements.adjusted) for one in daily.days] == [

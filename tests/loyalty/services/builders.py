@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from loyalty.log.readers import advance_reader
@@ -43,6 +43,7 @@ from loyalty.services.purchase_recording import PurchaseRecording, RecordedPurch
 from loyalty.services.redemption import capture_hold, hold_points, return_redemption
 from loyalty.services.redemption_answer import CapturedPoints, HeldPoints, ReturnedPoints
 from loyalty.services.refund import RefundedPurchase, RefundRequest, refund_purchase
+from loyalty.services.report import MovementRow, get_report, load_active_customers, load_report_sums
 from loyalty.services.world import World
 from loyalty.storage.events import position_events
 from loyalty.storage.points_paid import PurchaseKey
@@ -266,3 +267,25 @@ async def position_all_events(relay: Database) -> None:
         async with relay.engine.begin() as connection:
             if not await position_events(connection, READER_NAMES):
                 return
+
+
+class ReadReport(NamedTuple):
+    """A report with all its figures."""
+
+    starts_at: datetime
+    ends_at: datetime
+    points_earned: int
+    points_redeemed: int
+    redemption_rate: int
+    active_customers: int
+    movements: MovementRow
+
+
+async def read_report(world: World, actor: Actor, first_day: date, last_day: date) -> ReadReport:
+    """Ask for all figures of a report."""
+    found = await get_report(world, actor, first_day, last_day)
+    sums = (await load_report_sums(world, actor, [found]))[found]
+    active = (await load_active_customers(world, actor, [found]))[found]
+    return ReadReport(
+        *found, sums.points_earned, sums.points_redeemed, sums.redemption_rate, active, movements=sums.movements
+    )

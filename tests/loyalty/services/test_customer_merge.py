@@ -17,7 +17,6 @@ from loyalty.services.job import advance_job
 from loyalty.services.maturing import mature_due
 from loyalty.services.purchase import load_refunds
 from loyalty.services.redemption import release_hold
-from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier, load_tier_counts
 from loyalty.services.world import World
 from loyalty.storage.customer_lists import CustomerFilter
@@ -43,6 +42,7 @@ from tests.loyalty.services.builders import (
     one_point_per_euro,
     order,
     pay_back,
+    read_report,
     set_policy,
     set_redemption,
 )
@@ -204,9 +204,9 @@ async def test_one_person_is_one_active_customer(world: World, salon: Salon) -> 
     await create_earning_rule(world, salon.manager, one_point_per_euro())
     for customer in ("anna", "ben", "cem"):
         await earn(at(world, NOON), salon, order(f"{customer}'s", 1_000, customer=customer))
-    before = await get_report(world, salon.manager, NOON.date(), NOON.date())
+    before = await read_report(world, salon.manager, NOON.date(), NOON.date())
     await merge(at(world, NOON), salon, "anna", "ben", "same person")
-    after = await get_report(world, salon.manager, NOON.date(), NOON.date())
+    after = await read_report(world, salon.manager, NOON.date(), NOON.date())
     assert (before.active_customers, after.active_customers) == (3, 2)
     assert after._replace(active_customers=3) == before
 

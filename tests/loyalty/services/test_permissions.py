@@ -202,7 +202,7 @@ from loyalty.services.redemption import (
     return_redemption,
 )
 from loyalty.services.refund import RefundRequest, mature_purchase, refund_purchase
-from loyalty.services.report import get_report
+from loyalty.services.report import get_report, load_active_customers, load_report_sums
 from loyalty.services.revocation import revoke_tokens_made_by, revoke_tokens_of_customer, revoke_tokens_of_subject
 from loyalty.services.role import (
     RoleChange,
@@ -316,6 +316,8 @@ MATRIX: dict[str, tuple[set[Role], Use]] = {
     "get_gift_card_report": ({O, A, M, S, R}, lambda w, a: get_gift_card_report(w, a, DAY, DAY)),
     "get_daily_figures": ({O, A, M, S, R}, lambda w, a: get_daily_figures(w, a, NOON, NOON)),
     "get_report": ({O, A, M, S, R}, lambda w, a: get_report(w, a, DAY, DAY)),
+    "load_active_customers": ({O, A, M, S, R}, lambda w, a: load_active_customers(w, a, [])),
+    "load_report_sums": ({O, A, M, S, R}, lambda w, a: load_report_sums(w, a, [])),
     "get_verification": ({O, A, M, S, R}, get_verification),
     # BK-11: the names of rules are internal, so customers do not read rules.
     "list_earning_rules": (TEAM, lambda w, a: list_earning_rules(w, a, active=None, window=PAGE)),

@@ -14,14 +14,13 @@ from loyalty.services.adjustment import adjust_points
 from loyalty.services.customer import list_activity
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.purchase import record_purchase
-from loyalty.services.report import get_report
 from loyalty.services.tenant import provision_tenant
 from loyalty.services.world import World
 from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.tenants import Salon, salon_of
 from tests.loyalty.rules.clocks import changes_of
-from tests.loyalty.services.builders import NOON, adjustment, at, one_point_per_euro, order
+from tests.loyalty.services.builders import NOON, adjustment, at, one_point_per_euro, order, read_report
 
 TODAY = NOON.date()
 
@@ -48,7 +47,7 @@ async def a_point_per_euro(world: World, salon: Salon) -> None:
 
 async def test_an_empty_range_is_all_zeros(world: World, salon: Salon) -> None:
     """BK-52: nothing earned is a rate of 0, no error."""
-    report = await get_report(world, salon.staff, TODAY, TODAY)
+    report = await read_report(world, salon.staff, TODAY, TODAY)
     assert report[2:-1] == (0,) * 4
     assert report.movements == (0,) * 6
 
@@ -62,7 +61,7 @@ async def test_points_earned_and_active_customers_are_counted(world: World, salo
     for number, points in enumerate((40, -15)):
         key = f"key-{number}"
         await adjust_points(at(world, NOON), salon.manager, adjustment(points, key, customer="cem"))
-    report = await get_report(world, salon.staff, TODAY, TODAY)
+    report = await read_report(world, salon.staff, TODAY, TODAY)
     assert (report.points_earned, report.movements.earned, report.movements.reversed) == (180, 180, 0)
     assert report.movements.adjusted == 25
     assert report.active_customers == 2
@@ -73,7 +72,7 @@ async def test_the_redemption_rate_is_rounded_up(world: World, owner_world: Worl
     await buy(world, salon, NOON, 3)
     await adjust_points(at(world, NOON), salon.manager, adjustment(-1, "redeemed"))
     await redeem(owner_world, salon, 1)
-    report = await get_report(world, salon.staff, TODAY, TODAY)
+    report = await read_report(world, salon.staff, TODAY, TODAY)
     assert (report.points_redeemed, report.movements.redeemed, report.redemption_rate) == (1, 1, 34)
     assert report.movements.adjusted == 0
 
@@ -86,9 +85,9 @@ async def test_the_rate_may_pass_a_hundred_and_is_0_where_nothing_was_earned(
     tomorrow = NOON + timedelta(days=1)
     await adjust_points(at(world, tomorrow), salon.manager, adjustment(-25, "all", overdraft=Overdraft.ALLOW_NEGATIVE))
     await redeem(owner_world, salon, 25)
-    both = await get_report(world, salon.staff, TODAY, tomorrow.date())
+    both = await read_report(world, salon.staff, TODAY, tomorrow.date())
     assert both.redemption_rate == 250
-    only_tomorrow = await get_report(world, salon.staff, tomorrow.date(), tomorrow.date())
+    only_tomorrow = await read_report(world, salon.staff, tomorrow.date(), tomorrow.date())
     assert (only_tomorrow.points_redeemed, only_tomorrow.redemption_rate) == (25, 0)
     assert only_tomorrow.active_customers == 1
 
@@ -103,19 +102,19 @@ async def test_days_are_the_salons_own_days(world: World, salon: Salon) -> None:
     ]
     for moment, points in moments:
         await buy(world, salon, moment, points)
-    assert (await get_report(world, salon.staff, TODAY, TODAY)).points_earned == 110
-    whole = await get_report(world, salon.staff, TODAY - timedelta(days=1), TODAY + timedelta(days=1))
+    assert (await read_report(world, salon.staff, TODAY, TODAY)).points_earned == 110
+    whole = await read_report(world, salon.staff, TODAY - timedelta(days=1), TODAY + timedelta(days=1))
     assert whole.points_earned == 1_111
 
 
 async def test_the_day_of_the_clock_change_has_23_hours(world: World, salon: Salon) -> None:
     """BK-54: March 29, 2026 in Berlin."""
     day = date(2026, 3, 29)
-    report = await get_report(world, salon.staff, day, day)
+    report = await read_report(world, salon.staff, day, day)
     assert report[:2] == (datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 3, 29, 22, tzinfo=UTC))
     for hours, points in ((0, 1), (22, 10), (23, 100)):
         await buy(world, salon, report[0] + timedelta(hours=hours), points)
-    assert (await get_report(world, salon.staff, day, day)).points_earned == 11
+    assert (await read_report(world, salon.staff, day, day)).points_earned == 11
 
 
 @pytest.mark.parametrize(
@@ -144,9 +143,9 @@ async def test_the_days_around_a_change_of_clocks_add_up_to_their_range(
         for number, moment in enumerate(moments):
             due[moment.astimezone(place).date()] += number + 1
         days = sorted(due)
-        told = {day: (await get_report(world, salon.staff, day, day)).points_earned for day in days}
+        told = {day: (await read_report(world, salon.staff, day, day)).points_earned for day in days}
         assert told == due
-        assert (await get_report(world, salon.staff, days[0], days[-1])).points_earned == sum(told.values())
+        assert (await read_report(world, salon.staff, days[0], days[-1])).points_earned == sum(told.values())
 
 
 async def test_a_report_is_the_sum_of_the_log(world: World, salon: Salon) -> None:
@@ -157,7 +156,7 @@ async def test_a_report_is_the_sum_of_the_log(world: World, salon: Salon) -> Non
         key = f"key-{number}"
         request = adjustment(number - 20, key, customer=f"guest-{number % 3}", overdraft=Overdraft.ALLOW_NEGATIVE)
         await adjust_points(at(world, moment), salon.manager, request)
-    report = await get_report(world, salon.staff, TODAY, TODAY)
+    report = await read_report(world, salon.staff, TODAY, TODAY)
     log = await list_activity(world, salon.manager, EntryFilter(start_at=report[0], end_at=report[1]), Window(100))
     assert 0 < len(log) < 20
     assert report.movements.earned == sum(entry.points for entry in log if entry.kind == "EARNED")
@@ -169,7 +168,7 @@ async def test_another_tenants_points_are_not_in_it(world: World, salon: Salon, 
     await create_earning_rule(world, other_salon.manager, one_point_per_euro())
     await buy(world, other_salon, NOON, 500)
     await buy(world, salon, NOON, 5)
-    assert (await get_report(world, salon.staff, TODAY, TODAY)).points_earned == 5
+    assert (await read_report(world, salon.staff, TODAY, TODAY)).points_earned == 5
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ async def test_a_range_runs_forwards_and_stays_in_the_calendar(
     world: World, salon: Salon, first_day: date, last_day: date, path: tuple[str, ...]
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        await get_report(world, salon.staff, first_day, last_day)
+        await read_report(world, salon.staff, first_day, last_day)
     assert refused.value.path == path
 
 
@@ -195,4 +194,4 @@ async def test_refuses_sums_that_no_number_can_show(world: World, salon: Salon) 
         request = adjustment(MAX_POINTS - 1, f"key of {customer}", customer=customer)
         await adjust_points(at(world, NOON), salon.manager, request)
     with pytest.raises(LimitReached):
-        await get_report(world, salon.staff, TODAY, TODAY)
+        await read_report(world, salon.staff, TODAY, TODAY)

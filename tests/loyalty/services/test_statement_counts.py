@@ -11,7 +11,6 @@ from loyalty.services.customer import CustomerKey, find_customer, list_activity,
 from loyalty.services.earning_rule import create_earning_rule
 from loyalty.services.profile import upsert_customers
 from loyalty.services.purchase import MAX_BATCH, record_purchases
-from loyalty.services.report import get_report
 from loyalty.services.tier import create_tier
 from loyalty.services.world import World
 from loyalty.storage.customer_lists import CustomerFilter
@@ -20,7 +19,7 @@ from loyalty.storage.entries import EntryFilter
 from loyalty.storage.window import Window
 from tests.fixtures.statements import StatementLog
 from tests.fixtures.tenants import Salon
-from tests.loyalty.services.builders import NOON, earn, give, one_point_per_euro, order
+from tests.loyalty.services.builders import NOON, earn, give, one_point_per_euro, order, read_report
 
 
 @pytest.fixture(autouse=True)
@@ -132,5 +131,5 @@ async def test_a_list_of_fifty_customers_takes_as_many_as_one(
         assert len(page) == len(loaded) == len(entries) == size
         assert [len(listing), len(loading), len(reading)] == [1, 1, 1]
     with statements() as reporting:
-        await get_report(world, salon.staff, NOON.date(), NOON.date())
+        await read_report(world, salon.staff, NOON.date(), NOON.date())
     assert len(reporting) == 3
