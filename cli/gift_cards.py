@@ -73,7 +73,7 @@ async def _reseal_tenant(world: World, tenant: ListedTenant) -> int:
             f"{resealed} codes of this tenant were sealed again and stay so."
         ) from missing
     finally:
-        click.echo(f"{tenant.tenant_id}  {tenant.name}: {cards:,} gift cards, {resealed:,} codes sealed anew")
+        click.echo(f"{tenant.tenant_id}  {tenant.name}: {cards:,} gift cards, {resealed:,} codes sealed again")
     return damaged
 
 
@@ -81,9 +81,9 @@ async def _reseal_client_secrets(world: World, tenant: ListedTenant) -> int:
     """Seal the secrets of the tenant's applications at identity providers; returns how many are damaged."""
     done = await reseal_client_secrets(world, tenant.tenant_id)
     if done.resealed:
-        click.echo(f"{tenant.tenant_id}  {tenant.name}: {done.resealed} client secrets sealed anew")
+        click.echo(f"{tenant.tenant_id}  {tenant.name}: {done.resealed} client secrets sealed again")
     for issuer_id in done.damaged:
         click.echo(
-            f"{tenant.tenant_id}  the client secret of the identity provider {issuer_id} is damaged: set it anew"
+            f"{tenant.tenant_id}  the client secret of the identity provider {issuer_id} is damaged: set it again"
         )
     return len(done.damaged)

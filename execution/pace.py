@@ -16,11 +16,11 @@ CALL_STEPS = 10
 class Pace:
     """Counts the steps of one operation. Its parts share the turns: each waits until the turn has steps left."""
 
-    __slots__ = ("_begins_anew", "_left", "_next")
+    __slots__ = ("_begins_again", "_left", "_next")
 
     def __init__(self) -> None:
         self._left = TURN_STEPS
-        self._begins_anew = False
+        self._begins_again = False
         self._next: asyncio.Event | None = None
 
     def count(self, steps: int) -> bool:
@@ -28,8 +28,8 @@ class Pace:
         if self._left <= 0:
             return False
         self._left -= steps
-        if not self._begins_anew:
-            self._begins_anew = True
+        if not self._begins_again:
+            self._begins_again = True
             asyncio.get_running_loop().call_soon(self._begin_turn)
         return True
 
@@ -53,7 +53,7 @@ class Pace:
 
     def _begin_turn(self) -> None:
         self._left = TURN_STEPS
-        self._begins_anew = False
+        self._begins_again = False
         ended, self._next = self._next, None
         if ended is not None:
             ended.set()

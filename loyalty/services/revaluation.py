@@ -54,7 +54,7 @@ class FrozenRules(NamedTuple):
 
 
 def can_be_revalued(accrual: AccrualRow) -> bool:
-    """Tell whether an accrual keeps what a valuation again needs, and its policy wants one."""
+    """Tell whether an accrual keeps what a revaluation needs, and its policy wants one."""
     return accrual.policy.revalue is Revalue.ALWAYS and accrual.frozen is not None
 
 

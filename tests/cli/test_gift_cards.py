@@ -44,11 +44,11 @@ async def test_all_tenants_are_sealed_anew_and_the_old_key_may_go(
     keys.write_text(f"{NEW}\n{OLD}\n")
     done = reseal(own_database_urls, keys)
     assert done.returncode == 0, done.stderr
-    assert f"{salons[0].tenant_id}  Salon One: 1 gift cards, 1 codes sealed anew" in done.stdout
-    assert f"{salons[1].tenant_id}  Salon Two: 0 gift cards, 0 codes sealed anew" in done.stdout
+    assert f"{salons[0].tenant_id}  Salon One: 1 gift cards, 1 codes sealed again" in done.stdout
+    assert f"{salons[1].tenant_id}  Salon Two: 0 gift cards, 0 codes sealed again" in done.stdout
     assert "The other keys can be removed." in done.stdout
     assert not any(secret in done.stdout + done.stderr for secret in (issued.code, OLD, NEW))
     again = reseal(own_database_urls, keys, "--tenant", str(salons[0].tenant_id))
-    assert "1 gift cards, 0 codes sealed anew" in again.stdout
+    assert "1 gift cards, 0 codes sealed again" in again.stdout
     assert (await look_up_gift_card(new, salons[0].integration, issued.code)).id == issued.card.id
     await database.close()

@@ -57,7 +57,7 @@ MEASURED_ELSEWHERE = {
     "`purchaseRecord` of a purchase that points pay for": "test_points_paid",
     "`purchaseRecord` that takes credited points back": "test_accrual",
     "`pointsAdjust` of who has a limit a day": "test_members",
-    "a valuation anew": "test_revaluation",
+    "a revaluation": "test_revaluation",
     "`purchaseReassign`": "test_purchase_reassign",
     "`purchaseRefund` with": "test_refund_points",
     "`giftCardBuy`": "test_gift_card_buy",
