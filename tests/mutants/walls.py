@@ -121,8 +121,7 @@ async def _reads_as_the_owner_of_the_tables(stage: Stage, table: Table) -> None:
     """Row-level security that is not forced does not hold for the owner."""
     async with attacks.inside(stage.owner_world.database, stage.ours.salon.tenant_id) as connection:
         seen = (await connection.execute(text(f"SELECT tenant_id FROM {table.name}"))).scalars().all()
-    expected = set() if table.name == "token_directory" else {stage.ours.salon.tenant_id}
-    assert set(seen) == expected
+    assert set(seen) == {stage.ours.salon.tenant_id}
 
 
 async def _presents_a_credential(stage: Stage, table: Table) -> None:
